@@ -1,0 +1,20 @@
+"""Fabric tasks that keep many virtualenvs, on many hosts, in step with a directory of wheels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envfab.fleet import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
+
+if TYPE_CHECKING:
+    from invoke import Collection
+
+__version__ = "0.1.0"
+__all__ = ["Command", "Difio", "Fleet", "Host", "Project", "UsageStats", "Virtualenv", "collection"]
+
+
+def collection(fleet: Fleet | None = None) -> Collection:
+    """The tasks for `fleet`, as a new Invoke collection: a fabfile's `ns`, or a part of it."""
+    from envfab.tasks.collection import build
+
+    return build(fleet if fleet is not None else Fleet())

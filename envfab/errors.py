@@ -1,0 +1,92 @@
+"""What can go wrong, in words that a person can act on.
+
+Every error that envfab raises on purpose is an `EnvfabError`; errors of other libraries are
+translated at the edge that meets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EnvfabError(Exception):
+    """What is wrong, where, and what to do about it: one line, or two with a hint."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{line}\n  {self.hint}" if self.hint else line
+
+
+class ConfigurationError(EnvfabError, SystemExit):
+    """A fabfile says something that cannot be meant.
+
+    It is raised while `fab` imports the fabfile, where nothing stands between an exception and
+    the user's terminal: being a `SystemExit` too, it ends there with its message and exit
+    status 1 instead of a traceback.
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.code = f"envfab: {self}"
+
+
+class UsageError(EnvfabError):
+    """A command line that does not say what to do."""
+
+
+class SelectorError(UsageError):
+    """A name on the command line that selects nothing; `known` are the targets there are."""
+
+    def __init__(self, what: str, *, known: Sequence[str] = (), where: str = "", hint: str = "") -> None:
+        self.known = tuple(known)
+        super().__init__(what, where=where, hint=hint)
+
+    def __str__(self) -> str:
+        listed = "".join(f"\n    {target}" for target in self.known)
+        return super().__str__() + (f"\n  known targets:{listed}" if listed else "")
+
+
+class RequirementsError(EnvfabError):
+    """A requirements file that cannot be read; `where` is `file:line`."""
+
+
+class WheelError(EnvfabError):
+    """A file that is no sound wheel; `where` is the file."""
+
+
+class HouseError(EnvfabError):
+    """The wheels directory or the release log is not as it must be."""
+
+
+class FormatError(EnvfabError):
+    """Something was written by a newer envfab than this one."""
+
+
+class Unreachable(EnvfabError):
+    """A target that could not be spoken with; nothing was changed there. `where` is the target or host."""
+
+
+class HostKeyError(Unreachable):
+    """A host whose key is unknown, changed or revoked."""
+
+
+class Locked(EnvfabError):
+    """Another deployment is at work on the virtualenv."""
+
+
+class AgentError(EnvfabError):
+    """An operation on the managed side that did not succeed; `where` is the target."""
+
+
+class Disconnected(AgentError):
+    """The managed side went away in the middle of an operation."""
+
+
+class DeploymentError(EnvfabError):
+    """A step of a deployment that failed; `where` is the target."""

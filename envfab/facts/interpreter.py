@@ -1,0 +1,32 @@
+"""A virtualenv's Python, as planning needs it; never the one that runs this program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from packaging.tags import Tag
+from packaging.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """Version, implementation, the *complete* marker environment (PEP 508), and the tags it supports.
+
+    `tags` are most preferred first, or None where they have not been asked for: planning raises
+    `TagsNeeded` once it must choose among wheels, and whoever called it asks and plans again.
+    """
+
+    version: Version
+    implementation: str
+    markers: Mapping[str, str]
+    tags: tuple[Tag, ...] | None = None
+
+    @property
+    def title(self) -> str:
+        """As people say it: `CPython 3.11.7`."""
+        return f"{self.implementation} {self.version}"
+
+    def with_tags(self, tags: tuple[Tag, ...]) -> Interpreter:
+        """The same interpreter, its tags known."""
+        return Interpreter(self.version, self.implementation, self.markers, tags)

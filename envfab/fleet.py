@@ -1,0 +1,366 @@
+"""What a fabfile says: the fleet, its hosts, their virtualenvs, and what runs in them.
+
+All of it is frozen and checked when it is made: what cannot be meant raises a
+`ConfigurationError` that names the field. Nothing here contacts a host or imports Fabric.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Union
+
+from envfab.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_options: object) -> Callable[[Any], Any]:
+        """Tell type checkers alone that the decorated function makes dataclasses (PEP 681)."""
+        return lambda function: function
+
+
+T = TypeVar("T")
+Secret = Union[str, Callable[[], str], None]
+CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
+LOCAL = "localhost"
+
+
+@dataclass_transform(frozen_default=True)
+def _configuration(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose wrong arguments are a `ConfigurationError` instead of a `TypeError`."""
+    made: Any = dataclass(frozen=True, slots=True)(cls)
+    plain_init = made.__init__
+    signature = inspect.signature(plain_init)
+    known = ", ".join(list(signature.parameters)[1:])
+
+    @functools.wraps(plain_init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise ConfigurationError(str(error), where=f"{cls.__name__}(…)", hint=f"it takes: {known}") from None
+        plain_init(self, *args, **kwargs)
+
+    made.__init__ = __init__
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """A virtualenv as it is named on the command line: `owner@host:/full/path`."""
+
+    owner: str
+    host: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}@{self.host}:{self.path}"
+
+
+@_configuration
+class Command:
+    """A shell command, and the user that runs it (default: the SSH user)."""
+
+    text: str
+    user: str | None = None
+
+    def __post_init__(self) -> None:
+        _text(self, "text")
+        _optional_text(self, "user")
+
+
+@_configuration
+class Project:
+    """A Django project that lives in a virtualenv.
+
+    `env` and `env_file` (a file of `NAME=value` lines on the managed host) are all the environment that
+    its commands get; `database` is a label: projects that share one migrate once a rollout.
+    """
+
+    settings: str
+    user: str | None = None
+    migrate: bool = True
+    database: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_file: str | None = None
+    commands: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        _text(self, "settings")
+        _optional_text(self, "user", "database", "env_file")
+        if not all(part.isidentifier() for part in self.settings.split(".")):
+            _wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
+        if self.env_file is not None and not self.env_file.startswith("/"):
+            _wrong(self, "env_file", f"{self.env_file!r} is not a full path on the managed host")
+        if not isinstance(self.env, Mapping) or not all(
+            isinstance(key, str) and isinstance(value, str) for key, value in self.env.items()
+        ):
+            _wrong(self, "env", "must map names to strings")
+        _strings(self, "commands")
+
+
+@_configuration
+class Virtualenv:
+    """A managed environment at a full path, with what it must satisfy and what runs in it."""
+
+    path: str
+    user: str | None = None
+    requirements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()
+    packages: Sequence[str] = ()
+    python: str = "python3"
+    system_site_packages: bool = False
+    projects: Sequence[Project] = ()
+    before: CommandLike = ()
+    reload: CommandLike = ()
+    check: CommandLike = ()
+
+    def __post_init__(self) -> None:
+        _text(self, "path", "python")
+        _optional_text(self, "user")
+        if not self.path.startswith("/") or any(character in self.path for character in "\n\r\0"):
+            _wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
+        _set(self, "path", os.path.normpath(self.path))
+        files = self.requirements
+        if isinstance(files, (str, os.PathLike)):
+            files = (files,)
+        _set(self, "requirements", tuple(os.fspath(file) for file in files))
+        _strings(self, "packages")
+        _instances(self, "projects", Project)
+        for name in ("before", "reload", "check"):
+            _commands(self, name)
+
+    def commands(self, name: str) -> tuple[Command, ...]:
+        """The commands of the field `name` (`before`, `reload`, `check`), in order, callables called."""
+        return tuple(flat_commands(getattr(self, name), self))
+
+
+@_configuration
+class Host:
+    """A machine reached by SSH, or this one, with its virtualenvs."""
+
+    name: str
+    user: str | None = None
+    groups: Iterable[str] = ()
+    virtualenvs: Sequence[Virtualenv] = ()
+    reload: CommandLike = ()
+    reload_once: bool = False
+    ssh: bool | None = None
+
+    def __post_init__(self) -> None:
+        _text(self, "name")
+        _optional_text(self, "user")
+        if any(character in self.name for character in "@:/, %*?[]\t\n"):
+            _wrong(
+                self,
+                "name",
+                f"{self.name!r} is no host name",
+                "give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias",
+            )
+        groups = (self.groups,) if isinstance(self.groups, str) else self.groups
+        _set(self, "groups", frozenset(groups))
+        _instances(self, "virtualenvs", Virtualenv)
+        _commands(self, "reload")
+
+    @property
+    def local(self) -> bool:
+        """Whether it is worked on without SSH."""
+        return self.name == LOCAL and not self.ssh
+
+    def reload_commands(self, virtualenv: Virtualenv) -> tuple[Command, ...]:
+        """The host's own reload commands, for `virtualenv`."""
+        return tuple(flat_commands(self.reload, virtualenv))
+
+
+@_configuration
+class Difio:
+    """A registration server that speaks Difio's protocol."""
+
+    url: str
+    user_id: int = 0
+    token: Secret = None
+
+    def __post_init__(self) -> None:
+        _url(self, "url")
+        if not isinstance(self.user_id, int) or isinstance(self.user_id, bool):
+            _wrong(self, "user_id", f"{self.user_id!r} is no whole number")
+
+
+@_configuration
+class UsageStats:
+    """A server that takes envfab's own usage statistics, once a user has opted in."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        _url(self, "url")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A configured virtualenv of the fleet, with its host and its full name."""
+
+    target: Target
+    host: Host
+    virtualenv: Virtualenv
+    login: str
+
+    @property
+    def sudo(self) -> bool:
+        """Whether the environment belongs to somebody else than the one who logs in."""
+        return self.login != self.target.owner
+
+
+@_configuration
+class Fleet:
+    """All that a fabfile configures. Relative paths start at the folder of the file that makes it."""
+
+    wheels: str | os.PathLike[str] = "wheels"
+    release_log: str | os.PathLike[str] = "release_log"
+    hosts: Sequence[Host] = ()
+    registration: Sequence[Difio] = ()
+    usage_stats: UsageStats | None = None
+    root: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, "root", Path(self.root) if self.root is not None else _folder_of_the_caller())
+        _instances(self, "hosts", Host)
+        _instances(self, "registration", Difio)
+        if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
+            _wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
+        self._refuse_duplicates()
+        for host in self.hosts:
+            for virtualenv in host.virtualenvs:
+                for file in self.requirement_files(virtualenv):
+                    if not file.is_file():
+                        raise ConfigurationError(
+                            f"there is no requirements file {file}",
+                            where=f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
+                            hint="relative paths start at the folder of the fabfile",
+                        )
+
+    def _refuse_duplicates(self) -> None:
+        hosts: set[str] = set()
+        for host in self.hosts:
+            if host.name in hosts:
+                _wrong(self, "hosts", f"there are two hosts named {host.name!r}", "list its virtualenvs in one Host(…)")
+            hosts.add(host.name)
+            paths: set[str] = set()
+            for virtualenv in host.virtualenvs:
+                if virtualenv.path in paths:
+                    _wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
+                paths.add(virtualenv.path)
+
+    def at(self, path: str | os.PathLike[str]) -> Path:
+        """A path of this fleet: relative ones start at the fabfile's folder, `~` is the user's home."""
+        assert isinstance(self.root, Path)
+        return self.root / Path(path).expanduser()
+
+    def requirement_files(self, virtualenv: Virtualenv) -> tuple[Path, ...]:
+        """The requirements files of `virtualenv`, where they lie."""
+        files = virtualenv.requirements
+        assert isinstance(files, tuple)
+        return tuple(self.at(file) for file in files)
+
+    def members(self, login: Callable[[Host], str]) -> tuple[Member, ...]:
+        """Every configured virtualenv, in the fabfile's order; `login` says who logs in to a host."""
+        found = []
+        for host in self.hosts:
+            user = login(host)
+            for virtualenv in host.virtualenvs:
+                target = Target(virtualenv.user or user, host.name, virtualenv.path)
+                found.append(Member(target, host, virtualenv, user))
+        return tuple(found)
+
+
+def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command]:
+    """The commands that `spec` stands for: strings, `Command`s, callables of the virtualenv, sequences of these."""
+    if isinstance(spec, str):
+        yield Command(spec)
+    elif isinstance(spec, Command):
+        yield spec
+    elif callable(spec):
+        yield from flat_commands(spec(virtualenv), virtualenv)
+    elif isinstance(spec, Sequence):
+        for one in spec:
+            yield from flat_commands(one, virtualenv)
+    elif spec is not None:
+        raise ConfigurationError(
+            f"{spec!r} is no command",
+            where=f"a command of {virtualenv.path}",
+            hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
+        )
+
+
+def secret(value: Secret) -> str | None:
+    """What a secret holds: callables are called now, and no earlier."""
+    return value() if callable(value) else value
+
+
+def _folder_of_the_caller() -> Path:
+    """The folder of the first file on the stack that is not ours; the working directory outside any file."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename in (__file__, "<string>"):
+        frame = frame.f_back
+    file = Path(frame.f_code.co_filename)
+    return file.resolve().parent if file.is_file() else Path.cwd()
+
+
+def _wrong(owner: object, name: str, what: str, hint: str = "") -> None:
+    raise ConfigurationError(what, where=f"{type(owner).__name__}.{name}", hint=hint)
+
+
+def _set(owner: object, name: str, value: object) -> None:
+    object.__setattr__(owner, name, value)
+
+
+def _text(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not isinstance(value, str) or not value.strip():
+            _wrong(owner, name, f"{value!r} is no text", "give a string that is not empty")
+
+
+def _optional_text(owner: object, *names: str) -> None:
+    _text(owner, *(name for name in names if getattr(owner, name) is not None))
+
+
+def _strings(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, str) or not all(isinstance(item, str) and item.strip() for item in value):
+        _wrong(owner, name, f"{value!r} is no list of strings", "put it in brackets: ['…']")
+    _set(owner, name, tuple(value))
+
+
+def _instances(owner: object, name: str, kind: type) -> None:
+    value = getattr(owner, name)
+    items = (value,) if isinstance(value, kind) else value
+    for item in items:
+        if not isinstance(item, kind):
+            _wrong(owner, name, f"{item!r} is no {kind.__name__}(…)")
+    _set(owner, name, tuple(items))
+
+
+def _commands(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, (str, Command)) or callable(value):
+        _set(owner, name, (value,))
+    elif isinstance(value, Sequence):
+        _set(owner, name, tuple(value))
+    else:
+        _wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")
+    for item in getattr(owner, name):
+        if isinstance(item, str) and not item.strip():
+            _wrong(owner, name, "an empty command")
+
+
+def _url(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        _wrong(owner, name, f"{value!r} is no http or https URL")
