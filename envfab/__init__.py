@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from envfab.fleet import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
 
 if TYPE_CHECKING:
-    from invoke import Collection
+    from invoke.collection import Collection
 
 __version__ = "0.1.0"
 __all__ = ["Command", "Difio", "Fleet", "Host", "Project", "UsageStats", "Virtualenv", "collection"]

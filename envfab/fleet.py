@@ -27,7 +27,7 @@ else:
 
 
 T = TypeVar("T")
-Secret = Union[str, Callable[[], str], None]
+Secret = str | Callable[[], str] | None
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
 LOCAL = "localhost"
 
