@@ -1,0 +1,181 @@
+"""The scalars of Invoke's configuration under the key `envfab`, as frozen settings.
+
+They come from `fabric.yaml`, from `FABRIC_ENVFAB_…` variables and from `ns.configure`, so a number may
+arrive as text. Text it is in `defaults()` too: Invoke casts a variable to the type of the value that it
+replaces, which would end `FABRIC_ENVFAB_PARALLEL=many` in a traceback and turn
+`FABRIC_ENVFAB_COMPILE=false` into true. (The same happens to a variable that replaces an unquoted number
+or truth value of a YAML file; quoted ones are safe.)
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from envfab.errors import ConfigurationError
+
+HOST_KEYS = ("strict", "accept-new", "off")
+INSTALLERS = ("pip", "uv", "auto")
+TRUE = ("true", "yes", "on", "1")
+FALSE = ("false", "no", "off", "0")
+# Decimal numbers that are a forgotten leading zero, not the masks 0o26, 0o33 and 0o115.
+UMASK_SLIPS = (22, 27, 77)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the tasks work; times are in seconds.
+
+    `batch` is a number of virtualenvs or a percentage (`"25%"`). `max_failures` is 1 where only `batch` is
+    set, and no limit where it says `none`.
+    """
+
+    parallel: int = 20
+    batch: int | str | None = None
+    max_failures: int | None = None
+    keep: int = 3
+    check_retries: int = 10
+    check_timeout: float = 30.0
+    host_keys: str = "strict"
+    installer: str = "pip"
+    compile: bool = True
+    umask: int = 0o022
+    connect_timeout: float = 10.0
+    command_timeout: float | None = None
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:
+        """Read what the configuration says; raises `ConfigurationError` that names the key."""
+        given = dict(mapping)
+        for key in given:
+            if key not in READERS:
+                close = difflib.get_close_matches(str(key), READERS, n=1)
+                raise ConfigurationError(
+                    "there is no such setting" + (f", did you mean {close[0]}?" if close else ""),
+                    where=f"envfab.{key}",
+                    hint=f"the settings are: {', '.join(READERS)}",
+                )
+        values = {key: READERS[key](key, value) for key, value in (defaults() | given).items()}
+        if values["batch"] is not None and _absent(given.get("max_failures")):
+            values["max_failures"] = 1
+        return cls(**values)
+
+
+def defaults() -> dict[str, str | None]:
+    """Every setting with its default, as text: what a collection is configured with."""
+    return {
+        "parallel": "20",
+        "batch": None,
+        "max_failures": None,
+        "keep": "3",
+        "check_retries": "10",
+        "check_timeout": "30",
+        "host_keys": "strict",
+        "installer": "pip",
+        "compile": "true",
+        "umask": "022",
+        "connect_timeout": "10",
+        "command_timeout": None,
+    }
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _optional(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """The reader of a setting that may be unset: null, the empty text, `none`."""
+
+    def read_optional(key: str, value: Any) -> Any:
+        if _absent(value) or (isinstance(value, str) and value.strip().lower() == "none"):
+            return None
+        return read(key, value)
+
+    return read_optional
+
+
+def _whole(least: int) -> Callable[[str, Any], int]:
+    """The reader of a whole number that is at least `least`."""
+
+    def read(key: str, value: Any) -> int:
+        number = value
+        if isinstance(value, str) and re.fullmatch(r"[0-9]+", value.strip(), re.ASCII):
+            number = int(value)
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            _wrong(key, value, f"a whole number from {least} up")
+        return number
+
+    return read
+
+
+def _seconds(key: str, value: Any) -> float:
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip(), re.ASCII):
+        number = float(value)
+    if not isinstance(number, (int, float)) or isinstance(number, bool) or not 0 < number < float("inf"):
+        _wrong(key, value, "a number of seconds greater than 0")
+    return float(number)
+
+
+def _batch(key: str, value: Any) -> int | str:
+    if isinstance(value, str) and (percent := re.fullmatch(r"([0-9]+) ?%", value.strip(), re.ASCII)):
+        if not 1 <= int(percent[1]) <= 100:
+            _wrong(key, value, "a percentage from 1% to 100%")
+        return f"{int(percent[1])}%"
+    if isinstance(value, str) and not value.strip().isdecimal():
+        _wrong(key, value, "a number of virtualenvs, or a percentage like 25%")
+    return _whole(1)(key, value)
+
+
+def _truth(key: str, value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in TRUE + FALSE:
+        _wrong(key, value, "true or false")
+    return text in TRUE
+
+
+def _choice(*choices: str) -> Callable[[str, Any], str]:
+    """The reader of one of a few words. YAML reads a bare `off` as false, so false is `off`."""
+
+    def read(key: str, value: Any) -> str:
+        text = "off" if value is False else str(value).strip().lower()
+        if text not in choices:
+            _wrong(key, value, f"one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _umask(key: str, value: Any) -> int:
+    """Text is octal; a number is itself, as Python's `0o22` and YAML's `022` (18) are."""
+    number = value
+    if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value.strip(), re.ASCII):
+        number = int(value.strip().removeprefix("0o"), 8)
+    elif isinstance(value, int) and value in UMASK_SLIPS:
+        _wrong(key, value, f"an octal mask; quote it: '{value:03d}'")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 0o777:
+        _wrong(key, value, "an octal mask in quotes, like '022'")
+    return number
+
+
+def _wrong(key: str, value: Any, wanted: str) -> NoReturn:
+    raise ConfigurationError(f"{value!r} is not {wanted}", where=f"envfab.{key}")
+
+
+READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "parallel": _whole(1),
+    "batch": _optional(_batch),
+    "max_failures": _optional(_whole(1)),
+    "keep": _whole(1),
+    "check_retries": _whole(0),
+    "check_timeout": _seconds,
+    "host_keys": _choice(*HOST_KEYS),
+    "installer": _choice(*INSTALLERS),
+    "compile": _truth,
+    "umask": _umask,
+    "connect_timeout": _seconds,
+    "command_timeout": _optional(_seconds),
+}
