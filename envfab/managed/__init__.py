@@ -1,0 +1,1 @@
+"""What is there: reaching hosts, and speaking with the agent that runs in a virtualenv."""

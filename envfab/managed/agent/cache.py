@@ -1,0 +1,86 @@
+"""Wheels by their SHA-256, shared by all virtualenvs of one owner on a host."""
+
+from __future__ import absolute_import
+
+import errno
+import hashlib
+import os
+import pwd
+import shutil
+
+from .kernel import Problem, native
+
+
+def folder(path):
+    """The owner's wheel cache, made where it is not there: under the home, or in the virtualenv without one."""
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    for base in (os.path.join(home, ".cache", "envfab"), os.path.join(path, ".envfab", "cache")):
+        place = os.path.join(base, "wheels")
+        try:
+            os.makedirs(place, 0o755)
+        except EnvironmentError as error:
+            if error.errno != errno.EEXIST:
+                continue
+        if os.access(place, os.W_OK | os.X_OK):
+            return place
+    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (home, path))
+
+
+def lacking(agent, request, body):
+    """Which of `hashes` are not in the cache, whole."""
+    place = folder(native(request["path"]))
+    return {"lacking": [name for name in request["hashes"] if not os.path.isfile(os.path.join(place, native(name)))]}
+
+
+def store(agent, request, body):
+    """Take one wheel (the request's body) into the cache; it gets its name only once its SHA-256 is right."""
+    place = folder(native(request["path"]))
+    sha256 = native(request["sha256"])
+    temporary = os.path.join(place, ".%s.%d" % (sha256, os.getpid()))
+    seen = hashlib.sha256()
+    try:
+        with open(temporary, "wb") as stream:
+            for chunk in body.chunks():
+                seen.update(chunk)
+                stream.write(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if seen.hexdigest() != sha256:
+            raise Problem("corrupt", "%s came with another SHA-256 than it was sent with" % request["filename"])
+        os.rename(temporary, os.path.join(place, sha256))
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    return {}
+
+
+def stage(path, wheels, place):
+    """Put the named wheels of the cache into the folder `place` under their file names, each checked again."""
+    source = folder(path)
+    os.makedirs(place, 0o755)
+    for wheel in wheels:
+        cached = os.path.join(source, native(wheel["sha256"]))
+        if sha256_of(cached) != wheel["sha256"]:
+            os.unlink(cached)
+            raise Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
+        link_or_copy(cached, os.path.join(place, native(wheel["filename"])))
+
+
+def link_or_copy(source, destination):
+    """A hard link, or a copy where the file system has no link between the two."""
+    try:
+        os.link(source, destination)
+    except EnvironmentError:
+        shutil.copyfile(source, destination)
+
+
+def sha256_of(path):
+    """The digest of a file, in hex."""
+    seen = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for chunk in iter(lambda: stream.read(1 << 20), b""):
+            seen.update(chunk)
+    return seen.hexdigest()
+
+
+OPERATIONS = {"lacking": lacking, "store": store}

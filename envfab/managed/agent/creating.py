@@ -1,0 +1,64 @@
+"""Making a virtualenv that is not there yet, with the interpreter that runs this agent."""
+
+from __future__ import absolute_import
+
+import os
+import shutil
+import sys
+
+from .kernel import Problem, native
+from .processes import base_environment, call
+
+
+def create(agent, request, body):
+    """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`; nothing is left of one that failed."""
+    path = native(request["path"])
+    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise Problem("exists", "something is already there")
+    existed = os.path.isdir(path)
+    os.umask(request["umask"])
+    made = first_missing(path)
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        os.makedirs(parent, 0o755)
+    outputs = []
+    for title, arguments in ways(request["system_site_packages"]):
+        status, output = call(agent, [sys.executable] + arguments + [path], clean_environment(), writes=True)
+        if status == 0:
+            return {"with": title, "version": sys.version.split()[0]}
+        outputs.append(output)
+        shutil.rmtree(path, ignore_errors=True)
+    if existed:
+        os.mkdir(path, 0o755)
+    elif made != path:
+        shutil.rmtree(made, ignore_errors=True)
+    raise Problem("create", "no virtualenv could be made with %s" % sys.executable, output="\n".join(outputs))
+
+
+def ways(system_site_packages):
+    """How it can be made here, best first: (title, arguments)."""
+    options = ["--system-site-packages"] if system_site_packages else []
+    if sys.version_info[0] > 2:
+        yield "venv", ["-m", "venv"] + options
+        # Debian's python3 has venv without ensurepip; pip then comes from the house
+        yield "venv, without pip", ["-m", "venv", "--without-pip"] + options
+    yield "virtualenv", ["-m", "virtualenv", "--no-download"] + options
+
+
+def first_missing(path):
+    """The outermost folder of `path` that does not exist."""
+    missing = path
+    while not os.path.isdir(os.path.dirname(missing)):
+        missing = os.path.dirname(missing)
+    return missing
+
+
+def clean_environment():
+    """Of no virtualenv, and without settings of pip or Python."""
+    environment = base_environment("/usr")
+    del environment["VIRTUAL_ENV"]
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    return environment
+
+
+OPERATIONS = {"create": create}

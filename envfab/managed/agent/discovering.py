@@ -1,0 +1,67 @@
+"""Finding the virtualenvs of a host."""
+
+from __future__ import absolute_import
+
+import os
+import pwd
+
+from .kernel import native, text
+
+SKIPPED = set(["proc", "sys", "dev", "run", "node_modules", "site-packages", ".git", ".cache", "__pycache__"])
+MOST_FOLDERS = 200000
+
+
+def discover(agent, request, body):
+    """Every virtualenv below `roots`, at most `depth` folders down: `{"found": […], "unread": number}`."""
+    found, left = [], MOST_FOLDERS
+    pending = [(native(root), 0) for root in request["roots"]]
+    seen, unread = set(), 0
+    while pending and left:
+        folder, depth = pending.pop()
+        left -= 1
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            names = os.listdir(folder)
+        except EnvironmentError:
+            unread += 1
+            continue
+        python = os.path.join(folder, "bin", "python")
+        if "bin" in names and os.path.exists(python) and is_virtualenv(folder, names):
+            found.append(described(folder))
+        elif depth < request["depth"]:
+            for name in names:
+                full = os.path.join(folder, name)
+                if name not in SKIPPED and os.path.isdir(full) and not os.path.islink(full):
+                    pending.append((full, depth + 1))
+    return {"found": sorted(found, key=lambda entry: entry["path"]), "unread": unread}
+
+
+def is_virtualenv(folder, names):
+    """By `pyvenv.cfg`, or by the activate script of an older virtualenv."""
+    return "pyvenv.cfg" in names or os.path.exists(os.path.join(folder, "bin", "activate_this.py"))
+
+
+def described(folder):
+    """Path, owner and interpreter of a virtualenv."""
+    status = os.stat(folder)
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = str(status.st_uid)
+    python = os.path.realpath(os.path.join(folder, "bin", "python"))
+    system = False
+    try:
+        with open(os.path.join(folder, "pyvenv.cfg")) as stream:
+            for line in stream:
+                name, _, value = line.partition("=")
+                if name.strip() == "include-system-site-packages":
+                    system = value.strip().lower() == "true"
+    except EnvironmentError:
+        pass
+    return {"path": text(folder), "owner": text(owner), "python": text(python), "system_site_packages": system}
+
+
+OPERATIONS = {"discover": discover}

@@ -1,0 +1,104 @@
+"""Installing and removing: one call of pip with the wheels that the plan names, and a look at the result."""
+
+from __future__ import absolute_import
+
+import base64
+import csv
+import hashlib
+import os
+import shutil
+import sys
+
+from .cache import stage
+from .kernel import PY2, Problem, native, text
+from .probe import probe
+from .processes import base_environment, call
+
+OPTIONS = ["--disable-pip-version-check", "--no-input", "--no-color"]
+
+
+def install(agent, request, body):
+    """Install `wheels` ({"name", "version", "filename", "sha256"}), then remove `remove`, then probe.
+
+    `pip_wheel` names a pip wheel among the staged ones to run instead of the virtualenv's own pip.
+    """
+    path = native(request["path"])
+    place = os.path.join(path, ".envfab", "stage")
+    shutil.rmtree(place, ignore_errors=True)
+    extra = [request["pip_wheel"]] if request.get("pip_wheel") else []
+    staged = request["wheels"] + [wheel for wheel in extra if wheel not in request["wheels"]]
+    os.umask(request["umask"])
+    try:
+        stage(path, staged, place)
+        pip = [sys.executable, "-E", "-s"]
+        pip += [os.path.join(place, native(extra[0]["filename"]), "pip")] if extra else ["-m", "pip"]
+        output = ""
+        if request["remove"]:
+            output += run(agent, path, pip + ["uninstall", "-y"] + OPTIONS[:1] + request["remove"])
+        if request["wheels"]:
+            pinned = os.path.join(place, "requirements.txt")
+            with open(pinned, "w") as stream:
+                for wheel in request["wheels"]:
+                    line = "%(name)s==%(version)s --hash=sha256:%(sha256)s\n" % wheel
+                    stream.write(native(line))
+            arguments = ["install", "--no-index", "--no-deps", "--upgrade", "--force-reinstall", "--no-cache-dir"]
+            arguments += [] if request["compile"] else ["--no-compile"]
+            arguments += ["--find-links", place, "--require-hashes", "-r", pinned]
+            output += run(agent, path, pip + arguments + OPTIONS[:1])
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return {"output": output, "probe": probe(agent, request, body)}
+
+
+def run(agent, path, arguments):
+    """pip's output, or a `Problem` with the end of it."""
+    environment = base_environment(path)
+    environment.update(
+        PIP_CONFIG_FILE=os.devnull, PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_ROOT_USER_ACTION="ignore", PYTHONNOUSERSITE="1"
+    )
+    status, output = call(agent, arguments, environment, writes=True)
+    if status:
+        raise Problem("pip", "pip ended with status %d" % status, output=output)
+    return output
+
+
+def verify(agent, request, body):
+    """Compare the files of the distributions `names` with their RECORD: `{"wrong": {name: [sentence]}}`."""
+    found = probe(agent, request, body)
+    wanted = set(request["names"])
+    wrong = {}
+    for entry in found["own"]:
+        if entry["name"] in wanted and entry["origin"] == "wheel":
+            problems = record_problems(native(entry["at"]))
+            if problems:
+                wrong[entry["name"]] = problems
+    return {"wrong": wrong}
+
+
+def record_problems(dist_info):
+    """What of a distribution's files is not as its RECORD says, at most ten of them."""
+    record = os.path.join(dist_info, "RECORD")
+    root = os.path.dirname(dist_info)
+    problems = []
+    if not os.path.isfile(record):
+        return ["RECORD is missing"]
+    with open(record, "rb") if PY2 else open(record, encoding="utf-8", newline="") as stream:
+        for row in csv.reader(stream):
+            if len(row) < 3 or not row[1]:
+                continue
+            algorithm, _, expected = row[1].partition("=")
+            try:
+                seen = hashlib.new(algorithm)
+                with open(os.path.join(root, row[0]), "rb") as file:
+                    seen.update(file.read())
+            except EnvironmentError as error:
+                problems.append("%s: %s" % (text(row[0]), error.strerror))
+                continue
+            if base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=") != expected:
+                problems.append("%s differs" % text(row[0]))
+            if len(problems) == 10:
+                break
+    return problems
+
+
+OPERATIONS = {"install": install, "verify": verify}

@@ -1,0 +1,148 @@
+"""Frames over standard input and output, and the loop that answers them.
+
+A frame is a line of JSON, then as many raw bytes as its `bytes` says. The managing side asks, one request
+at a time; the agent answers each with one frame: `{"ok": …}` or `{"problem": {"kind", "message"}}`.
+"""
+
+from __future__ import absolute_import
+
+import json
+import os
+import sys
+
+PY2 = sys.version_info[0] == 2
+CHUNK = 65536
+
+
+class Problem(Exception):
+    """A request that could not be met, in words for the user; `kind` is for the managing side."""
+
+    def __init__(self, kind, message, **details):
+        Exception.__init__(self, message)
+        self.kind = kind
+        self.message = message
+        self.details = details
+
+
+class Body(object):
+    """The raw bytes behind a request, to be read once."""
+
+    def __init__(self, stream, size):
+        self._stream = stream
+        self.left = size
+
+    def chunks(self):
+        """The bytes, in pieces; raises EOFError where the channel ends before them."""
+        while self.left:
+            data = self._stream.read(min(self.left, CHUNK))
+            if not data:
+                raise EOFError("the channel ended in the middle of a body")
+            self.left -= len(data)
+            yield data
+
+    def read(self):
+        """All of it at once."""
+        return b"".join(self.chunks())
+
+
+class Agent(object):
+    """What the operations share: where the virtualenv is, and what they hold open."""
+
+    def __init__(self, stream, out, load):
+        self.stream = stream
+        self.out = out
+        self.load = load
+        self.path = None
+        self.lock = None
+        self.operations = {"load": self._load}
+
+    def _load(self, agent, request, body):
+        self.adopt(self.load(body.read()))
+        return {}
+
+    def adopt(self, modules):
+        """Take in the operations of modules that came over the channel."""
+        for module in modules:
+            self.operations.update(getattr(module, "OPERATIONS", {}))
+
+    def send(self, frame):
+        """One frame to the managing side; False where nobody listens any more."""
+        data = json.dumps(frame).encode("utf-8") + b"\n"
+        try:
+            while data:
+                data = data[os.write(self.out, data) :]
+        except OSError:
+            return False
+        return True
+
+    def serve(self):
+        """Answer until the channel ends."""
+        while True:
+            line = self.stream.readline()
+            if not line.endswith(b"\n"):
+                return
+            request = json.loads(line.decode("utf-8"))
+            body = Body(self.stream, request.get("bytes", 0))
+            try:
+                reply = {"ok": self.operations[request["op"]](self, request, body)}
+            except Problem as problem:
+                reply = {"problem": dict(problem.details, kind=problem.kind, message=problem.message)}
+            except EOFError:
+                return
+            except EnvironmentError as error:
+                reply = {"problem": {"kind": "os", "errno": error.errno, "message": describe(error)}}
+            except Exception:  # the other side turns it into one line, and needs the place
+                import traceback
+
+                reply = {"problem": {"kind": "crash", "message": traceback.format_exc()}}
+            try:
+                for _ in body.chunks():
+                    pass
+            except EOFError:
+                return
+            if not self.send(reply):
+                return
+
+
+def serve(stream, load, modules):
+    """What the loader calls once the first modules are there."""
+    agent = Agent(stream, detach(stream), load)
+    agent.adopt(modules)
+    agent.serve()
+
+
+def describe(error):
+    """An OSError in one line: what, and which file."""
+    name = getattr(error, "filename", None)
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "replace")
+    return "%s%s" % (error.strerror or error, ": %s" % name if name else "")
+
+
+def native(text):
+    """A path or word as this interpreter's own `str`."""
+    return text.encode("utf-8") if PY2 and not isinstance(text, str) else text
+
+
+def text(value):
+    """Bytes or `str` as text that JSON can carry."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def detach(stream):
+    """Keep the channel away from everything this process starts; the descriptor for frames.
+
+    Descriptors 0, 1 and 2 become /dev/null, so that neither a child nor a library can read a frame or write
+    into one; `stream` and the returned descriptor are closed in children, on 2.7 too.
+    """
+    import fcntl
+
+    out = fcntl.fcntl(1, fcntl.F_DUPFD, 10)
+    for descriptor in (out, stream.fileno()):
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.fcntl(descriptor, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    if null > 2:
+        os.close(null)
+    return out

@@ -1,0 +1,56 @@
+"""One deployment at a time in a virtualenv: an flock that the kernel frees when its last writer is gone."""
+
+from __future__ import absolute_import
+
+import errno
+import fcntl
+import json
+import os
+
+from .kernel import Problem, native
+from .probe import probe, read_json
+
+
+def lock(agent, request, body):
+    """Take the lock, and read the virtualenv once more under it: `{"probe": …}`.
+
+    The descriptor is what `processes.call(writes=True)` hands to children that write, so that an orphaned
+    pip keeps the lock until it is done.
+    """
+    path = native(request["path"])
+    folder = os.path.join(path, ".envfab")
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o755)
+    file = os.path.join(folder, "lock")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    set_inherited(descriptor, False)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except EnvironmentError as error:
+        os.close(descriptor)
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        raise Problem("locked", "another deployment is at work", holder=read_json(file))
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(request["holder"]).encode("utf-8"))
+    agent.lock = descriptor
+    return {"probe": probe(agent, request, body)}
+
+
+def unlock(agent, request, body):
+    """Let go of the lock."""
+    if agent.lock is not None:
+        os.ftruncate(agent.lock, 0)
+        os.close(agent.lock)
+        agent.lock = None
+    return {}
+
+
+def set_inherited(descriptor, inherited):
+    """Whether children get the descriptor, the same way on 2.7 and 3.x."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFD)
+    flags = flags & ~fcntl.FD_CLOEXEC if inherited else flags | fcntl.FD_CLOEXEC
+    fcntl.fcntl(descriptor, fcntl.F_SETFD, flags)
+
+
+OPERATIONS = {"lock": lock, "unlock": unlock}

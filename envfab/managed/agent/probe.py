@@ -1,0 +1,245 @@
+"""Reading a virtualenv: its interpreter, what is installed in it, what an interruption left behind."""
+
+from __future__ import absolute_import
+
+import json
+import os
+import sys
+
+from .kernel import native, text
+
+FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
+
+
+def probe(agent, request, body):
+    """Everything that planning needs, in one reply."""
+    agent.path = native(request["path"])
+    own, outside = site_folders(agent.path)
+    found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
+    stamps = []
+    for folder in own:
+        scan(folder, found["own"], found, stamps)
+    for folder in outside:
+        scan(folder, found["outside"], {"leftovers": [], "damaged": []}, [])
+    journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
+    stamps.append(json.dumps(journal, sort_keys=True))
+    stamps.append(sys.version)
+    return dict(
+        found,
+        version=sys.version.split()[0],
+        implementation=implementation(),
+        executable=text(sys.executable),
+        markers=markers(),
+        journal=journal,
+        free=free_space(agent.path),
+        pip=pip_version(found["own"]),
+        stamp=digest("\n".join(sorted(stamps))),
+    )
+
+
+def site_folders(path):
+    """(folders of the virtualenv's own distributions, folders that it only sees), from the import path."""
+    own, outside = [], []
+    prefix = os.path.realpath(path) + os.sep
+    for folder in sys.path:
+        real = os.path.realpath(folder)
+        if not os.path.isdir(real):
+            continue
+        if (real + os.sep).startswith(prefix):
+            if real not in own:
+                own.append(real)
+        elif os.path.basename(real) in ("site-packages", "dist-packages") and real not in outside:
+            outside.append(real)
+    return own, outside
+
+
+def scan(folder, distributions, found, stamps):
+    """Add the distributions of a folder to `distributions`, and what is odd to `found`."""
+    for name in sorted(os.listdir(folder)):
+        full = os.path.join(folder, name)
+        if name.endswith(".dist-info"):
+            if name.startswith("~"):
+                found["leftovers"].append(text(name))
+                continue
+            entry = dist_info(full)
+            if entry is None:
+                found["damaged"].append(text(name))
+            else:
+                distributions.append(entry)
+        elif name.endswith(".egg-info"):
+            entry = egg_info(full, name)
+            if entry is not None:
+                distributions.append(entry)
+        elif name.endswith(".egg-link"):
+            entry = egg_link(full)
+            if entry is not None:
+                distributions.append(entry)
+        elif name.startswith("~") and not name.endswith((".pyc", ".pyo")):
+            found["leftovers"].append(text(name))
+            stamps.append(name)
+            continue
+        else:
+            continue
+        status = os.stat(full)
+        stamps.append("%s %r" % (name, status.st_mtime))
+
+
+def dist_info(folder):
+    """A distribution from its `.dist-info`; None where its METADATA or RECORD is gone."""
+    fields = read_fields(os.path.join(folder, "METADATA"))
+    if fields is None or not fields["name"] or not fields["version"]:
+        return None
+    origin = "wheel"
+    present = os.listdir(folder)
+    if "direct_url.json" in present:
+        url = read_json(os.path.join(folder, "direct_url.json")) or {}
+        origin = "editable" if (url.get("dir_info") or {}).get("editable") else "direct URL"
+    return described(fields, origin, folder, "RECORD" in present)
+
+
+def egg_info(path, name):
+    """A distribution that setuptools or distutils described in an `.egg-info` folder or file."""
+    fields = read_fields(os.path.join(path, "PKG-INFO") if os.path.isdir(path) else path)
+    if fields is None or not fields["name"]:
+        return None
+    if not fields["requires-dist"] and os.path.isdir(path):
+        fields["requires-dist"] = egg_requires(os.path.join(path, "requires.txt"))
+    return described(fields, "egg-info", path, True)
+
+
+def egg_link(path):
+    """A distribution that `setup.py develop` linked in."""
+    try:
+        with open(path) as stream:
+            source = stream.readline().strip()
+        names = [name for name in os.listdir(source) if name.endswith(".egg-info")]
+    except EnvironmentError:
+        return None
+    entry = egg_info(os.path.join(source, names[0]), names[0]) if names else None
+    return entry and dict(entry, origin="editable")
+
+
+def egg_requires(path):
+    """The lines of a `requires.txt` as `Requires-Dist` writes them."""
+    lines, suffix = [], ""
+    try:
+        with open(path) as stream:
+            content = stream.read()
+    except EnvironmentError:
+        return []
+    for line in content.splitlines():
+        line = line.strip()
+        if line.startswith("[") and line.endswith("]"):
+            extra, _, marker = line[1:-1].partition(":")
+            parts = ["(%s)" % marker] if marker else []
+            parts += ['extra == "%s"' % extra] if extra else []
+            suffix = " ; " + " and ".join(parts) if parts else ""
+        elif line and not line.startswith("#"):
+            lines.append(text(line + suffix))
+    return lines
+
+
+def described(fields, origin, path, recorded):
+    """What a reply says of one distribution."""
+    return {
+        "name": fields["name"][0],
+        "version": (fields["version"] or [""])[0],
+        "requires": fields["requires-dist"],
+        "requires_python": (fields["requires-python"] or [None])[0],
+        "extras": fields["provides-extra"],
+        "origin": origin,
+        "recorded": recorded,
+        "at": text(path),
+    }
+
+
+def read_fields(path):
+    """The header fields of a METADATA or PKG-INFO file that matter here; None where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+    except EnvironmentError:
+        return None
+    fields = dict((name, []) for name in FIELDS)
+    current = None
+    for line in content.replace(b"\r\n", b"\n").split(b"\n"):
+        if not line:
+            break
+        if line[:1] in b" \t":
+            if current is not None:
+                current[-1] += " " + line.strip().decode("utf-8", "replace")
+            continue
+        name, _, value = line.partition(b":")
+        current = fields.get(name.strip().lower().decode("ascii", "replace"))
+        if current is not None:
+            current.append(value.strip().decode("utf-8", "replace"))
+    return fields
+
+
+def pip_version(distributions):
+    """The version of the virtualenv's own pip, or None."""
+    for entry in distributions:
+        if entry["name"].lower() == "pip":
+            return entry["version"]
+    return None
+
+
+def implementation():
+    """`CPython` or `PyPy`, without the cost of importing platform."""
+    return "PyPy" if "PyPy" in sys.version else "CPython"
+
+
+def markers():
+    """The complete marker environment of this interpreter (PEP 508)."""
+    system, _, release, version, machine = os.uname()
+    described_by = getattr(sys, "implementation", None)
+    found = described_by.version if described_by else None
+    return {
+        "implementation_name": described_by.name if described_by else "",
+        "implementation_version": full_version(found) if found else "0",
+        "os_name": os.name,
+        "platform_machine": machine,
+        "platform_python_implementation": implementation(),
+        "platform_release": release,
+        "platform_system": system,
+        "platform_version": version,
+        "python_full_version": sys.version.split()[0],
+        "python_version": "%d.%d" % sys.version_info[:2],
+        "sys_platform": sys.platform,
+    }
+
+
+def full_version(info):
+    """A version tuple as PEP 508 writes it: `3.13.0rc1`."""
+    version = "%d.%d.%d" % (info.major, info.minor, info.micro)
+    return version if info.releaselevel == "final" else version + info.releaselevel[0] + str(info.serial)
+
+
+def free_space(path):
+    """Free bytes and inodes for this user; None where the file system counts none."""
+    status = os.statvfs(path)
+    return {"bytes": status.f_bavail * status.f_frsize, "inodes": status.f_favail if status.f_files else None}
+
+
+def read_json(path):
+    """The JSON in a file; None where there is none that can be read."""
+    try:
+        with open(path, "rb") as stream:
+            return json.loads(stream.read().decode("utf-8"))
+    except (EnvironmentError, ValueError):
+        return None
+
+
+def digest(content):
+    """SHA-256 in hex; the bare C module where there is one, for it loads faster than hashlib."""
+    try:
+        from _sha2 import sha256
+    except ImportError:
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
+    return sha256(content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+OPERATIONS = {"probe": probe}

@@ -1,0 +1,54 @@
+"""Children: what they inherit, and where their output goes."""
+
+from __future__ import absolute_import
+
+import os
+import pwd
+import subprocess
+import tempfile
+
+from .kernel import native
+from .locking import set_inherited
+
+KEPT_OUTPUT = 200000
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def call(agent, arguments, environment, writes, folder="/"):
+    """Run a child to its end: (exit status, the end of what it printed).
+
+    A child that changes the virtualenv or a database (`writes`) inherits the lock. Its output goes to an
+    unnamed file and not to a pipe, so that it can go on when this agent is gone.
+    """
+    with tempfile.TemporaryFile() as output:
+        if writes and agent.lock is not None:
+            set_inherited(agent.lock, True)
+        try:
+            process = subprocess.Popen(
+                [native(argument) for argument in arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                close_fds=False,
+                env=dict((native(name), native(value)) for name, value in environment.items()),
+                cwd=native(folder),
+            )
+        finally:
+            if writes and agent.lock is not None:
+                set_inherited(agent.lock, False)
+        status = process.wait()
+        output.seek(max(0, os.fstat(output.fileno()).st_size - KEPT_OUTPUT))
+        return status, output.read().decode("utf-8", "replace")
+
+
+def base_environment(path):
+    """What every child gets, and nothing that this process inherited: PIP_*, PYTHON* and DJANGO_* stay out."""
+    user = pwd.getpwuid(os.geteuid())
+    return {
+        "PATH": os.path.join(path, "bin") + ":" + SYSTEM_PATH,
+        "HOME": user.pw_dir,
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "VIRTUAL_ENV": path,
+    }

@@ -1,0 +1,39 @@
+"""The agent's sources, as they go over the channel."""
+
+from __future__ import annotations
+
+import binascii
+import functools
+import json
+import zlib
+from importlib import resources
+
+KERNEL = ("kernel",)
+PROBE = ("probe",)
+DEPLOY = ("locking", "processes", "cache", "installing")
+PROJECTS = ("locking", "processes", "projects")
+CREATE = ("locking", "processes", "creating")
+
+
+@functools.cache
+def loader() -> str:
+    """One line of Python that starts the agent, for `python -c`; without a quote or a shell's special character.
+
+    Its first words take the current folder off the import path, before anything is imported that a hostile
+    file there could shadow.
+    """
+    packed = binascii.b2a_base64(zlib.compress(_source("loader"), 9), newline=False).decode("ascii")
+    return (
+        "import sys;sys.path[:]=[p for p in sys.path if p];import zlib,binascii;"
+        f'exec(zlib.decompress(binascii.a2b_base64("{packed}")))'
+    )
+
+
+@functools.cache
+def modules(*names: str) -> bytes:
+    """The named modules as the loader takes them: zlib, JSON, a list of [name, source]."""
+    return zlib.compress(json.dumps([[name, _source(name).decode()] for name in names]).encode(), 6)
+
+
+def _source(name: str) -> bytes:
+    return (resources.files("envfab.managed.agent") / f"{name}.py").read_bytes()

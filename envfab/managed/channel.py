@@ -1,0 +1,273 @@
+"""SSH: one connection a host and login user, made from the task's own Fabric configuration.
+
+Fabric itself trusts any host key, opens a chain of jump hosts for each connection, and lets connections that
+share a configuration pile up each other's keys; here every key is checked, jump hosts are shared, and each
+connection gets arguments of its own.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import paramiko
+from fabric import Config, Connection
+
+from envfab.errors import Disconnected, EnvfabError, Unreachable
+from envfab.fleet import Host
+from envfab.managed import commands, host_keys
+from envfab.managed.process import CHUNK, GOODBYE, Link, local_link
+from envfab.managed.stream import Stream
+
+# sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
+PLACES = 8
+# sshd frees a session a little after the client saw it close, and refuses new ones until then
+REFUSED_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
+DEFAULT_GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
+
+
+class SSHProcess:
+    """A process behind a channel of an SSH connection."""
+
+    def __init__(self, channel: paramiko.Channel, arguments: Sequence[str]) -> None:
+        self._channel = channel
+        channel.set_combine_stderr(True)
+        self.stream = Stream(self._receive)
+        channel.exec_command(commands.LOGIN_SHELL_LINE)
+        self.write(commands.quoted(arguments).encode() + b"\n")
+
+    def _receive(self) -> bytes:
+        try:
+            return self._channel.recv(CHUNK)
+        except (TimeoutError, socket.timeout):
+            raise Disconnected(f"no answer within {self._channel.gettimeout():g} s") from None
+
+    def write(self, data: bytes) -> None:
+        """As `Process` says."""
+        try:
+            self._channel.sendall(data)
+        except OSError:
+            raise Disconnected("the connection ended") from None
+
+    def limit(self, seconds: float | None) -> None:
+        """As `Process` says."""
+        self._channel.settimeout(seconds)
+
+    def finish(self) -> int | None:
+        """As `Process` says; the channel is only closed once the peer has closed it, for sshd counts until then."""
+        try:
+            self._channel.shutdown_write()
+            self._channel.settimeout(GOODBYE)
+            while self._channel.recv(CHUNK):
+                pass
+            status = self._channel.recv_exit_status() if self._channel.status_event.wait(GOODBYE) else None
+        except OSError:
+            status = None
+        self._channel.close()
+        return status
+
+    def kill(self) -> None:
+        """As `Process` says."""
+        self._channel.close()
+
+
+class Connections:
+    """The hosts' links, opened when they are first asked for, and shared; safe to use from many threads."""
+
+    def __init__(self, config: Config, host_key_rule: str, connect_timeout: float) -> None:
+        self._config = config
+        self._rule = host_key_rule
+        self._timeout = connect_timeout
+        self._lock = threading.Lock()
+        self._locks: dict[object, threading.Lock] = {}
+        self._open: dict[object, Connection] = {}
+        self._links: dict[object, Link] = {}
+        self._remembering = threading.Lock()
+        # Paramiko reports refused channels there, which are dealt with here
+        logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+    @property
+    def sudo_password(self) -> str | None:
+        """What `--prompt-for-sudo-password` or `sudo.password` said."""
+        password = self._config.sudo.password
+        return str(password) if password is not None else None
+
+    def login(self, host: Host) -> str:
+        """Who logs in to a host: its `user`, the SSH config's, else the local user."""
+        if host.local:
+            return getpass.getuser()
+        if host.user:
+            return host.user
+        return str(self._config.base_ssh_config.lookup(host.name).get("user", self._config.user))
+
+    def link(self, host: Host) -> Link:
+        """The link to a host, its connection open; raises `Unreachable`."""
+        key = (host.name, None if host.local else self.login(host))
+        with self._lock_of(("link", key)):
+            if key not in self._links:
+                if host.local:
+                    self._links[key] = local_link()
+                else:
+                    connection = self._connection(host.name, host.user)
+                    self._links[key] = Link(host.name, PLACES, partial(self._start, connection, host.name))
+            return self._links[key]
+
+    def close(self) -> None:
+        """End all connections, the jump hosts' last."""
+        for connection in reversed(self._open.values()):
+            connection.close()
+        self._open.clear()
+        self._links.clear()
+
+    def _lock_of(self, key: object) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(key, threading.Lock())
+
+    def _start(self, connection: Connection, name: str, arguments: Sequence[str]) -> SSHProcess:
+        for pause in (*REFUSED_PAUSES, None):
+            try:
+                channel = connection.transport.open_session(timeout=self._timeout)
+                return SSHProcess(channel, arguments)
+            except paramiko.ChannelException as error:
+                if pause is None:
+                    raise Unreachable(f"the server refuses more sessions: {error}", where=name) from None
+                time.sleep(pause)
+            except (paramiko.SSHException, OSError, AttributeError) as error:
+                raise Disconnected(f"the connection ended: {error}", where=name) from None
+        raise AssertionError
+
+    def _connection(self, name: str, user: str | None, port: int | None = None) -> Connection:
+        """An open connection to `name`, made once however many ask for it (jump hosts)."""
+        key = (name, user, port)
+        with self._lock_of(key):
+            if key not in self._open:
+                self._open[key] = self._opened(name, user, port)
+            return self._open[key]
+
+    def _opened(self, name: str, user: str | None, port: int | None) -> Connection:
+        settings = self._config.base_ssh_config.lookup(name)
+        kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
+        # Fabric adds the configuration's own keys to ours, and refuses a timeout that is named twice
+        kwargs.pop("key_filename", None)
+        timeout = kwargs.pop("timeout", None) or settings.get("connecttimeout") or self._timeout
+        address, at_port = settings.get("hostname", name), port or int(settings.get("port", self._config.port))
+        known_as = host_keys.lookup_name(address, at_port, settings.get("hostkeyalias"))
+        user_files = _paths(settings.get("userknownhostsfile", DEFAULT_KNOWN_HOSTS))
+        global_files = _paths(settings.get("globalknownhostsfile", DEFAULT_GLOBAL_KNOWN_HOSTS))
+        known = host_keys.known_keys(known_as, [*user_files, *global_files])
+        kwargs["transport_factory"] = _transport_preferring(known)
+        connection = Connection(
+            name,
+            user=user,
+            port=port,
+            config=self._config,
+            gateway=self._gateway(name, settings),
+            connect_timeout=int(float(timeout)) or 1,
+            connect_kwargs=kwargs,
+        )
+        policy = _Policy(self._rule, known_as, known, name, user_files, self._remembering)
+        connection.client.set_missing_host_key_policy(policy)
+        try:
+            connection.open()
+        except EnvfabError:
+            raise
+        except paramiko.BadAuthenticationType as error:
+            raise _refused(name, connection.user, f"it takes {', '.join(error.allowed_types)} only") from None
+        except paramiko.PasswordRequiredException:
+            raise _refused(name, connection.user, "the private key is encrypted", "--prompt-for-passphrase") from None
+        except paramiko.AuthenticationException:
+            raise _refused(name, connection.user, "no key or password was accepted") from None
+        except socket.gaierror as error:
+            raise Unreachable(f"unknown host {address!r}: {error.strerror}", where=name) from None
+        except (TimeoutError, socket.timeout):
+            raise Unreachable(f"no answer from {address} port {at_port} within {timeout} s", where=name) from None
+        except paramiko.ssh_exception.NoValidConnectionsError:
+            raise Unreachable(f"nothing listens at {address} port {at_port}", where=name) from None
+        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+            raise Unreachable(f"cannot connect to {address} port {at_port}: {_first_line(error)}", where=name) from None
+        return connection
+
+    def _gateway(self, name: str, settings: dict[str, Any]) -> Any:
+        """What the connection to `name` goes through: a shared connection, a proxy command, or False for nothing."""
+        jump = settings.get("proxyjump")
+        if jump is None:
+            return settings.get("proxycommand") or self._config.gateway or False
+        if jump.lower() == "none":
+            return False
+        through: Any = False
+        for hop in jump.split(","):
+            user, _, place = hop.strip().rpartition("@")
+            host, _, port = place.partition(":")
+            if host == name:
+                return False
+            if through:
+                raise Unreachable(
+                    f"ProxyJump {jump} has more than one hop",
+                    where=name,
+                    hint="give the inner hop a ProxyJump of its own in the SSH config",
+                )
+            through = self._connection(host, user or None, int(port) if port else None)
+        return through
+
+
+class _Policy(paramiko.MissingHostKeyPolicy):
+    """Asked for every host, since the client is given no keys to compare with."""
+
+    def __init__(
+        self,
+        rule: str,
+        known_as: str,
+        known: Sequence[host_keys.KnownKey],
+        alias: str,
+        files: Sequence[Path],
+        remembering: threading.Lock,
+    ) -> None:
+        self._rule = rule
+        self._known_as = known_as
+        self._known = known
+        self._alias = alias
+        self._files = files
+        self._remembering = remembering
+
+    def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
+        kind, blob = key.get_name(), key.asbytes()
+        if host_keys.check(self._rule, self._known_as, kind, blob, self._known, self._alias) and self._files:
+            with self._remembering:
+                host_keys.remember(self._files[0], self._known_as, kind, blob)
+
+
+def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., paramiko.Transport]:
+    """Paramiko's transport, which asks first for the types of key that can be checked."""
+
+    def make(sock: Any, **options: Any) -> paramiko.Transport:
+        transport = paramiko.Transport(sock, **options)
+        security = transport.get_security_options()
+        security.key_types = tuple(host_keys.preferred(security.key_types, known))
+        return transport
+
+    return make
+
+
+def _paths(value: str | Iterable[str]) -> list[Path]:
+    names = value.split() if isinstance(value, str) else list(value)
+    return [Path(name).expanduser() for name in names if name.lower() != "none"]
+
+
+def _refused(name: str, user: str, why: str, option: str = "--prompt-for-login-password") -> Unreachable:
+    return Unreachable(
+        f"the login as {user} was refused: {why}",
+        where=name,
+        hint=f"does `ssh {user}@{name}` work? With a password, run fab {option}",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,37 @@
+"""Command lines, built as argument lists and quoted in one place."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+# The login shell may be sh, bash, csh, tcsh or fish: it only ever sees this, and hands over to sh, which
+# reads the real command from the first line of its input.
+LOGIN_SHELL_LINE = "exec /bin/sh -c 'read -r x&&eval \"exec $x\"'"
+
+
+def quoted(arguments: Sequence[str]) -> str:
+    """One line that sh evaluates to these arguments; line breaks inside an argument come through printf."""
+    return " ".join(_quoted(argument) for argument in arguments)
+
+
+def _quoted(argument: str) -> str:
+    if "\n" not in argument:
+        return shlex.quote(argument)
+    escaped = argument.replace("\\", "\\\\").replace("\n", "\\n")
+    return f'"$(printf "%b" {shlex.quote(escaped)})"'
+
+
+def as_user(user: str, prompt: str, arguments: Sequence[str]) -> list[str]:
+    """`arguments` under sudo as `user`, with the home of that user; sudo asks with the words `prompt`."""
+    return ["sudo", "-H", "-S", "-p", prompt, "-u", user, "--", *arguments]
+
+
+def python(executable: str, loader: str) -> list[str]:
+    """An interpreter that runs the loader, deaf to PYTHON* and the user's site, with UTF-8 file names."""
+    return ["env", "LC_ALL=C.UTF-8", "LANG=C.UTF-8", executable, "-B", "-E", "-s", "-c", loader]
+
+
+def shell(text: str) -> list[str]:
+    """The fabfile's own text, the only one that a shell interprets."""
+    return ["/bin/sh", "-c", text]

@@ -1,0 +1,169 @@
+"""A process on the managed side, wherever that is, and the places for them on one connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol
+
+from envfab.errors import Disconnected, Unreachable
+from envfab.managed.stream import Stream
+
+CHUNK = 65536
+# how long a peer may take to close after the end of our input, before its place is given up on
+GOODBYE = 10.0
+
+
+class Process(Protocol):
+    """Something that runs there; standard error comes with standard output."""
+
+    stream: Stream
+
+    def write(self, data: bytes) -> None:
+        """Send to its standard input; raises `Disconnected` where nobody reads it any more."""
+        ...
+
+    def limit(self, seconds: float | None) -> None:
+        """How long a read may wait for the next byte; raises `Disconnected` then."""
+        ...
+
+    def finish(self) -> int | None:
+        """End its input, wait for its end within reason: its exit status, or None where that is not known."""
+        ...
+
+    def kill(self) -> None:
+        """Stop waiting for it: close its streams, and end it where that can be done."""
+        ...
+
+
+class Link:
+    """A way to start processes on a host, with a bound on how many run at once."""
+
+    def __init__(self, name: str, places: int, start: Callable[[Sequence[str]], Process]) -> None:
+        self.name = name
+        self.places = places
+        self._free = places
+        self._changed = threading.Condition()
+        self._start = start
+
+    def reserve(self, count: int) -> Reservation:
+        """Wait until `count` places are free and take all of them at once, so that none waits for another."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= count)
+            self._free -= count
+        return Reservation(self, count)
+
+    def release(self, count: int) -> None:
+        """Give places back."""
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()
+
+    def start(self, arguments: Sequence[str]) -> Process:
+        """Start a process; for those who hold a reservation."""
+        return self._start(arguments)
+
+
+class Reservation:
+    """Places on a link; at most `count` processes started through it may run at the same time."""
+
+    def __init__(self, link: Link, count: int) -> None:
+        self.link = link
+        self._count = count
+
+    def start(self, arguments: Sequence[str]) -> Process:
+        """Start a process in one of the places."""
+        return self.link.start(arguments)
+
+    def release(self) -> None:
+        """Give the places back; a second time does nothing."""
+        count, self._count = self._count, 0
+        if count:
+            self.link.release(count)
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+
+class LocalProcess:
+    """A child of this program, in a session of its own: a Ctrl-C at the terminal does not reach it."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        try:
+            self._child = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            raise Unreachable(f"cannot start {arguments[0]}: {error.strerror}") from None
+        self._limit: float | None = None
+        self.stream = Stream(self._receive)
+
+    def _receive(self) -> bytes:
+        out = self._child.stdout
+        if out is None or out.closed:
+            return b""
+        if not select.select([out], [], [], self._limit)[0]:
+            raise Disconnected(f"no answer within {self._limit:g} s")
+        return os.read(out.fileno(), CHUNK)
+
+    def write(self, data: bytes) -> None:
+        """As `Process` says."""
+        view = memoryview(data)
+        try:
+            while view and self._child.stdin is not None:
+                view = view[self._child.stdin.write(view) :]
+        except (OSError, ValueError):
+            raise Disconnected("the connection ended") from None
+
+    def limit(self, seconds: float | None) -> None:
+        """As `Process` says."""
+        self._limit = seconds
+
+    def finish(self) -> int | None:
+        """As `Process` says."""
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        try:
+            status = self._child.wait(GOODBYE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        return status
+
+    def kill(self) -> None:
+        """As `Process` says."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+        # its whole group, and gently: an agent ends by itself once its input does
+        if self._child.poll() is None:
+            deadline = time.monotonic() + 1
+            while self._child.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+        if self._child.poll() is None:
+            try:
+                os.killpg(self._child.pid, signal.SIGTERM)
+            except (ProcessLookupError, PermissionError):
+                return
+
+
+def local_link() -> Link:
+    """This machine, without SSH."""
+    return Link("localhost", 32, LocalProcess)

@@ -1,0 +1,65 @@
+"""The bytes that come back from a process on the managed side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from envfab.errors import Disconnected
+
+NOISE_KEPT = 20_000
+
+
+class Stream:
+    """Reads lines and exact amounts out of `receive`, which returns b"" at the end."""
+
+    def __init__(self, receive: Callable[[], bytes]) -> None:
+        self._receive = receive
+        self._buffer = bytearray()
+        self._ended = False
+
+    def until(self, markers: Sequence[bytes]) -> tuple[bytes | None, str]:
+        """(the marker that came first or None at the end, what was printed before it)."""
+        longest = max(len(marker) for marker in markers)
+        noise = bytearray()
+        while True:
+            hits = [(at, marker) for marker in markers if (at := self._buffer.find(marker)) >= 0]
+            if hits:
+                at, marker = min(hits)
+                noise += self._buffer[:at]
+                del self._buffer[: at + len(marker)]
+                return marker, _text(noise)
+            surplus = len(self._buffer) - longest
+            if surplus > 0:
+                noise += self._buffer[:surplus]
+                del self._buffer[:surplus]
+                del noise[:-NOISE_KEPT]
+            if not self._fill():
+                return None, _text(noise + self._buffer)
+
+    def line(self) -> bytes:
+        """One line with its end; raises `Disconnected` where the stream ends before it."""
+        start = 0
+        while (at := self._buffer.find(b"\n", start)) < 0:
+            start = len(self._buffer)
+            if not self._fill():
+                raise Disconnected("the connection ended")
+        line = bytes(self._buffer[: at + 1])
+        del self._buffer[: at + 1]
+        return line
+
+    def rest(self) -> str:
+        """All that still comes, as text."""
+        while self._fill():
+            pass
+        return _text(self._buffer)
+
+    def _fill(self) -> bool:
+        if not self._ended:
+            data = self._receive()
+            self._buffer += data
+            self._ended = not data
+        return not self._ended
+
+
+def _text(data: bytes | bytearray) -> str:
+    return bytes(data).decode("utf-8", "replace")
