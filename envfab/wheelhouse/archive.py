@@ -1,0 +1,176 @@
+"""A zip file from somebody else: its members checked before any is read, and read in bounded pieces."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from envfab.errors import WheelError
+
+CHUNK = 1 << 18
+LOCAL_HEADER = 30
+ENCRYPTED = 0x1
+MAGIC = b"PK\x03\x04"
+# Python 2.7's zipfile, which unpacks on some managed hosts, knows these two only; and with these two alone
+# zipfile decompresses in bounded pieces.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+DRIVE = re.compile(r"[A-Za-z]:")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# What zipfile, struct and zlib raise for damaged archives, found by fuzzing them.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an archive may be: members, unpacked bytes, and unpacked bytes for each byte of the file.
+
+    The largest published wheels have some 20,000 members and unpack to 4 GB; deflate alone reaches a ratio of 1,032,
+    whole wheels stay below 30. The ratio counts only from `slack` bytes on, so that small files may be repetitive.
+    """
+
+    members: int = 100_000
+    total: int = 16 << 30
+    ratio: int = 200
+    slack: int = 32 << 20
+
+
+class Archive:
+    """A zip file whose directory was checked when it was opened; every failure is a `WheelError` on `origin`.
+
+    `members` has the files, by path, in the directory's order; entries for folders are checked and left out.
+    """
+
+    def __init__(self, path: Path, origin: str, limits: Limits | None = None) -> None:
+        self._origin = origin
+        self._limits = limits or Limits()
+        try:
+            self._size = os.path.getsize(path)
+            with open(path, "rb") as file:
+                magic = file.read(len(MAGIC))
+        except OSError as error:
+            raise self.wrong(f"cannot be read: {error.strerror}") from None
+        if magic != MAGIC:
+            raise self.wrong("is not a wheel: no zip file begins like this", "build or download it again")
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (*DAMAGE, OSError) as error:
+            raise self._damaged(error) from None
+        try:
+            self.members = self._check_directory()
+        except BaseException:
+            self._zip.close()
+            raise
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def wrong(self, what: str, hint: str = "") -> WheelError:
+        """The error that says `what` of this archive."""
+        return WheelError(what, where=self._origin, hint=hint)
+
+    def chunks(self, member: str) -> Iterator[bytes]:
+        """A member's bytes, in pieces; its size and CRC are checked on the way."""
+        entry = self.members[member]
+        left = entry.file_size
+        try:
+            with self._zip.open(entry) as stream:
+                while chunk := stream.read(CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise self.wrong(f"{member} is longer than the archive's directory says")
+                    yield chunk
+        except (*DAMAGE, OSError) as error:
+            raise self._damaged(error) from None
+        if left:
+            raise self.wrong(f"{member} is shorter than the archive's directory says")
+
+    def read(self, member: str, limit: int) -> bytes:
+        """A member as a whole; refused where it is larger than `limit` bytes."""
+        if self.members[member].file_size > limit:
+            raise self.wrong(f"{member} is larger than {limit:,} bytes")
+        return b"".join(self.chunks(member))
+
+    def _damaged(self, error: Exception) -> WheelError:
+        # EOFError and some struct errors come without a word.
+        reason = str(error) or "it ends too early"
+        return self.wrong(f"is damaged or cut short ({reason})", "build or download it again")
+
+    def _check_directory(self) -> dict[str, zipfile.ZipInfo]:
+        entries = self._zip.infolist()
+        limits = self._limits
+        if len(entries) > limits.members:
+            raise self.wrong(f"has {len(entries):,} members; {limits.members:,} are allowed")
+        seen: dict[str, zipfile.ZipInfo] = {}
+        for entry in entries:
+            self._check_entry(entry)
+            if entry.filename in seen:
+                raise self.wrong(f"has two members named {entry.filename}")
+            seen[entry.filename] = entry
+        total = sum(entry.file_size for entry in entries)
+        if total > limits.total:
+            raise self.wrong(f"would unpack to {total:,} bytes; {limits.total:,} are allowed")
+        if total > limits.slack and total > limits.ratio * self._size:
+            raise self.wrong(
+                f"would unpack to {total:,} bytes, {total // self._size} times its size", "it looks like a zip bomb"
+            )
+        self._check_overlaps(entries)
+        files = {path: entry for path, entry in seen.items() if not entry.is_dir()}
+        self._check_folders(files)
+        return files
+
+    def _check_entry(self, entry: zipfile.ZipInfo) -> None:
+        name = entry.orig_filename
+        shown = name.encode("unicode_escape").decode() if CONTROL.search(name) else name
+        parts = name.removesuffix("/").split("/")
+        escapes = name.startswith("/") or "\\" in name or DRIVE.match(name) or ".." in parts
+        if escapes or CONTROL.search(name) or "" in parts or "." in parts:
+            raise self.wrong(f"has a member whose path leaves the wheel or is not plain: {shown!r}")
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise self.wrong(f"has a member that is a link or a special file: {shown}")
+        if entry.flag_bits & ENCRYPTED:
+            raise self.wrong(f"has an encrypted member: {shown}")
+        if entry.compress_type not in METHODS:
+            raise self.wrong(f"has a member compressed neither by deflate nor not at all: {shown}")
+        if entry.is_dir() and entry.file_size:
+            raise self.wrong(f"has a folder with contents of its own: {shown}")
+
+    def _check_overlaps(self, entries: list[zipfile.ZipInfo]) -> None:
+        """Members that share their bytes are how a small file unpacks to an endless one."""
+        end = 0
+        for entry in sorted(entries, key=lambda entry: entry.header_offset):
+            if entry.header_offset < end:
+                raise self.wrong(f"has members that overlap: {entry.filename}", "it looks like a zip bomb")
+            end = entry.header_offset + LOCAL_HEADER + entry.compress_size
+        if end > self._size:
+            raise self.wrong("is damaged or cut short: a member ends outside the file", "build or download it again")
+
+    def _check_folders(self, files: dict[str, zipfile.ZipInfo]) -> None:
+        folders = {path.rpartition("/")[0] for path in files}
+        for folder in folders:
+            while folder:
+                if folder in files:
+                    raise self.wrong(f"has a member that is a file and a folder: {folder}")
+                folder = folder.rpartition("/")[0]

@@ -1,0 +1,254 @@
+"""Is this file a sound wheel? By the binary distribution format, and by what an installer would do with it.
+
+Published wheels are not all alike; these oddities occur in good ones and are accepted:
+
+- entries for folders in the archive, which RECORD does not list;
+- digests in RECORD that are padded with `=`, and missing sizes;
+- `Tag:` lines of WHEEL that differ from the file name: wheels are renamed for a platform after they
+  were built, and installers go by the file name; only a wheel whose WHEEL has none of the file name's
+  pythons is refused, because that is another wheel's file;
+- a dist-info folder spelled differently from the file name, as long as both mean the same release.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.metadata import RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement
+from packaging.specifiers import InvalidSpecifier
+from packaging.tags import Tag, parse_tag
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import WheelError
+from envfab.facts.wheel import Wheel, WheelMetadata
+from envfab.wheelhouse.archive import CHUNK, Archive, Limits
+
+WHEEL_MAJOR = 1
+TEXT_LIMIT = 16 << 20
+RECORD_LIMIT = 64 << 20
+# The format demands "sha256 or better"; an algorithm's digest size tells a cut digest.
+ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
+SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedWheel:
+    """A sound wheel: what it is (its SHA-256 included), what its METADATA says, and its size in bytes."""
+
+    wheel: Wheel
+    metadata: WheelMetadata
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What RECORD says of a member; `digest` is None where it need not have one."""
+
+    algorithm: str
+    digest: bytes | None
+    size: int | None
+
+
+def inspect(path: Path, origin: Path | None = None, limits: Limits | None = None) -> InspectedWheel:
+    """Check the wheel at `path` from end to end, reading it in pieces; raises `WheelError`.
+
+    `origin` is the file that `path` is a copy of: its name is the one that counts, and errors name it.
+    """
+    origin = origin or path
+    wheel = Wheel.from_filename(origin.name)
+    if not origin.name[0].isalnum():
+        raise WheelError("the name of a wheel begins with a letter or digit", where=str(origin))
+    with Archive(path, str(origin), limits) as archive:
+        info = _dist_info(archive, wheel)
+        metadata = _parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(origin))
+        _check_names(archive, wheel, metadata)
+        _check_wheel_file(archive, info, wheel)
+        _check_data(archive, wheel)
+        _check_record(archive, info)
+    size = path.stat().st_size
+    return InspectedWheel(replace(wheel, sha256=sha256_of(path), shown_as=metadata.name), metadata, size)
+
+
+def read_metadata(path: Path) -> WheelMetadata:
+    """What the METADATA of a wheel says; raises `WheelError`. Of the rest it reads only the archive's directory."""
+    wheel = Wheel.from_filename(path.name)
+    with Archive(path, str(path)) as archive:
+        info = _dist_info(archive, wheel)
+        return _parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(path))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _dist_info(archive: Archive, wheel: Wheel) -> str:
+    """The dist-info folder: exactly one, of the release that the file name tells, with what it must contain."""
+    folders = {path.partition("/")[0] for path in archive.members if "/" in path}
+    found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
+    if not found:
+        raise archive.wrong("is not a wheel: it has no dist-info folder")
+    if len(found) > 1:
+        raise archive.wrong(f"has {len(found)} dist-info folders: {', '.join(found)}")
+    info = found[0]
+    if not _names_release(info.removesuffix(".dist-info"), wheel):
+        raise archive.wrong(f"has the dist-info folder of another release: {info}", _RENAMED)
+    for name in ("METADATA", "WHEEL", "RECORD"):
+        if f"{info}/{name}" not in archive.members:
+            raise archive.wrong(f"is not a wheel: it has no {info}/{name}")
+    return info
+
+
+_RENAMED = "was the file renamed? Give it the name that it was built with"
+
+
+def _names_release(stem: str, wheel: Wheel) -> bool:
+    name, _, version = stem.partition("-")
+    try:
+        return canonicalize_name(name) == wheel.name and Version(version) == wheel.version
+    except InvalidVersion:
+        return False
+
+
+def _fields(content: bytes) -> bytes:
+    """The header part of METADATA or WHEEL: a long description behind it costs more to parse than all else."""
+    ends = [content.find(mark) for mark in (b"\n\n", b"\n\r\n")]
+    ends = [end for end in ends if end >= 0]
+    return content[: min(ends) + 1] if ends else content
+
+
+def _parse_metadata(content: bytes, where: str) -> WheelMetadata:
+    raw: RawMetadata
+    raw, _ = parse_email(_fields(content))
+    name, version = raw.get("name"), raw.get("version")
+    if not name or not version:
+        raise WheelError("its METADATA has no Name or no Version", where=where)
+    try:
+        canonicalize_name(name, validate=True)
+        return WheelMetadata.build(
+            name, version, raw.get("requires_dist", []), raw.get("requires_python"), raw.get("provides_extra", [])
+        )
+    except (InvalidName, InvalidRequirement, InvalidSpecifier, InvalidVersion) as error:
+        line = " ".join(str(error).split())
+        raise WheelError(
+            f"its METADATA cannot be read: {line}", where=where, hint="pip refuses such a wheel too"
+        ) from None
+
+
+def _check_names(archive: Archive, wheel: Wheel, metadata: WheelMetadata) -> None:
+    if canonicalize_name(metadata.name) != wheel.name or metadata.version != wheel.version:
+        raise archive.wrong(
+            f"the file name says {wheel.name} {wheel.version}, METADATA says {metadata.name} {metadata.version}",
+            _RENAMED,
+        )
+
+
+def _check_wheel_file(archive: Archive, info: str, wheel: Wheel) -> None:
+    content = _fields(archive.read(f"{info}/WHEEL", TEXT_LIMIT)).decode("utf-8", "replace")
+    fields = [
+        (key.strip().lower(), value.strip()) for key, _, value in (line.partition(":") for line in content.splitlines())
+    ]
+    versions = [value for key, value in fields if key == "wheel-version"]
+    major = versions[0].partition(".")[0] if versions else ""
+    if not (major.isascii() and major.isdigit()):
+        raise archive.wrong(f"{info}/WHEEL has no Wheel-Version")
+    if int(major) > WHEEL_MAJOR:
+        raise archive.wrong(
+            f"is a wheel of format {versions[0]}; this envfab reads {WHEEL_MAJOR}.x", "a newer envfab may read it"
+        )
+    said = _tags(value for key, value in fields if key == "tag")
+    if said and not {tag.interpreter for tag in said} & {tag.interpreter for tag in wheel.tags}:
+        tags = ", ".join(sorted(map(str, said)))
+        raise archive.wrong(f"{info}/WHEEL has none of the file name's tags, but {tags}", _RENAMED)
+
+
+def _tags(texts: Iterable[str]) -> frozenset[Tag]:
+    return frozenset(tag for text in texts if text.count("-") == 2 for tag in parse_tag(text))
+
+
+def _check_data(archive: Archive, wheel: Wheel) -> None:
+    """What an installer would put outside the packages folder: only under the keys there are."""
+    for path in archive.members:
+        top, _, rest = path.partition("/")
+        if not top.endswith(".data") or not _names_release(top.removesuffix(".data"), wheel):
+            continue
+        key, _, file = rest.partition("/")
+        if key not in DATA_KEYS or not file:
+            raise archive.wrong(
+                f"has a data folder that installers do not know: {path}", f"they know {', '.join(DATA_KEYS)}"
+            )
+
+
+def _check_record(archive: Archive, info: str) -> None:
+    record = f"{info}/RECORD"
+    recorded = _parse_record(archive, record)
+    exempt = {record, *(f"{info}/{name}" for name in SIGNATURES)}
+    for path in recorded:
+        if path not in archive.members and path not in exempt:
+            raise archive.wrong(f"lacks a file that its RECORD lists: {path}")
+    for path in archive.members:
+        if path in exempt:
+            continue
+        expected = recorded.get(path)
+        if expected is None:
+            raise archive.wrong(f"has a file that its RECORD does not list: {path}")
+        if expected.digest is None:
+            raise archive.wrong(f"its RECORD has no hash for {path}")
+        _check_member(archive, path, expected)
+
+
+def _check_member(archive: Archive, path: str, expected: _Recorded) -> None:
+    digest = hashlib.new(expected.algorithm)
+    size = 0
+    for chunk in archive.chunks(path):
+        digest.update(chunk)
+        size += len(chunk)
+    if digest.digest() != expected.digest:
+        raise archive.wrong(f"{path} is not what its RECORD says: the {expected.algorithm} differs")
+    if expected.size is not None and size != expected.size:
+        raise archive.wrong(f"{path} has {size:,} bytes, its RECORD says {expected.size:,}")
+
+
+def _parse_record(archive: Archive, record: str) -> dict[str, _Recorded]:
+    recorded: dict[str, _Recorded] = {}
+    try:
+        text = archive.read(record, RECORD_LIMIT).decode("utf-8")
+        for row in csv.reader(text.splitlines()):
+            if not row:
+                continue
+            path, digest, size = (*row, "", "")[:3] if len(row) < 3 else row[:3]
+            if path in recorded:
+                raise archive.wrong(f"its RECORD lists {path} twice")
+            recorded[path] = _Recorded(*_parse_digest(archive, path, digest), int(size) if size.strip() else None)
+    except (csv.Error, ValueError) as error:
+        raise archive.wrong(f"its RECORD cannot be read: {error}") from None
+    return recorded
+
+
+def _parse_digest(archive: Archive, path: str, text: str) -> tuple[str, bytes | None]:
+    if not text:
+        return "", None
+    algorithm, _, encoded = text.partition("=")
+    length = ALGORITHMS.get(algorithm.lower())
+    if length is None:
+        raise archive.wrong(f"its RECORD has a hash that is not allowed for {path}: {algorithm}", "sha256 or better is")
+    try:
+        digest = base64.urlsafe_b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4))
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != length:
+        raise archive.wrong(f"its RECORD has a hash that cannot be read for {path}")
+    return algorithm.lower(), digest
