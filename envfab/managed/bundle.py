@@ -10,6 +10,7 @@ from importlib import resources
 
 KERNEL = ("kernel",)
 PROBE = ("probe",)
+TAGS = ("tags",)
 DEPLOY = ("locking", "processes", "cache", "installing")
 PROJECTS = ("locking", "processes", "projects")
 CREATE = ("locking", "processes", "creating")

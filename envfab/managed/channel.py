@@ -47,7 +47,7 @@ class SSHProcess:
     def _receive(self) -> bytes:
         try:
             return self._channel.recv(CHUNK)
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             raise Disconnected(f"no answer within {self._channel.gettimeout():g} s") from None
 
     def write(self, data: bytes) -> None:
@@ -144,15 +144,17 @@ class Connections:
                 raise Disconnected(f"the connection ended: {error}", where=name) from None
         raise AssertionError
 
-    def _connection(self, name: str, user: str | None, port: int | None = None) -> Connection:
+    def _connection(
+        self, name: str, user: str | None, port: int | None = None, via: Connection | None = None
+    ) -> Connection:
         """An open connection to `name`, made once however many ask for it (jump hosts)."""
-        key = (name, user, port)
+        key = (name, user, port, via)
         with self._lock_of(key):
             if key not in self._open:
-                self._open[key] = self._opened(name, user, port)
+                self._open[key] = self._opened(name, user, port, via)
             return self._open[key]
 
-    def _opened(self, name: str, user: str | None, port: int | None) -> Connection:
+    def _opened(self, name: str, user: str | None, port: int | None, via: Connection | None) -> Connection:
         settings = self._config.base_ssh_config.lookup(name)
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
         # Fabric adds the configuration's own keys to ours, and refuses a timeout that is named twice
@@ -169,7 +171,7 @@ class Connections:
             user=user,
             port=port,
             config=self._config,
-            gateway=self._gateway(name, settings),
+            gateway=via or self._gateway(name, settings),
             connect_timeout=int(float(timeout)) or 1,
             connect_kwargs=kwargs,
         )
@@ -187,7 +189,7 @@ class Connections:
             raise _refused(name, connection.user, "no key or password was accepted") from None
         except socket.gaierror as error:
             raise Unreachable(f"unknown host {address!r}: {error.strerror}", where=name) from None
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             raise Unreachable(f"no answer from {address} port {at_port} within {timeout} s", where=name) from None
         except paramiko.ssh_exception.NoValidConnectionsError:
             raise Unreachable(f"nothing listens at {address} port {at_port}", where=name) from None
@@ -202,19 +204,13 @@ class Connections:
             return settings.get("proxycommand") or self._config.gateway or False
         if jump.lower() == "none":
             return False
-        through: Any = False
+        through: Connection | None = None
         for hop in jump.split(","):
             user, _, place = hop.strip().rpartition("@")
             host, _, port = place.partition(":")
             if host == name:
                 return False
-            if through:
-                raise Unreachable(
-                    f"ProxyJump {jump} has more than one hop",
-                    where=name,
-                    hint="give the inner hop a ProxyJump of its own in the SSH config",
-                )
-            through = self._connection(host, user or None, int(port) if port else None)
+            through = self._connection(host, user or None, int(port) if port else None, through)
         return through
 
 

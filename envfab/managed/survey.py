@@ -1,0 +1,229 @@
+"""Looking at many virtualenvs at once: a probe, or the error that stood in the way, of each."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from packaging.tags import Tag
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import EnvfabError, Unreachable
+from envfab.facts.distribution import Distribution, Origin
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.probe import FreeSpace, Probe
+from envfab.fleet import Host, Member, Target
+from envfab.managed import bundle
+from envfab.managed.process import Link, Reservation
+from envfab.managed.session import Identity, Session, start_agent
+from envfab.reporter import Reporter
+
+# a deployment needs its own agent and one more process at a time: the project's agent, or a command
+PLACES_OF_A_DEPLOYMENT = 2
+
+
+class Links(Protocol):
+    """Where links to hosts come from (`channel.Connections`)."""
+
+    def link(self, host: Host) -> Link:
+        """The link to a host; raises `Unreachable`."""
+        ...
+
+    @property
+    def sudo_password(self) -> str | None:
+        """For sudo on any host."""
+        ...
+
+
+@dataclass(slots=True)
+class Site:
+    """A virtualenv that can be spoken with: its places on the link and, while it has one, its agent."""
+
+    member: Member
+    link: Link
+    sudo_password: str | None = field(repr=False)
+    timeout: float | None
+    reservation: Reservation | None = None
+    session: Session | None = None
+
+    @property
+    def owner(self) -> Identity:
+        """Who must touch the environment."""
+        return self.as_user(self.member.target.owner)
+
+    def as_user(self, user: str | None) -> Identity:
+        """`user` under sudo, or plainly where that is who logged in."""
+        return Identity(None if user in (None, self.member.login) else user, self.sudo_password)
+
+    def reserve(self) -> Reservation:
+        """The places that a deployment needs, all at once; kept until `leave`."""
+        if self.reservation is None:
+            self.reservation = self.link.reserve(PLACES_OF_A_DEPLOYMENT)
+        return self.reservation
+
+    def agent(self) -> Session:
+        """The agent in the virtualenv, started where it is not running."""
+        if self.session is None:
+            path = self.member.virtualenv.path
+            self.session = start_agent(
+                self.reserve(),
+                f"{path}/bin/python",
+                path,
+                where=str(self.member.target),
+                identity=self.owner,
+                modules=bundle.PROBE,
+                timeout=self.timeout,
+            )
+        return self.session
+
+    def tags(self) -> tuple[Tag, ...]:
+        """What its own pip says it supports, most preferred first."""
+        session = self.agent()
+        session.load(bundle.TAGS)
+        return tuple(parse_tag(text) for text in session.ask("tags")["tags"])
+
+    def leave(self) -> None:
+        """End the agent and give the places back."""
+        session, self.session = self.session, None
+        reservation, self.reservation = self.reservation, None
+        if session is not None:
+            session.close()
+        if reservation is not None:
+            reservation.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a survey says of a member: exactly one of `probe` and `error`."""
+
+    member: Member
+    site: Site | None
+    probe: Probe | None = None
+    error: EnvfabError | None = None
+
+
+@contextmanager
+def survey(
+    members: Sequence[Member],
+    links: Links,
+    reporter: Reporter,
+    *,
+    parallel: int,
+    timeout: float | None,
+    look: Callable[[Found], Any],
+) -> Iterator[list[Found]]:
+    """Probe all `members`, hosts at once and each one's virtualenvs as its places allow.
+
+    The result is in the order of `members`. `look` is called with each find in its thread, while its agent
+    still runs. Where a host's places allow, agents stay for what comes next, until the context ends.
+    """
+    by_host: dict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        by_host[member.host.name].append(member)
+    found: dict[Target, Found] = {}
+    reporter.stage("looking", len(members))
+
+    def one(member: Member, link: Link, keep: bool) -> None:
+        site = Site(member, link, links.sudo_password, timeout)
+        try:
+            probe = to_probe(member.target, site.agent().ask("probe"))
+            find = Found(member, site, probe=probe)
+            look(find)
+        except EnvfabError as error:
+            find = Found(member, site, error=error)
+        if find.error is not None or not keep:
+            site.leave()
+        found[member.target] = find
+        reporter.advance("looking", str(member.target))
+
+    def whole_host(mine: list[Member]) -> None:
+        try:
+            link = links.link(mine[0].host)
+        except EnvfabError as error:
+            for member in mine:
+                found[member.target] = Found(member, None, error=error)
+                reporter.advance("looking", str(member.target))
+            return
+        at_once = max(1, link.places // PLACES_OF_A_DEPLOYMENT)
+        keep = len(mine) <= at_once
+        if len(mine) == 1:
+            one(mine[0], link, keep)
+            return
+        with ThreadPoolExecutor(min(at_once, len(mine)), "envfab-probe") as pool:
+            for future in as_completed([pool.submit(one, member, link, keep) for member in mine]):
+                future.result()
+
+    try:
+        with ThreadPoolExecutor(max(1, min(parallel, len(by_host))), "envfab-host") as pool:
+            for future in as_completed([pool.submit(whole_host, mine) for mine in by_host.values()]):
+                future.result()
+        yield [found[member.target] for member in members]
+    finally:
+        leave_all([find.site for find in found.values() if find.site is not None])
+
+
+def leave_all(sites: Sequence[Site]) -> None:
+    """Leave all sites, at once: each goodbye waits for its peer."""
+    threads = [
+        threading.Thread(target=site.leave, name="envfab-leave") for site in sites if site.session or site.reservation
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def to_probe(target: Target, reply: dict[str, Any]) -> Probe:
+    """An agent's reply as a `Probe`; raises `Unreachable` where the interpreter's version is none."""
+    try:
+        version = Version(reply["version"].rstrip("+"))
+    except InvalidVersion:
+        raise Unreachable(f"its interpreter says it is Python {reply['version']!r}", where=str(target)) from None
+    own, duplicates = _by_name(reply["own"], None)
+    outside, _ = _by_name(reply["outside"], Origin.OUTSIDE)
+    return Probe(
+        target=target,
+        interpreter=Interpreter(version, reply["implementation"], reply["markers"]),
+        distributions=own,
+        outside={name: found for name, found in outside.items() if name not in own},
+        leftovers=tuple(reply["leftovers"] + reply["damaged"]),
+        duplicates=duplicates,
+        journal=reply["journal"],
+        free=FreeSpace(reply["free"]["bytes"], reply["free"]["inodes"]),
+        pip=reply["pip"],
+        fingerprint=reply["stamp"],
+    )
+
+
+def _by_name(
+    entries: Sequence[dict[str, Any]], origin: Origin | None
+) -> tuple[dict[NormalizedName, Distribution], tuple[str, ...]]:
+    """(distributions by canonical name, the names that are there twice); the first on the import path counts."""
+    found: dict[NormalizedName, Distribution] = {}
+    twice = []
+    for entry in entries:
+        distribution = Distribution.build(
+            entry["name"],
+            entry["version"],
+            tuple(entry["requires"]),
+            tuple(entry["extras"]),
+            origin or Origin(entry["origin"]),
+            entry["requires_python"],
+        )
+        if distribution.name in found:
+            twice.append(distribution.shown_as)
+        else:
+            found[distribution.name] = distribution
+    return found, tuple(twice)
+
+
+def parse_tag(text: str) -> Tag:
+    """A tag as pip writes it: `cp311-cp311-manylinux_2_17_x86_64`."""
+    interpreter, abi, platform = text.split("-", 2)
+    return Tag(interpreter, abi, platform)
