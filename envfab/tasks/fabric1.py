@@ -1,0 +1,151 @@
+"""Fabric 1's task arguments (`fab deploy:web1,yes=true`) on Fabric 3.
+
+Fabric 3 knows only flags. Before it parses the tasks' tokens it asks every task for its arguments, and at
+the first such question to a `Task` of ours the collection is complete and `program.core.unparsed` still
+holds the tokens as typed: there they are rewritten to `deploy --name=web1 --yes`. Everything else about
+the command line stays Fabric's. What is rewritten, and how, is in `tokens`.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import fabric
+import fabric.main
+import invoke.main
+import invoke.tasks
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from envfab.errors import EnvfabError, UsageError
+from envfab.tasks.tokens import Flag, Shape, Shapes, dashed, rewrite
+
+
+class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
+    """A task that also understands Fabric 1's arguments, and runs once however many hosts `-H` names.
+
+    `positional_words` names the argument that the words after a colon give (`name`, `file`);
+    with `trailing_words` it takes the bare tokens after the task, too: `fab add_wheel dist/*.whl`.
+    """
+
+    def __init__(
+        self, *args: Any, positional_words: str | None = None, trailing_words: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.positional_words = positional_words
+        self.trailing_words = trailing_words
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The task's arguments; the first question for them is the moment to rewrite the command line."""
+        _meet_the_command_line()
+        return _arguments(self, ignore_unknown_help)
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """Invoke's options of an argument; `()` as the default of a list, which Invoke takes for a type, works."""
+        made: dict[str, Any] = super().arg_opts(name, None if default == () else default, taken_names)
+        return made
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task; an error of ours ends `fab` with its message and status 1."""
+        context = args[0]
+        if not isinstance(getattr(context, "config", None), fabric.Config):
+            raise Exit(f"envfab: {self.name} works under Fabric's program: say fab {self.name}", code=1)
+        if context.config.run.dry:
+            raise Exit(
+                f"envfab: -R/--dry does not hold {self.name} back: use fab plan to see what would be done", code=1
+            )
+        hosts = command_line_hosts()
+        if isinstance(context, fabric.Connection) and hosts and self.times_called % len(hosts):
+            self.times_called += 1
+            return None
+        try:
+            return super().__call__(*args, **kwargs)
+        except EnvfabError as error:
+            raise Exit(f"envfab: {error}", code=1) from None
+
+
+def command_line_hosts() -> tuple[str, ...]:
+    """The hosts of `fab -H`, to which a task limits itself; `select` refuses those that the fleet has not."""
+    core = getattr(fabric.main.program, "core", None)
+    value = core[0].args.hosts.value if core else None
+    return () if value is None else tuple(host.strip() for host in value.split(","))
+
+
+class _Tokens(list[str]):
+    """Tokens that have been rewritten: every task asks, the first one does it."""
+
+
+def _meet_the_command_line() -> None:
+    program = _running_program()
+    if program is None or isinstance(program.core.unparsed, _Tokens):
+        return
+    core = program.core
+    shapes = _shapes(program)
+    try:
+        result = rewrite(core.unparsed, shapes)
+        if result.called and not isinstance(program, fabric.main.Fab):
+            raise UsageError(f"{result.called[0]} works under Fabric's program", hint=f"say fab {result.called[0]}")
+        if result.called and core.remainder and not core[0].args.complete.value:
+            raise UsageError(f"{result.called[0]} takes nothing after --")
+    except UsageError as error:
+        raise ParseError(f"envfab: {error}") from None
+    core.unparsed = _Tokens(result.tokens)
+    _meet_help(core, shapes)
+
+
+def _running_program() -> Any:
+    """The program that is about to parse its tasks; None where there is no command line (say, in a test)."""
+    for program in (fabric.main.program, invoke.main.program):
+        if hasattr(program, "core") and hasattr(program, "collection"):
+            return program
+    return None
+
+
+def _meet_help(core: Any, shapes: Shapes) -> None:
+    """`fab --help add_wheel` means the task, too."""
+    asked = core[0].args.help
+    if isinstance(asked.value, str) and (named := shapes.named(asked.value)):
+        asked.value = named[0]
+
+
+def _arguments(task: invoke.tasks.Task[Any], ignore_unknown_help: bool | None) -> list[Argument]:
+    """A task's arguments, asked of a copy: `get_arguments` uses up the help texts."""
+    twin = copy.copy(task)
+    twin.help = dict(task.help)
+    ask = super(Task, twin).get_arguments if isinstance(twin, Task) else twin.get_arguments
+    return list(ask(ignore_unknown_help=ignore_unknown_help))
+
+
+def _shapes(program: Any) -> Shapes:
+    tasks = {}
+    for name, aliases in program.collection.task_names.items():
+        task = program.collection[name]
+        context = ParserContext(name=name, aliases=aliases, args=_arguments(task, True))
+        shape = _shape(context, task if isinstance(task, Task) else None)
+        tasks.update(dict.fromkeys((name, *aliases), shape))
+    return Shapes(_shape(program.initial_context, None), tasks)
+
+
+def _shape(context: ParserContext, task: Task | None) -> Shape:
+    arguments = {spelling: _flag(argument) for spelling, argument in context.flags.items()}
+    spellings = arguments | {alias: arguments[to] for alias, to in context.flags.aliases.items()}
+    return Shape(
+        context.name or "",
+        spellings,
+        {inverse: arguments[to] for inverse, to in context.inverse_flags.items()},
+        ours=task is not None,
+        words=dashed(task.positional_words) if task and task.positional_words else None,
+        trailing=task is not None and task.trailing_words,
+    )
+
+
+def _flag(argument: Argument) -> Flag:
+    return Flag(
+        argument.names[0],
+        bool if argument.incrementable else argument.kind,
+        argument.optional,
+        argument.positional and argument.value is None,
+        argument.default,
+    )

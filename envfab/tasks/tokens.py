@@ -1,0 +1,366 @@
+"""Fabric 1's task arguments as text: their grammar, and how tokens that use them are spelled with flags.
+
+Pure functions over the tokens and a description of what can be called (`Shapes`); `fabric1` gets both
+from Fabric.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from envfab.errors import UsageError
+
+KEYWORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+TRUE = ("true", "yes", "1")
+FALSE = ("false", "no", "0")
+
+
+def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
+    r"""Take `task:word,key=value` apart: the task, the positional words, the keywords with their values.
+
+    The first colon splits, commas separate, `\,` and `\=` are plain characters. A keyword is spelled like
+    an argument's name, so `host:/a=b` and `shop==2.1` are words. Raises `UsageError` for what is empty.
+    """
+    task, _, text = token.partition(":")
+    words: list[str] = []
+    keywords: list[tuple[str, str]] = []
+    for piece in _split(text, ","):
+        key, equals, value = _partition(piece, "=")
+        if equals and KEYWORD.fullmatch(key) and not value.startswith("="):
+            if not value:
+                raise UsageError(f"nothing after {key}=", where=repr(token), hint="is a variable of your shell unset?")
+            keywords.append((key, _plain(value)))
+        elif not piece.strip():
+            raise UsageError(
+                "an empty name selects nothing", where=repr(token), hint="is a variable of your shell unset?"
+            )
+        else:
+            words.append(_plain(piece))
+    return task, tuple(words), tuple(keywords)
+
+
+def escape(text: str) -> str:
+    """`text` as a word or value of a task's arguments; a backslash at its end cannot be written there."""
+    return text.replace(",", r"\,").replace("=", r"\=")
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return re.split(rf"(?<!\\){separator}", text)
+
+
+def _partition(text: str, separator: str) -> tuple[str, str, str]:
+    parts = re.split(rf"(?<!\\){separator}", text, maxsplit=1)
+    return (parts[0], separator, parts[1]) if len(parts) == 2 else (text, "", "")
+
+
+def _plain(text: str) -> str:
+    return text.replace(r"\,", ",").replace(r"\=", "=")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flag:
+    """An argument as the parser sees it; `name` is its long spelling without dashes."""
+
+    name: str
+    kind: type = str
+    optional: bool = False
+    required_positional: bool = False
+    default: Any = None
+
+    @property
+    def spelling(self) -> str:
+        """As it is typed."""
+        return f"--{self.name}" if len(self.name) > 1 else f"-{self.name}"
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether the next token may be its value."""
+        return self.kind is not bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What the parser knows of a task (or of the program itself, named ""): every spelling of every flag.
+
+    `ours` tells whether Fabric 1's spelling is understood; `words` is the flag that positional words give,
+    and `trailing` whether bare tokens after the task are such words too.
+    """
+
+    name: str
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    inverse: Mapping[str, Flag] = field(default_factory=dict)
+    ours: bool = False
+    words: str | None = None
+    trailing: bool = False
+
+    def positionals(self) -> list[Flag]:
+        """The arguments that take a bare token as long as they have no value, in order."""
+        return [flag for flag in dict.fromkeys(self.flags.values()) if flag.required_positional]
+
+    def argument(self, keyword: str) -> Flag | None:
+        """The flag that `keyword=` names; dashes and underscores are the same."""
+        return next((flag for flag in self.flags.values() if flag.name == dashed(keyword)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """All that tokens can mean: the program's own flags, and the tasks by every name they have."""
+
+    core: Shape
+    tasks: Mapping[str, Shape]
+
+    def find(self, name: str) -> Shape | None:
+        """The task that `name` means; dashes and underscores are the same for ours."""
+        if name in self.tasks:
+            return self.tasks[name]
+        return next((shape for key, shape in self.tasks.items() if shape.ours and dashed(key) == dashed(name)), None)
+
+    def named(self, token: str) -> tuple[str, Shape] | None:
+        """The task that `token` calls, as it is spelled in the collection."""
+        if token in self.tasks:
+            return token, self.tasks[token]
+        part = token.partition(":")[0]
+        shape = self.find(part)
+        if shape is None or not shape.ours:
+            return None
+        return next(key for key, one in self.tasks.items() if one is shape and dashed(key) == dashed(part)), shape
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Tokens that Fabric understands, and which of our tasks they call."""
+
+    tokens: tuple[str, ...]
+    called: tuple[str, ...]
+
+
+def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
+    """Spell every call of our tasks with flags; nothing else changes, least of all another flag's value.
+
+    Raises `UsageError` where a call says what cannot be meant, also where Invoke would not notice: a list's
+    flag without a value (`--name $HOST --yes`, HOST unset) would be dropped and select everything.
+    """
+    walk = _Walk(shapes)
+    for token in tokens:
+        walk.take(token)
+    walk.end_call()
+    return Rewritten(tuple(walk.out), tuple(walk.called))
+
+
+class _Walk:
+    """Goes along the tokens as Invoke's parser will, so as to know what each of them is to it."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        self.shape = shapes.core
+        self.flag: Flag | None = None
+        self.flag_has_value = True
+        self.valued: set[Flag] = set()
+        self.call: _Call | None = None
+        self.out: list[str] = []
+        self.called: list[str] = []
+
+    def take(self, token: str) -> None:
+        """One token of the command line, in the pieces that Invoke splits it into."""
+        pieces = [token]
+        self.out.append(token)
+        while pieces:
+            piece = pieces.pop(0)
+            head, rest = self._apart(piece)
+            if rest and not self._waits_for(head):
+                pieces[:0] = rest
+                self._see(head, whole=False)
+            else:
+                self._see(piece, whole=piece is token)
+
+    def _apart(self, piece: str) -> tuple[str, list[str]]:
+        """`--a=b` and `-ab` as Invoke splits them, where it does."""
+        if not piece.startswith("-"):
+            return piece, []
+        if "=" in piece:
+            head, _, value = piece.partition("=")
+            return head, [value]
+        if not piece.startswith("--") and len(piece) > 2:
+            head, rest = piece[:2], piece[2:]
+            known = self.shape.flags.get(head)
+            return head, [rest] if known and known.takes_value else [f"-{letter}" for letter in rest]
+        return piece, []
+
+    def _waits_for(self, head: str) -> bool:
+        """Whether the flag before wants the token as it stands."""
+        return self._waiting() and not (self.flag is not None and self.flag.optional and head in self.shape.flags)
+
+    def _waiting(self) -> bool:
+        if self.flag is None or not self.flag.takes_value:
+            return False
+        if self.flag.kind is list:
+            return not self.flag_has_value
+        return self.flag not in self.valued
+
+    def _see(self, piece: str, *, whole: bool) -> None:
+        """The order of these questions is that of Invoke's `ParseMachine.handle`."""
+        if piece in self.shape.flags:
+            self._switch(self.shape.flags[piece], True)
+        elif piece in self.shape.inverse:
+            self._switch(self.shape.inverse[piece], False)
+        elif self._waiting():
+            self._value(piece)
+        elif missing := self._missing():
+            self._note(missing[0], piece)
+        elif whole and (named := self.shapes.named(piece)):
+            self._start_call(piece, *named)
+        elif piece in self.shapes.core.flags:
+            if self.shapes.core.flags[piece].name != "help":
+                self._switch(self.shapes.core.flags[piece], True)
+        elif whole and self.shape.ours and self.shape.words and not piece.startswith("-"):
+            self._bare_word(piece)
+
+    def _missing(self) -> list[Flag]:
+        given = self.call.given if self.call else {}
+        return [flag for flag in self.shape.positionals() if flag not in self.valued and flag not in given]
+
+    def _switch(self, flag: Flag, on: bool) -> None:
+        self._complete_flag()
+        self.flag = flag
+        self.flag_has_value = False
+        if not flag.takes_value:
+            self._note(flag, on)
+
+    def _value(self, value: str) -> None:
+        assert self.flag is not None
+        self.flag_has_value = True
+        self._note(self.flag, value)
+
+    def _note(self, flag: Flag, value: str | bool) -> None:
+        self.valued.add(flag)
+        if self.call is not None and flag in self.shape.flags.values():
+            self.call.explicit(flag, value)
+
+    def _complete_flag(self) -> None:
+        """Invoke notices a missing value itself, but not where the flag makes a list."""
+        flag = self.flag
+        if self.call is None or flag is None or flag not in self.shape.flags.values():
+            return
+        if flag.kind is list and not self.flag_has_value:
+            raise UsageError(
+                f"{flag.spelling} needs a value", where=repr(self.call.typed), hint="is a variable of your shell unset?"
+            )
+
+    def _start_call(self, token: str, name: str, shape: Shape) -> None:
+        self.end_call()
+        self.shape = shape
+        self.valued = set()
+        self.flag = None
+        if shape.ours:
+            self.out[-1] = name
+            self.called.append(name)
+            self.call = _Call(shape, token, len(self.out))
+
+    def end_call(self) -> None:
+        """The current task has all its tokens: put in what its colon arguments say."""
+        self._complete_flag()
+        if self.call is not None:
+            self.out[self.call.place : self.call.place] = self.call.tokens()
+        self.call = None
+
+    def _bare_word(self, word: str) -> None:
+        assert self.call is not None
+        if not self.shape.trailing:
+            raise UsageError(
+                f"{word!r} is no task",
+                where=repr(self.call.typed),
+                hint=f"names come after a colon: {self.shape.name}:{word}",
+            )
+        self.out[-1] = f"--{self.shape.words}={word}"
+
+
+class _Call:
+    """One call of a task of ours: what its colon arguments give, and what its flags do."""
+
+    def __init__(self, shape: Shape, typed: str, place: int) -> None:
+        self.shape = shape
+        self.typed = typed
+        self.place = place
+        self.given: dict[Flag, list[str | bool]] = {}
+        self.flags: dict[Flag, list[str | bool]] = {}
+        if ":" in typed:
+            _, words, keywords = split_arguments(typed)
+            for word in words:
+                self._give_word(word)
+            for keyword, value in keywords:
+                self._give(self._known(keyword), keyword, value)
+
+    def explicit(self, flag: Flag, value: str | bool) -> None:
+        """A flag of the call, as typed."""
+        self.flags.setdefault(flag, []).append(self._checked(flag, value))
+
+    def tokens(self) -> Iterator[str]:
+        """The flags that say what the colon arguments do; none for what is said by a flag already."""
+        for flag, values in self.given.items():
+            if flag in self.flags:
+                if self.flags[flag] != values:
+                    raise UsageError(
+                        f"{flag.spelling} says something else", where=repr(self.typed), hint="give it once"
+                    )
+                continue
+            for value in values:
+                if value is True:
+                    yield flag.spelling
+                elif value is False:
+                    yield from (f"--no-{flag.name}",) if flag.default is True else ()
+                else:
+                    yield f"{flag.spelling}={value}"
+
+    def _give_word(self, word: str) -> None:
+        if self.shape.words is None:
+            raise UsageError(f"{self.shape.name} takes no names", where=repr(self.typed), hint=self._arguments())
+        flag = self.shape.argument(self.shape.words)
+        assert flag is not None
+        if flag in self.given and flag.kind is not list:
+            raise UsageError(f"{self.shape.name} takes one {flag.name}, here are more", where=repr(self.typed))
+        self._give(flag, flag.name, word)
+
+    def _known(self, keyword: str) -> Flag:
+        flag = self.shape.argument(keyword)
+        if flag is None:
+            names = [flag.name for flag in dict.fromkeys(self.shape.flags.values())]
+            close = difflib.get_close_matches(dashed(keyword), names, n=1)
+            what = f"{self.shape.name} has no argument {keyword!r}"
+            raise UsageError(
+                what + (f", did you mean {close[0]}?" if close else ""), where=repr(self.typed), hint=self._arguments()
+            )
+        return flag
+
+    def _give(self, flag: Flag, keyword: str, text: str) -> None:
+        if flag in self.given and flag.kind is not list:
+            raise UsageError(f"{keyword} is given twice", where=repr(self.typed))
+        value: str | bool = text
+        if flag.kind is bool:
+            if text.lower() not in TRUE + FALSE:
+                raise UsageError(f"{keyword}={text} is neither true nor false", where=repr(self.typed))
+            value = text.lower() in TRUE
+        elif text in self.shape.flags or text in self.shape.inverse:
+            raise UsageError(f"{text!r} is a flag of {self.shape.name}, not a value", where=repr(self.typed))
+        self.given.setdefault(flag, []).append(self._checked(flag, value))
+
+    def _checked(self, flag: Flag, value: str | bool) -> str | bool:
+        """The value, once it is known to be one that Invoke can convert (it would end in a traceback)."""
+        if flag.kind in (int, float) and isinstance(value, str):
+            try:
+                flag.kind(value)
+            except ValueError:
+                raise UsageError(f"{flag.spelling} takes a number, not {value!r}", where=repr(self.typed)) from None
+        return value
+
+    def _arguments(self) -> str:
+        names = [flag.name for flag in dict.fromkeys(self.shape.flags.values())]
+        return f"its arguments are: {', '.join(names)}; a plain = is written \\=" if names else "it takes no arguments"
+
+
+def dashed(name: str) -> str:
+    """A name as Fabric spells it on the command line."""
+    return name.replace("_", "-")
