@@ -1,0 +1,241 @@
+"""What could be in the virtualenv under each name, best first: what is there now, and the wheels that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from envfab.errors import EnvfabError, WheelError
+from envfab.facts.distribution import Distribution
+from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.environment import Environment
+
+
+class TagsNeeded(EnvfabError):
+    """The interpreter's tags must be known to choose among wheels: ask the target for them, and plan again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A version that could be in the virtualenv, with its dependencies; `wheel` is None for what is installed.
+
+    There is one object for each, so that identity is equality. `base` is set where `extras` are.
+    """
+
+    name: NormalizedName
+    version: Version
+    shown_as: str
+    requires: tuple[Requirement, ...]
+    provides: frozenset[NormalizedName]
+    wheel: Wheel | None
+    extras: frozenset[NormalizedName] = frozenset()
+    base: Candidate | None = None
+
+    def __str__(self) -> str:
+        extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""
+        return f"{self.shown_as}{extras} {self.version}"
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Candidates by name, made when they are asked for; METADATA is read of no wheel before that.
+
+    Names outside `free` (where it is set) stay as they are. Raises `TagsNeeded`, but not before something hangs on it.
+    """
+
+    environment: Environment
+    installed: Mapping[NormalizedName, Distribution]
+    catalogue: Catalogue
+    free: Container[NormalizedName] | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+    _shelves: dict[NormalizedName, Mapping[Version, Sequence[Release]]] = field(default_factory=dict)
+    _made: dict[tuple[str, frozenset[NormalizedName]], Candidate] = field(default_factory=dict)
+    _metadata: dict[str, WheelMetadata | None] = field(default_factory=dict)
+    _ranks: Mapping[Tag, int] | None = None
+
+    def matching(
+        self,
+        name: NormalizedName,
+        specifier: SpecifierSet,
+        hashes: frozenset[str] | None = None,
+        newest: bool = True,
+    ) -> Iterator[Candidate]:
+        """The candidates that `specifier` and `hashes` allow.
+
+        Newest first, the installed version at its place, or ahead of all unless `newest`.
+        """
+        kept = self.kept(name, specifier)
+        if self.free is not None and name not in self.free:
+            if kept:
+                yield kept
+            return
+        if kept and not newest:
+            yield kept
+        yield from self._ordered(name, specifier, hashes, kept, kept is not None and newest)
+
+    def kept(self, name: NormalizedName, specifier: SpecifierSet) -> Candidate | None:
+        """What is installed, where `specifier` allows it."""
+        distribution = self.installed.get(name)
+        if distribution is None or distribution.version is None:
+            return None
+        if not specifier.contains(distribution.version, prereleases=True):
+            return None
+        key = (f"installed {name}", frozenset[NormalizedName]())
+        if key not in self._made:
+            self._made[key] = Candidate(
+                name,
+                distribution.version,
+                distribution.shown_as,
+                distribution.requires,
+                distribution.extras,
+                None,
+            )
+        return self._made[key]
+
+    def with_extras(self, base: Candidate, extras: frozenset[NormalizedName]) -> Candidate:
+        """`base` with extras asked for: a candidate of its own, as in pip, that depends on `base` itself."""
+        if not extras:
+            return base
+        key = (base.wheel.filename if base.wheel else f"installed {base.name}", extras)
+        if key not in self._made:
+            self._made[key] = Candidate(
+                base.name, base.version, base.shown_as, base.requires, base.provides, base.wheel, extras, base
+            )
+        return self._made[key]
+
+    def shelf(self, name: NormalizedName) -> Mapping[Version, Sequence[Release]]:
+        """The house's releases of a project by version, newest first."""
+        if name not in self._shelves:
+            by_version: dict[Version, list[Release]] = {}
+            for release in self.catalogue.releases(name):
+                by_version.setdefault(release.wheel.version, []).append(release)
+            self._shelves[name] = {version: by_version[version] for version in sorted(by_version, reverse=True)}
+        return self._shelves[name]
+
+    def fitting(self, releases: Sequence[Release]) -> list[Release]:
+        """Those of one version whose tags the interpreter supports: best tag, highest build, last file name first."""
+        ranks = self._tag_ranks()
+        ranked = []
+        for release in releases:
+            rank = min((ranks[tag] for tag in release.wheel.tags if tag in ranks), default=None)
+            if rank is not None:
+                ranked.append((-rank, release.wheel.build, release.wheel.filename, release))
+        return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1], reverse=True)]
+
+    def supported(self, release: Release) -> bool:
+        """Whether the wheel can be read and its Requires-Python admits the interpreter."""
+        metadata = self.metadata(release.wheel)
+        return metadata is not None and self.environment.supports(metadata.requires_python)
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata | None:
+        """What the wheel says of itself; None where it cannot be read (then `unreadable` has the reason)."""
+        if wheel.filename not in self._metadata:
+            try:
+                self._metadata[wheel.filename] = self.catalogue.metadata(wheel)
+            except WheelError as error:
+                self._metadata[wheel.filename] = None
+                self.unreadable[wheel.filename] = error.what
+        return self._metadata[wheel.filename]
+
+    def wheel_of(self, name: NormalizedName, version: Version, hashes: frozenset[str] | None = None) -> Wheel | None:
+        """The best wheel of just this version, yanked or not, to install it again."""
+        for release in self.fitting(self.shelf(name).get(version, ())):
+            if self.supported(release) and allowed(release.wheel, hashes):
+                return release.wheel
+        return None
+
+    def _ordered(
+        self,
+        name: NormalizedName,
+        specifier: SpecifierSet,
+        hashes: frozenset[str] | None,
+        kept: Candidate | None,
+        pending: bool,
+    ) -> Iterator[Candidate]:
+        """The house's candidates, newest first; the installed one is put in at its place while it is `pending`."""
+        versions = [version for version in self.shelf(name) if specifier.contains(version, prereleases=True)]
+        for stage in _stages(versions, specifier, kept):
+            some_fit = False
+            withdrawn = []
+            chosen = False
+            for version in stage:
+                if kept and pending and kept.version >= version:
+                    yield kept
+                    pending = False
+                if kept and kept.version == version:
+                    some_fit = True
+                    continue
+                for release in self.fitting(self.shelf(name)[version]):
+                    if not self.supported(release):
+                        continue
+                    some_fit = True
+                    if not allowed(release.wheel, hashes):
+                        continue
+                    if release.yanked:
+                        withdrawn.append(release)
+                        continue
+                    yield self._from_wheel(release.wheel)
+                    chosen = True
+                    break
+            if not chosen and pinned(specifier):
+                yield from self._one_a_version(withdrawn)
+            if some_fit:
+                break
+        if kept and pending:
+            yield kept
+
+    def _one_a_version(self, releases: Sequence[Release]) -> Iterator[Candidate]:
+        seen = set()
+        for release in releases:
+            if release.wheel.version not in seen:
+                seen.add(release.wheel.version)
+                yield self._from_wheel(release.wheel)
+
+    def _from_wheel(self, wheel: Wheel) -> Candidate:
+        key = (wheel.filename, frozenset[NormalizedName]())
+        if key not in self._made:
+            metadata = self.metadata(wheel)
+            assert metadata is not None  # `supported` has read it
+            self._made[key] = Candidate(
+                wheel.name, wheel.version, metadata.name, metadata.requires, metadata.extras, wheel
+            )
+        return self._made[key]
+
+    def _tag_ranks(self) -> Mapping[Tag, int]:
+        if self._ranks is None:
+            tags = self.environment.interpreter.tags
+            if tags is None:
+                raise TagsNeeded(
+                    "which wheels fit cannot be told without the interpreter's tags",
+                    where=self.environment.interpreter.title,
+                    hint="ask the target for its tags and plan again",
+                )
+            self._ranks = {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
+        return self._ranks
+
+
+def allowed(wheel: Wheel, hashes: frozenset[str] | None) -> bool:
+    """Whether pinned hashes admit the wheel; None is no pin, and a wheel without a recorded hash meets none."""
+    return hashes is None or wheel.sha256 in hashes
+
+
+def pinned(specifier: SpecifierSet) -> bool:
+    """Whether a version is named outright, so that yanked ones may serve (PEP 592)."""
+    return any(one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*")) for one in specifier)
+
+
+def _stages(versions: list[Version], specifier: SpecifierSet, kept: Candidate | None) -> list[list[Version]]:
+    """Versions in groups, a later one of use only where nothing of an earlier one fits (PEP 440 on pre-releases)."""
+    if specifier.prereleases:
+        return [versions]
+    finals = [version for version in versions if not version.is_prerelease]
+    if kept and not kept.version.is_prerelease:
+        return [finals]
+    return [finals, [version for version in versions if version.is_prerelease]]

@@ -1,0 +1,178 @@
+"""Why there is no plan, in words: what the house lacks, and who wants what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from envfab.facts.wheel import Release
+from envfab.planning.candidates import Candidate, allowed
+from envfab.planning.plan import Missing
+from envfab.planning.resolver import Cause, Need, NoSolution, Question
+
+_VERSIONS_SHOWN = 5
+_LINES_SHOWN = 8
+
+
+def explain(failure: NoSolution, question: Question) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
+    """A failed search as what is missing, and where nothing is, as the conflicts that there are."""
+    direct = [Cause(need, None) for need in question.needs]
+    lacking = _unique(
+        cause
+        for cause in (*direct, *failure.causes)
+        if cause.need.exactly is None and not _served(cause.need, question)
+    )
+    if lacking:
+        return tuple(_missing(cause, question) for cause in lacking), ()
+    if failure.exhausted and not failure.causes:
+        return (), ("the search for versions that suit everybody was given up: pin some of the requirements with ==",)
+    return (), tuple(_conflicts(failure.causes, question))
+
+
+def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Question) -> str:
+    """Why no wheel of the house will do for a requirement: the first thing that rules out the last of them."""
+    candidates = question.candidates
+    if candidates.free is not None and name not in candidates.free:
+        installed = candidates.installed.get(name)
+        state = f"{installed.version_text} is installed" if installed else "it is not installed"
+        return f"{state}, and --only leaves it alone; name it too"
+    shelf = candidates.shelf(name)
+    if not shelf:
+        return "the house has no wheel of it" + _suggestion(name, question)
+    fitting_range = specifier & question.constraints.get(name, SpecifierSet())
+    inside = [version for version in shelf if fitting_range.contains(version, prereleases=True)]
+    if not inside:
+        constrained = any(specifier.contains(version, prereleases=True) for version in shelf)
+        return f"the house has {_listed(shelf)}" + (", which a constraint rules out" if constrained else "")
+    of_tags = [release for version in inside for release in candidates.fitting(shelf[version])]
+    if not of_tags:
+        return _tags_there_are(
+            [release for version in inside for release in shelf[version]],
+            candidates.environment.interpreter.tags or (),
+        )
+    supported = [release for release in of_tags if candidates.supported(release)]
+    if not supported:
+        return _unsupported(of_tags, question)
+    hashes = question.hashes.get(name)
+    admitted = [release for release in supported if allowed(release.wheel, hashes)]
+    if not admitted:
+        versions = _listed({release.wheel.version for release in supported})
+        if all(release.wheel.sha256 is None for release in supported):
+            return f"the release log has no hash for {versions}: log it again with add_wheel"
+        return f"the house has {versions}, but no wheel with a hash that is pinned"
+    newest = admitted[0]
+    return f"{newest.wheel.version} was yanked" + (f": {newest.yanked_reason}" if newest.yanked_reason else "")
+
+
+def _served(need: Need, question: Question) -> bool:
+    return next(question.matching(need.name, need.specifier), None) is not None
+
+
+def _unique(causes: Iterable[Cause]) -> list[Cause]:
+    """Each need of each parent once; an entry with extras and a range makes two."""
+    return list({(cause.need.text, cause.need.origin, str(cause.parent)): cause for cause in causes}.values())
+
+
+def _missing(cause: Cause, question: Question) -> Missing:
+    wanted_by = cause.need.origin or str(cause.parent)
+    return Missing(cause.need.text, wanted_by, why_missing(cause.need.name, cause.need.specifier, question))
+
+
+def _conflicts(causes: Sequence[Cause], question: Question) -> Iterable[str]:
+    """One text a project that its dependents disagree on."""
+    by_name: dict[NormalizedName, list[Cause]] = {}
+    for cause in _unique(causes):
+        by_name.setdefault(cause.need.name, []).append(cause)
+    for name, of_name in by_name.items():
+        wanted = {cause.need.text for cause in of_name}
+        constraint = question.constraints.get(name)
+        if len(wanted) < 2 and constraint is None and len(by_name) > 1:
+            continue
+        yield _conflict(name, of_name, question)
+
+
+def _conflict(name: NormalizedName, causes: Sequence[Cause], question: Question) -> str:
+    shown = _shown_as(name, question)
+    lines = sorted(dict.fromkeys(_who_wants(cause, question) for cause in causes))
+    if len(lines) > _LINES_SHOWN:
+        lines = [*lines[:_LINES_SHOWN], f"and {len(lines) - _LINES_SHOWN} more"]
+    constraint = question.constraints.get(name)
+    if constraint is not None:
+        lines.append(f"{shown}{constraint} is a constraint")
+    installed = question.candidates.installed.get(name)
+    there = [f"the house has {_listed(question.candidates.shelf(name))}"] if question.candidates.shelf(name) else []
+    there += [f"{installed.version_text} is installed"] if installed else []
+    return "\n  ".join([f"no version of {shown} suits everybody", *lines, *there])
+
+
+def _who_wants(cause: Cause, question: Question) -> str:
+    if cause.parent is None:
+        return f"{cause.need.text} wanted by {cause.need.origin}"
+    if cause.need.exactly is not None:
+        return f"{cause.need.text} for its extras {', '.join(sorted(cause.parent.extras))}"
+    return f"{cause.need.text} wanted by {_introduced(cause.parent, question)}"
+
+
+def _introduced(parent: Candidate, question: Question) -> str:
+    """A candidate with the place that asks for it, where one does."""
+    origins = dict.fromkeys(need.origin for need in question.needs if need.name == parent.name)
+    how = "installed" if parent.wheel is None else ""
+    added = ", ".join([*filter(None, [how]), *origins])
+    return f"{parent} ({added})" if added else str(parent)
+
+
+def _shown_as(name: NormalizedName, question: Question) -> str:
+    installed = question.candidates.installed.get(name)
+    if installed:
+        return installed.shown_as
+    for releases in question.candidates.shelf(name).values():
+        return releases[0].wheel.shown_as
+    return name
+
+
+def _suggestion(name: NormalizedName, question: Question) -> str:
+    close = difflib.get_close_matches(name, list(question.candidates.catalogue.projects()), n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _listed(versions: Iterable[Version]) -> str:
+    """Versions for people, oldest first, the newest of many."""
+    ordered = [str(version) for version in sorted(versions)]
+    more = f" and {len(ordered) - _VERSIONS_SHOWN} older" if len(ordered) > _VERSIONS_SHOWN else ""
+    return ", ".join(ordered[-_VERSIONS_SHOWN:]) + more
+
+
+def _tags_there_are(releases: Sequence[Release], supported: Sequence[Tag]) -> str:
+    """Tags of wheels that do not fit, in the first part in which they do not: Python, ABI, platform."""
+    tags = {tag for release in releases for tag in release.wheel.tags}
+    if not supported:
+        return "no wheel fits an interpreter without tags"
+    best = supported[0]
+    pythons = {tag.interpreter for tag in supported}
+    of_python = {tag for tag in tags if tag.interpreter in pythons}
+    if not of_python:
+        return f"the house has it for {_only(tag.interpreter for tag in tags)}; this interpreter is {best.interpreter}"
+    abis = {(tag.interpreter, tag.abi) for tag in supported}
+    of_abi = {tag for tag in of_python if (tag.interpreter, tag.abi) in abis}
+    if not of_abi:
+        there = _only(f"{tag.interpreter}-{tag.abi}" for tag in of_python)
+        return f"the house has it for {there}; this interpreter is {best.interpreter}-{best.abi}"
+    return f"the house has it for {_only(tag.platform for tag in of_abi)}; this machine is {best.platform}"
+
+
+def _only(parts: Iterable[str]) -> str:
+    return f"{', '.join(sorted(set(parts)))} only"
+
+
+def _unsupported(releases: Sequence[Release], question: Question) -> str:
+    release = releases[0]
+    metadata = question.candidates.metadata(release.wheel)
+    if metadata is None:
+        return f"{release.wheel.filename} cannot be read: {question.candidates.unreadable[release.wheel.filename]}"
+    version = question.candidates.environment.interpreter.version
+    return f"{release.wheel.version} requires Python {metadata.requires_python}; this interpreter is {version}"

@@ -1,0 +1,66 @@
+"""Markers, evaluated for the target's interpreter and never for the one that runs this program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import EnvfabError
+from envfab.facts.interpreter import Interpreter
+
+# packaging fills what is absent with values of the running interpreter, without a word
+_COMPLETE = frozenset(
+    {
+        "implementation_name",
+        "implementation_version",
+        "os_name",
+        "platform_machine",
+        "platform_python_implementation",
+        "platform_release",
+        "platform_system",
+        "platform_version",
+        "python_full_version",
+        "python_version",
+        "sys_platform",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What an interpreter makes of markers and of Requires-Python."""
+
+    interpreter: Interpreter
+
+    def __post_init__(self) -> None:
+        absent = sorted(_COMPLETE - self.interpreter.markers.keys())
+        if absent:
+            raise EnvfabError(
+                f"the marker environment lacks {', '.join(absent)}", where=self.interpreter.title, hint="probe it again"
+            )
+
+    def applies(self, marker: Marker | None, extras: Iterable[str] = ()) -> bool:
+        """Whether a requirement with `marker` counts when `extras` are asked for; nonsense never does."""
+        if marker is None:
+            return True
+        try:
+            return any(
+                marker.evaluate({**self.interpreter.markers, "extra": extra}) for extra in (tuple(extras) or ("",))
+            )
+        except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+            return False
+
+    def needed(self, requires: Iterable[Requirement], extras: Iterable[NormalizedName] = ()) -> Iterator[Requirement]:
+        """Those of a distribution's `Requires-Dist` that count for `extras`."""
+        wanted = sorted(extras)
+        return (requirement for requirement in requires if self.applies(requirement.marker, wanted))
+
+    def supports(self, requires_python: SpecifierSet) -> bool:
+        """Whether `Requires-Python` admits this interpreter; like pip, a release candidate of 3.14 counts as 3.14."""
+        return requires_python.contains(Version(self.interpreter.version.base_version), prereleases=True)

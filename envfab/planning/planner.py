@@ -1,0 +1,307 @@
+"""From what is required, what is there and what the house has to the plan that closes the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from envfab.errors import UsageError
+from envfab.facts.distribution import Distribution
+from envfab.facts.probe import Probe
+from envfab.facts.requirements import Entry, Requirements
+from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.conflict import explain
+from envfab.planning.environment import Environment
+from envfab.planning.plan import Action, Ahead, Kind, Missing, Options, Plan, Status
+from envfab.planning.repairs import Repair, repairs
+from envfab.planning.resolver import Need, NoSolution, Question, Solution, needs_of, resolve
+from envfab.planning.rest import broken_by, unrequired
+
+__all__ = ["TagsNeeded", "plan"]
+
+
+_PLAIN = Options()
+
+
+def plan(probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options = _PLAIN) -> Plan:
+    """What brings the virtualenv to its requirements.
+
+    Raises `TagsNeeded` where the probe has no tags and something hangs on them, `UsageError` where `options` name
+    what is neither required nor installed.
+    """
+    planning = _Planning.of(probe, requirements, catalogue, options)
+    planning.check_options()
+    outcome = resolve(planning.question)
+    if isinstance(outcome, NoSolution):
+        missing, conflicts = explain(outcome, planning.question)
+        return planning.blocked(missing, conflicts)
+    return planning.solved(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    """One plan in the making."""
+
+    probe: Probe
+    options: Options
+    environment: Environment
+    installed: Mapping[NormalizedName, Distribution]
+    entries: tuple[Entry, ...]
+    candidates: Candidates
+    question: Question
+
+    @classmethod
+    def of(cls, probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options) -> _Planning:
+        environment = Environment(probe.interpreter)
+        installed = {**probe.outside, **probe.distributions}
+        entries = _applicable(requirements.entries, environment)
+        constraints = _applicable(requirements.constraints, environment)
+        candidates = Candidates(environment, installed, catalogue, options.only or None)
+        direct = [entry for entry in entries if not options.only or entry.name in options.only]
+        needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
+        if options.only:
+            needs += _only_named(options, {entry.name for entry in direct}, installed)
+            needs += [] if options.force else _of_the_others(options.only, environment, installed)
+        question = Question(
+            needs,
+            candidates,
+            _merged(constraints),
+            _pinned_hashes((*entries, *constraints)),
+            frozenset(entry.name for entry in entries) | options.only,
+        )
+        return cls(probe, options, environment, installed, entries, candidates, question)
+
+    def check_options(self) -> None:
+        """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
+        required = {entry.name for entry in self.entries}
+        for option, names, known in (
+            ("--only", self.options.only, required | self.installed.keys()),
+            ("--reinstall", self.options.reinstall, required | self.installed.keys()),
+        ):
+            for name in sorted(names - known):
+                raise UsageError(
+                    f"{option} {name}: it is neither required nor installed",
+                    where=str(self.probe.target),
+                    hint="check the spelling, or add it to the requirements",
+                )
+        if self.options.only and self.options.prune:
+            raise UsageError("--only and --prune exclude each other", hint="deploy first, then prune")
+
+    def blocked(self, missing: Iterable[Missing], conflicts: Iterable[str]) -> Plan:
+        """A plan that cannot be: nothing in it is to be done."""
+        return Plan(
+            self.probe.target,
+            Status.BLOCKED,
+            python=str(self.probe.interpreter.version),
+            missing=tuple(missing),
+            conflicts=tuple(conflicts),
+            warnings=tuple(self._general_warnings()),
+            fingerprint=self.probe.fingerprint,
+        )
+
+    def solved(self, solution: Solution) -> Plan:
+        """The actions that lead to `solution`."""
+        actions = {action.name: action for action in self._changes(solution)}
+        mending = repairs(self.probe, self.options.reinstall, self.installed, solution.chosen.keys())
+        missing = []
+        warnings = [*self._general_warnings(), *mending.warnings]
+        for repair in mending.repairs:
+            action = self._reinstall(repair, solution)
+            if repair.name in actions:
+                continue
+            if action is not None:
+                actions[action.name] = action
+            elif repair.asked:
+                version = self.installed[repair.name].version_text
+                why = "the house has no wheel of this version that fits"
+                missing.append(Missing(f"{repair.name}=={version}", "--reinstall", why))
+            else:
+                warnings.append(f"{repair.reason}, but the house has no wheel to repair it with")
+        if self.options.prune:
+            for name in unrequired(self.probe, self.environment, solution):
+                actions[name] = self._removal(name)
+        broken = broken_by(actions, self.installed, self.environment, solution.chosen.keys())
+        conflicts = [] if self.options.force else broken
+        warnings += [*self._warnings(solution, actions), *(broken if self.options.force else [])]
+        status = Status.BLOCKED if missing or conflicts else Status.CHANGES if actions else Status.CURRENT
+        return Plan(
+            self.probe.target,
+            status,
+            python=str(self.probe.interpreter.version),
+            actions=tuple(actions[name] for name in sorted(actions)),
+            ahead=tuple(self._ahead(solution)),
+            missing=tuple(missing),
+            conflicts=tuple(conflicts),
+            warnings=tuple(dict.fromkeys(warnings)),
+            fingerprint=self.probe.fingerprint,
+        )
+
+    def _changes(self, solution: Solution) -> Iterator[Action]:
+        for name, candidate in solution.chosen.items():
+            if candidate.wheel is None:
+                continue
+            there = self.probe.distributions.get(name)
+            yield Action(
+                _kind(there, candidate.version),
+                name,
+                candidate.shown_as,
+                there.version_text if there else None,
+                replace(candidate.wheel, shown_as=candidate.shown_as),
+                self._reason(name, solution),
+                tuple(parent.shown_as for parent in solution.wanted_by.get(name, ())),
+            )
+
+    def _reason(self, name: NormalizedName, solution: Solution) -> str:
+        origins = dict.fromkeys(need.origin for need in self.question.needs if need.name == name and need.origin)
+        if origins:
+            return ", ".join(origins)
+        return "wanted by " + ", ".join(sorted(parent.shown_as for parent in solution.wanted_by.get(name, ())))
+
+    def _reinstall(self, repair: Repair, solution: Solution) -> Action | None:
+        there = self.probe.distributions[repair.name]
+        wheel = None
+        if there.version is not None:
+            wheel = self.candidates.wheel_of(repair.name, there.version, self.question.hashes.get(repair.name))
+        if wheel is None:
+            return None
+        parents = solution.wanted_by.get(repair.name, ())
+        return Action(
+            Kind.REINSTALL,
+            repair.name,
+            there.shown_as,
+            there.version_text,
+            replace(wheel, shown_as=there.shown_as),
+            repair.reason,
+            tuple(parent.shown_as for parent in parents),
+        )
+
+    def _removal(self, name: NormalizedName) -> Action:
+        there = self.probe.distributions[name]
+        return Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, "nothing requires it")
+
+    def _ahead(self, solution: Solution) -> Iterator[Ahead]:
+        """What is kept although the house has older versions of it only (or, of a direct requirement, none at all)."""
+        direct = {entry.name for entry in self.entries}
+        for name in sorted(solution.chosen):
+            candidate = solution.chosen[name]
+            if candidate.wheel is not None:
+                continue
+            available = self._newest_there_is(name)
+            if available == candidate.version or (available is None and name not in direct):
+                continue
+            if available is None or candidate.version > available:
+                yield Ahead(candidate.shown_as, str(candidate.version), str(available) if available else None)
+
+    def _newest_there_is(self, name: NormalizedName) -> Version | None:
+        """The newest version that is not yanked, and fits where the tags are known."""
+        known = self.probe.interpreter.tags is not None
+        for version, releases in self.candidates.shelf(name).items():
+            standing = [release for release in releases if not release.yanked]
+            if self.candidates.fitting(standing) if known else standing:
+                return version
+        return None
+
+    def _general_warnings(self) -> Iterator[str]:
+        for name in sorted(self.probe.distributions):
+            there = self.probe.distributions[name]
+            if there.version is None:
+                yield f"{there.shown_as} {there.version_text} is installed, which is no version by PEP 440"
+
+    def _warnings(self, solution: Solution, actions: Mapping[NormalizedName, Action]) -> Iterator[str]:
+        for name in sorted(solution.chosen):
+            candidate = solution.chosen[name]
+            yield from self._unknown_extras(candidate, solution)
+            yield from self._yanked(candidate)
+        for name in sorted(actions):
+            wheel = actions[name].wheel
+            if wheel is not None and wheel.sha256 is None:
+                yield f"{wheel.filename} has no hash in the release log; add_wheel logs one"
+        for filename in sorted(self.candidates.unreadable):
+            yield f"{filename} is left out: {self.candidates.unreadable[filename]}"
+        if self.options.only:
+            yield from self._held_back(solution)
+
+    def _unknown_extras(self, candidate: Candidate, solution: Solution) -> Iterator[str]:
+        for extra in sorted(solution.extras[candidate.name] - candidate.provides):
+            yield f"{candidate.shown_as} {candidate.version} has no extra {extra!r}"
+
+    def _yanked(self, candidate: Candidate) -> Iterator[str]:
+        for release in self.candidates.shelf(candidate.name).get(candidate.version, ()):
+            same = candidate.wheel is None or candidate.wheel.filename == release.wheel.filename
+            if same and release.yanked:
+                how = "is installed and" if candidate.wheel is None else "is pinned and"
+                reason = f": {release.yanked_reason}" if release.yanked_reason else ""
+                yield f"{candidate.shown_as} {candidate.version} {how} was yanked{reason}"
+                return
+
+    def _held_back(self, solution: Solution) -> Iterator[str]:
+        """What `--only` names and what could be newer if others were not left alone."""
+        for name in sorted(self.options.only & solution.chosen.keys()):
+            chosen = solution.chosen[name]
+            specifier = SpecifierSet()
+            for entry in self.entries:
+                if entry.name == name:
+                    specifier &= entry.requirement.specifier
+            best = next(self.question.matching(name, specifier), chosen)
+            if best.version > chosen.version:
+                yield f"{chosen.shown_as} {best.version} does not go with what --only leaves alone"
+
+
+def _applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if environment.applies(entry.requirement.marker))
+
+
+def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
+    merged: dict[NormalizedName, SpecifierSet] = {}
+    for entry in constraints:
+        merged[entry.name] = merged.get(entry.name, SpecifierSet()) & entry.requirement.specifier
+    return merged
+
+
+def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[str]]:
+    """The digests that all lines on a project allow; a line without any allows what the others do."""
+    pinned: dict[NormalizedName, frozenset[str]] = {}
+    for entry in entries:
+        if entry.hashes:
+            pinned[entry.name] = pinned.get(entry.name, entry.hashes) & entry.hashes
+    return pinned
+
+
+def _only_named(
+    options: Options, direct: set[NormalizedName], installed: Mapping[NormalizedName, Distribution]
+) -> Iterator[Need]:
+    """What `--only` names and no requirement does: whatever version is best."""
+    for name in sorted(options.only - direct):
+        shown = installed[name].shown_as if name in installed else name
+        yield Need(name, frozenset(), SpecifierSet(), shown, "--only")
+
+
+def _of_the_others(
+    only: frozenset[NormalizedName], environment: Environment, installed: Mapping[NormalizedName, Distribution]
+) -> Iterator[Need]:
+    """What those that stay want of those that may change, as far as they have it now."""
+    for name in sorted(installed.keys() - only):
+        other = installed[name]
+        for requirement in environment.needed(other.requires):
+            for need in needs_of(requirement, f"{other.shown_as} {other.version_text}, which stays"):
+                there = installed.get(need.name)
+                whole = (
+                    there is not None
+                    and there.version is not None
+                    and need.specifier.contains(there.version, prereleases=True)
+                )
+                if need.name in only and whole:
+                    yield replace(need, extras=frozenset())
+
+
+def _kind(there: Distribution | None, version: Version) -> Kind:
+    if there is None:
+        return Kind.INSTALL
+    if there.version is None or version > there.version:
+        return Kind.UPGRADE
+    return Kind.DOWNGRADE if version < there.version else Kind.REINSTALL

@@ -1,0 +1,278 @@
+"""Which versions together meet everybody's requirements; resolvelib searches, in pip's order of preference."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Resolution
+
+from envfab.planning.candidates import Candidate, Candidates
+
+# One round pins or gives up one name. Solvable problems of real fleets take a few hundred.
+FIRST_ROUNDS = 20_000
+OTHER_ROUNDS = 2_000
+_PROMOTED_AFTER = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Need:
+    """A requirement as the search sees it; `origin` says where it stands, or is empty for a dependency's."""
+
+    name: NormalizedName
+    extras: frozenset[NormalizedName]
+    specifier: SpecifierSet
+    text: str
+    origin: str = ""
+    exactly: Candidate | None = None
+
+    def met_by(self, candidate: Candidate) -> bool:
+        """Whether `candidate`, of the same name and extras, will do."""
+        if self.exactly is not None:
+            return candidate is self.exactly
+        return self.specifier.contains(candidate.version, prereleases=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A need that could not be met together with others, and the candidate that has it (None: a direct one)."""
+
+    need: Need
+    parent: Candidate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be resolved: direct needs in their order, constraints and pinned hashes by name."""
+
+    needs: Sequence[Need]
+    candidates: Candidates
+    constraints: Mapping[NormalizedName, SpecifierSet] = field(default_factory=dict)
+    hashes: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
+    requested: frozenset[NormalizedName] = frozenset()
+
+    def matching(self, name: NormalizedName, specifier: SpecifierSet) -> Iterator[Candidate]:
+        """The candidates that `specifier` and what else holds for the name allow, the preferred one first."""
+        constraint = self.constraints.get(name)
+        return self.candidates.matching(
+            name,
+            specifier if constraint is None else constraint & specifier,
+            self.hashes.get(name),
+            newest=name in self.requested,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """One candidate a name, without extras, that meets everybody; who wants each, and with which extras."""
+
+    chosen: Mapping[NormalizedName, Candidate]
+    wanted_by: Mapping[NormalizedName, tuple[Candidate, ...]]
+    extras: Mapping[NormalizedName, frozenset[NormalizedName]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSolution:
+    """Why there is none; `exhausted` where the search ended at its bound, so that there might be one."""
+
+    causes: tuple[Cause, ...]
+    exhausted: bool = False
+
+
+def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Need]:
+    """A requirement as needs: one with extras and a range is two, so that the range narrows the project at once."""
+    name = canonicalize_name(requirement.name)
+    extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
+    text = str(requirement).partition(";")[0].strip()
+    if extras and requirement.specifier:
+        yield Need(name, frozenset(), requirement.specifier, text, origin)
+    yield Need(name, extras, requirement.specifier, text, origin)
+
+
+def resolve(question: Question) -> Solution | NoSolution:
+    """The solution that pip would find, else one that another order of search finds, else why there is none."""
+    failure: NoSolution | None = None
+    for attempt, order in enumerate(_ORDERS):
+        provider = _Provider(question, order)
+        search: Resolution[Need, Candidate, str] = Resolution(provider, BaseReporter())
+        try:
+            state = search.resolve(provider.roots, max_rounds=OTHER_ROUNDS if attempt else FIRST_ROUNDS)
+        except ResolutionImpossible as impossible:
+            causes = tuple(Cause(info.requirement, info.parent) for info in impossible.causes)
+            if failure is None or failure.exhausted:
+                failure = NoSolution(causes)
+            if len(provider.asked) == len(provider.root_keys):
+                break  # nothing was ever pinned: no order of search changes that
+        except ResolutionTooDeep:
+            failure = failure or NoSolution((), exhausted=True)
+        else:
+            return _reached(provider, state.mapping)
+    assert failure is not None
+    return failure
+
+
+def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
+    """What is reached from the direct needs: a search leaves behind names that only dropped candidates wanted."""
+    chosen: dict[NormalizedName, Candidate] = {}
+    wanted_by: dict[NormalizedName, list[Candidate]] = {}
+    extras: dict[NormalizedName, frozenset[NormalizedName]] = {}
+    seen = set()
+    waiting = [provider.identify(need) for need in provider.roots]
+    while waiting:
+        key = waiting.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        candidate = mapping[key]
+        base = candidate.base or candidate
+        chosen[candidate.name] = base
+        extras[candidate.name] = extras.get(candidate.name, frozenset()) | candidate.extras
+        for need in provider.get_dependencies(candidate):
+            waiting.append(provider.identify(need))
+            wanting = wanted_by.setdefault(need.name, [])
+            if need.name != candidate.name and base not in wanting:
+                wanting.append(base)
+    return Solution(chosen, {name: tuple(parents) for name, parents in wanted_by.items()}, extras)
+
+
+Preference = tuple[Any, ...]
+Order = Callable[["_Provider", str, Sequence[Need]], Preference]
+
+
+class _Provider(AbstractProvider[Need, Candidate, str]):
+    """Answers resolvelib's questions; `order` says which name is to be decided first."""
+
+    def __init__(self, question: Question, order: Order) -> None:
+        self.question = question
+        self.order = order
+        # needs with extras last: those without narrow the project before its extras are looked at
+        self.roots = sorted(question.needs, key=lambda need: bool(need.extras))
+        self.requested_order: dict[str, int] = {}
+        for position, need in enumerate(question.needs):
+            # of the two needs that an entry with extras and a range makes, pip ranks the first alone
+            if not (need.extras and need.specifier):
+                self.requested_order.setdefault(self.identify(need), position)
+        self.root_keys = frozenset(self.identify(need) for need in question.needs)
+        self.asked: set[str] = set()
+        self.promoted: set[str] = set()
+        self._conflicts: Counter[str] = Counter()
+        self._dependencies: dict[Candidate, tuple[Need, ...]] = {}
+
+    def identify(self, requirement_or_candidate: Need | Candidate) -> str:
+        one = requirement_or_candidate
+        return f"{one.name}[{','.join(sorted(one.extras))}]" if one.extras else one.name
+
+    def find_matches(
+        self,
+        identifier: str,
+        requirements: Mapping[str, Iterator[Need]],
+        incompatibilities: Mapping[str, Iterator[Candidate]],
+    ) -> Callable[[], Iterator[Candidate]] | list[Candidate]:
+        self.asked.add(identifier)
+        own = list(requirements[identifier])
+        if not own:
+            return []
+        name, extras = own[0].name, own[0].extras
+        needs = own + (list(requirements.get(name, ())) if extras else [])
+        excluded = set(incompatibilities.get(identifier, ()))
+        exact = {need.exactly for need in needs if need.exactly is not None}
+        if exact:
+            given = [self.question.candidates.with_extras(candidate, extras) for candidate in exact]
+            return [one for one in given if one not in excluded and all(need.met_by(one) for need in own)]
+        specifier = SpecifierSet()
+        for need in needs:
+            specifier &= need.specifier
+
+        def matches() -> Iterator[Candidate]:
+            for base in self.question.matching(name, specifier):
+                candidate = self.question.candidates.with_extras(base, extras)
+                if candidate not in excluded:
+                    yield candidate
+
+        return matches
+
+    def is_satisfied_by(self, requirement: Need, candidate: Candidate) -> bool:
+        return requirement.met_by(candidate)
+
+    def get_dependencies(self, candidate: Candidate) -> tuple[Need, ...]:
+        if candidate not in self._dependencies:
+            self._dependencies[candidate] = tuple(self._needs(candidate))
+        return self._dependencies[candidate]
+
+    def _needs(self, candidate: Candidate) -> Iterator[Need]:
+        if candidate.base is not None:
+            text = f"{candidate.shown_as}=={candidate.version}"
+            yield Need(candidate.name, frozenset(), SpecifierSet(), text, exactly=candidate.base)
+        environment = self.question.candidates.environment
+        for requirement in environment.needed(candidate.requires, candidate.extras & candidate.provides):
+            yield from needs_of(requirement)
+
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[str],
+        resolutions: Mapping[str, Candidate],
+        candidates: Mapping[str, Iterator[Candidate]],  # noqa: ARG002 -- resolvelib passes it by name
+        information: Mapping[str, Iterator[Any]],  # noqa: ARG002 -- resolvelib passes it by name
+        backtrack_causes: Sequence[Any],
+    ) -> Iterable[str]:
+        at_odds = set()
+        for info in backtrack_causes:
+            for one in (info.requirement, info.parent):
+                if one is None:
+                    continue
+                key = self.identify(one)
+                at_odds.add(key)
+                if key not in resolutions:
+                    self._conflicts[key] += 1
+                    if self._conflicts[key] >= _PROMOTED_AFTER:
+                        self.promoted.add(key)
+        waiting = list(identifiers)
+        return [key for key in waiting if key in at_odds] or [key for key in waiting if key in self.promoted] or waiting
+
+    def get_preference(
+        self,
+        identifier: str,
+        resolutions: Mapping[str, Candidate],  # noqa: ARG002 -- resolvelib passes it by name
+        candidates: Mapping[str, Iterator[Candidate]],  # noqa: ARG002 -- resolvelib passes it by name
+        information: Mapping[str, Iterator[Any]],
+        backtrack_causes: Sequence[Any],  # noqa: ARG002 -- resolvelib passes it by name
+    ) -> Preference:
+        return self.order(self, identifier, [info.requirement for info in information[identifier]])
+
+
+def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Need]) -> Preference:
+    """What is often in conflict, has one candidate, is pinned, is bounded above, was asked for first; then by name."""
+    operators = [(one.operator, one.version) for need in needs for one in need.specifier]
+    return (
+        identifier not in provider.promoted,
+        not any(need.exactly for need in needs),
+        not any(operator[:2] == "==" and "*" not in version for operator, version in operators),
+        not any(
+            operator in ("<", "<=", "~=") or (operator == "==" and "*" in version) for operator, version in operators
+        ),
+        provider.requested_order.get(identifier, math.inf),
+        not operators,
+        identifier,
+    )
+
+
+def _by_name(_provider: _Provider, identifier: str, _needs: Sequence[Need]) -> Preference:
+    return (identifier,)
+
+
+def _by_name_backwards(_provider: _Provider, identifier: str, _needs: Sequence[Need]) -> Preference:
+    return tuple(-ord(character) for character in identifier)
+
+
+def _dependencies_first(provider: _Provider, identifier: str, needs: Sequence[Need]) -> Preference:
+    return (identifier in provider.root_keys, -len(needs), identifier)
+
+
+_ORDERS: tuple[Order, ...] = (_as_pip, _dependencies_first, _by_name, _by_name_backwards)
