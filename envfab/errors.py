@@ -43,12 +43,16 @@ class UsageError(EnvfabError):
 class SelectorError(UsageError):
     """A name on the command line that selects nothing; `known` are the targets there are."""
 
+    shown = 20
+
     def __init__(self, what: str, *, known: Sequence[str] = (), where: str = "", hint: str = "") -> None:
         self.known = tuple(known)
         super().__init__(what, where=where, hint=hint)
 
     def __str__(self) -> str:
-        listed = "".join(f"\n    {target}" for target in self.known)
+        listed = "".join(f"\n    {target}" for target in self.known[: self.shown])
+        if len(self.known) > self.shown:
+            listed += f"\n    … and {len(self.known) - self.shown} more; fab targets lists them all"
         return super().__str__() + (f"\n  known targets:{listed}" if listed else "")
 
 

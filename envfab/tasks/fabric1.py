@@ -9,6 +9,7 @@ the command line stays Fabric's. What is rewritten, and how, is in `tokens`.
 from __future__ import annotations
 
 import copy
+import shlex
 from typing import Any
 
 import fabric
@@ -20,7 +21,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.tokens import Flag, Shape, Shapes, dashed, rewrite
+from envfab.tasks.tokens import Flag, Shape, Shapes, dashed, for_completion, rewrite
 
 
 class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
@@ -82,17 +83,36 @@ def _meet_the_command_line() -> None:
     if program is None or isinstance(program.core.unparsed, _Tokens):
         return
     core = program.core
-    shapes = _shapes(program)
+    help_wanted = core[0].args.help.value
+    if core.unparsed or core.remainder or help_wanted:
+        shapes = _shapes(program)
+        _meet_tokens(program, core, shapes)
+        if core[0].args.complete.value:
+            core.remainder = _completed(core.remainder, shapes)
+        if isinstance(help_wanted, str) and (named := shapes.named(help_wanted)):
+            core[0].args.help.value = named[0]
+
+
+def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:
+    """Put the rewritten tokens where Fabric will parse them; an error ends `fab` before anything runs."""
     try:
         result = rewrite(core.unparsed, shapes)
         if result.called and not isinstance(program, fabric.main.Fab):
             raise UsageError(f"{result.called[0]} works under Fabric's program", hint=f"say fab {result.called[0]}")
-        if result.called and core.remainder and not core[0].args.complete.value:
+        if result.called and core.remainder:
             raise UsageError(f"{result.called[0]} takes nothing after --")
     except UsageError as error:
         raise ParseError(f"envfab: {error}") from None
     core.unparsed = _Tokens(result.tokens)
-    _meet_help(core, shapes)
+
+
+def _completed(line: str, shapes: Shapes) -> str:
+    """The line that the shell wants completed, in words that Invoke's completion understands."""
+    try:
+        tokens = shlex.split(line)
+    except ValueError:
+        return line
+    return shlex.join(for_completion(tokens, shapes))
 
 
 def _running_program() -> Any:
@@ -101,13 +121,6 @@ def _running_program() -> Any:
         if hasattr(program, "core") and hasattr(program, "collection"):
             return program
     return None
-
-
-def _meet_help(core: Any, shapes: Shapes) -> None:
-    """`fab --help add_wheel` means the task, too."""
-    asked = core[0].args.help
-    if isinstance(asked.value, str) and (named := shapes.named(asked.value)):
-        asked.value = named[0]
 
 
 def _arguments(task: invoke.tasks.Task[Any], ignore_unknown_help: bool | None) -> list[Argument]:

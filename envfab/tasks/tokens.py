@@ -17,6 +17,7 @@ from envfab.errors import UsageError
 KEYWORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 TRUE = ("true", "yes", "1")
 FALSE = ("false", "no", "0")
+UNSET = "is a variable of your shell unset?"
 
 
 def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
@@ -32,7 +33,7 @@ def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, 
         key, equals, value = _partition(piece, "=")
         if equals and KEYWORD.fullmatch(key) and not value.startswith("="):
             if not value:
-                raise UsageError(f"nothing after {key}=", where=repr(token), hint="is a variable of your shell unset?")
+                raise UsageError(f"nothing after {key}=", where=repr(token), hint=UNSET)
             keywords.append((key, _plain(value)))
         elif not piece.strip():
             raise UsageError(
@@ -151,6 +152,22 @@ def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
     return Rewritten(tuple(walk.out), tuple(walk.called))
 
 
+def for_completion(tokens: Sequence[str], shapes: Shapes) -> list[str]:
+    """A command line whose last flag is being completed, our calls without what they are given.
+
+    A shell that breaks words at colons (bash does) makes `deploy:web1` three tokens of it.
+    """
+    kept = []
+    in_our_call = False
+    for token in tokens[:-1]:
+        named = shapes.named(token)
+        if named:
+            in_our_call = named[1].ours
+        if named or not in_our_call or token.startswith("-"):
+            kept.append(named[0] if named else token)
+    return [*kept, *tokens[-1:]]
+
+
 class _Walk:
     """Goes along the tokens as Invoke's parser will, so as to know what each of them is to it."""
 
@@ -246,9 +263,7 @@ class _Walk:
         if self.call is None or flag is None or flag not in self.shape.flags.values():
             return
         if flag.kind is list and not self.flag_has_value:
-            raise UsageError(
-                f"{flag.spelling} needs a value", where=repr(self.call.typed), hint="is a variable of your shell unset?"
-            )
+            raise UsageError(f"{flag.spelling} needs a value", where=repr(self.call.typed), hint=UNSET)
 
     def _start_call(self, token: str, name: str, shape: Shape) -> None:
         self.end_call()
@@ -269,6 +284,8 @@ class _Walk:
 
     def _bare_word(self, word: str) -> None:
         assert self.call is not None
+        if not word.strip():
+            raise UsageError("an empty name selects nothing", where=repr(self.call.typed), hint=UNSET)
         if not self.shape.trailing:
             raise UsageError(
                 f"{word!r} is no task",
@@ -296,6 +313,8 @@ class _Call:
 
     def explicit(self, flag: Flag, value: str | bool) -> None:
         """A flag of the call, as typed."""
+        if flag.name == self.shape.words and isinstance(value, str) and not value.strip():
+            raise UsageError(f"{flag.spelling} is empty", where=repr(self.typed), hint=UNSET)
         self.flags.setdefault(flag, []).append(self._checked(flag, value))
 
     def tokens(self) -> Iterator[str]:

@@ -1,0 +1,42 @@
+"""The real `fab` program in a folder with a fabfile, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START")
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Variables without those that steer Fabric, Invoke, pip or statistics, and an empty home (no SSH config)."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return kept | {"HOME": os.fspath(home), "COLUMNS": "120", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_program(
+    program: str, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `program`, installed beside this interpreter, in `folder`; never raises for its exit status."""
+    home = folder / ".home"
+    home.mkdir(exist_ok=True)
+    return subprocess.run(
+        [os.fspath(Path(sys.executable).with_name(program)), *arguments],
+        cwd=folder,
+        env=clean_environment(home) | dict(env or {}),
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def run_fab(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `fab` in `folder`, where the fabfile is."""
+    return run_program("fab", folder, *arguments, env=env, stdin=stdin)
