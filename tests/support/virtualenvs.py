@@ -1,0 +1,115 @@
+"""Virtualenvs for the tests, of every CPython found, made by copying: the second of a kind costs milliseconds."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.pythons import NOT_INSTALLED, copied_python, find_python, reachable_by_all
+
+OLD_VIRTUALENV = "virtualenv==20.21.1"
+"""The last one that makes environments of CPython 2.7 and 3.6; today's is asked for 3.10 and later only."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualenvMaker:
+    """Makes virtualenvs. `templates` is the session's own, `cache` outlives it, `environment` may reach an index."""
+
+    templates: Path
+    cache: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    def __call__(
+        self,
+        python: str | Path,
+        path: Path,
+        *,
+        owner: str | None = None,
+        system_site_packages: bool = False,
+        pip: bool = True,
+    ) -> Path:
+        """A virtualenv at `path`, of `python`: a version ("3.8"; the test skips without it) or an interpreter.
+
+        It holds pip (unless told otherwise) and nothing else. With an `owner` the interpreter is one that
+        every user can run.
+        """
+        interpreter = self.python(python, shared=owner is not None)
+        template = self._template(interpreter, pip=pip)
+        shutil.copytree(template, path, symlinks=True, dirs_exist_ok=True)
+        _say_where(path, template)
+        if system_site_packages:
+            settings = path / "pyvenv.cfg"
+            settings.write_text(settings.read_text().replace("packages = false", "packages = true"))
+        if owner is not None:
+            hand_over(path, owner)
+        return path
+
+    def python(self, python: str | Path, *, shared: bool = False) -> Path:
+        """The interpreter that `python` means; with `shared`, one that every user can run, a copy if need be."""
+        found = find_python(python) if isinstance(python, str) else python
+        if found is None:
+            pytest.skip(f"{NOT_INSTALLED}{python}")
+        if not shared or reachable_by_all(found):
+            return found
+        return copied_python(found, self.templates)
+
+    def shared_python(self) -> Path:
+        """An interpreter that every user can run, of the version that runs the tests."""
+        return self.python(f"{sys.version_info[0]}.{sys.version_info[1]}", shared=True)
+
+    def _template(self, python: Path, *, pip: bool) -> Path:
+        """A virtualenv of `python` to copy from."""
+        template = self.templates / f"{str(python).strip('/').replace('/', '-')}-{'pip' if pip else 'bare'}"
+        if not template.exists():
+            old = _is_old(python)
+            command = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--no-setuptools"]
+            command += ["--no-wheel"] if old else []
+            command += [] if pip else ["--no-pip"]
+            command += ["--app-data", str(self.templates / "app-data"), "--python", str(python), str(template)]
+            path = {"PYTHONPATH": str(self._old_virtualenv())} if old else {}
+            subprocess.run(command, check=True, env={**self.environment, **path}, stdin=subprocess.DEVNULL)
+        return template
+
+    def _old_virtualenv(self) -> Path:
+        """A folder to import the old virtualenv from; installed once, by whoever needs it first."""
+        target = self.cache / OLD_VIRTUALENV
+        if not target.exists():
+            draft = self.cache / f"{OLD_VIRTUALENV}-{os.getpid()}"
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(draft), OLD_VIRTUALENV]
+            subprocess.run(command, check=True, env=dict(self.environment), stdin=subprocess.DEVNULL)
+            try:
+                draft.rename(target)
+            except OSError:  # another session was faster
+                shutil.rmtree(draft)
+        return target
+
+
+def hand_over(path: Path, owner: str) -> None:
+    """Make `owner` the owner of `path` and of all below it."""
+    entry = pwd.getpwnam(owner)
+    for folder, _folders, files in os.walk(path):
+        for name in (folder, *(os.path.join(folder, file) for file in files)):
+            os.chown(name, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
+def _is_old(python: Path) -> bool:
+    """Whether today's virtualenv no longer knows this interpreter."""
+    program = "import sys; sys.exit(sys.version_info < (3, 10))"
+    return subprocess.run([python, "-E", "-c", program], check=False).returncode != 0
+
+
+def _say_where(path: Path, template: Path) -> None:
+    """Let scripts and settings of a copied virtualenv name its own path instead of the template's."""
+    for file in (path / "pyvenv.cfg", *(path / "bin").iterdir()):
+        if file.is_file() and not file.is_symlink():
+            content = file.read_bytes()
+            if str(template).encode() in content and b"\0" not in content:
+                file.write_bytes(content.replace(str(template).encode(), str(path).encode()))
