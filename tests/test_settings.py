@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fabric import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envfab.errors import ConfigurationError
+from envfab.settings import Settings, defaults
+
+
+def test_the_defaults_are_those_of_the_dataclass() -> None:
+    """The text that configures a collection and the dataclass say the same."""
+    assert Settings.from_mapping(defaults()) == Settings.from_mapping({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("parallel", "7", 7),
+        ("parallel", 7, 7),
+        ("batch", "25%", "25%"),
+        ("batch", " 5 % ", "5%"),
+        ("batch", "3", 3),
+        ("batch", 3, 3),
+        ("batch", None, None),
+        ("batch", "", None),
+        ("batch", "None", None),
+        ("max_failures", "2", 2),
+        ("max_failures", "none", None),
+        ("keep", 1, 1),
+        ("check_retries", 0, 0),
+        ("check_timeout", "2.5", 2.5),
+        ("connect_timeout", 3, 3.0),
+        ("command_timeout", "none", None),
+        ("command_timeout", 600, 600.0),
+        ("host_keys", "Accept-New", "accept-new"),
+        ("host_keys", False, "off"),
+        ("installer", "auto", "auto"),
+        ("compile", False, False),
+        ("compile", "false", False),
+        ("compile", "no", False),
+        ("compile", "0", False),
+        ("compile", 1, True),
+        ("umask", "027", 0o027),
+        ("umask", "77", 0o077),
+        ("umask", "0o022", 0o022),
+        ("umask", 0o022, 0o022),
+        ("umask", 2, 0o002),
+    ],
+)
+def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: Any) -> None:
+    """Each setting takes what a variable, a YAML file or Python gives for it."""
+    read = getattr(Settings.from_mapping({key: value}), key)
+    assert read == expected
+    assert type(read) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("parallel", "many", "envfab.parallel: 'many' is not a whole number from 1 up"),
+        ("parallel", 0, "envfab.parallel: 0 is not a whole number from 1 up"),
+        ("parallel", True, "envfab.parallel: True is not a whole number from 1 up"),
+        ("parallel", None, "envfab.parallel: None is not a whole number from 1 up"),
+        ("parallel", "-1", "envfab.parallel: '-1' is not a whole number from 1 up"),
+        ("parallel", 2.5, "envfab.parallel: 2.5 is not a whole number from 1 up"),
+        ("batch", "0%", "envfab.batch: '0%' is not a percentage from 1% to 100%"),
+        ("batch", "101%", "envfab.batch: '101%' is not a percentage from 1% to 100%"),
+        ("batch", "half", "envfab.batch: 'half' is not a number of virtualenvs, or a percentage like 25%"),
+        ("batch", 0, "envfab.batch: 0 is not a whole number from 1 up"),
+        ("max_failures", 0, "envfab.max_failures: 0 is not a whole number from 1 up"),
+        ("check_retries", -1, "envfab.check_retries: -1 is not a whole number from 0 up"),
+        ("check_timeout", 0, "envfab.check_timeout: 0 is not a number of seconds greater than 0"),
+        ("check_timeout", "inf", "envfab.check_timeout: 'inf' is not a number of seconds greater than 0"),
+        ("connect_timeout", "10s", "envfab.connect_timeout: '10s' is not a number of seconds greater than 0"),
+        ("host_keys", "sometimes", "envfab.host_keys: 'sometimes' is not one of strict, accept-new, off"),
+        ("host_keys", True, "envfab.host_keys: True is not one of strict, accept-new, off"),
+        ("installer", "conda", "envfab.installer: 'conda' is not one of pip, uv, auto"),
+        ("installer", False, "envfab.installer: False is not one of pip, uv, auto"),
+        ("compile", "maybe", "envfab.compile: 'maybe' is not true or false"),
+        ("umask", "089", "envfab.umask: '089' is not an octal mask in quotes, like '022'"),
+        ("umask", 22, "envfab.umask: 22 is not an octal mask; quote it: '022'"),
+        ("umask", 77, "envfab.umask: 77 is not an octal mask; quote it: '077'"),
+        ("umask", 0o1000, "envfab.umask: 512 is not an octal mask in quotes, like '022'"),
+        ("umask", 22.0, "envfab.umask: 22.0 is not an octal mask in quotes, like '022'"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(key: str, value: Any, message: str) -> None:
+    """The message names the setting, repeats the value and says what would do."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_mapping({key: value})
+    assert str(caught.value) == message
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    """A misspelt key does not pass silently: the message has the nearest one and all there are."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_mapping({"paralel": 3})
+    assert str(caught.value) == (
+        "envfab.paralel: there is no such setting, did you mean parallel?\n"
+        "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, "
+        "compile, umask, connect_timeout, command_timeout"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        ({}, None),
+        ({"batch": 5}, 1),
+        ({"batch": "10%", "max_failures": None}, 1),
+        ({"batch": 5, "max_failures": 3}, 3),
+        ({"batch": 5, "max_failures": "none"}, None),
+    ],
+)
+def test_waves_stop_at_the_first_failure_unless_told_otherwise(mapping: dict[str, Any], expected: int | None) -> None:
+    """`max_failures` is 1 with `batch`, and unlimited where it says none."""
+    assert Settings.from_mapping(mapping).max_failures == expected
+
+
+class TestInvoke:
+    """What Invoke makes of these defaults, tried with Fabric's own configuration."""
+
+    @staticmethod
+    def settings(monkeypatch: pytest.MonkeyPatch, files: dict[str, Any] | None = None, **variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(f"FABRIC_ENVFAB_{name.upper()}", value)
+        config = Config(overrides={"envfab": files or {}})
+        config.load_collection({"envfab": defaults()})
+        config.load_shell_env()
+        return Settings.from_mapping(config.envfab)
+
+    def test_a_configuration_without_changes_has_the_defaults(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Invoke's proxy of a dictionary is read like one."""
+        assert self.settings(monkeypatch) == Settings()
+
+    def test_every_setting_can_come_from_a_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Variables reach numbers, truth values and the settings that are unset by default."""
+        found = self.settings(
+            monkeypatch,
+            parallel="4",
+            batch="25%",
+            max_failures="2",
+            keep="9",
+            check_retries="0",
+            check_timeout="1.5",
+            host_keys="off",
+            installer="uv",
+            compile="false",
+            umask="027",
+            connect_timeout="2",
+            command_timeout="60",
+        )
+        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "uv", False, 0o027, 2.0, 60.0)
+
+    def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Invoke does not get to cast a variable into a traceback of its own."""
+        with pytest.raises(ConfigurationError, match=r"^envfab\.parallel: 'many' is not a whole number"):
+            self.settings(monkeypatch, parallel="many")
+
+
+@given(st.sampled_from(list(defaults())), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5))
+def test_any_value_is_read_or_refused_by_name(key: str, value: Any) -> None:
+    """Nothing that YAML or a variable can hold ends in another error than ours."""
+    try:
+        problem = ""
+        Settings.from_mapping({key: value})
+    except ConfigurationError as error:
+        problem = str(error)
+    assert not problem or problem.startswith(f"envfab.{key}: ")
