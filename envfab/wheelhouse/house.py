@@ -1,0 +1,311 @@
+"""The house: the wheels directory together with the release log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import HouseError, WheelError
+from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.fleet import Target
+from envfab.wheelhouse import adding
+from envfab.wheelhouse.adding import Added
+from envfab.wheelhouse.digests import DigestMemory, cache_folder
+from envfab.wheelhouse.inspection import read_metadata
+from envfab.wheelhouse.log_file import LogFile
+from envfab.wheelhouse.release_log import (
+    AbortingRecord,
+    ErrorRecord,
+    InstallRecord,
+    LoggedWheel,
+    LogText,
+    Problem,
+    YankRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A wheel as `wheels` lists it: unlogged ones have no date, missing ones no size."""
+
+    wheel: Wheel
+    logged: bool
+    added: datetime | None
+    size: int | None
+    yanked_reason: str | None
+
+
+class Fault(Enum):
+    """What can be wrong with a file of the house."""
+
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNLOGGED = "unlogged"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A file of the house that is not as the log says."""
+
+    filename: str
+    fault: Fault
+    detail: str
+
+
+class House:
+    """The wheels there are, as a `Catalogue` for planning, and what is done with them.
+
+    The folder and the log are read once, at the first question; `add`, `yank` and `refresh` make the next question
+    read them again. Neither need exist. `cache` is where digests are remembered; by default the user's cache folder.
+    """
+
+    def __init__(self, wheels: Path, log: Path, *, cache: Path | None = None) -> None:
+        self.wheels = wheels
+        self.log = log
+        self._log_file = LogFile(log)
+        self._digests = DigestMemory(cache or cache_folder(os.environ), wheels)
+        self._metadata: dict[str, WheelMetadata] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was read: the next question reads the folder and the log again."""
+        self._files: Mapping[NormalizedName, Sequence[str]] | None = None
+        self._text: LogText | None = None
+        self._releases: dict[NormalizedName, Sequence[Release]] = {}
+
+    def projects(self) -> Collection[NormalizedName]:
+        """The names that have at least one wheel that is both logged and there."""
+        files = self._by_name()
+        text = self._read_log()
+        return {name for name in text.names() if name in files and text.mentions(name, files[name])}
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """Every wheel of a project that is both logged and there."""
+        if name not in self._releases:
+            self._releases[name] = tuple(self._find_releases(name))
+        return self._releases[name]
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata:
+        """What the wheel's METADATA says, read once; raises `WheelError`."""
+        if wheel.filename not in self._metadata:
+            self._metadata[wheel.filename] = read_metadata(self.path_of(wheel))
+        return self._metadata[wheel.filename]
+
+    def path_of(self, wheel: Wheel) -> Path:
+        """Where the wheel's file lies."""
+        return self.wheels / wheel.filename
+
+    def add(self, path: Path) -> Added:
+        """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done."""
+        try:
+            return adding.add(path, self.wheels, self._log_file)
+        finally:
+            self.refresh()
+
+    def yank(self, what: str, reason: str) -> tuple[Wheel, ...]:
+        """Withdraw a wheel (a file name) or all wheels of a release (`name==version`); those that were not already."""
+        now = _now()
+        with self._log_file.locked() as held:
+            found = _named(held.read(), what)
+            fresh = [logged for logged in found if logged.yanked_reason is None]
+            held.append(
+                *(
+                    YankRecord(logged.project, logged.version, logged.filename, now, _one_line(reason))
+                    for logged in fresh
+                )
+            )
+        self.refresh()
+        return tuple(_wheel(logged) for logged in fresh)
+
+    def list(self) -> tuple[Listed, ...]:
+        """Every wheel that is logged or there, by name, version and file name."""
+        found = [*self._logged(), *(Listed(wheel, False, None, self._size(wheel), None) for wheel in self._unlogged())]
+        return tuple(sorted(found, key=lambda one: (one.wheel.name, one.wheel.version, one.wheel.filename)))
+
+    def problems(self) -> tuple[Problem, ...]:
+        """The lines of the log that were skipped; reads the whole log."""
+        return self._read_log().problems()
+
+    def verify_unchanged(self, wheels: Iterable[Wheel]) -> None:
+        """Raise `HouseError` where a wheel is not the file that was logged; one without a logged hash passes."""
+        changed = [wheel for wheel in wheels if self._is_changed(wheel)]
+        self._digests.save()
+        if changed:
+            names = ", ".join(sorted(wheel.filename for wheel in changed))
+            raise HouseError(
+                f"changed on disk after it was logged: {names}",
+                where=str(self.wheels),
+                hint="add the original file again, or build a new version: what was released never changes",
+            )
+
+    def examine(self) -> Iterator[Finding]:
+        """Every file against the log; unchanged ones are not read again."""
+        for listed in self.list():
+            finding = self._examine(listed)
+            if finding is not None:
+                yield finding
+        for filename in self._unnamed():
+            yield Finding(filename, Fault.UNREADABLE, "its name is not that of a wheel")
+        self._digests.save()
+
+    def log_install(self, target: Target, wheels: Iterable[Wheel], deployment: str) -> None:
+        """Note that wheels were installed by a deployment."""
+        now = _now()
+        self._log_file.append(*(InstallRecord(str(target), wheel.filename, now, deployment) for wheel in wheels))
+
+    def log_error(self, target: Target, message: str) -> None:
+        """Note that something failed on a target."""
+        self._log_file.append(ErrorRecord(str(target), _one_line(message)))
+
+    def log_aborting(self, target: Target, message: str) -> None:
+        """Note that a rollout gave up on a target."""
+        self._log_file.append(AbortingRecord(str(target), _one_line(message)))
+
+    def _read_log(self) -> LogText:
+        if self._text is None:
+            self._text = self._log_file.read()
+        return self._text
+
+    def _by_name(self) -> Mapping[NormalizedName, Sequence[str]]:
+        """The files by canonical name, read off their names' first part: no file is looked at."""
+        if self._files is None:
+            self._files = _by_project(self._scan())
+        return self._files
+
+    def _scan(self) -> Sequence[str]:
+        try:
+            return os.listdir(self.wheels)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise HouseError(f"cannot read the wheels folder: {error.strerror}", where=str(self.wheels)) from None
+
+    def _find_releases(self, name: NormalizedName) -> Iterator[Release]:
+        there = self._by_name().get(name)
+        if not there:
+            return
+        for logged in self._read_log().wheels(name).values():
+            wheel = _wheel_or_none(logged) if logged.filename in there else None
+            if wheel is not None and wheel.name == name:
+                yield Release(wheel, logged.added, logged.yanked_reason)
+
+    def _logged(self) -> Iterator[Listed]:
+        text = self._read_log()
+        for name in text.names():
+            for logged in text.wheels(name).values():
+                wheel = _wheel_or_none(logged)
+                if wheel is not None and wheel.name == name:
+                    yield Listed(wheel, True, logged.added, self._size(wheel), logged.yanked_reason)
+
+    def _unlogged(self) -> Iterator[Wheel]:
+        text = self._read_log()
+        for name, filenames in self._by_name().items():
+            logged = text.wheels(name)
+            for filename in filenames:
+                if filename not in logged and _is_wheel_name(filename):
+                    yield Wheel.from_filename(filename)
+
+    def _unnamed(self) -> Iterator[str]:
+        """Files that end like a wheel and are named like none."""
+        for filenames in self._by_name().values():
+            yield from (filename for filename in filenames if not _is_wheel_name(filename))
+
+    def _size(self, wheel: Wheel) -> int | None:
+        try:
+            return self.path_of(wheel).stat().st_size
+        except OSError:
+            return None
+
+    def _is_changed(self, wheel: Wheel) -> bool:
+        if wheel.sha256 is None:
+            return False
+        try:
+            return self._digests.sha256(wheel.filename) != wheel.sha256
+        except OSError as error:
+            raise HouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
+
+    def _examine(self, listed: Listed) -> Finding | None:
+        wheel = listed.wheel
+        if listed.size is None:
+            return Finding(wheel.filename, Fault.MISSING, "it is logged, and the file is not there")
+        try:
+            if self._is_changed(wheel):
+                return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 is not the one that was logged")
+            read_metadata(self.path_of(wheel))
+        except (HouseError, WheelError) as error:
+            return Finding(wheel.filename, Fault.UNREADABLE, error.what)
+        return None if listed.logged else Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
+
+
+def _by_project(filenames: Iterable[str]) -> Mapping[NormalizedName, Sequence[str]]:
+    files: dict[NormalizedName, list[str]] = {}
+    known: dict[str, list[str]] = {}
+    for filename in filenames:
+        if filename.endswith(".whl") and filename[0] != ".":
+            prefix = filename.partition("-")[0]
+            if prefix not in known:
+                known[prefix] = files.setdefault(canonicalize_name(prefix), [])
+            known[prefix].append(filename)
+    return files
+
+
+def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
+    """The logged wheels that a file name or `name==version` means; raises `HouseError` where there is none."""
+    project, is_release, version = what.partition("==")
+    if not is_release:
+        project = what.partition("-")[0]
+    logged = text.wheels(canonicalize_name(project.strip()))
+    if is_release:
+        wanted = _version_or_none(version.strip())
+        found = [one for one in logged.values() if wanted is not None and _version_or_none(one.version) == wanted]
+    else:
+        found = [one for one in logged.values() if one.filename == what]
+    if not found:
+        there = ", ".join(sorted({f"{one.project}=={one.version}" for one in logged.values()}))
+        raise HouseError(
+            f"the release log has no {what}",
+            hint=f"it has {there}" if there else "name it NAME==VERSION, or by its file name; `fab wheels` lists them",
+        )
+    return tuple(found)
+
+
+def _wheel(logged: LoggedWheel) -> Wheel:
+    return Wheel.from_filename(logged.filename, logged.sha256, logged.project)
+
+
+def _wheel_or_none(logged: LoggedWheel) -> Wheel | None:
+    try:
+        return _wheel(logged)
+    except WheelError:
+        return None
+
+
+def _is_wheel_name(filename: str) -> bool:
+    try:
+        Wheel.from_filename(filename)
+    except WheelError:
+        return False
+    return True
+
+
+def _version_or_none(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,137 @@
+"""The release log on disk: read and appended to under a lock, by several people at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from envfab.errors import HouseError
+from envfab.wheelhouse.release_log import LogText, Record, format_line
+
+
+class HeldLog:
+    """The release log while this process holds its lock: nobody else appends."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def read(self) -> LogText:
+        """The log as it stands."""
+        try:
+            return LogText(_decode(_read_all(self._descriptor)), str(self._path))
+        except OSError as error:
+            raise _cannot("read", self._path, error) from None
+
+    def append(self, *records: Record) -> None:
+        """Add records and have them on disk; after a torn last line they begin on a new one."""
+        data = "".join(f"{format_line(record)}\n" for record in records).encode("utf-8", "surrogateescape")
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+            os.fsync(self._descriptor)
+        except OSError as error:
+            # A full disk must not leave half a record behind.
+            os.ftruncate(self._descriptor, size)
+            raise _cannot("write", self._path, error) from None
+
+
+class LogFile:
+    """The release log at a path, where there need not be one yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> LogText:
+        """The log as it stands; a log that does not exist is empty."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return LogText("", str(self.path))
+        except OSError as error:
+            raise _cannot("read", self.path, error) from None
+        try:
+            # Without a lock the last line might be one that is being written. Where the file system has no locks
+            # it is read all the same.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            return LogText(_decode(_read_all(descriptor)), str(self.path))
+        except OSError as error:
+            raise _cannot("read", self.path, error) from None
+        finally:
+            os.close(descriptor)
+
+    def append(self, *records: Record) -> None:
+        """Add records and have them on disk, under the lock."""
+        with self.locked() as held:
+            held.append(*records)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[HeldLog]:
+        """Hold the log's lock, waiting for it as long as it takes; makes the log where there is none."""
+        try:
+            descriptor = self._open_locked()
+        except OSError as error:
+            raise _cannot("write", self.path, error) from None
+        try:
+            yield HeldLog(descriptor, self.path)
+        finally:
+            os.close(descriptor)
+
+    def _open_locked(self) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            new = not self.path.exists()
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if new:
+                    sync_folder(self.path.parent)
+                if self._is_open_as(descriptor):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _is_open_as(self, descriptor: int) -> bool:
+        """Whether the path still leads to the open file: git and editors put another one in its place."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's new and renamed entries on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    pieces = []
+    read = 0
+    while piece := os.pread(descriptor, max(size - read, 1), read):
+        pieces.append(piece)
+        read += len(piece)
+    return b"".join(pieces)
+
+
+def _decode(data: bytes) -> str:
+    # Bytes that are no UTF-8 stay in their line and spoil no other.
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _cannot(do: str, path: Path, error: OSError) -> HouseError:
+    return HouseError(f"cannot {do} the release log: {error.strerror}", where=str(path))
