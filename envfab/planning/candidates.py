@@ -161,7 +161,7 @@ class Candidates:
     ) -> Iterator[Candidate]:
         """The house's candidates, newest first; the installed one is put in at its place while it is `pending`."""
         versions = [version for version in self.shelf(name) if specifier.contains(version, prereleases=True)]
-        for stage in _stages(versions, specifier, kept):
+        for stage in self._stages(name, versions, specifier, kept):
             some_fit = False
             withdrawn = []
             chosen = False
@@ -190,6 +190,23 @@ class Candidates:
                 break
         if kept and pending:
             yield kept
+
+    def _stages(
+        self, name: NormalizedName, versions: list[Version], specifier: SpecifierSet, kept: Candidate | None
+    ) -> list[list[Version]]:
+        """Versions in groups; PEP 440 wants pre-releases only where no final release fits."""
+        if specifier.prereleases:
+            return [versions]
+        finals = [version for version in versions if not version.is_prerelease]
+        pre_releases = [version for version in versions if version.is_prerelease]
+        if kept and not kept.version.is_prerelease:
+            return [finals]
+        if kept and pre_releases and pre_releases[0] > kept.version:
+            return [finals if any(self._fits(name, version) for version in finals) else pre_releases]
+        return [finals, pre_releases]
+
+    def _fits(self, name: NormalizedName, version: Version) -> bool:
+        return any(self.supported(release) for release in self.fitting(self.shelf(name)[version]))
 
     def _one_a_version(self, releases: Sequence[Release]) -> Iterator[Candidate]:
         seen = set()
@@ -229,13 +246,3 @@ def allowed(wheel: Wheel, hashes: frozenset[str] | None) -> bool:
 def pinned(specifier: SpecifierSet) -> bool:
     """Whether a version is named outright, so that yanked ones may serve (PEP 592)."""
     return any(one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*")) for one in specifier)
-
-
-def _stages(versions: list[Version], specifier: SpecifierSet, kept: Candidate | None) -> list[list[Version]]:
-    """Versions in groups, a later one of use only where nothing of an earlier one fits (PEP 440 on pre-releases)."""
-    if specifier.prereleases:
-        return [versions]
-    finals = [version for version in versions if not version.is_prerelease]
-    if kept and not kept.version.is_prerelease:
-        return [finals]
-    return [finals, [version for version in versions if version.is_prerelease]]
