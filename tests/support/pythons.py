@@ -58,6 +58,15 @@ def copied_python(python: Path, folder: Path) -> Path:
         shutil.copytree(prefix / "bin", draft / "bin", symlinks=True)
         shutil.copytree(prefix / "lib", draft / "lib", symlinks=True, ignore=skip)
         shutil.copytree(prefix / "include", draft / "include", symlinks=True, dirs_exist_ok=True)
+        _find_library_beside(draft / "bin" / python.name, prefix)
         draft.chmod(0o755)
         draft.rename(target)
     return target / "bin" / python.name
+
+
+def _find_library_beside(program: Path, prefix: Path) -> None:
+    """Let a copied program load the shared library that was copied with it, not the one of the original `prefix`."""
+    old, new = f"{prefix}/lib\0".encode(), b"$ORIGIN/../lib\0"
+    content = program.read_bytes()
+    if len(new) <= len(old):
+        program.write_bytes(content.replace(old, new.ljust(len(old), b"\0")))

@@ -76,6 +76,7 @@ class VirtualenvMaker:
             command += ["--app-data", str(self.templates / "app-data"), "--python", str(python), str(template)]
             path = {"PYTHONPATH": str(self._old_virtualenv())} if old else {}
             subprocess.run(command, check=True, env={**self.environment, **path}, stdin=subprocess.DEVNULL)
+            _bring_shared_library(python, template)
         return template
 
     def _old_virtualenv(self) -> Path:
@@ -104,6 +105,13 @@ def _is_old(python: Path) -> bool:
     """Whether today's virtualenv no longer knows this interpreter."""
     program = "import sys; sys.exit(sys.version_info < (3, 10))"
     return subprocess.run([python, "-E", "-c", program], check=False).returncode != 0
+
+
+def _bring_shared_library(python: Path, virtualenv: Path) -> None:
+    """Let an interpreter that lies in the virtualenv as a file (2.7 does) find the shared library of a copied one."""
+    if python.is_relative_to(virtualenv.parent) and not (virtualenv / "bin" / "python").is_symlink():
+        for library in (python.parent.parent / "lib").glob("libpython*.so*"):
+            (virtualenv / "lib" / library.name).symlink_to(library)
 
 
 def _say_where(path: Path, template: Path) -> None:
