@@ -1,0 +1,1 @@
+"""Making it so: from proposals to deployments, on many virtualenvs at once."""

@@ -14,6 +14,7 @@ TAGS = ("tags",)
 DEPLOY = ("locking", "processes", "cache", "installing")
 PROJECTS = ("locking", "processes", "projects")
 CREATE = ("locking", "processes", "creating")
+DISCOVER = ("discovering",)
 
 
 @functools.cache

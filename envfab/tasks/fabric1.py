@@ -9,11 +9,14 @@ the command line stays Fabric's. What is rewritten, and how, is in `tokens`.
 from __future__ import annotations
 
 import copy
+import os
 import shlex
+import sys
 from typing import Any
 
 import fabric
 import fabric.main
+import invoke.collection
 import invoke.main
 import invoke.tasks
 from invoke.exceptions import Exit, ParseError
@@ -65,6 +68,10 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
             return super().__call__(*args, **kwargs)
         except EnvfabError as error:
             raise Exit(f"envfab: {error}", code=1) from None
+        except BrokenPipeError:
+            # the reader of a pipe has gone (`fab plan --json | head`); Python would complain once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=1) from None
 
 
 def command_line_hosts() -> tuple[str, ...]:
@@ -85,7 +92,7 @@ def _meet_the_command_line() -> None:
     core = program.core
     help_wanted = core[0].args.help.value
     if core.unparsed or core.remainder or help_wanted:
-        shapes = _shapes(program)
+        shapes = describe(program.collection, program.initial_context)
         _meet_tokens(program, core, shapes)
         if core[0].args.complete.value:
             core.remainder = _completed(core.remainder, shapes)
@@ -131,14 +138,15 @@ def _arguments(task: invoke.tasks.Task[Any], ignore_unknown_help: bool | None) -
     return list(ask(ignore_unknown_help=ignore_unknown_help))
 
 
-def _shapes(program: Any) -> Shapes:
+def describe(collection: invoke.collection.Collection, core: ParserContext) -> Shapes:
+    """What Fabric's parser will know: the program's own flags, and every task by all its names."""
     tasks = {}
-    for name, aliases in program.collection.task_names.items():
-        task = program.collection[name]
+    for name, aliases in collection.task_names.items():
+        task = collection[name]
         context = ParserContext(name=name, aliases=aliases, args=_arguments(task, True))
         shape = _shape(context, task if isinstance(task, Task) else None)
         tasks.update(dict.fromkeys((name, *aliases), shape))
-    return Shapes(_shape(program.initial_context, None), tasks)
+    return Shapes(_shape(core, None), tasks)
 
 
 def _shape(context: ParserContext, task: Task | None) -> Shape:

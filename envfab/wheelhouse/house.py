@@ -103,6 +103,10 @@ class House:
         """Where the wheel's file lies."""
         return self.wheels / wheel.filename
 
+    def sha256(self, wheel: Wheel) -> str:
+        """The digest that is logged, or, where an older log has none, that of the file."""
+        return wheel.sha256 or self._digests.sha256(wheel.filename)
+
     def add(self, path: Path) -> Added:
         """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done."""
         try:
@@ -129,6 +133,11 @@ class House:
         """Every wheel that is logged or there, by name, version and file name."""
         found = [*self._logged(), *(Listed(wheel, False, None, self._size(wheel), None) for wheel in self._unlogged())]
         return tuple(sorted(found, key=lambda one: (one.wheel.name, one.wheel.version, one.wheel.filename)))
+
+    def size(self) -> tuple[int, int]:
+        """(wheel files there are, projects they belong to), by their names alone."""
+        files = self._by_name()
+        return sum(len(names) for names in files.values()), len(files)
 
     def problems(self) -> tuple[Problem, ...]:
         """The lines of the log that were skipped; reads the whole log."""

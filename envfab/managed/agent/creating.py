@@ -11,8 +11,13 @@ from .processes import base_environment, call
 
 
 def create(agent, request, body):
-    """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`; nothing is left of one that failed."""
+    """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None where it is there already.
+
+    Nothing is left of one that failed.
+    """
     path = native(request["path"])
+    if os.path.exists(os.path.join(path, "bin", "python")):
+        return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise Problem("exists", "something is already there")
     existed = os.path.isdir(path)

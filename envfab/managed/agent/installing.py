@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import os
+import re
 import shutil
 import sys
 
@@ -63,12 +64,12 @@ def run(agent, path, arguments):
 
 
 def verify(agent, request, body):
-    """Compare the files of the distributions `names` with their RECORD: `{"wrong": {name: [sentence]}}`."""
+    """Compare the files of the distributions `names` (canonical) with their RECORD: `{"wrong": {name: [sentence]}}`."""
     found = probe(agent, request, body)
     wanted = set(request["names"])
     wrong = {}
     for entry in found["own"]:
-        if entry["name"] in wanted and entry["origin"] == "wheel":
+        if re.sub("[-_.]+", "-", entry["name"]).lower() in wanted and entry["origin"] == "wheel":
             problems = record_problems(native(entry["at"]))
             if problems:
                 wrong[entry["name"]] = problems

@@ -1,0 +1,83 @@
+"""Where deployments of one rollout wait for each other: databases, projects without one, uploads."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+
+from envfab.errors import DeploymentError
+from envfab.fleet import Member, Target
+
+
+class _Turn(Enum):
+    WAITING = 0
+    MIGRATED = 1
+    FAILED = 2
+    PASSED = 3
+
+
+class Gates:
+    """Each database is migrated once a rollout, in the first virtualenv (in the fabfile's order) that comes to it.
+
+    Nobody of a database passes its gate before that. Whoever waits does so for somebody earlier in the order,
+    so that waiting in a circle cannot happen as long as deployments start in that order.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._changed = threading.Condition()
+        self._turns: dict[str, dict[Target, _Turn]] = defaultdict(dict)
+        for member in members:
+            for project in member.virtualenv.projects:
+                if project.database is not None and project.migrate:
+                    self._turns[project.database][member.target] = _Turn.WAITING
+        self._exclusive: dict[object, threading.Lock] = {}
+
+    @contextmanager
+    def database(self, name: str, target: Target) -> Iterator[bool]:
+        """Wait for those before `target`; True where it is the one to migrate, False where that is done.
+
+        Raises `DeploymentError` where an earlier one failed. An exception inside is such a failure.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: _Turn.WAITING not in self._before(name, target))
+            before = self._before(name, target)
+            if _Turn.FAILED in before:
+                self._settle(name, target, _Turn.FAILED)
+                raise DeploymentError(f"the migration of database {name} failed elsewhere", where=str(target))
+            first = _Turn.MIGRATED not in before
+        try:
+            yield first
+        except BaseException:
+            self._settle(name, target, _Turn.FAILED)
+            raise
+        self._settle(name, target, _Turn.MIGRATED)
+
+    def leave(self, target: Target) -> None:
+        """`target` will come to no further gate; the next one in the order takes its turns."""
+        for name in self._turns:
+            self._settle(name, target, _Turn.PASSED)
+
+    def _before(self, name: str, target: Target) -> list[_Turn]:
+        found = []
+        for other, turn in self._turns[name].items():
+            if other == target:
+                break
+            found.append(turn)
+        return found
+
+    def _settle(self, name: str, target: Target, turn: _Turn) -> None:
+        with self._changed:
+            if self._turns[name].get(target) is _Turn.WAITING:
+                self._turns[name][target] = turn
+                self._changed.notify_all()
+
+    @contextmanager
+    def one_at_a_time(self, key: object) -> Iterator[None]:
+        """Only one at once with this `key`: a settings module without a database, a host's wheel cache."""
+        with self._changed:
+            lock = self._exclusive.setdefault(key, threading.Lock())
+        with lock:
+            yield

@@ -1,0 +1,74 @@
+"""What is told of a deployment: its id, how far it came, how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+
+from envfab.errors import EnvfabError
+from envfab.fleet import Target
+from envfab.planning.plan import Plan
+
+
+class Ending(Enum):
+    """How a deployment ended."""
+
+    CURRENT = "current"
+    DEPLOYED = "deployed"
+    SKIPPED = "skipped"
+    BLOCKED = "blocked"
+    LOCKED = "locked"
+    UNREACHABLE = "unreachable"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled-back"
+
+
+# what makes a rollout end with exit status 1
+BAD = frozenset({Ending.BLOCKED, Ending.LOCKED, Ending.UNREACHABLE, Ending.FAILED, Ending.ROLLED_BACK})
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One plan on one virtualenv, and what became of it.
+
+    `done` are the steps that were finished, in order; `output` is the end of what the failing child printed;
+    `migrated` the migrations that were applied, as Django names them.
+    """
+
+    id: str | None
+    target: Target
+    plan: Plan
+    ending: Ending
+    done: tuple[str, ...] = ()
+    error: EnvfabError | None = None
+    output: str = ""
+    migrated: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who deploys, and from where."""
+
+    who: str
+    origin: str
+
+    @classmethod
+    def here(cls) -> Caller:
+        """The user of this process, on this machine."""
+        return cls(getpass.getuser(), socket.gethostname())
+
+
+def now() -> str:
+    """The time as every record has it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_rollout_id() -> str:
+    """An id that sorts by time and that two people do not draw at once: `20261120-214900-9f3a`."""
+    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

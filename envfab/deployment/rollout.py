@@ -1,0 +1,192 @@
+"""One `fab deploy`: its deployments, hosts at once, each virtualenv for itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.record import Deployment, Ending
+from envfab.deployment.steps import ENDING, FAILURES, MAKING, Step, Surroundings, Work
+from envfab.errors import EnvfabError, Locked, Unreachable
+from envfab.fleet import Target
+from envfab.managed.session import OperationFailed, run_command
+from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
+from envfab.planning.plan import Status
+
+SETTLED = {
+    Status.CURRENT: Ending.CURRENT,
+    Status.BLOCKED: Ending.BLOCKED,
+    Status.UNREACHABLE: Ending.UNREACHABLE,
+    Status.CHANGES: Ending.SKIPPED,
+}
+
+
+def settled(proposal: Proposal) -> Deployment:
+    """What is told of a virtualenv that is not deployed to: current, skipped, blocked or unreachable."""
+    plan = proposal.plan
+    return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error)
+
+
+class Rollout:
+    """The deployments of the proposals that were agreed to.
+
+    They start in the fabfile's order, as many hosts at once as `parallel` allows; on a host as many as its
+    connection has places for. One that fails leaves the others alone.
+    """
+
+    def __init__(self, around: Surroundings, chosen: Sequence[Proposal]) -> None:
+        self._around = around
+        self._chosen = chosen
+        self._stop = threading.Event()
+
+    def carry_out(self) -> dict[Target, Deployment]:
+        """Deploy; after a Ctrl-C nothing new starts, and what is under way is finished."""
+        by_host: dict[str, list[Work]] = defaultdict(list)
+        for number, proposal in enumerate(self._chosen, 1):
+            if proposal.site is None:
+                continue
+            host = proposal.member.host
+            work = Work(f"{self._around.rollout}.{number}", proposal, proposal.site, self._around)
+            work.host_reload = not host.reload_once
+            by_host[host.name].append(work)
+        results: dict[Target, Deployment] = {}
+        self._around.reporter.stage("deploying", len(self._chosen))
+        with ThreadPoolExecutor(max(1, min(self._around.settings.parallel, len(by_host))), "envfab-host") as pool:
+            futures = [pool.submit(self._host, works, results) for works in by_host.values()]
+            self._wait(futures)
+        for proposal in self._chosen:
+            results.setdefault(proposal.member.target, settled(proposal))
+        return results
+
+    def _wait(self, futures: Sequence[Future[None]]) -> None:
+        while True:
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                return
+            except KeyboardInterrupt:
+                if self._stop.is_set():
+                    raise
+                self._stop.set()
+                self._around.reporter.warning("interrupted: nothing new is started, what is under way is finished")
+
+    def _host(self, works: Sequence[Work], results: dict[Target, Deployment]) -> None:
+        """The virtualenvs of one host; where it reloads once, that comes between making and checking."""
+        at_once = max(1, works[0].site.link.places // PLACES_OF_A_DEPLOYMENT)
+        with ThreadPoolExecutor(min(at_once, len(works)), "envfab-deploy") as pool:
+            once = works[0].proposal.member.host.reload_once
+            parts = MAKING if once else MAKING + ENDING
+            runs = [_Run(work, self._stop) for work in works]
+            list(pool.map(lambda run: run.through(parts, last=not once or len(works) > at_once), runs))
+            changed = [run for run in runs if run.going_on]
+            if once and changed:
+                self._reload_once(changed)
+                list(pool.map(lambda run: run.through(ENDING, last=True), changed))
+        for run in runs:
+            results[run.work.proposal.member.target] = run.result()
+
+    def _reload_once(self, runs: Sequence[_Run]) -> None:
+        work = runs[0].work
+        member = work.proposal.member
+        for command in member.host.reload_commands(member.virtualenv):
+            work.says(f"reload of the host: {command.text}")
+            try:
+                outcome = run_command(
+                    work.site.reserve(),
+                    command.text,
+                    where=member.host.name,
+                    identity=work.site.as_user(command.user),
+                    timeout=self._around.settings.command_timeout,
+                )
+                if outcome.status == 0:
+                    continue
+                what = f"the reload command {command.text!r} ended with status {outcome.status}"
+                raise OperationFailed(what, where=member.host.name, kind="reload", output=outcome.output)
+            except FAILURES as error:
+                for run in runs:
+                    run.fail(error)
+                return
+
+
+class _Run:
+    """A work on its way through the steps, and how it ended."""
+
+    def __init__(self, work: Work, stop: threading.Event) -> None:
+        self.work = work
+        self._stop = stop
+        self._began: float | None = None
+        self._ending: Ending | None = None
+        self._error: EnvfabError | None = None
+        self._output = ""
+
+    @property
+    def going_on(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._ending is None
+
+    def through(self, steps: Sequence[Step], last: bool) -> None:
+        """Take the steps, unless it ended before; `last` says that no agent is needed for what follows."""
+        self._began = self._began or time.monotonic()
+        try:
+            for step in steps:
+                if self._ending is not None:
+                    break
+                if not self.work.done and self._stop.is_set():
+                    self._ending = Ending.SKIPPED
+                    break
+                self._take(step)
+        finally:
+            if self._ending is not None or last:
+                self.work.around.gates.leave(self.work.proposal.member.target)
+                self.work.site.leave()
+
+    def _take(self, step: Step) -> None:
+        try:
+            step.run(self.work)
+        except FAILURES as error:
+            self.fail(error)
+        except EnvfabError as error:
+            self.fail(error)
+        else:
+            self.work.done.append(step.name)
+            if step.name == "lock" and self.work.nothing_left:
+                self._ending = Ending.CURRENT
+            elif step is ENDING[-1]:
+                self._ending = Ending.DEPLOYED
+
+    def fail(self, error: EnvfabError) -> None:
+        """It ends here."""
+        self._error = error
+        self._output = error.output if isinstance(error, OperationFailed) else ""
+        if isinstance(error, Locked):
+            self._ending = Ending.LOCKED
+        elif isinstance(error, Unreachable) and not self.work.done:
+            self._ending = Ending.UNREACHABLE
+        else:
+            self._ending = Ending.FAILED
+            try:
+                self.work.around.house.log_error(self.work.proposal.member.target, error.what)
+            except EnvfabError as unlogged:
+                self.work.around.reporter.warning(str(unlogged))
+        self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def result(self) -> Deployment:
+        """What became of it."""
+        ending = self._ending or Ending.FAILED
+        if ending is Ending.DEPLOYED:
+            self.work.around.reporter.done(self.work.where, ending.value)
+        target = self.work.proposal.member.target
+        return replace(
+            Deployment(self.work.id, target, self.work.proposal.plan, ending),
+            done=tuple(self.work.done),
+            error=self._error,
+            output=self._output,
+            migrated=tuple(self.work.migrated),
+            warnings=tuple(self.work.warnings),
+            seconds=time.monotonic() - self._began if self._began else 0.0,
+        )

@@ -1,0 +1,95 @@
+"""Making configured virtualenvs that do not exist yet, and finding those that no fabfile has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from envfab.errors import EnvfabError, Unreachable
+from envfab.fleet import Host, Member
+from envfab.managed import bundle
+from envfab.managed.session import Identity, OperationFailed, start_agent
+from envfab.managed.survey import Links, Site
+from envfab.reporter import Reporter
+from envfab.settings import Settings
+
+ROOTS = ("/srv", "/opt", "/var/www", "/var/lib", "/home", "/root", "/usr/local")
+DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What became of one: made `by` venv or virtualenv, there already (`by` is None), or an error."""
+
+    member: Member
+    by: str | None = None
+    version: str | None = None
+    error: EnvfabError | None = None
+
+
+def create(members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter) -> list[Creation]:
+    """Make each member's virtualenv with its `python`, under its owner; hosts at once."""
+    reporter.stage("creating", len(members))
+
+    def one(member: Member) -> Creation:
+        try:
+            return _create(member, links, settings, reporter)
+        except EnvfabError as error:
+            return Creation(member, error=error)
+        finally:
+            reporter.advance("creating", str(member.target))
+
+    with ThreadPoolExecutor(max(1, min(settings.parallel, len(members))), "envfab-create") as pool:
+        return list(pool.map(one, members))
+
+
+def _create(member: Member, links: Links, settings: Settings, reporter: Reporter) -> Creation:
+    where, virtualenv = str(member.target), member.virtualenv
+    link = links.link(member.host)
+    site = Site(member, link, links.sudo_password, settings.command_timeout)
+    with link.reserve(1) as places:
+        reporter.working(where, f"making it with {virtualenv.python}")
+        try:
+            agent = start_agent(
+                places, virtualenv.python, virtualenv.path, where=where, identity=site.owner, modules=bundle.PROBE
+            )
+        except Unreachable as error:
+            raise Unreachable(
+                error.what, where=where, hint="its `python` in the fabfile must be an interpreter of that host"
+            ) from None
+        with agent:
+            agent.load(bundle.CREATE)
+            try:
+                reply = agent.ask("create", system_site_packages=virtualenv.system_site_packages, umask=settings.umask)
+            except OperationFailed as error:
+                raise _explained(error, where) from None
+        return Creation(member, reply["with"], reply["version"])
+
+
+def _explained(error: OperationFailed, where: str) -> OperationFailed:
+    last = next((line for line in reversed(error.output.splitlines()) if line.strip()), "")
+    what = f"{error.what}: {last}" if last else error.what
+    return OperationFailed(what, where=where, kind=error.kind, output=error.output, errno=error.errno)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A virtualenv that is there, whoever made it."""
+
+    path: str
+    owner: str
+    python: str
+    system_site_packages: bool
+
+
+def discover(host: Host, links: Links, login: str, python: str = "python3") -> tuple[list[Discovered], int]:
+    """(the virtualenvs of a host as the one who logs in can see them, the number of folders it could not read)."""
+    with (
+        links.link(host).reserve(1) as places,
+        start_agent(places, python, "/", where=host.name, identity=Identity(), modules=bundle.PROBE) as agent,
+    ):
+        agent.load(bundle.DISCOVER)
+        home = f"/home/{login}" if login != "root" else "/root"
+        reply = agent.ask("discover", roots=[*ROOTS, home], depth=DEPTH)
+    return [Discovered(**entry) for entry in reply["found"]], reply["unread"]

@@ -1,0 +1,19 @@
+"""The newest wheel of one project for one interpreter, apart from any plan."""
+
+from __future__ import annotations
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.wheel import Wheel
+from envfab.planning.candidates import Candidates
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.environment import Environment
+
+
+def newest_wheel(name: NormalizedName, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:
+    """The house's newest that fits, yanked ones and pre-releases aside, or None; may raise `TagsNeeded`."""
+    candidates = Candidates(Environment(interpreter), {}, catalogue)
+    found = next(candidates.matching(name, SpecifierSet()), None)
+    return found.wheel if found else None

@@ -1,0 +1,53 @@
+"""What one call of a task has at hand: the fleet, the settings, the console, the connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from envfab.fleet import Fleet, Member
+from envfab.selectors import select
+from envfab.settings import Settings
+from envfab.tasks.fabric1 import command_line_hosts
+
+if TYPE_CHECKING:
+    from envfab.managed.channel import Connections
+    from envfab.tasks.console import Console
+    from envfab.wheelhouse.house import House
+
+
+class Invocation:
+    """Made by a task out of its context; what costs time is made when it is first asked for."""
+
+    def __init__(self, fleet: Fleet, context: Context, as_json: bool = False) -> None:
+        from envfab.tasks.console import Console
+
+        self.fleet = fleet
+        self.settings = Settings.from_mapping(context.config.envfab)
+        self.console: Console = Console(as_json)
+        self._config = context.config
+
+    @property
+    def house(self) -> House:
+        """The fleet's wheels and their log."""
+        from envfab.wheelhouse.house import House
+
+        return House(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
+
+    @contextmanager
+    def connections(self) -> Iterator[Connections]:
+        """The ways to the hosts, closed at the end."""
+        from envfab.managed.channel import Connections
+
+        made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout)
+        try:
+            yield made
+        finally:
+            made.close()
+
+    def select(self, names: Sequence[str], connections: Connections) -> tuple[Member, ...]:
+        """The members that `names` and `fab -H` leave; raises `SelectorError`."""
+        return select(names, self.fleet.members(connections.login), command_line_hosts())

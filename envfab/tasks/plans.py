@@ -1,0 +1,159 @@
+"""How plans and what became of them are shown, to people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.record import BAD, Deployment, Ending
+from envfab.planning.plan import Action, Kind, Plan, Status, plan_key, to_json
+
+SIGNS = {Kind.INSTALL: "+", Kind.REMOVE: "-", Kind.UPGRADE: " ", Kind.DOWNGRADE: "↓", Kind.REINSTALL: "↻"}
+STYLES = {
+    Kind.INSTALL: "green",
+    Kind.REMOVE: "red",
+    Kind.UPGRADE: "",
+    Kind.DOWNGRADE: "yellow",
+    Kind.REINSTALL: "yellow",
+}
+SHOWN_TARGETS = 3
+OUTPUT_LINES = 12
+
+
+def alike(proposals: Sequence[Proposal]) -> list[list[Proposal]]:
+    """The proposals in groups of those that show the same plan, in the order of each group's first."""
+    groups: dict[str, list[Proposal]] = {}
+    for proposal in proposals:
+        groups.setdefault(plan_key(proposal.plan) + _installer(proposal), []).append(proposal)
+    return list(groups.values())
+
+
+def _installer(proposal: Proposal) -> str:
+    return f"pip {proposal.pip_wheel.version} of the house" if proposal.pip_wheel else "pip"
+
+
+def show_group(group: Sequence[Proposal]) -> Text:
+    """The plan of virtualenvs that have the same one, with their names."""
+    proposal = group[0]
+    plan, probe = proposal.plan, proposal.probe
+    text = Text()
+    text.append(str(plan.target), "bold")
+    facts = [probe.interpreter.title, f"{len(probe.distributions)} packages"] if probe else []
+    facts += [_installer(proposal)] if plan.status is Status.CHANGES else [plan.status.value]
+    text.append("   " + " · ".join(facts), "bold red" if plan.status in (Status.BLOCKED, Status.UNREACHABLE) else "dim")
+    for line in _lines(plan):
+        text.append("\n")
+        text.append_text(line)
+    if len(group) > 1:
+        text.append("\n    " + _the_same(group), "dim")
+    return text
+
+
+def _the_same(group: Sequence[Proposal]) -> str:
+    others = [str(proposal.plan.target) for proposal in group[1:]]
+    shown = ", ".join(others[:SHOWN_TARGETS])
+    if len(others) > SHOWN_TARGETS:
+        shown = f"{others[0]} … {others[-1]}"
+    return f"the same for {len(others)} more: {shown}"
+
+
+def _lines(plan: Plan) -> list[Text]:
+    lines = list(_actions(plan.actions))
+    for ahead in plan.ahead:
+        newest = f"the house has {ahead.available}" if ahead.available else "the house has none that fits"
+        lines.append(Text(f"    {ahead.shown_as} {ahead.installed} is ahead: {newest}", "yellow"))
+    for missing in plan.missing:
+        lines.append(Text(f"    {missing.requirement}   {missing.required_by}", "red"))
+        lines += [Text(f"        {line}") for line in missing.why.splitlines()]
+    for conflict in plan.conflicts:
+        lines += [Text(f"    {line}", "red") for line in conflict.splitlines()]
+    lines += [Text(f"    warning: {warning}", "yellow") for warning in plan.warnings]
+    if plan.error:
+        lines += [Text(f"    {line.strip()}", "red") for line in _without_target(plan).splitlines()]
+    return lines
+
+
+def _without_target(plan: Plan) -> str:
+    """The error, whose first words would only say the target again."""
+    return (plan.error or "").removeprefix(f"{plan.target}: ")
+
+
+def _actions(actions: Sequence[Action]) -> list[Text]:
+    if not actions:
+        return []
+    name = max(len(action.shown_as) for action in actions)
+    old = max(len(action.installed or "") for action in actions)
+    new = max(len(str(action.version or "")) for action in actions)
+    lines = []
+    for action in actions:
+        arrow = "→" if action.installed and action.version else " "
+        line = Text(f"  {SIGNS[action.kind]} {action.shown_as:<{name}}   ", STYLES[action.kind])
+        line.append(f"{action.installed or '':>{old}} {arrow} ", "dim")
+        line.append(f"{action.version or ''!s:<{new}}", STYLES[action.kind])
+        line.append(f"   {action.reason}", "dim")
+        lines.append(line)
+    return lines
+
+
+def summary(proposals: Sequence[Proposal]) -> str:
+    """How many have which status: `3 with changes, 17 current`."""
+    titles = {Status.CHANGES: "with changes", Status.CURRENT: "current"}
+    return _counted([titles.get(proposal.plan.status, proposal.plan.status.value) for proposal in proposals])
+
+
+def _counted(words: Sequence[str]) -> str:
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no virtualenv"
+
+
+def show_endings(deployments: Sequence[Deployment]) -> Text:
+    """The closing summary: how many ended how, and what went wrong with which."""
+    text = Text()
+    for deployment in deployments:
+        if deployment.ending in BAD and deployment.error is not None:
+            text.append_text(_show_bad(deployment))
+    text.append(_counted([deployment.ending.value for deployment in deployments]), "bold")
+    return text
+
+
+def _show_bad(deployment: Deployment) -> Text:
+    text = Text(f"{deployment.target}   ", "bold")
+    text.append(deployment.ending.value, "bold red")
+    message = str(deployment.error).removeprefix(f"{deployment.target}: ")
+    text.append("".join(f"\n    {line.strip()}" for line in message.splitlines()))
+    for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:
+        text.append(f"\n    | {line}", "dim")
+    if deployment.ending is Ending.FAILED:
+        text.append(f"\n    done: {', '.join(deployment.done) or 'nothing'}")
+        if deployment.migrated:
+            text.append(f"\n    migrations applied: {', '.join(deployment.migrated)}")
+    text.append("\n")
+    return text
+
+
+def plans_json(proposals: Sequence[Proposal]) -> dict[str, Any]:
+    """What `plan --json` prints."""
+    return {"format": 1, "rollout": None, "virtualenvs": [to_json(proposal.plan) for proposal in proposals]}
+
+
+def rollout_json(rollout: str, deployments: Sequence[Deployment]) -> Mapping[str, Any]:
+    """What `deploy --json` prints."""
+    return {"format": 1, "rollout": rollout, "virtualenvs": [_deployment_json(one) for one in deployments]}
+
+
+def _deployment_json(deployment: Deployment) -> dict[str, Any]:
+    document = to_json(deployment.plan)
+    document.update(
+        status=deployment.ending.value,
+        deployment=deployment.id,
+        done=list(deployment.done),
+        migrated=list(deployment.migrated),
+        error=str(deployment.error) if deployment.error else document["error"],
+        seconds=round(deployment.seconds, 3),
+    )
+    return document

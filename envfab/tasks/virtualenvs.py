@@ -1,0 +1,148 @@
+"""The tasks `targets` and `create_virtualenv`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.fleet import Fleet, Host, Member
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.managed.channel import Connections
+    from envfab.managed.creation import Creation, Discovered
+
+NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`targets` and `create_virtualenv` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "discover": "look for virtualenvs on this host and draft their lines for the fabfile",
+            "json": "one JSON document on standard output",
+        },
+    )
+    def targets(c: Context, name: Iterable[str] = (), discover: str = "", json: bool = False) -> None:
+        """List the configured virtualenvs, as names that the other tasks take."""
+        run = Invocation(fleet, c, json)
+        with run.console as console, run.connections() as links:
+            if discover:
+                _discover(run, links, discover)
+                return
+            members = run.select(list(name), links)
+            for member in members:
+                console.print(_line(member))
+            if not members:
+                console.print("no virtualenv is configured: fab targets --discover HOST drafts some", "dim")
+            if json:
+                console.json({"format": 1, "targets": [_json(member) for member in members]})
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={"name": NAME, "json": "one JSON document on standard output"},
+    )
+    def create_virtualenv(c: Context, name: Iterable[str] = (), json: bool = False) -> None:
+        """Make configured virtualenvs that do not exist yet, each with its `python`."""
+        from envfab.managed.creation import create
+
+        run = Invocation(fleet, c, json)
+        with run.console as console, run.connections() as links:
+            members = run.select(list(name), links)
+            creations = create(members, links, run.settings, console)
+            for creation in creations:
+                console.print(_created(creation), "red" if creation.error else "")
+            if json:
+                console.json({"format": 1, "virtualenvs": [_created_json(creation) for creation in creations]})
+        if any(creation.error for creation in creations):
+            raise Exit(code=1)
+
+    return [targets, create_virtualenv]
+
+
+def _line(member: Member) -> str:
+    groups = "".join(f" %{group}" for group in sorted(member.host.groups))
+    virtualenv = member.virtualenv
+    wanted = [*map(str, _files(member)), *virtualenv.packages]
+    projects = [project.settings for project in virtualenv.projects]
+    facts = [", ".join(wanted) or "no requirements", *projects]
+    return f"{member.target}{groups}   {' · '.join(facts)}"
+
+
+def _files(member: Member) -> Sequence[str]:
+    files = member.virtualenv.requirements
+    return [str(file) for file in files] if isinstance(files, tuple) else [str(files)]
+
+
+def _json(member: Member) -> dict[str, Any]:
+    return {
+        "target": str(member.target),
+        "host": member.target.host,
+        "user": member.target.owner,
+        "path": member.target.path,
+        "groups": sorted(member.host.groups),
+        "requirements": list(_files(member)),
+        "packages": list(member.virtualenv.packages),
+        "python": member.virtualenv.python,
+        "projects": [project.settings for project in member.virtualenv.projects],
+    }
+
+
+def _created(creation: Creation) -> str:
+    if creation.error is not None:
+        return str(creation.error)
+    if creation.by is None:
+        return f"{creation.member.target}: there already"
+    return f"{creation.member.target}: made with {creation.by}, Python {creation.version}"
+
+
+def _created_json(creation: Creation) -> dict[str, Any]:
+    status = "failed" if creation.error else "created" if creation.by else "current"
+    return {
+        "target": str(creation.member.target),
+        "status": status,
+        "python": creation.version,
+        "error": str(creation.error) if creation.error else None,
+    }
+
+
+def _discover(run: Invocation, links: Connections, name: str) -> None:
+    """Draft `Virtualenv(…)` lines for what is on a host and in no fabfile yet."""
+    from envfab.managed.creation import discover
+
+    host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)
+    known = {virtualenv.path for virtualenv in host.virtualenvs}
+    login = links.login(host)
+    found, unread = discover(host, links, login)
+    console = run.console
+    new = [one for one in found if one.path not in known]
+    console.print(f"# {len(found)} virtualenvs on {name}, {len(new)} of them not configured")
+    for one in new:
+        console.print(_draft(one, login))
+    if unread:
+        console.warning(f"{unread} folders of {name} cannot be read by {login}")
+    if run.console.as_json:
+        document = [{"path": one.path, "user": one.owner, "python": one.python} for one in found]
+        console.json({"format": 1, "host": name, "virtualenvs": document})
+
+
+def _draft(one: Discovered, login: str) -> str:
+    arguments = [repr(one.path)]
+    arguments += [f"user={one.owner!r}"] if one.owner != login else []
+    arguments += [f"python={one.python!r}"]
+    arguments += ["system_site_packages=True"] if one.system_site_packages else []
+    return f"Virtualenv({', '.join(arguments)}),"

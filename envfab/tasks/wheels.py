@@ -1,0 +1,119 @@
+"""The tasks of the house: `add_wheel` and `wheels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.errors import EnvfabError, UsageError
+from envfab.fleet import Fleet
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.wheelhouse.house import House, Listed
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`add_wheel` and `wheels` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="file",
+        trailing_words=True,
+        iterable=["file"],
+        auto_shortflags=False,
+        help={"file": "a wheel to add; repeatable", "json": "one JSON document on standard output"},
+    )
+    def add_wheel(c: Context, file: Iterable[str] = (), json: bool = False) -> None:
+        """Check wheels, copy them into the house and log them with their SHA-256."""
+        run = Invocation(fleet, c, json)
+        files = list(file)
+        if not files:
+            raise UsageError("add_wheel needs a file", hint="fab add_wheel:dist/shop-2.1-py3-none-any.whl")
+        house, console, added, refused = run.house, run.console, [], []
+        with console:
+            console.stage("adding", len(files))
+            for name in files:
+                try:
+                    one = house.add(Path(name).expanduser())
+                except EnvfabError as error:
+                    refused.append({"file": name, "error": str(error)})
+                    console.print(f"refused  {error}", "red")
+                else:
+                    yanked = f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
+                    console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
+                                  f"   {one.wheel.filename}{yanked}")  # fmt: skip
+                    added.append(
+                        {"file": name, "wheel": one.wheel.filename, "sha256": one.wheel.sha256,
+                         "outcome": one.outcome.value}
+                    )  # fmt: skip
+                console.advance("adding", name)
+            if json:
+                console.json({"format": 1, "added": added, "refused": refused})
+        if refused:
+            raise Exit(code=1)
+
+    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    def wheels(c: Context, json: bool = False) -> None:
+        """List the house: versions, tags, dates, sizes, what is yanked or not logged."""
+        run = Invocation(fleet, c, json)
+        house = run.house
+        with run.console as console:
+            listed = house.list()
+            console.print(house_line(house), "dim")
+            for problem in house.problems():
+                console.warning(str(problem))
+            for line in _table([_row(one) for one in listed]):
+                console.print(line)
+            if json:
+                console.json({"format": 1, "wheels": [_listed_json(one) for one in listed]})
+
+    return [add_wheel, wheels]
+
+
+def house_line(house: House) -> str:
+    """The house in one line: `house  wheels/ · 214 wheels of 61 projects`."""
+    wheels, projects = house.size()
+    return f"house    {house.wheels} · {wheels} wheels of {projects} projects"
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    tags = sorted({f"{tag.interpreter}-{tag.abi}-{tag.platform}" for tag in one.wheel.tags})
+    shown = tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
+    notes = [f"yanked: {one.yanked_reason}"] if one.yanked_reason is not None else []
+    notes += [] if one.logged else ["not logged: fab add_wheel it"]
+    notes += ["the file is missing"] if one.size is None else []
+    added = f"{one.added:%Y-%m-%d %H:%M}" if one.added else ""
+    size = _bytes(one.size) if one.size is not None else ""
+    return one.wheel.shown_as, str(one.wheel.version), shown, added, size, "; ".join(notes)
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return ["no wheels yet: fab add_wheel:FILE"]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _listed_json(one: Listed) -> dict[str, Any]:
+    return {
+        "name": one.wheel.shown_as,
+        "version": str(one.wheel.version),
+        "wheel": one.wheel.filename,
+        "tags": sorted(str(tag) for tag in one.wheel.tags),
+        "sha256": one.wheel.sha256,
+        "added": one.added.isoformat() if one.added else None,
+        "size": one.size,
+        "logged": one.logged,
+        "yanked": one.yanked_reason,
+    }
