@@ -1,0 +1,77 @@
+"""What the user decided: the file `status`, the environment, and the random id that stands for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from envfab.usagestats.queue import write_atomically
+
+STATUS = "status"
+USER_ID = "user_id"
+_YES = frozenset({"", "1", "on", "enabled", "yes", "true"})
+_NO = frozenset({"", "0", "off", "disabled", "no", "false"})
+_CI = ("CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID")
+_LONGEST_ID = 200
+
+
+def environment_forbids(environ: Mapping[str, str], env_var: str, *, skip_ci: bool) -> bool:
+    """Whether `env_var` or DO_NOT_TRACK switches statistics off or, where `skip_ci` says so, a CI service runs us."""
+    if environ.get(env_var, "").lower() not in _YES or _says_yes(environ, "DO_NOT_TRACK"):
+        return True
+    return skip_ci and any(_says_yes(environ, name) for name in _CI)
+
+
+def _says_yes(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").strip().lower() not in _NO
+
+
+def read_choice(folder: Path) -> str | None:
+    """The word in the file `status`, None where there is none; raises `OSError` where it is there and unreadable."""
+    try:
+        return (folder / STATUS).read_bytes().decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return None
+
+
+def write_choice(folder: Path, word: str | None) -> bool:
+    """Keep the user's choice, or forget it; whether that worked."""
+    if word is not None:
+        return write_atomically(folder / STATUS, word.encode(), durable=True)
+    return _remove(folder / STATUS)
+
+
+def user_id(folder: Path) -> str | None:
+    """The random id kept in `folder`, made if there is none; None where none can be kept: it would differ each time."""
+    known = _read_id(folder)
+    if known is not None:
+        return known
+    import uuid
+
+    fresh = str(uuid.uuid4()).encode()
+    path = folder / USER_ID
+    # Where two programs do this at once, both end up with the id of the first.
+    if not write_atomically(path, fresh, replace=False) and _read_id(folder) is None:
+        write_atomically(path, fresh)  # what is there is no id, or the file system has no hard links
+    return _read_id(folder)
+
+
+def forget_user_id(folder: Path) -> bool:
+    """Remove the id; whether it is gone."""
+    return _remove(folder / USER_ID)
+
+
+def _read_id(folder: Path) -> str | None:
+    try:
+        text = (folder / USER_ID).read_bytes()[: _LONGEST_ID + 1].decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    return text if 0 < len(text) <= _LONGEST_ID and text.isprintable() else None
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

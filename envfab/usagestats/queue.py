@@ -1,0 +1,184 @@
+"""Reports that wait on disk, one a file, in the folder that also holds the user's choice.
+
+Every process may add; one at a time delivers, under a lock. The names are the original library's
+(`report_SECONDS_MILLISECONDS…`), so that what that library left behind is delivered too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envfab.usagestats.report import MAX_REPORT
+
+MAX_REPORTS = 100
+MAX_BYTES = 4 * 1024 * 1024
+PREFIX = "report_"
+LOCK = "lock"
+_STAMP = re.compile(r"report_([0-9]{1,12})_([0-9]{1,3})(?![0-9])")
+_LEFTOVER_AGE = 3600.0  # seconds; no write takes that long
+_REMOVALS = 500  # at once, so that a folder with very many old reports delays nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The reports in `folder`, oldest first; never more than `MAX_REPORTS`, never more than `MAX_BYTES`."""
+
+    folder: Path
+
+    def add(self, data: bytes, milliseconds: int) -> str | None:
+        """Keep a report made at that time, dropping the oldest for it; its name, None where it cannot be written."""
+        seconds, rest = divmod(milliseconds, 1000)
+        name = f"{PREFIX}{seconds}_{rest:03d}_{os.urandom(4).hex()}.txt"
+        if not write_atomically(self.folder / name, data):
+            return None
+        self._shrink()
+        return name
+
+    def names(self) -> list[str]:
+        """The reports that wait, by age."""
+        try:
+            found = [name for name in os.listdir(self.folder) if name.startswith(PREFIX)]
+        except OSError:
+            return []
+        return sorted(found, key=_age)
+
+    def read(self, name: str) -> bytes | None:
+        """A report's bytes, at most one more than allowed; None where it cannot be read, or is no plain file."""
+        # Without waiting for a pipe's writer, and without following a link that somebody else laid in a shared folder.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(self.folder / name, flags)
+            with open(descriptor, "rb") as file:
+                return file.read(MAX_REPORT + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        except OSError:
+            return None
+
+    def remove(self, name: str) -> bool:
+        """Whether the report is gone now."""
+        try:
+            os.unlink(self.folder / name)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def clear(self) -> None:
+        """Remove every report."""
+        for name in self.names():
+            self.remove(name)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Whether delivery is this caller's alone until the end of the block; never waits."""
+        try:
+            descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            descriptor = None
+        if descriptor is None:
+            yield False
+            return
+        locked = _try_lock(descriptor)
+        try:
+            yield locked
+        finally:
+            # Said outright: a child forked in the meantime has a copy, which would go on holding the lock.
+            if locked:
+                _unlock(descriptor)
+            os.close(descriptor)
+
+    def _shrink(self) -> None:
+        names = self.names()
+        surplus = names[: max(0, len(names) - MAX_REPORTS)]
+        size = 0
+        for name in reversed(names[len(surplus) :]):
+            with contextlib.suppress(OSError):
+                size += os.stat(self.folder / name, follow_symlinks=False).st_size
+            if size > MAX_BYTES:
+                surplus.append(name)
+        for name in surplus[:_REMOVALS]:
+            self.remove(name)
+        self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what writers that were killed left behind."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.folder):
+                path = self.folder / name
+                if name.startswith(".") and name.endswith(".tmp"):
+                    with contextlib.suppress(OSError):
+                        if path.stat().st_mtime < time.time() - _LEFTOVER_AGE:
+                            path.unlink()
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = False, replace: bool = True) -> bool:
+    """Write all of `data` or nothing, making the folder where it is missing; whether it is there now.
+
+    Without `replace` a file that is there already stays, and that counts as not written.
+    `durable` waits for the disk; reports are not worth that.
+    """
+    hidden = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        os.makedirs(path.parent, 0o700, exist_ok=True)
+        with open(
+            os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb"
+        ) as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        if replace:
+            os.replace(hidden, path)
+        else:
+            os.link(hidden, path)
+            os.unlink(hidden)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(hidden)
+        return False
+    return True
+
+
+def _age(name: str) -> tuple[int, int, str]:
+    """What orders names by time: the original library wrote milliseconds without leading zeros."""
+    match = _STAMP.match(name)
+    return (int(match[1]), int(match[2]), name) if match else (0, 0, name)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        """Whether the lock is ours; also where the file system knows no locks: a report twice is better than none."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,276 @@
+"""The face of the library: `Stats`, compatible with that of `usagestats` 1.0.1, except that it never raises later on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from envfab.usagestats import consent
+from envfab.usagestats.delivery import Courier, Delivery, now, wait_at_exit
+from envfab.usagestats.prompt import Prompt
+from envfab.usagestats.queue import Queue
+from envfab.usagestats.quiet import quietly
+from envfab.usagestats.report import MAX_REPORT, Report, clean_entries, format_report
+
+Info = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+Flag = Callable[["Stats", list[tuple[Any, Any]]], object]
+MAX_ENTRIES = 10_000  # notes a report; a program that runs for months must not fill its memory
+
+
+class Stats:
+    """A report in the making, and the user's choice of what becomes of it.
+
+    Made when a program starts; `note()` collects, `submit()` ends the report. Reports, the user's
+    choice and the user's id are kept in the folder `location`.
+    """
+
+    ERRORED, DISABLED_ENV, DISABLED, UNSET, ENABLED = range(5)
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        prompt: Prompt | str,
+        drop_point: str,
+        version: str,
+        unique_user_id: bool = False,
+        env_var: str = "PYTHON_USAGE_STATS",
+        ssl_verify: str | bytes | os.PathLike[str] | None = None,
+        *,
+        skip_ci: bool = False,
+    ) -> None:
+        """With `skip_ci`, statistics are also off where a continuous integration service runs the program."""
+        self.started_time = time.time()
+        self.ssl_verify = None if ssl_verify is None else os.fsdecode(ssl_verify)
+        self.env_var = env_var
+        self.skip_ci = skip_ci
+        # Full, so that it means the same folder after the program changed its working directory.
+        self.location = os.path.abspath(os.path.expanduser(os.fspath(location)))
+        self.drop_point = drop_point
+        self.version = version
+        if not isinstance(prompt, (Prompt, str)):
+            raise TypeError("prompt must be a Prompt or a string")
+        self.prompt = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        self.status = Stats.DISABLED_ENV if self._forbidden() else Stats.UNSET
+        self.notes: list[tuple[Any, Any]] | None = [("version", version)]
+        self.user_id: str | None = None
+        self._unique_user_id = unique_user_id
+        self._shown: tuple[object, bytes] | None = None
+        if not self._configure():
+            self.status = Stats.ERRORED
+        with quietly("begin a usage report"):
+            if self.recording:
+                self._identify()
+                wait_at_exit()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether reports are recorded: the user has opted in, or not chosen yet."""
+        return self.status in (Stats.UNSET, Stats.ENABLED)
+
+    @property
+    def enableable(self) -> bool:
+        """Whether `enable_reporting()` would change anything."""
+        return self.status not in (Stats.ERRORED, Stats.ENABLED)
+
+    @property
+    def disableable(self) -> bool:
+        """Whether `disable_reporting()` would change anything."""
+        return self.status not in (Stats.ERRORED, Stats.DISABLED)
+
+    @property
+    def recording(self) -> bool:
+        """The same as `enabled`."""
+        return self.enabled
+
+    @property
+    def sending(self) -> bool:
+        """Whether the user has opted in."""
+        return self.status == Stats.ENABLED
+
+    def read_config(self) -> None:
+        """Set `self.status` to what the user chose; override it to keep that in a program's own configuration.
+
+        An overriding method leaves the status alone where it is `DISABLED_ENV`, and may set
+        `self.location`, a folder where reports can be written.
+        """
+        if not self.enabled:
+            return
+        try:
+            os.makedirs(self.location, 0o700, exist_ok=True)
+            choice = consent.read_choice(Path(self.location))
+        except OSError:
+            self.status = Stats.ERRORED
+            return
+        self.status = {"ENABLED": Stats.ENABLED, "DISABLED": Stats.DISABLED}.get(choice or "", self.status)
+
+    def write_config(self, enabled: int) -> None:
+        """Keep the user's choice: `ENABLED` or `DISABLED`; `UNSET` forgets it. Overridden together with `read_config`."""
+        words = {Stats.ENABLED: "ENABLED", Stats.DISABLED: "DISABLED", Stats.UNSET: None}
+        if enabled not in words:
+            raise ValueError(f"{enabled!r} is no choice; give Stats.ENABLED, Stats.DISABLED or Stats.UNSET")
+        if not consent.write_choice(Path(self.location), words[enabled]):
+            raise OSError(f"{self.location}: the choice on usage statistics cannot be written there")
+
+    def enable_reporting(self) -> bool:
+        """Opt in: this report and those that wait are sent by `submit()`; whether the choice could be kept."""
+        if self.status == Stats.ENABLED:
+            return True
+        wait_at_exit()
+        return self.enableable and self._choose(Stats.ENABLED)
+
+    def disable_reporting(self) -> bool:
+        """Opt out: reports that wait are deleted, no more are recorded; whether the choice could be kept."""
+        kept = self.status == Stats.DISABLED or (self.disableable and self._choose(Stats.DISABLED))
+        if self.status == Stats.DISABLED:
+            with quietly("delete usage reports"):
+                self._queue.clear()
+        return kept
+
+    def forget_user(self) -> bool:
+        """Forget the user's random id, and delete the reports that wait, which carry it; whether the id is gone.
+
+        A later report has a new id.
+        """
+        self.user_id = None
+        self._shown = None
+        with quietly("forget the user's id"):
+            self._queue.clear()
+            return consent.forget_user_id(Path(self.location))
+        return False
+
+    def note(self, info: Info) -> None:
+        """Add entries, a mapping or pairs, to the report; an entry never replaces an earlier one of the same key."""
+        with quietly("note something"):
+            if self.recording and self.notes is not None:
+                room = MAX_ENTRIES - len(self.notes)
+                self.notes.extend(_pairs(info)[: max(0, room)])
+
+    def submit(self, info: Info, *flags: Flag) -> None:
+        """End the report: keep it, and send it if the user has opted in. Returns at once; only the first call counts."""
+        with quietly("submit a usage report"):
+            if not self.recording or self.notes is None:
+                return
+            self._look_again()
+            data = self._compose(info, flags) if self.recording else b""
+            self.notes = None
+            if data:
+                self._hand_over(data)
+
+    def preview(self, info: Info = (), *flags: Flag) -> bytes:
+        """The very bytes that `submit()` with the same arguments would send; none where nothing is recorded.
+
+        So that this holds, what depends on the time stays as shown until something else is noted.
+        """
+        with quietly("show a usage report"):
+            if self.recording and self.notes is not None:
+                return self._compose(info, flags)
+        return b""
+
+    def pending(self) -> tuple[bytes, ...]:
+        """The reports that wait, oldest first, as they would be sent."""
+        queue = self._queue
+        return tuple(data for data in map(queue.read, queue.names()) if data and len(data) <= MAX_REPORT)
+
+    def flush(self, timeout: float = 30.0) -> int:
+        """Send what waits now, whatever the pause, if the user has opted in; how many reports are left after it.
+
+        Unlike all else it waits for the server, at most `timeout` seconds: for a command with which
+        a user asks for it.
+        """
+        with quietly("send usage reports"):
+            self._look_again()
+            if self.sending:
+                courier = Courier(self._delivery(hurry=True))
+                courier.start()
+                courier.join(timeout)
+        return len(self._queue.names())
+
+    @property
+    def _queue(self) -> Queue:
+        return Queue(Path(self.location))
+
+    def _delivery(self, *, hurry: bool = False) -> Delivery:
+        return Delivery(self._queue, self.drop_point, self.ssl_verify, self._still_wanted, hurry)
+
+    def _forbidden(self) -> bool:
+        return consent.environment_forbids(os.environ, self.env_var, skip_ci=self.skip_ci)
+
+    def _configure(self) -> bool:
+        """Read the configuration; an overriding method is the program's own, and may raise anything."""
+        with quietly("read the configuration of usage statistics"):
+            self.read_config()
+            return True
+        return False
+
+    def _choose(self, status: int) -> bool:
+        """Take over a choice, for this run even if it cannot be kept."""
+        self.status = status
+        with quietly("keep the choice on usage statistics"):
+            self.write_config(status)
+            return True
+        return False
+
+    def _choice_now(self) -> int | None:
+        """What the file says now: another process may have changed it. None where a program keeps it elsewhere."""
+        if type(self).read_config is not Stats.read_config:
+            return None
+        with quietly("read the choice on usage statistics"):
+            choice = consent.read_choice(Path(self.location))
+            return {"ENABLED": Stats.ENABLED, "DISABLED": Stats.DISABLED}.get(choice or "")
+        return Stats.DISABLED
+
+    def _still_wanted(self) -> bool:
+        return self.sending and not self._forbidden() and self._choice_now() in (Stats.ENABLED, None)
+
+    def _look_again(self) -> None:
+        """Follow what the environment and another process said since the report was begun."""
+        if self._forbidden():
+            self.status = Stats.DISABLED_ENV
+        elif self.recording:
+            choice = self._choice_now()
+            self.status = self.status if choice is None else choice
+
+    def _identify(self) -> None:
+        if self._unique_user_id and self.user_id is None:
+            self.user_id = consent.user_id(Path(self.location))
+
+    def _compose(self, info: Info, flags: tuple[Flag, ...]) -> bytes:
+        """The report's bytes; the same again for the same entries."""
+        self._identify()
+        entries = [*(self.notes or ())]
+        with quietly("read the report's entries"):
+            entries += _pairs(info)
+        key = (self.user_id, clean_entries(entries), flags)
+        if self._shown is None or self._shown[0] != key:
+            for flag in flags:
+                with quietly(f"add {flag!r}"):
+                    flag(self, entries)
+            self._shown = key, format_report(Report(now(), self.user_id, clean_entries(entries)))
+        return self._shown[1]
+
+    def _hand_over(self, data: bytes) -> None:
+        """Put a report in the queue and send it, or ask the user."""
+        queue = self._queue
+        saved = queue.add(data, now())
+        if self._choice_now() == Stats.DISABLED:
+            # The user opted out, and deleted what waited, after `_look_again` and before this was written.
+            if saved:
+                queue.remove(saved)
+            return
+        if not self.sending:
+            sys.stderr.write(self.prompt.prompt)
+            return
+        delivery = self._delivery()
+        if saved is None:
+            Courier(delivery, unsaved=data).start()
+        elif delivery.due():
+            Courier(delivery).start()
+
+
+def _pairs(info: Any) -> list[tuple[Any, Any]]:
+    """The entries of a mapping, or the pairs themselves."""
+    return list(info.items() if hasattr(info, "items") else info)

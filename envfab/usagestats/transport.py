@@ -1,0 +1,128 @@
+"""HTTP: one report, one POST, one answer.
+
+The standard library's client is used, not `requests`: it is loaded in a third of the time, which
+counts where a program ends right after its report; and it knows proxies and certificates all the
+same. Imported only by the thread that delivers.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from enum import Enum
+from http.client import HTTPException
+from importlib import import_module
+from typing import IO
+
+TIMEOUT = 10.0  # seconds for each step: connecting, sending, waiting for the answer
+# The server is there, but not able just now; other refusals are about the report.
+_TROUBLE = frozenset({408, 425, 429, 502, 503, 504})
+_MOVED = frozenset({301, 302, 307, 308})
+_SEE_OTHER = 303  # "it is done, look there"
+
+
+class Outcome(Enum):
+    """What became of a POST."""
+
+    STORED = "stored"
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome, and the pause in milliseconds that the server asked for."""
+
+    outcome: Outcome
+    at_least: int = 0
+
+
+Send = Callable[[bytes], Answer]
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """A server that moved gets the report at its new address, as a POST; never without encryption if it had it."""
+
+    http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # since Python 3.11 it is there anyway
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],  # noqa: ARG002 (the base class's signature)
+        code: int,
+        msg: str,  # noqa: ARG002 (the base class's signature)
+        headers: Message,  # noqa: ARG002 (the base class's signature)
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        allowed = ("https:",) if req.type == "https" else ("http:", "https:")
+        if code not in _MOVED or not newurl.lower().startswith(allowed):
+            return None
+        return urllib.request.Request(newurl, data=req.data, headers=dict(req.headers), method="POST")
+
+
+def sender(drop_point: str, ssl_verify: str | None) -> Send:
+    """A function that posts a report to `drop_point`; `ssl_verify` is a file or folder of certificates to trust."""
+    url, authorization = _split_credentials(drop_point)
+    opener = urllib.request.build_opener(_Redirects(), urllib.request.HTTPSHandler(context=_context(url, ssl_verify)))
+
+    def send(body: bytes) -> Answer:
+        request = urllib.request.Request(url, data=body, method="POST")
+        request.add_header("Content-Type", "text/plain; charset=utf-8")
+        request.add_header("User-Agent", "envfab-usagestats")
+        if authorization:
+            request.add_unredirected_header("Authorization", authorization)
+        try:
+            with opener.open(request, timeout=TIMEOUT):
+                return Answer(Outcome.STORED)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _judge(error.code, error.headers.get("Retry-After", ""))
+        except (OSError, HTTPException, ValueError):
+            return Answer(Outcome.NO_ANSWER)
+
+    return send
+
+
+def _judge(status: int, retry_after: str) -> Answer:
+    if status == _SEE_OTHER:
+        return Answer(Outcome.STORED)
+    if status in _TROUBLE:
+        asked = int(retry_after) * 1000 if retry_after.isascii() and retry_after.isdigit() else 0
+        return Answer(Outcome.NO_ANSWER, asked)
+    return Answer(Outcome.REFUSED)
+
+
+def _split_credentials(drop_point: str) -> tuple[str, str]:
+    """The URL without its `user:password@`, and the header that says the same. Only http and https may be posted to."""
+    parts = urllib.parse.urlsplit(drop_point)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{drop_point!r} is no http or https URL")
+    userinfo, _, host = parts.netloc.rpartition("@")
+    url = urllib.parse.quote(parts._replace(netloc=host, fragment="").geturl(), safe="%/:=&?~+!$,;'@()*[]")
+    if not userinfo:
+        return url, ""
+    return url, "Basic " + base64.b64encode(urllib.parse.unquote(userinfo).encode()).decode()
+
+
+def _context(url: str, ssl_verify: str | None) -> ssl.SSLContext | None:
+    """Certificates: the program's choice, those of variables that `requests` knows, the system's, or certifi's."""
+    if not ssl_verify and not url.startswith("https:"):
+        return None
+    trusted = ssl_verify or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if not trusted:
+        found = ssl.get_default_verify_paths()
+        if found.cafile is None and found.capath is None:
+            try:
+                trusted = str(import_module("certifi").where())
+            except ImportError:
+                trusted = None
+    if trusted and os.path.isdir(trusted):
+        return ssl.create_default_context(capath=trusted)
+    return ssl.create_default_context(cafile=trusted or None)
