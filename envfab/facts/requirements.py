@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from envfab.errors import RequirementsError
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
+_USERINFO = re.compile(r"//[^/@]*@")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALGORITHMS = frozenset({"sha384", "sha512"})
 _LOOKS_LIKE_A_FILE = re.compile(r"^[./~]|^[A-Za-z+]+:/|://|\.(whl|tar\.gz|tgz|zip)$")
@@ -126,7 +127,9 @@ class _Reading:
             if name in ("--requirement", "--constraint") and file is not None:
                 if "://" in value:
                     raise RequirementsError(
-                        f"{value} is no file", where=where, hint="keep the file beside the one that includes it"
+                        f"{_without_secrets(value)} is no file",
+                        where=where,
+                        hint="keep the file beside the one that includes it",
                     )
                 path = posixpath.normpath(posixpath.join(posixpath.dirname(file), value))
                 self.file(path, constraint=name == "--constraint", included_from=included_from, where=where)
@@ -169,7 +172,7 @@ def _divided(line: str, where: str) -> tuple[str, list[tuple[str, str]]]:
         tokens = shlex.split(" ".join(words[split:]))
     except ValueError as error:
         raise RequirementsError(
-            f"{line!r} cannot be taken apart: {error}", where=where, hint="close the quote"
+            f"the options cannot be taken apart: {error}", where=where, hint="close the quote"
         ) from None
     return " ".join(words[:split]).strip(), list(_options(tokens, where))
 
@@ -204,19 +207,25 @@ def _entry(text: str, options: list[tuple[str, str]], where: str) -> Entry:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         if _LOOKS_LIKE_A_FILE.search(text):
-            raise RequirementsError(f"{text!r} is a file or a URL", where=where, hint=_NO_FILES) from None
+            raise RequirementsError(
+                f"{_without_secrets(text)!r} is a file or a URL", where=where, hint=_NO_FILES
+            ) from None
         problem = str(error).splitlines()[0]
         raise RequirementsError(
             f"{text!r} is no requirement: {problem}", where=where, hint="write NAME, NAME==VERSION or NAME>=VERSION"
         ) from None
     if requirement.url:
-        raise RequirementsError(f"{text!r} names a URL", where=where, hint=_NO_FILES)
+        raise RequirementsError(f"{_without_secrets(text)!r} names a URL", where=where, hint=_NO_FILES)
     if _LOOKS_LIKE_A_FILE.search(requirement.name):
         raise RequirementsError(f"{text!r} is a file", where=where, hint=_NO_FILES)
     for name, _value in options:
         if name != "--hash":
             _refuse_unless_ignored(name, where)
     return Entry(requirement, _hashes([value for name, value in options if name == "--hash"], where), where)
+
+
+def _without_secrets(text: str) -> str:
+    return _USERINFO.sub("//…@", text)
 
 
 def _hashes(values: list[str], where: str) -> frozenset[str]:
