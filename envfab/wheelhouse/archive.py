@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import struct
@@ -52,16 +51,19 @@ class Limits:
 
 
 class Archive:
-    """A zip file whose directory was checked when it was opened; every failure is a `WheelError` on `origin`.
+    """A zip file whose directory was checked when it was opened; every failure is a `WheelError`.
 
     `members` has the files, by path, in the directory's order; entries for folders are checked and left out.
     """
 
-    def __init__(self, path: Path, origin: str, limits: Limits | None = None) -> None:
-        self._origin = origin
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        self._path = path
         self._limits = limits or Limits()
         try:
-            self._size = os.path.getsize(path)
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise self.wrong("is not a file", "name wheels, not folders")
+            self._size = status.st_size
             with open(path, "rb") as file:
                 magic = file.read(len(MAGIC))
         except OSError as error:
@@ -88,7 +90,7 @@ class Archive:
 
     def wrong(self, what: str, hint: str = "") -> WheelError:
         """The error that says `what` of this archive."""
-        return WheelError(what, where=self._origin, hint=hint)
+        return WheelError(what, where=str(self._path), hint=hint)
 
     def chunks(self, member: str) -> Iterator[bytes]:
         """A member's bytes, in pieces; its size and CRC are checked on the way."""
