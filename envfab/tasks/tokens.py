@@ -229,7 +229,11 @@ class _Walk:
         elif missing := self._missing():
             self._note(missing[0], piece)
         elif whole and (named := self.shapes.named(piece)):
+            self.out[-1] = named[0]
             self._start_call(piece, *named)
+        elif piece in self.shapes.tasks:
+            # Invoke takes the value of a flag that had one already (`--a=x --a=deploy`) for a task.
+            self._start_call(piece, piece, self.shapes.tasks[piece])
         elif piece in self.shapes.core.flags:
             if self.shapes.core.flags[piece].name != "help":
                 self._switch(self.shapes.core.flags[piece], True)
@@ -246,6 +250,8 @@ class _Walk:
         self.flag_has_value = False
         if not flag.takes_value:
             self._note(flag, on)
+        elif self.call is not None and flag.kind is not list and flag in self.call.flags:
+            raise UsageError(f"{flag.spelling} is given twice", where=repr(self.call.typed))
 
     def _value(self, value: str) -> None:
         assert self.flag is not None
@@ -258,20 +264,21 @@ class _Walk:
             self.call.explicit(flag, value)
 
     def _complete_flag(self) -> None:
-        """Invoke notices a missing value itself, but not where the flag makes a list."""
+        """A flag of ours that takes a value must have got it; Invoke does not notice where the value is a list."""
         flag = self.flag
+        if flag is not None and flag.optional:
+            self.valued.add(flag)
         if self.call is None or flag is None or flag not in self.shape.flags.values():
             return
-        if flag.kind is list and not self.flag_has_value:
+        if flag.takes_value and not flag.optional and not self.flag_has_value:
             raise UsageError(f"{flag.spelling} needs a value", where=repr(self.call.typed), hint=UNSET)
 
     def _start_call(self, token: str, name: str, shape: Shape) -> None:
         self.end_call()
         self.shape = shape
-        self.valued = set()
+        self.valued.intersection_update(self.shapes.core.flags.values())
         self.flag = None
         if shape.ours:
-            self.out[-1] = name
             self.called.append(name)
             self.call = _Call(shape, token, len(self.out))
 

@@ -1,0 +1,240 @@
+"""Fabric 1's task arguments under the real `fab`, with tasks that print what they were given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fab import run_fab, run_program
+
+TASKS = '''
+import json, sys
+import fabric
+from invoke import Collection
+from envfab.errors import HouseError
+from envfab.tasks.fabric1 import Task, command_line_hosts
+
+def tell(task, **given):
+    print(json.dumps([task, given]))
+
+@fabric.task(klass=Task, positional_words="name", iterable=["name", "only"], help={"name": "a target"})
+def deploy(c, name=(), only=(), yes=False, migrate=True, limit=0):
+    """Deploy."""
+    tell("deploy", name=name, only=only, yes=yes, migrate=migrate, limit=limit, hosts=command_line_hosts())
+
+@fabric.task(klass=Task, positional_words="file", trailing_words=True, iterable=["file"])
+def add_wheel(c, file=(), json=False):
+    """Add."""
+    tell("add_wheel", file=file, json=json)
+
+@fabric.task(klass=Task)
+def broken(c):
+    """Fail."""
+    raise HouseError("it burns", where="wheels", hint="call somebody")
+
+@fabric.task
+def tag(c, label=""):
+    """Tag."""
+    tell("tag", label=label)
+
+@fabric.task
+def shout(c, word):
+    """Shout."""
+    tell("shout", word=word)
+
+@fabric.task
+def where(c):
+    """Say where."""
+    tell("where", host=getattr(c, "host", None))
+
+@fabric.task
+def indirect(c):
+    """Deploy from a task of the user's."""
+    deploy(c, name=["x"])
+'''
+FLAT = TASKS + "ns = Collection(deploy, add_wheel, broken, tag, shout, where, indirect)\n"
+NESTED = TASKS + (
+    "ns = Collection(tag, shout)\n"
+    "mine = Collection('mine', tag)\n"
+    "mine.add_task(shout, name='deploy')\n"
+    "ns.add_collection(mine)\n"
+    "ns.add_collection(Collection(deploy, add_wheel), name='env')\n"
+)
+NOTHING: dict[str, Any] = {"name": [], "only": [], "yes": False, "migrate": True, "limit": 0, "hosts": []}
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A folder whose fabfile has tasks of ours beside a user's own."""
+    (tmp_path / "fabfile.py").write_text(FLAT, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    """A folder whose fabfile has tasks of ours in a collection of their own."""
+    (tmp_path / "fabfile.py").write_text(NESTED, encoding="utf-8")
+    return tmp_path
+
+
+def told(folder: Path, *arguments: str) -> list[Any]:
+    """What the tasks printed, once `fab` has ended well."""
+    result = run_fab(folder, *arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    """What `fab` says on stderr as it ends with status 1, nothing run."""
+    result = run_fab(folder, *arguments)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+class TestCalls:
+    def test_names_and_keywords_reach_the_task(self, flat: Path) -> None:
+        """Fabric 1's spelling gives what the native one does."""
+        expected = [["deploy", NOTHING | {"name": ["u@h:/p q", "-ü"], "yes": True, "migrate": False, "limit": 3}]]
+        assert told(flat, "deploy:u@h:/p q,-ü,yes=true,migrate=no,limit=3") == expected
+        assert told(flat, "deploy", "--yes", "--no-migrate", "--limit=3", "--name", "u@h:/p q", "--name=-ü") == expected
+
+    def test_several_tasks_share_a_command_line(self, flat: Path) -> None:
+        """Calls of ours, of the user's and files follow one another; a user's values are not touched."""
+        line = "tag --label deploy:v2 add_wheel a.whl dist/b.whl --json deploy:x shout deploy:y"
+        assert told(flat, *line.split()) == [
+            ["tag", {"label": "deploy:v2"}],
+            ["add_wheel", {"file": ["a.whl", "dist/b.whl"], "json": True}],
+            ["deploy", NOTHING | {"name": ["x"]}],
+            ["shout", {"word": "deploy:y"}],
+        ]
+
+    def test_nested_tasks_are_called_by_their_full_name(self, nested: Path) -> None:
+        """A collection inside the user's works; a user's task of the same name elsewhere is not ours."""
+        assert told(nested, "env.deploy:web1", "env.add_wheel", "a.whl", "mine.deploy", "deploy:x") == [
+            ["deploy", NOTHING | {"name": ["web1"]}],
+            ["add_wheel", {"file": ["a.whl"], "json": False}],
+            ["shout", {"word": "deploy:x"}],
+        ]
+        assert "No idea what 'mine.deploy:x' is!" in refused(nested, "mine.deploy:x")
+
+    def test_without_names_nothing_is_made_up(self, flat: Path) -> None:
+        """A bare task gets its defaults."""
+        assert told(flat, "deploy") == [["deploy", NOTHING]]
+
+    def test_names_are_kept_with_underscores(self, flat: Path) -> None:
+        """Where a user turned dashed names off, both spellings work too."""
+        (flat / "fabric.yaml").write_text("tasks:\n  auto_dash_names: false\n", encoding="utf-8")
+        assert told(flat, "add-wheel:a.whl", "add_wheel", "b.whl") == [
+            ["add_wheel", {"file": ["a.whl"], "json": False}],
+            ["add_wheel", {"file": ["b.whl"], "json": False}],
+        ]
+
+
+class TestHosts:
+    def test_a_task_of_ours_runs_once(self, flat: Path) -> None:
+        """`-H a,b` is one rollout for ours, and still one run a host for the user's own."""
+        assert told(flat, "-H", "a,b", "deploy:x", "where", "deploy") == [
+            ["deploy", NOTHING | {"name": ["x"], "hosts": ["a", "b"]}],
+            ["where", {"host": "a"}],
+            ["where", {"host": "b"}],
+            ["deploy", NOTHING | {"hosts": ["a", "b"]}],
+        ]
+
+    def test_a_host_given_twice_changes_nothing(self, flat: Path) -> None:
+        """Also where `-H` repeats itself, and stands behind the task, it runs once."""
+        assert told(flat, "deploy", "-H", "a,a") == [["deploy", NOTHING | {"hosts": ["a", "a"]}]]
+
+    def test_a_task_of_ours_called_by_the_users_runs_once(self, flat: Path) -> None:
+        """A user's task that calls ours runs on every host, ours on the first one's turn."""
+        assert told(flat, "-H", "a,b", "indirect") == [["deploy", NOTHING | {"name": ["x"], "hosts": ["a", "b"]}]]
+
+    def test_an_empty_host_is_not_no_host(self, flat: Path) -> None:
+        """`-H "$HOST"` with HOST unset arrives as an empty name, which `select` refuses."""
+        assert told(flat, "-H", "", "deploy") == [["deploy", NOTHING | {"hosts": [""]}]]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ("deploy:", "envfab: 'deploy:': an empty name selects nothing\n  is a variable of your shell unset?\n"),
+            (
+                "tag deploy --name --yes",
+                "envfab: 'deploy': --name needs a value\n  is a variable of your shell unset?\n",
+            ),
+            ("deploy:a --name b", "envfab: 'deploy:a': --name says something else\n  give it once\n"),
+            (
+                "tag deploy:a,ys=1",
+                "envfab: 'deploy:a,ys=1': deploy has no argument 'ys', did you mean yes?\n"
+                "  its arguments are: name, only, yes, migrate, limit; a plain = is written \\=\n",
+            ),
+            ("deploy --limit=many", "envfab: 'deploy': --limit takes a number, not 'many'\n"),
+            ("deploy -- uptime", "envfab: deploy takes nothing after --\n"),
+            ("-H a deploy -- uptime", "envfab: deploy takes nothing after --\n"),
+            ("-R deploy", "envfab: -R/--dry does not hold deploy back: use fab plan to see what would be done\n"),
+            ("deploy --dry", "envfab: -R/--dry does not hold deploy back: use fab plan to see what would be done\n"),
+            ("broken", "envfab: wheels: it burns\n  call somebody\n"),
+        ],
+    )
+    def test_an_error_is_two_lines_and_nothing_runs(self, flat: Path, arguments: str, message: str) -> None:
+        """Status 1, no traceback, no task run: not even one that stands before the mistake."""
+        assert refused(flat, *arguments.split()) == message
+
+    @pytest.mark.parametrize("arguments", ["deploy", "deploy:x", "add_wheel a.whl"])
+    def test_invoke_is_told_apart(self, flat: Path, arguments: str) -> None:
+        """Under `inv`, which knows nothing of SSH, our tasks say what to type."""
+        result = run_program("inv", flat, "-c", "fabfile", *arguments.split())
+        name = arguments.replace("_", "-").split()[0].split(":")[0]
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == f"envfab: {name} works under Fabric's program\n  say fab {name}\n"
+
+    def test_a_users_own_tasks_work_under_invoke(self, flat: Path) -> None:
+        """Only ours need `fab`."""
+        assert run_program("inv", flat, "-c", "fabfile", "tag").stdout == '["tag", {"label": ""}]\n'
+
+    def test_calling_ours_from_a_task_under_invoke_is_an_error(self, flat: Path) -> None:
+        """There is no way around it through a user's task."""
+        result = run_program("inv", flat, "-c", "fabfile", "indirect")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == "envfab: deploy works under Fabric's program: say fab deploy\n"
+
+
+class TestFabricsOwn:
+    def test_list_shows_all_tasks(self, nested: Path) -> None:
+        """`--list` has every task with its summary."""
+        listed = run_fab(nested, "--list").stdout.split()
+        assert {"env.deploy", "Deploy.", "env.add-wheel", "Add.", "tag", "mine.deploy"} <= set(listed)
+
+    @pytest.mark.parametrize(
+        "arguments", ["--help deploy", "--help deploy:web1", "deploy --help", "deploy:web1 --help", "deploy:web1 -h"]
+    )
+    def test_help_shows_the_flags_with_their_texts(self, flat: Path, arguments: str) -> None:
+        """Help works before and behind a call, with arguments and without."""
+        result = run_fab(flat, *arguments.split())
+        assert result.returncode == 0
+        assert "Usage: fab [--core-opts] deploy [--options]" in result.stdout
+        assert "-n, --name" in result.stdout
+        assert "a target" in result.stdout
+
+    def test_help_takes_a_name_with_underscores(self, flat: Path) -> None:
+        """`fab --help add_wheel` is about the task that is spelled add-wheel."""
+        assert "add-wheel [--options]" in run_fab(flat, "--help", "add_wheel").stdout
+
+    @pytest.mark.parametrize("typed", ["deploy:web1 --", "deploy : web1 --", "deploy --"])
+    def test_completion_offers_our_flags(self, flat: Path, typed: str) -> None:
+        """Behind colon arguments the task's flags are completed, also where bash broke the word."""
+        completed = run_fab(flat, "--complete", "--", "fab", *typed.split())
+        assert (completed.returncode, completed.stderr) == (0, "")
+        assert {"--name", "--yes", "--no-migrate"} <= set(completed.stdout.split())
+
+    def test_completion_offers_task_names(self, flat: Path) -> None:
+        """What is no flag completes to the names of tasks."""
+        assert {"add-wheel", "deploy", "tag"} <= set(run_fab(flat, "--complete", "--", "fab", "d").stdout.split())
+
+    def test_an_unknown_task_is_fabrics_error(self, flat: Path) -> None:
+        """What is not ours is left to Fabric, also with a colon."""
+        assert refused(flat, "deplyo:web1") == "No idea what 'deplyo:web1' is!\n"
