@@ -1,4 +1,4 @@
-"""The face of the library: `Stats`, compatible with that of `usagestats` 1.0.1, except that it never raises later on."""
+"""The face of the library: `Stats`, compatible with that of `usagestats` 1.0.1, but for errors: it raises none."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Stats:
         self.status = {"ENABLED": Stats.ENABLED, "DISABLED": Stats.DISABLED}.get(choice or "", self.status)
 
     def write_config(self, enabled: int) -> None:
-        """Keep the user's choice: `ENABLED` or `DISABLED`; `UNSET` forgets it. Overridden together with `read_config`."""
+        """Keep the user's choice: `ENABLED` or `DISABLED`; `UNSET` forgets it. To override with `read_config`."""
         words = {Stats.ENABLED: "ENABLED", Stats.DISABLED: "DISABLED", Stats.UNSET: None}
         if enabled not in words:
             raise ValueError(f"{enabled!r} is no choice; give Stats.ENABLED, Stats.DISABLED or Stats.UNSET")
@@ -150,7 +150,7 @@ class Stats:
                 self.notes.extend(_pairs(info)[: max(0, room)])
 
     def submit(self, info: Info, *flags: Flag) -> None:
-        """End the report: keep it, and send it if the user has opted in. Returns at once; only the first call counts."""
+        """End the report: keep it, and send it if the user has opted in. Returns at once; the first call counts."""
         with quietly("submit a usage report"):
             if not self.recording or self.notes is None:
                 return
