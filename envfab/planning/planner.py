@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
@@ -78,19 +78,20 @@ class _Planning:
 
     def check_options(self) -> None:
         """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
-        required = {entry.name for entry in self.entries}
-        for option, names, known in (
-            ("--only", self.options.only, required | self.installed.keys()),
-            ("--reinstall", self.options.reinstall, required | self.installed.keys()),
-        ):
-            for name in sorted(names - known):
-                raise UsageError(
-                    f"{option} {name}: it is neither required nor installed",
-                    where=str(self.probe.target),
-                    hint="check the spelling, or add it to the requirements",
-                )
         if self.options.only and self.options.prune:
             raise UsageError("--only and --prune exclude each other", hint="deploy first, then prune")
+        known = {entry.name for entry in self.entries} | self.installed.keys()
+        self._refuse("--reinstall", self.options.reinstall - known)
+        # a dependency that is yet to come may be named as well
+        self._refuse("--only", {name for name in self.options.only - known if not self.candidates.shelf(name)})
+
+    def _refuse(self, option: str, unknown: Set[NormalizedName]) -> None:
+        for name in sorted(unknown):
+            raise UsageError(
+                f"{option} {name}: it is neither required nor installed",
+                where=str(self.probe.target),
+                hint="check the spelling, or add it to the requirements",
+            )
 
     def blocked(self, missing: Iterable[Missing], conflicts: Iterable[str]) -> Plan:
         """A plan that cannot be: nothing in it is to be done."""
@@ -106,6 +107,7 @@ class _Planning:
 
     def solved(self, solution: Solution) -> Plan:
         """The actions that lead to `solution`."""
+        self._refuse("--only", self.options.only - self.installed.keys() - solution.chosen.keys())
         actions = {action.name: action for action in self._changes(solution)}
         mending = repairs(self.probe, self.options.reinstall, self.installed, solution.chosen.keys())
         missing = []
@@ -275,10 +277,9 @@ def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[s
 def _only_named(
     options: Options, direct: set[NormalizedName], installed: Mapping[NormalizedName, Distribution]
 ) -> Iterator[Need]:
-    """What `--only` names and no requirement does: whatever version is best."""
-    for name in sorted(options.only - direct):
-        shown = installed[name].shown_as if name in installed else name
-        yield Need(name, frozenset(), SpecifierSet(), shown, "--only")
+    """What `--only` names, is installed, and no requirement asks for: whatever version is best."""
+    for name in sorted((options.only & installed.keys()) - direct):
+        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, "--only")
 
 
 def _of_the_others(
