@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union
 
 from envfab.errors import ConfigurationError
 
@@ -45,7 +46,7 @@ def _configuration(cls: type[T]) -> type[T]:
         try:
             signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            raise ConfigurationError(str(error), where=f"{cls.__name__}(…)", hint=f"it takes: {known}") from None
+            raise _error(f"{cls.__name__}(…)", str(error), f"it takes: {known}") from None
         plain_init(self, *args, **kwargs)
 
     made.__init__ = __init__
@@ -73,7 +74,7 @@ class Command:
 
     def __post_init__(self) -> None:
         _text(self, "text")
-        _optional_text(self, "user")
+        _user(self, "user")
 
 
 @_configuration
@@ -94,7 +95,9 @@ class Project:
 
     def __post_init__(self) -> None:
         _text(self, "settings")
-        _optional_text(self, "user", "database", "env_file")
+        _optional_text(self, "database", "env_file")
+        _user(self, "user")
+        _truth(self, "migrate")
         if not all(part.isidentifier() for part in self.settings.split(".")):
             _wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
         if self.env_file is not None and not self.env_file.startswith("/"):
@@ -102,7 +105,11 @@ class Project:
         if not isinstance(self.env, Mapping) or not all(
             isinstance(key, str) and isinstance(value, str) for key, value in self.env.items()
         ):
-            _wrong(self, "env", "must map names to strings")
+            _wrong(self, "env", f"{self.env!r} does not map names to strings", "say env={'NAME': 'value'}")
+        for name in self.env:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
+                _wrong(self, "env", f"{name!r} is no name of an environment variable")
+        _set(self, "env", dict(self.env))
         _strings(self, "commands")
 
 
@@ -123,14 +130,12 @@ class Virtualenv:
 
     def __post_init__(self) -> None:
         _text(self, "path", "python")
-        _optional_text(self, "user")
+        _user(self, "user")
+        _truth(self, "system_site_packages")
         if not self.path.startswith("/") or any(character in self.path for character in "\n\r\0"):
             _wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
-        _set(self, "path", os.path.normpath(self.path))
-        files = self.requirements
-        if isinstance(files, (str, os.PathLike)):
-            files = (files,)
-        _set(self, "requirements", tuple(os.fspath(file) for file in files))
+        _set(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
+        _files(self, "requirements")
         _strings(self, "packages")
         _instances(self, "projects", Project)
         for name in ("before", "reload", "check"):
@@ -155,16 +160,19 @@ class Host:
 
     def __post_init__(self) -> None:
         _text(self, "name")
-        _optional_text(self, "user")
-        if any(character in self.name for character in "@:/, %*?[]\t\n"):
+        _user(self, "user")
+        _truth(self, "reload_once")
+        if self.name.startswith("-") or any(character in self.name for character in "@:/, %*?[]\t\n"):
             _wrong(
                 self,
                 "name",
                 f"{self.name!r} is no host name",
                 "give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias",
             )
-        groups = (self.groups,) if isinstance(self.groups, str) else self.groups
-        _set(self, "groups", frozenset(groups))
+        if isinstance(self.groups, str):
+            _set(self, "groups", (self.groups,))
+        _strings(self, "groups")
+        _set(self, "groups", frozenset(self.groups))
         _instances(self, "virtualenvs", Virtualenv)
         _commands(self, "reload")
 
@@ -190,6 +198,8 @@ class Difio:
         _url(self, "url")
         if not isinstance(self.user_id, int) or isinstance(self.user_id, bool):
             _wrong(self, "user_id", f"{self.user_id!r} is no whole number")
+        if self.token is not None and not callable(self.token):
+            _text(self, "token")
 
 
 @_configuration
@@ -229,6 +239,9 @@ class Fleet:
     root: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("wheels", "release_log"):
+            if not isinstance(getattr(self, name), (str, os.PathLike)) or not os.fspath(getattr(self, name)):
+                _wrong(self, name, f"{getattr(self, name)!r} is no path")
         _set(self, "root", Path(self.root) if self.root is not None else _folder_of_the_caller())
         _instances(self, "hosts", Host)
         _instances(self, "registration", Difio)
@@ -239,10 +252,10 @@ class Fleet:
             for virtualenv in host.virtualenvs:
                 for file in self.requirement_files(virtualenv):
                     if not file.is_file():
-                        raise ConfigurationError(
+                        raise _error(
+                            f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
                             f"there is no requirements file {file}",
-                            where=f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
-                            hint="relative paths start at the folder of the fabfile",
+                            "relative paths start at the folder of the file that makes the Fleet",
                         )
 
     def _refuse_duplicates(self) -> None:
@@ -303,17 +316,29 @@ def secret(value: Secret) -> str | None:
     return value() if callable(value) else value
 
 
-def _folder_of_the_caller() -> Path:
-    """The folder of the first file on the stack that is not ours; the working directory outside any file."""
+def _caller() -> tuple[Path | None, int]:
+    """The file and line that make a configuration object: the first on the stack that is not ours."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename in (__file__, "<string>"):
         frame = frame.f_back
     file = Path(frame.f_code.co_filename)
-    return file.resolve().parent if file.is_file() else Path.cwd()
+    return (file, frame.f_lineno) if file.is_file() else (None, 0)
 
 
-def _wrong(owner: object, name: str, what: str, hint: str = "") -> None:
-    raise ConfigurationError(what, where=f"{type(owner).__name__}.{name}", hint=hint)
+def _folder_of_the_caller() -> Path:
+    """Where relative paths start; the working directory where no file is at work."""
+    file, _ = _caller()
+    return file.resolve().parent if file else Path.cwd()
+
+
+def _wrong(owner: object, name: str, what: str, hint: str = "") -> NoReturn:
+    raise _error(f"{type(owner).__name__}.{name}", what, hint)
+
+
+def _error(field_name: str, what: str, hint: str = "") -> ConfigurationError:
+    """What is wrong with a field, with the fabfile's line: a fleet has many hosts."""
+    file, line = _caller()
+    return ConfigurationError(what, where=f"{file.name}:{line}: {field_name}" if file else field_name, hint=hint)
 
 
 def _set(owner: object, name: str, value: object) -> None:
@@ -331,33 +356,64 @@ def _optional_text(owner: object, *names: str) -> None:
     _text(owner, *(name for name in names if getattr(owner, name) is not None))
 
 
+def _user(owner: object, name: str) -> None:
+    """A login name, which goes into `sudo -u` and into the names of targets."""
+    _optional_text(owner, name)
+    value = getattr(owner, name)
+    if value is not None and (value.startswith("-") or any(character in value for character in ":, /\t\n\0*?[]")):
+        _wrong(owner, name, f"{value!r} is no user name")
+
+
+def _truth(owner: object, name: str) -> None:
+    if not isinstance(getattr(owner, name), bool):
+        _wrong(owner, name, f"{getattr(owner, name)!r} is neither True nor False")
+
+
 def _strings(owner: object, name: str) -> None:
     value = getattr(owner, name)
-    if isinstance(value, str) or not all(isinstance(item, str) and item.strip() for item in value):
+    strings = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else tuple(value)
+    if strings is None or not all(isinstance(item, str) and item.strip() for item in strings):
         _wrong(owner, name, f"{value!r} is no list of strings", "put it in brackets: ['…']")
-    _set(owner, name, tuple(value))
+    _set(owner, name, strings)
+
+
+def _files(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    files = (value,) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(files, Sequence) or not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
+        _wrong(owner, name, f"{value!r} is no path and no list of paths")
+    _set(owner, name, tuple(os.fspath(file) for file in files))
 
 
 def _instances(owner: object, name: str, kind: type) -> None:
     value = getattr(owner, name)
     items = (value,) if isinstance(value, kind) else value
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        _wrong(owner, name, f"{items!r} is no list of {kind.__name__}(…)")
+    items = tuple(items)
     for item in items:
         if not isinstance(item, kind):
-            _wrong(owner, name, f"{item!r} is no {kind.__name__}(…)")
-    _set(owner, name, tuple(items))
+            hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
+            _wrong(owner, name, f"{item!r} is no {kind.__name__}(…)", hint)
+    _set(owner, name, items)
 
 
 def _commands(owner: object, name: str) -> None:
     value = getattr(owner, name)
-    if isinstance(value, (str, Command)) or callable(value):
-        _set(owner, name, (value,))
-    elif isinstance(value, Sequence):
-        _set(owner, name, tuple(value))
-    else:
-        _wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")
-    for item in getattr(owner, name):
-        if isinstance(item, str) and not item.strip():
+    _command(owner, name, value)
+    _set(owner, name, tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,))
+
+
+def _command(owner: object, name: str, value: object) -> None:
+    """Refuse what is no command, also deep inside; what a callable returns is seen when it is called."""
+    if isinstance(value, str):
+        if not value.strip():
             _wrong(owner, name, "an empty command")
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for item in value:
+            _command(owner, name, item)
+    elif not isinstance(value, Command) and not callable(value):
+        _wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")
 
 
 def _url(owner: object, name: str) -> None:

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
+from envfab.errors import ConfigurationError
+from envfab.fleet import flat_commands, secret
+from tests.support.fab import run_fab
+
+PATH = "/srv/shop/venv"
+COMMAND_HINT = "give a string, Command(text, user=…), a callable, or a list"
+NO_STRINGS = "put it in brackets: ['…']"
+
+
+def message_of(make: Any, **fields: Any) -> str:
+    """What the error says, behind the file and line that it names first."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(**fields)
+    place, _, message = str(caught.value).partition(": ")
+    assert place.startswith("test_fleet.py:")
+    return message
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "message"),
+    [
+        (Command, {"text": " "}, "Command.text: ' ' is no text\n  give a string that is not empty"),
+        (Command, {"text": "true", "user": "-x"}, "Command.user: '-x' is no user name"),
+        (Project, {"settings": "shop/settings.py"}, "Project.settings: 'shop/settings.py' is no dotted module name\n"
+         "  say Project('shop.settings')"),
+        (Project, {"settings": "s", "user": "a b"}, "Project.user: 'a b' is no user name"),
+        (Project, {"settings": "s", "migrate": "no"}, "Project.migrate: 'no' is neither True nor False"),
+        (Project, {"settings": "s", "database": ""}, "Project.database: '' is no text\n  give a string that is not empty"),
+        (Project, {"settings": "s", "env_file": "env"}, "Project.env_file: 'env' is not a full path on the managed host"),
+        (Project, {"settings": "s", "env": {"A": 1}}, "Project.env: {'A': 1} does not map names to strings\n"
+         "  say env={'NAME': 'value'}"),
+        (Project, {"settings": "s", "env": {"A-B": "1"}}, "Project.env: 'A-B' is no name of an environment variable"),
+        (Project, {"settings": "s", "commands": "check"}, f"Project.commands: 'check' is no list of strings\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": "venv"}, "Virtualenv.path: 'venv' is not a full path\n  start it with a slash: '/srv/shop/venv'"),
+        (Virtualenv, {"path": "/srv/a\nb"}, "Virtualenv.path: '/srv/a\\nb' is not a full path\n"
+         "  start it with a slash: '/srv/shop/venv'"),
+        (Virtualenv, {"path": 1}, "Virtualenv.path: 1 is no text\n  give a string that is not empty"),
+        (Virtualenv, {"path": PATH, "user": "me:you"}, "Virtualenv.user: 'me:you' is no user name"),
+        (Virtualenv, {"path": PATH, "python": ""}, "Virtualenv.python: '' is no text\n  give a string that is not empty"),
+        (Virtualenv, {"path": PATH, "requirements": 5}, "Virtualenv.requirements: 5 is no path and no list of paths"),
+        (Virtualenv, {"path": PATH, "requirements": [""]}, "Virtualenv.requirements: [''] is no path and no list of paths"),
+        (Virtualenv, {"path": PATH, "packages": "django"}, f"Virtualenv.packages: 'django' is no list of strings\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": PATH, "packages": None}, f"Virtualenv.packages: None is no list of strings\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": PATH, "packages": [""]}, f"Virtualenv.packages: [''] is no list of strings\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": PATH, "system_site_packages": 1},
+         "Virtualenv.system_site_packages: 1 is neither True nor False"),
+        (Virtualenv, {"path": PATH, "projects": ["shop"]}, "Virtualenv.projects: 'shop' is no Project(…)"),
+        (Virtualenv, {"path": PATH, "projects": "shop"}, "Virtualenv.projects: 'shop' is no list of Project(…)"),
+        (Virtualenv, {"path": PATH, "before": None}, f"Virtualenv.before: None is no command\n  {COMMAND_HINT}"),
+        (Virtualenv, {"path": PATH, "reload": ["ok", [5]]}, f"Virtualenv.reload: 5 is no command\n  {COMMAND_HINT}"),
+        (Virtualenv, {"path": PATH, "check": ["ok", " "]}, "Virtualenv.check: an empty command"),
+        (Host, {"name": ""}, "Host.name: '' is no text\n  give a string that is not empty"),
+        (Host, {"name": "me@web1"}, "Host.name: 'me@web1' is no host name\n"
+         "  give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias"),
+        (Host, {"name": "-oProxyCommand=x"}, "Host.name: '-oProxyCommand=x' is no host name\n"
+         "  give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias"),
+        (Host, {"name": "web1", "user": "-r"}, "Host.user: '-r' is no user name"),
+        (Host, {"name": "web1", "groups": 5}, f"Host.groups: 5 is no list of strings\n  {NO_STRINGS}"),
+        (Host, {"name": "web1", "virtualenvs": [[Virtualenv(PATH)]]}, f"Host.virtualenvs: [{Virtualenv(PATH)!r}] "
+         "is no Virtualenv(…)\n  unpack an inner list with a star: *[…]"),
+        (Host, {"name": "web1", "reload": 5}, f"Host.reload: 5 is no command\n  {COMMAND_HINT}"),
+        (Host, {"name": "web1", "reload_once": "yes"}, "Host.reload_once: 'yes' is neither True nor False"),
+        (Difio, {"url": "example.org"}, "Difio.url: 'example.org' is no http or https URL"),
+        (Difio, {"url": "https://e.org/", "user_id": "7"}, "Difio.user_id: '7' is no whole number"),
+        (Difio, {"url": "https://e.org/", "token": 7}, "Difio.token: 7 is no text\n  give a string that is not empty"),
+        (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: 'ftp://e.org/' is no http or https URL"),
+        (Fleet, {"wheels": 5}, "Fleet.wheels: 5 is no path"),
+        (Fleet, {"release_log": ""}, "Fleet.release_log: '' is no path"),
+        (Fleet, {"hosts": "web1"}, "Fleet.hosts: 'web1' is no list of Host(…)"),
+        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no Difio(…)"),
+        (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: 'https://e.org/' is no UsageStats(url)"),
+        (Fleet, {"hosts": [Host("web1"), Host("web1")]}, "Fleet.hosts: there are two hosts named 'web1'\n"
+         "  list its virtualenvs in one Host(…)"),
+        (Fleet, {"hosts": [Host("web1", virtualenvs=[Virtualenv(PATH), Virtualenv("//srv/shop//venv/")])]},
+         "Fleet.hosts: web1:/srv/shop/venv is listed twice\n  remove one of the two"),
+        (Host, {"nmae": "web1"}, "Host(…): missing a required argument: 'name'\n"
+         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
+        (Host, {"name": "web1", "venvs": []}, "Host(…): got an unexpected keyword argument 'venvs'\n"
+         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_an_error(make: Any, fields: dict[str, Any], message: str) -> None:
+    """Every field is checked when it is given, and the message names it."""
+    assert message_of(make, **fields) == message
+
+
+def test_an_empty_fleet_is_fine() -> None:
+    """`Fleet()` alone means no hosts and a house beside the file that makes it."""
+    fleet = Fleet()
+    assert (fleet.hosts, fleet.registration, fleet.usage_stats) == ((), (), None)
+    assert fleet.at(fleet.wheels) == Path(__file__).parent / "wheels"
+    assert fleet.at(fleet.release_log) == Path(__file__).parent / "release_log"
+
+
+def test_relative_paths_start_at_the_file_that_makes_the_fleet(tmp_path: Path) -> None:
+    """Not at the working directory, nor at a file that imports the fleet."""
+    code = compile("from envfab import Fleet\nfleet = Fleet()\n", str(tmp_path / "fleet.py"), "exec")
+    (tmp_path / "fleet.py").write_text("", encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    fleet = namespace["fleet"]
+    assert fleet.at("wheels") == tmp_path / "wheels"
+    assert fleet.at("/srv/wheels") == Path("/srv/wheels")
+    assert fleet.at("~/wheels") == Path.home() / "wheels"
+
+
+def test_a_missing_requirements_file_is_an_error(tmp_path: Path) -> None:
+    """The message has the file, as it was looked for, and whose it is."""
+    hosts = [Host("web1", virtualenvs=[Virtualenv(PATH, requirements="shop.txt")])]
+    assert message_of(Fleet, hosts=hosts, root=tmp_path) == (
+        f"Virtualenv.requirements of web1:{PATH}: there is no requirements file {tmp_path}/shop.txt\n"
+        "  relative paths start at the folder of the file that makes the Fleet"
+    )
+
+
+def test_requirements_files_are_found_where_they_lie(tmp_path: Path) -> None:
+    """One file or several, as text or paths."""
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b.txt").touch()
+    one, two = Virtualenv("/a", requirements="a.txt"), Virtualenv("/b", requirements=["a.txt", tmp_path / "b.txt"])
+    fleet = Fleet(hosts=[Host("web1", virtualenvs=[one, two])], root=tmp_path)
+    assert fleet.requirement_files(one) == (tmp_path / "a.txt",)
+    assert fleet.requirement_files(two) == (tmp_path / "a.txt", tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize("path", ["/srv/shop/venv/", "//srv//shop/venv", "/srv/./shop/x/../venv"])
+def test_paths_are_kept_in_their_normal_form(path: str) -> None:
+    """Two spellings of one folder are one virtualenv."""
+    assert Virtualenv(path).path == PATH
+
+
+def test_single_things_need_no_brackets() -> None:
+    """One group, project, virtualenv or command may stand alone, and a generator may give many."""
+    virtualenv = Virtualenv(PATH, projects=Project("shop.settings"), packages=(name for name in ("a", "b")))  # type: ignore[arg-type]  # lenient at run time
+    host = Host("web1", groups="web", virtualenvs=virtualenv, reload="true")  # type: ignore[arg-type]  # lenient at run time
+    assert virtualenv.projects == (Project("shop.settings"),)
+    assert virtualenv.packages == ("a", "b")
+    assert host.groups == frozenset({"web"})
+    assert host.virtualenvs == (virtualenv,)
+    assert host.reload_commands(virtualenv) == (Command("true"),)
+
+
+def test_commands_are_strings_commands_callables_and_sequences_of_these() -> None:
+    """All of them come out flat, in order, callables asked with the virtualenv."""
+    virtualenv = Virtualenv(
+        PATH, check=["a", Command("b", user="root"), lambda one: [f"ls {one.path}", lambda _: "d"], [["e"]]]
+    )
+    assert virtualenv.commands("check") == (
+        Command("a"),
+        Command("b", user="root"),
+        Command(f"ls {PATH}"),
+        Command("d"),
+        Command("e"),
+    )
+    assert virtualenv.commands("before") == ()
+
+
+def test_what_a_callable_returns_must_be_a_command() -> None:
+    """A callable that returns something else is an error that names the virtualenv."""
+    with pytest.raises(ConfigurationError, match=f"^a command of {PATH}: 5 is no command"):
+        tuple(flat_commands(lambda _: 5, Virtualenv(PATH)))
+
+
+def test_configuration_is_frozen() -> None:
+    """No field changes once it was checked."""
+    with pytest.raises(AttributeError):
+        Host("web1").name = "web2"  # type: ignore[misc]  # what is tested
+
+
+def test_members_have_their_full_names_in_the_fabfiles_order() -> None:
+    """The owner of a virtualenv is its own user, else who logs in; sudo is needed where they differ."""
+    fleet = Fleet(
+        hosts=[
+            Host("web2", virtualenvs=[Virtualenv("/b", user="shop"), Virtualenv("/a")]),
+            Host("web1", user="root", virtualenvs=[Virtualenv("/c", user="root")]),
+        ]
+    )
+    members = fleet.members(lambda host: host.user or "me")
+    assert [str(member.target) for member in members] == ["shop@web2:/b", "me@web2:/a", "root@web1:/c"]
+    assert [member.sudo for member in members] == [True, False, False]
+
+
+def test_this_machine_is_worked_on_without_ssh_unless_told() -> None:
+    """`localhost` is local, and `ssh=True` forces a connection."""
+    assert [Host("localhost").local, Host("localhost", ssh=True).local, Host("web1").local] == [True, False, False]
+
+
+def test_secrets_are_called_when_they_are_needed() -> None:
+    """A secret may be text, a callable or nothing."""
+    assert [secret("a"), secret(lambda: "b"), secret(None)] == ["a", "b", None]
+
+
+def test_a_mistake_in_a_fabfile_ends_fab_without_a_traceback(tmp_path: Path) -> None:
+    """An unknown keyword is told with its line, status 1, before anything else happens."""
+    (tmp_path / "fabfile.py").write_text("from envfab import *\n\nhost = Host('web1', usr='me')\n", encoding="utf-8")
+    result = run_fab(tmp_path, "--list")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "envfab: fabfile.py:3: Host(…): got an unexpected keyword argument 'usr'\n"
+        "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh\n"
+    )
