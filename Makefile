@@ -1,0 +1,111 @@
+# Everything that a fresh machine needs, with Python 3.10 or later, pip and git:
+#   make demo    deploys a small Django site into a virtualenv on this machine
+#   make test    everything the tests need, then the tests; ARGS="-k selectors" goes to pytest
+
+PYTHON ?= python3
+ARGS ?=
+# Set (to anything) to test the built wheel instead of the source tree.
+FROM_WHEEL ?=
+
+# What the tests need from Debian, beside Python. They skip what is not there.
+SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish chromium postgresql
+
+BIN = .venv/bin
+DOWNLOADS = .demo/downloads
+BUILD = build/from-wheel
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+FIND_WHEELS = --find-links wheels --find-links $(DOWNLOADS)
+
+# Debian's Python has no ensurepip without python3-venv; pip can put itself there instead.
+PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" 2>/dev/null || \
+    { $(PYTHON) -m venv --clear --without-pip "$$0" && $(PYTHON) -m pip --python "$$0/bin/python" install -q pip; }'
+
+.DELETE_ON_ERROR:
+.PHONY: help demo demo-wheels demo-clean test test-source test-wheel system-packages lint clean
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+# $(call fab,ARGUMENTS): show what a user would type, and run it
+fab = @printf '\n$$ fab %s\n' "$(1)"; $(BIN)/fab $(1)
+comma := ,
+
+demo: .venv/installed demo-wheels ## deploy the site of examples/ into a virtualenv on this machine
+	$(call fab,add_wheel $(DOWNLOADS)/*.whl)
+	$(call fab,create_virtualenv)
+	$(call fab,plan)
+	$(call fab,deploy:localhost$(comma)yes=true)
+	$(call fab,plan --check)
+
+# Wheels that were fetched once are taken from where they are, the house or the last download.
+demo-wheels: .venv/installed
+	@mkdir -p $(DOWNLOADS)
+	@$(PIP) download --quiet --no-index $(FIND_WHEELS) --dest $(DOWNLOADS) -r examples/requirements.txt 2>/dev/null || { \
+	  echo 'building the site, and fetching Django' && \
+	  $(PIP) wheel --quiet --no-deps --wheel-dir $(DOWNLOADS) ./examples/site && \
+	  $(PIP) download --quiet --only-binary :all: $(FIND_WHEELS) --dest $(DOWNLOADS) -r examples/requirements.txt; }
+
+demo-clean: ## take the demo back: its virtualenv and database, all wheels, and what it wrote into release_log
+	rm -rf .demo wheels/*.whl
+	git checkout -- release_log
+
+ifdef FROM_WHEEL
+test: test-wheel ## install what the tests need, and run them
+else
+test: test-source
+endif
+
+test-source: system-packages .venv/tools
+	$(BIN)/python -m pytest $(ARGS)
+
+# The source is out of the way: `envfab` can only be what the wheel holds.
+test-wheel: system-packages .venv/tools
+	rm -rf $(BUILD)
+	$(BIN)/python -m build --quiet --wheel --outdir $(BUILD)/dist .
+	$(PYTHON_VENV) $(BUILD)/venv
+	$(BUILD)/venv/bin/python -m pip --disable-pip-version-check install --quiet "$$(echo $(BUILD)/dist/*.whl)[test]"
+	mkdir $(BUILD)/checkout
+	tar -c --exclude=./envfab --exclude='./.[!c]*' --exclude=./build --exclude='./wheels/*.whl' . | tar -x -C $(BUILD)/checkout
+	cd $(BUILD)/checkout && ../venv/bin/python -m pytest $(ARGS)
+
+# Nothing of it starts a service: the tests start what they need, and stop it.
+system-packages:
+	@missing=; command -v apt-get >/dev/null || exit 0; \
+	for package in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	sudo=; if [ "$$(id -u)" != 0 ]; then sudo="sudo"; fi; \
+	if [ -n "$$sudo" ] && ! sudo -n true 2>/dev/null; then \
+	  echo "without root these are not installed, and tests that need them skip:$$missing"; exit 0; \
+	fi; \
+	echo "installing$$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+	  trap "$$sudo rm -f $$policy" EXIT; \
+	  printf '#!/bin/sh\nexit 101\n' | $$sudo tee $$policy >/dev/null; $$sudo chmod 755 $$policy; \
+	fi; \
+	$$sudo apt-get update -q </dev/null && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing </dev/null
+
+lint: .venv/tools ## check style, types, and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove what was made here, except the house and its log
+	rm -rf .venv .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# The stamps below are as old as the last installation; pyproject.toml says what to install.
+.venv/made:
+	$(PYTHON_VENV) .venv
+	@touch $@
+
+.venv/installed: .venv/made pyproject.toml
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+.venv/tools: .venv/made pyproject.toml
+	$(PIP) install --quiet --editable '.[test,lint]'
+	@touch $@ .venv/installed

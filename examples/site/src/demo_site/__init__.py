@@ -1,0 +1,1 @@
+"""A guest book: the small Django site that `make demo` deploys."""

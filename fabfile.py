@@ -1,0 +1,35 @@
+"""This repository's own fleet: one virtualenv on this machine, with the small Django site of examples/.
+
+`make demo` fills the house and deploys into it; afterwards `.venv/bin/fab plan`, `fab deploy`, … work here too.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from envfab import Fleet, Host, Project, Virtualenv, collection
+
+DEMO = Path(__file__).resolve().parent / ".demo"
+
+fleet = Fleet(
+    wheels="wheels",
+    release_log="release_log",
+    hosts=[
+        Host(
+            "localhost",
+            virtualenvs=[
+                Virtualenv(
+                    str(DEMO / "venv"),
+                    python=sys.executable,
+                    requirements="examples/requirements.txt",
+                    projects=[Project("demo_site.settings", env={"DEMO_SITE_DATABASE": str(DEMO / "site.sqlite3")})],
+                    # What would be `systemctl reload …` for a site that a web server runs.
+                    reload=f"touch {shlex.quote(str(DEMO / 'reloaded'))}",
+                )
+            ],
+        )
+    ],
+)
+ns = collection(fleet)
