@@ -28,10 +28,10 @@ def explain(failure: NoSolution, question: Question) -> tuple[tuple[Missing, ...
         if cause.need.exactly is None and not _served(cause.need, question)
     )
     if lacking:
-        return tuple(_missing(cause, question) for cause in lacking), ()
+        return tuple(_missing(cause, failure, question) for cause in lacking), ()
     if failure.exhausted and not failure.causes:
         return (), ("the search for versions that suit everybody was given up: pin some of the requirements with ==",)
-    return (), tuple(_conflicts(failure.causes, question))
+    return (), tuple(_conflicts(failure, question))
 
 
 def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Question) -> str:
@@ -78,27 +78,27 @@ def _unique(causes: Iterable[Cause]) -> list[Cause]:
     return list({(cause.need.text, cause.need.origin, str(cause.parent)): cause for cause in causes}.values())
 
 
-def _missing(cause: Cause, question: Question) -> Missing:
-    wanted_by = cause.need.origin or str(cause.parent)
+def _missing(cause: Cause, failure: NoSolution, question: Question) -> Missing:
+    wanted_by = cause.need.origin if cause.parent is None else _introduced(cause.parent, failure, question)
     return Missing(cause.need.text, wanted_by, why_missing(cause.need.name, cause.need.specifier, question))
 
 
-def _conflicts(causes: Sequence[Cause], question: Question) -> Iterable[str]:
+def _conflicts(failure: NoSolution, question: Question) -> Iterable[str]:
     """One text a project that its dependents disagree on."""
     by_name: dict[NormalizedName, list[Cause]] = {}
-    for cause in _unique(causes):
+    for cause in _unique(failure.causes):
         by_name.setdefault(cause.need.name, []).append(cause)
     for name, of_name in by_name.items():
         wanted = {cause.need.text for cause in of_name}
         constraint = question.constraints.get(name)
         if len(wanted) < 2 and constraint is None and len(by_name) > 1:
             continue
-        yield _conflict(name, of_name, question)
+        yield _conflict(name, of_name, failure, question)
 
 
-def _conflict(name: NormalizedName, causes: Sequence[Cause], question: Question) -> str:
+def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, question: Question) -> str:
     shown = _shown_as(name, question)
-    lines = sorted(dict.fromkeys(_who_wants(cause, question) for cause in causes))
+    lines = sorted(dict.fromkeys(_who_wants(cause, failure, question) for cause in causes))
     if len(lines) > _LINES_SHOWN:
         lines = [*lines[:_LINES_SHOWN], f"and {len(lines) - _LINES_SHOWN} more"]
     constraint = question.constraints.get(name)
@@ -110,19 +110,20 @@ def _conflict(name: NormalizedName, causes: Sequence[Cause], question: Question)
     return "\n  ".join([f"no version of {shown} suits everybody", *lines, *there])
 
 
-def _who_wants(cause: Cause, question: Question) -> str:
+def _who_wants(cause: Cause, failure: NoSolution, question: Question) -> str:
     if cause.parent is None:
         return f"{cause.need.text} wanted by {cause.need.origin}"
     if cause.need.exactly is not None:
         return f"{cause.need.text} for its extras {', '.join(sorted(cause.parent.extras))}"
-    return f"{cause.need.text} wanted by {_introduced(cause.parent, question)}"
+    return f"{cause.need.text} wanted by {_introduced(cause.parent, failure, question)}"
 
 
-def _introduced(parent: Candidate, question: Question) -> str:
-    """A candidate with the place that asks for it, where one does."""
+def _introduced(parent: Candidate, failure: NoSolution, question: Question) -> str:
+    """A candidate with the line that asks for it, or else the projects that want it."""
     origins = dict.fromkeys(need.origin for need in question.needs if need.name == parent.name)
-    how = "installed" if parent.wheel is None else ""
-    added = ", ".join([*filter(None, [how]), *origins])
+    dependents = failure.dependents.get(parent.name, ())
+    why = ", ".join(origins) if origins else f"wanted by {', '.join(dependents)}" if dependents else ""
+    added = ", ".join(filter(None, ("installed" if parent.wheel is None else "", why)))
     return f"{parent} ({added})" if added else str(parent)
 
 

@@ -80,9 +80,13 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class NoSolution:
-    """Why there is none; `exhausted` where the search ended at its bound, so that there might be one."""
+    """Why there is none; `exhausted` where the search ended at its bound, so that there might be one.
+
+    `dependents` has, by name, the projects of which some candidate wanted it.
+    """
 
     causes: tuple[Cause, ...]
+    dependents: Mapping[NormalizedName, Sequence[str]] = field(default_factory=dict)
     exhausted: bool = False
 
 
@@ -107,11 +111,11 @@ def resolve(question: Question) -> Solution | NoSolution:
         except ResolutionImpossible as impossible:
             causes = tuple(Cause(info.requirement, info.parent) for info in impossible.causes)
             if failure is None or failure.exhausted:
-                failure = NoSolution(causes)
+                failure = NoSolution(causes, provider.dependents)
             if len(provider.asked) == len(provider.root_keys):
                 break  # nothing was ever pinned: no order of search changes that
         except ResolutionTooDeep:
-            failure = failure or NoSolution((), exhausted=True)
+            failure = failure or NoSolution((), provider.dependents, exhausted=True)
         else:
             return _reached(provider, state.mapping)
     assert failure is not None
@@ -162,6 +166,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         self.root_keys = frozenset(self.identify(need) for need in question.needs)
         self.asked: set[str] = set()
         self.promoted: set[str] = set()
+        self.dependents: dict[NormalizedName, list[str]] = {}
         self._conflicts: Counter[str] = Counter()
         self._dependencies: dict[Candidate, tuple[Need, ...]] = {}
 
@@ -212,7 +217,11 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
             yield Need(candidate.name, frozenset(), SpecifierSet(), text, exactly=candidate.base)
         environment = self.question.candidates.environment
         for requirement in environment.needed(candidate.requires, candidate.extras & candidate.provides):
-            yield from needs_of(requirement)
+            for need in needs_of(requirement):
+                known = self.dependents.setdefault(need.name, [])
+                if candidate.shown_as not in known and need.name != candidate.name:
+                    known.append(candidate.shown_as)
+                yield need
 
     def narrow_requirement_selection(
         self,

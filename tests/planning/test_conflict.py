@@ -90,7 +90,9 @@ class TestMissing:
     def test_a_dependency_names_who_wants_it(self) -> None:
         """It stands in no file of the user's."""
         catalogue = house({"Django==5.2": ["asgiref>=3.8"], "asgiref==3.7": []})
-        assert missing(catalogue, "Django") == Missing("asgiref>=3.8", "Django 5.2", "the house has 3.7")
+        assert missing(catalogue, "Django") == Missing(
+            "asgiref>=3.8", "Django 5.2 (requirements.txt:1)", "the house has 3.7"
+        )
 
     def test_all_that_is_missing_is_told_at_once(self) -> None:
         """One run, one list to fetch."""
@@ -117,6 +119,19 @@ class TestConflicts:
             "  3.4 is installed",
         )
 
+    def test_a_dependency_of_a_dependency_is_traced_back(self) -> None:
+        """What stands in no file of the user's is told with whoever wants it."""
+        catalogue = house(
+            {"app==1": ["mid"], "mid==1": ["deep>=2"], "lib==1": ["deep<2"], "deep==1": [], "deep==2": []}
+        )
+        (conflict,) = plan(probe(), requirements("app", "lib"), catalogue).conflicts
+        assert conflict == (
+            "no version of deep suits everybody\n"
+            "  deep<2 wanted by lib 1 (requirements.txt:2)\n"
+            "  deep>=2 wanted by mid 1 (wanted by app)\n"
+            "  the house has 1, 2"
+        )
+
     def test_two_lines_that_exclude_each_other(self) -> None:
         """No wheel need be looked at."""
         made = plan(probe(), requirements("a>=2", "a<2"), house(["a==1", "a==2"]))
@@ -132,7 +147,7 @@ class TestConflicts:
         catalogue = house({"a==1": ["b>=2"], "c==1": ["b"], "b==1": [], "b==2": []})
         made = plan(probe(), requirements("a", "c", constraints=["b<2"]), catalogue)
         assert [(one.requirement, one.required_by, one.why) for one in made.missing] == [
-            ("b>=2", "a 1", "the house has 1, 2, which a constraint rules out")
+            ("b>=2", "a 1 (requirements.txt:1)", "the house has 1, 2, which a constraint rules out")
         ]
 
     def test_an_extra_that_wants_another_version_of_its_own_project(self) -> None:
@@ -157,8 +172,8 @@ class TestConflicts:
         )
 
     def test_many_sides_are_cut_short(self) -> None:
-        """A screen is enough."""
-        catalogue = house({**{f"p{number}==1": [f"a>={number}"] for number in range(12)}, "a==1": [], "a==12": []})
-        made = plan(probe(), requirements("a<5", *(f"p{number}" for number in range(12))), catalogue)
-        assert made.status is Status.BLOCKED
-        assert all(text.count("\n") <= 12 for text in made.conflicts)
+        """A screen is enough: eight of them, and how many more there are."""
+        lines = [f"a!={number}" for number in range(1, 13)]
+        (conflict,) = plan(probe(), requirements(*lines), house(["a==1", "a==12"])).conflicts
+        assert conflict.count(" wanted by ") == 8
+        assert "\n  and 4 more\n" in conflict

@@ -262,7 +262,7 @@ class TestOnly:
         made = plan(probe("a==1", "b==1"), requirements("a==2"), self.CATALOGUE, only("a"))
         assert made.status is Status.BLOCKED
         assert [(one.requirement, one.required_by, one.why) for one in made.missing] == [
-            ("b>=2", "a 2", "1 is installed, and --only leaves it alone; name it too")
+            ("b>=2", "a 2 (requirements.txt:1)", "1 is installed, and --only leaves it alone; name it too")
         ]
 
     def test_a_dependency_that_is_not_there_blocks_too(self) -> None:

@@ -1,0 +1,145 @@
+"""A plan's JSON, and the key under which virtualenvs with the same plan are shown once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
+
+from envfab.errors import FormatError
+from envfab.facts.wheel import Wheel
+from envfab.fleet import Target
+from envfab.planning.plan import Action, Ahead, Kind, Missing, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.planner import plan
+from tests.planning.catalogue import house, probe, requirements
+
+texts = st.text(max_size=12)
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,6}[A-Za-z0-9]", fullmatch=True)
+versions = st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}(rc[0-9]|\+corp[0-9])?", fullmatch=True)
+targets = st.builds(Target, texts, texts, texts)
+
+
+@st.composite
+def actions(draw: st.DrawFn) -> Action:
+    """An action as the planner makes them: its wheel is shown by the same name."""
+    name = draw(names)
+    kind = draw(st.sampled_from(Kind))
+    wheel = None
+    if kind is not Kind.REMOVE:
+        escaped = canonicalize_name(name).replace("-", "_")
+        digest = draw(st.none() | st.text("0123456789abcdef", min_size=64, max_size=64))
+        wheel = Wheel.from_filename(f"{escaped}-{draw(versions)}-py3-none-any.whl", digest, name)
+    required_by = tuple(draw(st.lists(names, max_size=2)))
+    return Action(kind, canonicalize_name(name), name, draw(st.none() | versions), wheel, draw(texts), required_by)
+
+
+plans = st.builds(
+    Plan,
+    target=targets,
+    status=st.sampled_from(Status),
+    python=st.none() | versions,
+    actions=st.lists(actions(), max_size=3).map(tuple),
+    ahead=st.lists(st.builds(Ahead, names, versions, st.none() | versions), max_size=2).map(tuple),
+    missing=st.lists(st.builds(Missing, texts, texts, texts), max_size=2).map(tuple),
+    conflicts=st.lists(texts, max_size=2).map(tuple),
+    warnings=st.lists(texts, max_size=2).map(tuple),
+    fingerprint=st.none() | texts,
+    error=st.none() | texts,
+)
+
+
+@given(plans)
+def test_what_is_written_is_what_is_read(made: Plan) -> None:
+    """A plan survives JSON, through text and back."""
+    assert from_json(json.loads(json.dumps(to_json(made)))) == made
+
+
+@given(plans, targets, texts)
+def test_the_key_does_not_depend_on_whose_plan_it_is(made: Plan, target: Target, fingerprint: str) -> None:
+    """The same plan for another virtualenv is shown once."""
+    assert plan_key(replace(made, target=target, fingerprint=fingerprint)) == plan_key(made)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actions": ()},
+        {"ahead": (Ahead("a", "2", "1"),)},
+        {"missing": (Missing("a", "b", "c"),)},
+        {"conflicts": ("no",)},
+        {"warnings": ("look",)},
+        {"status": Status.BLOCKED},
+        {"python": "3.8.10"},
+        {"error": "gone"},
+    ],
+)
+def test_whatever_is_shown_makes_another_key(change: dict[str, Any]) -> None:
+    """Nobody agrees to a plan that differs in anything they could see."""
+    made = plan(probe(), requirements("a"), house(["a==1"]))
+    assert plan_key(replace(made, **change)) != plan_key(made)
+
+
+def test_the_shape_that_is_documented() -> None:
+    """Programs read `fab plan --json` by these names."""
+    made = plan(probe("Django==5.1"), requirements("Django"), house({"Django==5.2": []}))
+    document = to_json(made)
+    sha256 = document["actions"][0].pop("sha256")
+    assert len(sha256) == 64
+    assert document == {
+        "target": "shop@web1:/srv/shop/venv",
+        "host": "web1",
+        "user": "shop",
+        "path": "/srv/shop/venv",
+        "python": "3.11.7",
+        "status": "changes",
+        "actions": [
+            {
+                "action": "upgrade",
+                "name": "Django",
+                "installed": "5.1",
+                "version": "5.2",
+                "wheel": "django-5.2-py2.py3-none-any.whl",
+                "reason": "requirements.txt:1",
+                "required_by": [],
+            }
+        ],
+        "ahead": [],
+        "missing": [],
+        "conflicts": [],
+        "warnings": [],
+        "fingerprint": "fingerprint",
+        "error": None,
+    }
+
+
+def test_keys_of_a_later_version_are_passed_over() -> None:
+    """Other keys may be added without a new format."""
+    document = to_json(plan(probe(), requirements("a"), house(["a==1"])))
+    document["actions"][0]["size"] = 12
+    assert from_json({**document, "estimate": "soon"}) == from_json(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"status": "perhaps"}, "'perhaps' is not a valid Status"),
+        ({"actions": [{}]}, "'name' is missing"),
+        ({"actions": None}, "'NoneType' object is not iterable"),
+        (
+            {"actions": [{"action": "install", "name": "a", "installed": None, "wheel": "a.zip", "sha256": "", "reason": ""}]},
+            "a.zip: ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> None:
+    """A damaged file is one line, with what to do."""
+    document = to_json(plan(probe(), requirements("a"), house(["a==1"])))
+    with pytest.raises(FormatError) as caught:
+        from_json({**document, **change})
+    assert str(caught.value).startswith(f"this is no plan: {problem}")
+    assert str(caught.value).endswith("\n  make a new one with fab plan --json")
