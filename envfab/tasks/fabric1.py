@@ -60,10 +60,14 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
             raise Exit(
                 f"envfab: -R/--dry does not hold {self.name} back: use fab plan to see what would be done", code=1
             )
-        hosts = command_line_hosts()
-        if isinstance(context, fabric.Connection) and hosts and self.times_called % len(hosts):
-            self.times_called += 1
-            return None
+        if isinstance(context, fabric.Connection):
+            hosts = command_line_hosts()
+            if not hosts:
+                what = f"{self.name} works on the fleet, not on the connection to {context.original_host}"
+                raise Exit(f"envfab: {what}\n  use fab -H, or call it with a plain context and name it there", code=1)
+            if self.times_called % len(hosts):
+                self.times_called += 1
+                return None
         try:
             return super().__call__(*args, **kwargs)
         except EnvfabError as error:

@@ -50,12 +50,23 @@ def where(c):
     """Say where."""
     tell("where", host=getattr(c, "host", None))
 
+@fabric.task(hosts=["c"])
+def connected(c):
+    """Deploy from a task that has its own host."""
+    deploy(c)
+
 @fabric.task
 def indirect(c):
     """Deploy from a task of the user's."""
     deploy(c, name=["x"])
 '''
-FLAT = TASKS + "ns = Collection(deploy, add_wheel, broken, tag, shout, where, indirect)\n"
+FLAT = TASKS + "ns = Collection(deploy, add_wheel, broken, tag, shout, where, indirect, connected)\n"
+ELSEWHERE = TASKS + (
+    "from fabric.main import Fab\nfrom fabric import Config, Executor\n"
+    "ns = Collection(deploy)\n"
+    "if __name__ == '__main__':\n"
+    "    Fab(namespace=ns, version='1', executor_class=Executor, config_class=Config).run()\n"
+)
 NESTED = TASKS + (
     "ns = Collection(tag, shout)\n"
     "mine = Collection('mine', tag)\n"
@@ -155,6 +166,22 @@ class TestHosts:
     def test_an_empty_host_is_not_no_host(self, flat: Path) -> None:
         """`-H "$HOST"` with HOST unset arrives as an empty name, which `select` refuses."""
         assert told(flat, "-H", "", "deploy") == [["deploy", NOTHING | {"hosts": [""]}]]
+
+    def test_a_connection_of_somebody_elses_is_refused(self, flat: Path) -> None:
+        """A user's task with a host of its own that calls ours does not deploy to the whole fleet by mistake."""
+        assert refused(flat, "connected") == (
+            "envfab: deploy works on the fleet, not on the connection to c\n"
+            "  use fab -H, or call it with a plain context and name it there\n"
+        )
+
+    def test_another_program_takes_flags_and_no_hosts(self, tmp_path: Path) -> None:
+        """A program made of Fabric's class runs our tasks, and its `-H`, which we cannot see, is refused."""
+        (tmp_path / "mine.py").write_text(ELSEWHERE, encoding="utf-8")
+        result = run_program("python", tmp_path, "mine.py", "deploy", "--name", "web1")
+        assert json.loads(result.stdout) == ["deploy", NOTHING | {"name": ["web1"]}]
+        result = run_program("python", tmp_path, "mine.py", "-H", "a,b", "deploy")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "deploy works on the fleet, not on the connection to a" in result.stderr
 
 
 class TestErrors:

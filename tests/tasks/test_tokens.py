@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fabric
@@ -377,3 +378,21 @@ class TestCompletion:
     def test_the_flags_of_our_calls_can_be_completed(self, tokens: str, expected: str) -> None:
         """What our calls are given is taken away, also where a shell broke it at the colon."""
         assert for_completion(tokens.split(), SHAPES) == expected.split()
+
+
+def documented() -> list[tuple[str, str]]:
+    """The examples of the guide: what is typed, and what it means."""
+    guide = Path(__file__).parents[2] / "docs" / "coming-from-fabric-1.md"
+    rows = re.findall(r"^\| `fab ([^`]+)` \| `fab ([^`]+)` \|$", guide.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(typed, meant) for typed, meant in rows if "*" not in typed]
+
+
+@pytest.mark.parametrize(("typed", "meant"), documented())
+def test_the_guide_is_right(typed: str, meant: str) -> None:
+    """Each example of docs/coming-from-fabric-1.md means what stands beside it."""
+    assert parsed(rewritten(*typed.split())) == parsed(meant.split())
+
+
+def test_the_guide_has_examples() -> None:
+    """The test above reads them from the guide's first table."""
+    assert len(documented()) == 6
