@@ -24,7 +24,7 @@ PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" 2>/dev/null || \
 .PHONY: help demo demo-wheels demo-clean test test-source test-wheel system-packages lint clean
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # $(call fab,ARGUMENTS): show what a user would type, and run it
 fab = @printf '\n$$ fab %s\n' "$(1)"; $(BIN)/fab $(1)
