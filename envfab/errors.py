@@ -94,3 +94,7 @@ class Disconnected(AgentError):
 
 class DeploymentError(EnvfabError):
     """A step of a deployment that failed; `where` is the target."""
+
+
+class RegistrationError(EnvfabError):
+    """A package list that cannot be registered, or a server that did not take it; `where` is the target."""

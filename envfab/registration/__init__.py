@@ -1,0 +1,1 @@
+"""Telling others: package lists for servers that speak Difio's protocol, and CycloneDX documents."""

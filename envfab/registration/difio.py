@@ -1,0 +1,199 @@
+"""Difio's protocol: a virtualenv's package list as a form, and the server's answer.
+
+Reading is bounded and says in one line what is wrong; what is no part of the protocol is passed over, so that
+agents for other platforms (`app_vendor`) and other kinds of packages (`pkg_type`) can register too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlencode
+
+from packaging.utils import canonicalize_name
+
+from envfab.errors import RegistrationError
+
+MAX_BODY = 2 * 1024 * 1024  # bytes; what servers accept
+MAX_PACKAGES = 10_000
+MAX_USER_ID = 2**63 - 1
+MAX_TEXT = {"app_uuid": 100, "app_name": 200, "app_url": 2000, "app_type": 100}  # characters
+MAX_PACKAGE_TEXT = 200  # characters
+MAX_MESSAGE = 10_000  # characters
+MAX_FIELDS = 20
+STAND_ALONE_VIRTUALENV = 1000
+PYTHON_PACKAGES = 0
+
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+Packages = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is registered of an application: who it belongs to, what it is, and its packages (name, version).
+
+    Making one that no server could store raises `RegistrationError`: empty or endless texts, control characters,
+    a package twice (names are compared canonically). `type` is `python-3.11.7`.
+    """
+
+    user_id: int
+    uuid: str
+    name: str
+    url: str
+    type: str
+    packages: Packages
+
+    def __post_init__(self) -> None:
+        if not _is_int(self.user_id) or not 0 <= self.user_id <= MAX_USER_ID:
+            _refuse("user_id", "must be a whole number from 0 up")
+        for field, value in zip(MAX_TEXT, (self.uuid, self.name, self.url, self.type), strict=True):
+            _check_text(field, value, MAX_TEXT[field])
+        if len(self.packages) > MAX_PACKAGES:
+            _refuse("installed", f"has more than {MAX_PACKAGES} packages")
+        for name, version in self.packages:
+            _check_text("the name of a package", name, MAX_PACKAGE_TEXT)
+            _check_text(f"the version of {name}", version, MAX_PACKAGE_TEXT, empty=True)
+        if len(_first_of_each(self.packages)) < len(self.packages):
+            _refuse("installed", "names a package twice")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says to a registration; with an exit code of 0 it succeeded."""
+
+    message: str
+    exit_code: int = 0
+
+
+def format_registration(registration: Registration) -> bytes:
+    """The body of the form that is posted (`application/x-www-form-urlencoded`)."""
+    data = {
+        "user_id": registration.user_id,
+        "app_name": registration.name,
+        "app_uuid": registration.uuid,
+        "app_type": registration.type,
+        "app_url": registration.url,
+        "app_vendor": STAND_ALONE_VIRTUALENV,
+        "pkg_type": PYTHON_PACKAGES,
+        "installed": [{"n": name, "v": version} for name, version in registration.packages],
+    }
+    return urlencode({"json_data": json.dumps(data)}).encode("ascii")
+
+
+def parse_registration(body: bytes) -> Registration:
+    """The registration in a posted body, whatever its Content-Type; raises `RegistrationError`.
+
+    Of a package that is listed twice the first entry counts, for the original agent lists `virtualenv` twice where
+    it is installed in the virtualenv.
+    """
+    if len(body) > MAX_BODY:
+        raise RegistrationError(f"the registration has more than {MAX_BODY} bytes")
+    data = _json(_json_data(body), "json_data")
+    if not isinstance(data, Mapping):
+        _refuse("json_data", "must be a JSON object")
+    uuid, name, url, kind = (_text_of(data, field) for field in MAX_TEXT)
+    return Registration(_field(data, "user_id"), uuid, name, url, kind, _packages(_field(data, "installed")))
+
+
+def registered(uuid: str) -> Answer:
+    """What our own server says once a registration is stored."""
+    return Answer(f"Success, registered/updated application with uuid {uuid}")
+
+
+def format_answer(answer: Answer) -> bytes:
+    """The body of an answer (`application/json`)."""
+    return json.dumps({"message": answer.message, "exit_code": answer.exit_code}).encode("ascii")
+
+
+def parse_answer(body: bytes) -> Answer:
+    """The answer in a server's body; raises `RegistrationError` where it holds none.
+
+    The exit code must be one that a process can have: 256 would end as success.
+    """
+    try:
+        data = _json(body.decode("utf-8"), "the answer")
+    except UnicodeDecodeError:
+        raise RegistrationError("the answer is no text") from None
+    if not isinstance(data, Mapping):
+        _refuse("the answer", "must be a JSON object")
+    message, exit_code = _field(data, "message"), _field(data, "exit_code")
+    if not isinstance(message, str) or len(message) > MAX_MESSAGE:
+        _refuse("message", f"must be a text of at most {MAX_MESSAGE} characters")
+    if not _is_int(exit_code) or not 0 <= exit_code <= 255:
+        _refuse("exit_code", "must be a whole number from 0 to 255")
+    return Answer(message, exit_code)
+
+
+def _json_data(body: bytes) -> str:
+    try:
+        fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except UnicodeDecodeError:
+        raise RegistrationError("the form is not UTF-8") from None
+    except ValueError:
+        raise RegistrationError(f"the form has more than {MAX_FIELDS} fields") from None
+    found = [value for field, value in fields if field == "json_data"]
+    if len(found) != 1:
+        raise RegistrationError("the form must have the field json_data, once")
+    return found[0]
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        _refuse(where, "is no JSON")
+
+
+def _packages(entries: object) -> Packages:
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        _refuse("installed", "must be a list")
+    if len(entries) > MAX_PACKAGES:
+        _refuse("installed", f"has more than {MAX_PACKAGES} packages")
+    found = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            _refuse("installed", "must be a list of objects with n and v")
+        found.append((_text_of(entry, "n"), _text_of(entry, "v")))
+    return tuple(_first_of_each(found))
+
+
+def _first_of_each(packages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    firsts: dict[str, tuple[str, str]] = {}
+    for package in packages:
+        firsts.setdefault(canonicalize_name(package[0]), package)
+    return list(firsts.values())
+
+
+def _field(data: Mapping[str, Any], field: str) -> Any:
+    if field not in data:
+        _refuse(field, "is missing")
+    return data[field]
+
+
+def _text_of(data: Mapping[str, Any], field: str) -> str:
+    value = _field(data, field)
+    if not isinstance(value, str):
+        _refuse(field, "must be a text")
+    return value
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_text(field: str, value: str, limit: int, *, empty: bool = False) -> None:
+    """Refuse what databases, pages or terminals choke on: NUL and other control characters, half surrogates."""
+    if not value.strip() and not empty:
+        _refuse(field, "is empty")
+    if len(value) > limit:
+        _refuse(field, f"has more than {limit} characters")
+    if _UNSTORABLE.search(value):
+        _refuse(field, "has control characters")
+
+
+def _refuse(where: str, what: str) -> NoReturn:
+    raise RegistrationError(f"{where} {what}")
