@@ -81,9 +81,10 @@ class Delivery:
             if answer.outcome is Outcome.NO_ANSWER:
                 self._save(pauses.unanswered(now(), answer.at_least))
                 return False
-            pauses = pauses.answered()
             # One that cannot be removed is treated as refused, or it would be sent by every run.
-            if answer.outcome is Outcome.REFUSED or not self.queue.remove(name):
+            if answer.outcome is Outcome.STORED and self.queue.remove(name):
+                pauses = pauses.delivered(name)
+            else:
                 pauses = pauses.refused(name, now())
             self._save(pauses)
         return True

@@ -48,12 +48,12 @@ class Pauses:
         return replace(self, server=self.server.longer(now, at_least))
 
     def refused(self, name: str, now: int) -> Pauses:
-        """After the server refused the report `name`."""
-        return replace(self, reports={**self.reports, name: self.reports.get(name, Pause()).longer(now)})
+        """After the server, which is there, refused the report `name`."""
+        return Pauses(Pause(), {**self.reports, name: self.reports.get(name, Pause()).longer(now)})
 
-    def answered(self) -> Pauses:
-        """After any answer: the server is there."""
-        return replace(self, server=Pause())
+    def delivered(self, name: str) -> Pauses:
+        """After the server took the report `name`."""
+        return Pauses(Pause(), {other: pause for other, pause in self.reports.items() if other != name})
 
     def only(self, names: Iterable[str]) -> Pauses:
         """Without the reports that are gone."""

@@ -33,10 +33,14 @@ class Queue:
 
     folder: Path
 
-    def add(self, data: bytes, milliseconds: int) -> str | None:
-        """Keep a report made at that time, dropping the oldest for it; its name, None where it cannot be written."""
-        seconds, rest = divmod(milliseconds, 1000)
-        name = f"{PREFIX}{seconds}_{rest:03d}_{os.urandom(4).hex()}.txt"
+    def add(self, data: bytes, moment: int) -> str | None:
+        """Keep a report made at `moment` (nanoseconds since 1970), dropping the oldest; its name, None if it cannot be.
+
+        The name goes on to nanoseconds, so that reports of one millisecond keep their order.
+        """
+        milliseconds, rest = divmod(moment, 1_000_000)
+        seconds, milliseconds = divmod(milliseconds, 1000)
+        name = f"{PREFIX}{seconds}_{milliseconds:03d}_{rest:06d}_{os.urandom(3).hex()}.txt"
         if not write_atomically(self.folder / name, data):
             return None
         self._shrink()

@@ -255,7 +255,7 @@ class Stats:
     def _hand_over(self, data: bytes) -> None:
         """Put a report in the queue and send it, or ask the user."""
         queue = self._queue
-        saved = queue.add(data, now())
+        saved = queue.add(data, time.time_ns())
         if self._choice_now() == Stats.DISABLED:
             # The user opted out, and deleted what waited, after `_look_again` and before this was written.
             if saved:

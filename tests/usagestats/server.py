@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-OK = 200, {}
 Reply = tuple[int, dict[str, str]]
+OK: Reply = 200, {}
 
 
 @dataclass
@@ -29,8 +30,8 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server in a thread, until the end of the block."""
+def running_server(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server in a thread, until the end of the block; with a context it speaks https."""
     server = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +57,9 @@ def running_server() -> Iterator[Server]:
             """A client that went away is what some tests are about."""
 
     with QuietServer(("127.0.0.1", 0), Handler) as http:
-        server.url = f"http://127.0.0.1:{http.server_port}/"
+        if tls is not None:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
+        server.url = f"http{'s' * (tls is not None)}://127.0.0.1:{http.server_port}/"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -48,10 +48,16 @@ def test_refused_reports_are_never_in_the_way() -> None:
 
 
 def test_a_silent_server_holds_everything_back() -> None:
-    """While the server's pause lasts nothing is due; an answer ends it."""
+    """While the server's pause lasts nothing is due; any answer ends it."""
     pauses = Pauses().unanswered(now=0)
     assert pauses.due(["a"], now=1) == []
-    assert pauses.answered().due(["a"], now=1) == ["a"]
+    assert pauses.delivered("b").due(["a"], now=1) == ["a"]
+    assert pauses.refused("b", now=1).due(["a", "b"], now=1) == ["a"]
+
+
+def test_what_was_delivered_has_no_pause() -> None:
+    """When a refused report is taken after all, nothing of its pause is left."""
+    assert Pauses().refused("a", now=0).delivered("a") == Pauses()
 
 
 def test_reports_that_are_gone_are_forgotten() -> None:
