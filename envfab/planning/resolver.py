@@ -169,6 +169,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         self.dependents: dict[NormalizedName, list[str]] = {}
         self._conflicts: Counter[str] = Counter()
         self._dependencies: dict[Candidate, tuple[Need, ...]] = {}
+        self._met: dict[tuple[Need, Candidate], bool] = {}
 
     def identify(self, requirement_or_candidate: Need | Candidate) -> str:
         one = requirement_or_candidate
@@ -204,7 +205,11 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         return matches
 
     def is_satisfied_by(self, requirement: Need, candidate: Candidate) -> bool:
-        return requirement.met_by(candidate)
+        # resolvelib asks the same again every round
+        pair = (requirement, candidate)
+        if pair not in self._met:
+            self._met[pair] = requirement.met_by(candidate)
+        return self._met[pair]
 
     def get_dependencies(self, candidate: Candidate) -> tuple[Need, ...]:
         if candidate not in self._dependencies:
