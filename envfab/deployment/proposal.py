@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envfab.errors import EnvfabError, UsageError
+from envfab.errors import EnvfabError, HouseError, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements, parse
 from envfab.facts.wheel import Wheel
@@ -22,6 +22,7 @@ from envfab.planning.plan import Missing, Options, Plan, Status
 from envfab.planning.planner import plan
 from envfab.reporter import Reporter
 from envfab.settings import Settings
+from envfab.wheelhouse.house import House
 
 PIP = canonicalize_name("pip")
 
@@ -65,7 +66,7 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
         packages = tuple(member.virtualenv.packages)
         key = (files, packages)
         if key not in parsed:
-            parsed[key] = parse(files, read, packages, f"packages of {member.target.host}:{member.target.path}")
+            parsed[key] = parse(files, read, packages)
         result[member.target] = parsed[key]
     return result
 
@@ -81,7 +82,7 @@ def propose(
     fleet: Fleet,
     members: Sequence[Member],
     links: Links,
-    catalogue: Catalogue,
+    house: House,
     options: Options,
     settings: Settings,
     reporter: Reporter,
@@ -93,7 +94,7 @@ def propose(
     def look(found: Found) -> None:
         if found.site is not None and found.probe is not None:
             wanted = requirements[found.member.target]
-            proposals[found.member.target] = propose_one(found.site, found.probe, wanted, catalogue, options)
+            proposals[found.member.target] = propose_one(found.site, found.probe, wanted, house, options)
 
     with survey(
         members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
@@ -105,7 +106,7 @@ def propose(
                 proposals[target] = Proposal(found.member, requirements[target], lost, error=found.error)
         result = [proposals[member.target] for member in members]
         _refuse_unknown(result)
-        yield result
+        yield _block_changed(result, house)
 
 
 def propose_one(
@@ -146,6 +147,23 @@ def _with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
         "pip", "installing anything", "the virtualenv has no pip, and the house has no pip wheel that fits it"
     )
     return replace(proposal, plan=replace(made, status=Status.BLOCKED, missing=(*made.missing, missing)))
+
+
+def _block_changed(proposals: Sequence[Proposal], house: House) -> list[Proposal]:
+    """Block those that need a wheel which is not the file that was logged; all others may go on."""
+    try:
+        house.verify_unchanged({wheel for proposal in proposals for wheel in proposal.wheels})
+    except HouseError:
+        return [_blocked_if_changed(proposal, house) for proposal in proposals]
+    return list(proposals)
+
+
+def _blocked_if_changed(proposal: Proposal, house: House) -> Proposal:
+    try:
+        house.verify_unchanged(proposal.wheels)
+    except HouseError as error:
+        return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
+    return proposal
 
 
 def _refuse_unknown(proposals: Sequence[Proposal]) -> None:

@@ -269,11 +269,6 @@ def record(work: Work) -> None:
     work.around.house.log_install(work.proposal.member.target, wheels, work.id)
 
 
-def unlock(work: Work) -> None:
-    """Let the next one in."""
-    work.agent.ask("unlock")
-
-
 def _run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
     for command in commands:
         work.says(f"{title}: {command.text}")
@@ -303,7 +298,7 @@ class Step:
 
 # up to where a host's virtualenvs are ready for the one reload that they share
 MAKING = tuple(Step(step.__name__, step) for step in (lock, upload, before, install, verify, migrate, reload))
-ENDING = tuple(Step(step.__name__, step) for step in (check, record, unlock))
+ENDING = tuple(Step(step.__name__, step) for step in (check, record))
 STEPS = MAKING + ENDING
 
 # what a step can raise on purpose, and how it says that nobody could be spoken with

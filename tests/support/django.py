@@ -1,0 +1,81 @@
+"""A small Django project as a wheel, with migrations, for tests that run real Django."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.wheels import make_wheel
+
+DJANGO = ("Django==5.1.15", "asgiref==3.8.1", "sqlparse==0.5.3")
+
+SETTINGS = """
+import os
+SECRET_KEY = os.environ["SHOP_SECRET"]
+INSTALLED_APPS = ["shop"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SHOP_DATABASE"]}}
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+"""
+
+FIRST = """
+import time
+from django.db import migrations, models
+
+def linger(apps, schema_editor):
+    time.sleep(1)
+
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel("Article", [("id", models.AutoField(primary_key=True)), ("name", models.TextField())]),
+        migrations.RunPython(linger, migrations.RunPython.noop),
+    ]
+"""
+
+SECOND = """
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0001_initial")]
+    operations = [migrations.AddField("Article", "price", models.IntegerField(default=0))]
+"""
+
+BROKEN = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0002_price")]
+    operations = [migrations.RunSQL("ALTER TABLE no_such_table ADD COLUMN x")]
+"""
+
+COMMAND = """
+import os
+from django.core.management.base import BaseCommand
+
+class Command(BaseCommand):
+    def add_arguments(self, parser):
+        parser.add_argument("words", nargs="*")
+
+    def handle(self, *args, words, **options):
+        with open(os.environ["SHOP_TOLD"], "a") as stream:
+            stream.write("%s %s\\n" % (os.environ["USER"], "|".join(words)))
+"""
+
+
+def make_site(folder: Path, version: str, *, broken: bool = False) -> Path:
+    """The wheel of a Django project `shop`: 1.x has one migration, 2.x two; `broken` adds one that fails."""
+    files = {
+        "shop/__init__.py": "",
+        "shop/settings.py": SETTINGS,
+        "shop/models.py": "",
+        "shop/migrations/__init__.py": "",
+        "shop/migrations/0001_initial.py": FIRST,
+        "shop/management/__init__.py": "",
+        "shop/management/commands/__init__.py": "",
+        "shop/management/commands/tell.py": COMMAND,
+    }
+    if not version.startswith("1."):
+        files["shop/migrations/0002_price.py"] = SECOND
+    if broken:
+        files["shop/migrations/0003_broken.py"] = BROKEN
+    return make_wheel(folder, "shop", version, requires=["Django>=5.1"], files=files)

@@ -1,0 +1,84 @@
+"""A folder as a user of envfab has it: a fabfile, requirement lists, a house; and `fab` at work in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.fab import run_fab
+from tests.support.sshd import Hosts
+from tests.support.wheels import make_wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """`hosts` is None where only this machine is worked on."""
+
+    folder: Path
+    hosts: Hosts | None = None
+
+    def fabfile(self, hosts: str, settings: str = "") -> None:
+        """Write the fabfile: `hosts` is the text of the fleet's list of hosts."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "fabfile.py").write_text(
+            "from envfab import *\n"
+            f"fleet = Fleet(hosts=[{hosts}])\n"
+            "ns = collection(fleet)\n"
+            f"ns.configure({{'envfab': {{{settings}}}}})\n"
+        )
+
+    def file(self, name: str, content: str) -> Path:
+        """Write a file, a requirement list say."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        return path
+
+    def add(self, *wheels: Path) -> None:
+        """Take wheels into the house."""
+        done = self.fab("add_wheel", *map(str, wheels))
+        assert done.returncode == 0, done.stderr + done.stdout
+
+    def add_made(self, name: str, version: str, **options: Any) -> Path:
+        """Make a small wheel and take it into the house."""
+        wheel = make_wheel(self.folder / "made", name, version, **options)
+        self.add(wheel)
+        return wheel
+
+    def arguments(self, *arguments: str) -> Sequence[str]:
+        """The command line of `fab`, with the hosts' SSH configuration."""
+        return [*(["-S", str(self.hosts.config)] if self.hosts else []), *arguments]
+
+    def fab(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `fab` with no terminal."""
+        return run_fab(self.folder, *self.arguments(*arguments), stdin=stdin)
+
+    def json(self, *arguments: str, status: int = 0) -> dict[str, Any]:
+        """What a task with `--json` prints."""
+        done = self.fab(*arguments, "--json")
+        assert done.returncode == status, done.stderr + done.stdout
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def statuses(self, *arguments: str, status: int = 0) -> dict[str, str]:
+        """The status of each virtualenv by host and path, as a task with `--json` tells it."""
+        document = self.json(*arguments, status=status)
+        return {f"{one['host']}:{one['path']}": one["status"] for one in document["virtualenvs"]}
+
+    @property
+    def log(self) -> str:
+        """The release log."""
+        return (self.folder / "release_log").read_text()
+
+
+def freeze(virtualenv: Path) -> dict[str, str]:
+    """What is installed in a virtualenv, as its own pip freezes it, pip and its kin left out."""
+    done = subprocess.run(
+        [str(virtualenv / "bin" / "python"), "-m", "pip", "freeze"], capture_output=True, text=True, check=True, cwd="/"
+    )
+    pairs = (line.partition("==") for line in done.stdout.splitlines())
+    return {name: version for name, _, version in pairs}
