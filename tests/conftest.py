@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.pythons import NOT_INSTALLED
 from tests.support.sshd import Hosts, Unavailable, running_hosts
+from tests.support.users import PREFIX
 from tests.support.virtualenvs import VirtualenvMaker
 
 FOREIGN_PREFIXES = ("FABRIC_", "INVOKE_", "PIP_", "UV_", "DIFIO_", "ENVFAB_", "SSH_", "XDG_", "VIRTUALENV_", "DJANGO_")
@@ -95,7 +96,7 @@ def outer_environment(request: pytest.FixtureRequest) -> Mapping[str, str]:
 def make_virtualenv(request: pytest.FixtureRequest, outer_environment: Mapping[str, str]) -> Iterator[VirtualenvMaker]:
     """Makes virtualenvs: `make_virtualenv("3.8", path, owner=…)`."""
     # Not in pytest's own folder, which is closed to other users: copied interpreters are for them.
-    with tempfile.TemporaryDirectory(prefix="envfab-templates-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         templates = Path(folder)
         templates.chmod(0o755)
         yield VirtualenvMaker(templates, request.config.cache.mkdir("virtualenvs"), outer_environment)

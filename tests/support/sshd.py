@@ -231,8 +231,9 @@ def _remove_what_killed_sessions_left() -> None:
         for pid in stale:
             (SUDOERS / f"{PREFIX}{pid}").unlink(missing_ok=True)
             remove_users(f"{PREFIX}{pid}-")
-            for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"):
-                shutil.rmtree(folder, ignore_errors=True)
+            if pid != os.getpid():
+                for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pids_in_names() -> set[int]:
