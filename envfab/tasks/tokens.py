@@ -237,7 +237,7 @@ class _Walk:
         elif piece in self.shapes.core.flags:
             if self.shapes.core.flags[piece].name != "help":
                 self._switch(self.shapes.core.flags[piece], True)
-        elif whole and self.shape.ours and self.shape.words and not piece.startswith("-"):
+        elif whole and self.shape.words and not piece.startswith("-"):
             self._bare_word(piece)
 
     def _missing(self) -> list[Flag]:

@@ -192,6 +192,11 @@ class TestRewriting:
             ("tag --no-push deploy:x", "tag --no-push deploy --name=x"),
             ("tag --sign deploy:x", "tag --sign deploy:x"),
             ("tag -pl deploy:x", "tag -pl deploy:x"),
+            ("tag --label -zr deploy:x", "tag --label -zr deploy --name=x"),
+            ("add_wheel --jsn deploy:x", "add-wheel --jsn deploy --name=x"),
+            ("tag --sign -pl deploy:x", "tag --sign -pl deploy:x"),
+            ("tag -lxH deploy:x", "tag -lxH deploy --name=x"),
+            ("tag --help deploy:x", "tag --help deploy --name=x"),
             ("tag --hosts deploy:x deploy:y", "tag --hosts deploy:x deploy --name=y"),
             ("tag -e deploy:x", "tag -e deploy --name=x"),
             ("tag -H a deploy:x", "tag -H a deploy --name=x"),
@@ -305,7 +310,9 @@ def native_calls(draw: st.DrawFn) -> list[str]:
 class TestAgainstInvoke:
     @given(native_calls())
     @example(["tag", "--sign", "--push", "deploy:web1"])
-    @example(["tag", "--label=x", "--label=deploy", "deploy:web1"])
+    @example(["tag", "--label=x", "--label=pos", "deploy:web1", "deploy:web2"])
+    @example(["wheels", "-T", "3", "pos", "one", "two", "-T", "pos", "deploy", "deploy:web1"])
+    @example(["tag", "--sign", "--sign", "yank-wheel", "deploy:web1"])
     @example(["pos", "deploy:web1", "--second", "add_wheel"])
     @example(["tag", "--hosts", "deploy:web1", "tag", "-ldeploy:v"])
     def test_what_invoke_understands_is_left_alone(self, tokens: list[str]) -> None:
