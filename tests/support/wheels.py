@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -89,8 +91,10 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
 
 def record_text(members: Mapping[str, bytes], record: str) -> str:
     """The RECORD of `members`, itself included without a hash."""
-    rows = [f"{path},sha256={record_digest(content)},{len(content)}" for path, content in members.items()]
-    return "".join(f"{row}\n" for row in [*rows, f"{record},,"])
+    rows = [(path, f"sha256={record_digest(content)}", len(content)) for path, content in members.items()]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([*rows, (record, "", "")])
+    return text.getvalue()
 
 
 def record_digest(content: bytes) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -127,8 +127,8 @@ def test_an_old_line_gets_its_hash_and_a_withdrawn_wheel_stays_withdrawn(house: 
     """Adding what an older tool logged writes the hash; it neither changes its date nor takes a yank back."""
     house.wheels.mkdir(parents=True)
     shutil.copy(wheel, house.wheels)
-    house.log.write_text(f"release: Shop==1.0 {FILE} at 2014-03-01T12:30:00\n", encoding="utf-8")
-    house.yank("shop==1.0", "loses orders")
+    old = f"Shop==1.0 {FILE} at 2014-03"
+    house.log.write_text(f"release: {old}-01T12:30:00\nyank: {old}-02T12:30:00 reason=loses orders\n", encoding="utf-8")
     added = house.add(house.wheels / FILE)
     assert (added.outcome, added.yanked_reason) == (Outcome.LOGGED, "loses orders")
     (release,) = house.releases(SHOP)
@@ -229,25 +229,66 @@ house.add(Path(sys.argv[4]))
 """
 
 
-def test_killed_in_the_middle_of_an_add_nothing_is_half_there(tmp_path: Path, house: House) -> None:
-    """Killed at any moment, the wheel is a candidate and whole, or none; adding it again always succeeds."""
-    big = make_wheel(tmp_path / "dist", "Shop", "1.0", files={"shop.bin": os.urandom(8 << 20)})
-    for delay in (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08):
-        process = subprocess.Popen(
-            [sys.executable, "-c", ADD, str(house.wheels), str(house.log), str(tmp_path / "cache"), str(big)],
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
+def adding(house: House, wheel: Path, cache: Path) -> subprocess.Popen[bytes]:
+    """A process that is about to add a wheel."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ADD, str(house.wheels), str(house.log), str(cache), str(wheel)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """A wheel that takes a while to read and to copy."""
+    return make_wheel(tmp_path / "dist", "Shop", "1.0", files={"shop.bin": os.urandom(8 << 20)})
+
+
+def test_a_wheel_is_never_seen_half(tmp_path: Path, house: House, big: Path) -> None:
+    """While it is copied it has a hidden name; under its own it is whole from the first moment on."""
+    house.wheels.mkdir(parents=True)
+    process = adding(house, big, tmp_path / "cache")
+    seen = set()
+    while process.poll() is None:
+        for entry in os.scandir(house.wheels):
+            # The hidden copy may be gone before it is looked at.
+            with contextlib.suppress(FileNotFoundError):
+                seen.add((entry.name == FILE, entry.stat().st_size))
+    assert process.returncode == 0
+    assert [size for visible, size in seen if visible] in ([], [big.stat().st_size])
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.04, 0.05, 0.06, 0.08])
+def test_killed_at_any_moment_nothing_is_half_there(tmp_path: Path, house: House, big: Path, delay: float) -> None:
+    """Killed, the wheel is a candidate and whole, or none; adding it again always succeeds."""
+    process = adding(house, big, tmp_path / "cache")
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    releases = house.releases(SHOP)
+    house.verify_unchanged([release.wheel for release in releases])
+    assert house.problems() == ()
+    assert all(sha256(house.path_of(one.wheel)) == sha256(big) for one in house.list())
+    house.add(big)
+    assert [release.wheel.sha256 for release in house.releases(SHOP)] == [sha256(big)]
+
+
+def test_killed_while_copying_the_hidden_copy_is_nothing(tmp_path: Path, house: House, big: Path) -> None:
+    """A copy that nobody finished is no wheel of the house, and is not in the way."""
+    for _ in range(20):
+        house.wheels.mkdir(parents=True)
+        process = adding(house, big, tmp_path / "cache")
+        while not os.listdir(house.wheels):
+            assert process.poll() is None
+        process.kill()
         process.wait()
-        process.stdout.close()
-        house.refresh()
-        releases = house.releases(SHOP)
-        house.verify_unchanged([release.wheel for release in releases])
-        assert house.problems() == ()
-        assert all(sha256(house.path_of(one.wheel)) == sha256(big) for one in house.list())
-        house.add(big)
-        assert [release.wheel.sha256 for release in house.releases(SHOP)] == [sha256(big)]
+        if FILE not in os.listdir(house.wheels):
+            break
+        # On a busy machine it was done before it could be killed.
         shutil.rmtree(house.wheels.parent)
+    (copy,) = os.listdir(house.wheels)
+    assert copy.startswith(".")
+    assert house.list() == ()
+    assert house.add(big).outcome is Outcome.ADDED

@@ -109,6 +109,8 @@ def test_the_list_has_every_wheel(house: House, tmp_path: Path) -> None:
     house.yank("shop==1.9", "loses orders")
     make_wheel(house.wheels, "aside", "1.0")
     (house.wheels / "shop-1.10-py3-none-any.whl").unlink()
+    (house.wheels / "._shop-1.0-py3-none-any.whl").touch()
+    (house.wheels / "notes.txt").touch()
     house.refresh()
     found = [(one.wheel.shown_as, str(one.wheel.version), one.logged, one.yanked_reason) for one in house.list()]
     assert found == [

@@ -106,6 +106,15 @@ def test_signatures_need_no_hash_and_folders_no_line(tmp_path: Path) -> None:
     inspect(rewritten(tmp_path, change))
 
 
+def test_unusual_characters_in_a_path_pass(tmp_path: Path) -> None:
+    """Commas, quotes, letters of all alphabets and what Python calls a line end are no reason to refuse."""
+    files = {"shop/größe.py": "", "shop/a, b.py": "", "shop/line\u2028end.py": ""}
+    wheel = make_wheel(tmp_path, "shop", "1.0", files=files)
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(files) < set(archive.namelist())
+    inspect(wheel)
+
+
 def test_a_wheel_renamed_for_another_platform_passes(tmp_path: Path) -> None:
     """Tag lines that differ from the file name in the platform alone are no fault."""
     inspect(make_wheel(tmp_path, "shop", "1.0", filename="shop-1.0-py3-none-manylinux1_x86_64.whl"))
