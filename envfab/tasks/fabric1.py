@@ -3,7 +3,7 @@
 Fabric 3 knows only flags. Before it parses the tasks' tokens it asks every task for its arguments, and at
 the first such question to a `Task` of ours the collection is complete and `program.core.unparsed` still
 holds the tokens as typed: there they are rewritten to `deploy --name=web1 --yes`. Everything else about
-the command line stays Fabric's. What is rewritten, and how, is in `tokens`.
+the command line stays Fabric's. What is rewritten, and how, is in `tokens` and `rewriting`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.tokens import Flag, Shape, Shapes, dashed, for_completion, rewrite
+from envfab.tasks.rewriting import for_completion, rewrite
+from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
 
 
 class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types

@@ -1,0 +1,272 @@
+"""The walk along a command line's tokens that spells the calls of our tasks with flags.
+
+Pure functions over the tokens and a description of what can be called; `fabric1` gets both from Fabric.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from envfab.errors import UsageError
+from envfab.tasks.tokens import UNSET, Flag, Shape, Shapes, dashed, split_arguments
+
+TRUE = ("true", "yes", "1")
+FALSE = ("false", "no", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Tokens that Fabric understands, and which of our tasks they call."""
+
+    tokens: tuple[str, ...]
+    called: tuple[str, ...]
+
+
+def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
+    """Spell every call of our tasks with flags; nothing else changes, least of all another flag's value.
+
+    Raises `UsageError` where a call says what cannot be meant, also where Invoke would not notice: a list's
+    flag without a value (`--name $HOST --yes`, HOST unset) would be dropped and select everything.
+    """
+    walk = _Walk(shapes)
+    for token in tokens:
+        walk.take(token)
+    walk.end_call()
+    return Rewritten(tuple(walk.out), tuple(walk.called))
+
+
+def for_completion(tokens: Sequence[str], shapes: Shapes) -> list[str]:
+    """A command line whose last flag is being completed, our calls without what they are given.
+
+    A shell that breaks words at colons (bash does) makes `deploy:web1` three tokens of it.
+    """
+    kept = []
+    in_our_call = False
+    for token in tokens[:-1]:
+        named = shapes.named(token)
+        if named:
+            in_our_call = named[1].ours
+        if named or not in_our_call or token.startswith("-"):
+            kept.append(named[0] if named else token)
+    return [*kept, *tokens[-1:]]
+
+
+class _Walk:
+    """Goes along the tokens as Invoke's parser will, so as to know what each of them is to it."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        self.shape = shapes.core
+        self.flag: Flag | None = None
+        self.flag_has_value = True
+        self.valued: set[Flag] = set()
+        self.call: _Call | None = None
+        self.out: list[str] = []
+        self.called: list[str] = []
+
+    def take(self, token: str) -> None:
+        """One token of the command line, in the pieces that Invoke splits it into."""
+        pieces = [token]
+        self.out.append(token)
+        while pieces:
+            piece = pieces.pop(0)
+            head, rest = self._apart(piece)
+            if rest and not self._waits_for(head):
+                pieces[:0] = rest
+                self._see(head, whole=False)
+            else:
+                self._see(piece, whole=piece is token)
+
+    def _apart(self, piece: str) -> tuple[str, list[str]]:
+        """`--a=b` and `-ab` as Invoke splits them, where it does."""
+        if not piece.startswith("-"):
+            return piece, []
+        if "=" in piece:
+            head, _, value = piece.partition("=")
+            return head, [value]
+        if not piece.startswith("--") and len(piece) > 2:
+            head, rest = piece[:2], piece[2:]
+            known = self.shape.flags.get(head)
+            return head, [rest] if known and known.takes_value else [f"-{letter}" for letter in rest]
+        return piece, []
+
+    def _waits_for(self, head: str) -> bool:
+        """Whether the flag before wants the token as it stands."""
+        return self._waiting() and not (self.flag is not None and self.flag.optional and head in self.shape.flags)
+
+    def _waiting(self) -> bool:
+        if self.flag is None or not self.flag.takes_value:
+            return False
+        if self.flag.kind is list:
+            return not self.flag_has_value
+        return self.flag not in self.valued
+
+    def _see(self, piece: str, *, whole: bool) -> None:
+        """The order of these questions is that of Invoke's `ParseMachine.handle`."""
+        if piece in self.shape.flags:
+            self._switch(self.shape.flags[piece], True)
+        elif piece in self.shape.inverse:
+            self._switch(self.shape.inverse[piece], False)
+        elif self._waiting():
+            self._value(piece)
+        elif missing := self._missing():
+            self._note(missing[0], piece)
+        elif whole and (named := self.shapes.named(piece)):
+            self.out[-1] = named[0]
+            self._start_call(piece, *named)
+        elif piece in self.shapes.tasks:
+            # Invoke takes the value of a flag that had one already (`--a=x --a=deploy`) for a task.
+            self._start_call(piece, piece, self.shapes.tasks[piece])
+        elif piece in self.shapes.core.flags:
+            if self.shapes.core.flags[piece].name != "help":
+                self._switch(self.shapes.core.flags[piece], True)
+        elif whole and self.shape.words and not piece.startswith("-"):
+            self._bare_word(piece)
+
+    def _missing(self) -> list[Flag]:
+        given = self.call.given if self.call else {}
+        return [flag for flag in self.shape.positionals() if flag not in self.valued and flag not in given]
+
+    def _switch(self, flag: Flag, on: bool) -> None:
+        self._complete_flag()
+        self.flag = flag
+        self.flag_has_value = False
+        if not flag.takes_value:
+            self._note(flag, on)
+        elif self.call is not None and flag.kind is not list and flag in self.call.flags:
+            raise UsageError(f"{flag.spelling} is given twice", where=repr(self.call.typed))
+
+    def _value(self, value: str) -> None:
+        assert self.flag is not None
+        self.flag_has_value = True
+        self._note(self.flag, value)
+
+    def _note(self, flag: Flag, value: str | bool) -> None:
+        self.valued.add(flag)
+        if self.call is not None and flag in self.shape.flags.values():
+            self.call.explicit(flag, value)
+
+    def _complete_flag(self) -> None:
+        """A flag of ours that takes a value must have got it; Invoke does not notice where the value is a list."""
+        flag = self.flag
+        if flag is not None and flag.optional:
+            self.valued.add(flag)
+        if self.call is None or flag is None or flag not in self.shape.flags.values():
+            return
+        if flag.takes_value and not flag.optional and not self.flag_has_value:
+            raise UsageError(f"{flag.spelling} needs a value", where=repr(self.call.typed), hint=UNSET)
+
+    def _start_call(self, token: str, name: str, shape: Shape) -> None:
+        self.end_call()
+        self.shape = shape
+        self.valued.intersection_update(self.shapes.core.flags.values())
+        self.flag = None
+        if shape.ours:
+            self.called.append(name)
+            self.call = _Call(shape, token, len(self.out))
+
+    def end_call(self) -> None:
+        """The current task has all its tokens: put in what its colon arguments say."""
+        self._complete_flag()
+        if self.call is not None:
+            self.out[self.call.place : self.call.place] = self.call.tokens()
+        self.call = None
+
+    def _bare_word(self, word: str) -> None:
+        assert self.call is not None
+        if not word.strip():
+            raise UsageError("an empty name selects nothing", where=repr(self.call.typed), hint=UNSET)
+        if not self.shape.trailing:
+            raise UsageError(
+                f"{word!r} is no task",
+                where=repr(self.call.typed),
+                hint=f"names come after a colon: {self.shape.name}:{word}",
+            )
+        self.out[-1] = f"--{self.shape.words}={word}"
+
+
+class _Call:
+    """One call of a task of ours: what its colon arguments give, and what its flags do."""
+
+    def __init__(self, shape: Shape, typed: str, place: int) -> None:
+        self.shape = shape
+        self.typed = typed
+        self.place = place
+        self.given: dict[Flag, list[str | bool]] = {}
+        self.flags: dict[Flag, list[str | bool]] = {}
+        if ":" in typed:
+            _, words, keywords = split_arguments(typed)
+            for word in words:
+                self._give_word(word)
+            for keyword, value in keywords:
+                self._give(self._known(keyword), keyword, value)
+
+    def explicit(self, flag: Flag, value: str | bool) -> None:
+        """A flag of the call, as typed."""
+        if flag.name == self.shape.words and isinstance(value, str) and not value.strip():
+            raise UsageError(f"{flag.spelling} is empty", where=repr(self.typed), hint=UNSET)
+        self.flags.setdefault(flag, []).append(self._checked(flag, value))
+
+    def tokens(self) -> Iterator[str]:
+        """The flags that say what the colon arguments do; none for what is said by a flag already."""
+        for flag, values in self.given.items():
+            if flag in self.flags:
+                if self.flags[flag] != values:
+                    raise UsageError(
+                        f"{flag.spelling} says something else", where=repr(self.typed), hint="give it once"
+                    )
+                continue
+            for value in values:
+                if value is True:
+                    yield flag.spelling
+                elif value is False:
+                    yield from (f"--no-{flag.name}",) if flag.default is True else ()
+                else:
+                    yield f"{flag.spelling}={value}"
+
+    def _give_word(self, word: str) -> None:
+        if self.shape.words is None:
+            raise UsageError(f"{self.shape.name} takes no names", where=repr(self.typed), hint=self._arguments())
+        flag = self.shape.argument(self.shape.words)
+        assert flag is not None
+        if flag in self.given and flag.kind is not list:
+            raise UsageError(f"{self.shape.name} takes one {flag.name}, here are more", where=repr(self.typed))
+        self._give(flag, flag.name, word)
+
+    def _known(self, keyword: str) -> Flag:
+        flag = self.shape.argument(keyword)
+        if flag is None:
+            names = [flag.name for flag in dict.fromkeys(self.shape.flags.values())]
+            close = difflib.get_close_matches(dashed(keyword), names, n=1)
+            what = f"{self.shape.name} has no argument {keyword!r}"
+            raise UsageError(
+                what + (f", did you mean {close[0]}?" if close else ""), where=repr(self.typed), hint=self._arguments()
+            )
+        return flag
+
+    def _give(self, flag: Flag, keyword: str, text: str) -> None:
+        if flag in self.given and flag.kind is not list:
+            raise UsageError(f"{keyword} is given twice", where=repr(self.typed))
+        value: str | bool = text
+        if flag.kind is bool:
+            if text.lower() not in TRUE + FALSE:
+                raise UsageError(f"{keyword}={text} is neither true nor false", where=repr(self.typed))
+            value = text.lower() in TRUE
+        elif text in self.shape.flags or text in self.shape.inverse:
+            raise UsageError(f"{text!r} is a flag of {self.shape.name}, not a value", where=repr(self.typed))
+        self.given.setdefault(flag, []).append(self._checked(flag, value))
+
+    def _checked(self, flag: Flag, value: str | bool) -> str | bool:
+        """The value, once it is known to be one that Invoke can convert (it would end in a traceback)."""
+        if flag.kind in (int, float) and isinstance(value, str):
+            try:
+                flag.kind(value)
+            except ValueError:
+                raise UsageError(f"{flag.spelling} takes a number, not {value!r}", where=repr(self.typed)) from None
+        return value
+
+    def _arguments(self) -> str:
+        names = [flag.name for flag in dict.fromkeys(self.shape.flags.values())]
+        return f"its arguments are: {', '.join(names)}; a plain = is written \\=" if names else "it takes no arguments"
