@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -17,6 +17,7 @@ from envfab.facts.wheel import Release, Wheel, WheelMetadata
 from envfab.fleet import Target
 from envfab.wheelhouse import adding
 from envfab.wheelhouse.adding import Added
+from envfab.wheelhouse.contents import Contents, wheel_of
 from envfab.wheelhouse.digests import DigestMemory, cache_folder
 from envfab.wheelhouse.inspection import read_metadata
 from envfab.wheelhouse.log_file import LogFile
@@ -77,21 +78,15 @@ class House:
 
     def refresh(self) -> None:
         """Forget what was read: the next question reads the folder and the log again."""
-        self._files: Mapping[NormalizedName, Sequence[str]] | None = None
-        self._text: LogText | None = None
-        self._releases: dict[NormalizedName, Sequence[Release]] = {}
+        self._contents: Contents | None = None
 
     def projects(self) -> Collection[NormalizedName]:
         """The names that have at least one wheel that is both logged and there."""
-        files = self._by_name()
-        text = self._read_log()
-        return {name for name in text.names() if name in files and text.mentions(name, files[name])}
+        return self._read().projects()
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """Every wheel of a project that is both logged and there."""
-        if name not in self._releases:
-            self._releases[name] = tuple(self._find_releases(name))
-        return self._releases[name]
+        return self._read().releases(name)
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """What the wheel's METADATA says, read once; raises `WheelError`."""
@@ -105,7 +100,7 @@ class House:
 
     def sha256(self, wheel: Wheel) -> str:
         """The digest that is logged, or, where an older log has none, that of the file."""
-        return wheel.sha256 or self._digests.sha256(wheel.filename)
+        return wheel.sha256 or self._digest(wheel)
 
     def add(self, path: Path) -> Added:
         """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done."""
@@ -127,21 +122,24 @@ class House:
                 )
             )
         self.refresh()
-        return tuple(_wheel(logged) for logged in fresh)
+        return tuple(wheel_of(logged) for logged in fresh)
 
     def list(self) -> tuple[Listed, ...]:
         """Every wheel that is logged or there, by name, version and file name."""
-        found = [*self._logged(), *(Listed(wheel, False, None, self._size(wheel), None) for wheel in self._unlogged())]
+        contents = self._read()
+        found = [
+            Listed(one.wheel, True, one.added, self._size(one.wheel), one.yanked_reason) for one in contents.logged()
+        ]
+        found += [Listed(wheel, False, None, self._size(wheel), None) for wheel in contents.unlogged()]
         return tuple(sorted(found, key=lambda one: (one.wheel.name, one.wheel.version, one.wheel.filename)))
 
     def size(self) -> tuple[int, int]:
         """(wheel files there are, projects they belong to), by their names alone."""
-        files = self._by_name()
-        return sum(len(names) for names in files.values()), len(files)
+        return self._read().size()
 
     def problems(self) -> tuple[Problem, ...]:
         """The lines of the log that were skipped; reads the whole log."""
-        return self._read_log().problems()
+        return self._read().text.problems()
 
     def verify_unchanged(self, wheels: Iterable[Wheel]) -> None:
         """Raise `HouseError` where a wheel is not the file that was logged; one without a logged hash passes."""
@@ -161,7 +159,7 @@ class House:
             finding = self._examine(listed)
             if finding is not None:
                 yield finding
-        for filename in self._unnamed():
+        for filename in self._read().unnamed():
             yield Finding(filename, Fault.UNREADABLE, "its name is not that of a wheel")
         self._digests.save()
 
@@ -178,16 +176,10 @@ class House:
         """Note that a rollout gave up on a target."""
         self._log_file.append(AbortingRecord(str(target), _one_line(message)))
 
-    def _read_log(self) -> LogText:
-        if self._text is None:
-            self._text = self._log_file.read()
-        return self._text
-
-    def _by_name(self) -> Mapping[NormalizedName, Sequence[str]]:
-        """The files by canonical name, read off their names' first part: no file is looked at."""
-        if self._files is None:
-            self._files = _by_project(self._scan())
-        return self._files
+    def _read(self) -> Contents:
+        if self._contents is None:
+            self._contents = Contents(self._scan(), self._log_file.read())
+        return self._contents
 
     def _scan(self) -> Sequence[str]:
         try:
@@ -197,36 +189,6 @@ class House:
         except OSError as error:
             raise HouseError(f"cannot read the wheels folder: {error.strerror}", where=str(self.wheels)) from None
 
-    def _find_releases(self, name: NormalizedName) -> Iterator[Release]:
-        there = self._by_name().get(name)
-        if not there:
-            return
-        for logged in self._read_log().wheels(name).values():
-            wheel = _wheel_or_none(logged) if logged.filename in there else None
-            if wheel is not None and wheel.name == name:
-                yield Release(wheel, logged.added, logged.yanked_reason)
-
-    def _logged(self) -> Iterator[Listed]:
-        text = self._read_log()
-        for name in text.names():
-            for logged in text.wheels(name).values():
-                wheel = _wheel_or_none(logged)
-                if wheel is not None and wheel.name == name:
-                    yield Listed(wheel, True, logged.added, self._size(wheel), logged.yanked_reason)
-
-    def _unlogged(self) -> Iterator[Wheel]:
-        text = self._read_log()
-        for name, filenames in self._by_name().items():
-            logged = text.wheels(name)
-            for filename in filenames:
-                if filename not in logged and _is_wheel_name(filename):
-                    yield Wheel.from_filename(filename)
-
-    def _unnamed(self) -> Iterator[str]:
-        """Files that end like a wheel and are named like none."""
-        for filenames in self._by_name().values():
-            yield from (filename for filename in filenames if not _is_wheel_name(filename))
-
     def _size(self, wheel: Wheel) -> int | None:
         try:
             return self.path_of(wheel).stat().st_size
@@ -234,10 +196,11 @@ class House:
             return None
 
     def _is_changed(self, wheel: Wheel) -> bool:
-        if wheel.sha256 is None:
-            return False
+        return wheel.sha256 is not None and self._digest(wheel) != wheel.sha256
+
+    def _digest(self, wheel: Wheel) -> str:
         try:
-            return self._digests.sha256(wheel.filename) != wheel.sha256
+            return self._digests.sha256(wheel.filename)
         except OSError as error:
             raise HouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
 
@@ -252,18 +215,6 @@ class House:
         except (HouseError, WheelError) as error:
             return Finding(wheel.filename, Fault.UNREADABLE, error.what)
         return None if listed.logged else Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
-
-
-def _by_project(filenames: Iterable[str]) -> Mapping[NormalizedName, Sequence[str]]:
-    files: dict[NormalizedName, list[str]] = {}
-    known: dict[str, list[str]] = {}
-    for filename in filenames:
-        if filename.endswith(".whl") and filename[0] != ".":
-            prefix = filename.partition("-")[0]
-            if prefix not in known:
-                known[prefix] = files.setdefault(canonicalize_name(prefix), [])
-            known[prefix].append(filename)
-    return files
 
 
 def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
@@ -284,25 +235,6 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
             hint=f"it has {there}" if there else "name it NAME==VERSION, or by its file name; `fab wheels` lists them",
         )
     return tuple(found)
-
-
-def _wheel(logged: LoggedWheel) -> Wheel:
-    return Wheel.from_filename(logged.filename, logged.sha256, logged.project)
-
-
-def _wheel_or_none(logged: LoggedWheel) -> Wheel | None:
-    try:
-        return _wheel(logged)
-    except WheelError:
-        return None
-
-
-def _is_wheel_name(filename: str) -> bool:
-    try:
-        Wheel.from_filename(filename)
-    except WheelError:
-        return False
-    return True
 
 
 def _version_or_none(text: str) -> Version | None:

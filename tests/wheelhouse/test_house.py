@@ -89,6 +89,29 @@ def test_old_lines_are_candidates_without_a_hash(house: House, tmp_path: Path) -
     assert release.wheel.sha256 is None
     assert release.added == datetime(2014, 3, 1, 12, 30, tzinfo=timezone.utc)
     house.verify_unchanged([release.wheel])
+    assert house.sha256(release.wheel) == sha256(house.path_of(release.wheel))
+    house.path_of(release.wheel).unlink()
+    with pytest.raises(HouseError, match="cannot be read: No such file"):
+        house.sha256(release.wheel)
+
+
+def test_the_hash_that_counts_is_the_logged_one(house: House, tmp_path: Path) -> None:
+    """A wheel's digest is what the log says, whatever became of the file."""
+    path = shop(tmp_path)
+    wheel = house.add(path).wheel
+    house.path_of(wheel).write_bytes(b"evil")
+    assert house.sha256(wheel) == sha256(path)
+
+
+def test_a_house_is_counted_by_its_file_names(tmp_path: Path) -> None:
+    """The number of wheels and of projects comes from the names alone; a line for another's wheel adds none."""
+    wheels, log = make_house(tmp_path, projects=3, versions=2)
+    with log.open("a", encoding="utf-8") as file:
+        file.write("release: other==1.0 project_0-1.0-py3-none-any.whl at 2026-01-01T00:00:00\n")
+    house = House(wheels, log)
+    assert house.size() == (6, 3)
+    assert list(house.releases(canonicalize_name("other"))) == []
+    assert len(house.list()) == 6
 
 
 def test_metadata_is_read_once(house: House, tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""The wheels folder and the release log held against each other, as both were at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from envfab.errors import WheelError
+from envfab.facts.wheel import Release, Wheel
+from envfab.wheelhouse.release_log import LoggedWheel, LogText
+
+
+class Contents:
+    """What the names in the folder and the lines of the log say; no file is looked at.
+
+    A wheel's name is parsed only when its project is asked for, so that a large house costs little.
+    """
+
+    def __init__(self, filenames: Iterable[str], text: LogText) -> None:
+        self._files = _by_project(filenames)
+        self._releases: dict[NormalizedName, Sequence[Release]] = {}
+        self.text = text
+
+    def projects(self) -> Collection[NormalizedName]:
+        """The names that have at least one wheel that is both logged and there."""
+        files = self._files
+        return {name for name in self.text.names() if name in files and self.text.mentions(name, files[name])}
+
+    def size(self) -> tuple[int, int]:
+        """(wheel files there are, projects they belong to), by their names alone."""
+        return sum(len(names) for names in self._files.values()), len(self._files)
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """Every wheel of a project that is both logged and there."""
+        if name not in self._releases:
+            there = self._files.get(name, ())
+            self._releases[name] = tuple(one for one in self._of(name) if one.wheel.filename in there) if there else ()
+        return self._releases[name]
+
+    def logged(self) -> Iterator[Release]:
+        """Every wheel that is logged, there or not."""
+        for name in self.text.names():
+            yield from self._of(name)
+
+    def unlogged(self) -> Iterator[Wheel]:
+        """Every wheel that is there without a line."""
+        for name, filenames in self._files.items():
+            logged = self.text.wheels(name)
+            for filename in filenames:
+                wheel = None if filename in logged else _wheel_or_none(filename)
+                if wheel is not None:
+                    yield wheel
+
+    def unnamed(self) -> Iterator[str]:
+        """Files that end like a wheel and are named like none."""
+        for filenames in self._files.values():
+            yield from (filename for filename in filenames if _wheel_or_none(filename) is None)
+
+    def _of(self, name: NormalizedName) -> Iterator[Release]:
+        """What the log has of a project, without lines that give another project's wheel to it."""
+        for logged in self.text.wheels(name).values():
+            wheel = _wheel_or_none(logged.filename, logged.sha256, logged.project)
+            if wheel is not None and wheel.name == name:
+                yield Release(wheel, logged.added, logged.yanked_reason)
+
+
+def wheel_of(logged: LoggedWheel) -> Wheel:
+    """The wheel that the log tells of; raises `WheelError` where its file name is that of none."""
+    return Wheel.from_filename(logged.filename, logged.sha256, logged.project)
+
+
+def _wheel_or_none(filename: str, sha256: str | None = None, shown_as: str = "") -> Wheel | None:
+    try:
+        return Wheel.from_filename(filename, sha256, shown_as)
+    except WheelError:
+        return None
+
+
+def _by_project(filenames: Iterable[str]) -> Mapping[NormalizedName, Sequence[str]]:
+    files: dict[NormalizedName, list[str]] = {}
+    known: dict[str, list[str]] = {}
+    for filename in filenames:
+        if filename.endswith(".whl") and filename[0] != ".":
+            prefix = filename.partition("-")[0]
+            if prefix not in known:
+                known[prefix] = files.setdefault(canonicalize_name(prefix), [])
+            known[prefix].append(filename)
+    return files
