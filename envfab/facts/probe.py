@@ -27,7 +27,7 @@ class Probe:
 
     `distributions` has the virtualenv's own, by canonical name; `outside` those it only sees (system site
     packages); `duplicates` names present twice; `leftovers` pip's `~name` folders; `journal` the interrupted
-    deployment, or None; `fingerprint` changes whenever any of it does.
+    deployment, or None; `fingerprint` changes whenever any of it does; `node` is what the host calls itself.
     """
 
     target: Target
@@ -40,3 +40,4 @@ class Probe:
     free: FreeSpace
     pip: str | None
     fingerprint: str
+    node: str = ""

@@ -198,6 +198,7 @@ def to_probe(target: Target, reply: dict[str, Any]) -> Probe:
         free=FreeSpace(reply["free"]["bytes"], reply["free"]["inodes"]),
         pip=reply["pip"],
         fingerprint=reply["stamp"],
+        node=reply["node"],
     )
 
 

@@ -30,6 +30,7 @@ def probe(agent, request, body):
         implementation=implementation(),
         executable=text(sys.executable),
         markers=markers(),
+        node=text(os.uname()[1]),
         journal=journal,
         free=free_space(agent.path),
         pip=pip_version(found["own"]),
