@@ -15,9 +15,11 @@ DOWNLOADS = .demo/downloads
 BUILD = build/from-wheel
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 FIND_WHEELS = --find-links wheels --find-links $(DOWNLOADS)
+# pip too: where Python comes without it, a virtualenv is filled by the house's own.
+DEMO_WHEELS = -r examples/requirements.txt pip
 
 # Debian's Python has no ensurepip without python3-venv; pip can put itself there instead.
-PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" 2>/dev/null || \
+PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" >/dev/null 2>&1 || \
     { $(PYTHON) -m venv --clear --without-pip "$$0" && $(PYTHON) -m pip --python "$$0/bin/python" install -q pip; }'
 
 .DELETE_ON_ERROR:
@@ -40,10 +42,10 @@ demo: .venv/installed demo-wheels ## deploy the site of examples/ into a virtual
 # Wheels that were fetched once are taken from where they are, the house or the last download.
 demo-wheels: .venv/installed
 	@mkdir -p $(DOWNLOADS)
-	@$(PIP) download --quiet --no-index $(FIND_WHEELS) --dest $(DOWNLOADS) -r examples/requirements.txt 2>/dev/null || { \
+	@$(PIP) download --quiet --no-index $(FIND_WHEELS) --dest $(DOWNLOADS) $(DEMO_WHEELS) 2>/dev/null || { \
 	  echo 'building the site, and fetching Django' && \
 	  $(PIP) wheel --quiet --no-deps --wheel-dir $(DOWNLOADS) ./examples/site && \
-	  $(PIP) download --quiet --only-binary :all: $(FIND_WHEELS) --dest $(DOWNLOADS) -r examples/requirements.txt; }
+	  $(PIP) download --quiet --only-binary :all: $(FIND_WHEELS) --dest $(DOWNLOADS) $(DEMO_WHEELS); }
 
 demo-clean: ## take the demo back: its virtualenv and database, all wheels, and what it wrote into release_log
 	rm -rf .demo wheels/*.whl
@@ -62,7 +64,7 @@ test-source: system-packages .venv/tools
 test-wheel: system-packages .venv/tools
 	rm -rf $(BUILD)
 	$(BIN)/python -m build --quiet --wheel --outdir $(BUILD)/dist .
-	$(PYTHON_VENV) $(BUILD)/venv
+	@$(PYTHON_VENV) $(BUILD)/venv
 	$(BUILD)/venv/bin/python -m pip --disable-pip-version-check install --quiet "$$(echo $(BUILD)/dist/*.whl)[test]"
 	mkdir $(BUILD)/checkout
 	tar -c --exclude=./envfab --exclude='./.[!c]*' --exclude=./build --exclude='./wheels/*.whl' . | tar -x -C $(BUILD)/checkout
@@ -99,7 +101,8 @@ clean: ## remove what was made here, except the house and its log
 
 # The stamps below are as old as the last installation; pyproject.toml says what to install.
 .venv/made:
-	$(PYTHON_VENV) .venv
+	@echo 'making .venv'
+	@$(PYTHON_VENV) .venv
 	@touch $@
 
 .venv/installed: .venv/made pyproject.toml
