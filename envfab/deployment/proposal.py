@@ -15,11 +15,11 @@ from envfab.facts.requirements import Requirements, parse
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Fleet, Member, Target
 from envfab.managed.survey import Found, Links, Site, survey
+from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.newest import newest_wheel
 from envfab.planning.plan import Missing, Options, Plan, Status
-from envfab.planning.planner import plan
 from envfab.reporter import Reporter
 from envfab.settings import Settings
 from envfab.wheelhouse.house import House
@@ -89,12 +89,13 @@ def propose(
 ) -> Iterator[list[Proposal]]:
     """Look at all members at once and plan each; what the context yields is in their order."""
     requirements = read_requirements(fleet, members)
+    plans = Plans(house, options)
     proposals: dict[Target, Proposal] = {}
 
     def look(found: Found) -> None:
         if found.site is not None and found.probe is not None:
             wanted = requirements[found.member.target]
-            proposals[found.member.target] = propose_one(found.site, found.probe, wanted, house, options)
+            proposals[found.member.target] = propose_one(found.site, found.probe, wanted, plans)
 
     with survey(
         members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
@@ -109,18 +110,16 @@ def propose(
         yield _block_changed(result, house)
 
 
-def propose_one(
-    site: Site, probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options
-) -> Proposal:
+def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose."""
     try:
         try:
-            made = plan(probe, requirements, catalogue, options)
+            made = plans.plan(probe, requirements)
         except TagsNeeded:
             probe = replace(probe, interpreter=probe.interpreter.with_tags(site.tags()))
-            made = plan(probe, requirements, catalogue, options)
+            made = plans.plan(probe, requirements)
         proposal = Proposal(site.member, requirements, made, site, probe)
-        return _with_pip(proposal, catalogue) if made.status is Status.CHANGES else proposal
+        return _with_pip(proposal, plans.catalogue) if made.status is Status.CHANGES else proposal
     except UsageError as error:
         # `--only NAME` where this one virtualenv has nothing of that name
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)

@@ -53,7 +53,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Show what deploy would do, and do nothing."""
         from envfab.deployment.proposal import propose
         from envfab.planning.plan import Status
-        from envfab.tasks.plans import plans_json
+        from envfab.tasks.plans import plans_json, summary
 
         run = Invocation(fleet, c, json)
         options, house = _options(only, reinstall, prune, force), run.house
@@ -62,6 +62,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             _show_house(run.console, house)
             with propose(fleet, members, links, house, options, run.settings, run.console) as proposals:
                 _show(run.console, proposals)
+                run.console.print(summary(proposals), "bold")
             if json:
                 run.console.json(plans_json(proposals))
         statuses = {proposal.plan.status for proposal in proposals}
@@ -93,6 +94,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.deployment.record import BAD, Caller, new_rollout_id
         from envfab.deployment.rollout import Rollout, settled
         from envfab.deployment.steps import Surroundings
+        from envfab.planning.alike import Plans
         from envfab.planning.plan import Status
         from envfab.tasks.plans import rollout_json, show_endings
 
@@ -113,7 +115,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                     """A new plan where the virtualenv changed meanwhile, if it is the same or is agreed to."""
                     if old.site is None:
                         return None
-                    new = propose_one(old.site, probe, old.requirements, house, options)
+                    new = propose_one(old.site, probe, old.requirements, Plans(house, options))
                     return _agreed(console, old, new, yes)
 
                 rollout = new_rollout_id()
@@ -129,8 +131,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 )
                 results = Rollout(around, chosen).carry_out() if chosen else {}
             deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
-            if any(deployment.ending is not None for deployment in deployments):
-                console.print(show_endings(deployments))
+            console.print(show_endings(deployments))
             if json:
                 console.json(rollout_json(rollout, deployments))
         if any(deployment.ending in BAD for deployment in deployments):
@@ -153,19 +154,17 @@ def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: 
 
 
 def _show_house(console: Console, house: House) -> None:
-    from envfab.tasks.wheels import house_line
+    from envfab.tasks.wheels import house_line, warn_of_log
 
     console.print(house_line(house), "dim")
-    for problem in house.problems():
-        console.warning(str(problem))
+    warn_of_log(console, house)
 
 
 def _show(console: Console, proposals: Sequence[Proposal]) -> None:
-    from envfab.tasks.plans import alike, show_group, summary
+    from envfab.tasks.plans import alike, show_group
 
     for group in alike(proposals):
         console.print(show_group(group))
-    console.print(summary(proposals), "bold")
 
 
 def _ask(console: Console, proposals: Sequence[Proposal]) -> list[Proposal]:

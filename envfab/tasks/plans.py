@@ -41,7 +41,7 @@ def show_group(group: Sequence[Proposal]) -> Text:
     plan, probe = proposal.plan, proposal.probe
     text = Text()
     text.append(str(plan.target), "bold")
-    facts = [probe.interpreter.title, f"{len(probe.distributions)} packages"] if probe else []
+    facts = [probe.interpreter.title, _packages(len(probe.distributions))] if probe else []
     facts += [_installer(proposal)] if plan.status is Status.CHANGES else [plan.status.value]
     text.append("   " + " · ".join(facts), "bold red" if plan.status in (Status.BLOCKED, Status.UNREACHABLE) else "dim")
     for line in _lines(plan):
@@ -50,6 +50,10 @@ def show_group(group: Sequence[Proposal]) -> Text:
     if len(group) > 1:
         text.append("\n    " + _the_same(group), "dim")
     return text
+
+
+def _packages(number: int) -> str:
+    return "1 package" if number == 1 else f"{number} packages"
 
 
 def _the_same(group: Sequence[Proposal]) -> str:

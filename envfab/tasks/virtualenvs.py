@@ -127,7 +127,7 @@ def _discover(run: Invocation, links: Connections, name: str) -> None:
     host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)
     known = {virtualenv.path for virtualenv in host.virtualenvs}
     login = links.login(host)
-    found, unread = discover(host, links, login)
+    found, unread = discover(host, links)
     console = run.console
     new = [one for one in found if one.path not in known]
     console.print(f"# {len(found)} virtualenvs on {name}, {len(new)} of them not configured")

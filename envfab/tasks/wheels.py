@@ -16,7 +16,10 @@ from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
+    from envfab.tasks.console import Console
     from envfab.wheelhouse.house import House, Listed
+
+SHOWN_PROBLEMS = 3
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -67,8 +70,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         with run.console as console:
             listed = house.list()
             console.print(house_line(house), "dim")
-            for problem in house.problems():
-                console.warning(str(problem))
+            warn_of_log(console, house)
             for line in _table([_row(one) for one in listed]):
                 console.print(line)
             if json:
@@ -78,9 +80,30 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 
 def house_line(house: House) -> str:
-    """The house in one line: `house  wheels/ · 214 wheels of 61 projects`."""
+    """The house in one line: `house  wheels · 214 wheels of 61 projects · log intact`."""
     wheels, projects = house.size()
-    return f"house    {house.wheels} · {wheels} wheels of {projects} projects"
+    problems = house.problems()
+    log = f"{_many(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    return f"house    {_shown(house.wheels)} · {_many(wheels, 'wheel')} of {_many(projects, 'project')} · {log}"
+
+
+def warn_of_log(console: Console, house: House) -> None:
+    """Tell of the lines of the release log that nobody can read; a few of them stand for all."""
+    problems = house.problems()
+    for problem in problems[:SHOWN_PROBLEMS]:
+        console.warning(f"{_shown(house.log)}: {problem}")
+    if len(problems) > SHOWN_PROBLEMS:
+        console.warning(f"{_shown(house.log)}: and {len(problems) - SHOWN_PROBLEMS} more such lines")
+
+
+def _shown(path: Path) -> str:
+    """A path below the working directory without it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _row(one: Listed) -> tuple[str, ...]:

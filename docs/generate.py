@@ -1,0 +1,167 @@
+"""Write what the documentation shows of the code itself: the task reference and the picture of a plan.
+
+python docs/generate.py            write docs/tasks.md and docs/plan.svg
+python docs/generate.py --check    exit with 1 where they are not what the code says
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.tags import Tag
+from packaging.version import Version
+from rich.console import Console
+from rich.text import Text
+
+from envfab import Fleet, Host, Virtualenv, collection
+from envfab.deployment.proposal import Proposal
+from envfab.facts.distribution import Distribution
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.probe import FreeSpace, Probe
+from envfab.facts.requirements import Requirements, parse
+from envfab.fleet import Member
+from envfab.planning.plan import Status
+from envfab.planning.planner import plan
+from envfab.tasks.plans import alike, show_group
+from envfab.tasks.wheels import house_line
+from envfab.wheelhouse.house import House
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+INTRODUCTION = """# The tasks
+
+Written by `make docs` from the tasks themselves; `fab --help TASK` shows the same.
+
+Names with underscores and dashes are the same (`add_wheel`, `add-wheel`). Arguments can be written in Fabric 1's way,
+`fab deploy:web1,yes=true`, or in Fabric 3's, `fab deploy --name web1 --yes`.
+Exit status: 0 done; 1 failed, blocked or unreachable; 2 where a check found something.
+"""
+
+
+def reference() -> str:
+    """The text of docs/tasks.md."""
+    made = collection()
+    parts = [INTRODUCTION]
+    for context in sorted(made.to_contexts(), key=lambda context: str(context.name)):
+        task = made[str(context.name)]
+        parts.append(f"\n## {str(context.name).replace('-', '_')}\n\n{(task.__doc__ or '').strip()}\n")
+        rows = [f"| `{flags}` | {text} |" for flags, text in context.help_tuples()]
+        if rows:
+            parts.append("\n".join(["\n| argument | meaning |", "| --- | --- |", *rows]) + "\n")
+    return "".join(parts)
+
+
+def picture() -> str:
+    """The text of docs/plan.svg: real plans of made-up virtualenvs, shown by the code that shows all plans."""
+    with tempfile.TemporaryDirectory() as folder:
+        console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, highlight=False)
+        for text in _shown(Path(folder)):
+            console.print(text)
+        drawn = console.export_svg(title="fab deploy", unique_id="plan")
+    # fonts from elsewhere would not load where there is no network, and tell others who reads
+    return re.sub(r"\s*@font-face \{.*?\}(?=\s)", "", drawn, flags=re.DOTALL)
+
+
+def _shown(folder: Path) -> Iterator[Text]:
+    house = _house(folder)
+    yield Text("$ fab deploy:'web*'", "bold")
+    line = house_line(house)
+    yield Text("house    wheels · " + line.partition(" · ")[2], "dim")
+    proposals = [_proposal(f"web{number}", house) for number in range(1, 10)]
+    for group in alike(proposals):
+        yield show_group(group)
+    waiting = sum(proposal.plan.status is Status.CHANGES for proposal in proposals)
+    question = f"Deploy to {proposals[0].plan.target}?  [y]es  [n]o  [a]ll {waiting} with this plan  [q]uit"
+    yield Text(question, "bold")
+
+
+def _house(folder: Path) -> House:
+    from tests.support.wheels import make_wheel
+
+    house = House(folder / "wheels", folder / "release_log", cache=folder)
+    newest = [
+        make_wheel(folder, "Django", "5.2.19", requires=["asgiref>=3.8.1,<4", "sqlparse>=0.3.1"]),
+        make_wheel(folder, "asgiref", "3.13.0"),
+        make_wheel(folder, "sqlparse", "0.5.3"),
+        make_wheel(folder, "whitenoise", "6.9.0"),
+        make_wheel(folder, "pillow", "13.0.0", tags=["cp311-cp311-manylinux_2_17_x86_64"]),
+        make_wheel(folder, "shop", "2.1", requires=["Django>=5.2", "pillow>=13"]),
+    ]
+    for wheel in newest:
+        house.add(wheel)
+    return house
+
+
+def _proposal(host: str, house: House) -> Proposal:
+    old = host == "web9"
+    member = _member(host)
+    probe = _probe(member, "3.8.18" if old else "3.11.7")
+    requirements = _requirements()
+    return Proposal(member, requirements, plan(probe, requirements, house), probe=probe)
+
+
+def _member(host: str) -> Member:
+    fleet = Fleet(hosts=[Host(host, user="admin", virtualenvs=[Virtualenv("/srv/shop/venv", user="shop")])], root=DOCS)
+    return fleet.members(lambda _host: "admin")[0]
+
+
+def _requirements() -> Requirements:
+    lines = "shop\nwhitenoise\npillow>=13\n"
+    return parse(["requirements/shop.txt"], lambda _name: lines)
+
+
+def _probe(member: Member, version: str) -> Probe:
+    short = version.rpartition(".")[0]
+    python = "cp" + short.replace(".", "")
+    tags = (Tag(python, python, "manylinux_2_17_x86_64"), Tag("py3", "none", "any"))
+    markers = {
+        "implementation_name": "cpython", "implementation_version": version, "os_name": "posix",
+        "platform_machine": "x86_64", "platform_python_implementation": "CPython", "platform_release": "6.1",
+        "platform_system": "Linux", "platform_version": "#1", "python_full_version": version,
+        "python_version": short, "sys_platform": "linux",
+    }  # fmt: skip
+    there = [
+        Distribution.build("shop", "2.0", ("Django>=5.1", "pillow")),
+        Distribution.build("Django", "5.1.15", ("asgiref>=3.8.1", "sqlparse>=0.3.1")),
+        Distribution.build("asgiref", "3.8.1"),
+        Distribution.build("sqlparse", "0.5.3"),
+        Distribution.build("pillow", "12.1.0"),
+        Distribution.build("pip", "26.3"),
+    ]
+    return Probe(
+        target=member.target,
+        interpreter=Interpreter(Version(version), "CPython", markers, tags),
+        distributions={one.name: one for one in there},
+        outside={},
+        leftovers=(),
+        duplicates=(),
+        journal=None,
+        free=FreeSpace(10**10, None),
+        pip="26.3",
+        fingerprint="",
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or compare them."""
+    wrong = []
+    for name, content in (("tasks.md", reference()), ("plan.svg", picture())):
+        file = DOCS / name
+        if arguments == ["--check"]:
+            if not file.exists() or file.read_text(encoding="utf-8") != content:
+                wrong.append(f"docs/{name} is not what the code says: run make docs")
+        else:
+            file.write_text(content, encoding="utf-8")
+    for line in wrong:
+        sys.stderr.write(line + "\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

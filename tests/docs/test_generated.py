@@ -1,0 +1,36 @@
+"""What the documentation shows of the code is what the code says today."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import envfab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_reference_and_picture_are_up_to_date() -> None:
+    """docs/tasks.md and docs/plan.svg are what `make docs` would write."""
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_task_is_told_of_in_the_readme() -> None:
+    """README.md names every task there is."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = {name.replace("-", "_") for name in envfab.collection().task_names}
+    assert {name for name in names if not re.search(rf"\b{name}\b", readme)} == set()
+
+
+def test_links_of_the_documentation_lead_somewhere() -> None:
+    """Every relative link in README.md and docs/ names a file that is there."""
+    broken = []
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / link).exists():
+                broken.append(f"{page.name}: {link}")
+    assert broken == []
