@@ -17,8 +17,8 @@ from resolvelib.resolvers import Resolution
 from envfab.planning.candidates import Candidate, Candidates
 
 # One round pins or gives up one name. Solvable problems of real fleets take a few hundred.
-FIRST_ROUNDS = 20_000
-OTHER_ROUNDS = 2_000
+ROUNDS = 20_000
+_SHARE_OF_OTHER_ORDERS = 10
 _PROMOTED_AFTER = 5
 
 
@@ -100,14 +100,17 @@ def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Need]:
     yield Need(name, extras, requirement.specifier, text, origin)
 
 
-def resolve(question: Question) -> Solution | NoSolution:
-    """The solution that pip would find, else one that another order of search finds, else why there is none."""
+def resolve(question: Question, rounds: int = ROUNDS) -> Solution | NoSolution:
+    """The solution that pip would find, else one that another order of search finds, else why there is none.
+
+    The search ends after `rounds`, those in other orders after a tenth of them.
+    """
     failure: NoSolution | None = None
     for attempt, order in enumerate(_ORDERS):
         provider = _Provider(question, order)
         search: Resolution[Need, Candidate, str] = Resolution(provider, BaseReporter())
         try:
-            state = search.resolve(provider.roots, max_rounds=OTHER_ROUNDS if attempt else FIRST_ROUNDS)
+            state = search.resolve(provider.roots, max_rounds=rounds // _SHARE_OF_OTHER_ORDERS if attempt else rounds)
         except ResolutionImpossible as impossible:
             causes = tuple(Cause(info.requirement, info.parent) for info in impossible.causes)
             if failure is None or failure.exhausted:
