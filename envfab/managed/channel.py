@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
+import shlex
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +24,17 @@ from typing import Any
 import paramiko
 from fabric import Config, Connection
 
-from envfab.errors import Disconnected, EnvfabError, Unreachable
+from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Host
 from envfab.managed import commands, host_keys
-from envfab.managed.process import CHUNK, GOODBYE, Link, local_link
+from envfab.managed.process import CHUNK, GOODBYE, LINGER, Link, Silence, local_link
 from envfab.managed.stream import Stream
 
 # sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
 PLACES = 8
 # sshd frees a session a little after the client saw it close, and refuses new ones until then
 REFUSED_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+KEEPALIVE = 30
 DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 DEFAULT_GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
@@ -42,13 +47,13 @@ class SSHProcess:
         channel.set_combine_stderr(True)
         self.stream = Stream(self._receive)
         channel.exec_command(commands.LOGIN_SHELL_LINE)
-        self.write(commands.quoted(arguments).encode() + b"\n")
+        self.write(os.fsencode(commands.quoted(arguments)) + b"\n")
 
     def _receive(self) -> bytes:
         try:
             return self._channel.recv(CHUNK)
         except TimeoutError:
-            raise Disconnected(f"no answer within {self._channel.gettimeout():g} s") from None
+            raise Silence(f"no answer within {self._channel.gettimeout():g} s") from None
 
     def write(self, data: bytes) -> None:
         """As `Process` says."""
@@ -61,18 +66,21 @@ class SSHProcess:
         """As `Process` says."""
         self._channel.settimeout(seconds)
 
+    def ended(self) -> bool:
+        """As `Process` says."""
+        return self._channel.exit_status_ready()
+
     def finish(self) -> int | None:
         """As `Process` says; the channel is only closed once the peer has closed it, for sshd counts until then."""
-        try:
+        with suppress(OSError):
             self._channel.shutdown_write()
-            self._channel.settimeout(GOODBYE)
+            self._channel.settimeout(LINGER if self.ended() else GOODBYE)
             while self._channel.recv(CHUNK):
                 pass
-            status = self._channel.recv_exit_status() if self._channel.status_event.wait(GOODBYE) else None
-        except OSError:
-            status = None
+            self._channel.status_event.wait(GOODBYE)
+        status = self._channel.exit_status
         self._channel.close()
-        return status
+        return status if status >= 0 else None
 
     def kill(self) -> None:
         """As `Process` says."""
@@ -90,6 +98,7 @@ class Connections:
         self._locks: dict[object, threading.Lock] = {}
         self._open: dict[object, Connection] = {}
         self._links: dict[object, Link] = {}
+        self._failed: dict[object, Unreachable] = {}
         self._remembering = threading.Lock()
         # Paramiko reports refused channels there, which are dealt with here
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -116,7 +125,7 @@ class Connections:
                 if host.local:
                     self._links[key] = local_link()
                 else:
-                    connection = self._connection(host.name, host.user)
+                    connection = self._connection(_Hop(host.name, host.user))
                     self._links[key] = Link(host.name, PLACES, partial(self._start, connection, host.name))
             return self._links[key]
 
@@ -144,74 +153,108 @@ class Connections:
                 raise Disconnected(f"the connection ended: {error}", where=name) from None
         raise AssertionError
 
-    def _connection(
-        self, name: str, user: str | None, port: int | None = None, via: Connection | None = None
-    ) -> Connection:
-        """An open connection to `name`, made once however many ask for it (jump hosts)."""
-        key = (name, user, port, via)
+    def _connection(self, hop: _Hop, via: Connection | None = None, seen: tuple[str, ...] = ()) -> Connection:
+        """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again.
+
+        `seen` are the hosts that are to be reached through it.
+        """
+        if hop.name in seen:
+            raise Unreachable("its jump hosts lead back to itself", where=hop.name, hint="mend ProxyJump")
+        key = (hop, via)
         with self._lock_of(key):
+            if key in self._failed:
+                raise self._failed[key]
             if key not in self._open:
-                self._open[key] = self._opened(name, user, port, via)
+                try:
+                    self._open[key] = self._opened(hop, via, (*seen, hop.name))
+                except Unreachable as error:
+                    self._failed[key] = error
+                    raise
             return self._open[key]
 
-    def _opened(self, name: str, user: str | None, port: int | None, via: Connection | None) -> Connection:
+    def _opened(self, hop: _Hop, via: Connection | None, seen: tuple[str, ...]) -> Connection:
+        name = hop.name
         settings = self._config.base_ssh_config.lookup(name)
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
-        # Fabric adds the configuration's own keys to ours, and refuses a timeout that is named twice
-        kwargs.pop("key_filename", None)
-        timeout = kwargs.pop("timeout", None) or settings.get("connecttimeout") or self._timeout
-        address, at_port = settings.get("hostname", name), port or int(settings.get("port", self._config.port))
+        # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
+        named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), settings.get("connecttimeout")
+        timeout = max(1, int(float(next((value for value in named if value), self._timeout))))
+        address, at_port = settings.get("hostname", name), hop.port or int(settings.get("port", self._config.port))
         known_as = host_keys.lookup_name(address, at_port, settings.get("hostkeyalias"))
         user_files = _paths(settings.get("userknownhostsfile", DEFAULT_KNOWN_HOSTS))
         global_files = _paths(settings.get("globalknownhostsfile", DEFAULT_GLOBAL_KNOWN_HOSTS))
         known = host_keys.known_keys(known_as, [*user_files, *global_files])
+        if not known and known_as.startswith("["):
+            # as ssh does: a key that is recorded for the host serves its other ports
+            known = host_keys.known_keys(address.lower(), [*user_files, *global_files])
         kwargs["transport_factory"] = _transport_preferring(known)
+        kwargs.setdefault("banner_timeout", timeout)
         connection = Connection(
             name,
-            user=user,
-            port=port,
+            user=hop.user,
+            port=hop.port,
             config=self._config,
-            gateway=via or self._gateway(name, settings),
-            connect_timeout=int(float(timeout)) or 1,
+            gateway=via or self._gateway(name, settings, seen),
+            connect_timeout=timeout,
             connect_kwargs=kwargs,
         )
         policy = _Policy(self._rule, known_as, known, name, user_files, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
         try:
             connection.open()
-        except EnvfabError:
+        except BaseException as error:
+            # Paramiko leaves its thread and socket behind where it is refused
+            connection.client.close()
+            if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
+                raise _failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
             raise
-        except paramiko.BadAuthenticationType as error:
-            raise _refused(name, connection.user, f"it takes {', '.join(error.allowed_types)} only") from None
-        except paramiko.PasswordRequiredException:
-            raise _refused(name, connection.user, "the private key is encrypted", "--prompt-for-passphrase") from None
-        except paramiko.AuthenticationException:
-            raise _refused(name, connection.user, "no key or password was accepted") from None
-        except socket.gaierror as error:
-            raise Unreachable(f"unknown host {address!r}: {error.strerror}", where=name) from None
-        except TimeoutError:
-            raise Unreachable(f"no answer from {address} port {at_port} within {timeout} s", where=name) from None
-        except paramiko.ssh_exception.NoValidConnectionsError:
-            raise Unreachable(f"nothing listens at {address} port {at_port}", where=name) from None
-        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            raise Unreachable(f"cannot connect to {address} port {at_port}: {_first_line(error)}", where=name) from None
+        # a question may wait for its answer longer than a firewall remembers a silent connection
+        connection.transport.set_keepalive(KEEPALIVE)
         return connection
 
-    def _gateway(self, name: str, settings: dict[str, Any]) -> Any:
+    def _gateway(self, name: str, settings: dict[str, Any], seen: tuple[str, ...]) -> Any:
         """What the connection to `name` goes through: a shared connection, a proxy command, or False for nothing."""
         jump = settings.get("proxyjump")
         if jump is None:
-            return settings.get("proxycommand") or self._config.gateway or False
+            command = settings.get("proxycommand")
+            if command is not None:
+                return False if command.lower() == "none" else command
+            gateway = self._config.gateway
+            if isinstance(gateway, Connection):
+                return self._connection(_Hop(gateway.original_host, gateway.user, gateway.port), None, seen)
+            return gateway or False
         if jump.lower() == "none":
             return False
+        hops = [_Hop.parse(text) for text in jump.split(",")]
+        if hops[-1].name == name:
+            # a pattern that matches the jump host itself
+            return False
         through: Connection | None = None
-        for hop in jump.split(","):
-            user, _, place = hop.strip().rpartition("@")
-            host, _, port = place.partition(":")
-            if host == name:
-                return False
-            through = self._connection(host, user or None, int(port) if port else None, through)
+        for hop in hops:
+            through = self._connection(hop, through, seen)
         return through
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """A place to log in to; the SSH configuration says what is None."""
+
+    name: str
+    user: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> _Hop:
+        """One of ProxyJump's `[user@]host[:port]`, or `ssh://…`; an IPv6 address is in brackets."""
+        user, _, place = text.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
+        if place.startswith("["):
+            host, _, rest = place[1:].partition("]")
+            port = rest.removeprefix(":")
+        else:
+            host, _, port = place.partition(":")
+        if not host or (port and not port.isdigit()):
+            raise Unreachable(f"ProxyJump {text.strip()!r} is no [user@]host[:port]", where=host or text.strip())
+        return cls(host, user or None, int(port) if port else None)
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):
@@ -237,7 +280,7 @@ class _Policy(paramiko.MissingHostKeyPolicy):
         kind, blob = key.get_name(), key.asbytes()
         if host_keys.check(self._rule, self._known_as, kind, blob, self._known, self._alias) and self._files:
             with self._remembering:
-                host_keys.remember(self._files[0], self._known_as, kind, blob)
+                host_keys.remember(self._files[0], self._known_as, kind, blob, self._alias)
 
 
 def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., paramiko.Transport]:
@@ -253,8 +296,25 @@ def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., 
 
 
 def _paths(value: str | Iterable[str]) -> list[Path]:
-    names = value.split() if isinstance(value, str) else list(value)
+    names = shlex.split(value) if isinstance(value, str) else list(value)
     return [Path(name).expanduser() for name in names if name.lower() != "none"]
+
+
+def _failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
+    """Why there is no connection, in words for the user."""
+    if isinstance(error, paramiko.BadAuthenticationType):
+        return _refused(name, user, f"it takes {', '.join(error.allowed_types)} only")
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")
+    if isinstance(error, paramiko.AuthenticationException):
+        return _refused(name, user, "no key or password was accepted")
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
+    if isinstance(error, TimeoutError) or "banner" in str(error):
+        return Unreachable(f"no answer from {place} within {timeout} s", where=name)
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        return Unreachable(f"nothing listens at {place}", where=name)
+    return Unreachable(f"cannot connect to {place}: {_first_line(error)}", where=name)
 
 
 def _refused(name: str, user: str, why: str, option: str = "--prompt-for-login-password") -> Unreachable:

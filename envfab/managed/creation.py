@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from envfab.errors import EnvfabError, Unreachable
+from envfab.errors import EnvfabError
 from envfab.fleet import Host, Member
 from envfab.managed import bundle
 from envfab.managed.session import Identity, OperationFailed, start_agent
@@ -50,15 +50,15 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
     site = Site(member, link, links.sudo_password, settings.command_timeout)
     with link.reserve(1) as places:
         reporter.working(where, f"making it with {virtualenv.python}")
-        try:
-            agent = start_agent(
-                places, virtualenv.python, virtualenv.path, where=where, identity=site.owner, modules=bundle.PROBE
-            )
-        except Unreachable as error:
-            raise Unreachable(
-                error.what, where=where, hint="its `python` in the fabfile must be an interpreter of that host"
-            ) from None
-        with agent:
+        with start_agent(
+            places,
+            virtualenv.python,
+            virtualenv.path,
+            where=where,
+            identity=site.owner,
+            modules=bundle.PROBE,
+            if_absent="its `python` in the fabfile must be an interpreter of that host",
+        ) as agent:
             agent.load(bundle.CREATE)
             try:
                 reply = agent.ask("create", system_site_packages=virtualenv.system_site_packages, umask=settings.umask)
@@ -83,13 +83,12 @@ class Discovered:
     system_site_packages: bool
 
 
-def discover(host: Host, links: Links, login: str, python: str = "python3") -> tuple[list[Discovered], int]:
+def discover(host: Host, links: Links, python: str = "python3") -> tuple[list[Discovered], int]:
     """(the virtualenvs of a host as the one who logs in can see them, the number of folders it could not read)."""
     with (
         links.link(host).reserve(1) as places,
         start_agent(places, python, "/", where=host.name, identity=Identity(), modules=bundle.PROBE) as agent,
     ):
         agent.load(bundle.DISCOVER)
-        home = f"/home/{login}" if login != "root" else "/root"
-        reply = agent.ask("discover", roots=[*ROOTS, home], depth=DEPTH)
+        reply = agent.ask("discover", roots=ROOTS, depth=DEPTH)
     return [Discovered(**entry) for entry in reply["found"]], reply["unread"]

@@ -10,12 +10,17 @@ import binascii
 import fnmatch
 import hashlib
 import hmac
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from envfab.errors import HostKeyError
 
+# hashes and wildcards: all else names a host by its name
+_MAY_MEAN_OTHER_NAMES = re.compile(rb"[|*?]")
 STRICT, ACCEPT_NEW, OFF = "strict", "accept-new", "off"
 
 
@@ -39,12 +44,15 @@ def lookup_name(host: str, port: int, alias: str | None) -> str:
 def known_keys(name: str, files: Iterable[Path]) -> list[KnownKey]:
     """All keys that `files` have for `name`; files that are not there have none."""
     found = []
+    wanted = name.encode()
     for file in files:
         try:
             lines = file.read_bytes().splitlines()
         except OSError:
             continue
         for number, line in enumerate(lines, 1):
+            if wanted not in line.lower() and not _MAY_MEAN_OTHER_NAMES.search(line):
+                continue
             key = _known_key(line, name, f"{file}:{number}")
             if key is not None:
                 found.append(key)
@@ -73,11 +81,11 @@ def _known_key(line: bytes, name: str, origin: str) -> KnownKey | None:
 def matches(patterns: str, name: str) -> bool:
     """Whether the first field of a known_hosts line is for `name`: hashed, or patterns with `*`, `?` and `!`."""
     if patterns.startswith("|1|"):
-        _, _, salt, digest = patterns.split("|", 3)
+        salt, _, digest = patterns[3:].partition("|")
         try:
             expected = base64.b64decode(digest)
-            computed = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-        except binascii.Error:
+            computed = hmac.digest(base64.b64decode(salt), name.encode(), "sha1")
+        except ValueError:
             return False
         return hmac.compare_digest(expected, computed)
     found = False
@@ -103,7 +111,11 @@ def check(rule: str, name: str, kind: str, blob: bytes, known: Sequence[KnownKey
     offered = fingerprint(blob)
     for key in known:
         if key.revoked and key.blob == blob:
-            raise HostKeyError(f"its host key {offered} is revoked ({key.origin})", where=alias)
+            raise HostKeyError(
+                f"its host key {offered} is revoked ({key.origin})",
+                where=alias,
+                hint="whoever keeps that host must give it another key",
+            )
     if rule == OFF or any(key.blob == blob for key in known if not key.revoked):
         return False
     other = [key for key in known if not key.revoked]
@@ -127,14 +139,24 @@ def fingerprint(blob: bytes) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
 
 
-def remember(file: Path, name: str, kind: str, blob: bytes) -> None:
-    """Write down a new key, as ssh does with `accept-new`."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ending = b""
-    if file.exists() and (content := file.read_bytes()) and not content.endswith(b"\n"):
-        ending = b"\n"
-    with file.open("ab") as stream:
-        stream.write(ending + f"{name} {kind} {base64.b64encode(blob).decode('ascii')}\n".encode())
+def remember(file: Path, name: str, kind: str, blob: bytes, alias: str) -> None:
+    """Write down a new key, as ssh does with `accept-new`; one that is there by now is left alone."""
+    if any(key.blob == blob for key in known_keys(name, [file])):
+        return
+    line = f"{name} {kind} {base64.b64encode(blob).decode('ascii')}\n".encode()
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("a+b") as stream:
+            if stream.tell() and not _ends_a_line(stream):
+                line = b"\n" + line
+            stream.write(line)
+    except OSError as error:
+        raise HostKeyError(f"its new host key cannot be recorded in {file}: {error.strerror}", where=alias) from None
+
+
+def _ends_a_line(stream: BinaryIO) -> bool:
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1) == b"\n"
 
 
 def preferred(kinds: Sequence[str], known: Sequence[KnownKey]) -> list[str]:

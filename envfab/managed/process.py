@@ -7,8 +7,8 @@ import select
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -18,6 +18,12 @@ from envfab.managed.stream import Stream
 CHUNK = 65536
 # how long a peer may take to close after the end of our input, before its place is given up on
 GOODBYE = 10.0
+# and once it is known to have ended, where something that it started keeps its output open
+LINGER = 0.3
+
+
+class Silence(Disconnected):
+    """Nothing came for as long as a read may wait."""
 
 
 class Process(Protocol):
@@ -30,7 +36,11 @@ class Process(Protocol):
         ...
 
     def limit(self, seconds: float | None) -> None:
-        """How long a read may wait for the next byte; raises `Disconnected` then."""
+        """How long a read may wait for the next byte; raises `Silence` then."""
+        ...
+
+    def ended(self) -> bool:
+        """Whether it is known to have ended; what it started may still hold its output open."""
         ...
 
     def finish(self) -> int | None:
@@ -38,7 +48,7 @@ class Process(Protocol):
         ...
 
     def kill(self) -> None:
-        """Stop waiting for it: close its streams, and end it where that can be done."""
+        """Give it up: close its streams, and end it where that can be done."""
         ...
 
 
@@ -117,8 +127,11 @@ class LocalProcess:
         out = self._child.stdout
         if out is None or out.closed:
             return b""
-        if not select.select([out], [], [], self._limit)[0]:
-            raise Disconnected(f"no answer within {self._limit:g} s")
+        # select() itself takes no descriptor above 1023
+        waiting = select.poll()
+        waiting.register(out, select.POLLIN)
+        if not waiting.poll(None if self._limit is None else self._limit * 1000):
+            raise Silence(f"no answer within {self._limit:g} s")
         return os.read(out.fileno(), CHUNK)
 
     def write(self, data: bytes) -> None:
@@ -134,34 +147,34 @@ class LocalProcess:
         """As `Process` says."""
         self._limit = seconds
 
+    def ended(self) -> bool:
+        """As `Process` says."""
+        return self._child.poll() is not None
+
     def finish(self) -> int | None:
         """As `Process` says."""
         if self._child.stdin is not None:
             self._child.stdin.close()
         try:
-            status = self._child.wait(GOODBYE)
+            return self._child.wait(GOODBYE)
         except subprocess.TimeoutExpired:
-            self.kill()
+            # it is in the middle of something, and ends by itself after that
             return None
-        if self._child.stdout is not None:
-            self._child.stdout.close()
-        return status
+        finally:
+            if self._child.stdout is not None:
+                self._child.stdout.close()
 
     def kill(self) -> None:
         """As `Process` says."""
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
-        # its whole group, and gently: an agent ends by itself once its input does
         if self._child.poll() is None:
-            deadline = time.monotonic() + 1
-            while self._child.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-        if self._child.poll() is None:
-            try:
+            # what runs under sudo is not ours to end; it sees that its streams are closed
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, signal.SIGTERM)
-            except (ProcessLookupError, PermissionError):
-                return
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(1)
 
 
 def local_link() -> Link:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,13 +13,15 @@ from typing import Any, Protocol
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
 from envfab.managed import bundle, commands
-from envfab.managed.process import Process
+from envfab.managed.process import LINGER, Process, Silence
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
 # how long an interpreter and the start-up files of a login may take to come up
 START_LIMIT = 60.0
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+# what is kept of a command's output: its end
+OUTPUT_KEPT = 200_000
 
 
 class Starter(Protocol):
@@ -43,11 +46,13 @@ class Identity:
 class Session:
     """An agent at work; every method raises `AgentError` (or `Disconnected`, `Locked`), naming `where`."""
 
-    def __init__(self, process: Process, where: str, path: str, timeout: float | None) -> None:
+    def __init__(
+        self, process: Process, where: str, path: str, timeout: float | None, loaded: Iterable[str] = ()
+    ) -> None:
         self._process = process
         self._where = where
         self._path = path
-        self._loaded: set[str] = set()
+        self._loaded = set(loaded)
         process.limit(timeout)
 
     def load(self, names: Iterable[str]) -> None:
@@ -65,18 +70,21 @@ class Session:
         """A request with `size` bytes behind it."""
         self._write_frame(operation, size, dict(fields, path=self._path))
         for chunk in chunks:
-            self._process.write(chunk)
+            self._write(chunk)
         return self._reply()
 
     def _ask(self, operation: str, body: bytes = b"", **fields: Any) -> dict[str, Any]:
         self._write_frame(operation, len(body), fields)
         if body:
-            self._process.write(body)
+            self._write(body)
         return self._reply()
 
     def _write_frame(self, operation: str, size: int, fields: Mapping[str, Any]) -> None:
+        self._write(json.dumps({"op": operation, "bytes": size, **fields}).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
         try:
-            self._process.write(json.dumps({"op": operation, "bytes": size, **fields}).encode() + b"\n")
+            self._process.write(data)
         except Disconnected as error:
             raise Disconnected(error.what, where=self._where) from None
 
@@ -93,10 +101,6 @@ class Session:
     def close(self) -> None:
         """Let the agent end, and free its place."""
         self._process.finish()
-
-    def abandon(self) -> None:
-        """Stop talking to it; it finishes the operation in hand and ends."""
-        self._process.kill()
 
     def __enter__(self) -> Session:
         return self
@@ -141,80 +145,108 @@ def start_agent(
     identity: Identity,
     modules: Sequence[str],
     timeout: float | None = None,
+    if_absent: str = "to make the virtualenv, run: fab create_virtualenv",
 ) -> Session:
     """Start the agent with an interpreter of the managed side; raises `Unreachable` with what went wrong.
 
-    Without sudo everything is sent at once; with it, not a byte of ours goes out before sudo has asked for
-    the password or the agent has said its word, for the password is read from the same stream.
+    `if_absent` is the hint where there is no such interpreter.
     """
-    prompt = f"envfab-{secrets.token_hex(8)}:"
-    arguments = commands.python(executable, bundle.loader())
-    if identity.user is not None:
-        arguments = commands.as_user(identity.user, prompt, arguments)
-    process = starter.start(arguments)
-    process.limit(START_LIMIT)
+    opening = _Opening(starter, commands.python(executable, bundle.loader()), where, identity)
+    process = opening.process
     names = [*bundle.KERNEL, *modules]
     first = bundle.modules(*names)
     payload = b"%d\n%s" % (len(first), first)
     try:
+        # with sudo not a byte of ours goes out before it has asked, for it reads the password from the same stream
         if identity.user is None:
-            # where nobody reads it, what the other side printed tells why
-            with suppress(Disconnected):
-                process.write(payload)
-            _await_word(process, where, executable, prompt=None, identity=identity)
-        else:
-            _await_word(process, where, executable, prompt=prompt, identity=identity)
-            process.write(payload)
-    except Disconnected as error:
-        process.kill()
-        raise Unreachable(error.what, where=where) from None
-    except Unreachable:
-        process.kill()
-        raise
-    session = Session(process, where, path, timeout)
-    session._loaded.update(names)
-    return session
-
-
-def _await_word(process: Process, where: str, executable: str, *, prompt: str | None, identity: Identity) -> None:
-    asked = False
-    markers = [AGENT_WORD, OLD_WORD, *([prompt.encode()] if prompt else [])]
-    while True:
-        word, noise = process.stream.until(markers)
-        if word == AGENT_WORD:
-            return
+            _write_to_whoever_reads(process, payload)
+        noise = opening.noise()
+        if identity.user is not None:
+            _write_to_whoever_reads(process, payload)
+        word, more = process.stream.until([AGENT_WORD, OLD_WORD])
         if word == OLD_WORD:
             version = process.stream.line().decode("ascii", "replace").strip()
             raise Unreachable(
                 f"its interpreter is Python {version}", where=where, hint="envfab manages CPython 2.7 and 3.6 or newer"
             )
         if word is None:
-            raise _not_started(process, where, executable, noise, identity)
-        if asked:
-            raise Unreachable(f"sudo refused the password for user {identity.user}", where=where)
-        if identity.password is None:
-            raise Unreachable(
-                f"sudo asks for a password to become {identity.user}",
-                where=where,
-                hint="run fab --prompt-for-sudo-password, or set sudo.password",
-            )
-        process.write(identity.password.encode() + b"\n")
-        asked = True
+            raise _not_started(process.finish(), where, executable, noise + more, if_absent)
+    except Disconnected as error:
+        process.kill()
+        raise Unreachable(error.what, where=where) from None
+    except Unreachable:
+        process.kill()
+        raise
+    return Session(process, where, path, timeout, loaded=names)
 
 
-def _not_started(process: Process, where: str, executable: str, noise: str, identity: Identity) -> Unreachable:
-    status = process.finish()
-    said = [line.strip() for line in noise.splitlines() if line.strip()]
-    last = said[-1] if said else f"it ended with status {status}"
-    if identity.user is not None and "sudo:" in noise:
-        return Unreachable(f"sudo to {identity.user} failed: {last}", where=where)
-    if status == NOT_FOUND or "No such file" in last:
-        return Unreachable(
-            f"there is no {executable}", where=where, hint="to make the virtualenv, run: fab create_virtualenv"
-        )
-    if status == NOT_EXECUTABLE or "Permission denied" in last:
+def _write_to_whoever_reads(process: Process, payload: bytes) -> None:
+    # where nobody does, what the other side printed tells why
+    with suppress(Disconnected):
+        process.write(payload)
+
+
+class _Opening:
+    """A process on its way up, under sudo where that is needed; raises `Unreachable` for the target."""
+
+    def __init__(self, starter: Starter, arguments: Sequence[str], where: str, identity: Identity) -> None:
+        self._where = where
+        self._identity = identity
+        self._prompt = f"envfab-{secrets.token_hex(8)}:"
+        self._word = f"envfab-{secrets.token_hex(8)}"
+        line = commands.announced(self._word, arguments)
+        if identity.user is not None:
+            line = commands.as_user(identity.user, self._prompt, line)
+        try:
+            self.process = starter.start(line)
+        except (Unreachable, Disconnected) as error:
+            raise Unreachable(error.what, where=where, hint=error.hint) from None
+        self.process.limit(START_LIMIT)
+
+    def noise(self) -> str:
+        """Go through sudo and past the start-up files; what they printed.
+
+        sudo is answered before its command has said that it runs, and never again: what that command prints
+        cannot get at the password.
+        """
+        prompt, word = self._prompt.encode(), self._word.encode() + b"\n"
+        asked = False
+        while True:
+            marker, noise = self.process.stream.until([prompt, word])
+            if marker == word:
+                return noise
+            if marker is None:
+                raise self._refused(noise)
+            if asked:
+                raise Unreachable(f"sudo refused the password for user {self._identity.user}", where=self._where)
+            if self._identity.password is None:
+                raise Unreachable(
+                    f"sudo asks for a password to become {self._identity.user}",
+                    where=self._where,
+                    hint="run fab --prompt-for-sudo-password, or set sudo.password",
+                )
+            self.process.write(self._identity.password.encode() + b"\n")
+            asked = True
+
+    def _refused(self, noise: str) -> Unreachable:
+        status = self.process.finish()
+        last = _last_line(noise) or f"it ended with status {status}"
+        if self._identity.user is None:
+            return Unreachable(f"no command can be run there: {last}", where=self._where)
+        return Unreachable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
+
+
+def _not_started(status: int | None, where: str, executable: str, noise: str, if_absent: str) -> Unreachable:
+    last = _last_line(noise)
+    if status == NOT_FOUND and last.endswith("No such file or directory") and "shared librar" not in last:
+        return Unreachable(f"there is no {executable}", where=where, hint=if_absent)
+    if status == NOT_EXECUTABLE:
         return Unreachable(f"{executable} cannot be run: {last}", where=where)
-    return Unreachable(f"{executable} did not start: {last}", where=where)
+    return Unreachable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)
+
+
+def _last_line(printed: str) -> str:
+    return next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,32 +264,44 @@ def run_command(
     where: str,
     identity: Identity,
     timeout: float | None = None,
-    on_start: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Run a fabfile's own shell text to its end; raises `Disconnected` where no word comes for `timeout` seconds."""
-    prompt = f"envfab-{secrets.token_hex(8)}:"
-    arguments = commands.shell(text)
-    if identity.user is not None:
-        arguments = commands.as_user(identity.user, prompt, arguments)
-    process = starter.start(arguments)
-    on_start()
-    process.limit(timeout)
-    printed = ""
+    """Run a fabfile's own shell text to its end, and give the end of what it printed.
+
+    Raises `Disconnected` where it has not ended after `timeout` seconds. A service that the text starts may
+    keep the output open: it is not waited for.
+    """
+    opening = _Opening(starter, commands.shell(text), where, identity)
+    process = opening.process
     try:
-        while identity.user is not None:
-            word, noise = process.stream.until([prompt.encode()])
-            printed += noise
-            if word is None:
-                break
-            if identity.password is None:
-                raise Unreachable(
-                    f"sudo asks for a password to become {identity.user}",
-                    where=where,
-                    hint="run fab --prompt-for-sudo-password, or set sudo.password",
-                )
-            process.write(identity.password.encode() + b"\n")
-        printed += process.stream.rest()
-    except (Disconnected, Unreachable):
+        opening.noise()
+        printed = _output(process, None if timeout is None else time.monotonic() + timeout)
+    except Silence:
+        process.kill()
+        raise Disconnected(f"the command did not end within {timeout:g} s", where=where) from None
+    except Disconnected as error:
+        process.kill()
+        raise Disconnected(error.what, where=where) from None
+    except Unreachable:
         process.kill()
         raise
     return Outcome(process.finish(), printed)
+
+
+def _output(process: Process, deadline: float | None) -> str:
+    printed = bytearray()
+    while True:
+        left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
+        process.limit(left)
+        try:
+            data = process.stream.chunk()
+        except Silence:
+            if process.ended():
+                break
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            continue
+        if not data:
+            break
+        printed += data
+        del printed[:-OUTPUT_KEPT]
+    return bytes(printed).decode("utf-8", "replace")

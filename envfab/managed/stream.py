@@ -47,11 +47,13 @@ class Stream:
         del self._buffer[: at + 1]
         return line
 
-    def rest(self) -> str:
-        """All that still comes, as text."""
-        while self._fill():
-            pass
-        return _text(self._buffer)
+    def chunk(self) -> bytes:
+        """What has come and was not read yet, or else what comes next; b"" at the end."""
+        if not self._buffer:
+            self._fill()
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
 
     def _fill(self) -> bool:
         if not self._ended:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from packaging.tags import Tag
 from packaging.utils import NormalizedName
@@ -26,6 +26,7 @@ from envfab.reporter import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command
 PLACES_OF_A_DEPLOYMENT = 2
+T = TypeVar("T")
 
 
 class Links(Protocol):
@@ -61,10 +62,10 @@ class Site:
         """`user` under sudo, or plainly where that is who logged in."""
         return Identity(None if user in (None, self.member.login) else user, self.sudo_password)
 
-    def reserve(self) -> Reservation:
-        """The places that a deployment needs, all at once; kept until `leave`."""
+    def reserve(self, places: int = PLACES_OF_A_DEPLOYMENT) -> Reservation:
+        """The places that a deployment needs, or fewer for a look, all at once; kept until `leave`."""
         if self.reservation is None:
-            self.reservation = self.link.reserve(PLACES_OF_A_DEPLOYMENT)
+            self.reservation = self.link.reserve(places)
         return self.reservation
 
     def agent(self) -> Session:
@@ -131,6 +132,7 @@ def survey(
 
     def one(member: Member, link: Link, keep: bool) -> None:
         site = Site(member, link, links.sudo_password, timeout)
+        site.reserve(PLACES_OF_A_DEPLOYMENT if keep else 1)
         try:
             probe = to_probe(member.target, site.agent().ask("probe"))
             find = Found(member, site, probe=probe)
@@ -150,22 +152,29 @@ def survey(
                 found[member.target] = Found(member, None, error=error)
                 reporter.advance("looking", str(member.target))
             return
-        at_once = max(1, link.places // PLACES_OF_A_DEPLOYMENT)
-        keep = len(mine) <= at_once
+        keep = len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
         if len(mine) == 1:
             one(mine[0], link, keep)
-            return
-        with ThreadPoolExecutor(min(at_once, len(mine)), "envfab-probe") as pool:
-            for future in as_completed([pool.submit(one, member, link, keep) for member in mine]):
-                future.result()
+        else:
+            _all_at_once(lambda member: one(member, link, keep), mine, min(link.places, len(mine)), "envfab-probe")
 
     try:
-        with ThreadPoolExecutor(max(1, min(parallel, len(by_host))), "envfab-host") as pool:
-            for future in as_completed([pool.submit(whole_host, mine) for mine in by_host.values()]):
-                future.result()
+        _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host")
         yield [found[member.target] for member in members]
     finally:
         leave_all([find.site for find in found.values() if find.site is not None])
+
+
+def _all_at_once(function: Callable[[T], None], arguments: Iterable[T], most: int, name: str) -> None:
+    """Call `function` for each of `arguments` in threads; after an exception or a Ctrl-C none is begun any more."""
+    with ThreadPoolExecutor(max(1, most), name) as pool:
+        futures = [pool.submit(function, argument) for argument in arguments]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def leave_all(sites: Sequence[Site]) -> None:

@@ -7,8 +7,12 @@ import hashlib
 import os
 import pwd
 import shutil
+import time
 
 from .kernel import Problem, native
+
+# seconds after which a half-written file is nobody's
+ABANDONED = 3600
 
 
 def folder(path):
@@ -32,10 +36,22 @@ def lacking(agent, request, body):
     return {"lacking": [name for name in request["hashes"] if not os.path.isfile(os.path.join(place, native(name)))]}
 
 
+def sweep(place):
+    """Remove what uploads that were killed left behind."""
+    for name in os.listdir(place):
+        full = os.path.join(place, name)
+        try:
+            if name.startswith(".") and os.stat(full).st_mtime < time.time() - ABANDONED:
+                os.unlink(full)
+        except EnvironmentError:
+            continue
+
+
 def store(agent, request, body):
     """Take one wheel (the request's body) into the cache; it gets its name only once its SHA-256 is right."""
     place = folder(native(request["path"]))
     sha256 = native(request["sha256"])
+    sweep(place)
     temporary = os.path.join(place, ".%s.%d" % (sha256, os.getpid()))
     seen = hashlib.sha256()
     try:
@@ -43,8 +59,6 @@ def store(agent, request, body):
             for chunk in body.chunks():
                 seen.update(chunk)
                 stream.write(chunk)
-            stream.flush()
-            os.fsync(stream.fileno())
         if seen.hexdigest() != sha256:
             raise Problem("corrupt", "%s came with another SHA-256 than it was sent with" % request["filename"])
         os.rename(temporary, os.path.join(place, sha256))

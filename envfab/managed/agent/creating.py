@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-from .kernel import Problem, native
+from .kernel import Problem, native, text
 from .processes import base_environment, call
 
 
@@ -18,6 +18,9 @@ def create(agent, request, body):
     path = native(request["path"])
     if os.path.exists(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
+    if os.path.islink(os.path.join(path, "bin", "python")):
+        gone = os.path.realpath(os.path.join(path, "bin", "python"))
+        raise Problem("exists", "a virtualenv is there whose interpreter is gone (%s): move it away" % text(gone))
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise Problem("exists", "something is already there")
     existed = os.path.isdir(path)

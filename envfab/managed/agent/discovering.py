@@ -14,7 +14,8 @@ MOST_FOLDERS = 200000
 def discover(agent, request, body):
     """Every virtualenv below `roots`, at most `depth` folders down: `{"found": […], "unread": number}`."""
     found, left = [], MOST_FOLDERS
-    pending = [(native(root), 0) for root in request["roots"]]
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    pending = [(root, 0) for root in [native(root) for root in request["roots"]] + [home] if os.path.isdir(root)]
     seen, unread = set(), 0
     while pending and left:
         folder, depth = pending.pop()
@@ -54,11 +55,11 @@ def described(folder):
     python = os.path.realpath(os.path.join(folder, "bin", "python"))
     system = False
     try:
-        with open(os.path.join(folder, "pyvenv.cfg")) as stream:
+        with open(os.path.join(folder, "pyvenv.cfg"), "rb") as stream:
             for line in stream:
-                name, _, value = line.partition("=")
-                if name.strip() == "include-system-site-packages":
-                    system = value.strip().lower() == "true"
+                name, _, value = line.partition(b"=")
+                if name.strip() == b"include-system-site-packages":
+                    system = value.strip().lower() == b"true"
     except EnvironmentError:
         pass
     return {"path": text(folder), "owner": text(owner), "python": text(python), "system_site_packages": system}

@@ -12,6 +12,7 @@ import sys
 
 PY2 = sys.version_info[0] == 2
 CHUNK = 65536
+SURROGATES = () if PY2 else ("surrogateescape",)
 
 
 class Problem(Exception):
@@ -114,19 +115,21 @@ def serve(stream, load, modules):
 def describe(error):
     """An OSError in one line: what, and which file."""
     name = getattr(error, "filename", None)
-    if isinstance(name, bytes):
-        name = name.decode("utf-8", "replace")
-    return "%s%s" % (error.strerror or error, ": %s" % name if name else "")
+    if isinstance(name, int) or not name:
+        return "%s" % (error.strerror or error)
+    return "%s: %s" % (error.strerror or error, text(name))
 
 
 def native(text):
-    """A path or word as this interpreter's own `str`."""
-    return text.encode("utf-8") if PY2 and not isinstance(text, str) else text
+    """A path or word as this interpreter's own `str`: its bytes are UTF-8, whatever the locale."""
+    data = text.encode("utf-8", *SURROGATES) if not isinstance(text, bytes) else text
+    return data if PY2 else os.fsdecode(data)
 
 
 def text(value):
-    """Bytes or `str` as text that JSON can carry."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    """A path or word as text that JSON can carry and anybody can print."""
+    data = value if isinstance(value, bytes) else value.encode("utf-8") if PY2 else os.fsencode(value)
+    return data.decode("utf-8", "replace")
 
 
 def detach(stream):

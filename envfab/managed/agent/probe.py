@@ -20,7 +20,7 @@ def probe(agent, request, body):
     for folder in own:
         scan(folder, found["own"], found, stamps)
     for folder in outside:
-        scan(folder, found["outside"], {"leftovers": [], "damaged": []}, [])
+        scan(folder, found["outside"], None, stamps)
     journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
     stamps.append(json.dumps(journal, sort_keys=True))
     stamps.append(sys.version)
@@ -54,39 +54,44 @@ def site_folders(path):
     return own, outside
 
 
-def scan(folder, distributions, found, stamps):
-    """Add the distributions of a folder to `distributions`, and what is odd to `found`."""
+def scan(folder, distributions, odd, stamps):
+    """Add the distributions of a folder to `distributions`, and what an interruption left to `odd`.
+
+    Outside the virtualenv (`odd` is None) nobody repairs anything, and Debian's packages have no RECORD.
+    """
     for name in sorted(os.listdir(folder)):
         full = os.path.join(folder, name)
+        if name.startswith("~"):
+            if odd is not None and not name.endswith((".pyc", ".pyo")):
+                odd["leftovers"].append(text(name))
+                stamps.append(text(name))
+            continue
         if name.endswith(".dist-info"):
-            if name.startswith("~"):
-                found["leftovers"].append(text(name))
-                continue
             entry = dist_info(full)
-            if entry is None:
-                found["damaged"].append(text(name))
-            else:
-                distributions.append(entry)
+            if odd is not None and (entry is None or not entry["recorded"]):
+                odd["damaged"].append(text(name))
+                entry = None
         elif name.endswith(".egg-info"):
-            entry = egg_info(full, name)
-            if entry is not None:
-                distributions.append(entry)
+            entry = egg_info(full)
         elif name.endswith(".egg-link"):
             entry = egg_link(full)
-            if entry is not None:
-                distributions.append(entry)
-        elif name.startswith("~") and not name.endswith((".pyc", ".pyo")):
-            found["leftovers"].append(text(name))
-            stamps.append(name)
-            continue
         else:
             continue
-        status = os.stat(full)
-        stamps.append("%s %r" % (name, status.st_mtime))
+        if entry is not None:
+            distributions.append(entry)
+        stamps.append("%s %r" % (text(full), last_change(full)))
+
+
+def last_change(path):
+    """When a file or folder last changed; None where it went away meanwhile."""
+    try:
+        return os.stat(path).st_mtime
+    except EnvironmentError:
+        return None
 
 
 def dist_info(folder):
-    """A distribution from its `.dist-info`; None where its METADATA or RECORD is gone."""
+    """A distribution from its `.dist-info`; None where its METADATA is gone."""
     fields = read_fields(os.path.join(folder, "METADATA"))
     if fields is None or not fields["name"] or not fields["version"]:
         return None
@@ -98,7 +103,7 @@ def dist_info(folder):
     return described(fields, origin, folder, "RECORD" in present)
 
 
-def egg_info(path, name):
+def egg_info(path):
     """A distribution that setuptools or distutils described in an `.egg-info` folder or file."""
     fields = read_fields(os.path.join(path, "PKG-INFO") if os.path.isdir(path) else path)
     if fields is None or not fields["name"]:
@@ -111,12 +116,12 @@ def egg_info(path, name):
 def egg_link(path):
     """A distribution that `setup.py develop` linked in."""
     try:
-        with open(path) as stream:
-            source = stream.readline().strip()
+        with open(path, "rb") as stream:
+            source = native(stream.readline().strip())
         names = [name for name in os.listdir(source) if name.endswith(".egg-info")]
     except EnvironmentError:
         return None
-    entry = egg_info(os.path.join(source, names[0]), names[0]) if names else None
+    entry = egg_info(os.path.join(source, names[0])) if names else None
     return entry and dict(entry, origin="editable")
 
 
@@ -124,8 +129,8 @@ def egg_requires(path):
     """The lines of a `requires.txt` as `Requires-Dist` writes them."""
     lines, suffix = [], ""
     try:
-        with open(path) as stream:
-            content = stream.read()
+        with open(path, "rb") as stream:
+            content = stream.read().decode("utf-8", "replace")
     except EnvironmentError:
         return []
     for line in content.splitlines():
@@ -136,7 +141,7 @@ def egg_requires(path):
             parts += ['extra == "%s"' % extra] if extra else []
             suffix = " ; " + " and ".join(parts) if parts else ""
         elif line and not line.startswith("#"):
-            lines.append(text(line + suffix))
+            lines.append(line + suffix)
     return lines
 
 
@@ -163,6 +168,8 @@ def read_fields(path):
         return None
     fields = dict((name, []) for name in FIELDS)
     current = None
+    if content.startswith(b"\xef\xbb\xbf"):
+        content = content[3:]
     for line in content.replace(b"\r\n", b"\n").split(b"\n"):
         if not line:
             break

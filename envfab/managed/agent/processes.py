@@ -11,6 +11,7 @@ from .kernel import native
 from .locking import set_inherited
 
 KEPT_OUTPUT = 200000
+LOCALES = ("C.UTF-8", "en_US.UTF-8", "en_GB.UTF-8")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -40,15 +41,38 @@ def call(agent, arguments, environment, writes, folder="/"):
         return status, output.read().decode("utf-8", "replace")
 
 
+def ending(status):
+    """How a child ended, in words."""
+    return "ended with status %d" % status if status >= 0 else "was killed by signal %d" % -status
+
+
+def utf8_locale():
+    """A locale with UTF-8 that this host has: CPython 2.7 and 3.6 cannot name some files in any other."""
+    import locale
+
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        for name in LOCALES:
+            try:
+                locale.setlocale(locale.LC_CTYPE, name)
+                return name
+            except locale.Error:
+                continue
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    return LOCALES[0]
+
+
 def base_environment(path):
     """What every child gets, and nothing that this process inherited: PIP_*, PYTHON* and DJANGO_* stay out."""
     user = pwd.getpwuid(os.geteuid())
+    locale = utf8_locale()
     return {
         "PATH": os.path.join(path, "bin") + ":" + SYSTEM_PATH,
         "HOME": user.pw_dir,
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
+        "LANG": locale,
+        "LC_ALL": locale,
         "VIRTUAL_ENV": path,
     }

@@ -5,7 +5,7 @@ from __future__ import absolute_import
 import sys
 
 from .kernel import Problem, native
-from .processes import base_environment, call
+from .processes import base_environment, call, ending
 
 
 def django_admin(agent, request, body):
@@ -18,7 +18,7 @@ def django_admin(agent, request, body):
     arguments = [sys.executable, "-s", "-m", "django"] + request["arguments"]
     status, output = call(agent, arguments, environment, writes=True)
     if status:
-        raise Problem("django", "ended with status %d" % status, output=output)
+        raise Problem("django", ending(status), output=output)
     return {"output": output}
 
 

@@ -1,0 +1,1 @@
+"""Tests of the managed side, and of the way to it."""
