@@ -47,8 +47,7 @@ class Stats:
         self.ssl_verify = None if ssl_verify is None else os.fsdecode(ssl_verify)
         self.env_var = env_var
         self.skip_ci = skip_ci
-        # Full, so that it means the same folder after the program changed its working directory.
-        self.location = os.path.abspath(os.path.expanduser(os.fspath(location)))
+        self.location = os.path.expanduser(os.fspath(location))
         self.drop_point = drop_point
         self.version = version
         if not isinstance(prompt, (Prompt, str)):
@@ -62,6 +61,8 @@ class Stats:
         if not self._configure():
             self.status = Stats.ERRORED
         with quietly("begin a usage report"):
+            # Full, so that it means the same folder after the program changed its working directory.
+            self.location = os.path.abspath(self.location)
             if self.recording:
                 self._identify()
                 wait_at_exit()
@@ -247,7 +248,7 @@ class Stats:
         key = (self.user_id, clean_entries(entries), flags)
         if self._shown is None or self._shown[0] != key:
             for flag in flags:
-                with quietly(f"add {flag!r}"):
+                with quietly("add what a flag knows"):
                     flag(self, entries)
             self._shown = key, format_report(Report(now(), self.user_id, clean_entries(entries)))
         return self._shown[1]

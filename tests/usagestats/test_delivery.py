@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import shutil
 import ssl
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -318,6 +320,24 @@ class TestTls:
     def test_the_variables_of_requests(self, certificate: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         """The variables by which users told the original library about their certificates still count."""
         monkeypatch.setenv(variable, str(certificate))
+        with running_server(self.context(certificate)) as tls:
+            assert sender(tls.url, None)(b"x") == Answer(Outcome.STORED)
+
+    @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to name a certificate by its hash")
+    def test_a_folder_of_certificates(self, certificate: Path, tmp_path: Path) -> None:
+        """`ssl_verify` may be a folder, as OpenSSL wants it."""
+        command = ["openssl", "x509", "-noout", "-hash", "-in", str(certificate)]
+        name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        shutil.copy(certificate, tmp_path / f"{name}.0")
+        with running_server(self.context(certificate)) as tls:
+            assert sender(tls.url, str(tmp_path))(b"x") == Answer(Outcome.STORED)
+
+    def test_a_system_without_certificates(self, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the system has no certificates, certifi's are trusted, as in the original library."""
+        monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+        monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
+        shutil.copy(certificate, bundle := certificate.with_name("bundle.pem"))
+        monkeypatch.setattr("certifi.where", lambda: str(bundle))
         with running_server(self.context(certificate)) as tls:
             assert sender(tls.url, None)(b"x") == Answer(Outcome.STORED)
 

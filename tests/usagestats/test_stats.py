@@ -118,6 +118,7 @@ class TestEnabled:
         """The choice is kept, and nothing is printed any more."""
         submit(make(enabled=True))
         stats = make()
+        assert stats.enable_reporting()
         assert (stats.status, stats.sending) == (Stats.ENABLED, True)
         assert (stats.enableable, stats.disableable) == (False, True)
         submit(stats)
@@ -176,6 +177,16 @@ class TestDisabled:
         make(enabled=True)
         submit(stats)
         assert server.what == ["ran"]
+
+    def test_opting_out_at_the_last_moment(self, make: Make, location: Path, server: Server) -> None:
+        """A report that is being made while the user opts out elsewhere is not left behind."""
+
+        def opt_out(*_: object) -> None:
+            make().disable_reporting()
+
+        make(enabled=True).submit({}, opt_out)
+        wait_for_couriers()
+        assert (reports_in(location), server.bodies) == ([], [])
 
     def test_opting_out_stops_a_delivery(self, make: Make, location: Path, server: Server) -> None:
         """While reports are being sent, opting out keeps the rest from being sent."""
@@ -368,10 +379,14 @@ class TestFlags:
         def own(stats: Stats, info: list[tuple[Any, Any]]) -> None:
             info.append(("own", stats.version))
 
-        def broken(*_: object) -> None:
-            raise RuntimeError("broken")
+        class Broken:
+            def __call__(self, *_: object) -> None:
+                raise RuntimeError("broken")
 
-        assert self.entries(make, broken, own) == {"version": "1.0", "own": "1.0"}
+            def __repr__(self) -> str:
+                raise RuntimeError("no name")
+
+        assert self.entries(make, Broken(), own) == {"version": "1.0", "own": "1.0"}
 
 
 class TestOverriding:
@@ -501,6 +516,17 @@ class TestNothingIsRaised:
         submit(stats)
         assert len(reports_in(tmp_path / "relative")) == 1
 
+    def test_a_working_directory_that_is_gone(
+        self, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A relative location in a folder that was deleted switches statistics off."""
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        stats = make(location="relative")
+        submit(stats)
+        assert stats.status == Stats.ERRORED
+
     def test_a_home_directory(self, make: Make, clean_environment: Path) -> None:
         """A tilde is the user's home."""
         assert make(location="~/.myprog/usage_stats").location == str(clean_environment / ".myprog/usage_stats")
@@ -564,9 +590,10 @@ class TestReadOnly:
 def test_imports() -> None:
     """Importing the library loads neither Fabric nor rich, nor an HTTP client."""
     code = (
-        "import json, sys\nfrom envfab import usagestats\n"
-        "print(json.dumps([name for name in sys.modules if '.' not in name]))"
+        "import json, sys\nbefore = set(sys.modules)\nfrom envfab import usagestats\n"
+        "print(json.dumps([name for name in set(sys.modules) - before if '.' not in name]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
+    assert "envfab" in loaded
     assert loaded & {"fabric", "invoke", "paramiko", "rich", "requests", "urllib3", "ssl", "http", "uuid"} == set()
