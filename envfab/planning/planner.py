@@ -113,9 +113,11 @@ class _Planning:
         missing = []
         warnings = [*self._general_warnings(), *mending.warnings]
         for repair in mending.repairs:
-            action = self._reinstall(repair, solution)
-            if repair.name in actions:
+            if repair.name in actions or (
+                self.options.only and not repair.asked and repair.name not in self.options.only
+            ):
                 continue
+            action = self._reinstall(repair, solution)
             if action is not None:
                 actions[action.name] = action
             elif repair.asked:
@@ -213,6 +215,8 @@ class _Planning:
             there = self.probe.distributions[name]
             if there.version is None:
                 yield f"{there.shown_as} {there.version_text} is installed, which is no version by PEP 440"
+        for filename in sorted(self.candidates.unreadable):
+            yield f"{filename} is left out: {self.candidates.unreadable[filename]}"
 
     def _warnings(self, solution: Solution, actions: Mapping[NormalizedName, Action]) -> Iterator[str]:
         for name in sorted(solution.chosen):
@@ -223,8 +227,6 @@ class _Planning:
             wheel = actions[name].wheel
             if wheel is not None and wheel.sha256 is None:
                 yield f"{wheel.filename} has no hash in the release log; add_wheel logs one"
-        for filename in sorted(self.candidates.unreadable):
-            yield f"{filename} is left out: {self.candidates.unreadable[filename]}"
         if self.options.only:
             yield from self._held_back(solution)
 

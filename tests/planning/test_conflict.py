@@ -86,6 +86,8 @@ class TestMissing:
         catalogue = DictCatalogue()
         wheel = catalogue.add("a==1.0", unreadable="no METADATA in it")
         assert missing(catalogue, "a").why == f"{wheel.filename} cannot be read: no METADATA in it"
+        made = plan(probe(), requirements("a"), catalogue)
+        assert made.warnings == (f"{wheel.filename} is left out: no METADATA in it",)
 
     def test_a_dependency_names_who_wants_it(self) -> None:
         """It stands in no file of the user's."""

@@ -271,6 +271,14 @@ class TestOnly:
         assert [one.why for one in made.missing] == ["it is not installed, and --only leaves it alone; name it too"]
         assert planned(probe(), requirements("a==2"), self.CATALOGUE, only("a", "b")) == ["install a 2", "install b 2"]
 
+    def test_others_are_not_repaired_either(self) -> None:
+        """Left alone means left alone; the damage is told."""
+        catalogue = house(["a==1", "bb==1", "bb==2"])
+        there = probe("a==1", "bb==1", leftovers=["~b"], duplicates=["bb"])
+        made = plan(there, requirements("a", "bb"), catalogue, only("a"))
+        assert (made.actions, made.warnings) == ((), ("~b is left of an interrupted pip",))
+        assert planned(there, requirements("a", "bb<2"), catalogue, only("bb")) == ["reinstall bb 1"]
+
     def test_what_others_want_of_it_still_counts(self) -> None:
         """An installed `c` that needs `a<2` limits `a`."""
         there = probe("a==1", "b==2", distribution("c==1", ["a<1.2"]))
