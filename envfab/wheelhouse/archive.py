@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import stat
 import struct
@@ -60,25 +62,26 @@ class Archive:
         self._path = path
         self._limits = limits or Limits()
         try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
+            # Not opened before it is known to be a file: opening a pipe waits for its other end.
+            if not stat.S_ISREG(path.stat().st_mode):
                 raise self.wrong("is not a file", "name wheels, not folders")
-            self._size = status.st_size
-            with open(path, "rb") as file:
-                magic = file.read(len(MAGIC))
+            self._file = open(path, "rb")  # noqa: SIM115 (open as long as the archive is)
         except OSError as error:
             raise self.wrong(f"cannot be read: {error.strerror}") from None
-        if magic != MAGIC:
-            raise self.wrong("is not a wheel: no zip file begins like this", "build or download it again")
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (*DAMAGE, OSError) as error:
-            raise self._damaged(error) from None
-        try:
+            self._zip, self.size = self._open()
             self.members = self._check_directory()
         except BaseException:
-            self._zip.close()
+            self._file.close()
             raise
+
+    def _open(self) -> tuple[zipfile.ZipFile, int]:
+        try:
+            if self._file.read(len(MAGIC)) != MAGIC:
+                raise self.wrong("is not a wheel: no zip file begins like this", "build or download it again")
+            return zipfile.ZipFile(self._file), os.fstat(self._file.fileno()).st_size
+        except (*DAMAGE, OSError) as error:
+            raise self._damaged(error) from None
 
     def __enter__(self) -> Archive:
         return self
@@ -86,7 +89,7 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zip.close()
+        self._file.close()
 
     def wrong(self, what: str, hint: str = "") -> WheelError:
         """The error that says `what` of this archive."""
@@ -106,6 +109,18 @@ class Archive:
             raise self._damaged(error) from None
         if left:
             raise self.wrong(f"{member} is shorter than the archive's directory says")
+
+    def sha256(self) -> str:
+        """The SHA-256 of the very file that was opened, in hexadecimal, whatever lies at its path by now."""
+        digest = hashlib.sha256()
+        done = 0
+        try:
+            while chunk := os.pread(self._file.fileno(), CHUNK, done):
+                digest.update(chunk)
+                done += len(chunk)
+        except OSError as error:
+            raise self.wrong(f"cannot be read: {error.strerror}") from None
+        return digest.hexdigest()
 
     def read(self, member: str, limit: int) -> bytes:
         """A member as a whole; refused where it is larger than `limit` bytes."""
@@ -132,9 +147,9 @@ class Archive:
         total = sum(entry.file_size for entry in entries)
         if total > limits.total:
             raise self.wrong(f"would unpack to {total:,} bytes; {limits.total:,} are allowed")
-        if total > limits.slack and total > limits.ratio * self._size:
+        if total > limits.slack and total > limits.ratio * self.size:
             raise self.wrong(
-                f"would unpack to {total:,} bytes, {total // self._size} times its size", "it looks like a zip bomb"
+                f"would unpack to {total:,} bytes, {total // self.size} times its size", "it looks like a zip bomb"
             )
         self._check_overlaps(entries)
         files = {path: entry for path, entry in seen.items() if not entry.is_dir()}

@@ -72,8 +72,8 @@ def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
         _check_wheel_file(archive, info, wheel)
         _check_data(archive, wheel)
         _check_record(archive, info)
-    size = path.stat().st_size
-    return InspectedWheel(replace(wheel, sha256=sha256_of(path), shown_as=metadata.name), metadata, size)
+        wheel = replace(wheel, sha256=archive.sha256(), shown_as=metadata.name)
+        return InspectedWheel(wheel, metadata, archive.size)
 
 
 def read_metadata(path: Path) -> WheelMetadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -183,6 +185,33 @@ def test_copies_that_killed_processes_left_are_cleared_away(house: House, wheel:
     os.utime(old, (yesterday, yesterday))
     house.add(wheel)
     assert sorted(os.listdir(house.wheels)) == [".4567.adding", FILE]
+
+
+def test_a_file_that_changes_while_it_is_added_is_logged_as_it_was_copied_or_refused(
+    tmp_path: Path, wheel: Path, other: Path
+) -> None:
+    """Whatever takes the file's place meanwhile, hash, copy and inspection are of one content."""
+    versions = [path.read_bytes() for path in (wheel, other)]
+    stop = threading.Event()
+
+    def swap() -> None:
+        for content in itertools.cycle(versions):
+            beside = wheel.with_suffix(".tmp")
+            beside.write_bytes(content)
+            beside.replace(wheel)
+            if stop.is_set():
+                return
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        for number in range(100):
+            house = House(tmp_path / str(number) / "wheels", tmp_path / str(number) / "log", cache=tmp_path / "cache")
+            with contextlib.suppress(WheelError):
+                house.verify_unchanged([house.add(wheel).wheel])
+    finally:
+        stop.set()
+        swapping.join()
 
 
 def add_all(root: Path, wheels: list[Path]) -> None:
