@@ -16,10 +16,11 @@ from envfab.facts.requirements import Entry, Requirements
 from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.conflict import explain
+from envfab.planning.demands import applicable, ask
 from envfab.planning.environment import Environment
 from envfab.planning.plan import Action, Ahead, Kind, Missing, Options, Plan, Status
 from envfab.planning.repairs import Repair, repairs
-from envfab.planning.resolver import Need, NoSolution, Question, Solution, needs_of, resolve
+from envfab.planning.resolver import NoSolution, Question, Solution, resolve
 from envfab.planning.rest import broken_by, unrequired
 
 __all__ = ["TagsNeeded", "plan"]
@@ -59,21 +60,10 @@ class _Planning:
     def of(cls, probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options) -> _Planning:
         environment = Environment(probe.interpreter)
         installed = {**probe.outside, **probe.distributions}
-        entries = _applicable(requirements.entries, environment)
-        constraints = _applicable(requirements.constraints, environment)
         candidates = Candidates(environment, installed, catalogue, options.only or None)
-        direct = [entry for entry in entries if not options.only or entry.name in options.only]
-        needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
-        if options.only:
-            needs += _only_named(options, {entry.name for entry in direct}, installed)
-            needs += [] if options.force else _of_the_others(options.only, environment, installed)
-        question = Question(
-            needs,
-            candidates,
-            _merged(constraints),
-            _pinned_hashes((*entries, *constraints)),
-            frozenset(entry.name for entry in entries) | options.only,
-        )
+        entries = applicable(requirements.entries, environment)
+        constraints = applicable(requirements.constraints, environment)
+        question = ask(entries, constraints, candidates, options)
         return cls(probe, options, environment, installed, entries, candidates, question)
 
     def check_options(self) -> None:
@@ -254,52 +244,6 @@ class _Planning:
             best = next(self.question.matching(name, specifier), chosen)
             if best.version > chosen.version:
                 yield f"{chosen.shown_as} {best.version} does not go with what --only leaves alone"
-
-
-def _applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
-    return tuple(entry for entry in entries if environment.applies(entry.requirement.marker))
-
-
-def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
-    merged: dict[NormalizedName, SpecifierSet] = {}
-    for entry in constraints:
-        merged[entry.name] = merged.get(entry.name, SpecifierSet()) & entry.requirement.specifier
-    return merged
-
-
-def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[str]]:
-    """The digests that all lines on a project allow; a line without any allows what the others do."""
-    pinned: dict[NormalizedName, frozenset[str]] = {}
-    for entry in entries:
-        if entry.hashes:
-            pinned[entry.name] = pinned.get(entry.name, entry.hashes) & entry.hashes
-    return pinned
-
-
-def _only_named(
-    options: Options, direct: set[NormalizedName], installed: Mapping[NormalizedName, Distribution]
-) -> Iterator[Need]:
-    """What `--only` names, is installed, and no requirement asks for: whatever version is best."""
-    for name in sorted((options.only & installed.keys()) - direct):
-        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, "--only")
-
-
-def _of_the_others(
-    only: frozenset[NormalizedName], environment: Environment, installed: Mapping[NormalizedName, Distribution]
-) -> Iterator[Need]:
-    """What those that stay want of those that may change, as far as they have it now."""
-    for name in sorted(installed.keys() - only):
-        other = installed[name]
-        for requirement in environment.needed(other.requires):
-            for need in needs_of(requirement, f"{other.shown_as} {other.version_text}, which stays"):
-                there = installed.get(need.name)
-                whole = (
-                    there is not None
-                    and there.version is not None
-                    and need.specifier.contains(there.version, prereleases=True)
-                )
-                if need.name in only and whole:
-                    yield replace(need, extras=frozenset())
 
 
 def _kind(there: Distribution | None, version: Version) -> Kind:

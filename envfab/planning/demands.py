@@ -1,0 +1,79 @@
+"""What requirements and options demand of a target, as a question to the resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+
+from envfab.facts.distribution import Distribution
+from envfab.facts.requirements import Entry
+from envfab.planning.candidates import Candidates
+from envfab.planning.environment import Environment
+from envfab.planning.plan import Options
+from envfab.planning.resolver import Need, Question, needs_of
+
+
+def ask(entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Candidates, options: Options) -> Question:
+    """The question that `entries` and `constraints`, which apply to the target, make of it."""
+    direct = [entry for entry in entries if not options.only or entry.name in options.only]
+    needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
+    if options.only:
+        needs += _only_named(options.only, {entry.name for entry in direct}, candidates.installed)
+        needs += [] if options.force else _of_the_others(options.only, candidates.environment, candidates.installed)
+    return Question(
+        needs,
+        candidates,
+        _merged(constraints),
+        _pinned_hashes((*entries, *constraints)),
+        frozenset(entry.name for entry in entries) | options.only,
+    )
+
+
+def applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
+    """Those whose markers hold for the target."""
+    return tuple(entry for entry in entries if environment.applies(entry.requirement.marker))
+
+
+def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
+    merged: dict[NormalizedName, SpecifierSet] = {}
+    for entry in constraints:
+        merged[entry.name] = merged.get(entry.name, SpecifierSet()) & entry.requirement.specifier
+    return merged
+
+
+def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[str]]:
+    """The digests that all lines on a project allow; a line without any allows what the others do."""
+    pinned: dict[NormalizedName, frozenset[str]] = {}
+    for entry in entries:
+        if entry.hashes:
+            pinned[entry.name] = pinned.get(entry.name, entry.hashes) & entry.hashes
+    return pinned
+
+
+def _only_named(
+    only: Set[NormalizedName], direct: Set[NormalizedName], installed: Mapping[NormalizedName, Distribution]
+) -> Iterator[Need]:
+    """What `--only` names, is installed, and no requirement asks for: whatever version is best."""
+    for name in sorted((only & installed.keys()) - direct):
+        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, "--only")
+
+
+def _of_the_others(
+    only: Set[NormalizedName], environment: Environment, installed: Mapping[NormalizedName, Distribution]
+) -> Iterator[Need]:
+    """What those that stay want of those that may change, as far as they have it now."""
+    for name in sorted(installed.keys() - only):
+        other = installed[name]
+        for requirement in environment.needed(other.requires):
+            for need in needs_of(requirement, f"{other.shown_as} {other.version_text}, which stays"):
+                there = installed.get(need.name)
+                whole = (
+                    there is not None
+                    and there.version is not None
+                    and need.specifier.contains(there.version, prereleases=True)
+                )
+                if need.name in only and whole:
+                    yield replace(need, extras=frozenset())
