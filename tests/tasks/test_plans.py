@@ -1,0 +1,114 @@
+"""How plans are shown to people: text out of plans, nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.record import Deployment, Ending
+from envfab.errors import AgentError
+from envfab.facts.requirements import Requirements
+from envfab.facts.wheel import Wheel
+from envfab.fleet import Fleet, Host, Virtualenv
+from envfab.managed.session import OperationFailed
+from envfab.planning.plan import Action, Ahead, Kind, Missing, Plan, Status
+from envfab.tasks.plans import alike, show_endings, show_group, summary
+
+
+def proposal(host: str, status: Status, **fields: object) -> Proposal:
+    """A proposal for a virtualenv on `host`."""
+    fleet = Fleet(hosts=[Host(host, virtualenvs=[Virtualenv("/srv/v", user="shop")])])
+    (member,) = fleet.members(lambda _host: "admin")
+    plan = Plan(member.target, status, "3.11.7", **fields)  # type: ignore[arg-type]  # tests name fields as they need
+    return Proposal(member, Requirements(()), plan)
+
+
+def action(kind: Kind, name: str, installed: str | None, version: str | None) -> Action:
+    """An action as a plan has it."""
+    wheel = Wheel.from_filename(f"{name.lower()}-{version}-py3-none-any.whl") if version else None
+    return Action(kind, canonicalize_name(name), name, installed, wheel, "shop.txt:1")
+
+
+def test_alike_plans_are_shown_once_with_their_targets() -> None:
+    """Two virtualenvs with the same plan make one group, a third with another its own."""
+    change = (action(Kind.UPGRADE, "Django", "5.1", "5.2"),)
+    proposals = [
+        proposal("web1", Status.CHANGES, actions=change),
+        proposal("web2", Status.CURRENT),
+        proposal("web3", Status.CHANGES, actions=change),
+    ]
+    groups = alike(proposals)
+    assert [[one.plan.target.host for one in group] for group in groups] == [["web1", "web3"], ["web2"]]
+    assert str(show_group(groups[0])) == (
+        "shop@web1:/srv/v   pip\n"
+        "    Django   5.1 → 5.2   shop.txt:1\n"
+        "    the same for 1 more: shop@web3:/srv/v"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "installed", "version", "line"),
+    [
+        (Kind.INSTALL, None, "5.2", "  + Django       5.2   shop.txt:1"),
+        (Kind.REMOVE, "5.1", None, "  - Django   5.1      shop.txt:1"),
+        (Kind.DOWNGRADE, "5.2", "5.1", "  ↓ Django   5.2 → 5.1   shop.txt:1"),
+        (Kind.REINSTALL, "5.2", "5.2", "  ↻ Django   5.2 → 5.2   shop.txt:1"),
+    ],
+)
+def test_every_kind_of_action_has_its_sign(kind: Kind, installed: str | None, version: str | None, line: str) -> None:
+    """Install, remove, downgrade and reinstall can be told apart without colour."""
+    one = proposal("web1", Status.CHANGES, actions=(action(kind, "Django", installed, version),))
+    shown = str(show_group([one])).splitlines()[1]
+    assert shown.split() == line.split()
+
+
+def test_blocked_and_ahead_say_why() -> None:
+    """What is missing, in conflict or ahead is shown below the target, and so is an error without the target again."""
+    one = proposal(
+        "web1",
+        Status.BLOCKED,
+        ahead=(Ahead("six", "2.0", "1.17"), Ahead("own", "1", None)),
+        missing=(Missing("pillow>=13", "shop.txt:2", "the house has it for cp311 only"),),
+        conflicts=("a wants b<2\nc wants b>=2",),
+        warnings=("six 1.16 is yanked",),
+        error="shop@web1:/srv/v: the moon is full",
+    )
+    assert str(show_group([one])).splitlines() == [
+        "shop@web1:/srv/v   blocked",
+        "    six 2.0 is ahead: the house has 1.17",
+        "    own 1 is ahead: the house has none that fits",
+        "    pillow>=13   shop.txt:2",
+        "        the house has it for cp311 only",
+        "    a wants b<2",
+        "    c wants b>=2",
+        "    warning: six 1.16 is yanked",
+        "    the moon is full",
+    ]
+
+
+def test_the_summary_counts() -> None:
+    """So many of each status, in the order of their first."""
+    some = [proposal("web1", Status.CHANGES), proposal("web2", Status.CURRENT), proposal("web3", Status.CURRENT)]
+    assert summary(some) == "1 with changes, 2 current"
+    assert summary([]) == "no virtualenv"
+
+
+def test_the_closing_summary_tells_how_far_a_failure_came() -> None:
+    """A failed deployment shows its error, the end of the output, what was done and what was migrated."""
+    plan = proposal("web1", Status.CHANGES).plan
+    error = OperationFailed("pip ended with status 1", where=str(plan.target), kind="pip")
+    failed = Deployment(
+        "r.1", plan.target, plan, Ending.FAILED, ("lock", "upload"), error, "no space\n", ("shop.0001_initial",)
+    )
+    fine = Deployment("r.2", plan.target, plan, Ending.DEPLOYED)
+    assert str(show_endings([failed, fine])).splitlines() == [
+        "shop@web1:/srv/v   failed",
+        "    pip ended with status 1",
+        "    | no space",
+        "    done: lock, upload",
+        "    migrations applied: shop.0001_initial",
+        "1 failed, 1 deployed",
+    ]
+    locked = Deployment(None, plan.target, plan, Ending.LOCKED, error=AgentError("busy", where=str(plan.target)))
+    assert "done:" not in str(show_endings([locked]))

@@ -1,0 +1,86 @@
+"""`fab add_wheel` and `fab wheels`, by the real program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.wheels import make_wheel, sha256
+from tests.support.workplace import Workplace
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    """A user's folder with a fabfile that has no host."""
+    made = Workplace(tmp_path / "work")
+    made.fabfile("")
+    return made
+
+
+def test_adds_many_files_at_once_and_makes_the_house(workplace: Workplace) -> None:
+    """The first `add_wheel` makes the folder and the log; each file gets a line on the terminal and in the log."""
+    wheels = [make_wheel(workplace.folder / "dist", name, "1.0") for name in ("Shop", "basket")]
+    done = workplace.fab("add_wheel", *map(str, wheels))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "added    Shop 1.0   shop-1.0-py3-none-any.whl",
+        "added    basket 1.0   basket-1.0-py3-none-any.whl",
+    ]
+    assert workplace.log.startswith("release: Shop==1.0 shop-1.0-py3-none-any.whl at 20")
+    assert f"sha256={sha256(wheels[0])}\n" in workplace.log
+    assert workplace.fab(f"add_wheel:{wheels[0]}").stdout == "present  Shop 1.0   shop-1.0-py3-none-any.whl\n"
+
+
+def test_refuses_one_and_takes_the_others(workplace: Workplace) -> None:
+    """A file that is no wheel is refused with its reason, the others are added; exit 1."""
+    good = make_wheel(workplace.folder / "dist", "shop", "1.0")
+    bad = workplace.file("dist/basket-1.0-py3-none-any.whl", "not a zip")
+    done = workplace.fab("add_wheel", str(bad), str(good), "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert [one["wheel"] for one in document["added"]] == [good.name]
+    (refused,) = document["refused"]
+    assert refused["file"] == str(bad)
+    assert "basket-1.0-py3-none-any.whl" in refused["error"]
+    assert sorted(path.name for path in (workplace.folder / "wheels").iterdir()) == [good.name]
+
+
+def test_without_a_file_says_how(workplace: Workplace) -> None:
+    """`fab add_wheel` alone is an error that shows the spelling."""
+    done = workplace.fab("add_wheel")
+    assert done.returncode == 1
+    assert done.stderr == "envfab: add_wheel needs a file\n  fab add_wheel:dist/shop-2.1-py3-none-any.whl\n"
+
+
+def test_lists_what_is_there_and_what_is_odd(workplace: Workplace) -> None:
+    """The list has name, version, tags, date, size; files without a log line and lines without a file say so."""
+    workplace.add_made("shop", "1.0", tags=["cp311-cp311-manylinux_2_17_x86_64"])
+    gone = workplace.add_made("basket", "2.0")
+    (workplace.folder / "wheels" / gone.name).unlink()
+    make_wheel(workplace.folder / "wheels", "stray", "0.1")
+    lines = workplace.fab("wheels").stdout.splitlines()
+    assert lines[0] == "house    wheels · 2 wheels of 2 projects · log intact"
+    assert lines[1].split()[:2] == ["basket", "2.0"]
+    assert lines[1].endswith("the file is missing")
+    assert lines[2].split()[:3] == ["shop", "1.0", "cp311-cp311-manylinux_2_17_x86_64"]
+    assert lines[3].endswith("not logged: fab add_wheel it")
+
+
+def test_tells_of_lines_that_nobody_can_read(workplace: Workplace) -> None:
+    """Foreign lines of the log are counted and shown, and stop nothing."""
+    workplace.add_made("shop", "1.0")
+    with (workplace.folder / "release_log").open("a") as log:
+        log.write("<<<<<<< HEAD\n")
+    done = workplace.fab("wheels")
+    assert done.returncode == 0
+    assert "1 line of the log skipped" in done.stdout
+    assert "warning: release_log: line 2: not a line of a release log: '<<<<<<< HEAD'" in done.stderr
+
+
+def test_an_empty_house_says_how_to_begin(workplace: Workplace) -> None:
+    """A house that does not exist yet is an empty one."""
+    done = workplace.fab("wheels")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "no wheels yet: fab add_wheel:FILE"
