@@ -47,13 +47,15 @@ class Candidate:
 class Candidates:
     """Candidates by name, made when they are asked for; METADATA is read of no wheel before that.
 
-    Names outside `free` (where it is set) stay as they are. Raises `TagsNeeded`, but not before something hangs on it.
+    Names outside `free` (where it is set) stay as they are, and what is `assumed` counts as installed. Raises
+    `TagsNeeded`, but not before something hangs on it.
     """
 
     environment: Environment
     installed: Mapping[NormalizedName, Distribution]
     catalogue: Catalogue
     free: Container[NormalizedName] | None = None
+    assumed: Mapping[NormalizedName, Candidate] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     _shelves: dict[NormalizedName, Mapping[Version, Sequence[Release]]] = field(default_factory=dict)
     _made: dict[tuple[str, frozenset[NormalizedName]], Candidate] = field(default_factory=dict)
@@ -82,6 +84,9 @@ class Candidates:
 
     def kept(self, name: NormalizedName, specifier: SpecifierSet) -> Candidate | None:
         """What is installed, where `specifier` allows it."""
+        if name in self.assumed:
+            assumed = self.assumed[name]
+            return assumed if specifier.contains(assumed.version, prereleases=True) else None
         distribution = self.installed.get(name)
         if distribution is None or distribution.version is None:
             return None

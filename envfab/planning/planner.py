@@ -20,8 +20,9 @@ from envfab.planning.demands import applicable, ask
 from envfab.planning.environment import Environment
 from envfab.planning.plan import Action, Ahead, Kind, Missing, Options, Plan, Status
 from envfab.planning.repairs import Repair, repairs
-from envfab.planning.resolver import NoSolution, Question, Solution, resolve
+from envfab.planning.resolver import NoSolution, Question, Solution
 from envfab.planning.rest import broken_by, unrequired
+from envfab.planning.stable import resolve_stable
 
 __all__ = ["TagsNeeded", "plan"]
 
@@ -37,7 +38,7 @@ def plan(probe: Probe, requirements: Requirements, catalogue: Catalogue, options
     """
     planning = _Planning.of(probe, requirements, catalogue, options)
     planning.check_options()
-    outcome = resolve(planning.question)
+    outcome = resolve_stable(planning.question)
     if isinstance(outcome, NoSolution):
         missing, conflicts = explain(outcome, planning.question)
         return planning.blocked(missing, conflicts)

@@ -1,9 +1,10 @@
-"""The newest wheel of one project for one interpreter, apart from any plan."""
+"""Single wheels of the house for one interpreter, apart from any plan."""
 
 from __future__ import annotations
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.wheel import Wheel
@@ -17,3 +18,8 @@ def newest_wheel(name: NormalizedName, interpreter: Interpreter, catalogue: Cata
     candidates = Candidates(Environment(interpreter), {}, catalogue)
     found = next(candidates.matching(name, SpecifierSet()), None)
     return found.wheel if found else None
+
+
+def wheel_of(name: NormalizedName, version: Version, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:
+    """The best wheel of just this version, yanked or not, or None; may raise `TagsNeeded`."""
+    return Candidates(Environment(interpreter), {}, catalogue).wheel_of(name, version)
