@@ -6,26 +6,29 @@ import platform
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import pytest
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
-from envfab.planning.plan import Options, Plan, Status
+from envfab.facts.wheel import Wheel
+from envfab.planning.plan import Action, Kind, Options, Plan, Status
 from envfab.planning.planner import plan
-from tests.planning.catalogue import distribution, probe, requirements
+from tests.planning.catalogue import TARGET, distribution, probe, requirements
 from tests.planning.generated import EXTRA, Case, generate
 from tests.planning.pip_oracle import ask_pip, version_of_pip
 from tests.planning.soundness import applied, unmet
 from tests.support.virtualenvs import VirtualenvMaker
 
-CASES = 400
+SEEDS = (*range(400), 664, 1342, 1466, 1712, 2346, 2438, 3311, 11438)
+"""Four hundred in a row, and those in which the two are known to differ."""
 CURRENT_RULES_SINCE = (26, 0)
 """The pip whose packaging takes pre-releases by today's rules."""
 
@@ -35,6 +38,13 @@ house's only wheel, a release candidate, does not replace a final release."""
 
 GIVEN_UP = "pip gives up where there is a solution"
 """Backjumping can skip a solution; here other orders of search follow before a conflict is called one."""
+
+OUTDATED = "pip keeps an older version for the sake of a choice that it gave up"
+"""Asked again after its own installation, pip would go on; here a plan leaves nothing to do for the next one."""
+
+UNSOUND = "pip's answer does not meet the requirements"
+"""Where an installed version does not suit, pip goes on with the index's wheel of the very same version and of other
+dependencies, and then leaves the installed one in place because it has that version."""
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +63,10 @@ def pip_python(
 
 
 def test_our_plans_install_what_pip_would_install(pip_python: Path, tmp_path: Path) -> None:
-    """Of hundreds of generated houses, each is planned as pip resolves it, but for two differences that have names."""
+    """Of hundreds of generated houses, each is planned as pip resolves it, but for the differences that have names."""
     tags = tuple(sys_tags())
     here = Interpreter(Version(platform.python_version()), platform.python_implementation(), _markers(), tags)
-    cases = [generate(seed, native_tag=str(tags[0])) for seed in range(CASES)]
+    cases = [generate(seed, native_tag=str(tags[0])) for seed in SEEDS]
 
     theirs = ask_pip(pip_python, cases, tmp_path)
 
@@ -76,8 +86,8 @@ def test_our_plans_install_what_pip_would_install(pip_python: Path, tmp_path: Pa
             assert name, f"case {case.seed}: ours {wheels}, pip's {theirs[case.seed]}\n{case}"
             differences[name] += 1
     solved = sum(answer is not None for answer in theirs.values())
-    assert solved > CASES * 0.6
-    assert sum(differences.values()) < CASES * 0.02, differences
+    assert solved > len(SEEDS) * 0.6
+    assert sum(differences.values()) < len(SEEDS) * 0.04, differences
 
 
 def _markers() -> dict[str, str]:
@@ -93,16 +103,36 @@ def _named_difference(
     case: Case, ours: Plan, theirs: Mapping[str, str] | None, there: Probe, required: Requirements
 ) -> str | None:
     """The name of a difference that is meant; None for any other."""
-    if ours.status is Status.BLOCKED:
-        return None
-    sound = not unmet(applied(ours, there, case.catalogue()), required)
+    catalogue = case.catalogue()
+    after_ours = applied(ours, there, catalogue)
+    sound = ours.status is not Status.BLOCKED and not unmet(after_ours, required)
     if theirs is None:
         return GIVEN_UP if sound else None
-    of_name = {(wheel.name, wheel.filename): Version(wheel.version) for wheel in case.wheels}
+    after_theirs = applied(_as_plan(theirs), there, catalogue)
+    if unmet(after_theirs, required):
+        return UNSOUND
+    if not sound:
+        return None
+    if _takes_a_pre_release(case, theirs, changed={action.name for action in ours.actions}):
+        return HELD_BACK
+    force = Options(force=True)
+    settled = not plan(after_ours, required, catalogue, force).actions
+    return OUTDATED if settled and plan(after_theirs, required, catalogue, force).actions else None
+
+
+def _as_plan(wheels: Mapping[str, str]) -> Plan:
+    """What pip would install, as a plan."""
+    actions = [
+        Action(Kind.INSTALL, canonicalize_name(name), name, None, Wheel.from_filename(filename), "")
+        for name, filename in wheels.items()
+    ]
+    return Plan(TARGET, Status.CHANGES, actions=tuple(actions))
+
+
+def _takes_a_pre_release(case: Case, wheels: Mapping[str, str], changed: Set[str]) -> bool:
+    """Whether pip puts a pre-release in the place of a final release that we leave alone."""
     finals = {one.name for one in case.installed if not Version(one.version).is_prerelease}
-    changed = {action.name for action in ours.actions}
-    held_back = any(
-        of_name[name, filename].is_prerelease and name in finals and name not in changed
-        for name, filename in theirs.items()
+    return any(
+        Wheel.from_filename(filename).version.is_prerelease and name in finals and name not in changed
+        for name, filename in wheels.items()
     )
-    return HELD_BACK if held_back and sound else None
