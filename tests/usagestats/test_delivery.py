@@ -160,6 +160,7 @@ class TestSpoiltQueue:
         (location / "report_:odd name\n").write_bytes(b"date:5.1\nwhat:odd\n")
         submit(make(enabled=True), "good")
         assert server.what == ["odd", "foreign", "good"]
+        assert len(server.bodies) == 3
         assert waiting(location) == ["report_3_1.txt", "report_4_1.txt"]
 
     def test_what_cannot_be_removed_is_not_sent_by_every_run(

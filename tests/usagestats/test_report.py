@@ -91,6 +91,7 @@ def test_a_line_an_entry(pairs: list[tuple[object, object]]) -> None:
         ("k", "two\nlines", b"k:two lines\n"),
         ("k", "one\r\nend", b"k:one end\n"),
         ("k", "a\u2028b\0c", b"k:a b c\n"),
+        ("k", "a\nb\rc\x0bd\x0ce\x1cf\x1dg\x1eh\x85i\u2028j\u2029k\0l", b"k:a b c d e f g h i j k l\n"),
         ("a:b", "c:d", b"a_b:c:d\n"),
         (b"k", b"\xff\n", "k:\ufffd \n".encode()),
         ("k", "\udce9t\u00e9", "k:\ufffdt\u00e9\n".encode()),

@@ -203,6 +203,37 @@ class TestDisabled:
         assert reports_in(location) == []
 
 
+class TestWithdrawal:
+    """Consent that goes away while reports are being sent."""
+
+    def test_by_the_environment(self, make: Make, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program that sets DO_NOT_TRACK for itself sends no further report; what waits is kept."""
+        for what in ("one", "two", "three"):
+            submit(make(), what)
+
+        def forbid(_: bytes) -> tuple[int, dict[str, str]]:
+            monkeypatch.setenv("DO_NOT_TRACK", "1")
+            return 200, {}
+
+        server.answer = forbid
+        assert make(enabled=True).flush() == 2
+        assert server.what == ["one"]
+
+    def test_by_the_program(self, make: Make, server: Server) -> None:
+        """A program that sets the status itself sends no further report either."""
+        for what in ("one", "two"):
+            submit(make(), what)
+        stats = make(enabled=True)
+
+        def forbid(_: bytes) -> tuple[int, dict[str, str]]:
+            stats.status = Stats.DISABLED
+            return 200, {}
+
+        server.answer = forbid
+        assert stats.flush() == 1
+        assert server.what == ["one"]
+
+
 class TestEnvironment:
     """PYTHON_USAGE_STATS, DO_NOT_TRACK and CI services."""
 
