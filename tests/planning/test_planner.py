@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from packaging.utils import canonicalize_name
 
@@ -191,6 +193,8 @@ class TestWheels:
         assert planned(probe(), requirements(pinned), catalogue) == ["install a 1.0"]
         both = requirements(pinned, constraints=[f"a --hash=sha256:{'22' * 32}"])
         assert planned(probe(), both, catalogue) == ["install a 0.9"]
+        narrow_first = requirements(f"a --hash=sha256:{'22' * 32}", pinned)
+        assert planned(probe(), narrow_first, catalogue) == ["install a 0.9"]
 
     def test_one_that_cannot_be_read_is_left_out_with_a_warning(self) -> None:
         """A damaged wheel stops nobody who can do without it."""
@@ -283,6 +287,15 @@ class TestOnly:
         """An installed `c` that needs `a<2` limits `a`."""
         there = probe("a==1", "b==2", distribution("c==1", ["a<1.2"]))
         assert planned(there, requirements("a"), self.CATALOGUE, only("a")) == []
+        forced = replace(only("a"), force=True)
+        made = plan(there, requirements("a"), self.CATALOGUE, forced)
+        assert steps(made) == ["upgrade a 1 → 2"]
+        assert made.warnings[0].startswith("c 1 is installed and needs a<1.2, but a 1 would become 2")
+
+    def test_what_others_lack_already_does_not_count(self) -> None:
+        """A `c` that is broken before and after limits nothing."""
+        there = probe("a==1.5", "b==2", distribution("c==1", ["a<1.2"]))
+        assert planned(there, requirements("a"), self.CATALOGUE, only("a")) == ["upgrade a 1.5 → 2"]
 
     def test_a_name_that_nobody_knows_is_a_mistake(self) -> None:
         """Most often a misspelling."""
