@@ -126,7 +126,8 @@ def test_submitting_at_exit(make: Make, location: Path, server: Server) -> None:
     )
     _, ended = run(location, server.url, program=program)
     assert ended == (0, "", "")
-    assert "late" in server.what
+    # These two versions cannot start a thread from an exit handler.
+    assert "late" in server.what or sys.version_info[:3] in ((3, 12, 0), (3, 12, 1))
     location.joinpath("retry").unlink(missing_ok=True)
     make().flush()
     assert set(server.what) == {"late", "early"}
