@@ -60,10 +60,17 @@ class Queue:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(self.folder / name, flags)
-            with open(descriptor, "rb") as file:
-                return file.read(MAX_REPORT + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
         except OSError:
             return None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_REPORT + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     def remove(self, name: str) -> bool:
         """Whether the report is gone now."""

@@ -79,13 +79,15 @@ def test_bounded_in_bytes(queue: Queue) -> None:
 
 
 def test_what_cannot_be_read(queue: Queue) -> None:
-    """A folder, a link, a pipe and a missing file read as None, and none of them blocks."""
+    """A folder, a link, a pipe and a missing file read as None; none of them blocks, or stays open."""
     name = queue.add(b"x", 5)
     assert name is not None
     (queue.folder / "report_1_folder").mkdir()
     (queue.folder / "report_2_link").symlink_to(queue.folder / name)
     os.mkfifo(queue.folder / "report_3_pipe")
+    before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
     assert [queue.read(f"report_{name}") for name in ("1_folder", "2_link", "3_pipe", "4_missing")] == [None] * 4
+    assert not before or len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def test_no_more_than_allowed_is_read(queue: Queue) -> None:
