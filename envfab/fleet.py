@@ -192,7 +192,7 @@ class Difio:
 
     url: str
     user_id: int = 0
-    token: Secret = None
+    token: Secret = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _url(self, "url")

@@ -177,7 +177,7 @@ def test_our_own_server_answers_like_the_original() -> None:
         (b"[]", "the answer must be a JSON object"),
         (b'{"exit_code": 0}', "message is missing"),
         (b'{"message": "fine"}', "exit_code is missing"),
-        (b'{"message": 1, "exit_code": 0}', "message must be a text of at most 10000 characters"),
+        (b'{"message": 1, "exit_code": 0}', "message must be a text of at most 2000 characters"),
         (b'{"message": "fine", "exit_code": "0"}', "exit_code must be a whole number from 0 to 255"),
         (b'{"message": "fine", "exit_code": false}', "exit_code must be a whole number from 0 to 255"),
         (b'{"message": "fine", "exit_code": 256}', "exit_code must be a whole number from 0 to 255"),

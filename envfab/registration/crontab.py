@@ -1,0 +1,101 @@
+"""Registering the fleet from cron: one line in the user's crontab on the managing side."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+
+from envfab.errors import RegistrationError, UsageError
+from envfab.registration.hook import Call
+
+DAILY = "37 4 * * *"
+LONGEST_LINE = 990  # cron takes 998 characters
+_SCHEDULE = re.compile(r"@[a-z]+|[0-9*/,A-Za-z-]+(?: +[0-9*/,A-Za-z-]+){4}")
+
+
+def entry(call: Call, schedule: str) -> str:
+    """The line for a call; raises `UsageError` where cron could not read it.
+
+    What succeeds is not mailed, what fails is. A percent sign is a line break to cron unless it is escaped.
+    """
+    if not _SCHEDULE.fullmatch(schedule):
+        raise UsageError(f"{schedule!r} is no schedule of cron's", hint=f"say '{DAILY}' (every day at 4:37) or @daily")
+    variables = [f"{name}={shlex.quote(value)}" for name, value in call.variables.items()]
+    command = " ".join([*variables, *(shlex.quote(word) for word in call.command)])
+    shell = f"cd {shlex.quote(call.folder)} && {command} >/dev/null {_mark(call)}"
+    line = f"{schedule} " + shell.replace("%", r"\%")
+    if len(line) > LONGEST_LINE:
+        raise UsageError("the crontab line would be longer than cron reads", where=call.folder)
+    return line
+
+
+def install(call: Call, schedule: str) -> bool:
+    """Have the line in the crontab, in place of an earlier one for the same fleet; whether anything was changed."""
+    return _change(_read(), call, entry(call, schedule))
+
+
+def remove(call: Call) -> bool:
+    """Take the line out; whether there was one."""
+    return _change(_read(), call, None)
+
+
+def changed(text: str, call: Call, line: str | None) -> str:
+    """A crontab with (or, for None, without) the line of a call, all other lines untouched."""
+    ending = _mark(call).replace("%", r"\%")
+    lines = text.splitlines(keepends=True)
+    places = [number for number, old in enumerate(lines) if old.rstrip("\r\n").endswith(ending)]
+    kept = [old for number, old in enumerate(lines) if number not in places]
+    if line is not None:
+        if kept and not kept[-1].endswith("\n"):
+            kept[-1] += "\n"
+        kept.insert(places[0] if places else len(kept), f"{line}\n")
+    return "".join(kept)
+
+
+def _mark(call: Call) -> str:
+    """A shell comment that tells our line from others', and one fleet's from another's."""
+    return f"# envfab register_hook: {call.command[-1]} in {call.folder}"
+
+
+def _change(old: str, call: Call, line: str | None) -> bool:
+    new = changed(old, call, line)
+    if new == old:
+        return False
+    # without lines there was no crontab before ours, or none to miss
+    _run(["crontab", "-"], new) if new else _run(["crontab", "-r"])
+    return True
+
+
+def _read() -> str:
+    done = _run(["crontab", "-l"], check=False)
+    if done.returncode == 0:
+        return done.stdout
+    if "no crontab" in done.stderr.lower() or "no such file" in done.stderr.lower():
+        return ""
+    raise _failed("cannot be read", done.stderr)
+
+
+def _run(command: list[str], text: str = "", *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=30,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise RegistrationError("there is no crontab program here", hint="install cron, or use a timer") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RegistrationError(f"crontab cannot be run: {error}") from None
+    if check and done.returncode:
+        raise _failed("cannot be changed", done.stderr)
+    return done
+
+
+def _failed(what: str, said: str) -> RegistrationError:
+    lines = said.strip().splitlines()
+    return RegistrationError(f"the crontab {what}" + (f": {lines[-1]}" if lines else ""))

@@ -1,0 +1,208 @@
+"""Registering whenever a virtualenv is activated: `postactivate` and `bin/activate`.
+
+A block between two marks goes into those files; it calls a script beside them that does the work in the
+background. The block's first mark says how the file was before, so that removing it leaves the very same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envfab.errors import RegistrationError
+from envfab.registration.files import write_whole
+
+SCRIPT = "envfab-register"
+FLEET_VARIABLES = ("DIFIO_URL", "DIFIO_USER_ID")
+VARIABLES = (*FLEET_VARIABLES, "DIFIO_UUID", "DIFIO_APP_NAME", "DIFIO_APP_URL", "DIFIO_VIRTUALENV_VERSION")
+SHEBANG = b"#!/bin/sh\n"
+UNFINISHED, OWN_FILE = " (the line before had no end)", " (it made this file)"
+_BLOCK = re.compile(
+    rb"# >>> envfab register_hook(?P<how>[^\n>]*) >>>\n.*?^# <<< envfab register_hook <<<(?:\n|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+
+# Nothing here may fail or print: it runs inside somebody's shell, perhaps under `set -eu`.
+ACTIVATE = """\
+if [ -x "${VIRTUAL_ENV-}/bin/envfab-register" ]; then
+    "$VIRTUAL_ENV/bin/envfab-register" || :
+    _ENVFAB_REGISTERED=$VIRTUAL_ENV
+fi
+"""
+# `workon` sources bin/activate first
+POSTACTIVATE = """\
+if [ -z "${VIRTUAL_ENV-}" ] || [ "${_ENVFAB_REGISTERED-}" = "$VIRTUAL_ENV" ]; then
+    unset _ENVFAB_REGISTERED
+elif [ -x "$VIRTUAL_ENV/bin/envfab-register" ]; then
+    "$VIRTUAL_ENV/bin/envfab-register" || :
+fi
+"""
+GLOBAL_POSTACTIVATE = """\
+if [ -n "${{VIRTUAL_ENV-}}" ] && [ ! -x "$VIRTUAL_ENV/bin/envfab-register" ] && [ -x {script} ]; then
+    {script} || :
+fi
+"""
+BACKGROUND = """\
+#!/bin/sh
+# Made by `fab register_hook`; `fab register_hook --remove` takes it away.
+# Registers the active virtualenv in the background: whoever activates it neither waits nor sees an error.
+log=/dev/null
+state=${{XDG_STATE_HOME:-${{HOME-}}/.local/state}}/envfab
+if mkdir -p "$state" && touch "$state/register_hook.log"; then
+    log=$state/register_hook.log
+fi 2>/dev/null
+(
+    trap '' HUP
+    cd {folder} || exit 1
+{variables}    exec {command} --local
+) </dev/null >"$log" 2>&1 &
+exit 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How `register` is called: in which folder, by which words, with which variables where none are set."""
+
+    folder: str
+    command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for word in (self.folder, *self.command, *self.variables.values()):
+            if any(character in word for character in "\n\r\0"):
+                raise RegistrationError("a hook cannot hold a line break", where=repr(word))
+
+
+def install(virtualenv: Path, call: Call) -> list[Path]:
+    """Hook into one virtualenv; the files that were changed, none where all was there already."""
+    folder = virtualenv / "bin"
+    if not (folder / "activate").is_file():
+        raise RegistrationError("there is no bin/activate", where=str(virtualenv), hint="is it a virtualenv?")
+    changed = _put_script(folder / SCRIPT, call)
+    changed += _put_block(folder / "postactivate", POSTACTIVATE)
+    return changed + _put_block(folder / "activate", ACTIVATE)
+
+
+def install_for_all(hooks: Path, call: Call) -> list[Path]:
+    """Hook into virtualenvwrapper's folder of global hooks; the files that were changed."""
+    if not hooks.is_dir():
+        raise RegistrationError(
+            "there is no such folder of hooks", where=str(hooks), hint="set WORKON_HOME or VIRTUALENVWRAPPER_HOOK_DIR"
+        )
+    script = hooks / SCRIPT
+    changed = _put_script(script, call)
+    block = GLOBAL_POSTACTIVATE.format(script=shlex.quote(str(script)))
+    return changed + _put_block(hooks / "postactivate", block)
+
+
+def remove(folder: Path) -> list[Path]:
+    """Take a hook out of a folder (a virtualenv's `bin`, or the global hooks); the files that were changed."""
+    changed = [path for name in ("activate", "postactivate") for path in _take_block(folder / name)]
+    script = folder / SCRIPT
+    with _translated(script):
+        if script.exists():
+            script.unlink()
+            changed.append(script)
+    return changed
+
+
+def global_hooks(environment: Mapping[str, str]) -> Path:
+    """Where virtualenvwrapper has its global hooks."""
+    for name in ("VIRTUALENVWRAPPER_HOOK_DIR", "WORKON_HOME"):
+        if environment.get(name):
+            return Path(environment[name]).expanduser()
+    return Path("~/.virtualenvs").expanduser()
+
+
+def with_block(content: bytes | None, lines: str) -> bytes:
+    """A file's content (None: there is no file) with the block, in the place of an earlier one."""
+    if content is None:
+        return SHEBANG + _block(OWN_FILE, lines)
+    earlier = _BLOCK.search(content)
+    if earlier is not None:
+        block = _block(earlier["how"].decode(), lines)
+        return content[: earlier.start()] + block + content[earlier.end() :]
+    if b"# >>> envfab register_hook" in content:
+        raise RegistrationError("the end of its register_hook block is missing", hint="remove the block by hand")
+    unfinished = bool(content) and not content.endswith(b"\n")
+    return content + (b"\n" if unfinished else b"") + _block(UNFINISHED if unfinished else "", lines)
+
+
+def without_block(content: bytes) -> bytes | None:
+    """A file's content as it was before the block came; None where there was no file."""
+    found = _BLOCK.search(content)
+    if found is None:
+        return content
+    before, after = content[: found.start()], content[found.end() :]
+    how = found["how"].decode()
+    if how == UNFINISHED and not after:
+        before = before.removesuffix(b"\n")
+    if how == OWN_FILE and before + after == SHEBANG:
+        return None
+    return before + after
+
+
+def _block(how: str, lines: str) -> bytes:
+    return f"# >>> envfab register_hook{how} >>>\n{lines}# <<< envfab register_hook <<<\n".encode()
+
+
+def script_text(call: Call) -> bytes:
+    """The script that registers in the background; everything in it that is not ours is quoted."""
+    variables = "".join(
+        f'    [ -n "${{{name}-}}" ] || {name}={shlex.quote(value)}\n    export {name}\n'
+        for name, value in call.variables.items()
+    )
+    command = " ".join(shlex.quote(word) for word in call.command)
+    text = BACKGROUND.format(folder=shlex.quote(call.folder), variables=variables, command=command)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _put_script(path: Path, call: Call) -> list[Path]:
+    # an address may hold a password, and then the script is nobody else's to read
+    return _put(path, script_text(call), 0o700 if "@" in call.variables.get("DIFIO_URL", "") else 0o755)
+
+
+def _put_block(path: Path, lines: str) -> list[Path]:
+    with _translated(path):
+        old = path.read_bytes() if path.exists() else None
+        return _put(path, with_block(old, lines), None)
+
+
+def _take_block(path: Path) -> list[Path]:
+    with _translated(path):
+        if not path.exists():
+            return []
+        new = without_block(path.read_bytes())
+        if new is None:
+            path.unlink()
+            return [path]
+        return _put(path, new, None)
+
+
+def _put(path: Path, content: bytes, mode: int | None) -> list[Path]:
+    """Write where something is to change; without a `mode` a file keeps its own."""
+    with _translated(path):
+        there = path.stat() if path.exists() else None
+        if mode is None:
+            mode = stat.S_IMODE(there.st_mode) if there else 0o755
+        if there and path.read_bytes() == content and stat.S_IMODE(there.st_mode) == mode:
+            return []
+        write_whole(path, content, mode, owner=(there.st_uid, there.st_gid) if there else None)
+        return [path]
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a line that names the file, and name it in errors of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise RegistrationError(f"cannot be changed: {error.strerror}", where=str(path)) from None
+    except RegistrationError as error:
+        raise RegistrationError(error.what, where=error.where or str(path), hint=error.hint) from None
