@@ -1,0 +1,1 @@
+"""The server: takes registrations and usage reports, and shows them."""

@@ -1,0 +1,87 @@
+"""The application: the endpoints put together, who gets in, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from envfab.collector import api, registrations, reports
+from envfab.collector.config import Config
+from envfab.collector.doors import Doorkeeper
+from envfab.collector.service import Background, Service
+
+# What any endpoint takes at most; each has a limit of its own besides.
+MAX_BODY = 4 * 1024 * 1024
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " frame-ancestors 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+log = logging.getLogger(__name__)
+
+
+def create_app(config: Config) -> Flask:
+    """The WSGI application for `config`; raises `EnvfabError` where that cannot work."""
+    service = Service(config)
+    app = Flask(__name__)
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = None  # `bodies` knows better which
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.extensions["envfab"] = service
+    for room in (reports, registrations, api):
+        app.register_blueprint(room.endpoints(service))
+    _guard(app, Doorkeeper(config.tokens))
+    _answer_errors(app)
+    if config.rest is not None:
+        background = Background(service, config.rest)
+        app.before_request(background.ensure_running)
+    if config.proxies:
+        many = config.proxies
+        # Flask documents this way to wrap an application
+        app.wsgi_app = ProxyFix(app.wsgi_app, many, many, many, 0, many)  # type: ignore[method-assign]
+    return app
+
+
+def _guard(app: Flask, doorkeeper: Doorkeeper) -> None:
+    @app.before_request
+    def check() -> Response | None:
+        if request.blueprint == "reports" or doorkeeper.admits(request):
+            return None
+        headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}
+        return Response("this needs the collector's token\n", 401, headers, mimetype="text/plain")
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _answer_errors(app: Flask) -> None:
+    """Errors are one line of plain text; where a person looks, `pages` makes a page of it."""
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> HTTPException | Response:
+        if error.code is None or error.code < 400:
+            return error
+        response = Response(f"{error.description}\n", error.code, mimetype="text/plain")
+        for name, value in error.get_headers(request.environ):
+            if name == "Allow":
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(SQLAlchemyError)
+    def no_database(error: SQLAlchemyError) -> Response:
+        log.error("the database: %s", error)
+        return Response("the database is not available just now\n", 503, mimetype="text/plain")
+
+    @app.errorhandler(OSError)
+    def no_disk(error: OSError) -> Response:
+        log.error("the disk: %s", error)
+        return Response("nothing can be stored just now\n", 503, mimetype="text/plain")

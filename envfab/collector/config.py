@@ -1,0 +1,170 @@
+"""How a collector is set up, by arguments or by `ENVFAB_COLLECTOR_…` variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from envfab.errors import ConfigurationError
+
+PREFIX = "ENVFAB_COLLECTOR_"
+VARIABLES = (
+    "DATA",
+    "DATABASE",
+    "REPORTS",
+    "HOUSE",
+    "INDEX",
+    "TOKEN",
+    "TOKEN_FILE",
+    "OPEN",
+    "STORE_ADDRESSES",
+    "KEEP_DAYS",
+    "STALE_DAYS",
+    "PROXIES",
+)
+_YES_OR_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": False}
+SHORTEST_TOKEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HouseFolders:
+    """Where the house lies: its wheels and its release log."""
+
+    wheels: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that a collector is told.
+
+    Without `tokens` everybody gets in, which must be said: `open`. `keep_days` is after how many days usage reports
+    are deleted, `stale_days` after how many without a registration an application is marked, `proxies` how many trusted
+    ones stand in front and set `X-Forwarded-…`, `rest` how many seconds lie between two rounds of the work in the
+    background (None: there is none).
+    """
+
+    data: Path
+    database: str = ""
+    reports: Path | None = None
+    house: HouseFolders | None = None
+    index: str = ""
+    tokens: tuple[str, ...] = ()
+    open: bool = False
+    store_addresses: bool = True
+    keep_days: int | None = None
+    stale_days: int = 14
+    proxies: int = 0
+    rest: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.tokens and not self.open:
+            raise ConfigurationError(
+                "a collector that others can reach needs a token",
+                where="collector",
+                hint=f"set {PREFIX}TOKEN_FILE (or {PREFIX}OPEN=1, if everybody may see everything)",
+            )
+        if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
+            raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
+        if self.index and not self.index.startswith(("http://", "https://")):
+            raise ConfigurationError(f"{self.index!r} is no http or https URL", where="collector index")
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL: an SQLite file in the data folder unless another one is named."""
+        return self.database or f"sqlite:///{self.data / 'collector.sqlite3'}"
+
+    @property
+    def reports_folder(self) -> Path:
+        """Where reports are, and nothing else."""
+        return self.reports or self.data / "reports"
+
+
+def from_environment(environ: Mapping[str, str]) -> Config:
+    """What the variables say, for WSGI servers; raises `ConfigurationError`, also for a variable that is none."""
+    said = _variables(environ)
+    if not said.get("DATA"):
+        _wrong("DATA", "is not set", "name a folder for the database and the reports")
+    return from_settings(said)
+
+
+def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = None) -> Config:
+    """The configuration that texts by the names of `VARIABLES` give; empty ones are not set."""
+    house = said.get("HOUSE")
+    reports = said.get("REPORTS")
+    return Config(
+        data=Path(said["DATA"]).expanduser().absolute(),
+        database=said.get("DATABASE", ""),
+        reports=Path(reports).expanduser().absolute() if reports else None,
+        house=find_house(Path(house).expanduser().absolute()) if house else default_house,
+        index=said.get("INDEX", ""),
+        tokens=_tokens(said),
+        open=_flag(said, "OPEN", False),
+        store_addresses=_flag(said, "STORE_ADDRESSES", True),
+        keep_days=_number(said, "KEEP_DAYS") if said.get("KEEP_DAYS") else None,
+        stale_days=_number(said, "STALE_DAYS") if said.get("STALE_DAYS") else 14,
+        proxies=_number(said, "PROXIES", least=0) if said.get("PROXIES") else 0,
+    )
+
+
+def settings_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables' values by the names of `VARIABLES`."""
+    return _variables(environ)
+
+
+def find_house(folder: Path) -> HouseFolders:
+    """The house at `folder`: its wheels, with the release log inside or beside; or a folder that holds both."""
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"there is no folder {folder}", where="collector house", hint="name the wheels' folder"
+        )
+    if (folder / "wheels").is_dir():
+        return HouseFolders(folder / "wheels", folder / "release_log")
+    inside = folder / "release_log"
+    return HouseFolders(folder, inside if inside.exists() else folder.parent / "release_log")
+
+
+def read_tokens(path: Path) -> tuple[str, ...]:
+    """The tokens of a file, one a line, so that an old one can stay valid while clients change; `#` comments out."""
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigurationError(f"cannot read the token file: {reason}", where=str(path)) from None
+    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not tokens:
+        raise ConfigurationError("the token file holds no token", where=str(path), hint="write one a line")
+    return tokens
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    said = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
+    for name in said:
+        if name not in VARIABLES:
+            _wrong(name, "is no setting", f"there are {', '.join(VARIABLES)}")
+    return said
+
+
+def _tokens(said: Mapping[str, str]) -> tuple[str, ...]:
+    tokens = (said["TOKEN"],) if said.get("TOKEN") else ()
+    return tokens + (read_tokens(Path(said["TOKEN_FILE"])) if said.get("TOKEN_FILE") else ())
+
+
+def _flag(said: Mapping[str, str], name: str, default: bool) -> bool:
+    value = said.get(name, "1" if default else "0").strip().lower()
+    if value not in _YES_OR_NO:
+        _wrong(name, f"{said[name]!r} is neither yes nor no", "say 1 or 0")
+    return _YES_OR_NO[value]
+
+
+def _number(said: Mapping[str, str], name: str, least: int = 1) -> int:
+    value = said[name].strip()
+    if not value.isascii() or not value.isdecimal() or not least <= int(value) <= 100_000:
+        _wrong(name, f"{value!r} is no whole number from {least} up")
+    return int(value)
+
+
+def _wrong(name: str, what: str, hint: str = "") -> NoReturn:
+    raise ConfigurationError(what, where=f"{PREFIX}{name}", hint=hint)

@@ -1,0 +1,210 @@
+"""What pages and JSON ask the tables: one query a table, however many rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.version import Version
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+
+from envfab.collector.newer import version_or_none
+from envfab.collector.schema import applications, changes, installed, updates
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application, as lists show it."""
+
+    id: int
+    uuid: str
+    user_id: int
+    name: str
+    url: str
+    type: str
+    first_seen: int
+    last_seen: int
+    packages: int
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A package of an application."""
+
+    name: str
+    shown_as: str
+    version: str
+    newer_house: str | None
+
+    @property
+    def newer(self) -> str | None:
+        """The newest that is to be had, where that is newer."""
+        return self.newer_house
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A package in an update."""
+
+    name: str
+    shown_as: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A registration that changed something, or an application's first."""
+
+    id: int
+    at: int
+    first: bool
+    packages: int
+    application: Application
+    changes: tuple[Changed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An application that has a package."""
+
+    application: Application
+    version: str
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package, and who runs which version."""
+
+    name: str
+    shown_as: str
+    users: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageLine:
+    """A package, as lists show it."""
+
+    name: str
+    shown_as: str
+    applications: int
+    versions: int
+    behind: int
+    newest: str | None
+
+
+def list_applications(
+    connection: Connection, *, text: str = "", user_id: int | None = None, limit: int | None = None, offset: int = 0
+) -> tuple[Application, ...]:
+    """Applications by name; those whose name, URL or uuid contains `text`, and of one user id, where asked for."""
+    query = _filtered(select(*applications.c), text, user_id).order_by(
+        func.lower(applications.c.name), applications.c.id
+    )
+    return tuple(Application(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset)))
+
+
+def count_applications(connection: Connection, *, text: str = "", user_id: int | None = None) -> tuple[int, int, int]:
+    """(applications, those that are behind, packages behind) that `list_applications` would list."""
+    sums = (
+        func.count(),
+        func.count().filter(applications.c.behind > 0),
+        func.coalesce(func.sum(applications.c.behind), 0),
+    )
+    row = connection.execute(_filtered(select(*sums).select_from(applications), text, user_id)).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def find_application(connection: Connection, uuid: str) -> Application | None:
+    """The application of a uuid."""
+    row = connection.execute(select(*applications.c).where(applications.c.uuid == uuid)).first()
+    return None if row is None else Application(**row._mapping)
+
+
+def packages_of(connection: Connection, application: Application) -> tuple[Installed, ...]:
+    """An application's packages by name."""
+    columns = [installed.c[name] for name in Installed.__slots__]
+    query = select(*columns).where(installed.c.application_id == application.id).order_by(installed.c.name)
+    return tuple(Installed(**row._mapping) for row in connection.execute(query))
+
+
+def history(connection: Connection, application: int | None = None, limit: int = 50) -> tuple[Update, ...]:
+    """The latest updates, of one application or of all, newest first, each with its changes."""
+    query = select(updates, *(column.label(f"of_{column.name}") for column in applications.c)).join_from(
+        updates, applications
+    )
+    if application is not None:
+        query = query.where(updates.c.application_id == application)
+    rows = connection.execute(query.order_by(updates.c.at.desc(), updates.c.id.desc()).limit(limit)).all()
+    found = _changes(connection, [row.id for row in rows])
+    return tuple(Update(row.id, row.at, row.first, row.packages, _labelled(row), tuple(found[row.id])) for row in rows)
+
+
+def find_package(connection: Connection, name: str) -> Package | None:
+    """Who runs a package, by its canonical name; the newest versions first."""
+    columns = [column.label(f"of_{column.name}") for column in applications.c]
+    query = select(installed, *columns).join_from(installed, applications).where(installed.c.name == name)
+    rows = connection.execute(query.order_by(func.lower(applications.c.name), applications.c.id)).all()
+    if not rows:
+        return None
+    users = [User(_labelled(row), row.version, Installed(row.name, row.shown_as, row.version, row.newer_house).newer)
+             for row in rows]  # fmt: skip
+    users.sort(key=lambda user: version_key(user.version), reverse=True)
+    return Package(name, rows[0].shown_as, tuple(users))
+
+
+def list_packages(
+    connection: Connection, *, text: str = "", behind: bool = False, limit: int | None = None
+) -> tuple[PackageLine, ...]:
+    """Packages by name, or those of which something newer is to be had, by how many applications that concerns."""
+    late = func.count().filter(_is_behind())
+    columns = (
+        func.min(installed.c.shown_as).label("shown_as"),
+        func.count().label("applications"),
+        func.count(installed.c.version.distinct()).label("versions"),
+        late.label("behind"),
+    )
+    query = select(installed.c.name, *columns).group_by(installed.c.name)
+    if text:
+        query = query.where(_contains(installed.c.name, text) | _contains(installed.c.shown_as, text))
+    query = (
+        query.having(late > 0).order_by(late.desc(), installed.c.name) if behind else query.order_by(installed.c.name)
+    )
+    rows = connection.execute(query.limit(limit)).all()
+    return tuple(PackageLine(**row._mapping, newest=None) for row in rows)
+
+
+def version_key(text: str) -> tuple[int, Version | str]:
+    """Sorts versions as they are ordered; what is none comes before them."""
+    version = version_or_none(text)
+    return (0, text) if version is None else (1, version)
+
+
+def _is_behind() -> ColumnElement[bool]:
+    return installed.c.newer_house.is_not(None)
+
+
+def _filtered(query: Select[Any], text: str, user_id: int | None) -> Select[Any]:
+    if text:
+        fields = (applications.c.name, applications.c.url, applications.c.uuid)
+        query = query.where(or_(*(_contains(field, text) for field in fields)))
+    return query if user_id is None else query.where(applications.c.user_id == user_id)
+
+
+def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
+
+
+def _labelled(row: Row[Any]) -> Application:
+    return Application(**{name: row._mapping[f"of_{name}"] for name in Application.__slots__})
+
+
+def _changes(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Changed]]:
+    found: dict[int, list[Changed]] = defaultdict(list)
+    query = select(changes).where(changes.c.update_id.in_(numbers)).order_by(changes.c.name)
+    for number, name, shown_as, before, after in connection.execute(query):
+        found[number].append(Changed(name, shown_as, before, after))
+    return found

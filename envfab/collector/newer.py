@@ -1,0 +1,144 @@
+"""What is newer: offers of the house (and of an index) against what is installed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from envfab.collector.config import HouseFolders
+from envfab.errors import EnvfabError, WheelError
+from envfab.facts.wheel import Release
+from envfab.wheelhouse.house import House
+
+log = logging.getLogger(__name__)
+
+_Signature = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A version that can be had, and the Pythons it is for."""
+
+    version: Version
+    requires_python: SpecifierSet
+
+
+def newest(offers: Iterable[Offer], python: Version | None) -> Version | None:
+    """The newest version for a Python (None: any); pre-releases only where there is nothing else."""
+    fitting = [
+        offer.version for offer in offers if python is None or offer.requires_python.contains(python, prereleases=True)
+    ]
+    final = [version for version in fitting if not version.is_prerelease]
+    return max(final or fitting, default=None)
+
+
+def newer_than(installed: str, offered: Version | None) -> str | None:
+    """The offered version where it is newer than what is installed; a version that is none cannot be compared."""
+    there = version_or_none(installed)
+    return str(offered) if there is not None and offered is not None and offered > there else None
+
+
+def python_of(application_type: str) -> Version | None:
+    """The Python of an application: `python-3.11.7` → 3.11.7."""
+    kind, _, version = application_type.partition("-")
+    return version_or_none(version) if kind == "python" else None
+
+
+def runs_on(tags: Iterable[Tag], python: Version | None) -> bool:
+    """Whether a wheel is for a CPython, whatever its platform: an application does not tell its own."""
+    return python is None or any(_fits(tag, python) for tag in tags)
+
+
+def version_or_none(text: str) -> Version | None:
+    """A version, where PEP 440 knows it."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+class HouseNews:
+    """The newest of the house. What was worked out is remembered until the wheels' folder or the log change."""
+
+    def __init__(self, folders: HouseFolders) -> None:
+        self._folders = folders
+        self._house = House(folders.wheels, folders.log)
+        self._known: dict[tuple[str, str], Version | None] = {}
+        self._seen: _Signature | None = None
+        self._problem = ""
+        self._turn = threading.Lock()
+
+    def newest(self, name: str, python: Version | None) -> Version | None:
+        """The newest version of a project that is neither withdrawn nor for other Pythons.
+
+        A house that cannot be read has none: that stops no registration, and is logged.
+        """
+        key = (name, str(python))
+        with self._turn:
+            if key not in self._known:
+                self._known[key] = self._look_up(NormalizedName(name), python)
+            return self._known[key]
+
+    def look_again(self) -> bool:
+        """Whether the house changed since the last look; if so, what was known is forgotten."""
+        now = tuple(_signature(path) for path in (self._folders.wheels, self._folders.log))
+        with self._turn:
+            if now == self._seen:
+                return False
+            self._seen = now
+            self._known.clear()
+            self._problem = ""
+            self._house.refresh()
+            return True
+
+    def _look_up(self, name: NormalizedName, python: Version | None) -> Version | None:
+        try:
+            return newest(self._offers(name, python), python)
+        except EnvfabError as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                log.warning("%s", error)
+            return None
+
+    def _offers(self, name: NormalizedName, python: Version | None) -> Iterator[Offer]:
+        """The best offers alone: METADATA is read from the newest down, until one fits."""
+        standing = [release for release in self._house.releases(name) if not release.yanked]
+        for prerelease in (False, True):
+            for release in sorted(standing, key=lambda one: one.wheel.version, reverse=True):
+                if release.wheel.version.is_prerelease == prerelease and runs_on(release.wheel.tags, python):
+                    offer = self._offer(release)
+                    if offer is not None and newest([offer], python) is not None:
+                        yield offer
+                        return
+
+    def _offer(self, release: Release) -> Offer | None:
+        try:
+            return Offer(release.wheel.version, self._house.metadata(release.wheel).requires_python)
+        except WheelError:
+            return None  # nobody can install it; `fab verify_wheels` tells
+
+
+def _fits(tag: Tag, python: Version) -> bool:
+    kind, major, minor = tag.interpreter[:2], tag.interpreter[2:3], tag.interpreter[3:]
+    if kind not in ("py", "cp") or major != str(python.major) or not (minor.isdecimal() or not minor):
+        return False
+    if not minor or kind == "py" or tag.abi == "abi3":
+        return int(minor or 0) <= python.minor
+    return int(minor) == python.minor
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return there.st_ino, there.st_size, there.st_mtime_ns

@@ -1,0 +1,43 @@
+"""`POST /application/register/`: Difio's protocol."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest
+
+from envfab.collector import inventory
+from envfab.collector.bodies import read_body
+from envfab.collector.service import Service, milliseconds_now
+from envfab.errors import RegistrationError
+from envfab.registration.difio import (
+    MAX_BODY,
+    Registration,
+    format_answer,
+    parse_registration,
+    registered,
+)
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def endpoints(service: Service) -> Blueprint:
+    """The endpoint of registrations."""
+    routes = Blueprint("registrations", __name__)
+
+    @routes.post("/application/register/")
+    @routes.post("/application/register")
+    def register() -> Response:
+        registration = _registration()
+        with service.storage.writing() as connection:
+            number = inventory.store(connection, registration, milliseconds_now())
+            service.freshness.mark(connection, number)
+        return Response(format_answer(registered(registration.uuid)), mimetype="application/json")
+
+    return routes
+
+
+def _registration() -> Registration:
+    try:
+        return parse_registration(read_body(request, MAX_BODY, (FORM,)))
+    except RegistrationError as error:
+        raise BadRequest(" ".join(str(error).split())) from None

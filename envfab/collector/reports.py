@@ -1,0 +1,57 @@
+"""`POST /` and `POST /reports/PROGRAM/`: usage reports."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import BadRequest, NotFound
+
+from envfab.collector import usage
+from envfab.collector.bodies import read_body
+from envfab.collector.report_files import StoredReport, is_program
+from envfab.collector.service import Service
+from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
+
+# urllib says that it sends a form unless it is told what it sends.
+KINDS = ("text/", "application/x-www-form-urlencoded", "application/octet-stream")
+log = logging.getLogger(__name__)
+
+
+def endpoints(service: Service) -> Blueprint:
+    """The endpoints of usage reports, which need no token: they come from programs in the wild."""
+    routes = Blueprint("reports", __name__)
+
+    @routes.post("/")
+    @routes.post("/reports/<program>/")
+    @routes.post("/reports/<program>")
+    def report(program: str = "") -> Response:
+        if program and not is_program(program):
+            raise NotFound("no program can be called that")
+        body = read_body(request, MAX_REPORT, KINDS)
+        parsed = _parsed(body, program)
+        address = (request.remote_addr or "") if service.config.store_addresses else ""
+        stored = service.folder.store(body, program, address)
+        _index(service, stored, parsed)
+        return Response("stored", mimetype="text/plain")
+
+    return routes
+
+
+def _parsed(body: bytes, program: str) -> Report:
+    try:
+        report = parse_report(body, program)
+        usage.check_size(report)
+    except MalformedReport as error:
+        raise BadRequest(str(error)) from None
+    return report
+
+
+def _index(service: Service, stored: StoredReport, report: Report) -> None:
+    """Count a report that is safe on disk already: where that fails now, the work in the background makes up for it."""
+    try:
+        with service.storage.writing() as connection:
+            usage.index(connection, stored, report)
+    except SQLAlchemyError as error:
+        log.warning("the usage report %s is not indexed yet: %s", stored.file, error)

@@ -1,0 +1,147 @@
+"""The tables, the number of their format, and the way from older formats to this one.
+
+Times are milliseconds since 1970, days are days since then, names of packages are canonical. The same
+tables serve SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+
+from envfab.errors import FormatError
+
+FORMAT = 1
+# Any number will do, as long as nobody else on the same database takes it for something of theirs.
+_LOCK = 0x656E76666162
+
+metadata = MetaData()
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY by itself
+
+formats = Table("envfab_format", metadata, Column("format", Integer, nullable=False))
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("user_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("packages", Integer, nullable=False, default=0),
+    Column("behind", Integer, nullable=False, default=0),
+)
+
+installed = Table(
+    "installed",
+    metadata,
+    Column("application_id", ForeignKey(applications.c.id), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("shown_as", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("newer_house", Text),
+    PrimaryKeyConstraint("application_id", "name"),
+    Index("installed_by_name", "name"),
+)
+
+updates = Table(
+    "updates",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("application_id", ForeignKey(applications.c.id), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("first", Boolean, nullable=False),
+    Column("packages", Integer, nullable=False),
+    Index("updates_by_application", "application_id", "at"),
+    Index("updates_by_time", "at"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("update_id", ForeignKey(updates.c.id), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("shown_as", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    PrimaryKeyConstraint("update_id", "name"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("program", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("date", BigInteger, nullable=False),
+    Column("user", Text),
+    Column("size", Integer, nullable=False),
+    UniqueConstraint("program", "file"),
+    Index("reports_by_time", "program", "at"),
+)
+
+# How many reports of a day said `value` under `key`; the empty key counts them all.
+usage_counts = Table(
+    "usage_counts",
+    metadata,
+    Column("program", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("reports", Integer, nullable=False),
+    PrimaryKeyConstraint("program", "key", "day", "value"),
+)
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: Mapping[int, Migration] = {}
+
+
+def prepare(connection: Connection) -> None:
+    """Make the tables, or bring older ones to this format; raises `FormatError` for newer ones."""
+    if connection.dialect.name == "postgresql":
+        # Several workers start at once, and CREATE TABLE IF NOT EXISTS is no protection against that.
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    if not inspect(connection).has_table(formats.name):
+        metadata.create_all(connection)
+        connection.execute(insert(formats).values(format=FORMAT))
+        return
+    there = connection.execute(select(formats.c.format)).scalar_one()
+    if there > FORMAT:
+        raise FormatError(
+            f"the collector's database has format {there}; this envfab reads format {FORMAT}", hint="upgrade envfab"
+        )
+    for number in range(there, FORMAT):
+        MIGRATIONS[number](connection)
+    if there < FORMAT:
+        connection.execute(update(formats).values(format=FORMAT))
+
+
+def add_columns(connection: Connection, table: Table, *names: str) -> None:
+    """Add columns that may be empty to a table of an older format."""
+    for name in names:
+        kind = table.c[name].type.compile(connection.dialect)
+        connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN "{name}" {kind}'))

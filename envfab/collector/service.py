@@ -1,0 +1,76 @@
+"""The parts of a collector, put together once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from envfab.collector import usage
+from envfab.collector.config import Config
+from envfab.collector.freshness import Freshness
+from envfab.collector.newer import HouseNews
+from envfab.collector.report_files import ReportFolder
+from envfab.collector.storage import CollectorError, Storage
+from envfab.errors import EnvfabError
+
+UNFINISHED = 60 * 60  # seconds after which a half-written file has nobody who still writes it
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """What the endpoints work with. Making one makes the folders and tables; raises `EnvfabError`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        try:
+            config.data.mkdir(parents=True, exist_ok=True, mode=0o750)
+            config.reports_folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise CollectorError(f"cannot make the folder: {error.strerror}", where=str(config.data)) from None
+        self.storage = Storage(config.database_url)
+        self.folder = ReportFolder(config.reports_folder)
+        self.freshness = Freshness(self.storage, HouseNews(config.house) if config.house else None)
+
+    def tidy(self) -> None:
+        """One round of what no request does."""
+        self.freshness.catch_up()
+        usage.index_again(self.storage, self.folder)
+        self.folder.clear_unfinished(time.time() - UNFINISHED)
+        if self.config.keep_days is not None:
+            usage.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
+
+
+class Background:
+    """Does a service's rounds in a thread. A request starts it, for servers fork after they made the application."""
+
+    def __init__(self, service: Service, rest: float) -> None:
+        self._service = service
+        self._rest = rest
+        self._process = 0
+        self._turn = threading.Lock()
+
+    def ensure_running(self) -> None:
+        """Start the thread, unless this process has it."""
+        if self._process == os.getpid():
+            return
+        with self._turn:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                threading.Thread(target=self._run, name="envfab-collector", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._service.tidy()
+            except (EnvfabError, SQLAlchemyError, OSError) as error:
+                log.warning("the work in the background did not succeed: %s", error)
+            time.sleep(self._rest)
+
+
+def milliseconds_now() -> int:
+    """The time as the tables have it."""
+    return time.time_ns() // 10**6

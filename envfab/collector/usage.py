@@ -1,0 +1,92 @@
+"""The index of usage reports: which there are, and how many say what. It can be made again out of the files."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import Connection, delete, select
+
+from envfab.collector.report_files import ReportFolder, StoredReport
+from envfab.collector.schema import reports, usage_counts
+from envfab.collector.storage import Storage, insert_or, run_many
+from envfab.usagestats.report import MalformedReport, Report
+
+MAX_ENTRIES = 10_000  # keys of a report
+SHOWN_VALUE = 200  # characters of a value that are counted under
+DAY = 24 * 60 * 60 * 1000
+_BATCH = 500
+log = logging.getLogger(__name__)
+
+
+def index(connection: Connection, stored: StoredReport, report: Report) -> None:
+    """Count a report that is on disk; one that was counted before stays counted once."""
+    row = {
+        "program": stored.program,
+        "file": stored.file,
+        "at": stored.at,
+        "date": report.date,
+        "user": report.user,
+        "size": len(stored.body),
+    }
+    statement = insert_or(connection, reports).values(row).on_conflict_do_nothing().returning(reports.c.id)
+    if connection.execute(statement).first() is None:
+        return
+    counted = insert_or(connection, usage_counts)
+    counted = counted.on_conflict_do_update(
+        index_elements=[*usage_counts.primary_key.columns],
+        set_={"reports": usage_counts.c.reports + counted.excluded.reports},
+    )
+    day = stored.at // DAY
+    # In one order for everybody, so that two reports never wait for each other's rows.
+    run_many(
+        connection,
+        counted,
+        [{"program": stored.program, "day": day, "key": key, "value": value, "reports": 1}
+         for key, value in sorted(_countable(report))],
+    )  # fmt: skip
+
+
+def index_again(storage: Storage, folder: ReportFolder) -> int:
+    """Index the files that are in no index, say after a crash between the two; how many they were."""
+    with storage.reading() as connection:
+        known = {(program, file) for program, file in connection.execute(select(reports.c.program, reports.c.file))}
+    there = set(folder.files())
+    missing = sorted(there - known)
+    for start in range(0, len(missing), _BATCH):
+        with storage.writing() as connection:
+            for program, file in missing[start : start + _BATCH]:
+                _index_file(connection, folder, program, file)
+    return len(missing)
+
+
+def delete_before(storage: Storage, folder: ReportFolder, now: int, days: int) -> int:
+    """Delete the reports of days that are more than `days` ago, and what was counted of them; how many they were."""
+    first_kept = now // DAY - days
+    old = reports.c.at < first_kept * DAY
+    with storage.reading() as connection:
+        found = connection.execute(select(reports.c.program, reports.c.file).where(old)).all()
+    for program, file in found:
+        folder.delete(program, file)
+    with storage.writing() as connection:
+        connection.execute(delete(reports).where(old))
+        connection.execute(delete(usage_counts).where(usage_counts.c.day < first_kept))
+    return len(found)
+
+
+def _index_file(connection: Connection, folder: ReportFolder, program: str, file: str) -> None:
+    try:
+        stored = folder.read(program, file)
+        index(connection, stored, stored.parsed())
+    except (OSError, ValueError) as error:
+        log.warning("the usage report %s is not indexed: %s", file, error)
+
+
+def _countable(report: Report) -> set[tuple[str, str]]:
+    """The distinct (key, value) of a report, long values cut, and the empty pair that counts the report itself."""
+    return {("", ""), *((key, value[:SHOWN_VALUE]) for key, value in report.entries)}
+
+
+def check_size(report: Report) -> None:
+    """Refuse, with `MalformedReport`, what would fill the index."""
+    if len(report.entries) > MAX_ENTRIES:
+        raise MalformedReport(f"the report has more than {MAX_ENTRIES} keys")

@@ -1,0 +1,95 @@
+"""The task `collector`: the server for registrations and usage reports."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from envfab.errors import UsageError
+from envfab.fleet import Fleet
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.collector.config import Config, HouseFolders
+
+ADDRESS = "127.0.0.1:8088"
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`collector` for `fleet`."""
+
+    @task(
+        klass=Task,
+        auto_shortflags=False,
+        help={
+            "bind": f"the address to listen on, HOST:PORT (default: {ADDRESS}); not on loopback only with a token",
+            "data": "the folder of the database and the reports (default: collector/ beside the fabfile)",
+            "database": "another database: postgresql://USER@HOST/NAME",
+            "reports": "another folder for the usage reports",
+            "house": "the wheels' folder to compare with, its release log inside or beside (default: the fleet's)",
+            "index": "a package index to compare with, too: the URL of its simple API",
+            "token-file": "a file of tokens, one a line, of which clients must give one",
+            "keep-days": "delete usage reports after so many days (default: never)",
+            "no-addresses": "do not store from which addresses usage reports come",
+        },
+    )
+    def collector(
+        c: Context,
+        bind: str = ADDRESS,
+        data: str = "",
+        database: str = "",
+        reports: str = "",
+        house: str = "",
+        index: str = "",
+        token_file: str = "",
+        keep_days: str = "",
+        no_addresses: bool = False,
+    ) -> None:
+        """Run the server that shows registrations and collects usage reports."""
+        run = Invocation(fleet, c)
+        serving = _serving()
+        host, port = serving.parse_address(bind)
+        given = {
+            "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
+            "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "STORE_ADDRESSES": "0" if no_addresses else "",
+            "OPEN": "1" if serving.is_loopback(host) else "0",
+        }  # fmt: skip
+        config = _config(fleet, {name: value for name, value in given.items() if value})
+        with run.console as console:
+
+            def announce(url: str) -> None:
+                door = "with a token" if config.tokens else "open to whoever can connect"
+                console.print(f"collector {url} · {door} · data in {config.data}")
+
+            serving.serve(config, host, port, announce)
+
+    return [collector]
+
+
+def _config(fleet: Fleet, given: dict[str, str]) -> Config:
+    """What the arguments say, else the variables, else the fleet."""
+    from envfab.collector.config import from_settings, settings_in
+
+    said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v}
+    return from_settings(said | given, _house(fleet))
+
+
+def _house(fleet: Fleet) -> HouseFolders:
+    from envfab.collector.config import HouseFolders
+
+    return HouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
+
+
+def _serving() -> Any:
+    """The server; raises `UsageError` where the extra is not installed."""
+    try:
+        from envfab.collector import serving
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("envfab"):
+            raise
+        raise UsageError(f"the collector needs {error.name}", hint="pip install 'envfab[collector]'") from None
+    return serving
