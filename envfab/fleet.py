@@ -319,7 +319,8 @@ def secret(value: Secret) -> str | None:
 def _caller() -> tuple[Path | None, int]:
     """The file and line that make a configuration object: the first on the stack that is not ours."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename in (__file__, "<string>"):
+    ours = os.path.dirname(__file__) + os.sep
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((ours, "<string>")):
         frame = frame.f_back
     file = Path(frame.f_code.co_filename)
     return (file, frame.f_lineno) if file.is_file() else (None, 0)

@@ -9,6 +9,7 @@ from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
 from envfab.errors import ConfigurationError
 from envfab.fleet import flat_commands, secret
 from tests.support.fab import run_fab
+from tests.support.wheels import make_wheel
 
 PATH = "/srv/shop/venv"
 COMMAND_HINT = "give a string, Command(text, user=…), a callable, or a list"
@@ -207,3 +208,12 @@ def test_a_mistake_in_a_fabfile_ends_fab_without_a_traceback(tmp_path: Path) -> 
         "envfab: fabfile.py:3: Host(…): got an unexpected keyword argument 'usr'\n"
         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh\n"
     )
+
+
+def test_a_collection_without_a_fleet_is_anchored_at_its_fabfile(tmp_path: Path) -> None:
+    """`collection()` alone makes its house beside the fabfile that calls it, not in the package."""
+    (tmp_path / "fabfile.py").write_text("from envfab import collection\nns = collection()\n")
+    wheel = make_wheel(tmp_path / "dist", "shop", "1.0")
+    done = run_fab(tmp_path, "add_wheel", str(wheel))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "wheels" / wheel.name).exists()

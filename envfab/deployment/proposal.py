@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
-from envfab.errors import EnvfabError, HouseError, UsageError
+from envfab.deployment.history import Record, from_json
+from envfab.errors import EnvfabError, FormatError, HouseError, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements, parse
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Fleet, Member, Target
+from envfab.managed import bundle
 from envfab.managed.survey import Found, Links, Site, survey
 from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.newest import newest_wheel
+from envfab.planning.lookup import newest_wheel, wheel_of
 from envfab.planning.plan import Missing, Options, Plan, Status
+from envfab.planning.restoring import unrestorable
 from envfab.reporter import Reporter
 from envfab.settings import Settings
 from envfab.wheelhouse.house import House
@@ -42,6 +47,8 @@ class Proposal:
     probe: Probe | None = None
     pip_wheel: Wheel | None = None
     error: EnvfabError | None = None
+    # the deployment that this one takes back, where it is a rollback
+    undoes: str | None = None
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:
@@ -111,15 +118,25 @@ def propose(
 
 
 def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:
-    """The plan for one virtualenv; asks it for its tags only if there is something to choose."""
+    """The plan for one virtualenv; asks it for its tags only if there is something to choose.
+
+    Where a deployment was interrupted, what it had in hand is looked through, and there is something to do in any case.
+    """
     try:
+        left = from_json(probe.journal, str(probe.target)) if probe.journal else None
+        if left is not None:
+            plans = Plans(plans.catalogue, _mending(plans.options, left, site))
         try:
             made = plans.plan(probe, requirements)
         except TagsNeeded:
             probe = replace(probe, interpreter=probe.interpreter.with_tags(site.tags()))
             made = plans.plan(probe, requirements)
-        proposal = Proposal(site.member, requirements, made, site, probe)
-        return _with_pip(proposal, plans.catalogue) if made.status is Status.CHANGES else proposal
+        if left is not None and made.status is Status.CURRENT:
+            made = replace(made, status=Status.CHANGES)
+        proposal = Proposal(site.member, requirements, replace(made, notes=past(probe, left)), site, probe)
+        if made.status is not Status.CHANGES:
+            return proposal
+        return _with_pip(_warned_of_losses(proposal, plans.catalogue), plans.catalogue)
     except UsageError as error:
         # `--only NAME` where this one virtualenv has nothing of that name
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
@@ -129,10 +146,76 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
 
 
+def _mending(options: Options, left: Record, site: Site) -> Options:
+    """`options`, and to reinstall whatever of an interrupted deployment is there but not whole."""
+    names = sorted({str(canonicalize_name(change.name)) for change in left.changes})
+    agent = site.agent()
+    agent.load(bundle.DEPLOY)
+    wrong = {canonicalize_name(name) for name in agent.ask("verify", names=names)["wrong"]}
+    return replace(options, reinstall=options.reinstall | wrong)
+
+
+def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedName, Version], Wheel | None]:
+    """Finds the wheel of one version: among those that the virtualenv keeps, or in the house."""
+    kept = {}
+    for name in probe.kept:
+        digest, _, filename = name.partition(".")
+        wheel = Wheel.from_filename(filename, digest)
+        kept[wheel.name, wheel.version] = wheel
+    interpreters = [probe.interpreter]
+
+    def find(name: NormalizedName, version: Version) -> Wheel | None:
+        """The wheel, or None."""
+        if (name, version) in kept:
+            return kept[name, version]
+        try:
+            return wheel_of(name, version, interpreters[-1], house)
+        except TagsNeeded:
+            interpreters.append(probe.interpreter.with_tags(site.tags()))
+            return wheel_of(name, version, interpreters[-1], house)
+
+    return find
+
+
+def _warned_of_losses(proposal: Proposal, house: Catalogue) -> Proposal:
+    """The proposal with a warning for what could not be brought back if the deployment failed."""
+    if proposal.site is None or proposal.probe is None:
+        return proposal
+    lost = unrestorable(proposal.plan.actions, finder(proposal.site, proposal.probe, house))
+    warnings = tuple(f"{name} could not be brought back: no wheel of it is in the house" for name in lost)
+    return replace(proposal, plan=replace(proposal.plan, warnings=(*proposal.plan.warnings, *warnings)))
+
+
+def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
+    """What people should know of a virtualenv before they deploy: an interruption, a rollback."""
+    if left is not None:
+        return (
+            f"deployment {left.deployment} by {left.who} from {left.origin} was interrupted at {left.step},"
+            f" {spoken(left.began)}; deploy finishes or repairs it",
+        )
+    try:
+        last = from_json(probe.last, str(probe.target)) if probe.last else None
+    except FormatError:
+        return ()
+    if last is None or last.ended is None:
+        return ()
+    names = ", ".join(f"{change.name} {change.version}" for change in last.changes[:3] if change.version)
+    if last.status == "rolled-back":
+        return (f"rolled back from {names}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
+    if last.undoes is not None:
+        return (f"rolled back to {names} by {last.who} from {last.origin}, {spoken(last.ended)}",)
+    return ()
+
+
+def spoken(moment: str) -> str:
+    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42`."""
+    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M}"
+
+
 def _with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
     """The proposal with a pip to install with, blocked where there is none."""
     made, probe = proposal.plan, proposal.probe
-    if probe is None:
+    if probe is None or not made.actions:
         return proposal
     changing = next((action.wheel for action in made.actions if action.name == PIP), None)
     if changing is not None:

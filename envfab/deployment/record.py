@@ -36,7 +36,7 @@ class Deployment:
     """One plan on one virtualenv, and what became of it.
 
     `done` are the steps that were finished, in order; `output` is the end of what the failing child printed;
-    `migrated` the migrations that were applied, as Django names them.
+    `migrated` the migrations that were applied, as Django names them; `left_open` why the journal stays open.
     """
 
     id: str | None
@@ -47,7 +47,7 @@ class Deployment:
     error: EnvfabError | None = None
     output: str = ""
     migrated: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    left_open: str = ""
     seconds: float = 0.0
 
 

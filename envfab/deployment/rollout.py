@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
+from envfab.deployment.going_back import go_back
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Deployment, Ending
-from envfab.deployment.steps import ENDING, FAILURES, MAKING, Step, Surroundings, Work
-from envfab.errors import EnvfabError, Locked, Unreachable
+from envfab.deployment.steps import ENDING, MAKING, Back, Step
+from envfab.deployment.work import Surroundings, Work
+from envfab.errors import Disconnected, EnvfabError, Locked, Unreachable
 from envfab.fleet import Target
 from envfab.managed.session import OperationFailed, run_command
 from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
@@ -107,9 +109,9 @@ class Rollout:
                     continue
                 what = f"the reload command {command.text!r} ended with status {outcome.status}"
                 raise OperationFailed(what, where=member.host.name, kind="reload", output=outcome.output)
-            except FAILURES as error:
+            except EnvfabError as error:
                 for run in runs:
-                    run.fail(error)
+                    run.fail(error, Back.PACKAGES_AND_RELOAD)
                 return
 
 
@@ -123,6 +125,7 @@ class _Run:
         self._ending: Ending | None = None
         self._error: EnvfabError | None = None
         self._output = ""
+        self._left_open = ""
 
     @property
     def going_on(self) -> bool:
@@ -147,11 +150,10 @@ class _Run:
 
     def _take(self, step: Step) -> None:
         try:
+            self.work.come_to(step.name)
             step.run(self.work)
-        except FAILURES as error:
-            self.fail(error)
         except EnvfabError as error:
-            self.fail(error)
+            self.fail(error, step.back)
         else:
             self.work.done.append(step.name)
             if step.name == "lock" and self.work.nothing_left:
@@ -159,21 +161,36 @@ class _Run:
             elif step is ENDING[-1]:
                 self._ending = Ending.DEPLOYED
 
-    def fail(self, error: EnvfabError) -> None:
-        """It ends here."""
+    def fail(self, error: EnvfabError, back: Back) -> None:
+        """It ends here: as `rolled-back` where the packages can be brought back, else as `failed` or milder."""
         self._error = error
         self._output = error.output if isinstance(error, OperationFailed) else ""
+        # nobody of the same database may wait for this one while it goes back
+        self.work.around.gates.leave(self.work.proposal.member.target)
         if isinstance(error, Locked):
             self._ending = Ending.LOCKED
         elif isinstance(error, Unreachable) and not self.work.done:
             self._ending = Ending.UNREACHABLE
         else:
-            self._ending = Ending.FAILED
+            self._ending = self._went_back(error, back)
             try:
                 self.work.around.house.log_error(self.work.proposal.member.target, error.what)
             except EnvfabError as unlogged:
                 self.work.around.reporter.warning(str(unlogged))
         self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def _went_back(self, error: EnvfabError, back: Back) -> Ending:
+        if self.work.record is None or back is Back.NOTHING:
+            return Ending.FAILED
+        if isinstance(error, Disconnected):
+            self._left_open = "the connection is gone, the journal is open: the next fab deploy finishes or repairs it"
+            return Ending.FAILED
+        try:
+            go_back(self.work, error, back)
+        except EnvfabError as obstacle:
+            self._left_open = f"going back failed: {obstacle.what}; the journal is open, the next fab deploy repairs it"
+            return Ending.FAILED
+        return Ending.ROLLED_BACK
 
     def result(self) -> Deployment:
         """What became of it."""
@@ -187,6 +204,6 @@ class _Run:
             error=self._error,
             output=self._output,
             migrated=tuple(self.work.migrated),
-            warnings=tuple(self.work.warnings),
+            left_open=self._left_open,
             seconds=time.monotonic() - self._began if self._began else 0.0,
         )

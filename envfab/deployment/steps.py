@@ -1,98 +1,51 @@
 """The steps of one deployment, in order. Each is a function of the `Work` that it carries on.
 
-`STEPS` is the order; a step that needs nothing done returns at once. What a step raises ends the deployment.
+`STEPS` is the order; a step that needs nothing done returns at once. What a step raises ends the deployment;
+`Step.back` says what then becomes of the packages.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
 
-from envfab.deployment.gates import Gates
-from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import Caller, now
-from envfab.errors import AgentError, DeploymentError, Disconnected, Unreachable
-from envfab.facts.probe import Probe
-from envfab.fleet import Command, Project
+from envfab.deployment import packages
+from envfab.deployment.history import INTERRUPTED, Record, changes, from_json, kept_wheels, snapshot, to_json
+from envfab.deployment.projects import migrate_all
+from envfab.deployment.record import now
+from envfab.deployment.work import Work
+from envfab.errors import DeploymentError, Disconnected, Locked
+from envfab.facts.wheel import Wheel
+from envfab.fleet import Command
 from envfab.managed import bundle
-from envfab.managed.session import Identity, OperationFailed, Session, run_command, start_agent
-from envfab.managed.survey import Site, to_probe
+from envfab.managed.session import Identity, OperationFailed, run_command
+from envfab.managed.survey import to_probe
 from envfab.planning.health import unmet
-from envfab.planning.plan import Action, Kind, Status
-from envfab.reporter import Reporter
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
 
 CHECK_PAUSE = 1.0
-APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
-# what people need of a child's output when it failed
-SHOWN_OUTPUT = 2000
+LOCK_PAUSE = 0.5
 
 
 class PlanChanged(DeploymentError):
     """The virtualenv is not as it was when the plan was made, and nobody agreed to another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all deployments of a rollout share."""
-
-    rollout: str
-    caller: Caller
-    house: House
-    settings: Settings
-    gates: Gates
-    reporter: Reporter
-    force: bool
-    # asked where a virtualenv changed since its plan was made: the proposal to go on with, or None
-    reconsider: Callable[[Proposal, Probe], Proposal | None]
-
-
-@dataclass(slots=True)
-class Work:
-    """One deployment under way."""
-
-    id: str
-    proposal: Proposal
-    site: Site
-    around: Surroundings
-    # where the host's own reload runs once for all of its virtualenvs, it is not this work's
-    host_reload: bool = True
-    done: list[str] = field(default_factory=list)
-    migrated: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def where(self) -> str:
-        """The target, as messages name it."""
-        return str(self.proposal.member.target)
-
-    @property
-    def agent(self) -> Session:
-        """The owner's agent."""
-        return self.site.agent()
-
-    def says(self, step: str) -> None:
-        """Tell that it has come to a step."""
-        self.around.reporter.working(self.where, step)
-
-    @property
-    def nothing_left(self) -> bool:
-        """Whether, seen under the lock, there is nothing to do after all."""
-        return self.proposal.plan.status is Status.CURRENT
-
-
 def lock(work: Work) -> None:
     """Take the virtualenv's lock, and see under it whether it still is as the plan took it to be."""
-    caller = work.around.caller
+    deadline = time.monotonic() + work.around.wait
     work.agent.load(bundle.DEPLOY)
-    holder = {"format": 1, "who": caller.who, "from": caller.origin, "since": now(), "deployment": work.id}
-    probe = to_probe(work.proposal.member.target, work.agent.ask("lock", holder=holder)["probe"])
+    while True:
+        try:
+            reply = work.agent.ask("lock", holder=work.holder)
+            break
+        except Locked:
+            if time.monotonic() + LOCK_PAUSE > deadline:
+                raise
+            work.says("waiting for the lock")
+            time.sleep(LOCK_PAUSE)
+    probe = to_probe(work.proposal.member.target, reply["probe"])
     if probe.fingerprint == work.proposal.plan.fingerprint:
         return
     again = work.around.reconsider(work.proposal, probe)
@@ -102,141 +55,66 @@ def lock(work: Work) -> None:
 
 
 def upload(work: Work) -> None:
-    """Send the wheels that the host's cache lacks; whoever shares the cache waits and then sends nothing."""
-    house = work.around.house
-    hashes = {house.sha256(wheel): wheel for wheel in work.proposal.wheels}
-    target = work.proposal.member.target
-    with work.around.gates.one_at_a_time(("cache", target.host, target.owner)):
-        lacking = work.agent.ask("lacking", hashes=list(hashes))["lacking"]
-        for number, sha256 in enumerate(lacking, 1):
-            path = house.path_of(hashes[sha256])
-            work.says(f"sending wheel {number} of {len(lacking)}: {path.name}")
-            with path.open("rb") as stream:
-                size = path.stat().st_size
-                chunks = iter(lambda: stream.read(1 << 18), b"")
-                work.agent.send_file("store", chunks, size, sha256=sha256, filename=path.name)
+    """Send the wheels that the host lacks."""
+    packages.send(work, work.proposal.wheels)
+
+
+def begin(work: Work) -> None:
+    """Open the journal: what is installed now, and what is to be done. One that was interrupted ends in the history."""
+    plan, probe, caller, house = work.proposal.plan, work.proposal.probe, work.around.caller, work.around.house
+    if probe is None:
+        raise DeploymentError("nobody looked at it", where=work.where)
+    left = from_json(probe.journal, work.where) if probe.journal else None
+    record = Record(
+        rollout=work.around.rollout,
+        deployment=work.id,
+        who=caller.who,
+        origin=caller.origin,
+        began=now(),
+        step="begin",
+        # what was there before an interruption is what to go back to, not the ruins
+        snapshot=left.snapshot if left else snapshot(probe),
+        changes=changes(plan, {wheel.filename: house.sha256(wheel) for wheel in work.proposal.wheels}),
+        undoes=work.proposal.undoes,
+    )
+    ended = to_json(replace(left, ended=now(), status=INTERRUPTED)) if left else None
+    work.agent.ask("begin", record=to_json(record), interrupted=ended)
+    work.record = record
 
 
 def before(work: Work) -> None:
     """Run the commands that the fabfile wants run first."""
-    _run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
+    run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
 
 
 def install(work: Work) -> None:
-    """Install and remove what the plan says, in one call of pip."""
-    house, settings = work.around.house, work.around.settings
-    actions = work.proposal.plan.actions
-    wheels = [
-        _wheel_fields(action.wheel.filename, action, house.sha256(action.wheel)) for action in actions if action.wheel
-    ]
-    pip = work.proposal.pip_wheel
-    work.says(f"installing {len(wheels)} wheels" if len(wheels) != 1 else f"installing {actions[0].shown_as}")
-    reply = work.agent.ask(
-        "install",
-        wheels=wheels,
-        remove=[action.shown_as for action in actions if action.kind is Kind.REMOVE],
-        pip_wheel=pip
-        and {"filename": pip.filename, "sha256": house.sha256(pip), "name": "pip", "version": str(pip.version)},
-        compile=settings.compile,
-        umask=settings.umask,
-    )
-    _compare(work, to_probe(work.proposal.member.target, reply["probe"]))
-
-
-def _wheel_fields(filename: str, action: Action, sha256: str) -> dict[str, Any]:
-    return {"name": str(action.name), "version": str(action.version), "filename": filename, "sha256": sha256}
-
-
-def _compare(work: Work, after: Probe) -> None:
-    """The versions must be what the plan says, and no requirement broken that was whole before."""
-    for action in work.proposal.plan.actions:
-        there = after.distributions.get(action.name)
-        expected = None if action.kind is Kind.REMOVE else action.version
-        if (there.version if there else None) != expected:
-            found = f"{there.version_text} is installed" if there else "it is not installed"
-            raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
-    before = unmet(work.proposal.probe) if work.proposal.probe else frozenset()
-    broken = unmet(after) - before
+    """Install and remove what the plan says; what was whole before must not be broken after."""
+    actions, probe = work.proposal.plan.actions, work.proposal.probe
+    if actions:
+        work.says(f"installing {actions[0].shown_as}" if len(actions) == 1 else f"installing {len(actions)} packages")
+    after = packages.apply(work, actions, work.proposal.pip_wheel)
+    packages.compare(work, actions, after)
+    broken = unmet(after) - (unmet(probe) if probe else frozenset())
     if broken and not work.around.force:
         raise DeploymentError(f"after the installation {'; '.join(sorted(broken))}", where=work.where)
 
 
 def verify(work: Work) -> None:
     """The files of all that was installed must be what their RECORD says."""
-    names = [str(action.name) for action in work.proposal.plan.actions if action.wheel]
-    wrong: Mapping[str, list[str]] = work.agent.ask("verify", names=names)["wrong"] if names else {}
-    if wrong:
-        first, problems = next(iter(wrong.items()))
-        raise DeploymentError(f"files of {first} are not as its RECORD says: {'; '.join(problems)}", where=work.where)
+    packages.verify(work, work.proposal.plan.actions)
 
 
 def migrate(work: Work) -> None:
-    """Bring each project's database up to date, once a database, and run the project's own commands."""
-    gates, target = work.around.gates, work.proposal.member.target
-    for project in work.proposal.member.virtualenv.projects:
-        if project.database is not None and project.migrate:
-            with gates.database(project.database, target) as first:
-                if first:
-                    _migrate(work, project)
-        elif project.migrate:
-            with gates.one_at_a_time(("settings", project.settings)):
-                _migrate(work, project)
-        for command in project.commands:
-            work.says(f"running {command}")
-            _django_admin(work, project, shlex.split(command), command)
-
-
-def _migrate(work: Work, project: Project) -> None:
-    work.says(f"migrating {project.settings}")
-    output = _django_admin(work, project, ["migrate", "--noinput", "--no-color"], "migrate")
-    work.migrated += APPLIED.findall(output)
-
-
-def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
-    with _agent_of(work, project) as agent:
-        agent.load(bundle.PROJECTS)
-        try:
-            reply = agent.ask(
-                "django_admin",
-                settings=project.settings,
-                arguments=arguments,
-                env=dict(project.env),
-                env_file=project.env_file,
-            )
-        except OperationFailed as error:
-            # what was applied before the failing migration stays applied
-            work.migrated += APPLIED.findall(error.output)
-            what = f"django-admin {title} of {project.settings} {error.what}"
-            raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
-    return str(reply["output"])
-
-
-@contextmanager
-def _agent_of(work: Work, project: Project) -> Iterator[Session]:
-    """The agent that runs as the project's user: the owner's own, or a second one."""
-    identity = work.site.as_user(project.user or work.proposal.member.target.owner)
-    if identity == work.site.owner:
-        yield work.agent
-        return
-    path = work.proposal.member.virtualenv.path
-    with start_agent(
-        work.site.reserve(),
-        f"{path}/bin/python",
-        path,
-        where=f"{work.where} as {project.user}",
-        identity=identity,
-        modules=bundle.PROBE,
-        timeout=work.site.timeout,
-    ) as session:
-        yield session
+    """Bring each project's database up to date, once a database, and run the projects' own commands."""
+    migrate_all(work)
 
 
 def reload(work: Work) -> None:
     """Reload the services that use the virtualenv."""
     member = work.proposal.member
-    _run_all(work, "reload", member.virtualenv.commands("reload"))
+    run_all(work, "reload", member.virtualenv.commands("reload"))
     if work.host_reload:
-        _run_all(work, "reload", member.host.reload_commands(member.virtualenv))
+        run_all(work, "reload", member.host.reload_commands(member.virtualenv))
 
 
 def check(work: Work) -> None:
@@ -263,13 +141,41 @@ def check(work: Work) -> None:
             time.sleep(CHECK_PAUSE)
 
 
-def record(work: Work) -> None:
-    """Write down what came where."""
+def finish(work: Work) -> None:
+    """Write down what came where, in the release log and in the virtualenv's own history, and close the journal."""
     wheels = [action.wheel for action in work.proposal.plan.actions if action.wheel]
     work.around.house.log_install(work.proposal.member.target, wheels, work.id)
+    close(work, "deployed", wheels)
 
 
-def _run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
+def close(work: Work, status: str, wheels: list[Wheel], error: str | None = None) -> None:
+    """End the journal with `status`; keep `wheels` and what the last deployments may need to go back."""
+    if work.record is None:
+        return
+    house, keep = work.around.house, work.around.settings.keep
+    ended = replace(work.record, ended=now(), status=status, migrated=tuple(work.migrated), error=error)
+    past = work.agent.ask("history", limit=keep)["records"]
+    records = [from_json(one, work.where) for one in past if one.get("format") == 1]
+    after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
+    wanted = kept_wheels([*records, ended], after.distributions, keep)
+    names = {*after.kept, *(f"{house.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
+    work.agent.ask(
+        "close",
+        record=to_json(ended),
+        wheels=[{"sha256": house.sha256(wheel), "filename": wheel.filename} for wheel in wheels],
+        retain=[name for name in sorted(names) if _release(name) in wanted],
+    )
+    work.record = None
+
+
+def _release(kept: str) -> tuple[str, str]:
+    """(canonical name, version) of a kept wheel, `sha256.filename`."""
+    wheel = Wheel.from_filename(kept.partition(".")[2])
+    return str(wheel.name), str(wheel.version)
+
+
+def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
+    """Run commands of the fabfile, one after another; the first that fails raises."""
     for command in commands:
         work.says(f"{title}: {command.text}")
         status, output = _run(work, command, work.around.settings.command_timeout)
@@ -288,18 +194,33 @@ def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | Non
     return outcome.status, outcome.output
 
 
+class Back(Enum):
+    """What a failing step asks for."""
+
+    NOTHING = "nothing was changed"
+    PACKAGES = "packages go back"
+    PACKAGES_AND_RELOAD = "packages go back, and what uses them is reloaded again"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step's name and what it does."""
+    """A step: what it does, and what its failure asks for."""
 
     name: str
     run: Callable[[Work], None]
+    back: Back
 
 
 # up to where a host's virtualenvs are ready for the one reload that they share
-MAKING = tuple(Step(step.__name__, step) for step in (lock, upload, before, install, verify, migrate, reload))
-ENDING = tuple(Step(step.__name__, step) for step in (check, record))
+MAKING = (
+    Step("lock", lock, Back.NOTHING),
+    Step("upload", upload, Back.NOTHING),
+    Step("begin", begin, Back.NOTHING),
+    Step("before", before, Back.PACKAGES),
+    Step("install", install, Back.PACKAGES),
+    Step("verify", verify, Back.PACKAGES),
+    Step("migrate", migrate, Back.PACKAGES),
+    Step("reload", reload, Back.PACKAGES_AND_RELOAD),
+)
+ENDING = (Step("check", check, Back.PACKAGES_AND_RELOAD), Step("finish", finish, Back.NOTHING))
 STEPS = MAKING + ENDING
-
-# what a step can raise on purpose, and how it says that nobody could be spoken with
-FAILURES = (AgentError, DeploymentError, Unreachable)

@@ -40,4 +40,7 @@ class Probe:
     free: FreeSpace
     pip: str | None
     fingerprint: str
+    # what deployments before this one left: the wheels to go back to (`sha256.filename`), the last history record
+    kept: tuple[str, ...] = ()
+    last: Mapping[str, Any] | None = None
     node: str = ""

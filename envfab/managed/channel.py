@@ -132,7 +132,7 @@ class Connections:
     def close(self) -> None:
         """End all connections, the jump hosts' last."""
         for connection in reversed(self._open.values()):
-            connection.close()
+            _close(connection)
         self._open.clear()
         self._links.clear()
 
@@ -141,17 +141,16 @@ class Connections:
             return self._locks.setdefault(key, threading.Lock())
 
     def _start(self, connection: Connection, name: str, arguments: Sequence[str]) -> SSHProcess:
-        for pause in (*REFUSED_PAUSES, None):
+        transport = connection.transport
+        for pause in REFUSED_PAUSES:
             try:
-                channel = connection.transport.open_session(timeout=self._timeout)
-                return SSHProcess(channel, arguments)
-            except paramiko.ChannelException as error:
-                if pause is None:
-                    raise Unreachable(f"the server refuses more sessions: {error}", where=name) from None
+                return SSHProcess(transport.open_session(timeout=self._timeout), arguments)
+            except (paramiko.SSHException, OSError, EOFError):
+                # Threads that are refused at once take each other's reason away, so it says nothing
+                if not transport.is_active():
+                    raise Disconnected("the connection ended", where=name) from None
                 time.sleep(pause)
-            except (paramiko.SSHException, OSError, AttributeError) as error:
-                raise Disconnected(f"the connection ended: {error}", where=name) from None
-        raise AssertionError
+        raise Unreachable("the server refuses more sessions", where=name)
 
     def _connection(self, hop: _Hop, via: Connection | None = None, seen: tuple[str, ...] = ()) -> Connection:
         """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again.
@@ -204,7 +203,7 @@ class Connections:
             connection.open()
         except BaseException as error:
             # Paramiko leaves its thread and socket behind where it is refused
-            connection.client.close()
+            _close(connection)
             if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
                 raise _failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
             raise
@@ -283,6 +282,16 @@ class _Policy(paramiko.MissingHostKeyPolicy):
                 host_keys.remember(self._files[0], self._known_as, kind, blob, self._alias)
 
 
+def _close(connection: Connection) -> None:
+    """End a connection, and the ProxyCommand that it goes through, which Paramiko leaves half-closed."""
+    transport = connection.client.get_transport()
+    connection.client.close()
+    proxy = getattr(transport, "sock", None)
+    if isinstance(proxy, paramiko.ProxyCommand):
+        proxy.process.kill()
+        proxy.process.communicate()
+
+
 def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., paramiko.Transport]:
     """Paramiko's transport, which asks first for the types of key that can be checked."""
 
@@ -296,7 +305,11 @@ def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., 
 
 
 def _paths(value: str | Iterable[str]) -> list[Path]:
-    names = shlex.split(value) if isinstance(value, str) else list(value)
+    # Paramiko takes the quotes off a value, so that one file with a space in its name looks like two
+    if isinstance(value, str):
+        names = [value] if Path(value).expanduser().exists() else shlex.split(value)
+    else:
+        names = list(value)
     return [Path(name).expanduser() for name in names if name.lower() != "none"]
 
 
@@ -310,7 +323,10 @@ def _failure(error: BaseException, name: str, user: str, place: str, timeout: in
         return _refused(name, user, "no key or password was accepted")
     if isinstance(error, socket.gaierror):
         return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
-    if isinstance(error, TimeoutError) or "banner" in str(error):
+    if "Indecipherable protocol version" in str(error):
+        return Unreachable(f"what answers at {place} is no SSH server", where=name)
+    # that there is no session is Paramiko's word for a handshake that did not end in time
+    if isinstance(error, TimeoutError) or "banner" in str(error) or "No existing session" in str(error):
         return Unreachable(f"no answer from {place} within {timeout} s", where=name)
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         return Unreachable(f"nothing listens at {place}", where=name)

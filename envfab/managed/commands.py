@@ -29,9 +29,10 @@ def announced(word: str, arguments: Sequence[str]) -> list[str]:
 
 def python(executable: str, loader: str) -> list[str]:
     """An interpreter that runs the loader, deaf to PYTHON* and the user's site, with UTF-8 file names."""
-    return ["env", "LC_ALL=C.UTF-8", "LANG=C.UTF-8", executable, "-B", "-E", "-s", "-c", loader]
+    script = 'LC_ALL=C.UTF-8 LANG=C.UTF-8; export LC_ALL LANG; exec "$0" "$@"'
+    return ["/bin/sh", "-c", script, executable, "-B", "-E", "-s", "-c", loader]
 
 
 def shell(text: str) -> list[str]:
-    """The fabfile's own text, the only one that a shell interprets."""
-    return ["/bin/sh", "-c", text]
+    """The fabfile's own text, the only one that a shell interprets; there is nothing for it to read."""
+    return ["/bin/sh", "-c", 'exec /bin/sh -c "$0" </dev/null', text]

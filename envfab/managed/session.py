@@ -20,6 +20,10 @@ OLD_WORD = b"\nENVFAB-OLD "
 # how long an interpreter and the start-up files of a login may take to come up
 START_LIMIT = 60.0
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+# how shells say it
+ABSENT = ("not found", "No such file or directory")
+# what sudo says last, after it has said what is wrong
+AFTERTHOUGHT = "sudo: error initializing audit plugin sudoers_audit"
 # what is kept of a command's output: its end
 OUTPUT_KEPT = 200_000
 
@@ -230,7 +234,7 @@ class _Opening:
 
     def _refused(self, noise: str) -> Unreachable:
         status = self.process.finish()
-        last = _last_line(noise) or f"it ended with status {status}"
+        last = _last_line(noise.replace(AFTERTHOUGHT, "")) or f"it ended with status {status}"
         if self._identity.user is None:
             return Unreachable(f"no command can be run there: {last}", where=self._where)
         return Unreachable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
@@ -238,7 +242,7 @@ class _Opening:
 
 def _not_started(status: int | None, where: str, executable: str, noise: str, if_absent: str) -> Unreachable:
     last = _last_line(noise)
-    if status == NOT_FOUND and last.endswith("No such file or directory") and "shared librar" not in last:
+    if status == NOT_FOUND and last.endswith(ABSENT) and "shared librar" not in last:
         return Unreachable(f"there is no {executable}", where=where, hint=if_absent)
     if status == NOT_EXECUTABLE:
         return Unreachable(f"{executable} cannot be run: {last}", where=where)

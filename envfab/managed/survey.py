@@ -207,6 +207,8 @@ def to_probe(target: Target, reply: dict[str, Any]) -> Probe:
         free=FreeSpace(reply["free"]["bytes"], reply["free"]["inodes"]),
         pip=reply["pip"],
         fingerprint=reply["stamp"],
+        kept=tuple(reply["kept"]),
+        last=reply["last"],
         node=reply["node"],
     )
 

@@ -102,6 +102,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     fingerprint: str | None = None
     error: str | None = None
+    # what people should know of the virtualenv's past: an interruption, a rollback
+    notes: tuple[str, ...] = ()
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -125,6 +127,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "warnings": list(plan.warnings),
         "fingerprint": plan.fingerprint,
         "error": plan.error,
+        "notes": list(plan.notes),
     }
 
 
@@ -145,6 +148,7 @@ def from_json(document: Mapping[str, Any]) -> Plan:
             tuple(document.get("warnings", ())),
             document.get("fingerprint"),
             document["error"],
+            tuple(document.get("notes", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, WheelError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else error

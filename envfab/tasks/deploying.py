@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -16,11 +16,11 @@ from envfab.tasks.invocation import Invocation
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.facts.probe import Probe
+    from envfab.managed.survey import Site
     from envfab.planning.plan import Options
-    from envfab.tasks.console import Console
-    from envfab.wheelhouse.house import House
 
 NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
+WAIT = "seconds to wait where another deployment is at work on a virtualenv"
 CHOICE = {
     "only": "change just this package, leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",
@@ -53,15 +53,16 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Show what deploy would do, and do nothing."""
         from envfab.deployment.proposal import propose
         from envfab.planning.plan import Status
+        from envfab.tasks.carrying_out import show, show_house
         from envfab.tasks.plans import plans_json, summary
 
         run = Invocation(fleet, c, json)
         options, house = _options(only, reinstall, prune, force), run.house
         with run.console, run.connections() as links:
             members = run.select(list(name), links)
-            _show_house(run.console, house)
+            show_house(run.console, house)
             with propose(fleet, members, links, house, options, run.settings, run.console) as proposals:
-                _show(run.console, proposals)
+                show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
             if json:
                 run.console.json(plans_json(proposals))
@@ -76,7 +77,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         positional_words="name",
         iterable=["name", "only", "reinstall"],
         auto_shortflags=False,
-        help={"name": NAME, "yes": "do not ask", **CHOICE},
+        help={"name": NAME, "yes": "do not ask", "wait": WAIT, **CHOICE},
     )
     def deploy(
         c: Context,
@@ -86,17 +87,13 @@ def tasks(fleet: Fleet) -> list[Any]:
         prune: bool = False,
         force: bool = False,
         yes: bool = False,
+        wait: int = 0,
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
-        from envfab.deployment.gates import Gates
         from envfab.deployment.proposal import propose, propose_one
-        from envfab.deployment.record import BAD, Caller, new_rollout_id
-        from envfab.deployment.rollout import Rollout, settled
-        from envfab.deployment.steps import Surroundings
         from envfab.planning.alike import Plans
-        from envfab.planning.plan import Status
-        from envfab.tasks.plans import rollout_json, show_endings
+        from envfab.tasks.carrying_out import carry_out, chosen_of, show, show_house
 
         run = Invocation(fleet, c, json)
         console, house, options = run.console, run.house, _options(only, reinstall, prune, force)
@@ -104,38 +101,15 @@ def tasks(fleet: Fleet) -> list[Any]:
             members = run.select(list(name), links)
             if not yes:
                 console.need_somebody("deploy")
-            _show_house(console, house)
+            show_house(console, house)
             with propose(fleet, members, links, house, options, run.settings, console) as proposals:
-                _show(console, proposals)
-                chosen = [one for one in proposals if one.plan.status is Status.CHANGES]
-                if not yes:
-                    chosen = _ask(console, chosen)
+                show(console, proposals)
 
-                def reconsider(old: Proposal, probe: Probe) -> Proposal | None:
-                    """A new plan where the virtualenv changed meanwhile, if it is the same or is agreed to."""
-                    if old.site is None:
-                        return None
-                    new = propose_one(old.site, probe, old.requirements, Plans(house, options))
-                    return _agreed(console, old, new, yes)
+                def again(old: Proposal, probe: Probe, site: Site) -> Proposal:
+                    return propose_one(site, probe, old.requirements, Plans(house, options))
 
-                rollout = new_rollout_id()
-                around = Surroundings(
-                    rollout=rollout,
-                    caller=Caller.here(),
-                    house=house,
-                    settings=run.settings,
-                    gates=Gates([one.member for one in chosen]),
-                    reporter=console,
-                    force=force,
-                    reconsider=reconsider,
-                )
-                results = Rollout(around, chosen).carry_out() if chosen else {}
-            deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
-            console.print(show_endings(deployments))
-            if json:
-                console.json(rollout_json(rollout, deployments))
-        if any(deployment.ending in BAD for deployment in deployments):
-            raise Exit(code=1)
+                chosen = chosen_of(console, proposals, yes)
+                carry_out(run, house, proposals, chosen, again, yes=yes, force=force, wait=wait)
 
     return [plan, deploy]
 
@@ -151,54 +125,3 @@ def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: 
         prune=prune,
         force=force,
     )
-
-
-def _show_house(console: Console, house: House) -> None:
-    from envfab.tasks.wheels import house_line, warn_of_log
-
-    console.print(house_line(house), "dim")
-    warn_of_log(console, house)
-
-
-def _show(console: Console, proposals: Sequence[Proposal]) -> None:
-    from envfab.tasks.plans import alike, show_group
-
-    for group in alike(proposals):
-        console.print(show_group(group))
-
-
-def _ask(console: Console, proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Those that somebody at the terminal agrees to."""
-    from envfab.tasks.plans import alike
-
-    agreed = []
-    for group in alike(proposals):
-        pending = list(group)
-        while pending:
-            every = f"  [a]ll {len(pending)} with this plan" if len(pending) > 1 else ""
-            question = f"Deploy to {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
-            answer = console.ask(question, "ynaq" if every else "ynq")
-            if answer == "q":
-                raise Exit("nothing was deployed", code=1)
-            one = pending.pop(0)
-            if answer in "ya":
-                agreed.append(one)
-            if answer == "a":
-                agreed += pending
-                break
-    order = {id(proposal): number for number, proposal in enumerate(proposals)}
-    return sorted(agreed, key=lambda proposal: order[id(proposal)])
-
-
-def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Proposal | None:
-    from envfab.planning.plan import Status, plan_key
-    from envfab.tasks.plans import show_group
-
-    if new.plan.status not in (Status.CHANGES, Status.CURRENT):
-        return None
-    if yes or new.plan.status is Status.CURRENT or plan_key(new.plan) == plan_key(old.plan):
-        return new
-    with console.turn():
-        console.print(f"{new.plan.target} changed while the question waited; the plan is now:")
-        console.print(show_group([new]))
-        return new if console.ask("Deploy that?  [y]es  [n]o", "yn") == "y" else None

@@ -65,7 +65,8 @@ def _the_same(group: Sequence[Proposal]) -> str:
 
 
 def _lines(plan: Plan) -> list[Text]:
-    lines = list(_actions(plan.actions))
+    lines = [Text(f"    {note}", "yellow") for note in plan.notes]
+    lines += _actions(plan.actions)
     for ahead in plan.ahead:
         newest = f"the house has {ahead.available}" if ahead.available else "the house has none that fits"
         lines.append(Text(f"    {ahead.shown_as} {ahead.installed} is ahead: {newest}", "yellow"))
@@ -132,10 +133,12 @@ def _show_bad(deployment: Deployment) -> Text:
     text.append("".join(f"\n    {line.strip()}" for line in message.splitlines()))
     for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:
         text.append(f"\n    | {line}", "dim")
-    if deployment.ending is Ending.FAILED:
+    if deployment.ending in (Ending.FAILED, Ending.ROLLED_BACK):
         text.append(f"\n    done: {', '.join(deployment.done) or 'nothing'}")
         if deployment.migrated:
-            text.append(f"\n    migrations applied: {', '.join(deployment.migrated)}")
+            text.append(f"\n    migrations applied, and never taken back: {', '.join(deployment.migrated)}")
+    if deployment.left_open:
+        text.append(f"\n    {deployment.left_open}", "yellow")
     text.append("\n")
     return text
 

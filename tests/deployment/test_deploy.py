@@ -90,10 +90,10 @@ def test_one_that_fails_leaves_the_others_alone(
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
-    assert "1 deployed, 1 failed, 1 blocked, 1 unreachable" in done.stdout
+    assert "1 deployed, 1 rolled-back, 1 blocked, 1 unreachable" in done.stdout
     assert "the before command 'echo the disk of the shop is on fire; exit 7' ended with status 7" in done.stdout
     assert "| the disk of the shop is on fire" in done.stdout
-    assert "done: lock, upload" in done.stdout
+    assert "done: lock, upload, begin" in done.stdout
     assert "there is no /srv/nowhere/bin/python" in done.stdout
     assert freeze(good) == {"shop": "1.0"}
     assert freeze(bad) == {}
@@ -148,10 +148,10 @@ def test_a_host_reloads_once_where_it_says_so(
     assert told.read_text().split() == ["reload"] + ["check"] * 6
 
 
-def test_a_failing_check_fails_after_its_tries(
+def test_a_failing_check_rolls_back_after_its_tries(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
-    """The check is tried again, within its tries, and then the deployment has failed with the check's output."""
+    """The check is tried again, within its tries, and then the packages go back."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
     tries = srv / "tries"
     tries.touch()
@@ -166,6 +166,8 @@ def test_a_failing_check_fails_after_its_tries(
     assert "ended with status 1 (2 tries)" in done.stdout
     assert "| ill" in done.stdout
     assert tries.read_text().split() == ["ill", "ill"]
+    assert "1 rolled-back" in done.stdout
+    assert freeze(path) == {}
 
 
 def test_a_locked_virtualenv_is_left_alone(

@@ -84,10 +84,10 @@ def test_a_failed_migration_stops_all_of_its_database(workplace: Workplace, srv:
     workplace.add(make_site(workplace.folder / "made", "2.0", broken=True))
     document = workplace.json("deploy", "--yes", status=1)
     first, *others = document["virtualenvs"]
-    assert first["status"] == "failed"
+    assert first["status"] == "rolled-back"
     assert "django-admin migrate of shop.settings ended with status 1" in first["error"]
     assert first["migrated"] == ["shop.0001_initial", "shop.0002_price"]
-    assert [one["status"] for one in others] == ["failed", "failed"]
+    assert [one["status"] for one in others] == ["rolled-back", "rolled-back"]
     assert all("the migration of database shop failed elsewhere" in one["error"] for one in others)
     assert (srv / "order").read_text() == ""
 
@@ -99,7 +99,7 @@ def test_the_next_in_order_migrates_where_the_first_cannot(workplace: Workplace,
         fabfile.replace("packages=['shop']", "packages=['shop'], before='exit 1'", 1)
     )
     document = workplace.json("deploy", "--yes", status=1)
-    assert [one["status"] for one in document["virtualenvs"]] == ["failed", "deployed", "deployed"]
+    assert [one["status"] for one in document["virtualenvs"]] == ["rolled-back", "deployed", "deployed"]
     assert [one["migrated"] for one in document["virtualenvs"]] == [[], ["shop.0001_initial"], []]
     assert freeze(site[0]) == {}
 

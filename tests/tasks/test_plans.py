@@ -107,7 +107,7 @@ def test_the_closing_summary_tells_how_far_a_failure_came() -> None:
         "    pip ended with status 1",
         "    | no space",
         "    done: lock, upload",
-        "    migrations applied: shop.0001_initial",
+        "    migrations applied, and never taken back: shop.0001_initial",
         "1 failed, 1 deployed",
     ]
     locked = Deployment(None, plan.target, plan, Ending.LOCKED, error=AgentError("busy", where=str(plan.target)))

@@ -21,7 +21,8 @@ def probe(agent, request, body):
         scan(folder, found["own"], found, stamps)
     for folder in outside:
         scan(folder, found["outside"], None, stamps)
-    journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
+    memory = os.path.join(agent.path, ".envfab")
+    journal = read_json(os.path.join(memory, "journal.json"))
     stamps.append(json.dumps(journal, sort_keys=True))
     stamps.append(sys.version)
     return dict(
@@ -32,6 +33,8 @@ def probe(agent, request, body):
         markers=markers(),
         node=text(os.uname()[1]),
         journal=journal,
+        last=last_record(os.path.join(memory, "history.jsonl")),
+        kept=kept_wheels(os.path.join(memory, "wheels")),
         free=free_space(agent.path),
         pip=pip_version(found["own"]),
         stamp=digest("\n".join(sorted(stamps))),
@@ -182,6 +185,28 @@ def read_fields(path):
         if current is not None:
             current.append(value.strip().decode("utf-8", "replace"))
     return fields
+
+
+def last_record(path):
+    """The last line of the history that can be read; None where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 65536))
+            lines = stream.read().splitlines()
+    except EnvironmentError:
+        return None
+    for line in reversed(lines):
+        try:
+            return json.loads(line.decode("utf-8"))
+        except ValueError:
+            continue
+    return None
+
+
+def kept_wheels(folder):
+    """The wheels that are kept to go back to, as `sha256.filename`."""
+    return sorted(text(name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def pip_version(distributions):

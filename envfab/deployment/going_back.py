@@ -1,0 +1,43 @@
+"""After a failure: the packages of a virtualenv as they were before the deployment began."""
+
+from __future__ import annotations
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from envfab.deployment import packages
+from envfab.deployment.history import Record
+from envfab.deployment.proposal import PIP, finder
+from envfab.deployment.steps import Back, close, reload
+from envfab.deployment.work import Work
+from envfab.errors import DeploymentError, EnvfabError
+from envfab.managed.survey import to_probe
+from envfab.planning.restoring import restoring
+
+
+def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
+    """Bring the packages back, reload where the failing step asks for it, and close the journal as `rolled-back`.
+
+    Raises what stands in the way; the journal then stays open for the next deployment.
+    """
+    if work.record is None or work.proposal.probe is None:
+        return
+    work.says("going back")
+    work.come_to("going back")
+    now = to_probe(work.proposal.member.target, work.agent.ask("probe"))
+    find = finder(work.site, work.proposal.probe, work.around.house)
+    actions, lost = restoring(now.distributions, before(work.record), find)
+    if lost:
+        raise DeploymentError(f"these could not be brought back, no wheel of them: {', '.join(lost)}", where=work.where)
+    wheels = [action.wheel for action in actions if action.wheel]
+    pip = next((wheel for wheel in wheels if wheel.name == PIP), work.proposal.pip_wheel)
+    packages.send(work, [*wheels, *([pip] if pip and pip not in wheels else [])])
+    after = packages.apply(work, actions, pip)
+    packages.compare(work, actions, after)
+    if back is Back.PACKAGES_AND_RELOAD:
+        reload(work)
+    close(work, "rolled-back", wheels, error=failure.what)
+
+
+def before(record: Record) -> dict[NormalizedName, tuple[str, str]]:
+    """What a record's snapshot had: (name as published, version) by canonical name."""
+    return {canonicalize_name(one.name): (one.name, one.version) for one in record.snapshot}

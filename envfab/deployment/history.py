@@ -1,0 +1,131 @@
+"""The record of a deployment: the journal while it is under way, a line of the history once it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from envfab.errors import FormatError
+from envfab.facts.distribution import Distribution
+from envfab.facts.probe import Probe
+from envfab.planning.plan import Plan
+
+FORMAT = 1
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A distribution as it was before: its name as published, its version, and how it came there."""
+
+    name: str
+    version: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a deployment did to one distribution; `installed` is what was there, `version` what came."""
+
+    action: str
+    name: str
+    installed: str | None
+    version: str | None
+    wheel: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One deployment. `snapshot` is all that was installed before; `ended` and `status` are None in a journal.
+
+    `undoes` names the deployment that a rollback took back; times are ISO 8601 with zone.
+    """
+
+    rollout: str
+    deployment: str
+    who: str
+    origin: str
+    began: str
+    step: str
+    snapshot: tuple[Installed, ...]
+    changes: tuple[Change, ...]
+    migrated: tuple[str, ...] = ()
+    ended: str | None = None
+    status: str | None = None
+    error: str | None = None
+    undoes: str | None = None
+
+    @property
+    def before(self) -> Mapping[str, Installed]:
+        """The snapshot by canonical name."""
+        return {canonicalize_name(one.name): one for one in self.snapshot}
+
+    def at(self, step: str) -> Record:
+        """The same, come to `step`."""
+        return replace(self, step=step)
+
+
+def snapshot(probe: Probe) -> tuple[Installed, ...]:
+    """What is installed now, to go back to."""
+    return tuple(
+        Installed(one.shown_as, one.version_text, one.origin.value)
+        for _, one in sorted(probe.distributions.items())
+    )  # fmt: skip
+
+
+def changes(plan: Plan, sha256: Mapping[str, str]) -> tuple[Change, ...]:
+    """A plan's actions as a record has them; `sha256` is by file name."""
+    return tuple(
+        Change(
+            action.kind.value,
+            action.shown_as,
+            action.installed,
+            str(action.version) if action.version else None,
+            action.wheel.filename if action.wheel else None,
+            sha256[action.wheel.filename] if action.wheel else None,
+        )
+        for action in plan.actions
+    )
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """A record as it is written; `from_json` reads it back."""
+    document: dict[str, Any] = {"format": FORMAT}
+    for field in fields(Record):
+        value = getattr(record, field.name)
+        if field.name in ("snapshot", "changes"):
+            value = [{part.name: getattr(one, part.name) for part in fields(one)} for one in value]
+        document[field.name] = list(value) if isinstance(value, tuple) else value
+    return document
+
+
+def from_json(document: Mapping[str, Any], where: str) -> Record:
+    """The record that `to_json` wrote; raises `FormatError` for a newer format and for anything else."""
+    if not isinstance(document.get("format"), int) or document["format"] > FORMAT:
+        raise FormatError(
+            f"its journal has format {document.get('format')!r}, and this envfab knows {FORMAT}",
+            where=where,
+            hint="use the envfab that deployed there last, or a newer one",
+        )
+    try:
+        known = {field.name: document[field.name] for field in fields(Record)}
+        known["snapshot"] = tuple(Installed(**one) for one in document["snapshot"])
+        known["changes"] = tuple(Change(**one) for one in document["changes"])
+        known["migrated"] = tuple(document["migrated"])
+        return Record(**known)
+    except (KeyError, TypeError) as error:
+        raise FormatError(f"its journal cannot be read: {error}", where=where) from None
+
+
+def kept_wheels(
+    records: Sequence[Record], installed: Mapping[NormalizedName, Distribution], keep: int
+) -> frozenset[tuple[str, str]]:
+    """(name, version) of every wheel that going back over the last `keep` deployments may need, today's included."""
+    wanted = {(str(name), one.version_text) for name, one in installed.items()}
+    for record in records[-keep:] if keep else ():
+        wanted |= {(canonicalize_name(one.name), one.version) for one in record.snapshot}
+    return frozenset(wanted)

@@ -1,0 +1,77 @@
+"""Django projects of a virtualenv: migrations once a database, and the projects' own commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from envfab.deployment.work import Work
+from envfab.fleet import Project
+from envfab.managed import bundle
+from envfab.managed.session import OperationFailed, Session, start_agent
+
+APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
+
+
+def migrate_all(work: Work) -> None:
+    """Bring each project's database up to date, and run its commands; a rollback leaves databases as they are."""
+    gates, target = work.around.gates, work.proposal.member.target
+    for project in work.proposal.member.virtualenv.projects:
+        if project.migrate and work.proposal.undoes is None:
+            if project.database is None:
+                with gates.one_at_a_time(("settings", project.settings)):
+                    _migrate(work, project)
+            else:
+                with gates.database(project.database, target) as first:
+                    if first:
+                        _migrate(work, project)
+        for command in project.commands:
+            work.says(f"running {command}")
+            _django_admin(work, project, shlex.split(command), command)
+
+
+def _migrate(work: Work, project: Project) -> None:
+    work.says(f"migrating {project.settings}")
+    output = _django_admin(work, project, ["migrate", "--noinput", "--no-color"], "migrate")
+    work.migrated += APPLIED.findall(output)
+
+
+def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
+    with _agent_of(work, project) as agent:
+        agent.load(bundle.PROJECTS)
+        try:
+            reply = agent.ask(
+                "django_admin",
+                settings=project.settings,
+                arguments=arguments,
+                env=dict(project.env),
+                env_file=project.env_file,
+            )
+        except OperationFailed as error:
+            # what was applied before the failing migration stays applied
+            work.migrated += APPLIED.findall(error.output)
+            what = f"django-admin {title} of {project.settings} {error.what}"
+            raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
+    return str(reply["output"])
+
+
+@contextmanager
+def _agent_of(work: Work, project: Project) -> Iterator[Session]:
+    """The agent that runs as the project's user: the owner's own, or a second one."""
+    identity = work.site.as_user(project.user or work.proposal.member.target.owner)
+    if identity == work.site.owner:
+        yield work.agent
+        return
+    path = work.proposal.member.virtualenv.path
+    with start_agent(
+        work.site.reserve(),
+        f"{path}/bin/python",
+        path,
+        where=f"{work.where} as {project.user}",
+        identity=identity,
+        modules=bundle.PROBE,
+        timeout=work.site.timeout,
+    ) as session:
+        yield session

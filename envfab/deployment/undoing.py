@@ -1,0 +1,116 @@
+"""Rollbacks: proposals that lead back to what was installed before a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from envfab.deployment.going_back import before
+from envfab.deployment.history import Record, from_json
+from envfab.deployment.proposal import PIP, Proposal, finder, past, spoken
+from envfab.errors import EnvfabError, UsageError
+from envfab.facts.probe import Probe
+from envfab.facts.requirements import Requirements
+from envfab.fleet import Member, Target
+from envfab.managed import bundle
+from envfab.managed.survey import Found, Links, Site, survey
+from envfab.planning.plan import Missing, Plan, Status
+from envfab.planning.restoring import restoring
+from envfab.reporter import Reporter
+from envfab.settings import Settings
+from envfab.wheelhouse.house import House
+
+NOTHING_REQUIRED = Requirements(())
+ALL_RECORDS = 10_000
+
+
+@contextmanager
+def histories(
+    members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
+) -> Iterator[list[tuple[Found, list[Record]]]]:
+    """Every member's history, oldest first, read all at once; empty where it could not be spoken with."""
+    records: dict[Target, list[Record]] = {}
+
+    def look(found: Found) -> None:
+        if found.site is not None:
+            records[found.member.target] = read_history(found.site)
+
+    with survey(
+        members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
+    ) as finds:
+        yield [(found, records.get(found.member.target, [])) for found in finds]
+
+
+def read_history(site: Site) -> list[Record]:
+    """A virtualenv's history, oldest first; raises `FormatError` where a newer envfab has written to it."""
+    agent = site.agent()
+    agent.load(bundle.HISTORY)
+    reply: dict[str, Any] = agent.ask("history", limit=ALL_RECORDS)
+    return [from_json(record, str(site.member.target)) for record in reply["records"]]
+
+
+@contextmanager
+def propose_undo(
+    members: Sequence[Member], links: Links, house: House, settings: Settings, reporter: Reporter, to: str | None
+) -> Iterator[list[Proposal]]:
+    """For each member the way back to before the deployment or rollout `to`, or before its last deployment."""
+    with histories(members, links, settings, reporter) as found:
+        proposals = [undo(find, records, house, to) for find, records in found]
+        if to and all(proposal.undoes is None for proposal in proposals):
+            raise UsageError(f"no virtualenv has a deployment or rollout {to!r}", hint="fab history lists them")
+        yield proposals
+
+
+def undo(found: Found, records: Sequence[Record], house: House, to: str | None) -> Proposal:
+    """The way back for one virtualenv."""
+    target = found.member.target
+    if found.error is not None or found.probe is None or found.site is None:
+        lost = Plan(target, Status.UNREACHABLE, error=str(found.error))
+        return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
+    try:
+        return undo_one(found.site, found.probe, records, house, to)
+    except EnvfabError as error:
+        blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
+        return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)
+
+
+def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, to: str | None) -> Proposal:
+    """The plan that leads back; `current` with a warning where there is nothing to take back."""
+    left = from_json(probe.journal, str(probe.target)) if probe.journal else None
+    chosen = left if left is not None and to is None else choose(records, to)
+    plan = Plan(
+        probe.target,
+        Status.CURRENT,
+        str(probe.interpreter.version),
+        fingerprint=probe.fingerprint,
+        notes=past(probe, left),
+    )
+    proposal = Proposal(site.member, NOTHING_REQUIRED, plan, site, probe)
+    if chosen is None:
+        return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
+    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, house))
+    why = "no wheel of it is kept in the virtualenv or in the house"
+    missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
+    status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
+    note = f"back to before {chosen.deployment} by {chosen.who}, {spoken(chosen.began)}"
+    plan = replace(plan, status=status, actions=actions, missing=missing, notes=(*plan.notes, note))
+    pip = next((action.wheel for action in actions if action.name == PIP), None)
+    return replace(proposal, plan=plan, pip_wheel=pip, undoes=chosen.deployment)
+
+
+def choose(records: Sequence[Record], to: str | None) -> Record | None:
+    """The deployment to take back: the one that `to` names, or the last that was not taken back yet."""
+    if to is not None:
+        named = [record for record in records if to in (record.deployment, record.rollout)]
+        return named[0] if named else None
+    skip_to: str | None = None
+    for record in reversed(records):
+        if skip_to is not None:
+            skip_to = None if record.deployment == skip_to else skip_to
+        elif record.status == "deployed":
+            if record.undoes is None:
+                return record
+            skip_to = record.undoes
+    return None

@@ -1,0 +1,88 @@
+"""One deployment under way, and what it shares with the others of its rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from envfab.deployment.gates import Gates
+from envfab.deployment.history import Record, to_json
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.record import Caller, now
+from envfab.facts.probe import Probe
+from envfab.managed import bundle
+from envfab.managed.session import Session
+from envfab.managed.survey import Site
+from envfab.planning.plan import Status
+from envfab.reporter import Reporter
+from envfab.settings import Settings
+from envfab.wheelhouse.house import House
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all deployments of a rollout share; `wait` is how many seconds a lock is waited for."""
+
+    rollout: str
+    caller: Caller
+    house: House
+    settings: Settings
+    gates: Gates
+    reporter: Reporter
+    # asked where a virtualenv changed since its plan was made: the proposal to go on with, or None
+    reconsider: Callable[[Proposal, Probe], Proposal | None]
+    force: bool = False
+    wait: float = 0.0
+
+
+@dataclass(slots=True)
+class Work:
+    """One deployment under way; `record` is its open journal, once it has begun."""
+
+    id: str
+    proposal: Proposal
+    site: Site
+    around: Surroundings
+    # where the host's own reload runs once for all of its virtualenvs, it is not this work's
+    host_reload: bool = True
+    done: list[str] = field(default_factory=list)
+    migrated: list[str] = field(default_factory=list)
+    record: Record | None = None
+
+    @property
+    def where(self) -> str:
+        """The target, as messages name it."""
+        return str(self.proposal.member.target)
+
+    @property
+    def agent(self) -> Session:
+        """The owner's agent; one that is started anew in the middle of a deployment takes the lock again."""
+        fresh = self.site.session is None
+        agent = self.site.agent()
+        if fresh:
+            agent.load(bundle.DEPLOY)
+            if self.record is not None:
+                agent.ask("lock", holder=self.holder)
+        return agent
+
+    @property
+    def holder(self) -> dict[str, Any]:
+        """What a second comer is told of this deployment."""
+        caller = self.around.caller
+        return {"format": 1, "who": caller.who, "from": caller.origin, "since": now(), "deployment": self.id}
+
+    def says(self, step: str) -> None:
+        """Tell that it has come to a step."""
+        self.around.reporter.working(self.where, step)
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether, seen under the lock, there is nothing to do after all."""
+        return self.proposal.plan.status is Status.CURRENT
+
+    def come_to(self, step: str) -> None:
+        """Write into the journal, where it is open, that `step` begins."""
+        if self.record is not None:
+            self.record = self.record.at(step)
+            self.agent.ask("step", record=to_json(self.record))

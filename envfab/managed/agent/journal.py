@@ -1,0 +1,181 @@
+"""What a virtualenv remembers: the deployment under way, those that ended, and the wheels to go back to.
+
+`.envfab/journal.json` is there while a deployment is; `.envfab/history.jsonl` has a line for each that ended;
+`.envfab/wheels/` holds links to wheels that the last deployments replaced or brought.
+"""
+
+from __future__ import absolute_import
+
+import errno
+import json
+import os
+import shutil
+
+from . import cache
+from .kernel import native, text
+from .probe import site_folders
+
+TAIL = 65536
+
+
+def paths(agent):
+    """(journal, history, folder of kept wheels) of the agent's virtualenv."""
+    folder = os.path.join(agent.path, ".envfab")
+    return tuple(os.path.join(folder, name) for name in ("journal.json", "history.jsonl", "wheels"))
+
+
+def begin(agent, request, body):
+    """Open the journal with `record`; an interrupted deployment's record (`interrupted`) ends in the history first."""
+    if request.get("interrupted"):
+        append(agent, request["interrupted"])
+    return step(agent, request, body)
+
+
+def step(agent, request, body):
+    """Write the journal anew: whole, or as it was before, never in between."""
+    journal = paths(agent)[0]
+    temporary = journal + ".new"
+    with open(temporary, "wb") as stream:
+        stream.write(json.dumps(request["record"], sort_keys=True).encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, journal)
+    sync_folder(os.path.dirname(journal))
+    return {}
+
+
+def close(agent, request, body):
+    """End the deployment: its record into the history, its wheels kept, the journal gone."""
+    journal, _, folder = paths(agent)
+    keep(agent, folder, request["wheels"], request["retain"])
+    append(agent, request["record"])
+    if os.path.exists(journal):
+        os.unlink(journal)
+        sync_folder(os.path.dirname(journal))
+    return {}
+
+
+def append(agent, record):
+    """A line for the history, unless its last line has that deployment already (killed before the journal went)."""
+    history = paths(agent)[1]
+    lines = tail(history)
+    last = parse(lines[-1]) if lines else None
+    if last and last.get("deployment") == record["deployment"] and last.get("ended"):
+        return
+    torn = bool(lines) and not lines[-1].endswith(b"\n")
+    with open(history, "ab") as stream:
+        stream.write((b"\n" if torn else b"") + json.dumps(record, sort_keys=True).encode("utf-8") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def history(agent, request, body):
+    """The last `limit` records, oldest first; lines that are none are passed over: `{"records": […]}`."""
+    agent.path = native(request["path"])
+    records = [parse(line) for line in tail(paths(agent)[1], size=None)]
+    return {"records": [record for record in records if record][-request["limit"] :]}
+
+
+def keep(agent, folder, wheels, retain):
+    """Link the cached wheels `wheels` into `folder`; of those that are there only the names `retain` stay."""
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o755)
+    source = cache.folder(agent.path)
+    for wheel in wheels:
+        place = os.path.join(folder, native(kept_name(wheel)))
+        cached = os.path.join(source, native(wheel["sha256"]))
+        if not os.path.exists(place) and os.path.exists(cached):
+            cache.link_or_copy(cached, place)
+    wanted = set(native(name) for name in retain)
+    for name in os.listdir(folder):
+        if name not in wanted:
+            os.unlink(os.path.join(folder, name))
+
+
+def kept_name(wheel):
+    """How a kept wheel is called: its digest, then its file name."""
+    return "%s.%s" % (wheel["sha256"], wheel["filename"])
+
+
+def offer(agent, request, body):
+    """Put the kept wheels `names` back into the cache, where it lacks them."""
+    folder, place = paths(agent)[2], cache.folder(agent.path)
+    for name in request["names"]:
+        digest = native(name).partition(".")[0]
+        kept, cached = os.path.join(folder, native(name)), os.path.join(place, digest)
+        if not os.path.exists(cached) and os.path.exists(kept) and cache.sha256_of(kept) == digest:
+            cache.link_or_copy(kept, cached)
+    return {}
+
+
+def clear(agent, request, body):
+    """Take away what pip stumbles over: its own `~` folders among `leftovers`, and of the projects `names`
+    (canonical) a dist-info without RECORD, which pip cannot uninstall, and all but the last where there are several.
+    """
+    leftovers = set(native(name) for name in request["leftovers"])
+    names = set(request["names"])
+    removed = []
+    for folder in site_folders(agent.path)[0]:
+        seen = set()
+        for name in sorted(os.listdir(folder), reverse=True):
+            full = os.path.join(folder, name)
+            project = canonical(name.split("-")[0]) if name.endswith(".dist-info") else None
+            if project in names:
+                unwanted = project in seen or not os.path.exists(os.path.join(full, "RECORD"))
+                seen.add(project)
+            else:
+                unwanted = name in leftovers and name.startswith("~")
+            if unwanted:
+                if os.path.isdir(full) and not os.path.islink(full):
+                    shutil.rmtree(full)
+                else:
+                    os.unlink(full)
+                removed.append(text(name))
+    return {"removed": removed}
+
+
+def canonical(name):
+    """A project's name as PEP 503 compares it."""
+    return text(name).replace("_", "-").replace(".", "-").lower()
+
+
+def tail(path, size=TAIL):
+    """The last lines of a file with their ends, no more than `size` bytes of them; none where there is no file."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            start = max(0, stream.tell() - size) if size else 0
+            stream.seek(start)
+            lines = stream.read().splitlines(True)
+    except EnvironmentError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return []
+    return lines[1:] if start else lines
+
+
+def parse(line):
+    """A line of the history; None where it is torn."""
+    try:
+        return json.loads(line.decode("utf-8"))
+    except ValueError:
+        return None
+
+
+def sync_folder(folder):
+    """Make a rename in it last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+OPERATIONS = {
+    "begin": begin,
+    "step": step,
+    "close": close,
+    "history": history,
+    "offer": offer,
+    "clear": clear,
+}

@@ -1,0 +1,68 @@
+"""The way back: from what is installed now to what was installed before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from envfab.facts.distribution import Distribution
+from envfab.facts.wheel import Wheel
+from envfab.planning.plan import Action, Kind
+
+Find = Callable[[NormalizedName, Version], Wheel | None]
+
+REASON = "as it was before"
+GONE = "it was not there before"
+
+
+def restoring(
+    now: Mapping[NormalizedName, Distribution],
+    before: Mapping[NormalizedName, tuple[str, str]],
+    find: Find,
+) -> tuple[tuple[Action, ...], tuple[str, ...]]:
+    """(the actions that bring `now` to `before`, what cannot be brought back: `Django 5.1.3`).
+
+    `before` has (name as published, version) by canonical name; `find` looks for the wheel of one version.
+    """
+    actions, lost = [], []
+    for name in sorted(now.keys() | before.keys()):
+        there, was = now.get(name), before.get(name)
+        if was is None and there is not None:
+            actions.append(
+                Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, "it was not there before")
+            )
+        elif was is not None and (there is None or there.version_text != was[1]):
+            wheel = _find(name, was[1], find)
+            if wheel is None:
+                lost.append(f"{was[0]} {was[1]}")
+                continue
+            kind = _kind(there, wheel.version)
+            actions.append(Action(kind, name, was[0], there.version_text if there else None, wheel, REASON))
+    return tuple(actions), tuple(lost)
+
+
+def unrestorable(actions: tuple[Action, ...], find: Find) -> tuple[str, ...]:
+    """What the actions replace or remove and no wheel could bring back: `Django 5.1.3`."""
+    replaced = [action for action in actions if action.installed is not None]
+    return tuple(
+        f"{action.shown_as} {action.installed}"
+        for action in replaced
+        if _find(action.name, action.installed or "", find) is None
+    )
+
+
+def _find(name: NormalizedName, version: str, find: Find) -> Wheel | None:
+    try:
+        return find(name, Version(version))
+    except InvalidVersion:
+        return None
+
+
+def _kind(there: Distribution | None, version: Version) -> Kind:
+    if there is None:
+        return Kind.INSTALL
+    if there.version is None or version > there.version:
+        return Kind.UPGRADE
+    return Kind.DOWNGRADE if version < there.version else Kind.REINSTALL

@@ -1,0 +1,111 @@
+"""What the tasks that change virtualenvs have in common: show plans, ask, carry out, sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from invoke.exceptions import Exit
+
+from envfab.deployment.gates import Gates
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.record import BAD, Caller, Ending, new_rollout_id
+from envfab.deployment.rollout import Rollout, settled
+from envfab.deployment.work import Surroundings
+from envfab.facts.probe import Probe
+from envfab.managed.survey import Site
+from envfab.planning.plan import Status, plan_key
+from envfab.tasks.console import Console
+from envfab.tasks.invocation import Invocation
+from envfab.tasks.plans import alike, rollout_json, show_endings, show_group
+from envfab.tasks.wheels import house_line, warn_of_log
+from envfab.wheelhouse.house import House
+
+
+def show_house(console: Console, house: House) -> None:
+    """The house in a line, and the lines of its log that were skipped."""
+    console.print(house_line(house), "dim")
+    warn_of_log(console, house)
+
+
+def show(console: Console, proposals: Sequence[Proposal]) -> None:
+    """All plans, alike ones once."""
+    for group in alike(proposals):
+        console.print(show_group(group))
+
+
+def ask(console: Console, proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Those that somebody at the terminal agrees to, in their order."""
+    agreed = []
+    for group in alike(proposals):
+        pending = list(group)
+        while pending:
+            every = f"  [a]ll {len(pending)} with this plan" if len(pending) > 1 else ""
+            question = f"Deploy to {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
+            answer = console.ask(question, "ynaq" if every else "ynq")
+            if answer == "q":
+                raise Exit("nothing was deployed", code=1)
+            one = pending.pop(0)
+            if answer in "ya":
+                agreed.append(one)
+            if answer == "a":
+                agreed += pending
+                break
+    order = {id(proposal): number for number, proposal in enumerate(proposals)}
+    return sorted(agreed, key=lambda proposal: order[id(proposal)])
+
+
+def chosen_of(console: Console, proposals: Sequence[Proposal], yes: bool) -> list[Proposal]:
+    """Those with something to do, as far as somebody agrees."""
+    waiting = [proposal for proposal in proposals if proposal.plan.status is Status.CHANGES]
+    return waiting if yes else ask(console, waiting)
+
+
+def carry_out(
+    run: Invocation,
+    house: House,
+    proposals: Sequence[Proposal],
+    chosen: Sequence[Proposal],
+    again: Callable[[Proposal, Probe, Site], Proposal],
+    *,
+    yes: bool,
+    force: bool = False,
+    wait: float = 0,
+) -> None:
+    """Deploy to those that were chosen, and say how all ended; `again` plans where a virtualenv changed meanwhile."""
+    console = run.console
+
+    def reconsider(old: Proposal, probe: Probe) -> Proposal | None:
+        return _agreed(console, old, again(old, probe, old.site), yes) if old.site is not None else None
+
+    rollout = new_rollout_id()
+    around = Surroundings(
+        rollout=rollout,
+        caller=Caller.here(),
+        house=house,
+        settings=run.settings,
+        gates=Gates([one.member for one in chosen]),
+        reporter=console,
+        reconsider=reconsider,
+        force=force,
+        wait=wait,
+    )
+    results = Rollout(around, chosen).carry_out() if chosen else {}
+    deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
+    console.print(show_endings(deployments))
+    if any(deployment.ending is Ending.DEPLOYED for deployment in deployments):
+        console.print(f"to take it back: fab rollback --to {rollout}", "dim")
+    if console.as_json:
+        console.json(rollout_json(rollout, deployments))
+    if any(deployment.ending in BAD for deployment in deployments):
+        raise Exit(code=1)
+
+
+def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Proposal | None:
+    if new.plan.status not in (Status.CHANGES, Status.CURRENT):
+        return None
+    if yes or new.plan.status is Status.CURRENT or plan_key(new.plan) == plan_key(old.plan):
+        return new
+    with console.turn():
+        console.print(f"{new.plan.target} changed while the question waited; the plan is now:")
+        console.print(show_group([new]))
+        return new if console.ask("Deploy that?  [y]es  [n]o", "yn") == "y" else None

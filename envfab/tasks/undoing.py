@@ -1,0 +1,129 @@
+"""The tasks `history` and `rollback`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.fleet import Fleet
+from envfab.tasks.deploying import NAME, WAIT
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from envfab.deployment.history import Record
+    from envfab.deployment.proposal import Proposal
+    from envfab.facts.probe import Probe
+    from envfab.managed.survey import Found, Site
+
+SHOWN_CHANGES = 6
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`history` and `rollback` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "limit": "how many deployments of each virtualenv",
+            "json": "one JSON document on standard output",
+        },
+    )
+    def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
+        """Show what was deployed to each virtualenv, newest first, as its own history tells."""
+        from envfab.deployment.undoing import histories
+
+        run = Invocation(fleet, c, json)
+        with run.console as console, run.connections() as links:
+            members = run.select(list(name), links)
+            with histories(members, links, run.settings, console) as found:
+                for find, records in found:
+                    console.print(_shown(find, records[::-1][:limit]))
+            if json:
+                console.json({"format": 1, "virtualenvs": [_json(find, records, limit) for find, records in found]})
+        if any(find.error for find, _ in found):
+            raise Exit(code=1)
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "to": "back to before this deployment or rollout (default: before the last deployment of each)",
+            "yes": "do not ask",
+            "wait": WAIT,
+            "json": "one JSON document on standard output",
+        },
+    )
+    def rollback(
+        c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
+    ) -> None:
+        """Bring packages back to what they were before a deployment; databases stay as they are."""
+        from envfab.deployment.undoing import propose_undo, read_history, undo_one
+        from envfab.tasks.carrying_out import carry_out, chosen_of, show, show_house
+
+        run = Invocation(fleet, c, json)
+        console, house = run.console, run.house
+        with console, run.connections() as links:
+            members = run.select(list(name), links)
+            if not yes:
+                console.need_somebody("rollback")
+            show_house(console, house)
+            with propose_undo(members, links, house, run.settings, console, to or None) as proposals:
+                show(console, proposals)
+
+                def again(_old: Proposal, probe: Probe, site: Site) -> Proposal:
+                    return undo_one(site, probe, read_history(site), house, to or None)
+
+                carry_out(run, house, proposals, chosen_of(console, proposals, yes), again, yes=yes, wait=wait)
+
+    return [history, rollback]
+
+
+def _shown(found: Found, records: Sequence[Record]) -> Text:
+    from rich.text import Text
+
+    from envfab.deployment.proposal import spoken
+
+    text = Text(str(found.member.target), "bold")
+    if found.error is not None:
+        what = str(found.error).removeprefix(f"{found.member.target}: ")
+        text.append("   unreachable", "bold red")
+        text.append("".join(f"\n    {line.strip()}" for line in what.splitlines()))
+    elif not records:
+        text.append("   nothing was deployed yet", "dim")
+    for record in records:
+        status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
+        text.append(f"\n  {record.deployment}", "bold")
+        text.append(f"   {spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
+        for change in record.changes[:SHOWN_CHANGES]:
+            text.append(f"\n      {change.name}   {change.installed or '-'} → {change.version or '-'}", "dim")
+        if len(record.changes) > SHOWN_CHANGES:
+            text.append(f"\n      and {len(record.changes) - SHOWN_CHANGES} more", "dim")
+        if record.migrated:
+            text.append(f"\n      migrated: {', '.join(record.migrated)}", "dim")
+        if record.error:
+            text.append(f"\n      {record.error}", "red")
+    return text
+
+
+def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]:
+    from envfab.deployment.history import to_json
+
+    return {
+        "target": str(found.member.target),
+        "error": str(found.error) if found.error else None,
+        "deployments": [to_json(record) for record in records[::-1][:limit]],
+    }

@@ -1,0 +1,150 @@
+"""Going back: by itself after a failure, and by `fab rollback`; and what the history tells of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.workplace import Workplace, freeze
+
+
+@pytest.fixture
+def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
+    """A virtualenv on web1 with shop 1.0 and basket 1.0 deployed; shop 2.0, which drops basket for cart, in the house."""
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop)
+    workplace.fabfile(
+        f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.shop!r}, packages=['shop'],"
+        f" before='test ! -e {srv}/fail-before', reload='echo reload >> {srv}/told',"
+        f" check='test ! -e {srv}/fail-check')])",
+        settings="'check_retries': 0",
+    )
+    srv.chmod(0o777)
+    workplace.add_made("shop", "1.0", requires=["basket"])
+    workplace.add_made("basket", "1.0")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    workplace.add_made("shop", "2.0", requires=["cart"])
+    workplace.add_made("cart", "1.0")
+    return path
+
+
+OLD = {"basket": "1.0", "shop": "1.0"}
+NEW = {"basket": "1.0", "cart": "1.0", "shop": "2.0"}
+
+
+def test_a_failed_check_brings_packages_back_and_reloads_again(workplace: Workplace, srv: Path, shop: Path) -> None:
+    """The virtualenv is as it was, the service reloaded twice, the next plan remembers, and exit is 1."""
+    (srv / "fail-check").touch()
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "1 rolled-back" in done.stdout
+    assert freeze(shop) == OLD
+    assert (srv / "told").read_text().split() == ["reload", "reload", "reload"]
+    shown = workplace.fab("plan").stdout
+    assert "rolled back from" in shown
+    assert "shop 2.0" in shown
+
+
+def test_a_failed_before_changes_nothing_and_reloads_nothing(workplace: Workplace, srv: Path, shop: Path) -> None:
+    """Packages as before, no second reload, journal closed."""
+    (srv / "fail-before").touch()
+    assert workplace.statuses("deploy", "--yes", status=1) == {f"web1:{shop}": "rolled-back"}
+    assert freeze(shop) == OLD
+    assert (srv / "told").read_text().split() == ["reload"]
+    assert not (shop / ".envfab" / "journal.json").exists()
+
+
+def test_rollback_leads_back_to_before_the_last_deployment(workplace: Workplace, shop: Path) -> None:
+    """Shown and confirmed like a deployment; a second one goes back one more; the history tells all."""
+    rollout = workplace.json("deploy", "--yes")["rollout"]
+    assert freeze(shop) == NEW
+    done = workplace.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"back to before {rollout}.1" in done.stdout
+    assert freeze(shop) == OLD
+    assert "rolled back to" in workplace.fab("plan").stdout
+    assert workplace.fab("rollback", "--yes").returncode == 0
+    assert freeze(shop) == {}
+    assert "there is no deployment to roll back" in workplace.fab("rollback", "--yes").stdout
+    (one,) = workplace.json("history")["virtualenvs"]
+    told = [(record["status"], record["undoes"] is not None) for record in one["deployments"]]
+    assert told == [("deployed", True), ("deployed", True), ("deployed", False), ("deployed", False)]
+    assert one["deployments"][2]["deployment"] == f"{rollout}.1"
+    assert one["deployments"][1]["undoes"] == f"{rollout}.1"
+    shown = workplace.fab("history").stdout
+    assert f"took back {rollout}.1" in shown
+    assert "shop   1.0 → 2.0" in shown
+
+
+def test_to_names_a_rollout_or_a_deployment(workplace: Workplace, shop: Path) -> None:
+    """`--to` leads to before the one it names, whatever came after; the closing summary names that command."""
+    done = workplace.fab("deploy", "--yes")
+    command = next(line for line in done.stdout.splitlines() if line.startswith("to take it back: fab "))
+    workplace.add_made("shop", "3.0")
+    workplace.fab("deploy", "--yes")
+    assert freeze(shop) == {**NEW, "shop": "3.0"}
+    assert workplace.fab(*command.removeprefix("to take it back: fab ").split(), "--yes").returncode == 0
+    assert freeze(shop) == OLD
+
+
+def test_an_unknown_id_is_an_error(workplace: Workplace, shop: Path) -> None:
+    """Nothing is done where no virtualenv knows the id."""
+    done = workplace.fab("rollback", "--to", "20200101-000000-abcd", "--yes")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "envfab: no virtualenv has a deployment or rollout '20200101-000000-abcd'\n  fab history lists them\n"
+    )
+    assert freeze(shop) == OLD
+
+
+def test_wheels_to_go_back_to_stay_with_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """Without house and cache a rollback still finds the wheels that the last deployments brought."""
+    workplace.fab("deploy", "--yes")
+    for wheel in (workplace.folder / "wheels").iterdir():
+        wheel.unlink()
+    cache = hosts.users.home(hosts.users.shop) / ".cache" / "envfab" / "wheels"
+    for cached in cache.iterdir():
+        cached.unlink()
+    done = workplace.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert freeze(shop) == OLD
+
+
+def test_wheels_that_nobody_goes_back_to_are_let_go(workplace: Workplace, shop: Path) -> None:
+    """Only what the last `keep` deployments need stays beside what is installed."""
+    fabfile = workplace.folder / "fabfile.py"
+    fabfile.write_text(fabfile.read_text().replace("'check_retries': 0", "'check_retries': 0, 'keep': 1"))
+    for version in ("2.0", "3.0", "4.0"):
+        workplace.add_made("shop", version, requires=["cart"])
+        workplace.fab("deploy", "--yes")
+    kept = {name.name.partition(".")[2] for name in (shop / ".envfab" / "wheels").iterdir()}
+    assert {name for name in kept if name.startswith("shop")} == {
+        "shop-3.0-py3-none-any.whl",
+        "shop-4.0-py3-none-any.whl",
+    }
+
+
+def test_what_could_not_be_brought_back_is_told_before(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """A package that was installed by hand, of a version that the house never had, is named in the plan."""
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
+    workplace.fabfile(
+        f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'], check='false')])", "'check_retries': 0"
+    )
+    wheel = workplace.add_made("shop", "1.0")
+    (srv / wheel.name).write_bytes(wheel.read_bytes())
+    done = hosts.run("web1", f"{path}/bin/python -m pip install --no-index -q --find-links {srv} shop")
+    assert done.returncode == 0, done.stderr
+    (workplace.folder / "wheels" / wheel.name).unlink()
+    workplace.add_made("shop", "2.0")
+    shown = workplace.fab("plan").stdout
+    assert "shop 1.0 could not be brought back: no wheel of it is in the house" in shown
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "going back failed: these could not be brought back, no wheel of them: shop 1.0" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "was interrupted at going back" in workplace.fab("plan").stdout
