@@ -41,6 +41,17 @@ class Console:
         self._progress.stop()
         self.out.print(text if isinstance(text, Text) else Text(text, style))
 
+    def note(self, text: str, style: str = "") -> None:
+        """One line or several for people, beside the result: on standard error."""
+        self._progress.stop()
+        self.err.print(Text(text, style))
+
+    def line(self, text: str) -> None:
+        """One line of the result of a run whose standard output is for programs, as it is."""
+        self._progress.stop()
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
     def json(self, document: Mapping[str, Any]) -> None:
         """The one JSON document of a run with `--json`."""
         self._progress.stop()

@@ -1,0 +1,40 @@
+"""How a task of the running `fab` can be called again, from anywhere and without a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import fabric.main
+
+from envfab.errors import UsageError
+
+# the program's own flags that decide what a task sees, and that are files
+FILE_FLAGS = {"config": "-f", "ssh-config": "-S"}
+
+
+def how_to_call(task: Any) -> tuple[str, list[str]]:
+    """(the folder of the fabfile, the words that call `task` there by its name in the fabfile)."""
+    program = fabric.main.program
+    collection = program.collection
+    names = [name for name in collection.task_names if getattr(collection[name], "body", None) is task.body]
+    if not names:
+        raise UsageError(f"the fabfile has no task {task.name!r}", hint="add all of collection(fleet) to it")
+    given = program.core[0].args
+    words = []
+    if given["collection"].value:
+        words += ["-c", given["collection"].value]
+    for flag, short in FILE_FLAGS.items():
+        if given[flag].value:
+            words += [short, os.path.abspath(os.path.expanduser(given[flag].value))]
+    for identity in given["identity"].value or ():
+        words += ["-i", os.path.abspath(os.path.expanduser(identity))]
+    return os.path.abspath(collection.loaded_from), [*_fab(), *words, names[0]]
+
+
+def _fab() -> list[str]:
+    """The `fab` beside the interpreter that runs now: cron and activated virtualenvs have another PATH."""
+    beside = Path(sys.executable).with_name("fab")
+    return [str(beside)] if beside.is_file() else [sys.executable, "-m", "fabric"]

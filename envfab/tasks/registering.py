@@ -1,0 +1,241 @@
+"""The tasks `register`, `register_hook` and `sbom`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.errors import EnvfabError, UsageError
+from envfab.fleet import Difio, Fleet, Host, Member, Target, Virtualenv
+from envfab.tasks.calling import how_to_call
+from envfab.tasks.fabric1 import Task, command_line_hosts
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.managed.channel import Connections
+    from envfab.managed.survey import Found
+    from envfab.registration.delivery import Outcome
+    from envfab.registration.hook import Call
+    from envfab.registration.inventory import Variables
+    from envfab.tasks.console import Console
+
+NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`register`, `register_hook` and `sbom` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "local": "the active virtualenv ($VIRTUAL_ENV) of this machine, and the DIFIO_ variables that describe it",
+            "json": "one JSON document on standard output",
+        },
+    )
+    def register(c: Context, name: Iterable[str] = (), local: bool = False, json: bool = False) -> None:
+        """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
+        from envfab.registration import delivery
+        from envfab.registration.inventory import Variables
+
+        run, names = Invocation(fleet, c, json), list(name)
+        local = local or not (fleet.hosts or names)
+        variables = Variables.read(os.environ)
+        variables = variables if local else variables.for_a_fleet()
+        servers = _servers(fleet, variables)
+        with run.console as console, run.connections() as links:
+            if local and (names or command_line_hosts()):
+                raise UsageError("--local means the active virtualenv, and names mean others", hint="give one of them")
+            members = [_active()] if local else run.select(names, links)
+            finds = _look(run, members, links)
+            probed = [(find.member, find.probe) for find in finds if find.probe is not None]
+            jobs, unfit = delivery.jobs_for(probed, servers, variables)
+            console.stage("registering", len(jobs))
+            outcomes = delivery.register(jobs, servers, os.environ)
+            unreachable = [find.error for find in finds if find.error is not None]
+            code = _tell(console, outcomes, [*unreachable, *unfit])
+            if json:
+                console.json({"format": 1, "registrations": _registrations_json(outcomes, [*unreachable, *unfit])})
+        if code:
+            raise Exit(code=code)
+
+    @task(
+        klass=Task,
+        auto_shortflags=False,
+        help={
+            "workon": "for every virtualenv that virtualenvwrapper activates, instead of the active one",
+            "cron": "for the whole fleet, as a line in your crontab",
+            "schedule": "when cron registers, as crontab(5) writes it (default: every day at 4:37)",
+            "remove": "undo it",
+        },
+    )
+    def register_hook(
+        c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
+    ) -> None:
+        """Register whenever the active virtualenv is activated (or from cron); twice changes nothing."""
+        from envfab.registration import crontab, hook
+        from envfab.registration.inventory import Variables
+
+        run = Invocation(fleet, c)
+        if (workon and cron) or (schedule and not cron):
+            raise UsageError("--workon, and --cron with its --schedule, exclude each other")
+        if not remove:
+            _servers(fleet, Variables.read(os.environ))
+        with run.console as console:
+            if cron:
+                call = _cron_call(fleet, *how_to_call(register))
+                done = crontab.remove(call) if remove else crontab.install(call, schedule or crontab.DAILY)
+                console.print("the crontab was changed" if done else "the crontab is as it should be")
+                return
+            names = hook.FLEET_VARIABLES if workon else hook.VARIABLES
+            call = hook.Call(*how_to_call(register), _set_variables(names))
+            hooks = hook.global_hooks(os.environ)
+            place = hooks if workon else Path(_active().target.path)
+            if remove:
+                changed = hook.remove(place if workon else place / "bin")
+            else:
+                changed = hook.install_for_all(place, call) if workon else hook.install(place, call)
+            for path in changed:
+                console.print(f"{'changed' if path.exists() else 'removed'}  {path}")
+            if not changed:
+                console.print("nothing to change")
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "output": "a folder: one file for each virtualenv (default: standard output, one line for each)",
+        },
+    )
+    def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
+        """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
+        from envfab.registration.sbom import Digests, document, write
+        from envfab.wheelhouse.log_file import LogFile
+
+        run = Invocation(fleet, c, as_json=not output)
+        with run.console as console, run.connections() as links:
+            members = run.select(list(name), links)
+            finds = _look(run, members, links)
+            digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
+            for find in finds:
+                if find.probe is None:
+                    _complain(console, str(find.error))
+                elif output:
+                    text = document(find.probe, digests, indent=2)
+                    console.print(str(write(Path(output).expanduser(), find.member.target, text)))
+                else:
+                    console.line(document(find.probe, digests))
+        if any(find.error is not None for find in finds):
+            raise Exit(code=1)
+
+    return [register, register_hook, sbom]
+
+
+def _servers(fleet: Fleet, variables: Variables) -> tuple[Difio, ...]:
+    servers = variables.servers(fleet.registration)
+    if not servers:
+        raise UsageError(
+            "no registration server is configured", hint="say Fleet(registration=[Difio(URL)]), or set DIFIO_URL"
+        )
+    return servers
+
+
+def _active() -> Member:
+    """The active virtualenv of this machine, whoever owns it, as a member of no fleet."""
+    path = os.environ.get("VIRTUAL_ENV", "")
+    if not os.path.isabs(path):
+        raise UsageError(
+            "no virtualenv is active: VIRTUAL_ENV is not set", hint="activate one, or name some of the fleet"
+        )
+    virtualenv = Virtualenv(path)
+    try:
+        owner = Path(virtualenv.path).owner()
+    except (OSError, KeyError):
+        owner = str(os.getuid())
+    return Member(Target(owner, "localhost", virtualenv.path), Host("localhost"), virtualenv, owner)
+
+
+def _look(run: Invocation, members: Sequence[Member], links: Connections) -> list[Found]:
+    from envfab.managed.survey import survey
+
+    settings = run.settings
+    with survey(
+        members, links, run.console, parallel=settings.parallel, timeout=settings.command_timeout, look=lambda _: None
+    ) as finds:
+        return finds
+
+
+def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> int:
+    """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
+    codes = {1} if errors else set()
+    for error in errors:
+        _complain(console, str(error))
+    for outcome in outcomes:
+        if outcome.job.missed is not None:
+            _tell_of_missed(console, outcome)
+        elif outcome.answer is not None:
+            console.print(f"Difio: {outcome.answer.message}")
+            codes.add(outcome.answer.exit_code)
+        else:
+            _complain(console, f"{outcome.job.target}: {outcome.error}")
+            codes.add(1)
+    codes.discard(0)
+    return codes.pop() if len(codes) == 1 else int(bool(codes))
+
+
+def _tell_of_missed(console: Console, outcome: Outcome) -> None:
+    if outcome.answer is not None:
+        console.note(f"made up for: {outcome.job.target}: {outcome.answer.message}")
+
+
+def _complain(console: Console, message: str) -> None:
+    console.note(f"envfab: {message}", "red")
+
+
+def _registrations_json(outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
+    from envfab.registration.client import shown_url
+
+    told: list[dict[str, Any]] = [
+        {
+            "target": outcome.job.target,
+            "server": shown_url(outcome.job.server.url),
+            "uuid": outcome.job.registration.uuid,
+            "name": outcome.job.registration.name,
+            "packages": len(outcome.job.registration.packages),
+            "status": "failed" if outcome.answer is None else "refused" if outcome.answer.exit_code else "registered",
+            "exit_code": outcome.answer.exit_code if outcome.answer else None,
+            "message": outcome.answer.message if outcome.answer else None,
+            "error": str(outcome.error) if outcome.error else None,
+        }
+        for outcome in outcomes
+        if outcome.job.missed is None
+    ]
+    return told + [{"target": error.where, "status": "unreachable", "error": str(error)} for error in errors]
+
+
+def _set_variables(names: Iterable[str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
+    """What cron calls; nothing of it may be a secret, for everybody sees what cron runs."""
+    from envfab.registration.hook import FLEET_VARIABLES, Call
+
+    if not any(host.virtualenvs for host in fleet.hosts):
+        raise UsageError("cron registers the fleet, and this one has no virtualenvs")
+    variables = _set_variables(FLEET_VARIABLES)
+    if "@" in variables.get("DIFIO_URL", ""):
+        raise UsageError("its password would stand in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)")
+    return Call(folder, command, variables)

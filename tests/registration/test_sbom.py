@@ -1,0 +1,177 @@
+"""CycloneDX documents, checked against the schema itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from envfab.errors import RegistrationError
+from envfab.facts.distribution import Distribution, Origin
+from envfab.fleet import Target
+from envfab.registration.sbom import Digests, document, file_name, tops, write
+from envfab.wheelhouse.release_log import LogText
+from tests.registration.probes import member, probe, there
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+LOG = f"""\
+release: Django==5.2.1 django-5.2.1-py3-none-any.whl at 2026-11-20T21:49:00+00:00 sha256={A}
+release: numpy==2.1 numpy-2.1-cp38-cp38-linux_x86_64.whl at 2026-11-20T21:49:00+00:00 sha256={B}
+release: numpy==2.1 numpy-2.1-cp39-cp39-linux_x86_64.whl at 2026-11-20T21:49:00+00:00 sha256={C}
+release: six==1.16 six-1.16-py3-none-any.whl at 2012-01-01T00:00:00
+"""
+INSTALLED = "install: {}: {} at 2026-11-20T21:49:00+00:00 deployment=x\n"
+
+
+def described(*own: Distribution, log: str = "") -> dict[str, Any]:
+    """The document of a virtualenv; it must validate."""
+    shop = member()
+    text = document(probe(shop, *own), Digests(LogText(log, "release_log")))
+    assert "\n" not in text
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    assert error is None, error
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def component(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """A component of a document by its name."""
+    (found,) = [one for one in made["components"] if one["name"] == name]
+    return dict(found)
+
+
+def graph(made: dict[str, Any]) -> dict[str, list[str]]:
+    """What depends on what, by names."""
+    names = {one["bom-ref"]: one["name"] for one in [*made["components"], made["metadata"]["component"]]}
+    return {names[one["ref"]]: sorted(names[ref] for ref in one.get("dependsOn", ())) for one in made["dependencies"]}
+
+
+def test_a_virtualenv_is_an_application_with_its_place() -> None:
+    """Target, host, path, owner and interpreter are properties."""
+    made = described(there("six", "1.16"))
+    assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")
+    root = made["metadata"]["component"]
+    assert (root["type"], root["name"]) == ("application", "venv")
+    assert {one["name"]: one["value"] for one in root["properties"]} == {
+        "envfab:target": "shop@web1:/srv/shop/venv",
+        "envfab:host": "web1",
+        "envfab:path": "/srv/shop/venv",
+        "envfab:owner": "shop",
+        "envfab:python": "CPython 3.8.18",
+    }
+    assert made["metadata"]["tools"]["components"][0]["name"] == "envfab"
+
+
+def test_a_distribution_is_a_library_with_a_package_url() -> None:
+    """Its name is as published; the URL has it as PyPI's addresses do."""
+    made = described(there("Typing_Extensions", "4.1"), there("zope.interface", "5.4.0+corp.1"))
+    found = component(made, "Typing_Extensions")
+    assert (found["type"], found["version"]) == ("library", "4.1")
+    assert found["purl"] == "pkg:pypi/typing-extensions@4.1"
+    assert component(made, "zope.interface")["purl"] == "pkg:pypi/zope.interface@5.4.0%2Bcorp.1"
+
+
+def test_an_empty_or_broken_virtualenv_has_a_valid_document() -> None:
+    """Without packages, and with one that has no version."""
+    assert "components" not in described()
+    assert "version" not in component(described(there("odd", "")), "odd")
+
+
+def test_a_release_with_one_wheel_has_its_digest() -> None:
+    """What the log says of the version that is installed."""
+    made = described(there("Django", "5.2.1"), log=LOG)
+    assert component(made, "Django")["hashes"] == [{"alg": "SHA-256", "content": A}]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        there("Django", "5.2.2"),
+        there("numpy", "2.1"),
+        there("six", "1.16"),
+        there("flask", "1"),
+        there("Django", "odd"),
+        there("Django", "5.2.1", origin=Origin.EDITABLE),
+        there("Django", "5.2.1", origin=Origin.EGG_INFO),
+    ],
+)
+def test_no_digest_is_guessed(own: Distribution) -> None:
+    """Of another version, one of several wheels, one without a digest, and what no wheel was installed for."""
+    assert "hashes" not in component(described(own, log=LOG), own.shown_as)
+
+
+@pytest.mark.parametrize("target", ["shop@web1:/srv/shop/venv", "web1:/srv/shop/venv"])
+def test_the_wheel_that_was_installed_there_counts(target: str) -> None:
+    """The last one that the log has for the target, also in lines of older tools."""
+    lines = [
+        INSTALLED.format(target, "numpy-2.1-cp39-cp39-linux_x86_64.whl"),
+        INSTALLED.format(target, "numpy-2.1-cp38-cp38-linux_x86_64.whl"),
+        INSTALLED.format("shop@web2:/srv/shop/venv", "numpy-2.1-cp39-cp39-linux_x86_64.whl"),
+    ]
+    made = described(there("numpy", "2.1"), log=LOG + "".join(lines))
+    assert component(made, "numpy")["hashes"] == [{"alg": "SHA-256", "content": B}]
+
+
+def test_dependencies_are_those_of_the_target() -> None:
+    """Markers are evaluated for its interpreter, and only what is installed there is named."""
+    made = described(
+        there("Django", "5", "asgiref>=3", "tzdata; sys_platform == 'win32'", "backport; python_version < '3.9'"),
+        there("asgiref", "3", "absent"),
+        there("tzdata", "1"),
+        there("backport", "1"),
+    )
+    assert graph(made) == {
+        "venv": ["Django", "tzdata"],
+        "Django": ["asgiref", "backport"],
+        "asgiref": [],
+        "backport": [],
+        "tzdata": [],
+    }
+
+
+def test_an_extra_counts_where_somebody_asks_for_it() -> None:
+    """Also through another distribution, whatever the order of their names."""
+    own = [
+        there("b", "1", "c; extra == 'fast'", "d; extra == 'other'"),
+        there("c", "1"),
+        there("d", "1"),
+        there("z", "1", "B[Fast]"),
+    ]
+    assert graph(described(*own)) == {"venv": ["d", "z"], "b": ["c"], "c": [], "d": [], "z": ["b"]}
+
+
+def test_circles_are_reached_too() -> None:
+    """Of distributions that need each other one stands for all."""
+    own = [there("a", "1", "b"), there("b", "1", "a", "b"), there("c", "1", "b")]
+    assert graph(described(*own))["venv"] == ["c"]
+    assert graph(described(*own[:2]))["venv"] == ["a"]
+    assert tops({}) == []
+
+
+def test_files_are_named_after_their_targets(tmp_path: Path) -> None:
+    """No two targets share a name, and none leaves the folder or is too long for it."""
+    targets = [
+        Target("shop", "web1", "/srv/shop/venv"),
+        Target("shop", "web1", "/srv/shop+venv"),
+        Target("shop", "web1", "/srv/../a b/%2F"),
+        Target("shop", "web1", "/" + "x/" * 300),
+        Target("shop", "web1", "/" + "x/" * 300 + "y"),
+    ]
+    names = [file_name(target) for target in targets]
+    assert names[0] == "shop@web1+srv+shop+venv.cdx.json"
+    assert len(set(names)) == len(names)
+    assert all("/" not in name and len(name.encode()) < 250 for name in names)
+    path = write(tmp_path / "new" / "folder", targets[0], "{}")
+    assert path.read_text() == "{}\n"
+    assert [one.name for one in path.parent.iterdir()] == [names[0]]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    """The message names the file."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RegistrationError, match=r"file/x@y\+z.cdx.json: cannot be written: "):
+        write(tmp_path / "file", Target("x", "y", "/z"), "{}")
