@@ -73,7 +73,10 @@ class SSHProcess:
     def finish(self) -> int | None:
         """As `Process` says; the channel is only closed once the peer has closed it, for sshd counts until then."""
         with suppress(OSError):
-            self._channel.shutdown_write()
+            # Paramiko may send our end after it has answered the peer's close, and sshd ends the whole connection
+            # over that: so it is only sent to one who has not ended
+            if not self.ended() and not self._channel.eof_received:
+                self._channel.shutdown_write()
             self._channel.settimeout(LINGER if self.ended() else GOODBYE)
             while self._channel.recv(CHUNK):
                 pass
@@ -287,7 +290,9 @@ def _close(connection: Connection) -> None:
     transport = connection.client.get_transport()
     connection.client.close()
     proxy = getattr(transport, "sock", None)
-    if isinstance(proxy, paramiko.ProxyCommand):
+    if transport is not None and isinstance(proxy, paramiko.ProxyCommand):
+        # its thread ends the program too, and must find it
+        transport.join(GOODBYE)
         proxy.process.kill()
         proxy.process.communicate()
 

@@ -139,6 +139,10 @@ def survey(
             look(find)
         except EnvfabError as error:
             find = Found(member, site, error=error)
+        except BaseException:
+            # others wait for its place
+            site.leave()
+            raise
         if find.error is not None or not keep:
             site.leave()
         found[member.target] = find

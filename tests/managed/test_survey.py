@@ -1,0 +1,256 @@
+"""Looking at many virtualenvs at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.tags import Tag
+
+from envfab.errors import Unreachable
+from envfab.facts.distribution import Origin
+from envfab.fleet import Member, Target
+from envfab.managed.channel import Connections
+from envfab.managed.survey import Found, leave_all, parse_tag, survey, to_probe
+from envfab.reporter import Silent
+from tests.managed.conftest import Connect, member
+from tests.support.leftovers import files_of
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+
+
+def look_nowhere(_found: Found) -> None:
+    """Whoever surveys may look at each find; these tests look at the result."""
+
+
+def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[Found]:
+    """What a survey finds, all agents gone again."""
+    with survey(members, links, Silent(), parallel=parallel, timeout=None, look=look_nowhere) as found:
+        return found
+
+
+@pytest.fixture(scope="module")
+def shops(make_virtualenv: VirtualenvMaker, _running_hosts: Hosts) -> list[Path]:
+    """Twenty virtualenvs of the shop, bare ones."""
+    folder = _running_hosts.srv / "shops"
+    folder.mkdir()
+    return [
+        make_virtualenv("3.11", folder / f"venv {number}", owner=_running_hosts.users.shop, pip=False)
+        for number in range(20)
+    ]
+
+
+def test_finds_come_in_the_order_of_the_members(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """Whatever answers first, the fabfile's order stays."""
+    members = [
+        member(path, f"web{number % 3 + 1}", login=hosts.users.admin, owner=hosts.users.shop)
+        for number, path in enumerate(shops)
+    ]
+    found = surveyed(members, connect())
+    assert [find.member for find in found] == members
+    assert {find.probe.interpreter.version.release[:2] for find in found if find.probe} == {(3, 11)}
+    assert not [find for find in found if find.error]
+
+
+def test_one_connection_a_host_and_one_agent_a_virtualenv(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """Twenty virtualenvs that are only looked at: two logins, twenty sessions, and nothing left on the hosts."""
+    members = [
+        member(path, f"web{number % 2 + 1}", login=hosts.users.admin, owner=hosts.users.shop)
+        for number, path in enumerate(shops)
+    ]
+    before, began = files_of(hosts.users.uids, hosts.users.homes), hosts.log.stat().st_size
+    inside = {path: sorted(path.rglob("*")) for path in shops}
+    surveyed(members, connect())
+    log = hosts.log_since(began)
+    assert log.count("Accepted publickey") == 2
+    assert log.count("Starting session: command") == 20
+    assert files_of(hosts.users.uids, hosts.users.homes) == before
+    assert {path: sorted(path.rglob("*")) for path in shops} == inside
+
+
+def test_a_look_is_one_round_trip(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """The agent's sources and the first question go out together, as oneself; the answer is the second reply."""
+    asked: list[str] = []
+    connections = connect()
+    link = connections.link(member(shops[0], "web1", login=hosts.users.shop).host)
+    start = link._start
+
+    def listening(arguments: object) -> object:
+        process = start(arguments)  # type: ignore[arg-type]
+        write = process.write
+
+        def count(data: bytes) -> None:
+            asked.append("write")
+            write(data)
+
+        process.write = count  # type: ignore[method-assign]
+        return process
+
+    link._start = listening  # type: ignore[assignment]
+    surveyed([member(shops[0], "web1", login=hosts.users.shop)], connections)
+    assert asked == ["write"] * 2
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_more_virtualenvs_than_max_sessions(hosts: Hosts, connect: Connect, shops: list[Path], _round: int) -> None:
+    """Fourteen on one host: every one is found every time, although sshd refuses the eleventh session."""
+    members = [member(path, "web4", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:14]]
+    connections = connect()
+    for _ in range(2):
+        found = surveyed(members, connections)
+        assert [str(find.error) for find in found if find.error] == []
+        assert [str(find.probe.target) for find in found if find.probe] == [str(one.target) for one in members]
+
+
+def test_one_that_fails_leaves_the_others_alone(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """A missing virtualenv and an unknown host are errors of their own."""
+    admin, shop = hosts.users.admin, hosts.users.shop
+    members = [
+        member(shops[0], "web1", login=admin, owner=shop),
+        member(Path("/srv/no/such"), "web1", login=admin, owner=shop),
+        member(shops[1], "no-such-host.invalid", login=admin),
+        member(shops[2], "no-such-host.invalid", login=admin),
+        member(shops[3], "web2", login=admin, owner=shop),
+    ]
+    found = surveyed(members, connect())
+    assert [find.probe is not None for find in found] == [True, False, False, False, True]
+    assert str(found[1].error).startswith(f"{shop}@web1:/srv/no/such: there is no /srv/no/such/bin/python\n")
+    assert str(found[2].error).startswith("no-such-host.invalid: unknown host")
+    assert all((find.probe is None) != (find.error is None) for find in found)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(4, 4), (5, 0)])
+def test_agents_stay_where_places_allow(
+    hosts: Hosts, connect: Connect, shops: list[Path], count: int, kept: int
+) -> None:
+    """Four deployments fit on a connection; with more virtualenvs all agents leave while the question waits."""
+    members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:count]]
+    links = connect()
+    with survey(members, links, Silent(), parallel=20, timeout=None, look=look_nowhere) as found:
+        assert len([find for find in found if find.site and find.site.session]) == kept
+        for find in found:
+            assert find.site is not None
+            assert find.site.agent().ask("probe")["own"] == []
+            if not kept:
+                find.site.leave()
+    link = links.link(members[0].host)
+    link.reserve(link.places).release()
+
+
+def test_leaving_frees_everything_at_once(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """Sessions end, places come back, and a second time does nothing."""
+    members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:4]]
+    links = connect()
+    with survey(members, links, Silent(), parallel=20, timeout=None, look=look_nowhere) as found:
+        sites = [find.site for find in found if find.site]
+        leave_all(sites)
+        leave_all(sites)
+        assert not [site for site in sites if site.session or site.reservation]
+        link = links.link(members[0].host)
+        link.reserve(link.places).release()
+
+
+def test_no_thread_outlives_the_connections(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """Neither ours nor Paramiko's."""
+    before = set(threading.enumerate())
+    links = connect()
+    surveyed([member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:6]], links)
+    links.close()
+    deadline = time.monotonic() + 5
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert set(threading.enumerate()) - before == set()
+
+
+def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """An exception out of `look` (a Ctrl-C, say) ends the survey instead of visiting everybody first."""
+    looked: list[Target] = []
+
+    def look(found: Found) -> None:
+        looked.append(found.member.target)
+        raise KeyboardInterrupt
+
+    members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        survey(members, connect(), Silent(), parallel=20, timeout=None, look=look),
+    ):
+        raise AssertionError
+    assert len(looked) < len(members)
+
+
+def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], Path], tmp_path: Path) -> None:
+    """`localhost` is looked at through a subprocess, with whatever tags its own pip knows."""
+    config = tmp_path / "config"
+    config.touch()
+    path = pristine("3.11")
+    tags: list[tuple[Tag, ...]] = []
+
+    def look(found: Found) -> None:
+        assert found.site is not None
+        tags.append(found.site.tags())
+
+    with survey([member(path)], connect(config), Silent(), parallel=1, timeout=None, look=look) as found:
+        assert found[0].probe is not None
+        assert list(found[0].probe.distributions) == ["pip"]
+        assert found[0].probe.pip == found[0].probe.distributions["pip"].version_text  # type: ignore[index]
+    assert tags[0][0].interpreter == "cp311"
+    assert Tag("py3", "none", "any") in tags[0]
+
+
+REPLY: dict[str, Any] = {
+    "version": "3.11.7+",
+    "implementation": "CPython",
+    "markers": {},
+    "own": [],
+    "outside": [],
+    "leftovers": [],
+    "damaged": [],
+    "journal": None,
+    "free": {"bytes": 1, "inodes": None},
+    "pip": None,
+    "stamp": "s",
+    "kept": [],
+    "last": None,
+    "node": "web1",
+}
+
+
+def _entry(name: str, version: str, origin: str = "wheel") -> dict[str, object]:
+    return {
+        "name": name,
+        "version": version,
+        "requires": [],
+        "requires_python": None,
+        "extras": [],
+        "origin": origin,
+    }
+
+
+def test_names_that_are_there_twice_are_told() -> None:
+    """The first on the import path counts; names are compared canonically; what is outside is hidden by one's own."""
+    reply = REPLY | {
+        "own": [_entry("Foo_Bar", "2"), _entry("foo-bar", "1"), _entry("x", "1", "editable")],
+        "outside": [_entry("X", "9"), _entry("six", "1.16")],
+    }
+    probe = to_probe(Target("a", "b", "/c"), reply)
+    assert {name: found.version_text for name, found in probe.distributions.items()} == {"foo-bar": "2", "x": "1"}
+    assert probe.duplicates == ("foo-bar",)
+    assert [(name, found.origin) for name, found in probe.outside.items()] == [("six", Origin.OUTSIDE)]
+    assert probe.distributions["x"].origin is Origin.EDITABLE  # type: ignore[index]
+    assert str(probe.interpreter.version) == "3.11.7"
+
+
+def test_an_interpreter_that_cannot_say_its_version_is_refused() -> None:
+    """A version that PEP 440 cannot read is named."""
+    with pytest.raises(Unreachable, match=r"^a@b:/c: its interpreter says it is Python 'three'$"):
+        to_probe(Target("a", "b", "/c"), REPLY | {"version": "three"})
+
+
+def test_a_tag_may_have_dashes_in_its_platform() -> None:
+    """Only the first two dashes divide."""
+    assert parse_tag("cp311-abi3-manylinux_2_17_x86_64") == Tag("cp311", "abi3", "manylinux_2_17_x86_64")
