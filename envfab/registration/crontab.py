@@ -32,7 +32,8 @@ def entry(call: Call, schedule: str) -> str:
 
 def install(call: Call, schedule: str) -> bool:
     """Have the line in the crontab, in place of an earlier one for the same fleet; whether anything was changed."""
-    return _change(_read(), call, entry(call, schedule))
+    line = entry(call, schedule)
+    return _change(_read(), call, line)
 
 
 def remove(call: Call) -> bool:

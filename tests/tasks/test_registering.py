@@ -1,0 +1,374 @@
+"""`fab register`, `register_hook` and `sbom`, by the real program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.crontab import FakeCrontab
+from tests.support.fab import run_fab
+from tests.support.registration_server import RegistrationServer, Reply, running_server
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, release_line, sha256
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+SUCCESS = "Difio: Success, registered/updated application with uuid X\n"
+
+
+@pytest.fixture
+def server() -> Iterator[RegistrationServer]:
+    """A registration server."""
+    with running_server() as running:
+        yield running
+
+
+def fabfile(folder: Path, hosts: str = "", registration: str = "", end: str = "ns = collection(fleet)\n") -> None:
+    """Write a fabfile with these hosts and servers."""
+    folder.mkdir(exist_ok=True)
+    (folder / "fabfile.py").write_text(
+        f"import os\nfrom envfab import *\nfleet = Fleet(hosts=[{hosts}], registration=[{registration}])\n{end}"
+    )
+
+
+def localhost(*paths: Path) -> str:
+    """This machine with these virtualenvs, for a fabfile."""
+    return f"Host('localhost', virtualenvs=[{', '.join(f'Virtualenv({str(path)!r})' for path in paths)}])"
+
+
+def installed(virtualenv: Path, name: str, version: str, *requires: str) -> Path:
+    """Lay a distribution into a virtualenv, as an installer leaves it; the wheel that it is of."""
+    (site,) = virtualenv.glob("lib/python*/site-packages")
+    info = site / f"{name}-{version}.dist-info"
+    info.mkdir()
+    lines = [f"Requires-Dist: {one}" for one in requires]
+    (info / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines]))
+    (info / "RECORD").write_text("")
+    return make_wheel(virtualenv.parent / "made", name, version, requires=requires)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> Path:
+    """A virtualenv with one package, of another Python than fab's where there is one."""
+    virtualenv = make_virtualenv(PYTHON, tmp_path / "shop", pip=False)
+    installed(virtualenv, "Typing_Extensions", "4.12.2")
+    return virtualenv
+
+
+def version_of(virtualenv: Path) -> str:
+    """The version of its interpreter, as that tells it."""
+    done = subprocess.run([virtualenv / "bin" / "python", "-V"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def node() -> str:
+    """What this machine calls itself."""
+    return os.uname().nodename
+
+
+def test_the_fleet_is_registered(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """Each chosen virtualenv is one form with the documented fields, and one line of what the server said."""
+    wiki = tmp_path / "wiki"
+    fabfile(
+        tmp_path / "work",
+        localhost(shop, wiki),
+        f"Difio({server.url!r}, user_id=7, token=lambda: os.environ['TOKEN'])",
+    )
+    done = run_fab(tmp_path / "work", f"register::{shop}", env={"TOKEN": "t0ken", "DIFIO_APP_NAME": "not for fleets"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, SUCCESS, "")
+    (request,) = server.requests
+    uuid = request.data["app_uuid"]
+    assert request.data == {
+        "user_id": 7,
+        "app_name": "shop",
+        "app_uuid": uuid,
+        "app_type": f"python-{version_of(shop)}",
+        "app_url": f"http://{node()}",
+        "app_vendor": 1000,
+        "pkg_type": 0,
+        "installed": [{"n": "Typing_Extensions", "v": "4.12.2"}],
+    }
+    assert request.headers["authorization"] == "Bearer t0ken"
+    run_fab(tmp_path / "work", f"register::{shop}", env={"TOKEN": "t0ken"})
+    assert server.requests[1].data["app_uuid"] == uuid
+
+
+def test_local_is_the_active_virtualenv(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """With `--local`, and where there are no hosts; the variables describe it, as they did for the original agent."""
+    variables = {
+        "VIRTUAL_ENV": f"{shop}/",
+        "DIFIO_URL": server.url,
+        "DIFIO_USER_ID": "12",
+        "DIFIO_UUID": "APP-UUID",
+        "DIFIO_APP_NAME": "my shop",
+        "DIFIO_APP_URL": "https://shop.example.org",
+        "DIFIO_VIRTUALENV_VERSION": "20.29",
+    }
+    fabfile(tmp_path / "work")
+    fabfile(tmp_path / "fleet", localhost(tmp_path / "other"), "Difio('http://127.0.0.1:9/', token='hush')")
+    for folder, arguments in (("work", ["register"]), ("fleet", ["register", "--local"])):
+        done = run_fab(tmp_path / folder, *arguments, env=variables)
+        assert (done.returncode, done.stdout, done.stderr) == (0, SUCCESS, "")
+    first, second = server.requests
+    assert first.data == second.data
+    assert first.data["app_type"].startswith(f"python-{PYTHON}.")
+    assert {name: first.data[name] for name in ("user_id", "app_uuid", "app_name", "app_url")} == {
+        "user_id": 12,
+        "app_uuid": "APP-UUID",
+        "app_name": "my shop",
+        "app_url": "https://shop.example.org",
+    }
+    assert first.installed == {"Typing_Extensions": "4.12.2", "virtualenv": "20.29"}
+    assert "authorization" not in second.headers
+
+
+def test_local_has_the_uuid_of_the_fleets_target(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """A virtualenv is one application, however it is registered."""
+    fabfile(tmp_path / "work", localhost(shop), f"Difio({server.url!r})")
+    run_fab(tmp_path / "work", "register")
+    run_fab(tmp_path / "work", "register", "--local", env={"VIRTUAL_ENV": str(shop)})
+    assert len({request.data["app_uuid"] for request in server.requests}) == 1
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.12"])
+def test_it_is_read_by_its_own_interpreter(
+    tmp_path: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer, version: str
+) -> None:
+    """Whatever Python runs fab, type and packages are the virtualenv's; of the system's only virtualenv is named."""
+    virtualenv = make_virtualenv(version, tmp_path / "shop", system_site_packages=True)
+    fabfile(tmp_path / "work", "", f"Difio({server.url!r})")
+    done = run_fab(tmp_path / "work", "register", env={"VIRTUAL_ENV": str(virtualenv)})
+    assert done.returncode == 0, done.stderr
+    (request,) = server.requests
+    assert request.data["app_type"].startswith(f"python-{version}.")
+    assert request.installed.keys() - {"virtualenv"} == {"pip"}
+
+
+@pytest.mark.parametrize(("codes", "status"), [((3,), 3), ((0, 3), 3), ((3, 3), 3), ((3, 4), 1), ((0, 0), 0)])
+def test_the_exit_status_is_the_servers(
+    tmp_path: Path, shop: Path, server: RegistrationServer, codes: tuple[int, ...], status: int
+) -> None:
+    """Where several servers disagree about what is wrong it is 1."""
+    answers = dict(enumerate(codes))
+    server.answer = lambda request: Reply(
+        json.dumps({"message": "said", "exit_code": answers[int(request.path[-1])]}).encode()
+    )
+    servers = ", ".join(f"Difio({server.url + str(number)!r})" for number in answers)
+    fabfile(tmp_path / "work", localhost(shop), servers)
+    done = run_fab(tmp_path / "work", "register")
+    assert (done.returncode, done.stdout) == (status, "Difio: said\n" * len(codes))
+
+
+def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """What came is shown on standard error, exit 1, and no secret; the next run makes up for it."""
+    server.answer = lambda _: Reply(b"<html>Bad gateway", 502, {"Content-Type": "text/html"})
+    url = server.url.replace("//", "//me:s3cret@")
+    fabfile(tmp_path / "work", localhost(shop), f"Difio({url!r}, token='t0ken')")
+    done = run_fab(tmp_path / "work", "register")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{server.url}: Communication failed: HTTP 502, text/html - <html>Bad gateway" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert "t0ken" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_down_fails(tmp_path: Path, shop: Path) -> None:
+    """In one line, exit 1."""
+    fabfile(tmp_path / "work", localhost(shop), "Difio('http://127.0.0.1:9/')")
+    done = run_fab(tmp_path / "work", "register")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].endswith("http://127.0.0.1:9/: Communication failed: nothing listens there")
+
+
+def test_what_cannot_be_reached_fails_the_run_and_no_other(
+    tmp_path: Path, shop: Path, server: RegistrationServer
+) -> None:
+    """The rest is registered; the JSON document tells all."""
+    fabfile(tmp_path / "work", localhost(tmp_path / "gone", shop), f"Difio({server.url!r})")
+    done = run_fab(tmp_path / "work", "register", "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert document["format"] == 1
+    good, bad = document["registrations"]
+    assert (good["status"], good["name"], good["packages"], good["exit_code"]) == ("registered", "shop", 1, 0)
+    assert good["server"] == server.url
+    assert (bad["status"], bad["target"].partition(":")[2]) == ("unreachable", str(tmp_path / "gone"))
+    assert "there is no" in bad["error"]
+    assert server.names() == ["shop"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "message"),
+    [
+        (["register"], {}, "no registration server is configured\n  say Fleet(registration=[Difio(URL)])"),
+        (["register"], {"DIFIO_URL": "x"}, "DIFIO_URL: it is no http or https URL"),
+        (["register"], {"DIFIO_URL": "http://x/", "DIFIO_USER_ID": "me"}, "DIFIO_USER_ID: 'me' is no whole number"),
+        (["register", "--local"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active: VIRTUAL_ENV is not set"),
+        (["register:web1", "--local"], {"DIFIO_URL": "http://x/"}, "--local means the active virtualenv, and names"),
+        (["register:web7"], {"DIFIO_URL": "http://x/"}, "'web7' matches no virtualenv"),
+        (["register_hook"], {}, "no registration server is configured"),
+        (["register_hook"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active"),
+        (["register_hook", "--workon", "--cron"], {"DIFIO_URL": "http://x/"}, "exclude each other"),
+        (["register_hook", "--cron"], {"DIFIO_URL": "http://me:pw@x/"}, "DIFIO_URL: its password would stand in the"),
+        (["register_hook", "--cron", "--schedule", "soon"], {"DIFIO_URL": "http://x/"}, "'soon' is no schedule"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_a_line(
+    tmp_path: Path, arguments: list[str], env: dict[str, str], message: str
+) -> None:
+    """Exit 1, what is wrong and what to do, before anything is contacted."""
+    fabfile(tmp_path / "work", "Host('web1', virtualenvs=[Virtualenv('/srv/shop')])")
+    done = run_fab(tmp_path / "work", *arguments, env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_over_ssh_with_sudo(
+    tmp_path: Path, hosts: Hosts, srv: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer
+) -> None:
+    """Many virtualenvs of one host, whoever owns them, are as many applications of the managing side's server."""
+    owner = hosts.users.shop
+    paths = [srv / f"venv{number}" for number in range(10)]
+    for path in paths:
+        make_virtualenv(PYTHON, path, owner=owner)
+    virtualenvs = ", ".join(f"Virtualenv({str(path)!r}, user={owner!r})" for path in paths)
+    fabfile(
+        tmp_path / "work",
+        f"*[Host(name, virtualenvs=[{virtualenvs}]) for name in ('web1', 'web2')]",
+        f"Difio({server.url!r}, user_id=7)",
+    )
+    done = run_fab(tmp_path / "work", "-S", str(hosts.config), "register")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == SUCCESS * 20
+    assert sorted(server.names()) == sorted([path.name for path in paths] * 2)
+    assert len({request.data["app_uuid"] for request in server.requests}) == 20
+    assert all(list(request.installed) == ["pip"] for request in server.requests)
+
+
+def activate(virtualenv: Path, home: Path, *, path: str = "") -> subprocess.CompletedProcess[str]:
+    """Source bin/activate in a bash of its own that ends at the first error."""
+    return subprocess.run(
+        ["bash", "-euc", '. "$1/bin/activate"; echo "$VIRTUAL_ENV"', "bash", str(virtualenv)],
+        env={"HOME": str(home), "PATH": path or os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def eventually(server: RegistrationServer, count: int) -> None:
+    """Wait for registrations that come from the background."""
+    end = time.monotonic() + 20
+    while len(server.requests) < count:
+        assert time.monotonic() < end, "nothing was registered"
+        time.sleep(0.02)
+
+
+def test_activation_registers_by_itself(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """From the hook in a nested namespace to the server, with what was configured when it was made."""
+    end = "import invoke\nns = invoke.Collection()\nns.add_collection(collection(fleet), name='env')\n"
+    work = tmp_path / "our work"
+    fabfile(work, end=end)
+    before = (shop / "bin/activate").read_bytes()
+    env = {"VIRTUAL_ENV": str(shop), "DIFIO_URL": server.url, "DIFIO_USER_ID": "7", "DIFIO_UUID": "it's mine"}
+    done = run_fab(work, "env.register_hook", env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        "changed", f"{shop}/bin/envfab-register", "changed", f"{shop}/bin/postactivate", "changed", f"{shop}/bin/activate",
+    ]  # fmt: skip
+    assert run_fab(work, "env.register_hook", env=env).stdout == "nothing to change\n"
+    active = activate(shop, tmp_path)
+    assert (active.returncode, active.stdout, active.stderr) == (0, f"{shop}\n", "")
+    eventually(server, 1)
+    assert (server.requests[0].data["app_uuid"], server.requests[0].data["user_id"]) == ("it's mine", 7)
+    assert server.requests[0].installed == {"Typing_Extensions": "4.12.2"}
+    done = run_fab(work, "env.register_hook", "--remove", env={"VIRTUAL_ENV": str(shop)})
+    assert done.returncode == 0, done.stderr
+    assert (shop / "bin/activate").read_bytes() == before
+    assert not (shop / "bin/postactivate").exists()
+    assert not (shop / "bin/envfab-register").exists()
+
+
+def test_activation_does_not_wait_for_a_slow_server(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """The shell goes on at once while the server is still silent."""
+    server.answer = server.slow
+    fabfile(tmp_path / "work", "", f"Difio({server.url!r})")
+    run_fab(tmp_path / "work", "register_hook", env={"VIRTUAL_ENV": str(shop)})
+    began = time.monotonic()
+    active = activate(shop, tmp_path)
+    took = time.monotonic() - began
+    assert (active.returncode, active.stdout, active.stderr) == (0, f"{shop}\n", "")
+    assert took < 2
+    eventually(server, 1)
+
+
+def test_the_global_hook(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """`--workon` hooks into virtualenvwrapper's folder; what describes one virtualenv is not written there."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    fabfile(tmp_path / "work", "", f"Difio({server.url!r})")
+    env = {"WORKON_HOME": str(hooks), "DIFIO_UUID": "one for all", "DIFIO_USER_ID": "7"}
+    assert run_fab(tmp_path / "work", "register_hook", "--workon", env=env).returncode == 0
+    subprocess.run(
+        ["bash", "-euc", '. "$1/bin/activate"; . "$2/postactivate"', "bash", str(shop), str(hooks)],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        check=True,
+    )
+    eventually(server, 1)
+    assert server.requests[0].data["app_uuid"] != "one for all"
+    assert server.requests[0].data["user_id"] == 7
+    assert run_fab(tmp_path / "work", "register_hook", "--workon", "--remove", env=env).returncode == 0
+    assert not list(hooks.iterdir())
+
+
+def test_cron_registers_the_fleet(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """The line in the crontab, run as cron does, registers the fleet from the fabfile's folder."""
+    cron = FakeCrontab(tmp_path / "cron")
+    cron.text = "0 1 * * * mine\n"
+    env = {"PATH": f"{cron.folder}:{os.environ['PATH']}"}
+    work = tmp_path / "100% ours"
+    fabfile(work, localhost(shop), f"Difio({server.url!r})")
+    config = tmp_path / "ssh config"
+    config.write_text("")
+    arguments = ("-S", str(config), "register_hook", "--cron", "--schedule", "@hourly")
+    assert run_fab(work, *arguments, env=env).stdout == "the crontab was changed\n"
+    assert run_fab(work, *arguments, env=env).stdout == "the crontab is as it should be\n"
+    assert cron.writes == 1
+    mine, ours = cron.text.splitlines()
+    assert mine == "0 1 * * * mine"
+    assert ours.startswith("@hourly cd ")
+    assert f"-S '{config}' register >/dev/null" in ours
+    command = ours.removeprefix("@hourly ").replace(r"\%", "%")
+    subprocess.run(["/bin/sh", "-c", command], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True)
+    assert server.names() == ["shop"]
+    assert run_fab(work, "register_hook", "--cron", "--remove", env=env).stdout == "the crontab was changed\n"
+    assert cron.text == "0 1 * * * mine\n"
+
+
+def test_bills_of_materials(tmp_path: Path, shop: Path) -> None:
+    """One line a virtualenv on standard output, or one file each; digests come from the release log."""
+    wheel = installed(shop, "Shop", "2.1", "typing-extensions")
+    fabfile(tmp_path / "work", localhost(shop, tmp_path / "gone"))
+    (tmp_path / "work" / "release_log").write_text(release_line(wheel, "Shop", "2.1") + "\n")
+    done = run_fab(tmp_path / "work", "sbom")
+    assert done.returncode == 1
+    assert "there is no" in done.stderr
+    (line,) = done.stdout.splitlines()
+    document = json.loads(line)
+    (found,) = [one for one in document["components"] if one["name"] == "Shop"]
+    assert found["hashes"] == [{"alg": "SHA-256", "content": sha256(wheel)}]
+    done = run_fab(tmp_path / "work", f"sbom::{shop},output=bills")
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "work" / "bills").iterdir()
+    assert done.stdout == f"bills/{file.name}\n"
+    assert json.loads(file.read_text())["components"] == document["components"]
