@@ -56,7 +56,8 @@ def changed(text: str, call: Call, line: str | None) -> str:
 
 def _mark(call: Call) -> str:
     """A shell comment that tells our line from others', and one fleet's from another's."""
-    return f"# envfab register_hook: {call.command[-1]} in {call.folder}"
+    of = f" of {call.of}" if call.of else ""
+    return f"# envfab register_hook: {call.command[-1]}{of} in {call.folder}"
 
 
 def _change(old: str, call: Call, line: str | None) -> bool:

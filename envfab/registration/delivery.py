@@ -21,12 +21,13 @@ from envfab.registration.difio import Answer, Registration
 from envfab.registration.files import state_folder
 from envfab.registration.inventory import Variables, registration
 from envfab.registration.pending import Missed, Pending
-from envfab.reporter import Reporter
+from envfab.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
     import requests
 
 AT_ONCE = 8
+STAGE = "registering"
 # what one registration may take, however slowly its server speaks
 PATIENCE = 30.0
 # how long a deployment's end may be held up
@@ -62,8 +63,9 @@ class Delivery:
     The threads end with the program: what has no answer by then stays remembered.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], reporter: Reporter) -> None:
         self._jobs = list(jobs)
+        self._reporter = reporter
         self._waiting = deque(enumerate(self._jobs))
         self._outcomes: dict[int, Outcome] = {}
         self._lost: dict[str, NoAnswer] = {}
@@ -104,6 +106,7 @@ class Delivery:
                 with self._changed:
                     self._outcomes[number] = outcome
                     self._changed.notify_all()
+                self._reporter.advance(STAGE, job.target)
 
     def _send(self, session: requests.Session, job: Job) -> Outcome:
         url = job.server.url
@@ -159,12 +162,15 @@ def jobs_for(
     return jobs, unfit
 
 
-def register(jobs: Sequence[Job], servers: Sequence[Difio], environment: Mapping[str, str]) -> list[Outcome]:
+def register(
+    jobs: Sequence[Job], servers: Sequence[Difio], reporter: Reporter, environment: Mapping[str, str]
+) -> list[Outcome]:
     """Send, and wait for the answers; with them goes what these servers missed before. What fails is remembered."""
     pending = Pending(state_folder(environment))
     every = [*jobs, *_made_up_for(pending, jobs, servers)]
-    delivery = Delivery(every)
+    delivery = Delivery(every, reporter)
     delivery.ask_for_tokens()
+    reporter.stage(STAGE, len(every))
     pending.remember([job.as_missed() for job in jobs])
     delivery.start()
     outcomes = delivery.wait(PATIENCE * math.ceil(len(every) / AT_ONCE))
@@ -202,7 +208,7 @@ def after_deployment(
     pending = Pending(state_folder(environment))
     every = [*jobs, *_made_up_for(pending, jobs, servers)]
     remembered = pending.remember([job.as_missed() for job in jobs])
-    delivery = Delivery(every)
+    delivery = Delivery(every, Silent())
     delivery.start()
     try:
         yield

@@ -29,20 +29,23 @@ _BLOCK = re.compile(
 
 # Nothing here may fail or print: it runs inside somebody's shell, perhaps under `set -eu`.
 ACTIVATE = """\
-if [ -x "${VIRTUAL_ENV-}/bin/envfab-register" ]; then
+# with the fabfile in {folder}
+if [ -x "${{VIRTUAL_ENV-}}/bin/envfab-register" ]; then
     "$VIRTUAL_ENV/bin/envfab-register" || :
     _ENVFAB_REGISTERED=$VIRTUAL_ENV
 fi
 """
 # `workon` sources bin/activate first
 POSTACTIVATE = """\
-if [ -z "${VIRTUAL_ENV-}" ] || [ "${_ENVFAB_REGISTERED-}" = "$VIRTUAL_ENV" ]; then
+# with the fabfile in {folder}
+if [ -z "${{VIRTUAL_ENV-}}" ] || [ "${{_ENVFAB_REGISTERED-}}" = "$VIRTUAL_ENV" ]; then
     unset _ENVFAB_REGISTERED
 elif [ -x "$VIRTUAL_ENV/bin/envfab-register" ]; then
     "$VIRTUAL_ENV/bin/envfab-register" || :
 fi
 """
 GLOBAL_POSTACTIVATE = """\
+# with the fabfile in {folder}
 if [ -n "${{VIRTUAL_ENV-}}" ] && [ ! -x "$VIRTUAL_ENV/bin/envfab-register" ] && [ -x {script} ]; then
     {script} || :
 fi
@@ -67,14 +70,18 @@ exit 0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How `register` is called: in which folder, by which words, with which variables where none are set."""
+    """How `register` is called: in which folder, by which words, with which variables.
+
+    `of` tells several calls of one folder apart: the virtualenv, where it is not the whole fleet.
+    """
 
     folder: str
     command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    of: str = ""
 
     def __post_init__(self) -> None:
-        for word in (self.folder, *self.command, *self.variables.values()):
+        for word in (self.folder, self.of, *self.command, *self.variables.values()):
             if any(character in word for character in "\n\r\0"):
                 raise RegistrationError("a hook cannot hold a line break", where=repr(word))
 
@@ -85,8 +92,8 @@ def install(virtualenv: Path, call: Call) -> list[Path]:
     if not (folder / "activate").is_file():
         raise RegistrationError("there is no bin/activate", where=str(virtualenv), hint="is it a virtualenv?")
     changed = _put_script(folder / SCRIPT, call)
-    changed += _put_block(folder / "postactivate", POSTACTIVATE)
-    return changed + _put_block(folder / "activate", ACTIVATE)
+    changed += _put_block(folder / "postactivate", POSTACTIVATE.format(folder=call.folder))
+    return changed + _put_block(folder / "activate", ACTIVATE.format(folder=call.folder))
 
 
 def install_for_all(hooks: Path, call: Call) -> list[Path]:
@@ -97,7 +104,7 @@ def install_for_all(hooks: Path, call: Call) -> list[Path]:
         )
     script = hooks / SCRIPT
     changed = _put_script(script, call)
-    block = GLOBAL_POSTACTIVATE.format(script=shlex.quote(str(script)))
+    block = GLOBAL_POSTACTIVATE.format(folder=call.folder, script=shlex.quote(str(script)))
     return changed + _put_block(hooks / "postactivate", block)
 
 
@@ -149,7 +156,9 @@ def without_block(content: bytes) -> bytes | None:
 
 
 def _block(how: str, lines: str) -> bytes:
-    return f"# >>> envfab register_hook{how} >>>\n{lines}# <<< envfab register_hook <<<\n".encode()
+    return f"# >>> envfab register_hook{how} >>>\n{lines}# <<< envfab register_hook <<<\n".encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def script_text(call: Call) -> bytes:

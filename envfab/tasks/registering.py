@@ -59,8 +59,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             finds = _look(run, members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
             jobs, unfit = delivery.jobs_for(probed, servers, variables)
-            console.stage("registering", len(jobs))
-            outcomes = delivery.register(jobs, servers, os.environ)
+            outcomes = delivery.register(jobs, servers, console, os.environ)
             unreachable = [find.error for find in finds if find.error is not None]
             code = _tell(console, outcomes, [*unreachable, *unfit])
             if json:
@@ -73,7 +72,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         auto_shortflags=False,
         help={
             "workon": "for every virtualenv that virtualenvwrapper activates, instead of the active one",
-            "cron": "for the whole fleet, as a line in your crontab",
+            "cron": "for the whole fleet (without hosts: the active virtualenv), as a line in your crontab",
             "schedule": "when cron registers, as crontab(5) writes it (default: every day at 4:37)",
             "remove": "undo it",
         },
@@ -126,7 +125,8 @@ def tasks(fleet: Fleet) -> list[Any]:
 
         run = Invocation(fleet, c, as_json=not output)
         with run.console as console, run.connections() as links:
-            members = run.select(list(name), links)
+            names = list(name)
+            members = run.select(names, links) if fleet.hosts or names else [_active()]
             finds = _look(run, members, links)
             digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
             for find in finds:
@@ -156,9 +156,7 @@ def _active() -> Member:
     """The active virtualenv of this machine, whoever owns it, as a member of no fleet."""
     path = os.environ.get("VIRTUAL_ENV", "")
     if not os.path.isabs(path):
-        raise UsageError(
-            "no virtualenv is active: VIRTUAL_ENV is not set", hint="activate one, or name some of the fleet"
-        )
+        raise UsageError("no virtualenv is active: VIRTUAL_ENV is not set", hint="activate one first")
     virtualenv = Virtualenv(path)
     try:
         owner = Path(virtualenv.path).owner()
@@ -231,11 +229,12 @@ def _set_variables(names: Iterable[str]) -> dict[str, str]:
 
 def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
     """What cron calls; nothing of it may be a secret, for everybody sees what cron runs."""
-    from envfab.registration.hook import FLEET_VARIABLES, Call
+    from envfab.registration.hook import FLEET_VARIABLES, VARIABLES, Call
 
-    if not any(host.virtualenvs for host in fleet.hosts):
-        raise UsageError("cron registers the fleet, and this one has no virtualenvs")
-    variables = _set_variables(FLEET_VARIABLES)
+    variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
     if "@" in variables.get("DIFIO_URL", ""):
         raise UsageError("its password would stand in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)")
-    return Call(folder, command, variables)
+    if fleet.hosts:
+        return Call(folder, command, variables)
+    path = _active().target.path
+    return Call(folder, [*command, "--local"], {"VIRTUAL_ENV": path, **variables}, of=path)

@@ -75,7 +75,7 @@ def registered(*servers: str | Difio, paths: Iterable[str] = ("/srv/shop",)) -> 
     configured = [one if isinstance(one, Difio) else Difio(one) for one in servers]
     jobs, unfit = jobs_for([virtualenv(path) for path in paths], configured, Variables())
     assert not unfit
-    return register(jobs, configured, os.environ)
+    return register(jobs, configured, Silent(), os.environ)
 
 
 def test_every_virtualenv_is_registered_at_every_server(server: RegistrationServer) -> None:

@@ -198,7 +198,9 @@ def test_another_fabfile_takes_the_hook_over(hooked: Hooked, tmp_path: Path) -> 
     """There is one hook; the last fabfile has it."""
     hook.install(hooked.virtualenv, hooked.call)
     changed = hook.install(hooked.virtualenv, Call(str(tmp_path / "other"), hooked.call.command))
-    assert [path.name for path in changed] == ["envfab-register"]
+    assert [path.name for path in changed] == ["envfab-register", "postactivate", "activate"]
+    assert hook.remove(hooked.virtualenv / "bin")
+    assert "envfab" not in (hooked.virtualenv / "bin" / "activate").read_text()
 
 
 @pytest.mark.parametrize("own", [None, b"#!/bin/bash\necho hello\n", b"echo no line end", b""])

@@ -355,6 +355,21 @@ def test_cron_registers_the_fleet(tmp_path: Path, shop: Path, server: Registrati
     assert cron.text == "0 1 * * * mine\n"
 
 
+def test_cron_registers_a_virtualenv_without_a_fleet(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """A collection without hosts means the active virtualenv here too, with all its variables."""
+    cron = FakeCrontab(tmp_path / "cron")
+    env = {"PATH": f"{cron.folder}:{os.environ['PATH']}", "VIRTUAL_ENV": str(shop)}
+    variables = {"DIFIO_URL": server.url, "DIFIO_APP_NAME": "my shop"}
+    fabfile(tmp_path / "work")
+    done = run_fab(tmp_path / "work", "register_hook", "--cron", env=env | variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    command = cron.text.split(" ", 5)[5]
+    subprocess.run(["/bin/sh", "-c", command], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True)
+    assert server.names() == ["my shop"]
+    assert run_fab(tmp_path / "work", "register_hook", "--cron", "--remove", env=env).returncode == 0
+    assert not cron.exists
+
+
 def test_bills_of_materials(tmp_path: Path, shop: Path) -> None:
     """One line a virtualenv on standard output, or one file each; digests come from the release log."""
     wheel = installed(shop, "Shop", "2.1", "typing-extensions")
