@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
-from envfab.collector import lookups
+from envfab.collector import lookups, usage_lookups
 from envfab.collector.lookups import Application
+from envfab.collector.rendering import day_name, iso
 from envfab.collector.service import Service
+from envfab.collector.usage_lookups import Period
+
+TOP = 20  # values of a key
 
 
 def endpoints(service: Service) -> Blueprint:
@@ -37,9 +40,10 @@ def endpoints(service: Service) -> Blueprint:
                 raise NotFound("no application has this uuid")
             packages = lookups.packages_of(connection, found)
         installed = [
-            {"name": one.shown_as, "version": one.version, "newer": one.newer, "newer_house": one.newer_house}
+            {"name": one.shown_as, "version": one.version, "newer": one.newer,
+             "newer_house": one.newer_house, "newer_index": one.newer_index}
             for one in packages
-        ]
+        ]  # fmt: skip
         return jsonify(_application(found) | {"installed": installed})
 
     @routes.get("/packages/<name>")
@@ -55,6 +59,25 @@ def endpoints(service: Service) -> Blueprint:
         ]  # fmt: skip
         return jsonify({"name": found.shown_as, "applications": users})
 
+    @routes.get("/usage")
+    def usage() -> Response:
+        program = request.args.get("program")
+        period = Period(program, 0)
+        with storage.reading() as connection:
+            programs = usage_lookups.list_programs(connection)
+            by_day = usage_lookups.by_day(connection, period)
+            keys = usage_lookups.list_keys(connection, period, TOP)
+        return jsonify(
+            {
+                "reports": sum(by_day.values()),
+                "by_day": {day_name(day): number for day, number in by_day.items()},
+                "programs": [
+                    {"program": one.program, "reports": one.reports, "last": iso(one.last)} for one in programs
+                ],
+                "keys": {key.key: {"reports": key.reports, "values": dict(key.common)} for key in keys},
+            }
+        )
+
     return routes
 
 
@@ -67,10 +90,6 @@ def _application(one: Application) -> dict[str, Any]:
         "user_id": one.user_id,
         "packages": one.packages,
         "behind": one.behind,
-        "first_seen": _iso(one.first_seen),
-        "last_seen": _iso(one.last_seen),
+        "first_seen": iso(one.first_seen),
+        "last_seen": iso(one.last_seen),
     }
-
-
-def _iso(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="seconds")

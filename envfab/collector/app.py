@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from envfab.collector import api, registrations, reports
+from envfab.collector import api, pages, registrations, reports, usage_pages
 from envfab.collector.config import Config
 from envfab.collector.doors import Doorkeeper
 from envfab.collector.service import Background, Service
@@ -32,10 +32,10 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = None  # `bodies` knows better which
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["envfab"] = service
-    for room in (reports, registrations, api):
+    for room in (reports, registrations, api, pages, usage_pages):
         app.register_blueprint(room.endpoints(service))
+    pages.furnish(app)
     _guard(app, Doorkeeper(config.tokens))
     _answer_errors(app)
     if config.rest is not None:
@@ -51,6 +51,8 @@ def create_app(config: Config) -> Flask:
 def _guard(app: Flask, doorkeeper: Doorkeeper) -> None:
     @app.before_request
     def check() -> Response | None:
+        if "\0" in request.path or any("\0" in value for value in request.args.values()):
+            raise BadRequest("no address has a NUL")  # and PostgreSQL no text
         if request.blueprint == "reports" or doorkeeper.admits(request):
             return None
         headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}
@@ -64,17 +66,24 @@ def _guard(app: Flask, doorkeeper: Doorkeeper) -> None:
 
 
 def _answer_errors(app: Flask) -> None:
-    """Errors are one line of plain text; where a person looks, `pages` makes a page of it."""
+    """Errors are one line of plain text, and a page where a browser asked for one."""
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> HTTPException | Response:
         if error.code is None or error.code < 400:
             return error
+        if _is_for_people():
+            page = render_template("error.html", code=error.code, what=error.name, why=error.description)
+            return Response(page, error.code)
         response = Response(f"{error.description}\n", error.code, mimetype="text/plain")
         for name, value in error.get_headers(request.environ):
             if name == "Allow":
                 response.headers[name] = value
         return response
+
+    def _is_for_people() -> bool:
+        wants_page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
+        return wants_page and not request.path.startswith("/api/")
 
     @app.errorhandler(SQLAlchemyError)
     def no_database(error: SQLAlchemyError) -> Response:

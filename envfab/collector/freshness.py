@@ -1,14 +1,29 @@
-"""Keeps what the tables say of newer versions in step with the house."""
+"""Keeps what the tables say of newer versions in step with the house and the index."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from packaging.version import Version
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from envfab.collector.newer import HouseNews, newer_than, python_of
-from envfab.collector.schema import applications, installed
+from envfab.collector.index import parse_offers
+from envfab.collector.newer import HouseNews, Offer, Signature, newer_than, newest, python_of
+from envfab.collector.schema import applications, index_projects, installed
 from envfab.collector.storage import Storage, run_many
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What a package of an application is to be marked with, as long as it is installed in that version."""
+
+    application: int
+    package: str
+    there: str
+    house: str | None
+    index: str | None
 
 
 class Freshness:
@@ -17,6 +32,7 @@ class Freshness:
     def __init__(self, storage: Storage, house: HouseNews | None) -> None:
         self._storage = storage
         self._house = house
+        self._marked: Signature | None = None
         self._turn = threading.Lock()
 
     def catch_up(self) -> None:
@@ -24,43 +40,81 @@ class Freshness:
         if self._house is None or not self._turn.acquire(blocking=False):
             return
         try:
-            if self._house.look_again():
-                with self._storage.writing() as connection:
-                    self.mark(connection)
+            now = self._house.refresh()
+            if now != self._marked:
+                self.mark_all()
+                self._marked = now
         finally:
             self._turn.release()
 
-    def mark(self, connection: Connection, application: int | None = None) -> None:
-        """Mark one application's packages, or everybody's; what is unchanged is not written again."""
-        columns = (installed.c.application_id, installed.c.name, installed.c.version, installed.c.newer_house)
-        query = select(*columns, applications.c.type).join_from(installed, applications)
+    def mark_all(self) -> None:
+        """Mark everybody's packages; nobody waits while that is worked out."""
+        with self._storage.reading() as connection:
+            marks = self._marks(connection)
+        if marks:
+            concerned = sorted({mark.application for mark in marks})
+            with self._storage.writing() as connection:
+                # Registrations take their application's row first, too: so nobody waits in a circle.
+                query = select(applications.c.id).where(applications.c.id.in_(concerned))
+                connection.execute(query.order_by(applications.c.id).with_for_update()).all()
+                _write(connection, marks)
+
+    def mark(self, connection: Connection, application: int) -> None:
+        """Mark one application's packages, whose row the transaction holds."""
+        if self._house is not None:
+            self._house.refresh()
+        _write(connection, self._marks(connection, application), application)
+
+    def _marks(self, connection: Connection, application: int | None = None) -> Sequence[_Mark]:
+        """The marks that are to change."""
+        query = select(installed, applications.c.type).join_from(installed, applications)
         if application is not None:
             query = query.where(installed.c.application_id == application)
-        rows = []
-        for number, name, version, marked, kind in connection.execute(query):
-            found = self._in_house(name, version, kind)
-            if found != marked:
-                rows.append({"application": number, "package": name, "newer": found})
-        statement = update(installed).where(
-            installed.c.application_id == bindparam("application"), installed.c.name == bindparam("package")
-        )
-        run_many(connection, statement.values(newer_house=bindparam("newer")), rows)
-        _count_behind(connection, application)
+        offers = _offers(connection, application)
+        pythons: dict[str, Version | None] = {}
+        known: dict[tuple[str, str, str], tuple[str | None, str | None]] = {}
+        found = []
+        for number, name, _, version, house, index, kind in connection.execute(query):
+            key = (name, version, kind)
+            if key not in known:
+                python = pythons.setdefault(kind, python_of(kind))
+                known[key] = self._newer(name, version, python, offers.get(name, ()))
+            if known[key] != (house, index):
+                found.append(_Mark(number, name, version, *known[key]))
+        return found
 
-    def _in_house(self, name: str, version: str, kind: str) -> str | None:
-        if self._house is None:
-            return None
-        return newer_than(version, self._house.newest(name, python_of(kind)))
+    def _newer(
+        self, name: str, version: str, python: Version | None, offers: Sequence[Offer]
+    ) -> tuple[str | None, str | None]:
+        """(in the house, in the index)."""
+        house = self._house.newest(name, python) if self._house is not None else None
+        return newer_than(version, house), newer_than(version, newest(offers, python))
 
 
-def _count_behind(connection: Connection, application: int | None) -> None:
+def _offers(connection: Connection, application: int | None) -> Mapping[str, Sequence[Offer]]:
+    query = select(index_projects.c.name, index_projects.c.offers)
+    if application is not None:
+        query = query.join(installed, installed.c.name == index_projects.c.name)
+        query = query.where(installed.c.application_id == application)
+    return {name: parse_offers(text) for name, text in connection.execute(query)}
+
+
+def _write(connection: Connection, marks: Sequence[_Mark], application: int | None = None) -> None:
+    statement = update(installed).where(
+        installed.c.application_id == bindparam("application"),
+        installed.c.name == bindparam("package"),
+        installed.c.version == bindparam("there"),
+    )
+    statement = statement.values(newer_house=bindparam("house"), newer_index=bindparam("index"))
+    run_many(connection, statement, [{name: getattr(mark, name) for name in _Mark.__slots__} for mark in marks])
+    concerned = sorted({mark.application for mark in marks} | ({application} if application is not None else set()))
     behind = (
         select(func.count())
         .select_from(installed)
-        .where(installed.c.application_id == applications.c.id, installed.c.newer_house.is_not(None))
+        .where(
+            installed.c.application_id == applications.c.id,
+            or_(installed.c.newer_house.is_not(None), installed.c.newer_index.is_not(None)),
+        )
         .scalar_subquery()
     )
-    statement = update(applications).values(behind=behind)
-    if application is not None:
-        statement = statement.where(applications.c.id == application)
-    connection.execute(statement)
+    connection.execute(update(applications).where(applications.c.id.in_(concerned)).values(behind=behind))

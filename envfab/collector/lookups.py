@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,11 +38,12 @@ class Installed:
     shown_as: str
     version: str
     newer_house: str | None
+    newer_index: str | None
 
     @property
     def newer(self) -> str | None:
         """The newest that is to be had, where that is newer."""
-        return self.newer_house
+        return max(filter(None, (self.newer_house, self.newer_index)), key=version_key, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,30 @@ class PackageLine:
     applications: int
     versions: int
     behind: int
-    newest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of a package with something newer: the newest, and how many applications still run which older version."""
+
+    newest: str
+    versions: tuple[tuple[str, int], ...]
 
 
 def list_applications(
-    connection: Connection, *, text: str = "", user_id: int | None = None, limit: int | None = None, offset: int = 0
+    connection: Connection,
+    *,
+    text: str = "",
+    user_id: int | None = None,
+    sort: str = "name",
+    limit: int | None = None,
+    offset: int = 0,
 ) -> tuple[Application, ...]:
-    """Applications by name; those whose name, URL or uuid contains `text`, and of one user id, where asked for."""
-    query = _filtered(select(*applications.c), text, user_id).order_by(
-        func.lower(applications.c.name), applications.c.id
-    )
+    """Applications in the order of `sort` (name, behind, last_seen).
+
+    Where asked for, only those whose name, URL or uuid contains `text`, and those of one user id.
+    """
+    query = _filtered(select(*applications.c), text, user_id).order_by(*_order(sort))
     return tuple(Application(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset)))
 
 
@@ -150,7 +165,7 @@ def find_package(connection: Connection, name: str) -> Package | None:
     rows = connection.execute(query.order_by(func.lower(applications.c.name), applications.c.id)).all()
     if not rows:
         return None
-    users = [User(_labelled(row), row.version, Installed(row.name, row.shown_as, row.version, row.newer_house).newer)
+    users = [User(_labelled(row), row.version, _package(row).newer)
              for row in rows]  # fmt: skip
     users.sort(key=lambda user: version_key(user.version), reverse=True)
     return Package(name, rows[0].shown_as, tuple(users))
@@ -174,7 +189,22 @@ def list_packages(
         query.having(late > 0).order_by(late.desc(), installed.c.name) if behind else query.order_by(installed.c.name)
     )
     rows = connection.execute(query.limit(limit)).all()
-    return tuple(PackageLine(**row._mapping, newest=None) for row in rows)
+    return tuple(PackageLine(**row._mapping) for row in rows)
+
+
+def old_versions(connection: Connection, names: Sequence[str]) -> dict[str, Spread]:
+    """Who still runs what, of packages with something newer; versions of most applications first."""
+    columns = installed.c.name, installed.c.version, installed.c.newer_house, installed.c.newer_index
+    query = select(*columns, func.count()).where(installed.c.name.in_(names), _is_behind()).group_by(*columns)
+    newer: dict[str, set[str]] = defaultdict(set)
+    running: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, version, house, index, number in connection.execute(query):
+        newer[name].update(filter(None, (house, index)))
+        running[name][version] += number
+    return {
+        name: Spread(max(newer[name], key=version_key), tuple(sorted(found.items(), key=lambda one: (-one[1], one[0]))))
+        for name, found in running.items()
+    }
 
 
 def version_key(text: str) -> tuple[int, Version | str]:
@@ -184,7 +214,13 @@ def version_key(text: str) -> tuple[int, Version | str]:
 
 
 def _is_behind() -> ColumnElement[bool]:
-    return installed.c.newer_house.is_not(None)
+    return or_(installed.c.newer_house.is_not(None), installed.c.newer_index.is_not(None))
+
+
+def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
+    by_name = func.lower(applications.c.name), applications.c.id
+    first = {"behind": applications.c.behind.desc(), "last_seen": applications.c.last_seen.asc()}
+    return (first[sort], *by_name) if sort in first else by_name
 
 
 def _filtered(query: Select[Any], text: str, user_id: int | None) -> Select[Any]:
@@ -196,6 +232,10 @@ def _filtered(query: Select[Any], text: str, user_id: int | None) -> Select[Any]
 
 def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return column.icontains(text, autoescape=True)
+
+
+def _package(row: Row[Any]) -> Installed:
+    return Installed(row.name, row.shown_as, row.version, row.newer_house, row.newer_index)
 
 
 def _labelled(row: Row[Any]) -> Application:

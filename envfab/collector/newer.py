@@ -21,7 +21,7 @@ from envfab.wheelhouse.house import House
 
 log = logging.getLogger(__name__)
 
-_Signature = tuple[tuple[int, int, int], ...]
+Signature = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class HouseNews:
         self._folders = folders
         self._house = House(folders.wheels, folders.log)
         self._known: dict[tuple[str, str], Version | None] = {}
-        self._seen: _Signature | None = None
+        self._seen: Signature | None = None
         self._problem = ""
         self._turn = threading.Lock()
 
@@ -88,17 +88,16 @@ class HouseNews:
                 self._known[key] = self._look_up(NormalizedName(name), python)
             return self._known[key]
 
-    def look_again(self) -> bool:
-        """Whether the house changed since the last look; if so, what was known is forgotten."""
+    def refresh(self) -> Signature:
+        """Forget what was known where the house changed since; what tells its present state from others."""
         now = tuple(_signature(path) for path in (self._folders.wheels, self._folders.log))
         with self._turn:
-            if now == self._seen:
-                return False
-            self._seen = now
-            self._known.clear()
-            self._problem = ""
-            self._house.refresh()
-            return True
+            if now != self._seen:
+                self._seen = now
+                self._known.clear()
+                self._problem = ""
+                self._house.refresh()
+            return now
 
     def _look_up(self, name: NormalizedName, python: Version | None) -> Version | None:
         try:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from envfab.errors import FormatError
 
-FORMAT = 1
+FORMAT = 2
 # Any number will do, as long as nobody else on the same database takes it for something of theirs.
 _LOCK = 0x656E76666162
 
@@ -63,6 +63,7 @@ installed = Table(
     Column("shown_as", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("newer_house", Text),
+    Column("newer_index", Text),
     PrimaryKeyConstraint("application_id", "name"),
     Index("installed_by_name", "name"),
 )
@@ -116,8 +117,36 @@ usage_counts = Table(
     PrimaryKeyConstraint("program", "key", "day", "value"),
 )
 
+# How many packages of an application were behind in a week, by the day number of its Monday.
+behind_weeks = Table(
+    "behind_weeks",
+    metadata,
+    Column("week", Integer, nullable=False),
+    Column("application_id", ForeignKey(applications.c.id), nullable=False),
+    Column("packages", Integer, nullable=False),
+    Column("behind", Integer, nullable=False),
+    PrimaryKeyConstraint("application_id", "week"),
+)
+
+# What a package index offers of a project (JSON, see `index`), and when to ask it again.
+index_projects = Table(
+    "index_projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("offers", Text, nullable=False),
+)
+
+
+def _to_format_2(connection: Connection) -> None:
+    """Weeks, and what is newer in a package index."""
+    metadata.create_all(connection, tables=[behind_weeks, index_projects])
+    add_columns(connection, installed, "newer_index")
+
+
 Migration = Callable[[Connection], None]
-MIGRATIONS: Mapping[int, Migration] = {}
+# By the format that they lead away from.
+MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2}
 
 
 def prepare(connection: Connection) -> None:

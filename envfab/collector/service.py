@@ -9,9 +9,10 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from envfab.collector import usage
+from envfab.collector import usage, weeks
 from envfab.collector.config import Config
 from envfab.collector.freshness import Freshness
+from envfab.collector.index import IndexNews
 from envfab.collector.newer import HouseNews
 from envfab.collector.report_files import ReportFolder
 from envfab.collector.storage import CollectorError, Storage
@@ -34,10 +35,15 @@ class Service:
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
         self.freshness = Freshness(self.storage, HouseNews(config.house) if config.house else None)
+        self._index = IndexNews(self.storage, config.index) if config.index else None
 
     def tidy(self) -> None:
         """One round of what no request does."""
         self.freshness.catch_up()
+        if self._index is not None and self._index.ask(milliseconds_now()):
+            self.freshness.mark_all()
+        with self.storage.writing() as connection:
+            weeks.note(connection, milliseconds_now())
         usage.index_again(self.storage, self.folder)
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:

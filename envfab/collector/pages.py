@@ -1,0 +1,150 @@
+"""The pages: applications, packages, what is behind, search, and the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Flask, Response, render_template, request
+from packaging.utils import canonicalize_name
+from werkzeug.exceptions import NotFound
+
+from envfab.collector import lookups, plots, rendering, weeks
+from envfab.collector.lookups import Package, User
+from envfab.collector.plots import Point
+from envfab.collector.service import Service, milliseconds_now
+from envfab.collector.weeks import Week
+
+A_PAGE = 200  # lines
+LONGEST_QUERY = 200
+FOUND = 50
+SORTS = ("name", "behind", "last_seen")
+
+
+def endpoints(service: Service) -> Blueprint:
+    """The pages of applications and packages."""
+    routes = Blueprint("pages", __name__)
+    storage = service.storage
+    stale = service.config.stale_days * rendering.DAY
+
+    @routes.before_request
+    def catch_up() -> None:
+        service.freshness.catch_up()
+
+    @routes.get("/")
+    def applications() -> str:
+        text, user_id, sort = _query(), request.args.get("user_id", type=_user_id), _sort()
+        page = max(1, request.args.get("page", 1, type=_page_number))
+        with storage.reading() as connection:
+            counts = lookups.count_applications(connection, text=text, user_id=user_id)
+            found = lookups.list_applications(
+                connection, text=text, user_id=user_id, sort=sort, limit=A_PAGE, offset=(page - 1) * A_PAGE
+            )
+        return render_template(
+            "applications.html", applications=found, counts=counts, text=text, user_id=user_id, sort=sort, page=page,
+            pages=-(-counts[0] // A_PAGE), stale=stale,
+        )  # fmt: skip
+
+    @routes.get("/applications/<path:uuid>")
+    def application(uuid: str) -> str:
+        with storage.reading() as connection:
+            found = lookups.find_application(connection, uuid)
+            if found is None:
+                raise NotFound("no application has this uuid")
+            packages = lookups.packages_of(connection, found)
+            updates = lookups.history(connection, found.id)
+            behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
+        return render_template(
+            "application.html", application=found, packages=packages, updates=updates, stale=stale,
+            plot=_plot(behind), weeks=behind, indexed=bool(service.config.index),
+        )  # fmt: skip
+
+    @routes.get("/packages/")
+    def packages() -> str:
+        text = _query()
+        with storage.reading() as connection:
+            found = lookups.list_packages(connection, text=text, limit=5 * A_PAGE)
+        return render_template("packages.html", packages=found, text=text)
+
+    @routes.get("/packages/<name>")
+    def package(name: str) -> str:
+        with storage.reading() as connection:
+            found = lookups.find_package(connection, canonicalize_name(name))
+        if found is None:
+            raise NotFound("no application has this package")
+        return render_template("package.html", package=found, versions=_versions(found))
+
+    @routes.get("/behind")
+    def behind() -> str:
+        with storage.reading() as connection:
+            total = lookups.count_applications(connection)
+            listed = weeks.list_weeks(connection, milliseconds_now())
+            late = lookups.list_packages(connection, behind=True, limit=A_PAGE)
+            spread = lookups.old_versions(connection, [line.name for line in late])
+        return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late, spread=spread)
+
+    @routes.get("/search")
+    def search() -> str:
+        text = _query()
+        with storage.reading() as connection:
+            found = lookups.list_applications(connection, text=text, limit=FOUND) if text else ()
+            packages = lookups.list_packages(connection, text=text, limit=FOUND) if text else ()
+        return render_template("search.html", text=text, applications=found, packages=packages, most=FOUND)
+
+    @routes.get("/feed.atom")
+    def feed() -> Response:
+        with storage.reading() as connection:
+            updates = lookups.history(connection)
+        return Response(render_template("feed.xml", updates=updates), mimetype="application/atom+xml")
+
+    return routes
+
+
+def furnish(app: Flask) -> None:
+    """Give templates their words."""
+    environment = app.jinja_env
+    environment.trim_blocks = environment.lstrip_blocks = True
+    for function in (rendering.iso, rendering.clock, rendering.day_name, rendering.xml_text, rendering.shown_bytes):
+        environment.filters[function.__name__] = function
+    environment.tests["link"] = rendering.is_link
+    environment.globals["bar"] = plots.bar
+    app.context_processor(_moment)
+
+
+def _moment() -> dict[str, object]:
+    now = milliseconds_now()
+    return {"now": now, "ago": lambda then: rendering.ago(then, now)}
+
+
+def _query() -> str:
+    return request.args.get("q", "").replace("\0", "").strip()[:LONGEST_QUERY]
+
+
+def _sort() -> str:
+    wanted = request.args.get("sort", "")
+    return wanted if wanted in SORTS else SORTS[0]
+
+
+def _user_id(text: str) -> int:
+    return _bounded(text, 2**63 - 1)
+
+
+def _page_number(text: str) -> int:
+    return _bounded(text, 10**6)
+
+
+def _bounded(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > most:
+        raise ValueError(text)
+    return int(text)
+
+
+def _plot(found: Sequence[Week]) -> object:
+    return plots.line([Point(one.week, one.behind, rendering.day_name(one.week)) for one in found], "Packages behind")
+
+
+def _versions(package: Package) -> list[tuple[str, list[User]]]:
+    """Who runs which version, the newest first."""
+    found: dict[str, list[User]] = {}
+    for user in package.users:
+        found.setdefault(user.version, []).append(user)
+    return list(found.items())

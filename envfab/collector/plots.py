@@ -1,0 +1,125 @@
+"""Numbers → inline SVG, without scripts and styles of its own: the style sheet colours it, also in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 480, 190
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 26
+_FRAME = Markup(
+    '<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{label}" focusable="false">{inside}</svg>'
+)
+_GRID = Markup(
+    '<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    '<text class="scale" x="{x}" y="{y:.1f}" dy="4" text-anchor="end">{text}</text>'
+)
+_NAME = Markup('<text class="scale" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>')
+_COLUMN = Markup(
+    '<rect class="column" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"><title>{text}</title></rect>'
+)
+_AREA = Markup('<path class="area" d="{area}"/><path class="line" d="{line}"/>')
+_DOT = Markup('<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{text}</title></circle>')
+_BAR = Markup(
+    '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+    '<rect class="track" width="100" height="10"/><rect class="column" width="{w:.1f}" height="10"/></svg>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A number at a place on the time axis; `name` is what the axis says there."""
+
+    place: int
+    number: int
+    name: str
+
+
+def columns(points: Sequence[Point], title: str) -> Markup:
+    """A column for each point, one beside the other; nothing for no points."""
+    if not points:
+        return Markup("")
+    ticks = scale(max(point.number for point in points))
+    step = (WIDTH - LEFT - RIGHT) / len(points)
+    width = max(step * 0.8, min(step, 1.0))
+    drawn = []
+    for number, point in enumerate(points):
+        y = _height(point.number, ticks)
+        x = LEFT + number * step + (step - width) / 2
+        drawn.append(
+            _COLUMN.format(x=x, y=y, w=width, h=HEIGHT - BOTTOM - y, text=f"{point.name}: {_written(point.number)}")
+        )
+    centres = [LEFT + (number + 0.5) * step for number in range(len(points))]
+    return _framed([*_grid(ticks), *drawn, *_names(points, centres)], title, points)
+
+
+def line(points: Sequence[Point], title: str) -> Markup:
+    """A line through the points, as far from each other as their places are; nothing for no points."""
+    if not points:
+        return Markup("")
+    ticks = scale(max(point.number for point in points))
+    first, last = points[0].place, points[-1].place
+    room = WIDTH - LEFT - RIGHT
+    xs = [LEFT + (room * (point.place - first) / (last - first) if last > first else room / 2) for point in points]
+    ys = [_height(point.number, ticks) for point in points]
+    path = " ".join(
+        f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(zip(xs, ys, strict=True))
+    )
+    bottom = HEIGHT - BOTTOM
+    area = f"{path} L{xs[-1]:.1f} {bottom} L{xs[0]:.1f} {bottom} Z"
+    dots = [
+        _DOT.format(x=x, y=y, text=f"{point.name}: {_written(point.number)}")
+        for point, x, y in zip(points, xs, ys, strict=True)
+        if len(points) <= 60 or point is points[-1]
+    ]
+    return _framed([*_grid(ticks), _AREA.format(area=area, line=path), *dots, *_names(points, xs)], title, points)
+
+
+def bar(part: float, whole: float) -> Markup:
+    """A small bar, for beside a number that says the same."""
+    return _BAR.format(w=100 * part / whole if whole else 0)
+
+
+def scale(largest: int) -> tuple[int, ...]:
+    """Round numbers from nought to at least `largest`, four or five of them; whole ones alone."""
+    step = 1
+    while step * 4 < largest:
+        digits = str(step)
+        step = int(("2" if digits[0] == "1" else "5" if digits[0] == "2" else "10") + "0" * (len(digits) - 1))
+    count = max(1, -(-largest // step))
+    return tuple(step * number for number in range(count + 1))
+
+
+def _height(number: int, ticks: Sequence[int]) -> float:
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - number / ticks[-1])
+
+
+def _grid(ticks: Sequence[int]) -> list[Markup]:
+    return [
+        _GRID.format(left=LEFT, right=WIDTH - RIGHT, x=LEFT - 6, y=_height(tick, ticks), text=_written(tick))
+        for tick in ticks
+    ]
+
+
+def _names(points: Sequence[Point], xs: Sequence[float]) -> list[Markup]:
+    """The first point's name, the last one's, and one in the middle where there is room."""
+    places = sorted({0, len(points) // 2, len(points) - 1}) if len(points) > 4 else sorted({0, len(points) - 1})
+    anchors = {0: "start", len(points) - 1: "end"} if len(points) > 1 else {}
+    return [
+        _NAME.format(x=xs[place], y=HEIGHT - 7, anchor=anchors.get(place, "middle"), text=points[place].name)
+        for place in places
+    ]
+
+
+def _framed(parts: Sequence[Markup], title: str, points: Sequence[Point]) -> Markup:
+    first, last = points[0], points[-1]
+    label = f"{title}: {_written(last.number)} at {last.name}"
+    if len(points) > 1:
+        label = f"{title}: from {_written(first.number)} at {first.name} to {_written(last.number)} at {last.name}"
+    return _FRAME.format(width=WIDTH, height=HEIGHT, label=label, inside=Markup("").join(parts))
+
+
+def _written(number: int) -> str:
+    return f"{number:,}".replace(",", "\u2009")

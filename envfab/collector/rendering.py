@@ -1,0 +1,66 @@
+"""What templates call: times in words, links that are links."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+from envfab.collector.report_files import EPOCH
+
+DAY = 24 * 60 * 60 * 1000
+_STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
+
+
+def moment(milliseconds: int) -> datetime:
+    """A time of the tables."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso(milliseconds: int) -> str:
+    """A time as machines read it."""
+    return moment(milliseconds).astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def clock(milliseconds: int) -> str:
+    """A time as people read it."""
+    return f"{moment(milliseconds):%Y-%m-%d %H:%M} UTC"
+
+
+def day_name(day: int) -> str:
+    """A day, by its number since 1970."""
+    return f"{EPOCH + timedelta(days=day):%Y-%m-%d}"
+
+
+def ago(milliseconds: int, now: int) -> str:
+    """How long ago a time was, roughly."""
+    for length, unit in _STEPS:
+        number = (now - milliseconds) // length
+        if number > 0:
+            return f"{number} {unit}{'' if number == 1 else 's'} ago"
+    return "just now"
+
+
+def is_link(url: str) -> bool:
+    """Whether a URL may be a link: http and https alone, or a page could carry a script."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not url[:1].isspace()
+
+
+def xml_text(text: str) -> str:
+    """A text without the few characters that XML has no way to write."""
+    return "".join("\ufffd" if character in "\ufffe\uffff" or character < " " else character for character in text)
+
+
+def shown_bytes(data: bytes) -> str:
+    """Bytes as they came: what is no UTF-8 or cannot be seen is written out as an escape."""
+    text = data.decode("utf-8", "backslashreplace")
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,138 @@
+"""What pages and JSON ask of usage reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from envfab.collector.schema import reports, usage_counts
+
+ALL = ""  # the key under which every report is counted
+_counts = usage_counts.c
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Which reports are asked about: of one program (None: all), from a day on."""
+
+    program: str | None
+    since: int
+
+    def where(self) -> list[ColumnElement[bool]]:
+        """The conditions on counts."""
+        mine = [] if self.program is None else [_counts.program == self.program]
+        return [*mine, _counts.day >= self.since]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that reports; `program` is empty for reports to the root."""
+
+    program: str
+    reports: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What reports say under a key: how many do, how many different things, which most often."""
+
+    key: str
+    reports: int
+    values: int
+    common: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """A report, as lists show it."""
+
+    id: int
+    program: str
+    file: str
+    at: int
+    date: int
+    user: str | None
+    size: int
+
+
+def list_programs(connection: Connection) -> tuple[Program, ...]:
+    """All programs, by name."""
+    columns = reports.c.program, func.count(), func.max(reports.c.at)
+    query = select(*columns).group_by(reports.c.program).order_by(reports.c.program)
+    return tuple(Program(*row) for row in connection.execute(query))
+
+
+def by_day(connection: Connection, period: Period) -> dict[int, int]:
+    """Reports a day; days without are left out."""
+    query = select(_counts.day, func.sum(_counts.reports)).where(_counts.key == ALL, *period.where())
+    return {day: int(number) for day, number in connection.execute(query.group_by(_counts.day).order_by(_counts.day))}
+
+
+def list_keys(connection: Connection, period: Period, common: int = 3) -> tuple[Key, ...]:
+    """Every key that was reported, by name, with its most common values."""
+    number = func.sum(_counts.reports)
+    grouped = (
+        select(_counts.key, _counts.value, number.label("number"))
+        .where(_counts.key != ALL, *period.where())
+        .group_by(_counts.key, _counts.value)
+        .subquery()
+    )
+    over: dict[str, Any] = {"partition_by": grouped.c.key}
+    ranked = select(
+        grouped,
+        func.row_number().over(**over, order_by=(grouped.c.number.desc(), grouped.c.value)).label("rank"),
+        func.sum(grouped.c.number).over(**over).label("reports"),
+        func.count().over(**over).label("values"),
+    ).subquery()
+    query = select(ranked).where(ranked.c.rank <= common).order_by(ranked.c.key, ranked.c.rank)
+    found: dict[str, Key] = {}
+    for row in connection.execute(query):
+        before = found[row.key].common if row.key in found else ()
+        found[row.key] = Key(row.key, int(row.reports), row.values, (*before, (row.value, int(row.number))))
+    return tuple(found.values())
+
+
+def values_of(
+    connection: Connection, period: Period, keys: Sequence[str], limit: int = 2000
+) -> dict[str, Counter[str]]:
+    """How many reports say what under each of `keys`: the most common things, at most `limit` in all."""
+    number = func.sum(_counts.reports)
+    query = select(_counts.key, _counts.value, number).where(_counts.key.in_(keys), *period.where())
+    query = query.group_by(_counts.key, _counts.value).order_by(number.desc(), _counts.value).limit(limit)
+    found: dict[str, Counter[str]] = {key: Counter() for key in keys}
+    for key, value, times in connection.execute(query):
+        found[key][value] = int(times)
+    return found
+
+
+def list_reports(
+    connection: Connection, program: str | None, *, since: int = 0, limit: int | None = None
+) -> tuple[ReportLine, ...]:
+    """The latest reports, newest first, of those that came at `since` (milliseconds) or later."""
+    query = select(reports).where(reports.c.at >= since).order_by(reports.c.at.desc(), reports.c.id.desc())
+    if program is not None:
+        query = query.where(reports.c.program == program)
+    return tuple(ReportLine(**row._mapping) for row in connection.execute(query.limit(limit)))
+
+
+def find_report(connection: Connection, number: int) -> ReportLine | None:
+    """A report by its number."""
+    row = connection.execute(select(reports).where(reports.c.id == number)).first()
+    return None if row is None else ReportLine(**row._mapping)
+
+
+def label(key: str, value: str) -> str:
+    """A value in the words of a chart: the clients' own flags write more than one wants to see."""
+    parts = value.split(";")
+    if key == "python" and len(parts) > 2:
+        return f"Python {parts[0]}.{parts[1]}"
+    if key == "system":
+        return parts[0] or "unknown"
+    if key == "distribution":
+        return " ".join(parts).strip() or "unknown"
+    return value or "(empty)"

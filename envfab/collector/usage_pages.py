@@ -1,0 +1,163 @@
+"""The pages of usage reports, and their export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from flask import Blueprint, Response, render_template, request
+from werkzeug.exceptions import NotFound
+
+from envfab.collector import plots, rendering, usage_lookups
+from envfab.collector.plots import Point
+from envfab.collector.report_files import ReportFolder, is_program
+from envfab.collector.service import Service, milliseconds_now
+from envfab.collector.usage_lookups import Period, ReportLine, label
+from envfab.usagestats.report import format_time
+
+CHARTS = {
+    "version": "Program version",
+    "system": "Operating system",
+    "distribution": "Distribution",
+    "python": "Python",
+}
+PERIODS = {30: "30 days", 182: "half a year", 365: "a year", 3650: "ten years"}
+SHOWN = 10  # lines of a chart
+LATEST = 20
+VALUES = 200
+WEEKLY_FROM = 90  # days from which on a column is a week
+FIXED = ("submitted", "program", "date", "user")
+
+
+def endpoints(service: Service) -> Blueprint:
+    """The pages of usage reports."""
+    routes = Blueprint("usage", __name__)
+    storage = service.storage
+
+    @routes.get("/usage")
+    def usage() -> str:
+        days = _days()
+        period = _period(days)
+        with storage.reading() as connection:
+            programs = usage_lookups.list_programs(connection)
+            by_day = usage_lookups.by_day(connection, period)
+            charts = usage_lookups.values_of(connection, period, list(CHARTS))
+            keys = usage_lookups.list_keys(connection, period)
+            latest = usage_lookups.list_reports(connection, period.program, limit=LATEST)
+        points = over_time(by_day, period.since, milliseconds_now() // rendering.DAY)
+        return render_template(
+            "usage.html", programs=programs, program=period.program, days=days, periods=PERIODS,
+            total=sum(by_day.values()), points=points, plot=plots.columns(points, "Reports"),
+            charts=[(CHARTS[key], key, grouped(key, charts[key])) for key in CHARTS if charts[key]],
+            keys=keys, latest=latest,
+        )  # fmt: skip
+
+    @routes.get("/usage/key")
+    def key() -> str:
+        name, days = request.args.get("name", ""), _days()
+        period = _period(days)
+        with storage.reading() as connection:
+            values = usage_lookups.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
+        if not values:
+            raise NotFound("no report has this key")
+        return render_template(
+            "key.html", key=name, values=values.most_common(), program=period.program, days=days, most=VALUES
+        )
+
+    @routes.get("/usage/reports/<int:number>")
+    def report(number: int) -> str:
+        line, body, address = _read(service, number)
+        return render_template("report.html", report=line, body=body, address=address)
+
+    @routes.get("/usage/reports/<int:number>.txt")
+    def raw(number: int) -> Response:
+        line, body, _ = _read(service, number)
+        headers = {"Content-Disposition": f'attachment; filename="{line.file}"'}
+        return Response(body, headers=headers, mimetype="application/octet-stream")
+
+    @routes.get("/usage.csv")
+    def export() -> Response:
+        period = _period(_days())
+        with storage.reading() as connection:
+            keys = [key.key for key in usage_lookups.list_keys(connection, period, 1)]
+            lines = usage_lookups.list_reports(connection, period.program, since=period.since * rendering.DAY)
+        headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+        return Response(csv_lines(service.folder, keys, lines), headers=headers, mimetype="text/csv")
+
+    return routes
+
+
+def over_time(by_day: dict[int, int], since: int, today: int) -> list[Point]:
+    """A point a day, or a week where there are many days, from the first report on."""
+    if not by_day:
+        return []
+    first = max(since, min(by_day))
+    step = 7 if today - first >= WEEKLY_FROM else 1
+    sums: Counter[int] = Counter()
+    for day, number in by_day.items():
+        sums[first + (day - first) // step * step] += number
+    return [Point(day, sums[day], rendering.day_name(day)) for day in range(first, max(today, max(by_day)) + 1, step)]
+
+
+def grouped(key: str, values: Counter[str]) -> list[tuple[str, int]]:
+    """The lines of a chart: the most common labels, and all others in one."""
+    sums: Counter[str] = Counter()
+    for value, number in values.items():
+        sums[label(key, value)] += number
+    found = sums.most_common(SHOWN)
+    others = sums.total() - sum(number for _, number in found)
+    return [*found, ("others", others)] if others else found
+
+
+def csv_lines(folder: ReportFolder, keys: Sequence[str], lines: Sequence[ReportLine]) -> Iterator[str]:
+    """A report a line, a key a column; values of a key that is there twice are one below the other in their cell."""
+    yield _csv_line([*FIXED, *keys])
+    for line in lines:
+        try:
+            report = folder.read(line.program, line.file).parsed()
+        except (OSError, ValueError):
+            continue  # deleted since
+        found: dict[str, list[str]] = {}
+        for key, value in report.entries:
+            found.setdefault(key, []).append(value)
+        fixed = [rendering.iso(line.at), line.program, format_time(report.date), report.user or ""]
+        yield _csv_line([*fixed, *("\n".join(found.get(key, ())) for key in keys)])
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([_harmless(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not cell[1:].replace(".", "", 1).isdecimal():
+        return f"'{cell}"
+    return cell
+
+
+def _days() -> int:
+    wanted = request.args.get("days", "")
+    return int(wanted) if wanted in map(str, PERIODS) else 182
+
+
+def _period(days: int) -> Period:
+    program = request.args.get("program")
+    if program and not is_program(program):
+        raise NotFound("no program can be called that")
+    return Period(program, milliseconds_now() // rendering.DAY - days)
+
+
+def _read(service: Service, number: int) -> tuple[ReportLine, bytes, str]:
+    with service.storage.reading() as connection:
+        line = usage_lookups.find_report(connection, number) if number < 2**63 else None
+    if line is None:
+        raise NotFound("there is no such report")
+    try:
+        stored = service.folder.read(line.program, line.file)
+    except (OSError, ValueError):
+        raise NotFound("the report was deleted") from None
+    return line, stored.body, stored.address
