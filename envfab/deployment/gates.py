@@ -20,20 +20,23 @@ class _Turn(Enum):
 
 
 class Gates:
-    """Each database is migrated once a rollout, in the first virtualenv (in the fabfile's order) that comes to it.
+    """Each database is migrated once a rollout, in the first virtualenv (in the order of starting) that comes to it.
 
     Nobody of a database passes its gate before that. Whoever waits does so for somebody earlier in the order,
     so that waiting in a circle cannot happen as long as deployments start in that order.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         self._turns: dict[str, dict[Target, _Turn]] = defaultdict(dict)
+        self._exclusive: dict[object, threading.Lock] = {}
+
+    def open(self, members: Sequence[Member]) -> None:
+        """Say who will come, in the order in which they start."""
         for member in members:
             for project in member.virtualenv.projects:
                 if project.database is not None and project.migrate:
                     self._turns[project.database][member.target] = _Turn.WAITING
-        self._exclusive: dict[object, threading.Lock] = {}
 
     @contextmanager
     def database(self, name: str, target: Target) -> Iterator[bool]:

@@ -136,7 +136,7 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
         proposal = Proposal(site.member, requirements, replace(made, notes=past(probe, left)), site, probe)
         if made.status is not Status.CHANGES:
             return proposal
-        return _with_pip(_warned_of_losses(proposal, plans.catalogue), plans.catalogue)
+        return with_pip(_warned_of_losses(proposal, plans.catalogue), plans.catalogue)
     except UsageError as error:
         # `--only NAME` where this one virtualenv has nothing of that name
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
@@ -212,7 +212,7 @@ def spoken(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M}"
 
 
-def _with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
+def with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
     """The proposal with a pip to install with, blocked where there is none."""
     made, probe = proposal.plan, proposal.probe
     if probe is None or not made.actions:

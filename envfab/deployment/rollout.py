@@ -13,6 +13,7 @@ from envfab.deployment.going_back import go_back
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.steps import ENDING, MAKING, Back, Step
+from envfab.deployment.waves import waves
 from envfab.deployment.work import Surroundings, Work
 from envfab.errors import Disconnected, EnvfabError, Locked, Unreachable
 from envfab.fleet import Target
@@ -34,35 +35,58 @@ def settled(proposal: Proposal) -> Deployment:
     return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error)
 
 
-class Rollout:
-    """The deployments of the proposals that were agreed to.
+class Limit:
+    """Whether anything new may start: not after an interruption, nor once `most` have failed."""
 
-    They start in the fabfile's order, as many hosts at once as `parallel` allows; on a host as many as its
-    connection has places for. One that fails leaves the others alone.
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._failures = 0
+        self._counting = threading.Lock()
+        self.interrupted = False
+
+    def failed(self) -> None:
+        """One more has failed."""
+        with self._counting:
+            self._failures += 1
+
+    @property
+    def reached(self) -> bool:
+        """Nothing new may start."""
+        return self.interrupted or (self._most is not None and self._failures >= self._most)
+
+
+class Rollout:
+    """The deployments of the proposals that were agreed to, wave after wave.
+
+    In a wave they start in the fabfile's order, as many hosts at once as `parallel` allows; on a host as many as its
+    connection has places for. One that fails leaves the others alone, until `max_failures` have failed: then nothing
+    new starts.
     """
 
     def __init__(self, around: Surroundings, chosen: Sequence[Proposal]) -> None:
         self._around = around
-        self._chosen = chosen
-        self._stop = threading.Event()
+        self._waves = waves(chosen, around.settings.batch, around.canaries)
+        # whoever waits at a gate waits for somebody who started before
+        around.gates.open([proposal.member for wave in self._waves for proposal in wave])
+        most = around.settings.max_failures
+        self._limit = Limit(1 if most is None and around.canaries else most)
 
     def carry_out(self) -> dict[Target, Deployment]:
-        """Deploy; after a Ctrl-C nothing new starts, and what is under way is finished."""
-        by_host: dict[str, list[Work]] = defaultdict(list)
-        for number, proposal in enumerate(self._chosen, 1):
-            if proposal.site is None:
-                continue
-            host = proposal.member.host
-            work = Work(f"{self._around.rollout}.{number}", proposal, proposal.site, self._around)
-            work.host_reload = not host.reload_once
-            by_host[host.name].append(work)
+        """Deploy; after a Ctrl-C or too many failures nothing new starts, and what is under way is finished."""
         results: dict[Target, Deployment] = {}
-        self._around.reporter.stage("deploying", len(self._chosen))
-        with ThreadPoolExecutor(max(1, min(self._around.settings.parallel, len(by_host))), "envfab-host") as pool:
-            futures = [pool.submit(self._host, works, results) for works in by_host.values()]
-            self._wait(futures)
-        for proposal in self._chosen:
-            results.setdefault(proposal.member.target, settled(proposal))
+        number = 0
+        for turn, wave in enumerate(self._waves, 1):
+            which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
+            self._around.reporter.stage(f"deploying{which}", len(wave))
+            by_host: dict[str, list[Work]] = defaultdict(list)
+            for proposal in wave:
+                number += 1
+                if proposal.site is not None:
+                    work = Work(f"{self._around.rollout}.{number}", proposal, proposal.site, self._around)
+                    work.host_reload = not proposal.member.host.reload_once
+                    by_host[proposal.member.host.name].append(work)
+            with ThreadPoolExecutor(max(1, min(self._around.settings.parallel, len(by_host))), "envfab-host") as pool:
+                self._wait([pool.submit(self._host, works, results) for works in by_host.values()])
         return results
 
     def _wait(self, futures: Sequence[Future[None]]) -> None:
@@ -72,9 +96,9 @@ class Rollout:
                     future.result()
                 return
             except KeyboardInterrupt:
-                if self._stop.is_set():
+                if self._limit.interrupted:
                     raise
-                self._stop.set()
+                self._limit.interrupted = True
                 self._around.reporter.warning("interrupted: nothing new is started, what is under way is finished")
 
     def _host(self, works: Sequence[Work], results: dict[Target, Deployment]) -> None:
@@ -83,7 +107,7 @@ class Rollout:
         with ThreadPoolExecutor(min(at_once, len(works)), "envfab-deploy") as pool:
             once = works[0].proposal.member.host.reload_once
             parts = MAKING if once else MAKING + ENDING
-            runs = [_Run(work, self._stop) for work in works]
+            runs = [_Run(work, self._limit) for work in works]
             list(pool.map(lambda run: run.through(parts, last=not once or len(works) > at_once), runs))
             changed = [run for run in runs if run.going_on]
             if once and changed:
@@ -118,9 +142,9 @@ class Rollout:
 class _Run:
     """A work on its way through the steps, and how it ended."""
 
-    def __init__(self, work: Work, stop: threading.Event) -> None:
+    def __init__(self, work: Work, limit: Limit) -> None:
         self.work = work
-        self._stop = stop
+        self._limit = limit
         self._began: float | None = None
         self._ending: Ending | None = None
         self._error: EnvfabError | None = None
@@ -139,7 +163,7 @@ class _Run:
             for step in steps:
                 if self._ending is not None:
                     break
-                if not self.work.done and self._stop.is_set():
+                if not self.work.done and self._limit.reached:
                     self._ending = Ending.SKIPPED
                     break
                 self._take(step)
@@ -177,6 +201,7 @@ class _Run:
                 self.work.around.house.log_error(self.work.proposal.member.target, error.what)
             except EnvfabError as unlogged:
                 self.work.around.reporter.warning(str(unlogged))
+        self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)
 
     def _went_back(self, error: EnvfabError, back: Back) -> Ending:

@@ -11,6 +11,7 @@ from envfab.deployment.history import Record, to_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Caller, now
 from envfab.facts.probe import Probe
+from envfab.fleet import Target
 from envfab.managed import bundle
 from envfab.managed.session import Session
 from envfab.managed.survey import Site
@@ -34,6 +35,8 @@ class Surroundings:
     reconsider: Callable[[Proposal, Probe], Proposal | None]
     force: bool = False
     wait: float = 0.0
+    # deployed to first, before all waves
+    canaries: frozenset[Target] = frozenset()
 
 
 @dataclass(slots=True)

@@ -8,10 +8,12 @@ from invoke.exceptions import Exit
 
 from envfab.deployment.gates import Gates
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import BAD, Caller, Ending, new_rollout_id
+from envfab.deployment.record import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
+from envfab.deployment.waves import resume_command
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
+from envfab.fleet import Target
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status, plan_key
 from envfab.tasks.console import Console
@@ -65,17 +67,22 @@ def carry_out(
     house: House,
     proposals: Sequence[Proposal],
     chosen: Sequence[Proposal],
-    again: Callable[[Proposal, Probe, Site], Proposal],
+    again: Callable[[Proposal, Probe, Site], Proposal | None],
     *,
     yes: bool,
     force: bool = False,
     wait: float = 0,
+    canaries: frozenset[Target] = frozenset(),
 ) -> None:
-    """Deploy to those that were chosen, and say how all ended; `again` plans where a virtualenv changed meanwhile."""
+    """Deploy to those that were chosen, and say how all ended.
+
+    `again` plans anew where a virtualenv changed meanwhile, or refuses.
+    """
     console = run.console
 
     def reconsider(old: Proposal, probe: Probe) -> Proposal | None:
-        return _agreed(console, old, again(old, probe, old.site), yes) if old.site is not None else None
+        new = again(old, probe, old.site) if old.site is not None else None
+        return _agreed(console, old, new, yes) if new is not None else None
 
     rollout = new_rollout_id()
     around = Surroundings(
@@ -83,21 +90,30 @@ def carry_out(
         caller=Caller.here(),
         house=house,
         settings=run.settings,
-        gates=Gates([one.member for one in chosen]),
+        gates=Gates(),
         reporter=console,
         reconsider=reconsider,
         force=force,
         wait=wait,
+        canaries=canaries,
     )
     results = Rollout(around, chosen).carry_out() if chosen else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
     console.print(show_endings(deployments))
     if any(deployment.ending is Ending.DEPLOYED for deployment in deployments):
         console.print(f"to take it back: fab rollback --to {rollout}", "dim")
+    unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
+    if unstarted:
+        console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
+        console.print(f"to go on with just these: {resume_command(unstarted)}")
     if console.as_json:
         console.json(rollout_json(rollout, deployments))
-    if any(deployment.ending in BAD for deployment in deployments):
+    if unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
+
+
+def _did_not_start(deployment: Deployment | None) -> bool:
+    return deployment is None or deployment.ending is Ending.SKIPPED
 
 
 def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Proposal | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from envfab.errors import UsageError
 from envfab.fleet import Fleet
 from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
 WAIT = "seconds to wait where another deployment is at work on a virtualenv"
+WAVES = {
+    "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
+    "canary": "deploy to these first, and go on only if that went well; repeatable",
+    "batch": "so many virtualenvs a wave, a number or a percentage (setting: batch)",
+    "max-failures": "start nothing new once so many have failed (setting: max_failures)",
+}
 CHOICE = {
     "only": "change just this package, leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",
@@ -38,7 +46,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         positional_words="name",
         iterable=["name", "only", "reinstall"],
         auto_shortflags=False,
-        help={"name": NAME, "check": "exit with 2 where there is something to do", **CHOICE},
+        help={
+            "name": NAME,
+            "check": "exit with 2 where there is something to do",
+            "out": "save the plan to this file, for `fab deploy --plan FILE`",
+            **CHOICE,
+        },
     )
     def plan(
         c: Context,
@@ -48,10 +61,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         prune: bool = False,
         force: bool = False,
         check: bool = False,
+        out: str = "",
         json: bool = False,
     ) -> None:
         """Show what deploy would do, and do nothing."""
         from envfab.deployment.proposal import propose
+        from envfab.deployment.saved import save
         from envfab.planning.plan import Status
         from envfab.tasks.carrying_out import show, show_house
         from envfab.tasks.plans import plans_json, summary
@@ -64,6 +79,8 @@ def tasks(fleet: Fleet) -> list[Any]:
             with propose(fleet, members, links, house, options, run.settings, run.console) as proposals:
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
+            if out:
+                save(Path(out).expanduser(), plans_json(proposals))
             if json:
                 run.console.json(plans_json(proposals))
         statuses = {proposal.plan.status for proposal in proposals}
@@ -75,9 +92,9 @@ def tasks(fleet: Fleet) -> list[Any]:
     @task(
         klass=Task,
         positional_words="name",
-        iterable=["name", "only", "reinstall"],
+        iterable=["name", "only", "reinstall", "canary"],
         auto_shortflags=False,
-        help={"name": NAME, "yes": "do not ask", "wait": WAIT, **CHOICE},
+        help={"name": NAME, **WAVES, "yes": "do not ask", "wait": WAIT, **CHOICE},
     )
     def deploy(
         c: Context,
@@ -86,30 +103,57 @@ def tasks(fleet: Fleet) -> list[Any]:
         reinstall: Iterable[str] = (),
         prune: bool = False,
         force: bool = False,
+        plan: str = "",
+        canary: Iterable[str] = (),
+        batch: str = "",
+        max_failures: str = "",
         yes: bool = False,
         wait: int = 0,
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
         from envfab.deployment.proposal import propose, propose_one
+        from envfab.deployment.saved import load, propose_saved
         from envfab.planning.alike import Plans
         from envfab.tasks.carrying_out import carry_out, chosen_of, show, show_house
 
-        run = Invocation(fleet, c, json)
+        run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
         console, house, options = run.console, run.house, _options(only, reinstall, prune, force)
+        saved = load(Path(plan).expanduser()) if plan else None
+        if saved is not None and options != _options((), (), False, force):
+            raise UsageError(
+                "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
+            )
         with console, run.connections() as links:
             members = run.select(list(name), links)
+            first = run.select(list(canary), links) if canary else ()
             if not yes:
                 console.need_somebody("deploy")
             show_house(console, house)
-            with propose(fleet, members, links, house, options, run.settings, console) as proposals:
+            proposing = (
+                propose(fleet, members, links, house, options, run.settings, console)
+                if saved is None
+                else propose_saved(saved, members, links, house, run.settings, console)
+            )
+            with proposing as proposals:
                 show(console, proposals)
 
-                def again(old: Proposal, probe: Probe, site: Site) -> Proposal:
+                def again(old: Proposal, probe: Probe, site: Site) -> Proposal | None:
+                    if saved is not None:
+                        return None
                     return propose_one(site, probe, old.requirements, Plans(house, options))
 
-                chosen = chosen_of(console, proposals, yes)
-                carry_out(run, house, proposals, chosen, again, yes=yes, force=force, wait=wait)
+                carry_out(
+                    run,
+                    house,
+                    proposals,
+                    chosen_of(console, proposals, yes),
+                    again,
+                    yes=yes,
+                    force=force,
+                    wait=wait,
+                    canaries=frozenset(member.target for member in first),
+                )
 
     return [plan, deploy]
 

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 class Invocation:
     """Made by a task out of its context; what costs time is made when it is first asked for."""
 
-    def __init__(self, fleet: Fleet, context: Context, as_json: bool = False) -> None:
+    def __init__(self, fleet: Fleet, context: Context, as_json: bool = False, **given: str) -> None:
+        """`given` are settings that the command line has; empty ones are as configured."""
         from envfab.tasks.console import Console
 
         self.fleet = fleet
-        self.settings = Settings.from_mapping(context.config.envfab)
+        self.settings = Settings.from_mapping(
+            {**context.config.envfab, **{key: value for key, value in given.items() if value}}
+        )
         self.console: Console = Console(as_json)
         self._config = context.config
 

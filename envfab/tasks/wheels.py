@@ -1,4 +1,4 @@
-"""The tasks of the house: `add_wheel` and `wheels`."""
+"""The tasks of the house: `add_wheel`, `wheels` and `verify_wheels`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_PROBLEMS = 3
 
 
 def tasks(fleet: Fleet) -> list[Any]:
-    """`add_wheel` and `wheels` for `fleet`."""
+    """`add_wheel`, `wheels` and `verify_wheels` for `fleet`."""
 
     @task(
         klass=Task,
@@ -76,7 +76,27 @@ def tasks(fleet: Fleet) -> list[Any]:
             if json:
                 console.json({"format": 1, "wheels": [_listed_json(one) for one in listed]})
 
-    return [add_wheel, wheels]
+    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    def verify_wheels(c: Context, json: bool = False) -> None:
+        """Compare every wheel with the log: changed, missing, not logged, unreadable; exit with 2 for any."""
+        run = Invocation(fleet, c, json)
+        house = run.house
+        with run.console as console:
+            console.print(house_line(house), "dim")
+            warn_of_log(console, house)
+            findings = list(house.examine())
+            for finding in findings:
+                console.print(f"{finding.fault.value:<10} {finding.filename}   {finding.detail}", "red")
+            console.print(
+                f"{_many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
+            )
+            if json:
+                found = [{"wheel": one.filename, "fault": one.fault.value, "detail": one.detail} for one in findings]
+                console.json({"format": 1, "findings": found})
+        if findings:
+            raise Exit(code=2)
+
+    return [add_wheel, wheels, verify_wheels]
 
 
 def house_line(house: House) -> str:

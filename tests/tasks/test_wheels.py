@@ -84,3 +84,19 @@ def test_an_empty_house_says_how_to_begin(workplace: Workplace) -> None:
     done = workplace.fab("wheels")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "no wheels yet: fab add_wheel:FILE"
+
+
+def test_verify_wheels_finds_what_is_not_as_it_was_logged(workplace: Workplace) -> None:
+    """A sound house exits with 0; changed, missing and unlogged wheels get a line each, and exit with 2."""
+    changed, gone = workplace.add_made("shop", "1.0"), workplace.add_made("basket", "1.0")
+    assert workplace.fab("verify_wheels").stdout.splitlines()[-1] == "every wheel is as it was logged"
+    make_wheel(workplace.folder / "wheels", "shop", "1.0", files={"shop.py": "import evil\n"})
+    (workplace.folder / "wheels" / gone.name).unlink()
+    stray = make_wheel(workplace.folder / "wheels", "stray", "1.0")
+    done = workplace.fab("verify_wheels", "--json")
+    assert done.returncode == 2
+    assert {one["wheel"]: one["fault"] for one in json.loads(done.stdout)["findings"]} == {
+        changed.name: "changed",
+        gone.name: "missing",
+        stray.name: "unlogged",
+    }

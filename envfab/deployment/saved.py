@@ -1,0 +1,88 @@
+"""Plans on disk: reviewed by somebody, carried out later exactly as they are, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from envfab.deployment.proposal import Proposal, with_pip
+from envfab.deployment.undoing import NOTHING_REQUIRED
+from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
+from envfab.fleet import Member, Target
+from envfab.managed.survey import Found, Links, survey
+from envfab.planning.plan import Plan, Status, from_json
+from envfab.reporter import Reporter
+from envfab.settings import Settings
+from envfab.wheelhouse.house import House
+
+FORMAT = 1
+
+
+def save(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a plan's document, whole or not at all; raises `UsageError` where that cannot be."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.rename(path)
+    except OSError as error:
+        raise UsageError(f"cannot write the plan: {error.strerror}", where=str(path)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> dict[Target, Plan]:
+    """The plans of a file that `save` wrote; raises `UsageError` and `FormatError`."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
+    except ValueError:
+        raise FormatError("this is no plan", where=str(path), hint="make one with fab plan --out FILE") from None
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise FormatError("this is no plan", where=str(path), hint="make one with fab plan --out FILE")
+    if document["format"] > FORMAT:
+        raise FormatError(
+            f"this plan has format {document['format']}, and this envfab knows {FORMAT}",
+            where=str(path),
+            hint="use the envfab that made it",
+        )
+    plans = [from_json(one) for one in document.get("virtualenvs", [])]
+    return {plan.target: plan for plan in plans}
+
+
+@contextmanager
+def propose_saved(
+    plans: Mapping[Target, Plan],
+    members: Sequence[Member],
+    links: Links,
+    house: House,
+    settings: Settings,
+    reporter: Reporter,
+) -> Iterator[list[Proposal]]:
+    """The saved plans of `members`, blocked where the virtualenv or a wheel is no longer what it was."""
+    chosen = [member for member in members if member.target in plans]
+    with survey(
+        chosen, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=lambda _found: None
+    ) as finds:
+        yield [_proposal(found, plans[found.member.target], house) for found in finds]
+
+
+def _proposal(found: Found, plan: Plan, house: House) -> Proposal:
+    if found.error is not None or found.probe is None:
+        lost = Plan(plan.target, Status.UNREACHABLE, error=str(found.error))
+        return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
+    proposal = Proposal(found.member, NOTHING_REQUIRED, plan, found.site, found.probe)
+    if plan.status is not Status.CHANGES:
+        return proposal
+    try:
+        if found.probe.fingerprint != plan.fingerprint:
+            raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
+        house.verify_unchanged([action.wheel for action in plan.actions if action.wheel])
+        return with_pip(proposal, house)
+    except EnvfabError as error:
+        return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))

@@ -1,0 +1,32 @@
+"""Which deployments start together, and how to go on with those that did not start."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Container, Sequence
+
+from envfab.deployment.proposal import Proposal
+from envfab.fleet import Target
+
+
+def waves(chosen: Sequence[Proposal], batch: int | str | None, canaries: Container[Target]) -> list[list[Proposal]]:
+    """The proposals in waves: the canaries alone first, then `batch` at a time (a number, or a percentage of all)."""
+    first = [proposal for proposal in chosen if proposal.plan.target in canaries]
+    rest = [proposal for proposal in chosen if proposal.plan.target not in canaries]
+    size = _size(batch, len(chosen)) or len(rest)
+    found = [first] if first else []
+    found += [rest[start : start + size] for start in range(0, len(rest), max(1, size))]
+    return found
+
+
+def _size(batch: int | str | None, all_of_them: int) -> int | None:
+    if isinstance(batch, str):
+        return max(1, math.floor(all_of_them * float(batch.rstrip("%")) / 100))
+    return batch
+
+
+def resume_command(targets: Sequence[Target]) -> str:
+    """The command line that deploys to just these, quoted for a shell."""
+    names = ",".join(str(target).replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=") for target in targets)
+    return f"fab {shlex.quote(f'deploy:{names}')}"
