@@ -5,11 +5,10 @@ from __future__ import absolute_import
 import errno
 import hashlib
 import os
-import pwd
 import shutil
 import time
 
-from .kernel import Problem, native
+from .kernel import Problem, native, text
 
 # seconds after which a half-written file is nobody's
 ABANDONED = 3600
@@ -17,7 +16,7 @@ ABANDONED = 3600
 
 def folder(path):
     """The owner's wheel cache, made where it is not there: under the home, or in the virtualenv without one."""
-    home = pwd.getpwuid(os.geteuid()).pw_dir
+    home = os.path.expanduser("~")
     for base in (os.path.join(home, ".cache", "envfab"), os.path.join(path, ".envfab", "cache")):
         place = os.path.join(base, "wheels")
         try:
@@ -27,7 +26,7 @@ def folder(path):
                 continue
         if os.access(place, os.W_OK | os.X_OK):
             return place
-    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (home, path))
+    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (text(home), text(path)))
 
 
 def lacking(agent, request, body):
@@ -62,6 +61,10 @@ def store(agent, request, body):
         if seen.hexdigest() != sha256:
             raise Problem("corrupt", "%s came with another SHA-256 than it was sent with" % request["filename"])
         os.rename(temporary, os.path.join(place, sha256))
+    except EnvironmentError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Problem("os", "no space left on %s" % text(place), errno=error.errno)
+        raise
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

@@ -12,7 +12,7 @@ import sys
 
 from .cache import stage
 from .kernel import PY2, Problem, native, text
-from .probe import dist_info, probe, site_folders
+from .probe import probe
 from .processes import base_environment, call, ending
 
 OPTIONS = ["--disable-pip-version-check", "--no-input", "--no-color"]
@@ -21,7 +21,8 @@ OPTIONS = ["--disable-pip-version-check", "--no-input", "--no-color"]
 def install(agent, request, body):
     """Remove `remove`, then install `wheels` ({"name", "version", "filename", "sha256"}), then probe.
 
-    In this order, for the new may bring files that the old one also has. `pip_wheel` names a pip wheel among the staged ones to run instead of the virtualenv's own pip.
+    In this order, for the new may bring files that the old one also has. `pip_wheel` names a pip wheel among the
+    staged ones to run instead of the virtualenv's own pip.
     """
     path = native(request["path"])
     place = os.path.join(path, ".envfab", "stage")
@@ -45,33 +46,10 @@ def install(agent, request, body):
             arguments = ["install", "--no-index", "--no-deps", "--upgrade", "--force-reinstall", "--no-cache-dir"]
             arguments += [] if request["compile"] else ["--no-compile"]
             arguments += ["--find-links", place, "--require-hashes", "-r", pinned]
-            forget_damaged(path, request["wheels"])
             output += run(agent, path, pip + arguments + OPTIONS[:1])
-        clear_leftovers(path)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return {"output": output, "probe": probe(agent, request, body)}
-
-
-def forget_damaged(path, wheels):
-    """Remove what an interruption left of the metadata of `wheels`: pip can neither replace nor remove such ones."""
-    wanted = set(canonical(wheel["name"]) for wheel in wheels)
-    for folder in site_folders(path)[0]:
-        for name in os.listdir(folder):
-            full = os.path.join(folder, name)
-            if name.endswith(".dist-info") and canonical(text(name).partition("-")[0]) in wanted:
-                entry = dist_info(full)
-                if entry is None or not entry["recorded"]:
-                    shutil.rmtree(full)
-
-
-def clear_leftovers(path):
-    """Remove what an interrupted pip had moved aside: nothing imports it, and pip itself never does."""
-    for folder in site_folders(path)[0]:
-        for name in os.listdir(folder):
-            if name.startswith("~"):
-                full = os.path.join(folder, name)
-                shutil.rmtree(full) if os.path.isdir(full) and not os.path.islink(full) else os.unlink(full)
 
 
 def canonical(name):
@@ -92,10 +70,12 @@ def run(agent, path, arguments):
 
 
 def last_words(output):
-    """What pip said was wrong: its last line that says ERROR, or else its last line."""
+    """What pip said was wrong: its last line that says ERROR, or else (after a traceback, say) its last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or ["it said nothing"])[-1]
+    if errors and errors[-1] != "Exception:":
+        return errors[-1]
+    return lines[-1] if lines else "it said nothing"
 
 
 def verify(agent, request, body):

@@ -1,0 +1,97 @@
+"""Virtualenvs to work in, wheels to install, and a way to hand them to an agent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab.managed import bundle
+from envfab.managed.process import local_link
+from envfab.managed.session import Identity, Session, start_agent
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import sha256
+
+AWKWARD = "a venv's $(touch x) !"
+
+
+def store(session: Session, *wheels: Path) -> None:
+    """Send wheels to the host's cache."""
+    for wheel in wheels:
+        session.send_file(
+            "store", [wheel.read_bytes()], wheel.stat().st_size, sha256=sha256(wheel), filename=wheel.name
+        )
+
+
+def fields(wheel: Path) -> dict[str, str]:
+    """What an installation is told of a wheel."""
+    name, version = wheel.name.split("-")[:2]
+    return {"name": name, "version": version, "filename": wheel.name, "sha256": sha256(wheel)}
+
+
+def install(session: Session, *wheels: Path, **options: Any) -> dict[str, Any]:
+    """Store wheels and install them."""
+    store(session, *wheels)
+    asked = {"remove": [], "pip_wheel": None, "compile": False, "umask": 0o022} | options
+    return session.ask("install", wheels=[fields(wheel) for wheel in wheels], **asked)
+
+
+def versions(reply: dict[str, Any]) -> dict[str, str]:
+    """The names and versions that a probe found in the virtualenv."""
+    return {entry["name"]: entry["version"] for entry in reply["own"]}
+
+
+def site_packages(virtualenv: Path) -> Path:
+    """Where a virtualenv's distributions are."""
+    return next(virtualenv.glob("lib/python*/site-packages"))
+
+
+def freeze(virtualenv: Path) -> list[str]:
+    """What the virtualenv's own pip says."""
+    done = subprocess.run(
+        [virtualenv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "freeze"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "LC_ALL": "C.UTF-8"},
+    )
+    return done.stdout.split()
+
+
+Starter = Callable[..., Session]
+
+
+@pytest.fixture(scope="session")
+def workbench(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory, version: str) -> Path:
+    """A virtualenv of each version to install into, at a path that would break a careless program."""
+    # the last pip for 2.7 cannot install below a folder with an umlaut
+    name = AWKWARD if version == "2.7" else f"{AWKWARD} ü"
+    return make_virtualenv(version, tmp_path_factory.mktemp("workbench") / name)
+
+
+@pytest.fixture
+def deploying() -> Iterator[Starter]:
+    """Starts agents that can deploy: `deploying(virtualenv)`."""
+    sessions: list[Session] = []
+    link = local_link()
+
+    def start(virtualenv: Path) -> Session:
+        session = start_agent(
+            link,
+            f"{virtualenv}/bin/python",
+            str(virtualenv),
+            where=str(virtualenv),
+            identity=Identity(),
+            modules=bundle.PROBE,
+        )
+        sessions.append(session)
+        session.load(bundle.DEPLOY)
+        return session
+
+    yield start
+    for session in sessions:
+        session.close()

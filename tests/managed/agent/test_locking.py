@@ -1,0 +1,107 @@
+"""One deployment at a time in a virtualenv, and the lock's end with its last writer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from envfab.errors import Disconnected, Locked
+from envfab.managed.process import local_link
+from envfab.managed.session import Identity, run_command
+from tests.managed.agent.conftest import Starter, fields, store
+from tests.support.wheels import make_wheel
+
+ADA = {"format": 1, "who": "ada", "from": "laptop", "since": "2026-11-20T21:49:00+00:00"}
+BOB = {"format": 1, "who": "bob", "from": "desk", "since": "2026-11-20T22:00:00+00:00"}
+
+
+def agents_of(virtualenv: Path) -> list[int]:
+    """The processes that run the virtualenv's interpreter."""
+    start = os.fsencode(virtualenv / "bin" / "python") + b"\0"
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if file.read_bytes().startswith(start):
+                found.append(int(file.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_second_comer_is_told_who_from_where_since_when(workbench: Path, deploying: Starter) -> None:
+    """While the first one holds it; afterwards the second one may have it."""
+    first, second = deploying(workbench), deploying(workbench)
+    assert "probe" in first.ask("lock", holder=ADA)
+    with pytest.raises(Locked) as caught:
+        second.ask("lock", holder=BOB)
+    assert str(caught.value) == (
+        f"{workbench}: another deployment is at work here: ada from laptop, since 2026-11-20T21:49:00+00:00"
+    )
+    first.ask("unlock")
+    second.ask("lock", holder=BOB)
+    with pytest.raises(Locked, match="bob from desk"):
+        first.ask("lock", holder=ADA)
+    second.close()
+    first.ask("lock", holder=ADA)
+
+
+def test_a_killed_agent_frees_it_but_its_running_pip_does_not(
+    workbench: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """An orphaned pip still writes: the kernel keeps the lock for it, and no longer."""
+    slow = make_wheel(tmp_path, "slow", "1.0", tags=("py2-none-any", "py3-none-any"))
+    hold = tmp_path / "pip.whl"
+    (hold / "pip").mkdir(parents=True)
+    session = deploying(workbench)
+    session.ask("lock", holder=ADA)
+    store(session, slow)
+    # a program in pip's place, which runs until it is told to end
+    (workbench / "slow").mkdir(exist_ok=True)
+    (site := next(workbench.glob("lib/python*/site-packages")), None)
+    impostor = site / "pip" / "__main__.py"
+    original = impostor.read_bytes()
+    go = tmp_path / "go"
+    impostor.write_text(f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n")
+    try:
+        frame = {"wheels": [fields(slow)], "remove": [], "pip_wheel": None, "compile": False, "umask": 0o022}
+        session._write_frame("install", 0, dict(frame, path=str(workbench)))
+        deadline = time.monotonic() + 20
+        while len(agents_of(workbench)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        agent, child = sorted(agents_of(workbench))
+        os.kill(agent, signal.SIGKILL)
+        with pytest.raises(Disconnected, match="the connection ended"):
+            session._reply()
+        other = deploying(workbench)
+        with pytest.raises(Locked, match="ada from laptop"):
+            other.ask("lock", holder=BOB)
+        go.touch()
+        while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        other.ask("lock", holder=BOB)
+    finally:
+        go.touch()
+        impostor.write_bytes(original)
+        (workbench / "slow").rmdir()
+
+
+def test_a_command_of_the_fabfile_never_holds_it(workbench: Path, deploying: Starter) -> None:
+    """A service that `reload` starts outlives the deployment, and must not lock the next one out."""
+    session = deploying(workbench)
+    session.ask("lock", holder=ADA)
+    outcome = run_command(local_link(), "sleep 30 >/dev/null 2>&1 & echo $!", where="x", identity=Identity())
+    session.close()
+    deploying(workbench).ask("lock", holder=BOB)
+    os.kill(int(outcome.output), signal.SIGKILL)
+
+
+def test_locking_twice_is_a_second_comer_too(workbench: Path, deploying: Starter) -> None:
+    """Even by the same agent."""
+    session = deploying(workbench)
+    session.ask("lock", holder=ADA)
+    with pytest.raises(Locked, match="ada from laptop"):
+        session.ask("lock", holder=ADA)
