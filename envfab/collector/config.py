@@ -64,7 +64,7 @@ class Config:
             raise ConfigurationError(
                 "a collector that others can reach needs a token",
                 where="collector",
-                hint=f"set {PREFIX}TOKEN_FILE (or {PREFIX}OPEN=1, if everybody may see everything)",
+                hint=f"give it a file of tokens: --token-file FILE, or {PREFIX}TOKEN_FILE for a WSGI server",
             )
         if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
             raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")

@@ -1,0 +1,47 @@
+"""An application with something of everything, some of it malicious."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import insert, select
+
+from envfab.collector import weeks
+from envfab.collector.schema import applications, behind_weeks
+from envfab.collector.service import milliseconds_now
+from tests.collector.conftest import service_of
+from tests.collector.sending import register, report
+
+MARKUP = "<b onclick=\"alert('1')\">&amp;"
+NOWHERE = ("/nothing/here", "/applications/nobody")
+LONG = "a-long-name-" + "x" * 150
+
+
+def furnish(app: Flask) -> list[str]:
+    """Register applications and send reports; the paths of all pages that there are then."""
+    client = app.test_client()
+    packages = [("Django", "5.1.3"), (MARKUP, MARKUP), (LONG, "1." + "0" * 150), ("project-0", "1.0")]
+    register(client, "u1", packages, app_name=MARKUP, app_url="javascript:alert(1)", app_type=MARKUP)
+    register(client, "u1", [*packages[1:], ("whitenoise", MARKUP)], app_name=MARKUP, app_url="javascript:alert(1)")
+    register(client, LONG[:90], packages, app_name=LONG, app_url=f"http://{LONG}.example.org/{LONG}")
+    register(client, "empty", [], app_name="empty")
+    for _ in range(2):
+        client.post("/reports/prog/", data=report(("version", MARKUP), (MARKUP, MARKUP), (LONG, LONG), ("=x", "=1+1")))
+    client.post(
+        "/", data=b"date:1763680000.1\nversion:1\nk\xff:\xfe\x00\x1b\npython:3;11;7;final;0;3.11.7\nsystem:Linux;6\n"
+    )
+    service = service_of(app)
+    with service.storage.writing() as connection:
+        week = weeks.week_of(milliseconds_now())
+        numbers = list(connection.execute(select(applications.c.id)).scalars())
+        rows = [
+            {"week": week - 7 * age, "application_id": number, "packages": 9, "behind": age % 5}
+            for age in range(1, 30)
+            for number in numbers
+        ]
+        connection.execute(insert(behind_weeks), rows)
+    return [
+        "/", "/?sort=behind", "/?user_id=7", "/?q=empty", "/?q=nothing-like-that", "/applications/u1",
+        f"/applications/{LONG[:90]}", "/applications/empty", "/packages/", f"/packages/{LONG}", "/packages/whitenoise",
+        "/behind", "/usage", "/usage?program=prog", "/usage?days=30", "/usage/key?name=version", "/usage/reports/1",
+        "/usage/reports/3", "/search", "/search?q=a", *NOWHERE,
+    ]  # fmt: skip

@@ -1,0 +1,272 @@
+"""The pages: what they say, to whom, and that nothing in them is more than text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from envfab.collector.config import HouseFolders
+from envfab.collector.schema import applications
+from tests.collector.browser import MEASURE, chromium, dump_dom, serving, with_measuring
+from tests.collector.conftest import MakeApp, service_of
+from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
+from tests.collector.sending import register, report
+from tests.support.wheels import make_house
+
+HTML = {"Accept": "text/html"}
+ATOM = "{http://www.w3.org/2005/Atom}"
+VOID = {"meta", "link", "input", "br"}
+
+
+class Page(HTMLParser):
+    """What a page is made of, for those who do not see it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.problems: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember a tag."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember a tag that is closed at once."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Every end tag closes the tag that was opened last."""
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing")
+
+    def count(self, tag: str) -> int:
+        """How often a tag is there."""
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture
+def furnished(make_app: MakeApp, database: str, tmp_path: Path) -> tuple[Flask, list[str]]:
+    """An application with something of everything on each database, and the paths of its pages."""
+    wheels, log = make_house(tmp_path / "house", 2, 2)
+    app = make_app(database=database, house=HouseFolders(wheels, log))
+    return app, furnish(app)
+
+
+def test_every_page_is_whole(furnished: tuple[Flask, list[str]]) -> None:
+    """Landmarks, one h1, headings that skip no level, captions, scopes and labels; no script, no style, no event."""
+    app, paths = furnished
+    for path in paths:
+        answer = app.test_client().get(path, headers=HTML)
+        assert answer.status_code == (404 if path in NOWHERE else 200), path
+        page = Page(answer.text)
+        assert (page.problems, page.open) == ([], []), path
+        once = [page.count(tag) for tag in ("main", "h1", "header", "footer", "nav", "script", "style")]
+        assert once == [1, 1, 1, 1, 1, 0, 0], path
+        assert page.count("caption") == page.count("table"), path
+        levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+        assert all(after <= before + 1 for before, after in pairwise(levels)), path
+        for tag, attributes in page.tags:
+            assert not any(name.startswith("on") or name == "style" for name in attributes), path
+            assert tag != "th" or attributes.get("scope") in ("col", "row"), path
+            assert tag != "svg" or attributes.get("aria-label") or attributes.get("aria-hidden"), path
+            assert tag != "input" or any(
+                name == "label" and have.get("for") == attributes["id"] for name, have in page.tags
+            )
+        ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids) == len(set(ids)), path
+
+
+def test_nothing_is_echoed_as_markup(furnished: tuple[Flask, list[str]]) -> None:
+    """Names, versions, keys and values with markup are shown as text; only http and https become links."""
+    app, paths = furnished
+    for path in paths:
+        text = app.test_client().get(path, headers=HTML).text
+        assert "<b " not in text, path
+        assert 'href="javascript:' not in text, path
+    assert "javascript:alert(1)" in app.test_client().get("/").text
+
+
+def test_searching_for_markup(client: FlaskClient) -> None:
+    """What was searched for is shown, as text."""
+    for path in ("/", "/packages/", "/search"):
+        text = client.get(path, query_string={"q": '"><script>alert(1)</script>'}).text
+        assert "<script>" not in text
+        assert "&lt;script&gt;" in text
+
+
+def test_how_many_are_behind(furnished: tuple[Flask, list[str]]) -> None:
+    """The list says N of M packages are behind, the application which ones and what is in the house."""
+    client = furnished[0].test_client()
+    assert '<span class="late">1 of 4</span> packages is behind' in client.get("/").text
+    text = client.get("/applications/u1").text
+    assert "project-0" in text
+    assert '<span class="late">1.1</span>' in text
+    assert "project-0" in client.get("/behind").text
+
+
+def test_stale_ones_are_marked(app: Flask, client: FlaskClient) -> None:
+    """Who has not registered for two weeks is marked, in the list and on its own page."""
+    register(client, "u1")
+    assert "stale" not in client.get("/").text
+    service = service_of(app)
+    with service.storage.writing() as connection:
+        connection.execute(applications.update().values(last_seen=applications.c.last_seen - 15 * 86_400_000))
+    for path in ("/", "/applications/u1"):
+        text = client.get(path).text
+        assert '<span class="stale">stale</span>' in text
+        assert "15 days ago" in text
+
+
+def test_history_shows_a_manual_install(client: FlaskClient) -> None:
+    """What changed between registrations is told; a registration that changes nothing adds nothing."""
+    register(client, "u1", [("Django", "5.1.3"), ("old", "1.0")])
+    register(client, "u1", [("Django", "5.2"), ("Sneaked-In", "6.6.6")])
+    register(client, "u1", [("Django", "5.2"), ("Sneaked-In", "6.6.6")])
+    text = client.get("/applications/u1").text
+    history = " ".join(re.sub("<[^>]+>", " ", text[text.index('id="history"') :]).split())
+    assert "changed Django 5.1.3 → 5.2" in history
+    assert "removed old 1.0" in history
+    assert "added Sneaked-In 6.6.6" in history
+    assert text.count("<h3>") == 2
+
+
+def test_the_feed(furnished: tuple[Flask, list[str]]) -> None:
+    """The feed is well-formed Atom, newest first, with an id of its own for each entry."""
+    root = ElementTree.fromstring(furnished[0].test_client().get("/feed.atom").data)
+    titles = [entry.findtext(f"{ATOM}title") for entry in root.iter(f"{ATOM}entry")]
+    assert titles[:2] == ["empty: registered with 0 packages", f"{LONG}: registered with 4 packages"]
+    assert f"{MARKUP}: 2 packages changed" in titles
+    ids = [entry.findtext(f"{ATOM}id") for entry in root.iter(f"{ATOM}entry")]
+    assert len(set(ids)) == len(ids) == 4
+
+
+def test_search_finds_both_kinds(client: FlaskClient) -> None:
+    """A word finds applications and packages, whatever its case; wildcards are letters."""
+    register(client, "u1", [("Zebra-crossing", "1.0")], app_name="The zebra")
+    text = client.get("/search?q=ZEBRA").text
+    assert "The zebra" in text
+    assert "Zebra-crossing" in text
+    assert "The zebra" not in client.get("/search?q=z%25a").text
+
+
+def test_a_new_key_shows_up(client: FlaskClient) -> None:
+    """What programs begin to report is on the usage page without anybody's doing."""
+    client.post("/", data=report(("brand_new", "here"), ("brand_new", "again")))
+    text = client.get("/usage").text
+    assert "brand_new" in text
+    assert "again" in client.get("/usage/key?name=brand_new").text
+    assert client.get("/usage/key?name=nothing").status_code == 404
+
+
+def test_usage_by_version_system_and_python(client: FlaskClient) -> None:
+    """Charts group what the clients' own flags write."""
+    for minor in (11, 11, 12):
+        body = report(
+            ("version", "0.1"), ("system", f"Linux;6.{minor}"), ("python", f"3;{minor};7;final;0;3.{minor}.7 (x)")
+        )
+        client.post("/reports/prog/", data=body)
+    text = client.get("/usage?program=prog").text
+    rows = re.findall(r'<th scope="row">([^<]+)</th><td class="number">(\d+)</td>', text)
+    assert {("0.1", "3"), ("Linux", "3"), ("Python 3.11", "2"), ("Python 3.12", "1")} <= set(rows)
+
+
+def test_a_report_as_it_came(client: FlaskClient) -> None:
+    """A report is shown with its odd bytes written out, and downloaded as it came."""
+    body = b"date:1763680000.1\nkey:\xff\x1b[1m<b>\n"
+    client.post("/", data=body)
+    text = client.get("/usage/reports/1").text
+    assert r"key:\xff\x1b[1m&lt;b&gt;" in text
+    answer = client.get("/usage/reports/1.txt")
+    assert answer.data == body
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_export(client: FlaskClient) -> None:
+    """CSV has a line a report and a column a key, and no cell that a spreadsheet would execute."""
+    client.post(
+        "/reports/prog/", data=report(("user", "me"), ("what", "=cmd|x"), ("n", "5"), ("n", "7"), ("minus", "-5.5"))
+    )
+    client.post("/reports/other/", data=report(("else", 'a,b"c')))
+    rows = list(csv.DictReader(io.StringIO(client.get("/usage.csv").text)))
+    assert {(row["program"], row["user"], row["what"], row["n"], row["minus"], row["else"]) for row in rows} == {
+        ("prog", "me", "'=cmd|x", "5\n7", "-5.5", ""),
+        ("other", "", "", "", "", 'a,b"c'),
+    }
+    assert [row["program"] for row in csv.DictReader(io.StringIO(client.get("/usage.csv?program=prog").text))] == [
+        "prog"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/?user_id=x", "/?page=-1", "/?page=99999999999999999999", "/?sort=uuid", "/?user_id=" + "9" * 30,
+                                  "/usage?days=x", "/usage?program=%27--", "/applications/%00", "/usage/reports/99999999999999999999",
+                                  "/packages/%27%20OR%201=1", "/search?q=%00", "/usage/key?name=%ff"])  # fmt: skip
+def test_nonsense_in_addresses(furnished: tuple[Flask, list[str]], path: str) -> None:
+    """Addresses that nobody's link has never break a page."""
+    assert furnished[0].test_client().get(path, headers=HTML).status_code in (200, 400, 404)
+
+
+@pytest.fixture
+def counted(furnished: tuple[Flask, list[str]]) -> list[str]:
+    """The queries that are executed from here on."""
+    found: list[str] = []
+    engine = service_of(furnished[0]).storage.engine
+    event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))
+    return found
+
+
+def test_no_query_a_row(furnished: tuple[Flask, list[str]], counted: list[str]) -> None:
+    """A page asks as many questions for many rows as for few."""
+    app, paths = furnished
+    client = app.test_client()
+    paths = [path for path in paths if path not in ("/usage/reports/1", "/usage/reports/3")]
+    paths += ["/api/applications", "/api/applications/u1", "/api/packages/project-0", "/api/usage", "/feed.atom"]
+    client.get("/")
+
+    def ask() -> dict[str, int]:
+        numbers = {}
+        for path in paths:
+            counted.clear()
+            client.get(path, headers=HTML)
+            numbers[path] = len(counted)
+        return numbers
+
+    few = ask()
+    for number in range(20):
+        register(client, f"more-{number}", [(f"project-{other}", "1.0") for other in range(number)])
+        register(client, f"more-{number}", [(f"project-{other}", "1.1") for other in range(number)])
+        client.post(f"/reports/program{number}/", data=report((f"key{number}", "value"), ("version", str(number))))
+    assert ask() == few
+    assert max(few.values()) <= 8
+
+
+def test_no_page_scrolls_sideways_on_a_phone(make_app: MakeApp, tmp_path: Path) -> None:
+    """At 390 px no page is wider than the screen, although names are long."""
+    program = chromium()
+    if program is None:
+        pytest.skip("Chromium is not installed (Debian: chromium)")
+    wheels, log = make_house(tmp_path / "house", 2, 2)
+    app = make_app(house=HouseFolders(wheels, log))
+    paths = furnish(app)
+    with serving(with_measuring(app, paths, 390)) as url:
+        found = dump_dom(program, url + MEASURE, tmp_path / "profile")
+    lines = re.search('<pre id="found">(.*?)</pre>', found, re.DOTALL)
+    assert lines is not None
+    widths = {line.split("|")[0]: line.split("|")[1:3] for line in lines[1].split("\n")}
+    assert len(widths) == len(paths)
+    assert {path: found for path, found in widths.items() if found != ["390", "390"]} == {}

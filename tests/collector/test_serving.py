@@ -1,0 +1,232 @@
+"""The server itself: `fab collector`, rude clients, and kill -9."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from envfab.collector.serving import is_loopback, parse_address
+from envfab.errors import UsageError
+from tests.collector.sending import form, registration_fields, report
+from tests.support.fab import clean_environment, run_fab
+from tests.support.wheels import make_house
+
+FABFILE = "from envfab import Fleet, collection\nns = collection(Fleet())\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a fabfile and a house."""
+    (tmp_path / "fabfile.py").write_text(FABFILE, encoding="utf-8")
+    make_house(tmp_path, 1, 2)
+    return tmp_path
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`fab collector` at work, and its URL."""
+    fab = Path(sys.executable).with_name("fab")
+    process = subprocess.Popen(
+        [os.fspath(fab), "collector", "--bind", "127.0.0.1:0", *arguments],
+        cwd=folder,
+        env=clean_environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    try:
+        words = process.stdout.readline().split()
+        assert words[:1] == ["collector"], " ".join(words) + process.stdout.read()
+        yield process, words[1].rstrip("/")
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+def test_a_day_in_the_life(folder: Path) -> None:
+    """Up within two seconds, on loopback and without configuration; its data beside the fabfile; the fleet's house."""
+    began = time.monotonic()
+    with running(folder) as (process, url):
+        assert requests.get(f"{url}/api/applications", timeout=5).json() == []
+        assert time.monotonic() - began < 2
+        body = form(registration_fields("u1", [("project-0", "1.0")]))
+        answer = requests.post(f"{url}/application/register/", data=body, timeout=5)
+        assert answer.json()["exit_code"] == 0
+        assert requests.post(f"{url}/", data=report(), timeout=5).text == "stored"
+        (listed,) = requests.get(f"{url}/api/applications", timeout=5).json()
+        assert listed["behind"] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+    assert sorted(path.name for path in (folder / "collector").iterdir() if "-" not in path.name) == [
+        "collector.sqlite3",
+        "reports",
+    ]
+    with running(folder) as (_, url):
+        assert len(requests.get(f"{url}/api/applications", timeout=5).json()) == 1
+
+
+def test_elsewhere_only_with_a_token(folder: Path) -> None:
+    """Other addresses than loopback are refused without a token, before anything listens."""
+    done = run_fab(folder, "collector", "--bind", "0.0.0.0:0")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "envfab: collector: a collector that others can reach needs a token",
+        "  give it a file of tokens: --token-file FILE, or ENVFAB_COLLECTOR_TOKEN_FILE for a WSGI server",
+    ]
+
+
+def test_a_token_file(folder: Path) -> None:
+    """With a token file a token is asked for, on loopback too."""
+    (folder / "tokens").write_text("# the team's\ncorrect horse\n", encoding="utf-8")
+    with running(folder, "--token-file", "tokens") as (_, url):
+        assert requests.get(f"{url}/", timeout=5).status_code == 401
+        assert requests.get(f"{url}/", auth=("me", "correct horse"), timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--bind", "nowhere"), "envfab: 'nowhere' is no address to listen on"),
+        (("--bind", "192.0.2.1:0", "--token-file", "tokens"), "envfab: 192.0.2.1:0: cannot listen:"),
+        (("--token-file", "missing"), "cannot read the token file: No such file or directory"),
+        (("--database", "mysql://x"), "envfab: collector database: mysql is no database for the collector"),
+        (("--database", "nonsense"), "envfab: collector database: the database is no URL"),
+        (("--database", "postgresql://u:secret@127.0.0.1:1/x"), "envfab: postgresql+psycopg://u:***@127.0.0.1:1/x:"),
+        (("--data", "fabfile.py"), "fabfile.py: cannot make the folder: File exists"),
+        (("--house", "nowhere"), "envfab: collector house: there is no folder"),
+        (("--index", "ftp://x"), "envfab: collector index: 'ftp://x' is no http or https URL"),
+        (("--keep-days", "many"), "envfab: ENVFAB_COLLECTOR_KEEP_DAYS: 'many' is no whole number from 1 up"),
+    ],
+)
+def test_what_cannot_be(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    """Wrong arguments are told in a line or two, without a traceback and without a password."""
+    (folder / "tokens").write_text("correct horse\n", encoding="utf-8")
+    done = run_fab(folder, "collector", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert "secret" not in done.stderr
+
+
+def test_addresses() -> None:
+    """`HOST:PORT`, with brackets around an IPv6 address."""
+    assert parse_address("127.0.0.1:80") == ("127.0.0.1", 80)
+    assert parse_address("[::1]:8088") == ("::1", 8088)
+    assert parse_address(":8088") == ("0.0.0.0", 8088)
+    for text in ("8088", "host:", "host:99999", "host:-1", ""):
+        with pytest.raises(UsageError):
+            parse_address(text)
+    assert [is_loopback(host) for host in ("127.8.8.8", "::1", "localhost", "0.0.0.0", "::", "localhost.example.org")] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def raw(url: str, head: str, body: bytes = b"") -> tuple[int, str]:
+    """Send bytes as they are; the answer's status and text."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read().decode()
+
+
+def test_rude_clients(folder: Path) -> None:
+    """Lengths that are missing, negative, wrong; chunks; 10 MB; half a body: 4xx or patience, and others are served."""
+    post = "POST / HTTP/1.1\nHost: x\nConnection: close\n"
+    body = report()
+    with running(folder) as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        waiting = [socket.create_connection((host, int(port))) for _ in range(20)]
+        for connection in waiting:
+            connection.sendall(f"{post}Content-Length: 1000\n\n".replace("\n", "\r\n").encode() + body)
+        assert raw(url, f"{post}X: y", body)[0] == 411
+        assert raw(url, f"{post}Content-Length: -5", body)[0] == 400
+        assert raw(url, f"{post}Content-Length: many", body)[0] == 400
+        assert raw(url, f"{post}Content-Length: {len(body) // 3}", body)[0] == 400
+        chunked = f"{post}Transfer-Encoding: chunked"
+        assert raw(url, chunked, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))[0] == 411
+        assert raw(url, chunked, b"nonsense\r\n")[0] == 400
+        assert requests.post(f"{url}/", data=b"x" * 10_000_000, timeout=10).status_code == 413
+        assert requests.post(f"{url}/application/register/", data=b"x" * 10_000_000, timeout=10).status_code == 413
+        assert raw(url, "nonsense")[0] == 400
+        assert raw(url, f"GET /{'x' * 300_000} HTTP/1.1\nHost: x")[0] in (400, 404, 431)
+        assert requests.get(f"{url}/api/usage", timeout=5).json()["reports"] == 0
+        assert list((folder / "collector" / "reports").iterdir()) == []
+        assert requests.post(f"{url}/", data=body, timeout=5).text == "stored"
+        for connection in waiting:
+            connection.close()
+
+
+def test_what_was_answered_survives_kill_9(folder: Path) -> None:
+    """The server is killed while eight clients register and report: what it answered with success is there."""
+    answered: list[tuple[str, str]] = []
+    with running(folder) as (process, url):
+        clients = [threading.Thread(target=_keep_sending, args=(url, number, answered)) for number in range(8)]
+        for client in clients:
+            client.start()
+        while len(answered) < 60:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        for client in clients:
+            client.join(timeout=20)
+    reports = folder / "collector" / "reports"
+    told = [(kind, name) for kind, name in answered if kind == "report"]
+    with running(folder) as (_, url):
+        registered = {one["uuid"] for one in requests.get(f"{url}/api/applications", timeout=5).json()}
+        there = {path.read_text().rsplit("name:", 1)[1].strip() for path in reports.glob("*.txt")}
+        assert {name for _, name in told} <= there
+        assert {name for kind, name in answered if kind == "registration"} <= registered
+        _wait_until_indexed(url, len(list(reports.glob("*.txt"))))
+
+
+def _wait_until_indexed(url: str, number: int) -> None:
+    """Reports that were on disk, but not in the index, are found by the work in the background."""
+    deadline = time.monotonic() + 10
+    while requests.get(f"{url}/api/usage", timeout=5).json()["reports"] != number:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _keep_sending(url: str, client: int, answered: list[tuple[str, str]]) -> None:
+    with requests.Session() as session:
+        for number in range(10_000):
+            name = f"c{client}n{number}"
+            try:
+                fields = registration_fields(name, [(f"package-{one}", str(number)) for one in range(20)])
+                answer = session.post(f"{url}/application/register/", data=form(fields), timeout=10)
+                if answer.status_code == 200 and json.loads(answer.text)["exit_code"] == 0:
+                    answered.append(("registration", name))
+                if session.post(f"{url}/", data=report(("name", name)), timeout=10).text == "stored":
+                    answered.append(("report", name))
+            except requests.RequestException:
+                return
+
+
+def test_the_extra_may_be_missing(folder: Path) -> None:
+    """Other tasks work where Flask and waitress are not installed: nothing imports them before they are needed."""
+    code = "import sys; import fabfile; print([name for name in ('flask', 'sqlalchemy', 'waitress') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean_environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
