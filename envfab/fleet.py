@@ -6,51 +6,33 @@ All of it is frozen and checked when it is made: what cannot be meant raises a
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union
+from typing import Any, Union
 
+from envfab.configuring import (
+    check_files,
+    check_instances,
+    check_optional_text,
+    check_strings,
+    check_text,
+    check_truth,
+    check_url,
+    check_user,
+    configuration,
+    error,
+    folder_of_the_caller,
+    put,
+    wrong,
+)
 from envfab.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
-else:
-
-    def dataclass_transform(**_options: object) -> Callable[[Any], Any]:
-        """Tell type checkers alone that the decorated function makes dataclasses (PEP 681)."""
-        return lambda function: function
-
-
-T = TypeVar("T")
 Secret = str | Callable[[], str] | None
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
 LOCAL = "localhost"
-
-
-@dataclass_transform(frozen_default=True)
-def _configuration(cls: type[T]) -> type[T]:
-    """A frozen dataclass whose wrong arguments are a `ConfigurationError` instead of a `TypeError`."""
-    made: Any = dataclass(frozen=True, slots=True)(cls)
-    plain_init = made.__init__
-    signature = inspect.signature(plain_init)
-    known = ", ".join(list(signature.parameters)[1:])
-
-    @functools.wraps(plain_init)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            signature.bind(self, *args, **kwargs)
-        except TypeError as error:
-            raise _error(f"{cls.__name__}(…)", str(error), f"it takes: {known}") from None
-        plain_init(self, *args, **kwargs)
-
-    made.__init__ = __init__
-    return made  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,7 +47,7 @@ class Target:
         return f"{self.owner}@{self.host}:{self.path}"
 
 
-@_configuration
+@configuration
 class Command:
     """A shell command, and the user that runs it (default: the SSH user)."""
 
@@ -73,11 +55,11 @@ class Command:
     user: str | None = None
 
     def __post_init__(self) -> None:
-        _text(self, "text")
-        _user(self, "user")
+        check_text(self, "text")
+        check_user(self, "user")
 
 
-@_configuration
+@configuration
 class Project:
     """A Django project that lives in a virtualenv.
 
@@ -94,26 +76,26 @@ class Project:
     commands: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        _text(self, "settings")
-        _optional_text(self, "database", "env_file")
-        _user(self, "user")
-        _truth(self, "migrate")
+        check_text(self, "settings")
+        check_optional_text(self, "database", "env_file")
+        check_user(self, "user")
+        check_truth(self, "migrate")
         if not all(part.isidentifier() for part in self.settings.split(".")):
-            _wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
+            wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
         if self.env_file is not None and not self.env_file.startswith("/"):
-            _wrong(self, "env_file", f"{self.env_file!r} is not a full path on the managed host")
+            wrong(self, "env_file", f"{self.env_file!r} is not a full path on the managed host")
         if not isinstance(self.env, Mapping) or not all(
             isinstance(key, str) and isinstance(value, str) for key, value in self.env.items()
         ):
-            _wrong(self, "env", f"{self.env!r} does not map names to strings", "say env={'NAME': 'value'}")
+            wrong(self, "env", f"{self.env!r} does not map names to strings", "say env={'NAME': 'value'}")
         for name in self.env:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
-                _wrong(self, "env", f"{name!r} is no name of an environment variable")
-        _set(self, "env", dict(self.env))
-        _strings(self, "commands")
+                wrong(self, "env", f"{name!r} is no name of an environment variable")
+        put(self, "env", dict(self.env))
+        check_strings(self, "commands")
 
 
-@_configuration
+@configuration
 class Virtualenv:
     """A managed environment at a full path, with what it must satisfy and what runs in it."""
 
@@ -129,15 +111,15 @@ class Virtualenv:
     check: CommandLike = ()
 
     def __post_init__(self) -> None:
-        _text(self, "path", "python")
-        _user(self, "user")
-        _truth(self, "system_site_packages")
+        check_text(self, "path", "python")
+        check_user(self, "user")
+        check_truth(self, "system_site_packages")
         if not self.path.startswith("/") or any(character in self.path for character in "\n\r\0"):
-            _wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
-        _set(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
-        _files(self, "requirements")
-        _strings(self, "packages")
-        _instances(self, "projects", Project)
+            wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
+        put(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
+        check_files(self, "requirements")
+        check_strings(self, "packages")
+        check_instances(self, "projects", Project)
         for name in ("before", "reload", "check"):
             _commands(self, name)
 
@@ -146,7 +128,7 @@ class Virtualenv:
         return tuple(flat_commands(getattr(self, name), self))
 
 
-@_configuration
+@configuration
 class Host:
     """A machine reached by SSH, or this one, with its virtualenvs."""
 
@@ -159,21 +141,21 @@ class Host:
     ssh: bool | None = None
 
     def __post_init__(self) -> None:
-        _text(self, "name")
-        _user(self, "user")
-        _truth(self, "reload_once")
+        check_text(self, "name")
+        check_user(self, "user")
+        check_truth(self, "reload_once")
         if self.name.startswith("-") or any(character in self.name for character in "@:/, %*?[]\t\n"):
-            _wrong(
+            wrong(
                 self,
                 "name",
                 f"{self.name!r} is no host name",
                 "give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias",
             )
         if isinstance(self.groups, str):
-            _set(self, "groups", (self.groups,))
-        _strings(self, "groups")
-        _set(self, "groups", frozenset(self.groups))
-        _instances(self, "virtualenvs", Virtualenv)
+            put(self, "groups", (self.groups,))
+        check_strings(self, "groups")
+        put(self, "groups", frozenset(self.groups))
+        check_instances(self, "virtualenvs", Virtualenv)
         _commands(self, "reload")
 
     @property
@@ -186,7 +168,7 @@ class Host:
         return tuple(flat_commands(self.reload, virtualenv))
 
 
-@_configuration
+@configuration
 class Difio:
     """A registration server that speaks Difio's protocol."""
 
@@ -195,21 +177,21 @@ class Difio:
     token: Secret = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _url(self, "url")
+        check_url(self, "url")
         if not isinstance(self.user_id, int) or isinstance(self.user_id, bool):
-            _wrong(self, "user_id", f"{self.user_id!r} is no whole number")
+            wrong(self, "user_id", f"{self.user_id!r} is no whole number")
         if self.token is not None and not callable(self.token):
-            _text(self, "token")
+            check_text(self, "token")
 
 
-@_configuration
+@configuration
 class UsageStats:
     """A server that takes envfab's own usage statistics, once a user has opted in."""
 
     url: str
 
     def __post_init__(self) -> None:
-        _url(self, "url")
+        check_url(self, "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +209,7 @@ class Member:
         return self.login != self.target.owner
 
 
-@_configuration
+@configuration
 class Fleet:
     """All that a fabfile configures. Relative paths start at the folder of the file that makes it."""
 
@@ -241,18 +223,18 @@ class Fleet:
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
             if not isinstance(getattr(self, name), (str, os.PathLike)) or not os.fspath(getattr(self, name)):
-                _wrong(self, name, f"{getattr(self, name)!r} is no path")
-        _set(self, "root", Path(self.root) if self.root is not None else _folder_of_the_caller())
-        _instances(self, "hosts", Host)
-        _instances(self, "registration", Difio)
+                wrong(self, name, f"{getattr(self, name)!r} is no path")
+        put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
+        check_instances(self, "hosts", Host)
+        check_instances(self, "registration", Difio)
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
-            _wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
+            wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
         self._refuse_duplicates()
         for host in self.hosts:
             for virtualenv in host.virtualenvs:
                 for file in self.requirement_files(virtualenv):
                     if not file.is_file():
-                        raise _error(
+                        raise error(
                             f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
                             f"there is no requirements file {file}",
                             "relative paths start at the folder of the file that makes the Fleet",
@@ -262,12 +244,12 @@ class Fleet:
         hosts: set[str] = set()
         for host in self.hosts:
             if host.name in hosts:
-                _wrong(self, "hosts", f"there are two hosts named {host.name!r}", "list its virtualenvs in one Host(…)")
+                wrong(self, "hosts", f"there are two hosts named {host.name!r}", "list its virtualenvs in one Host(…)")
             hosts.add(host.name)
             paths: set[str] = set()
             for virtualenv in host.virtualenvs:
                 if virtualenv.path in paths:
-                    _wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
+                    wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
                 paths.add(virtualenv.path)
 
     def at(self, path: str | os.PathLike[str]) -> Path:
@@ -316,108 +298,19 @@ def secret(value: Secret) -> str | None:
     return value() if callable(value) else value
 
 
-def _caller() -> tuple[Path | None, int]:
-    """The file and line that make a configuration object: the first on the stack that is not ours."""
-    frame = sys._getframe(1)
-    ours = os.path.dirname(__file__) + os.sep
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((ours, "<string>")):
-        frame = frame.f_back
-    file = Path(frame.f_code.co_filename)
-    return (file, frame.f_lineno) if file.is_file() else (None, 0)
-
-
-def _folder_of_the_caller() -> Path:
-    """Where relative paths start; the working directory where no file is at work."""
-    file, _ = _caller()
-    return file.resolve().parent if file else Path.cwd()
-
-
-def _wrong(owner: object, name: str, what: str, hint: str = "") -> NoReturn:
-    raise _error(f"{type(owner).__name__}.{name}", what, hint)
-
-
-def _error(field_name: str, what: str, hint: str = "") -> ConfigurationError:
-    """What is wrong with a field, with the fabfile's line: a fleet has many hosts."""
-    file, line = _caller()
-    return ConfigurationError(what, where=f"{file.name}:{line}: {field_name}" if file else field_name, hint=hint)
-
-
-def _set(owner: object, name: str, value: object) -> None:
-    object.__setattr__(owner, name, value)
-
-
-def _text(owner: object, *names: str) -> None:
-    for name in names:
-        value = getattr(owner, name)
-        if not isinstance(value, str) or not value.strip():
-            _wrong(owner, name, f"{value!r} is no text", "give a string that is not empty")
-
-
-def _optional_text(owner: object, *names: str) -> None:
-    _text(owner, *(name for name in names if getattr(owner, name) is not None))
-
-
-def _user(owner: object, name: str) -> None:
-    """A login name, which goes into `sudo -u` and into the names of targets."""
-    _optional_text(owner, name)
-    value = getattr(owner, name)
-    if value is not None and (value.startswith("-") or any(character in value for character in ":, /\t\n\0*?[]")):
-        _wrong(owner, name, f"{value!r} is no user name")
-
-
-def _truth(owner: object, name: str) -> None:
-    if not isinstance(getattr(owner, name), bool):
-        _wrong(owner, name, f"{getattr(owner, name)!r} is neither True nor False")
-
-
-def _strings(owner: object, name: str) -> None:
-    value = getattr(owner, name)
-    strings = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else tuple(value)
-    if strings is None or not all(isinstance(item, str) and item.strip() for item in strings):
-        _wrong(owner, name, f"{value!r} is no list of strings", "put it in brackets: ['…']")
-    _set(owner, name, strings)
-
-
-def _files(owner: object, name: str) -> None:
-    value = getattr(owner, name)
-    files = (value,) if isinstance(value, (str, os.PathLike)) else value
-    if not isinstance(files, Sequence) or not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
-        _wrong(owner, name, f"{value!r} is no path and no list of paths")
-    _set(owner, name, tuple(os.fspath(file) for file in files))
-
-
-def _instances(owner: object, name: str, kind: type) -> None:
-    value = getattr(owner, name)
-    items = (value,) if isinstance(value, kind) else value
-    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        _wrong(owner, name, f"{items!r} is no list of {kind.__name__}(…)")
-    items = tuple(items)
-    for item in items:
-        if not isinstance(item, kind):
-            hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
-            _wrong(owner, name, f"{item!r} is no {kind.__name__}(…)", hint)
-    _set(owner, name, items)
-
-
 def _commands(owner: object, name: str) -> None:
     value = getattr(owner, name)
     _command(owner, name, value)
-    _set(owner, name, tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,))
+    put(owner, name, tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,))
 
 
 def _command(owner: object, name: str, value: object) -> None:
     """Refuse what is no command, also deep inside; what a callable returns is seen when it is called."""
     if isinstance(value, str):
         if not value.strip():
-            _wrong(owner, name, "an empty command")
+            wrong(owner, name, "an empty command")
     elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for item in value:
             _command(owner, name, item)
     elif not isinstance(value, Command) and not callable(value):
-        _wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")
-
-
-def _url(owner: object, name: str) -> None:
-    value = getattr(owner, name)
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        _wrong(owner, name, f"{value!r} is no http or https URL")
+        wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")

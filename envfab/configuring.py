@@ -1,0 +1,137 @@
+"""Configuration objects: frozen dataclasses whose wrong arguments are one clear error with the fabfile's line.
+
+The checks are for `__post_init__`: each looks at one field, and puts its final form in place.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from envfab.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_options: object) -> Callable[[Any], Any]:
+        """Tell type checkers alone that the decorated function makes dataclasses (PEP 681)."""
+        return lambda function: function
+
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def configuration(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose wrong arguments are a `ConfigurationError` instead of a `TypeError`."""
+    made: Any = dataclass(frozen=True, slots=True)(cls)
+    plain_init = made.__init__
+    signature = inspect.signature(plain_init)
+    known = ", ".join(list(signature.parameters)[1:])
+
+    @functools.wraps(plain_init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as problem:
+            raise error(f"{cls.__name__}(…)", str(problem), f"it takes: {known}") from None
+        plain_init(self, *args, **kwargs)
+
+    made.__init__ = __init__
+    return made  # type: ignore[no-any-return]
+
+
+def caller() -> tuple[Path | None, int]:
+    """The file and line that make a configuration object: the first on the stack that is not ours."""
+    frame = sys._getframe(1)
+    ours = os.path.dirname(__file__) + os.sep
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((ours, "<string>")):
+        frame = frame.f_back
+    file = Path(frame.f_code.co_filename)
+    return (file, frame.f_lineno) if file.is_file() else (None, 0)
+
+
+def folder_of_the_caller() -> Path:
+    """Where relative paths start; the working directory where no file is at work."""
+    file, _ = caller()
+    return file.resolve().parent if file else Path.cwd()
+
+
+def wrong(owner: object, name: str, what: str, hint: str = "") -> NoReturn:
+    raise error(f"{type(owner).__name__}.{name}", what, hint)
+
+
+def error(field_name: str, what: str, hint: str = "") -> ConfigurationError:
+    """What is wrong with a field, with the fabfile's line: a fleet has many hosts."""
+    file, line = caller()
+    return ConfigurationError(what, where=f"{file.name}:{line}: {field_name}" if file else field_name, hint=hint)
+
+
+def put(owner: object, name: str, value: object) -> None:
+    object.__setattr__(owner, name, value)
+
+
+def check_text(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not isinstance(value, str) or not value.strip():
+            wrong(owner, name, f"{value!r} is no text", "give a string that is not empty")
+
+
+def check_optional_text(owner: object, *names: str) -> None:
+    check_text(owner, *(name for name in names if getattr(owner, name) is not None))
+
+
+def check_user(owner: object, name: str) -> None:
+    """A login name, which goes into `sudo -u` and into the names of targets."""
+    check_optional_text(owner, name)
+    value = getattr(owner, name)
+    if value is not None and (value.startswith("-") or any(character in value for character in ":, /\t\n\0*?[]")):
+        wrong(owner, name, f"{value!r} is no user name")
+
+
+def check_truth(owner: object, name: str) -> None:
+    if not isinstance(getattr(owner, name), bool):
+        wrong(owner, name, f"{getattr(owner, name)!r} is neither True nor False")
+
+
+def check_strings(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    strings = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else tuple(value)
+    if strings is None or not all(isinstance(item, str) and item.strip() for item in strings):
+        wrong(owner, name, f"{value!r} is no list of strings", "put it in brackets: ['…']")
+    put(owner, name, strings)
+
+
+def check_files(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    files = (value,) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(files, Sequence) or not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
+        wrong(owner, name, f"{value!r} is no path and no list of paths")
+    put(owner, name, tuple(os.fspath(file) for file in files))
+
+
+def check_instances(owner: object, name: str, kind: type) -> None:
+    value = getattr(owner, name)
+    items = (value,) if isinstance(value, kind) else value
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        wrong(owner, name, f"{items!r} is no list of {kind.__name__}(…)")
+    items = tuple(items)
+    for item in items:
+        if not isinstance(item, kind):
+            hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
+            wrong(owner, name, f"{item!r} is no {kind.__name__}(…)", hint)
+    put(owner, name, items)
+
+
+def check_url(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        wrong(owner, name, f"{value!r} is no http or https URL")
