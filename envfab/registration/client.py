@@ -100,14 +100,16 @@ def _read(response: requests.Response, content: bytes, url: str) -> Answer:
     if len(came) > SHOWN:
         came = f"{came[:SHOWN]}…"
     raise RegistrationError(
-        f"Communication failed: {why}" + (f" - {came}" if came else ""), where=shown_url(url), hint=_hint(response)
+        f"Communication failed: {why}" + (f" - {came}" if came else ""), where=shown_url(url), hint=_hint(response, url)
     )
 
 
-def _hint(response: requests.Response) -> str:
+def _hint(response: requests.Response, url: str) -> str:
     if response.status_code in (401, 403):
         return "the server wants a token: Difio(url, token=…)"
-    return "give the address that it redirects to, if you trust it" if response.is_redirect else ""
+    if response.is_redirect:
+        return "give the address that it redirects to, if you trust it"
+    return "addresses of servers end in /application/register/" if not urlsplit(url).path.strip("/") else ""
 
 
 def _reason(error: requests.RequestException) -> str:

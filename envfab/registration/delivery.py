@@ -110,12 +110,10 @@ class Delivery:
 
     def _send(self, session: requests.Session, job: Job) -> Outcome:
         url = job.server.url
+        token = self._lost.get(url) or self._token(job.server)
+        if isinstance(token, RegistrationError):
+            return Outcome(job, error=token)
         try:
-            if url in self._lost:
-                raise self._lost[url]
-            token = self._token(job.server)
-            if isinstance(token, RegistrationError):
-                raise token
             return Outcome(job, client.post(session, url, token, job.registration))
         except NoAnswer as error:
             self._lost[url] = error

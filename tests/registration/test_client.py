@@ -98,6 +98,13 @@ def test_a_refused_token_says_what_to_do(server: RegistrationServer) -> None:
     assert "t0ken" not in message
 
 
+def test_an_address_without_a_path_is_pointed_out(server: RegistrationServer) -> None:
+    """Servers of this protocol listen at one path, and some give their name only."""
+    server.answer = lambda _: Reply(b"", 404, {})
+    message = failure(server.url.removesuffix("application/register/"))
+    assert message.endswith("no Content-Type\n  addresses of servers end in /application/register/")
+
+
 def test_redirects_are_not_followed(server: RegistrationServer) -> None:
     """A form that is redirected would arrive empty, and the token at a stranger."""
     there = {"Location": "http://me:pw@other.example.org/x?key=1", "Content-Type": "text/html"}
