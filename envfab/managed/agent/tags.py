@@ -69,6 +69,10 @@ def platform_tags():
     machine = os.uname()[4]
     if struct.calcsize("P") == 4:
         machine = {"x86_64": "i686", "aarch64": "armv7l"}.get(machine, machine)
+    # a wheel made for this very system: pips that serve these interpreters prefer it, older ones take it last
+    native_first = sys.version_info >= (3, 10)
+    if native_first:
+        yield "linux_" + machine
     libc = glibc()
     if libc:
         for minor in range(libc[1], 4, -1):
@@ -80,13 +84,15 @@ def platform_tags():
         if musl_version:
             for minor in range(musl_version[1], -1, -1):
                 yield "musllinux_%d_%d_%s" % (musl_version[0], minor, machine)
-    yield "linux_" + machine
+    if not native_first:
+        yield "linux_" + machine
 
 
 def glibc():
     """The version of the GNU C library, (2, 36), or None."""
     try:
-        name, _, version = os.confstr("CS_GNU_LIBC_VERSION").partition(" ")
+        # by its number in <bits/confname.h>, for 2.7 does not know the name
+        _, _, version = os.confstr(2).partition(" ")
         return tuple(int(part) for part in version.split(".")[:2])
     except (AttributeError, ValueError, OSError):
         return None

@@ -1,0 +1,165 @@
+"""Wheels by their digest on a host: stored whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from envfab.errors import AgentError
+from envfab.fleet import Host
+from envfab.managed import bundle
+from envfab.managed.session import Identity, OperationFailed, start_agent
+from tests.managed.agent.conftest import Starter, fields, install, store, versions
+from tests.managed.conftest import Connect
+from tests.support.leftovers import files_of
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, sha256
+
+
+@pytest.fixture
+def cache() -> Path:
+    """Where this machine's own agents keep wheels."""
+    return Path(os.environ["HOME"]) / ".cache" / "envfab" / "wheels"
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """A wheel for every interpreter."""
+    return make_wheel(tmp_path, "cached", "1.0", tags=("py2-none-any", "py3-none-any"))
+
+
+def test_a_wheel_is_stored_under_its_digest_once(workbench: Path, deploying: Starter, cache: Path, wheel: Path) -> None:
+    """What the cache lacks is told, and stored; then it lacks nothing."""
+    session = deploying(workbench)
+    digest = sha256(wheel)
+    assert session.ask("lacking", hashes=[digest, "0" * 64]) == {"lacking": [digest, "0" * 64]}
+    store(session, wheel)
+    assert session.ask("lacking", hashes=[digest, "0" * 64]) == {"lacking": ["0" * 64]}
+    assert [path.name for path in cache.iterdir()] == [digest]
+    assert (cache / digest).read_bytes() == wheel.read_bytes()
+
+
+OLDEST_AND_NEWEST = pytest.mark.parametrize("version", ["2.7", "3.13"], indirect=True)
+
+
+@OLDEST_AND_NEWEST
+def test_what_comes_damaged_leaves_nothing(workbench: Path, deploying: Starter, cache: Path, wheel: Path) -> None:
+    """The digest is checked before the file gets its name, and the agent goes on."""
+    session = deploying(workbench)
+    data = wheel.read_bytes()[:-1] + b"!"
+    with pytest.raises(OperationFailed) as caught:
+        session.send_file("store", [data], len(data), sha256=sha256(wheel), filename=wheel.name)
+    assert str(caught.value) == f"{workbench}: {wheel.name} came with another SHA-256 than it was sent with"
+    assert list(cache.iterdir()) == []
+    store(session, wheel)
+
+
+@OLDEST_AND_NEWEST
+def test_a_connection_that_ends_in_the_middle_leaves_nothing(
+    workbench: Path, deploying: Starter, cache: Path, wheel: Path
+) -> None:
+    """Half a wheel is no wheel."""
+    session = deploying(workbench)
+    session._write_frame("store", 1000, {"sha256": sha256(wheel), "filename": wheel.name, "path": str(workbench)})
+    session._process.write(b"half of it")
+    session.close()
+    assert list(cache.iterdir()) == []
+
+
+@OLDEST_AND_NEWEST
+def test_two_may_store_the_same_at_once(workbench: Path, deploying: Starter, cache: Path, tmp_path: Path) -> None:
+    """Virtualenvs of one owner share the cache."""
+    big = make_wheel(tmp_path, "big", "1.0", files={"big.bin": os.urandom(400_000)})
+    sessions = [deploying(workbench) for _ in range(4)]
+    threads = [threading.Thread(target=store, args=(session, big)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.name for path in cache.iterdir()] == [sha256(big)]
+    assert sha256(cache / sha256(big)) == sha256(big)
+
+
+@OLDEST_AND_NEWEST
+def test_what_a_killed_upload_left_is_swept_up_later(
+    workbench: Path, deploying: Starter, cache: Path, wheel: Path
+) -> None:
+    """An hour later nobody writes to it any more; a fresh one is left alone."""
+    cache.mkdir(parents=True)
+    old, fresh = cache / ".old.1", cache / ".fresh.2"
+    old.touch()
+    fresh.touch()
+    os.utime(old, (1, 1))
+    store(deploying(workbench), wheel)
+    assert {path.name for path in cache.iterdir()} == {".fresh.2", sha256(wheel)}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system with hardly any room."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@OLDEST_AND_NEWEST
+def test_a_full_disk_is_one_clear_message(
+    workbench: Path, deploying: Starter, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the folder, nothing is left there, and the agent goes on."""
+    monkeypatch.setenv("HOME", str(tiny))
+    session = deploying(workbench)
+    big = make_wheel(tmp_path, "big", "1.0", files={"big.bin": os.urandom(400_000)})
+    with pytest.raises(AgentError) as caught:
+        store(session, big)
+    place = tiny / ".cache" / "envfab" / "wheels"
+    assert str(caught.value) == f"{workbench}: no space left on {place}"
+    assert isinstance(caught.value, OperationFailed)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(place.iterdir()) == []
+    store(session, make_wheel(tmp_path, "small", "1.0"))
+
+
+@OLDEST_AND_NEWEST
+def test_wheels_cross_from_one_file_system_to_another(
+    workbench: Path, deploying: Starter, tiny: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there can be no hard link a copy is staged."""
+    monkeypatch.setenv("HOME", str(tiny))
+    session = deploying(workbench)
+    assert versions(install(session, wheel)["probe"])["cached"] == "1.0"
+    session.ask("install", wheels=[], remove=["cached"], pip_wheel=None, compile=False, umask=0o022)
+
+
+def test_an_owner_without_a_home_keeps_wheels_in_the_virtualenv(
+    hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path, wheel: Path
+) -> None:
+    """And nowhere else; installing works from there."""
+    path = make_virtualenv("3.11", srv / "venv", owner=hosts.users.homeless)
+    before = files_of(hosts.users.uids, hosts.users.homes, apart_from=[hosts.srv])
+    link = connect().link(Host("web1", user=hosts.users.admin))
+    with start_agent(
+        link.reserve(1),
+        f"{path}/bin/python",
+        str(path),
+        where="target",
+        identity=Identity(hosts.users.homeless),
+        modules=bundle.PROBE,
+    ) as session:
+        session.load(bundle.DEPLOY)
+        store(session, wheel)
+        session.ask("install", wheels=[fields(wheel)], remove=[], pip_wheel=None, compile=False, umask=0o022)
+    cached = path / ".envfab" / "cache" / "wheels" / sha256(wheel)
+    assert cached.owner() == hosts.users.homeless
+    assert files_of(hosts.users.uids, hosts.users.homes, apart_from=[hosts.srv]) == before

@@ -1,0 +1,145 @@
+"""Frames, and the channel's end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab.managed import bundle
+
+SLOW = """
+import os, time
+def slow(agent, request, body):
+    open(request["file"] + ".begun", "w").close()
+    while not os.path.exists(request["file"] + ".go"):
+        time.sleep(0.01)
+    open(request["file"], "w").close()
+    return {}
+def inherit(agent, request, body):
+    import subprocess
+    return {"seen": subprocess.Popen(["ls", "-l", "/proc/self/fd"], stdout=subprocess.PIPE, close_fds=False).communicate()[0].decode()}
+OPERATIONS = {"slow": slow, "inherit": inherit}
+"""
+
+
+class RawAgent:
+    """An agent at the other end of two pipes."""
+
+    def __init__(self, python: Path) -> None:
+        self.process = subprocess.Popen(
+            [python, "-B", "-E", "-s", "-c", bundle.loader()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        first = bundle.modules(*bundle.KERNEL, *bundle.PROBE)
+        self.stdin.write(b"%d\n%s" % (len(first), first))
+        while self.stdout.readline() != b"ENVFAB-AGENT\n":
+            pass
+
+    def send(self, operation: str, body: bytes = b"", **fields: Any) -> None:
+        """One request."""
+        self.stdin.write(json.dumps({"op": operation, "bytes": len(body), **fields}).encode() + b"\n" + body)
+
+    def ask(self, operation: str, body: bytes = b"", **fields: Any) -> Any:
+        """One request, and its reply."""
+        self.send(operation, body, **fields)
+        return json.loads(self.stdout.readline())
+
+    def load(self, source: str) -> None:
+        """Teach it the operations of a module."""
+        import zlib
+
+        assert self.ask("load", zlib.compress(json.dumps([["extra", source]]).encode())) == {"ok": {}}
+
+    def end(self) -> int:
+        """Close the channel: the exit status."""
+        self.stdin.close()
+        status = self.process.wait(20)
+        self.stdout.close()
+        return status
+
+
+def test_the_operation_in_hand_is_finished_after_the_channel_s_end(
+    pristine: Callable[[str], Path], tmp_path: Path, version: str
+) -> None:
+    """Then the agent ends by itself, content, although nobody takes its answer."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    agent.load(SLOW)
+    file = tmp_path / "done"
+    agent.send("slow", file=str(file))
+    while not Path(f"{file}.begun").exists():
+        time.sleep(0.005)
+    agent.stdin.close()
+    agent.stdout.close()
+    Path(f"{file}.go").touch()
+    assert agent.process.wait(20) == 0
+    assert file.exists()
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+def test_a_request_that_is_cut_off_is_not_begun(pristine: Callable[[str], Path], tmp_path: Path, version: str) -> None:
+    """Half a line is no request."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    agent.load(SLOW)
+    Path(f"{tmp_path}/x.go").touch()
+    agent.stdin.write(json.dumps({"op": "slow", "file": f"{tmp_path}/x"}).encode())
+    assert agent.end() == 0
+    assert not (tmp_path / "x").exists()
+    assert version
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+def test_a_body_that_nobody_reads_is_passed_over(pristine: Callable[[str], Path], version: str) -> None:
+    """The next request is read from where it begins."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    assert agent.ask("probe", b"x" * 200_000)["problem"]["kind"] == "crash"
+    assert agent.ask("probe", path=str(pristine(version)))["ok"]["version"].startswith(version)
+    assert agent.end() == 0
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+def test_children_see_nothing_of_the_channel(pristine: Callable[[str], Path], version: str) -> None:
+    """Neither a frame can be read nor an answer be forged: there are /dev/null and the child's own pipe alone."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    agent.load(SLOW)
+    lines = agent.ask("inherit")["ok"]["seen"].splitlines()
+    places = {line.split(" -> ")[1] for line in lines if " -> " in line and not line.endswith("/fd")}
+    assert sorted(place.partition(":")[0] for place in places) == ["/dev/null", "pipe"]
+    agent.end()
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+def test_foreseen_troubles_are_one_line(pristine: Callable[[str], Path], version: str) -> None:
+    """An error of the system comes with its number and the file."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    agent.load('import os\nOPERATIONS = {"fail": lambda *_: os.listdir("/no/such\\xe9")}')
+    problem = agent.ask("fail")["problem"]
+    assert (problem["kind"], problem["errno"]) == ("os", 2)
+    assert problem["message"].startswith("No such file or directory: /no/such")
+    agent.end()
+
+
+def test_a_start_costs_little_more_than_the_interpreter_s_own(pristine: Callable[[str], Path]) -> None:
+    """At most 25 CPU ms more than `python -c pass`: several times what it takes, for a busy machine."""
+    python = pristine("3.11") / "bin" / "python"
+    payload = bundle.modules(*bundle.KERNEL, *bundle.PROBE)
+
+    def cost(program: str, data: bytes) -> float:
+        def once() -> float:
+            began = os.times()
+            subprocess.run([python, "-B", "-E", "-s", "-c", program], input=data, stdout=subprocess.DEVNULL, check=True)
+            ended = os.times()
+            return ended.children_user + ended.children_system - began.children_user - began.children_system
+
+        return min(once() for _ in range(5))
+
+    started = cost(bundle.loader(), b"%d\n%s" % (len(payload), payload))
+    assert started - cost("pass", b"") < 0.025
