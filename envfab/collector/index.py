@@ -89,7 +89,10 @@ def parse_project(data: bytes) -> tuple[Offer, ...]:
 
     Of the versions for the same Pythons only the newest are kept, for thousands of files come down to a few then.
     """
-    document = json.loads(data)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
     files = document.get("files") if isinstance(document, Mapping) else None
     if not isinstance(files, list):
         raise ValueError("the answer is no PEP 691 JSON")

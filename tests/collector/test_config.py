@@ -1,0 +1,95 @@
+"""How a collector is set up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from envfab.collector.config import Config, HouseFolders, find_house, from_environment
+from envfab.errors import ConfigurationError
+from tests.support.fab import clean_environment
+
+
+def test_variables_say_everything(tmp_path: Path) -> None:
+    """Each variable sets what its name says."""
+    (tmp_path / "tokens").write_text("first token\nsecond token\n", encoding="utf-8")
+    (tmp_path / "wheels").mkdir()
+    said = {
+        "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
+        "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
+        "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
+        "PROXIES": "1",
+    }  # fmt: skip
+    config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
+    assert config == Config(
+        data=tmp_path / "data",
+        database="postgresql://h/n",
+        reports=tmp_path / "reports",
+        house=HouseFolders(tmp_path / "wheels", tmp_path / "release_log"),
+        index="https://index.example.org/simple/",
+        tokens=("third token", "first token", "second token"),
+        store_addresses=False,
+        keep_days=90,
+        stale_days=3,
+        proxies=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({}, "ENVFAB_COLLECTOR_DATA: is not set\n  name a folder for the database and the reports"),
+        ({"DATA": "/d"}, "collector: a collector that others can reach needs a token"),
+        ({"DATA": "/d", "OPEN": "0"}, "collector: a collector that others can reach needs a token"),
+        ({"DATA": "/d", "OPEN": "maybe"}, "ENVFAB_COLLECTOR_OPEN: 'maybe' is neither yes nor no"),
+        ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
+        ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),
+        ({"DATA": "/d", "TOKEN_FILE": os.devnull}, "/dev/null: the token file holds no token"),
+        ({"DATA": "/d", "OPEN": "1", "KEEP_DAYS": "0"}, "ENVFAB_COLLECTOR_KEEP_DAYS: '0' is no whole number from 1 up"),
+        (
+            {"DATA": "/d", "OPEN": "1", "TOKNE": "x"},
+            "ENVFAB_COLLECTOR_TOKNE: is no setting\n  there are DATA, DATABASE",
+        ),
+    ],
+)
+def test_what_cannot_be_meant(said: dict[str, str], message: str) -> None:
+    """Wrong variables are named, and a misspelt one leaves no door open."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()})
+    assert str(caught.value).startswith(message)
+
+
+def test_open_must_be_said() -> None:
+    """Without a token `OPEN=1` opens the door, and nothing else does."""
+    assert from_environment({"ENVFAB_COLLECTOR_DATA": "/d", "ENVFAB_COLLECTOR_OPEN": "1"}).tokens == ()
+
+
+def test_where_a_house_is(tmp_path: Path) -> None:
+    """A house is the wheels' folder with the log inside or beside, or a folder that holds both."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    assert find_house(wheels) == HouseFolders(wheels, tmp_path / "release_log")
+    assert find_house(tmp_path) == HouseFolders(wheels, tmp_path / "release_log")
+    (wheels / "release_log").touch()
+    assert find_house(wheels) == HouseFolders(wheels, wheels / "release_log")
+
+
+def test_the_wsgi_application(tmp_path: Path) -> None:
+    """`envfab.collector.wsgi:application` is set up by variables alone; without a token it does not come up."""
+    code = "from envfab.collector.wsgi import application as a; print(a.test_client().get('/').status_code)"
+    environment = clean_environment(tmp_path) | {"ENVFAB_COLLECTOR_DATA": str(tmp_path / "data")}
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment | more, capture_output=True, text=True, check=False
+        )
+
+    assert run(ENVFAB_COLLECTOR_TOKEN="correct horse").stdout == "401\n"
+    assert run(ENVFAB_COLLECTOR_OPEN="1").stdout == "200\n"
+    refused = run()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("envfab: collector: a collector that others can reach needs a token")

@@ -1,0 +1,130 @@
+"""The database: formats, settings, several workers at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import inspect, select, text, update
+
+from envfab.collector.schema import FORMAT, formats, installed
+from envfab.collector.storage import CollectorError, Storage
+from envfab.errors import FormatError
+from tests.collector.conftest import MakeApp, service_of
+from tests.collector.sending import register, report
+
+
+@pytest.fixture
+def url(database: str, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return database or f"sqlite:///{tmp_path / 'one.sqlite3'}"
+
+
+def test_a_newer_format_is_refused(url: str) -> None:
+    """A database that a newer envfab wrote is refused in two lines, and left as it is."""
+    storage = Storage(url)
+    with storage.writing() as connection:
+        connection.execute(update(formats).values(format=FORMAT + 1))
+    with pytest.raises(FormatError) as caught:
+        Storage(url)
+    assert str(caught.value) == (
+        f"the collector's database has format {FORMAT + 1}; this envfab reads format {FORMAT}\n  upgrade envfab"
+    )
+    storage.close()
+
+
+def test_format_1_is_migrated(url: str, make_app: MakeApp) -> None:
+    """A database of format 1 gets what format 2 added, and keeps what it had."""
+    app = make_app(database=url)
+    register(app.test_client(), "u1")
+    storage = service_of(app).storage
+    with storage.writing() as connection:
+        connection.execute(text("DROP TABLE behind_weeks"))
+        connection.execute(text("DROP TABLE index_projects"))
+        connection.execute(text("ALTER TABLE installed DROP COLUMN newer_index"))
+        connection.execute(update(formats).values(format=1))
+    again = make_app(database=url)
+    service_of(again).tidy()
+    found = again.test_client().get("/api/applications/u1").get_json()
+    assert [package["newer_index"] for package in found["installed"]] == [None, None]
+    with service_of(again).storage.reading() as connection:
+        assert connection.execute(select(formats.c.format)).scalar_one() == FORMAT
+        columns = {column["name"] for column in inspect(connection).get_columns(installed.name)}
+    assert columns == {column.name for column in installed.columns}
+
+
+def test_workers_start_at_once(url: str) -> None:
+    """Several workers that find an empty database make its tables once."""
+    made: list[Storage] = []
+    threads = [threading.Thread(target=lambda: made.append(Storage(url))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6
+    with made[0].reading() as connection:
+        assert connection.execute(select(formats.c.format)).scalars().all() == [FORMAT]
+    for storage in made:
+        storage.close()
+
+
+def test_workers_register_at_once(url: str, make_app: MakeApp) -> None:
+    """Two workers on one database take registrations of the same applications, and reports, without losing any."""
+    workers = [make_app(database=url), make_app(database=url)]
+    threads = [threading.Thread(target=_send, args=(worker, number)) for number, worker in enumerate(workers * 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    client = workers[0].test_client()
+    listed = client.get("/api/applications").get_json()
+    assert [one["uuid"] for one in listed] == [f"u{number}" for number in range(4)]
+    for one in listed:
+        versions = {
+            package["version"] for package in client.get(f"/api/applications/{one['uuid']}").get_json()["installed"]
+        }
+        assert len(versions) == 1, "the packages are of one registration"
+    assert client.get("/api/usage").get_json()["reports"] == 6 * 10
+
+
+def _send(app: Flask, worker: int) -> None:
+    client = app.test_client()
+    for number in range(10):
+        register(
+            client, f"u{number % 4}", [(f"package-{other}", f"{worker}.{number}") for other in range(20)], app_name="x"
+        )
+        entries = [(f"key{other}", "same") for other in range(20)]
+        assert client.post("/", data=report(*(entries if worker % 2 else reversed(entries)))).status_code == 200
+        service_of(app).freshness.mark_all()
+
+
+def test_sqlite_keeps_what_it_confirmed(tmp_path: Path) -> None:
+    """The embedded database writes ahead, and syncs at every commit: a power cut takes nothing back."""
+    storage = Storage(f"sqlite:///{tmp_path / 'one.sqlite3'}")
+    with storage.reading() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
+    storage.close()
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    """A file that is no database is told by its name."""
+    path = tmp_path / "one.sqlite3"
+    path.write_text("this is no database, and long enough to be sure of that" * 10)
+    with pytest.raises(CollectorError, match=r"one\.sqlite3: cannot use the database: file is not a database"):
+        Storage(f"sqlite:///{path}")
+
+
+def test_a_database_that_goes_away(make_app: MakeApp) -> None:
+    """While the database is away clients are told so in one line, and reports are stored all the same."""
+    app = make_app()
+    service_of(app).storage.engine.dispose()
+    with service_of(app).storage.writing() as connection:
+        connection.execute(text("DROP TABLE reports"))
+        connection.execute(text("ALTER TABLE applications RENAME TO away"))
+    client = app.test_client()
+    answer = client.get("/api/applications")
+    assert (answer.status_code, answer.text) == (503, "the database is not available just now\n")
+    assert client.post("/", data=report()).text == "stored"
