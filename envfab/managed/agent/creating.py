@@ -29,6 +29,9 @@ def create(agent, request, body):
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         os.makedirs(parent, 0o755)
+    if not existed:
+        # where that is not allowed, the system says it better than venv
+        os.mkdir(path, 0o755)
     outputs = []
     for title, arguments in ways(request["system_site_packages"]):
         status, output = call(agent, [sys.executable] + arguments + [path], clean_environment(), writes=True)
