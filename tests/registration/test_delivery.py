@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +14,6 @@ import pytest
 
 from envfab.facts.probe import Probe
 from envfab.fleet import Difio, Fleet, Member
-from envfab.registration import delivery
 from envfab.registration.client import shown_url
 from envfab.registration.delivery import Outcome, after_deployment, jobs_for, register
 from envfab.registration.files import state_folder
@@ -22,6 +23,7 @@ from envfab.reporter import Silent
 from tests.registration.probes import member, probe, there
 from tests.support.registration_server import RegistrationServer, Reply
 
+ROOT = Path(__file__).parents[2]
 REFUSED = Reply(b'{"message": "no such user", "exit_code": 3}')
 HTML = Reply(b"<html>maintenance", 503, {"Content-Type": "text/html"})
 
@@ -188,9 +190,29 @@ def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationS
     assert len(missed()) == 20
 
 
-def test_two_seconds_are_the_bound() -> None:
-    """The default is what the design promises."""
-    assert delivery.SHORT_PATIENCE == 2.0
+DEPLOYMENT = """
+import sys
+from envfab.fleet import Difio, Fleet
+from envfab.registration.delivery import after_deployment
+from tests.registration.test_delivery import Warnings, virtualenv
+reporter = Warnings()
+with after_deployment(Fleet(registration=[Difio(sys.argv[1])]), [virtualenv()], reporter):
+    print("summary")
+print(*reporter.said)
+"""
+
+
+def test_a_program_ends_though_the_server_is_silent(server: RegistrationServer) -> None:
+    """Two seconds after the summary the warning comes, and nothing is waited for any more."""
+    server.answer = server.slow
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", DEPLOYMENT, server.url], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert time.monotonic() - began < 2 + 4
+    assert done.stdout.startswith(f"summary\n{server.url}: Communication failed: no answer within 2 s")
+    assert done.stderr == ""
+    assert missed() == ["shop@web1:/srv/shop"]
 
 
 def test_the_next_deployment_makes_up_for_it_though_it_changed_nothing(server: RegistrationServer) -> None:

@@ -247,6 +247,15 @@ def test_a_linked_hook_stays_a_link(hooked: Hooked, tmp_path: Path) -> None:
     assert kept.read_text() == "echo mine\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user needs root")
+def test_files_keep_their_owners(hooked: Hooked) -> None:
+    """Somebody who hooks into another's virtualenv does not take its files away."""
+    activate = hooked.virtualenv / "bin" / "activate"
+    os.chown(activate, 12345, 23456)
+    hook.install(hooked.virtualenv, hooked.call)
+    assert (activate.stat().st_uid, activate.stat().st_gid) == (12345, 23456)
+
+
 def test_the_global_hook_serves_every_virtualenv(hooked: Hooked, tmp_path: Path) -> None:
     """virtualenvwrapper sources it after any activation; where a virtualenv has its own hook it steps back."""
     hooks = tmp_path / "work on"
