@@ -49,6 +49,7 @@ def test_a_second_comer_is_told_who_from_where_since_when(workbench: Path, deplo
     first.ask("lock", holder=ADA)
 
 
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
 def test_a_killed_agent_frees_it_but_its_running_pip_does_not(
     workbench: Path, deploying: Starter, tmp_path: Path
 ) -> None:

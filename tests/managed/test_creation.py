@@ -1,0 +1,155 @@
+"""Making virtualenvs that are not there yet, and finding those that nobody configured."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from envfab.fleet import Host, Member, Target, Virtualenv
+from envfab.managed.channel import Connections
+from envfab.managed.creation import Creation, create, discover
+from envfab.reporter import Silent
+from envfab.settings import Settings
+from tests.managed.conftest import Connect, member
+from tests.support.pythons import find_python
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+
+PYTHON = os.path.realpath(sys.executable)
+NAME = "a venv's $(touch x) ü"
+
+
+@pytest.fixture
+def links(connect: Connect, tmp_path: Path) -> Connections:
+    """The way to this machine."""
+    config = tmp_path / "ssh_config"
+    config.touch()
+    return connect(config)
+
+
+def wanted(path: Path, python: str = PYTHON, *, system: bool = False) -> Member:
+    """A configured virtualenv on this machine."""
+    user = getpass.getuser()
+    virtualenv = Virtualenv(str(path), python=python, system_site_packages=system)
+    return Member(Target(user, "localhost", str(path)), Host("localhost"), virtualenv, user)
+
+
+def made(members: Iterable[Member], links: Connections, umask: int = 0o022) -> list[Creation]:
+    """What became of them."""
+    return create(list(members), links, Settings(umask=umask), Silent())
+
+
+def test_a_virtualenv_is_made_with_its_interpreter_and_only_once(links: Connections, tmp_path: Path) -> None:
+    """With venv, at any path, readable as the umask says; a second time it is there already."""
+    path = tmp_path / "new" / NAME
+    inherited = os.umask(0o077)
+    try:
+        (creation,) = made([wanted(path, system=True)], links)
+    finally:
+        os.umask(inherited)
+    assert creation.error is None
+    assert creation.by in ("venv", "venv, without pip")
+    assert creation.version == ".".join(map(str, sys.version_info[:3]))
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert "include-system-site-packages = true" in (path / "pyvenv.cfg").read_text()
+    assert made([wanted(path)], links)[0].by is None
+    assert not list(tmp_path.rglob("x"))
+
+
+def test_an_interpreter_of_the_host_is_needed(links: Connections, tmp_path: Path) -> None:
+    """The message names it, and where it was said; nothing is left behind."""
+    (creation,) = made([wanted(tmp_path / "new" / "venv", "python3.99")], links)
+    user = getpass.getuser()
+    assert str(creation.error) == (
+        f"{user}@localhost:{tmp_path}/new/venv: there is no python3.99\n"
+        "  its `python` in the fabfile must be an interpreter of that host"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_there_is_left_alone(links: Connections, tmp_path: Path) -> None:
+    """A folder with something in it is no place for a virtualenv; an empty one is."""
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    full.mkdir()
+    empty.mkdir()
+    (full / "precious").touch()
+    first, second = made([wanted(full), wanted(empty)], links)
+    assert str(first.error).endswith(f"{full}: something is already there")
+    assert os.listdir(full) == ["precious"]
+    assert second.error is None
+
+
+def test_a_virtualenv_whose_interpreter_is_gone_is_told_as_such(links: Connections, tmp_path: Path) -> None:
+    """After an upgrade of the system, say."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/usr/bin/python3.99")
+    (creation,) = made([wanted(tmp_path / "venv")], links)
+    assert str(creation.error).endswith(
+        "venv: a virtualenv is there whose interpreter is gone (/usr/bin/python3.99): move it away"
+    )
+
+
+def test_nothing_is_left_of_a_failure(links: Connections, tmp_path: Path) -> None:
+    """Neither the folders on the way to it; the message has the last word of what failed."""
+    python = find_python("2.7")
+    if python is None:
+        pytest.skip("this machine has no CPython 2.7")
+    (creation,) = made([wanted(tmp_path / "a" / "b" / "venv", str(python))], links)
+    assert "no virtualenv could be made with" in str(creation.error)
+    assert str(creation.error).endswith("No module named virtualenv")
+    assert not (tmp_path / "a").exists()
+
+
+def test_many_are_made_at_once_and_told_in_order(
+    hosts: Hosts, connect: Connect, srv: Path, make_virtualenv: VirtualenvMaker
+) -> None:
+    """On several hosts, for owners with and without a home, one failing alone."""
+    srv.chmod(0o777)
+    python = str(make_virtualenv.shared_python())
+    owners = [hosts.users.shop, hosts.users.homeless, "nobody-here"]
+    members = [
+        Member(
+            Target(owner, f"web{number}", f"{srv}/{number}"),
+            Host(f"web{number}", user=hosts.users.admin),
+            Virtualenv(f"{srv}/{number}", user=owner, python=python),
+            hosts.users.admin,
+        )
+        for number, owner in enumerate(owners, 1)
+    ]
+    creations = made(members, connect())
+    assert [creation.member for creation in creations] == members
+    assert [creation.error is None for creation in creations] == [True, True, False]
+    assert [(srv / str(number)).owner() for number in (1, 2)] == owners[:2]
+    srv.chmod(0o755)
+
+
+def test_a_host_that_is_down_is_an_error_of_each(connect: Connect, hosts: Hosts, tmp_path: Path) -> None:
+    """Nothing else is held up by it."""
+    members = [member(tmp_path / name, "no-such-host.invalid", login=hosts.users.admin) for name in "ab"]
+    creations = made(members, connect())
+    assert all("unknown host" in str(creation.error) for creation in creations)
+
+
+def test_virtualenvs_in_a_home_are_discovered(hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker) -> None:
+    """Wherever the home is, by whatever made them; what is none is not."""
+    shop = hosts.users.shop
+    home = hosts.users.home(shop)
+    one = make_virtualenv("3.11", home / "venvs" / NAME, owner=shop, pip=False, system_site_packages=True)
+    (home / "project" / "bin").mkdir(parents=True)
+    (home / "project" / "bin" / "python").symlink_to("/bin/sh")
+    (home / "loop").symlink_to(home)
+    try:
+        python = os.path.realpath(one / "bin" / "python")
+        found, _unread = discover(Host("web1", user=shop), connect(), str(make_virtualenv.shared_python()))
+    finally:
+        subprocess.run(["rm", "-r", home / "venvs", home / "project", home / "loop"], check=True)
+    mine = [entry for entry in found if entry.path.startswith(str(home))]
+    assert [(entry.path, entry.owner, entry.system_site_packages) for entry in mine] == [(str(one), shop, True)]
+    assert mine[0].python == python
