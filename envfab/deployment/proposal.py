@@ -30,6 +30,7 @@ from envfab.settings import Settings
 from envfab.wheelhouse.house import House
 
 PIP = canonicalize_name("pip")
+SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +200,19 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
         return ()
     if last is None or last.ended is None:
         return ()
-    names = ", ".join(f"{change.name} {change.version}" for change in last.changes[:3] if change.version)
     if last.status == "rolled-back":
-        return (f"rolled back from {names}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
+        left = [f"{change.name} {change.version}" for change in last.changes if change.version]
+        return (f"rolled back from {_some(left)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
     if last.undoes is not None:
-        return (f"rolled back to {names} by {last.who} from {last.origin}, {spoken(last.ended)}",)
+        left = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
+        return (f"rolled back from {_some(left)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
     return ()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN_NAMES]) + (
+        f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    )
 
 
 def spoken(moment: str) -> str:

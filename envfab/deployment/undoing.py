@@ -9,7 +9,7 @@ from typing import Any
 
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
-from envfab.deployment.proposal import PIP, Proposal, finder, past, spoken
+from envfab.deployment.proposal import PIP, Proposal, finder, past
 from envfab.errors import EnvfabError, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
@@ -94,7 +94,8 @@ def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, 
     why = "no wheel of it is kept in the virtualenv or in the house"
     missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
     status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
-    note = f"back to before {chosen.deployment} by {chosen.who}, {spoken(chosen.began)}"
+    # the rollout and not the deployment: virtualenvs that go back alike are shown once
+    note = f"back to before {chosen.rollout} by {chosen.who}"
     plan = replace(plan, status=status, actions=actions, missing=missing, notes=(*plan.notes, note))
     pip = next((action.wheel for action in actions if action.name == PIP), None)
     return replace(proposal, plan=plan, pip_wheel=pip, undoes=chosen.deployment)

@@ -35,17 +35,17 @@ def show(console: Console, proposals: Sequence[Proposal]) -> None:
         console.print(show_group(group))
 
 
-def ask(console: Console, proposals: Sequence[Proposal]) -> list[Proposal]:
+def ask(console: Console, proposals: Sequence[Proposal], what: str = "Deploy to") -> list[Proposal]:
     """Those that somebody at the terminal agrees to, in their order."""
     agreed = []
     for group in alike(proposals):
         pending = list(group)
         while pending:
             every = f"  [a]ll {len(pending)} with this plan" if len(pending) > 1 else ""
-            question = f"Deploy to {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
+            question = f"{what} {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
             answer = console.ask(question, "ynaq" if every else "ynq")
             if answer == "q":
-                raise Exit("nothing was deployed", code=1)
+                raise Exit("nothing was done", code=1)
             one = pending.pop(0)
             if answer in "ya":
                 agreed.append(one)
@@ -56,10 +56,10 @@ def ask(console: Console, proposals: Sequence[Proposal]) -> list[Proposal]:
     return sorted(agreed, key=lambda proposal: order[id(proposal)])
 
 
-def chosen_of(console: Console, proposals: Sequence[Proposal], yes: bool) -> list[Proposal]:
+def chosen_of(console: Console, proposals: Sequence[Proposal], yes: bool, what: str = "Deploy to") -> list[Proposal]:
     """Those with something to do, as far as somebody agrees."""
     waiting = [proposal for proposal in proposals if proposal.plan.status is Status.CHANGES]
-    return waiting if yes else ask(console, waiting)
+    return waiting if yes else ask(console, waiting, what)
 
 
 def carry_out(

@@ -75,6 +75,7 @@ class Console:
                 return "q"
             if answer[:1] and answer[:1] in answers:
                 return answer[0]
+            self.out.print(Text(f"answer one of {', '.join(answers)}", "yellow"))
 
     def turn(self) -> AbstractContextManager[Any]:
         """Held by a thread while it talks with the user, so that two do not at once."""

@@ -87,7 +87,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                 def again(_old: Proposal, probe: Probe, site: Site) -> Proposal:
                     return undo_one(site, probe, read_history(site), house, to or None)
 
-                carry_out(run, house, proposals, chosen_of(console, proposals, yes), again, yes=yes, wait=wait)
+                chosen = chosen_of(console, proposals, yes, "Roll back")
+                carry_out(run, house, proposals, chosen, again, yes=yes, wait=wait)
 
     return [history, rollback]
 

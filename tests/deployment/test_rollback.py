@@ -63,9 +63,9 @@ def test_rollback_leads_back_to_before_the_last_deployment(workplace: Workplace,
     assert freeze(shop) == NEW
     done = workplace.fab("rollback", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"back to before {rollout}.1" in done.stdout
+    assert f"back to before {rollout} by" in done.stdout
     assert freeze(shop) == OLD
-    assert "rolled back to" in workplace.fab("plan").stdout
+    assert "rolled back from cart 1.0, shop 2.0 by" in workplace.fab("plan").stdout
     assert workplace.fab("rollback", "--yes").returncode == 0
     assert freeze(shop) == {}
     assert "there is no deployment to roll back" in workplace.fab("rollback", "--yes").stdout
