@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from packaging.version import Version
@@ -88,21 +90,15 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackageLine:
-    """A package, as lists show it."""
+    """A package, as lists show it: `behind` applications run an `old` version (how many which), `newest` is newer."""
 
     name: str
     shown_as: str
     applications: int
     versions: int
     behind: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Of a package with something newer: the newest, and how many applications still run which older version."""
-
-    newest: str
-    versions: tuple[tuple[str, int], ...]
+    newest: str | None
+    old: tuple[tuple[str, int], ...]
 
 
 def list_applications(
@@ -171,40 +167,21 @@ def find_package(connection: Connection, name: str) -> Package | None:
     return Package(name, rows[0].shown_as, tuple(users))
 
 
-def list_packages(
-    connection: Connection, *, text: str = "", behind: bool = False, limit: int | None = None
-) -> tuple[PackageLine, ...]:
-    """Packages by name, or those of which something newer is to be had, by how many applications that concerns."""
-    late = func.count().filter(_is_behind())
-    columns = (
-        func.min(installed.c.shown_as).label("shown_as"),
-        func.count().label("applications"),
-        func.count(installed.c.version.distinct()).label("versions"),
-        late.label("behind"),
-    )
-    query = select(installed.c.name, *columns).group_by(installed.c.name)
+def list_packages(connection: Connection, *, text: str = "", limit: int | None = None) -> tuple[PackageLine, ...]:
+    """Packages by name; those whose name contains `text`, where asked for."""
+    versions = installed.c.version, installed.c.newer_house, installed.c.newer_index
+    query = select(installed.c.name, *versions, func.min(installed.c.shown_as), func.count())
     if text:
         query = query.where(_contains(installed.c.name, text) | _contains(installed.c.shown_as, text))
-    query = (
-        query.having(late > 0).order_by(late.desc(), installed.c.name) if behind else query.order_by(installed.c.name)
-    )
-    rows = connection.execute(query.limit(limit)).all()
-    return tuple(PackageLine(**row._mapping) for row in rows)
+    rows = connection.execute(query.group_by(installed.c.name, *versions).order_by(installed.c.name))
+    lines = (_package_line(name, list(group)) for name, group in groupby(rows, key=itemgetter(0)))
+    return tuple(islice(lines, limit))
 
 
-def old_versions(connection: Connection, names: Sequence[str]) -> dict[str, Spread]:
-    """Who still runs what, of packages with something newer; versions of most applications first."""
-    columns = installed.c.name, installed.c.version, installed.c.newer_house, installed.c.newer_index
-    query = select(*columns, func.count()).where(installed.c.name.in_(names), _is_behind()).group_by(*columns)
-    newer: dict[str, set[str]] = defaultdict(set)
-    running: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, version, house, index, number in connection.execute(query):
-        newer[name].update(filter(None, (house, index)))
-        running[name][version] += number
-    return {
-        name: Spread(max(newer[name], key=version_key), tuple(sorted(found.items(), key=lambda one: (-one[1], one[0]))))
-        for name, found in running.items()
-    }
+def most_behind(lines: Iterable[PackageLine], limit: int) -> tuple[PackageLine, ...]:
+    """The packages with something newer, those that concern most applications first."""
+    late = [line for line in lines if line.behind]
+    return tuple(sorted(late, key=lambda line: (-line.behind, line.name))[:limit])
 
 
 def version_key(text: str) -> tuple[int, Version | str]:
@@ -213,8 +190,20 @@ def version_key(text: str) -> tuple[int, Version | str]:
     return (0, text) if version is None else (1, version)
 
 
-def _is_behind() -> ColumnElement[bool]:
-    return or_(installed.c.newer_house.is_not(None), installed.c.newer_index.is_not(None))
+def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:
+    """The line of a package, out of its (name, version, newer in the house, in the index, shown as, applications)."""
+    newer: set[str] = set()
+    versions: set[str] = set()
+    old: Counter[str] = Counter()
+    for _, version, house, index, _, number in rows:
+        versions.add(version)
+        newer.update(filter(None, (house, index)))
+        if house or index:
+            old[version] += number
+    newest = max(newer, key=version_key, default=None)
+    shown_as = min(row[4] for row in rows)
+    many = sum(row[5] for row in rows)
+    return PackageLine(name, shown_as, many, len(versions), old.total(), newest, tuple(old.most_common()))
 
 
 def _order(sort: str) -> tuple[ColumnElement[Any], ...]:

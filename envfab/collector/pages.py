@@ -78,9 +78,8 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             total = lookups.count_applications(connection)
             listed = weeks.list_weeks(connection, milliseconds_now())
-            late = lookups.list_packages(connection, behind=True, limit=A_PAGE)
-            spread = lookups.old_versions(connection, [line.name for line in late])
-        return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late, spread=spread)
+            late = lookups.most_behind(lookups.list_packages(connection), A_PAGE)
+        return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late)
 
     @routes.get("/search")
     def search() -> str:
