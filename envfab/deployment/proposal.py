@@ -201,11 +201,11 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     if last is None or last.ended is None:
         return ()
     if last.status == "rolled-back":
-        left = [f"{change.name} {change.version}" for change in last.changes if change.version]
-        return (f"rolled back from {_some(left)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
+        names = [f"{change.name} {change.version}" for change in last.changes if change.version]
+        return (f"rolled back from {_some(names)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
     if last.undoes is not None:
-        left = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
-        return (f"rolled back from {_some(left)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
+        names = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
+        return (f"rolled back from {_some(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
     return ()
 
 
