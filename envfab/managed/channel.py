@@ -145,14 +145,14 @@ class Connections:
 
     def _start(self, connection: Connection, name: str, arguments: Sequence[str]) -> SSHProcess:
         transport = connection.transport
-        for pause in REFUSED_PAUSES:
+        for pause in (0, *REFUSED_PAUSES):
+            time.sleep(pause)
             try:
                 return SSHProcess(transport.open_session(timeout=self._timeout), arguments)
             except (paramiko.SSHException, OSError, EOFError):
                 # Threads that are refused at once take each other's reason away, so it says nothing
                 if not transport.is_active():
                     raise Disconnected("the connection ended", where=name) from None
-                time.sleep(pause)
         raise Unreachable("the server refuses more sessions", where=name)
 
     def _connection(self, hop: _Hop, via: Connection | None = None, seen: tuple[str, ...] = ()) -> Connection:
@@ -178,6 +178,8 @@ class Connections:
         name = hop.name
         settings = self._config.base_ssh_config.lookup(name)
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
+        # Fabric adds the configuration's own keys to ours: they would be tried twice
+        kwargs.pop("key_filename", None)
         # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
         named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), settings.get("connecttimeout")
         timeout = max(1, int(float(next((value for value in named if value), self._timeout))))

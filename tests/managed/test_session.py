@@ -82,6 +82,21 @@ def test_an_agent_works_without_sudo_too(
         assert session.ask("probe")["own"] == []
 
 
+def test_an_agent_works_as_somebody_else_on_this_machine(hosts: Hosts, shared: Path) -> None:
+    """`localhost` needs no SSH, and sudo all the same."""
+    with start_agent(
+        local_link().reserve(1),
+        f"{shared}/bin/python",
+        str(shared),
+        where="target",
+        identity=Identity(hosts.users.shop),
+        modules=bundle.PROBE,
+    ) as session:
+        session.load(bundle.DEPLOY)
+        session.ask("lock", holder={})
+    assert (shared / ".envfab" / "lock").owner() == hosts.users.shop
+
+
 def test_an_owner_without_a_home_is_an_owner(
     hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:

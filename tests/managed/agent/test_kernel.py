@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from envfab.managed import bundle
+from tests.support.virtualenvs import VirtualenvMaker
 
 SLOW = """
 import os, time
@@ -93,7 +94,6 @@ def test_a_request_that_is_cut_off_is_not_begun(pristine: Callable[[str], Path],
     agent.stdin.write(json.dumps({"op": "slow", "file": f"{tmp_path}/x"}).encode())
     assert agent.end() == 0
     assert not (tmp_path / "x").exists()
-    assert version
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
@@ -124,6 +124,20 @@ def test_foreseen_troubles_are_one_line(pristine: Callable[[str], Path], version
     problem = agent.ask("fail")["problem"]
     assert (problem["kind"], problem["errno"]) == ("os", 2)
     assert problem["message"].startswith("No such file or directory: /no/such")
+    agent.end()
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+def test_a_host_without_a_utf8_locale_has_the_same_paths(
+    make_virtualenv: VirtualenvMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Old systems have no C.UTF-8: paths are UTF-8 all the same."""
+    monkeypatch.setenv("LC_ALL", "C")
+    path = make_virtualenv(version, tmp_path / "vénv ☃", pip=False)
+    (next(path.glob("lib/python*/site-packages")) / "~é").mkdir()
+    agent = RawAgent(path / "bin" / "python")
+    reply = agent.ask("probe", path=str(path))["ok"]
+    assert (reply["executable"], reply["leftovers"]) == (f"{path}/bin/python", ["~é"])
     agent.end()
 
 
