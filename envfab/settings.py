@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from envfab.errors import ConfigurationError
 
 HOST_KEYS = ("strict", "accept-new", "off")
-INSTALLERS = ("pip", "uv", "auto")
+# one for now, and a setting nevertheless: uv is to come
+INSTALLERS = ("pip",)
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 # Decimal numbers that are a forgotten leading zero, not the masks 0o26, 0o33 and 0o115.
