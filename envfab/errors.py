@@ -68,6 +68,10 @@ class HouseError(EnvfabError):
     """The wheels directory or the release log is not as it must be."""
 
 
+class SupplyError(EnvfabError):
+    """Something that comes from outside or goes there (an index, a bundle, a lock) is not as it must be."""
+
+
 class FormatError(EnvfabError):
     """Something was written by a newer envfab than this one."""
 

@@ -88,7 +88,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             for finding in findings:
                 console.print(f"{finding.fault.value:<10} {finding.filename}   {finding.detail}", "red")
             console.print(
-                f"{_many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
+                f"{many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
             )
             if json:
                 found = [{"wheel": one.filename, "fault": one.fault.value, "detail": one.detail} for one in findings]
@@ -103,8 +103,8 @@ def house_line(house: House) -> str:
     """The house in one line: `house  wheels · 214 wheels of 61 projects · log intact`."""
     wheels, projects = house.size()
     problems = house.problems()
-    log = f"{_many(len(problems), 'line')} of the log skipped" if problems else "log intact"
-    return f"house    {_shown(house.wheels)} · {_many(wheels, 'wheel')} of {_many(projects, 'project')} · {log}"
+    log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    return f"house    {_shown(house.wheels)} · {many(wheels, 'wheel')} of {many(projects, 'project')} · {log}"
 
 
 def warn_of_log(console: Console, house: House) -> None:
@@ -122,7 +122,8 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _many(number: int, what: str) -> str:
+def many(number: int, what: str) -> str:
+    """`1 wheel`, `2 wheels`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

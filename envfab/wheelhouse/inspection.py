@@ -67,7 +67,7 @@ def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
     wheel = Wheel.from_filename(path.name)
     with Archive(path, limits) as archive:
         info = _dist_info(archive, wheel)
-        metadata = _parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(path))
+        metadata = parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(path))
         _check_names(archive, wheel, metadata)
         _check_wheel_file(archive, info, wheel)
         _check_data(archive, wheel)
@@ -78,10 +78,15 @@ def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
 
 def read_metadata(path: Path) -> WheelMetadata:
     """What the METADATA of a wheel says; raises `WheelError`. Of the rest it reads only the archive's directory."""
+    return parse_metadata(metadata_file(path), str(path))
+
+
+def metadata_file(path: Path) -> bytes:
+    """The METADATA of a wheel as it is in there; raises `WheelError`."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path) as archive:
         info = _dist_info(archive, wheel)
-        return _parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(path))
+        return archive.read(f"{info}/METADATA", TEXT_LIMIT)
 
 
 def sha256_of(path: Path) -> str:
@@ -128,7 +133,8 @@ def _fields(content: bytes) -> bytes:
     return content[: min(ends) + 1] if ends else content
 
 
-def _parse_metadata(content: bytes, where: str) -> WheelMetadata:
+def parse_metadata(content: bytes, where: str) -> WheelMetadata:
+    """What the text of a METADATA file says; raises `WheelError`."""
     raw: RawMetadata
     raw, _ = parse_email(_fields(content))
     name, version = raw.get("name"), raw.get("version")

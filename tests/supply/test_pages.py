@@ -1,0 +1,80 @@
+"""Pages of package indexes: what is written can be read, and what others write too."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
+
+from envfab.errors import SupplyError
+from envfab.supply.pages import File, parse_html, parse_json, project_html, project_json, relative_url
+
+BASE = "http://127.0.0.1:1/simple/shop/"
+NAME = canonicalize_name("shop")
+DIGEST = st.text("0123456789abcdef", min_size=64, max_size=64)
+TEXT = st.text(string.ascii_letters + string.digits + " <>&\"'=.,!#é", min_size=1, max_size=20).map(str.strip)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> File:
+    """A file as an index of ours offers it."""
+    filename = draw(st.from_regex(r"shop-[0-9]\.[0-9](\+[a-z]{1,3})?-py3-none-any\.whl", fullmatch=True))
+    return File(
+        filename,
+        BASE + relative_url(filename),
+        draw(DIGEST),
+        draw(st.none() | st.sampled_from([">=3.8", "<4,>=3.8", "!=3.9.*"])),
+        draw(st.none() | TEXT),
+        draw(st.none() | DIGEST),
+    )
+
+
+@given(st.lists(files(), max_size=3))
+def test_pages_round_trip(listed: list[File]) -> None:
+    """What is written is read again the same, from JSON and from HTML."""
+    assert parse_json(project_json(NAME, [], listed), BASE) == tuple(listed)
+    assert parse_html(project_html(NAME, listed), BASE) == tuple(listed)
+
+
+def test_reads_html_as_others_write_it() -> None:
+    """No declared version, a base, percent signs, an old name of the metadata attribute, a yank without a reason."""
+    text = f"""<html><head><base href="../../files/"></head><body>
+      <a href="shop-1.0%2Blocal-py3-none-any.whl#sha256={"a" * 64}" data-dist-info-metadata="true"
+         data-requires-python="&gt;=3.8" data-yanked>shop</a><A HREF='shop-1.0.tar.gz#md5=abc'>sdist</A></body></html>"""
+    wheel, sdist = parse_html(text, BASE)
+    assert wheel == File(
+        "shop-1.0+local-py3-none-any.whl",
+        "http://127.0.0.1:1/files/shop-1.0%2Blocal-py3-none-any.whl",
+        "a" * 64,
+        ">=3.8",
+        "",
+        "",
+    )
+    assert sdist == File("shop-1.0.tar.gz", "http://127.0.0.1:1/files/shop-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html>", "is no page of a package index: Expecting value"),
+        ("[]", "is no page of a package index"),
+        ("{}", "is no page of a package index: 'meta' is missing"),
+        ('{"meta": {"api-version": "2.0"}, "files": []}', "version 2.0 of the index format; this envfab reads 1.x"),
+        ('{"meta": {"api-version": "1.0"}, "files": [{"filename": "../x.whl", "url": "x"}]}', "named '../x.whl'"),
+    ],
+)
+def test_refuses_json_that_is_no_page(text: str, message: str) -> None:
+    """Other JSON, a format to come, and names that are paths are errors that name the address."""
+    with pytest.raises(SupplyError) as caught:
+        parse_json(text, BASE)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(BASE)
+
+
+def test_refuses_html_that_is_no_page() -> None:
+    """A login page with status 200 is not an empty index."""
+    with pytest.raises(SupplyError, match="it links to no distribution"):
+        parse_html('<html><a href="/login">Log in</a></html>', BASE)

@@ -1,0 +1,163 @@
+"""The house as a static index: what readers find, what pip and uv install, what a second run touches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from envfab.errors import FormatError, HouseError, SupplyError
+from envfab.reporter import Silent
+from envfab.supply.publishing import publish
+from envfab.wheelhouse.house import House
+from tests.supply.serving import serving
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, sha256
+from tests.support.workplace import freeze
+
+Add = Callable[..., Path]
+
+
+def published(house: House, folder: Path) -> tuple[int, int, int, int]:
+    """Publish; how many wheels and projects there are, how many files were written and removed."""
+    done = publish(house, folder, Silent())
+    return done.wheels, done.projects, done.written, done.removed
+
+
+def test_tells_all_that_installers_ask_for(house: House, add: Add, tmp_path: Path) -> None:
+    """Hashes, Requires-Python, yanking with its reason, the metadata file's hash, sizes and times."""
+    add("Shop", "1.0", requires_python=">=3.8")
+    wheel = add("Shop", "1.10", requires=["basket>=2"])
+    house.yank("shop==1.0", 'loses "data" & more')
+    assert published(house, tmp_path / "index")[:2] == (2, 1)
+    folder = tmp_path / "index" / "shop"
+    page = json.loads((folder / "index.v1_json").read_text())
+    assert page["versions"] == ["1.10", "1.0"]
+    newest, oldest = page["files"]
+    metadata = (folder / f"{wheel.name}.metadata").read_bytes()
+    assert b"Requires-Dist: basket>=2" in metadata
+    assert newest["hashes"] == {"sha256": sha256(wheel)}
+    assert newest["core-metadata"] == {"sha256": hashlib.sha256(metadata).hexdigest()} == newest["dist-info-metadata"]
+    assert newest["size"] == wheel.stat().st_size
+    assert newest["yanked"] is False
+    assert newest["upload-time"].endswith("Z")
+    assert oldest["requires-python"] == ">=3.8"
+    assert oldest["yanked"] == 'loses "data" & more'
+    html = (folder / "index.html").read_text()
+    assert 'data-yanked="loses &quot;data&quot; &amp; more"' in html
+    assert 'data-requires-python="&gt;=3.8"' in html
+    assert '<a href="shop/">shop</a>' in (tmp_path / "index" / "index.html").read_text()
+    assert (folder / wheel.name).samefile(wheel)
+
+
+def test_again_touches_only_what_changed(house: House, add: Add, tmp_path: Path) -> None:
+    """Nothing, where nothing changed; one wheel, its metadata and two pages, where one came; gone ones go."""
+    add("shop", "1.0")
+    add("basket", "1.0")
+    index = tmp_path / "index"
+    published(house, index)
+    assert published(house, index) == (2, 2, 0, 0)
+    add("shop", "1.1")
+    assert published(house, index) == (3, 2, 4, 0)
+    house.yank("shop==1.1", "broken")
+    assert published(house, index) == (3, 2, 2, 0)
+    (house.wheels / "basket-1.0-py3-none-any.whl").unlink()
+    house.refresh()
+    assert published(house, index) == (2, 1, 2, 4)
+    assert sorted(path.name for path in index.iterdir()) == [".envfab-index", "index.html", "index.v1_json", "shop"]
+
+
+def test_wheels_are_copied_where_links_are_refused(
+    house: House, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another file system wheels are copied, once."""
+    wheel = add("shop", "1.0")
+
+    def refuse(*_paths: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    # a second file system cannot be had without root
+    monkeypatch.setattr(os, "link", refuse)
+    published(house, tmp_path / "index")
+    copy = tmp_path / "index" / "shop" / wheel.name
+    assert copy.read_bytes() == wheel.read_bytes()
+    assert not copy.samefile(wheel)
+    assert published(house, tmp_path / "index") == (1, 1, 0, 0)
+
+
+def test_a_reader_never_meets_a_page_without_its_wheels(house: House, add: Add, tmp_path: Path) -> None:
+    """Whoever is stopped half-way leaves pages whose files are all there, and the next run finishes."""
+    add("shop", "1.0")
+    index = tmp_path / "index"
+    published(house, index)
+    add("shop", "1.1")
+    (index / "shop" / ".shop-1.1-py3-none-any.whl.publishing").write_text("half a wheel")
+    (index / "shop" / ".index.html.publishing").write_text("half a page")
+    page = json.loads((index / "shop" / "index.v1_json").read_text())
+    assert all((index / "shop" / file["filename"]).exists() for file in page["files"])
+    published(house, index)
+    assert not list((index / "shop").glob(".*"))
+
+
+def test_refuses_folders_that_are_no_index(house: House, add: Add, tmp_path: Path) -> None:
+    """Somebody's folder, the house itself, an index in a format to come: left as they are."""
+    add("shop", "1.0")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("dear")
+    with pytest.raises(SupplyError, match="it is no index of envfab's"):
+        published(house, tmp_path / "home")
+    with pytest.raises(SupplyError, match="this is the house itself"):
+        published(house, house.wheels / "index")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".envfab-index").write_text("2\n")
+    with pytest.raises(FormatError, match="format '2'; this envfab writes 1"):
+        published(house, tmp_path / "new")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
+    assert [path.name for path in house.wheels.iterdir()] == ["shop-1.0-py3-none-any.whl"]
+
+
+def test_a_changed_wheel_is_not_published(house: House, add: Add, tmp_path: Path) -> None:
+    """What is not as it was logged never reaches a reader."""
+    wheel = add("shop", "1.0")
+    make_wheel(wheel.parent, "shop", "1.0", files={"shop.py": "import evil\n"})
+    with pytest.raises(HouseError, match="changed on disk after it was logged"):
+        published(house, tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def test_pip_and_uv_install_from_it(house: House, add: Add, tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """Over a plain web server; Requires-Python and yanking are heeded, and metadata files are what is read first."""
+    add("Shop", "1.0", requires=["basket[gift]>=2"])
+    add("shop", "2.0", requires_python=">=3.99")
+    add("shop", "1.5")
+    house.yank("shop==1.5", "broken")
+    add("basket", "2.1", extras=["gift"], requires=['paper; extra == "gift"'])
+    add("paper", "1.0+corp1")
+    published(house, tmp_path / "index")
+    wanted = {"Shop": "1.0", "basket": "2.1", "paper": "1.0+corp1"}
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    with serving(tmp_path / "index") as url:
+        pip = make_virtualenv(python, tmp_path / "pip")
+        options = ["--index-url", url, "--no-cache-dir", "--disable-pip-version-check"]
+        done = subprocess.run(
+            [pip / "bin" / "python", "-m", "pip", "install", *options, "shop"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert ".whl.metadata" in done.stdout
+        uv = make_virtualenv(python, tmp_path / "uv")
+        command = ["uv", "pip", "install", "--no-config", "--no-cache", "--python", str(uv / "bin" / "python")]
+        done = subprocess.run(
+            [Path(sys.executable).with_name("uv"), *command[1:], "--index-url", url, "shop"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert freeze(pip) == wanted == freeze(uv)
