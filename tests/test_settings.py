@@ -154,7 +154,7 @@ class TestInvoke:
             connect_timeout="2",
             command_timeout="60",
         )
-        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "uv", False, 0o027, 2.0, 60.0)
+        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "pip", False, 0o027, 2.0, 60.0)
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""
