@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import subprocess
@@ -178,6 +179,27 @@ def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: Regist
     assert "s3cret" not in done.stderr
     assert "t0ken" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_was_missed_is_made_up_for_beside_the_result(
+    tmp_path: Path, shop: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer
+) -> None:
+    """Standard output, JSON and the exit status are about what was asked for."""
+    wiki = make_virtualenv(PYTHON, tmp_path / "wiki", pip=False)
+    fabfile(tmp_path / "work", localhost(shop, wiki), f"Difio({server.url!r})")
+    server.answer = lambda _: Reply(status=503)
+    assert run_fab(tmp_path / "work", "register").returncode == 1
+    server.answer = lambda request: Reply(
+        json.dumps(
+            {"message": request.data["app_name"], "exit_code": 3 * (request.data["app_name"] == "shop")}
+        ).encode()
+    )
+    done = run_fab(tmp_path / "work", f"register::{wiki}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [one["name"] for one in json.loads(done.stdout)["registrations"]] == ["wiki"]
+    assert "Difio: wiki\n" in done.stderr
+    assert f"made up for: {getpass.getuser()}@localhost:{shop}: shop\n" in done.stderr
+    assert sorted(server.names()) == ["shop", "shop", "wiki", "wiki"]
 
 
 def test_a_server_that_is_down_fails(tmp_path: Path, shop: Path) -> None:
