@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistrationError, match=r"file/x@y\+z.cdx.json: cannot be written: "):
         write(tmp_path / "file", Target("x", "y", "/z"), "{}")
+
+
+def test_without_the_library_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cyclonedx-python-lib is an extra."""
+    monkeypatch.setitem(sys.modules, "cyclonedx.output.json", None)
+    with pytest.raises(RegistrationError) as caught:
+        document(probe(member()), Digests(LogText("", "")))
+    assert str(caught.value) == "a bill of materials needs cyclonedx-python-lib\n  pip install 'envfab[sbom]'"
