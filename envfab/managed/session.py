@@ -271,17 +271,18 @@ def run_command(
 ) -> Outcome:
     """Run a fabfile's own shell text to its end, and give the end of what it printed.
 
-    Raises `Disconnected` where it has not ended after `timeout` seconds. A service that the text starts may
-    keep the output open: it is not waited for.
+    Raises `Silence` where it has not ended after `timeout` seconds. A service that the text starts may
+    keep the output open, and go on printing: it is not waited for.
     """
     opening = _Opening(starter, commands.shell(text), where, identity)
     process = opening.process
     try:
         opening.noise()
         printed = _output(process, None if timeout is None else time.monotonic() + timeout)
-    except Silence:
+    except Silence as silence:
         process.kill()
-        raise Disconnected(f"the command did not end within {timeout:g} s", where=where) from None
+        what = f"the command did not end within {timeout:g} s" if timeout is not None else silence.what
+        raise Silence(what, where=where) from None
     except Disconnected as error:
         process.kill()
         raise Disconnected(error.what, where=where) from None
@@ -293,7 +294,8 @@ def run_command(
 
 def _output(process: Process, deadline: float | None) -> str:
     printed = bytearray()
-    while True:
+    enough: float | None = None
+    while enough is None or time.monotonic() < enough:
         left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
         process.limit(left)
         try:
@@ -308,4 +310,7 @@ def _output(process: Process, deadline: float | None) -> str:
             break
         printed += data
         del printed[:-OUTPUT_KEPT]
+        # what it printed itself may still be on its way; whoever prints on after that is a service
+        if enough is None and process.ended():
+            enough = time.monotonic() + LINGER
     return bytes(printed).decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from envfab.errors import Disconnected, HostKeyError, Unreachable
@@ -390,6 +391,13 @@ class TestSessions:
         for thread in threads:
             thread.join()
         assert results == ["ok\n"] * 60
+
+    def test_our_end_is_not_sent_to_one_who_has_ended(self, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Paramiko may send it after its answer to the peer's close, and sshd ends the whole connection over that."""
+        process = connect().link(Host("web3")).reserve(1).start(["sh", "-c", "exit 3"])
+        assert process.stream.chunk() == b""
+        monkeypatch.setattr(paramiko.Channel, "shutdown_write", lambda _channel: pytest.fail("sent"))
+        assert process.finish() == 3
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,11 @@ def paths(agent):
 
 
 def begin(agent, request, body):
-    """Open the journal with `record`; an interrupted deployment's record (`interrupted`) ends in the history first."""
+    """Open the journal with `record`; an interrupted deployment's record (`interrupted`) ends in the history first.
+
+    A history that cannot be written is found out now, while nothing is changed yet.
+    """
+    open(paths(agent)[1], "ab").close()
     if request.get("interrupted"):
         append(agent, request["interrupted"])
     return step(agent, request, body)
@@ -157,9 +161,10 @@ def tail(path, size=TAIL):
 def parse(line):
     """A line of the history; None where it is torn."""
     try:
-        return json.loads(line.decode("utf-8"))
+        record = json.loads(line.decode("utf-8"))
     except ValueError:
         return None
+    return record if isinstance(record, dict) else None
 
 
 def sync_folder(folder):

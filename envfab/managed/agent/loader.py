@@ -1,13 +1,12 @@
 """The first thing the managed side runs, as `PYTHON -c`: it reads the agent's sources and starts it.
 
-It says its word (`ENVFAB-AGENT`), drops `''` from the import path so that no file in a home directory shadows
-the library, leaves the home directory, and reads a line with a size and as many bytes: zlib, JSON, a list
-of [module name, source].
+It says its word (`ENVFAB-AGENT`), leaves the home directory, and reads a line with a size and as many bytes:
+zlib, JSON, a list of [module name, source]. That no file in the home directory shadows the library was seen to
+before this text could be unpacked (`bundle.loader`).
 """
 import os
 import sys
 
-sys.path[:] = [p for p in sys.path if p]
 os.chdir("/")
 if sys.version_info < (2, 7) or (3, 0) <= sys.version_info < (3, 6):
     os.write(1, ("\nENVFAB-OLD %d.%d\n" % sys.version_info[:2]).encode("ascii"))

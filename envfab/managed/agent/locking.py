@@ -31,10 +31,43 @@ def lock(agent, request, body):
         if error.errno not in (errno.EACCES, errno.EAGAIN):
             raise
         raise Problem("locked", "another deployment is at work", holder=read_json(file))
+    if is_held(folder):
+        holder = read_json(file)
+        os.close(descriptor)
+        raise Problem("locked", "what another deployment started is still at work", holder=holder)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps(request["holder"]).encode("utf-8"))
     agent.lock = descriptor
     return {"probe": probe(agent, request, body)}
+
+
+def hold(agent, request, body):
+    """Hold a virtualenv of somebody else who has the lock: nobody gets the lock before this is let go, too.
+
+    For the agent of a project's user, whose migrations may outlive the owner's agent. It can read the folder
+    but not write to it, and so holds the folder itself.
+    """
+    try:
+        descriptor = os.open(os.path.join(native(request["path"]), ".envfab"), os.O_RDONLY)
+    except EnvironmentError:
+        # a folder that others may not look into: the virtualenv's own lock is all there is
+        return {}
+    set_inherited(descriptor, False)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    agent.lock = descriptor
+    return {}
+
+
+def is_held(folder):
+    """Whether somebody who is not its owner still works in the virtualenv (see `hold`)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except EnvironmentError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    finally:
+        os.close(descriptor)
 
 
 def unlock(agent, request, body):
@@ -53,4 +86,4 @@ def set_inherited(descriptor, inherited):
     fcntl.fcntl(descriptor, fcntl.F_SETFD, flags)
 
 
-OPERATIONS = {"lock": lock, "unlock": unlock}
+OPERATIONS = {"lock": lock, "hold": hold, "unlock": unlock}

@@ -7,19 +7,30 @@ import sys
 from .kernel import Problem, native
 from .processes import base_environment, call, ending
 
+# shorter values (`true`, `8000`) are no secrets, and taking them out would make output unreadable
+SHORTEST_SECRET = 6
+
 
 def django_admin(agent, request, body):
     """Run `python -m django ARGUMENTS` under the project's settings: `{"output": …}`."""
     environment = base_environment(native(request["path"]))
-    if request["env_file"]:
-        environment.update(read_env_file(native(request["env_file"])))
-    environment.update(request["env"])
+    given = read_env_file(native(request["env_file"])) if request["env_file"] else {}
+    given.update(request["env"])
+    environment.update(given)
     environment["DJANGO_SETTINGS_MODULE"] = request["settings"]
     arguments = [sys.executable, "-s", "-m", "django"] + request["arguments"]
     status, output = call(agent, arguments, environment, writes=True)
     if status:
-        raise Problem("django", ending(status), output=output)
+        raise Problem("django", ending(status), output=masked(output, given.values()))
     return {"output": output}
+
+
+def masked(output, values):
+    """What a command printed, without the values of its environment: tracebacks and settings dumps have them."""
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= SHORTEST_SECRET:
+            output = output.replace(value, "***")
+    return output
 
 
 def read_env_file(path):

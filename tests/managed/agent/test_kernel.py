@@ -33,17 +33,21 @@ OPERATIONS = {"slow": slow, "inherit": inherit}
 class RawAgent:
     """An agent at the other end of two pipes."""
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, folder: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [python, "-B", "-E", "-s", "-c", bundle.loader()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            [python, "-B", "-E", "-s", "-c", bundle.loader()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd=folder,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         first = bundle.modules(*bundle.KERNEL, *bundle.PROBE)
         self.stdin.write(b"%d\n%s" % (len(first), first))
-        while self.stdout.readline() != b"ENVFAB-AGENT\n":
-            pass
+        while (line := self.stdout.readline()) != b"ENVFAB-AGENT\n":
+            assert line, "the agent did not start"
 
     def send(self, operation: str, body: bytes = b"", **fields: Any) -> None:
         """One request."""
@@ -83,6 +87,32 @@ def test_the_operation_in_hand_is_finished_after_the_channel_s_end(
     Path(f"{file}.go").touch()
     assert agent.process.wait(20) == 0
     assert file.exists()
+
+
+def test_modules_in_the_home_shadow_nothing(pristine: Callable[[str], Path], tmp_path: Path, version: str) -> None:
+    """The folder that an agent starts in is taken off the import path first of all, and left."""
+    names = [
+        "binascii",
+        "fcntl",
+        "hashlib",
+        "json",
+        "os",
+        "re",
+        "subprocess",
+        "sysconfig",
+        "tempfile",
+        "traceback",
+        "types",
+        "zlib",
+    ]
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
+    agent = RawAgent(pristine(version) / "bin" / "python", tmp_path)
+    assert os.readlink(f"/proc/{agent.process.pid}/cwd") == "/"
+    modules = bundle.modules(*bundle.TAGS, *bundle.DEPLOY)
+    assert agent.ask("load", modules) == {"ok": {}}
+    assert agent.ask("tags")["ok"]["tags"]
+    assert agent.end() == 0
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
