@@ -1,26 +1,32 @@
-"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`."""
+"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
+from envfab.tasks.deploying import NAME
 from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.wheels import many
+
+if TYPE_CHECKING:
+    from envfab.supply.looking import Look
+    from envfab.supply.newer import Outdated
 
 JSON = "one JSON document on standard output"
 
 
 def tasks(fleet: Fleet) -> list[Any]:
     """The tasks of supply for `fleet`."""
-    return [_yank_wheel(fleet), _publish_index(fleet)]
+    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet)]
 
 
 def _yank_wheel(fleet: Fleet) -> Any:
@@ -90,3 +96,90 @@ def _publish_index(fleet: Fleet) -> Any:
                 )  # fmt: skip
 
     return publish_index
+
+
+def _outdated(fleet: Fleet) -> Any:
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "index": "look for newer versions in this package index, too",
+            "check": "exit with 2 where something is outdated",
+            "json": JSON,
+        },
+    )
+    def outdated(
+        c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
+    ) -> None:
+        """Show what is newer in the house, or in an index, and what of it the requirements allow."""
+        from contextlib import ExitStack
+
+        from envfab.deployment.proposal import read_requirements
+        from envfab.planning.catalogue import Catalogue
+        from envfab.supply.fetching import opened
+        from envfab.supply.index import PagesAlone
+        from envfab.supply.looking import look
+        from envfab.supply.newer import outdated as behind
+
+        run = Invocation(fleet, c, json)
+        sources: dict[str, Catalogue] = {"house": run.house}
+        with run.console as console, run.connections() as links, ExitStack() as stack:
+            members = run.select(list(name), links)
+            requirements = read_requirements(fleet, members)
+            if index:
+                reached = stack.enter_context(opened(index))
+                sources["index"] = PagesAlone(reached)
+            looks = look(members, links, run.settings, console)
+            if index:
+                reached.expect(
+                    dict.fromkeys(one for found in looks if found.probe for one in found.probe.distributions)
+                )
+            rows = [
+                (found, list(behind(found.probe, requirements[found.member.target], sources)) if found.probe else [])
+                for found in looks
+            ]
+            for found, older in rows:
+                _show_outdated(run, found, older)
+            if json:
+                console.json({"format": 1, "virtualenvs": [_outdated_json(found, older) for found, older in rows]})
+        if any(found.error for found in looks):
+            raise Exit(code=1)
+        if check and any(older for _found, older in rows):
+            raise Exit(code=2)
+
+    return outdated
+
+
+def _show_outdated(run: Invocation, found: Look, older: list[Outdated]) -> None:
+    console, target = run.console, str(found.member.target)
+    if found.error is not None:
+        console.print(f"{target}   unreachable", "bold red")
+        console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
+        return
+    console.print(f"{target}   {f'{len(older)} outdated' if older else 'nothing newer'}", "bold")
+    width = max((len(one.shown_as) for one in older), default=0)
+    for one in older:
+        there = ", ".join(f"{version} in the {source}" for source, version in one.newest.items())
+        allowed = f"{one.allowed} within the requirements" if one.allowed else "not within the requirements"
+        note = "" if one.allowed == max(one.newest.values()) else f"   {allowed}"
+        console.print(f"    {one.shown_as:<{width}}   {one.installed} → {there}{note}")
+
+
+def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
+    return {
+        "target": str(found.member.target),
+        "error": str(found.error) if found.error else None,
+        "outdated": [
+            {
+                "name": one.shown_as,
+                "installed": str(one.installed),
+                "house": str(one.newest["house"]) if "house" in one.newest else None,
+                "index": str(one.newest["index"]) if "index" in one.newest else None,
+                "allowed": str(one.allowed) if one.allowed else None,
+            }
+            for one in older
+        ],
+    }

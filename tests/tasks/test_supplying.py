@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.supply.serving import serving
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
+
+
+@pytest.fixture
+def installed(workplace: Workplace, make_virtualenv: VirtualenvMaker) -> Workplace:
+    """A virtualenv with shop 1.0 in it, deployed from the house."""
+    venv = make_virtualenv("3.11", workplace.folder / "venv")
+    workplace.file("shop.txt", "shop<2\n")
+    workplace.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(venv)!r}, requirements='shop.txt')])")
+    workplace.add_made("Shop", "1.0")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stderr + done.stdout
+    return workplace
 
 
 @pytest.fixture
@@ -66,3 +79,25 @@ def test_publishes_and_tells_how_much(workplace: Workplace) -> None:
     assert page["files"][0]["yanked"] == "loses data"
     assert workplace.json("publish_index:www/simple")["written"] == 0
     assert "publish_index needs a folder" in workplace.fab("publish_index").stderr
+
+
+def test_outdated_tells_of_the_house_and_an_index(installed: Workplace, tmp_path: Path) -> None:
+    """Each target with what is newer; --check exits with 2; an index that is not there is an error with its address."""
+    assert "nothing newer" in installed.fab("outdated", "--check").stdout
+    installed.add_made("shop", "1.1")
+    other = Workplace(tmp_path / "other")
+    other.fabfile("")
+    other.add_made("shop", "2.0")
+    assert other.fab("publish_index:simple").returncode == 0
+    with serving(other.folder / "simple") as url:
+        done = installed.fab("outdated", "--index", url, "--check")
+        assert done.returncode == 2, done.stderr
+        assert done.stdout.splitlines()[1:] == [
+            "    Shop   1.0 → 1.1 in the house, 2.0 in the index   1.1 within the requirements"
+        ]
+        (told,) = installed.json("outdated", "--index", url)["virtualenvs"]
+    assert told["outdated"] == [{"name": "Shop", "installed": "1.0", "house": "1.1", "index": "2.0", "allowed": "1.1"}]
+    done = installed.fab("outdated", "--index", url)
+    assert done.returncode == 1
+    assert f"{url}" in done.stderr
+    assert "cannot be reached" in done.stderr

@@ -1,0 +1,218 @@
+"""A package index as a catalogue for planning: pages, and the metadata of the wheels that the search looks at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+
+from envfab.errors import SupplyError
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.environment import Environment
+from envfab.supply import pages
+from envfab.supply.pages import HTML_TYPE, JSON_TYPE, File
+from envfab.supply.web import AT_ONCE, Web, shown_url
+from envfab.wheelhouse.inspection import TEXT_LIMIT, parse_metadata, read_metadata
+
+ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
+PAGE_LIMIT = 128 << 20
+
+
+class Index:
+    """A catalogue of the wheels that an index offers (PEP 691 or 503, PEP 658); `downloads` is where wheels are kept.
+
+    Each page and each metadata file is read once, ahead of time where it will be asked for. Questions raise
+    `SupplyError` where the index does not answer as one does.
+    """
+
+    def __init__(self, url: str, web: Web, downloads: Path) -> None:
+        self.url = url if url.endswith("/") else f"{url}/"
+        self._web = web
+        self._downloads = downloads
+        self._pool = ThreadPoolExecutor(AT_ONCE, "envfab-index")
+        self._pages: dict[NormalizedName, Future[tuple[File, ...]]] = {}
+        self._releases: dict[NormalizedName, Sequence[Release]] = {}
+        self._metadata: dict[str, WheelMetadata] = {}
+        self._files: dict[str, File] = {}
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def expect(self, names: Iterable[NormalizedName]) -> None:
+        """Begin to read the pages of projects that will be asked for."""
+        for name in names:
+            if name not in self._pages:
+                self._pages[name] = self._pool.submit(self._read_page, name)
+
+    def files(self, name: NormalizedName) -> tuple[File, ...]:
+        """All that the index offers of a project; nothing where it does not know the project."""
+        self.expect([name])
+        return self._pages[name].result()
+
+    def file(self, wheel: Wheel) -> File:
+        """What the index says of a wheel that it offers."""
+        return self._files[wheel.filename]
+
+    def projects(self) -> Collection[NormalizedName]:
+        """The projects that were asked for and are there; the list of all would be long."""
+        return [name for name, releases in self._releases.items() if releases]
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """Every wheel of the project that can be verified."""
+        if name not in self._releases:
+            found = []
+            for file in self.files(name):
+                wheel = pages.wheel_of(file)
+                if wheel is not None and wheel.name == name and wheel.sha256 is not None:
+                    self._files[wheel.filename] = file
+                    found.append(Release(wheel, _moment(file.uploaded), file.yanked))
+            self._releases[name] = found
+        return self._releases[name]
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata:
+        """What the wheel's METADATA says: from the file beside it, or else out of the wheel."""
+        if wheel.filename not in self._metadata:
+            found = self._metadata_beside(wheel) or read_metadata(self.download(wheel))
+            self._metadata[wheel.filename] = found
+            self.expect(canonicalize_name(one.name) for one in found.requires if one.marker is None)
+        return self._metadata[wheel.filename]
+
+    def download(self, wheel: Wheel) -> Path:
+        """The wheel on disk, its SHA-256 checked."""
+        file = self._files[wheel.filename]
+        assert file.sha256 is not None  # `releases` leaves out all others
+        place = self._downloads / file.sha256 / file.filename
+        if not place.exists():
+            self._web.download(file.url, file.sha256, place)
+        return place
+
+    def _read_page(self, name: NormalizedName) -> tuple[File, ...]:
+        url = f"{self.url}{name}/"
+        answer = self._web.get(url, ACCEPT, PAGE_LIMIT)
+        if answer is None:
+            return ()
+        text = answer.content.decode("utf-8", "replace")
+        if answer.kind in (JSON_TYPE, "application/json"):
+            return pages.parse_json(text, answer.url)
+        if answer.kind in (HTML_TYPE, "text/html"):
+            return pages.parse_html(text, answer.url)
+        raise SupplyError(f"is no page of a package index, but {answer.kind or 'of no type'}", where=shown_url(url))
+
+    def _metadata_beside(self, wheel: Wheel) -> WheelMetadata | None:
+        file = self._files[wheel.filename]
+        if file.metadata is None:
+            return None
+        url = f"{file.url}.metadata"
+        answer = self._web.get(url, "*/*", TEXT_LIMIT)
+        if answer is None:
+            return None
+        if file.metadata and hashlib.sha256(answer.content).hexdigest() != file.metadata:
+            raise SupplyError(
+                "is not the metadata file that the index tells of: its SHA-256 is another", where=shown_url(url)
+            )
+        return parse_metadata(answer.content, wheel.filename)
+
+
+@dataclass(frozen=True, slots=True)
+class ForInterpreter:
+    """An index for one interpreter: of wheels that their page rules out for it no metadata is read."""
+
+    index: Index
+    environment: Environment
+
+    @classmethod
+    def of(cls, index: Index, interpreter: Interpreter) -> ForInterpreter:
+        """The index as `interpreter` sees it."""
+        return cls(index, Environment(interpreter))
+
+    def projects(self) -> Collection[NormalizedName]:
+        """As the index has it."""
+        return self.index.projects()
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """As the index has it."""
+        return self.index.releases(name)
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata:
+        """As the index has it, or only as much as rules the wheel out."""
+        wanted = requires_python_of(self.index.file(wheel))
+        if not self.environment.supports(wanted):
+            return WheelMetadata(wheel.shown_as, wheel.version, (), wanted, frozenset())
+        return self.index.metadata(wheel)
+
+
+@dataclass(frozen=True, slots=True)
+class PagesAlone:
+    """An index of which only the pages are read: which versions there are, not what they require."""
+
+    index: Index
+
+    def projects(self) -> Collection[NormalizedName]:
+        """As the index has it."""
+        return self.index.projects()
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """As the index has it."""
+        return self.index.releases(name)
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata:
+        """What the page says: Requires-Python, and nothing of what is required."""
+        return WheelMetadata(wheel.shown_as, wheel.version, (), requires_python_of(self.index.file(wheel)), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The house and an index as one; of a wheel that both have, the house's counts, and `own` are the house's alone."""
+
+    house: Catalogue
+    index: Catalogue
+    own: frozenset[NormalizedName] = frozenset()
+
+    def projects(self) -> Collection[NormalizedName]:
+        """The names that either has."""
+        return {*self.house.projects(), *self.index.projects()}
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        """The wheels that either has."""
+        here = self.house.releases(name)
+        if name in self.own:
+            return here
+        known = {release.wheel.filename for release in here}
+        return [*here, *(release for release in self.index.releases(name) if release.wheel.filename not in known)]
+
+    def metadata(self, wheel: Wheel) -> WheelMetadata:
+        """From whichever has the wheel."""
+        return (self.house if self.has(wheel) else self.index).metadata(wheel)
+
+    def has(self, wheel: Wheel) -> bool:
+        """Whether the house has the wheel."""
+        return any(release.wheel.filename == wheel.filename for release in self.house.releases(wheel.name))
+
+
+def requires_python_of(file: File) -> SpecifierSet:
+    """What a page says of a file's Requires-Python; nonsense rules nothing out, as in pip."""
+    try:
+        return SpecifierSet(file.requires_python or "")
+    except InvalidSpecifier:
+        return SpecifierSet()
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+    except ValueError:
+        return None

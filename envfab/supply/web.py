@@ -1,0 +1,201 @@
+"""Reading over HTTP: bounded in time and size, resumed where that is possible, and every failure one clear error."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from envfab.errors import SupplyError
+
+if TYPE_CHECKING:
+    import requests
+
+AT_ONCE = 8
+REDIRECTS = 5
+TRIES_AGAIN = 2
+CHUNK = 1 << 16
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for a connection, and for each piece of an answer."""
+
+    connect: float = 10.0
+    read: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came, the type it is said to have, and the address it came from in the end."""
+
+    content: bytes
+    kind: str
+    url: str
+
+
+class Web:
+    """Asks web servers, from up to `AT_ONCE` threads."""
+
+    def __init__(self, timeouts: Timeouts | None = None) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3.util import Retry
+
+        self._timeouts = timeouts or Timeouts()
+        self._session = requests.Session()
+        self._session.max_redirects = REDIRECTS
+        self._session.headers["User-Agent"] = f"envfab/{version('envfab')}"
+        again = Retry(
+            total=None,
+            connect=0,
+            read=0,
+            redirect=None,
+            status=TRIES_AGAIN,
+            status_forcelist=(429, 502, 503, 504),
+            backoff_factor=0.3,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE, max_retries=again))
+
+    def __enter__(self) -> Web:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def get(self, url: str, accept: str, limit: int) -> Answer | None:
+        """What lies at an address; None where there is nothing (404, 410). Raises `SupplyError` for all else."""
+        with self._open(url, {"Accept": accept}) as response:
+            if response.status_code in (404, 410):
+                return None
+            if response.status_code != 200:
+                raise _refused(response, url)
+            content = b""
+            for piece in self._pieces(response, url):
+                content += piece
+                if len(content) > limit:
+                    raise SupplyError(f"sends more than {limit:,} bytes", where=shown_url(url))
+            return Answer(content, response.headers.get("Content-Type", "").partition(";")[0].lower(), response.url)
+
+    def download(self, url: str, sha256: str, place: Path) -> None:
+        """Bring a file to `place`, whose folder is made; goes on where an earlier try was cut off.
+
+        Raises `SupplyError`, and then there is nothing at `place`: what came lies beside it for the next try, unless
+        it is not the file with this SHA-256.
+        """
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.with_name(f"{place.name}.part")
+        with open(draft, "ab") as file:
+            # somebody else may be after the same file
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if place.exists():
+                return
+            self._append(url, file.fileno())
+            if _digest(draft) != sha256:
+                draft.unlink()
+                raise SupplyError(
+                    f"{place.name} is not the file that the index tells of: its SHA-256 is another",
+                    where=shown_url(url),
+                    hint="try again; where it stays so, tell whoever keeps the index, and do not use the file",
+                )
+            os.fsync(file.fileno())
+            os.replace(draft, place)
+
+    def _append(self, url: str, descriptor: int) -> None:
+        """Write what comes at the end of an open file, from where the file ends where the server can do that."""
+        done = os.fstat(descriptor).st_size
+        # a file that is compressed on the way cannot be cut into ranges
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+        with self._open(url, headers) as response:
+            if response.status_code == 416:
+                # all of it is there already, or more than all of it: its digest tells
+                return
+            if response.status_code == 200:
+                os.ftruncate(descriptor, 0)
+            elif response.status_code != 206 or not done:
+                raise _refused(response, url)
+            for piece in self._pieces(response, url):
+                os.write(descriptor, piece)
+
+    @contextmanager
+    def _open(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+        import requests
+
+        try:
+            timeout = (self._timeouts.connect, self._timeouts.read)
+            response = self._session.get(url, headers=headers, timeout=timeout, stream=True)
+        except requests.RequestException as error:
+            raise self._unanswered(error, url) from None
+        with response:
+            hops = [*response.history, response]
+            if url.startswith("https:") and any(not hop.url.startswith("https:") for hop in hops):
+                raise SupplyError("redirects from HTTPS to a connection that anybody can change", where=shown_url(url))
+            yield response
+
+    def _pieces(self, response: requests.Response, url: str) -> Iterator[bytes]:
+        import requests
+
+        try:
+            yield from response.iter_content(CHUNK)
+        except requests.RequestException as error:
+            raise self._unanswered(error, url) from None
+
+    def _unanswered(self, error: requests.RequestException, url: str) -> SupplyError:
+        import requests
+
+        exceptions = requests.exceptions
+        if isinstance(error, requests.TooManyRedirects):
+            what = f"redirects more than {REDIRECTS} times"
+        elif isinstance(error, requests.ConnectTimeout):
+            what = f"no connection within {self._timeouts.connect:g} s"
+        elif isinstance(error, requests.Timeout) or "timed out" in str(error):
+            what = f"no answer within {self._timeouts.read:g} s"
+        elif isinstance(error, exceptions.SSLError):
+            what = "its certificate is refused"
+        elif isinstance(error, (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema)):
+            return SupplyError("is no address of a web server", where=shown_url(url), hint="give http://… or https://…")
+        elif isinstance(error, exceptions.ChunkedEncodingError):
+            what = "the connection ended in the middle of an answer"
+        else:
+            what = "cannot be reached"
+        return SupplyError(what, where=shown_url(url), hint="try again: what was downloaded is kept")
+
+
+def shown_url(url: str) -> str:
+    """An address as it may be shown: without user, password and query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is no URL"
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return _UNPRINTABLE.sub(" ", shown)
+
+
+def _refused(response: requests.Response, url: str) -> SupplyError:
+    hint = ""
+    if response.status_code in (401, 403):
+        hint = "give a user and a password in the address, or in ~/.netrc"
+    return SupplyError(f"answers HTTP {response.status_code}", where=shown_url(url), hint=hint)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
