@@ -30,6 +30,7 @@ class Gates:
         self._changed = threading.Condition()
         self._turns: dict[str, dict[Target, _Turn]] = defaultdict(dict)
         self._exclusive: dict[object, threading.Lock] = {}
+        self._planned: dict[str, tuple[str, ...]] = {}
 
     def open(self, members: Sequence[Member]) -> None:
         """Say who will come, in the order in which they start."""
@@ -57,6 +58,14 @@ class Gates:
             self._settle(name, target, _Turn.FAILED)
             raise
         self._settle(name, target, _Turn.MIGRATED)
+
+    def tell(self, name: str, planned: Sequence[str]) -> None:
+        """Keep for those who come later what is to be applied to the database."""
+        self._planned[name] = tuple(planned)
+
+    def planned(self, name: str) -> tuple[str, ...]:
+        """What whoever migrated the database was to apply."""
+        return self._planned.get(name, ())
 
     def leave(self, target: Target) -> None:
         """`target` will come to no further gate; the next one in the order takes its turns."""

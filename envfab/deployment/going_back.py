@@ -21,6 +21,7 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     """
     if work.record is None or work.proposal.probe is None:
         return
+    work.going_back = True
     work.says("going back")
     work.come_to("going back")
     now = to_probe(work.proposal.member.target, work.agent.ask("probe"))

@@ -15,6 +15,7 @@ from envfab.planning.plan import Plan
 
 FORMAT = 1
 INTERRUPTED = "interrupted"
+FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Change:
 class Record:
     """One deployment. `snapshot` is all that was installed before; `ended` and `status` are None in a journal.
 
-    `undoes` names the deployment that a rollback took back; times are ISO 8601 with zone.
+    `undoes` names the deployment that a rollback took back; `planned` are the migrations that the rollout was to apply
+    to its databases, by this deployment or by another one; times are ISO 8601 with zone.
     """
 
     rollout: str
@@ -54,6 +56,7 @@ class Record:
     snapshot: tuple[Installed, ...]
     changes: tuple[Change, ...]
     migrated: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
     ended: str | None = None
     status: str | None = None
     error: str | None = None
@@ -103,22 +106,28 @@ def to_json(record: Record) -> dict[str, Any]:
     return document
 
 
-def from_json(document: Mapping[str, Any], where: str) -> Record:
+def from_json(document: object, where: str, what: str = "journal") -> Record:
     """The record that `to_json` wrote; raises `FormatError` for a newer format and for anything else."""
-    if not isinstance(document.get("format"), int) or document["format"] > FORMAT:
+    if not isinstance(document, Mapping) or not isinstance(document.get("format"), int):
+        raise FormatError(f"its {what} is none of envfab's", where=where, hint=f"move it away: .envfab/{FILES[what]}")
+    if document["format"] > FORMAT:
         raise FormatError(
-            f"its journal has format {document.get('format')!r}, and this envfab knows {FORMAT}",
+            f"its {what} has format {document['format']}, and this envfab knows {FORMAT}",
             where=where,
             hint="use the envfab that deployed there last, or a newer one",
         )
     try:
-        known = {field.name: document[field.name] for field in fields(Record)}
+        known = {field.name: document[field.name] for field in fields(Record) if field.name in document}
         known["snapshot"] = tuple(Installed(**one) for one in document["snapshot"])
         known["changes"] = tuple(Change(**one) for one in document["changes"])
-        known["migrated"] = tuple(document["migrated"])
+        for name in ("migrated", "planned"):
+            known[name] = tuple(document.get(name, ()))
         return Record(**known)
     except (KeyError, TypeError) as error:
-        raise FormatError(f"its journal cannot be read: {error}", where=where) from None
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise FormatError(
+            f"its {what} cannot be read: {missing}", where=where, hint=f"move it away: .envfab/{FILES[what]}"
+        ) from None
 
 
 def kept_wheels(

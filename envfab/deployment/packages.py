@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from envfab.deployment.work import Work
 from envfab.errors import DeploymentError
@@ -11,6 +12,8 @@ from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
 from envfab.managed.survey import to_probe
 from envfab.planning.plan import Action, Kind
+
+CHUNK = 1 << 18
 
 
 def send(work: Work, wheels: Sequence[Wheel]) -> None:
@@ -32,10 +35,23 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
         for number, sha256 in enumerate(lacking, 1):
             path = house.path_of(hashes[sha256])
             work.says(f"sending wheel {number} of {len(lacking)}: {path.name}")
-            with path.open("rb") as stream:
-                size = path.stat().st_size
-                chunks = iter(lambda: stream.read(1 << 18), b"")
-                work.agent.send_file("store", chunks, size, sha256=sha256, filename=path.name)
+            try:
+                stream = path.open("rb")
+            except OSError as error:
+                raise DeploymentError(
+                    f"{path.name} cannot be read: {error.strerror}", where=work.where, hint=f"it should be {path}"
+                ) from None
+            with stream:
+                size = os.fstat(stream.fileno()).st_size
+                work.agent.send_file("store", _exactly(stream, size), size, sha256=sha256, filename=path.name)
+
+
+def _exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """So many bytes, whatever becomes of the file meanwhile: the other side counts them, and refuses other content."""
+    while size:
+        chunk = stream.read(min(size, CHUNK)) or bytes(min(size, CHUNK))
+        size -= len(chunk)
+        yield chunk
 
 
 def apply(work: Work, actions: Sequence[Action], pip: Wheel | None) -> Probe:

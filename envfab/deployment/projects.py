@@ -13,6 +13,8 @@ from envfab.managed import bundle
 from envfab.managed.session import OperationFailed, Session, start_agent
 
 APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
+# `migrate --plan` indents what a migration does, and names it unindented
+PLANNED = re.compile(r"^(\w+\.\w+)$", re.MULTILINE)
 
 
 def migrate_all(work: Work) -> None:
@@ -26,16 +28,30 @@ def migrate_all(work: Work) -> None:
             else:
                 with gates.database(project.database, target) as first:
                     if first:
-                        _migrate(work, project)
+                        gates.tell(project.database, _migrate(work, project))
+                    else:
+                        work.plans_migrations(gates.planned(project.database))
         for command in project.commands:
             work.says(f"running {command}")
             _django_admin(work, project, shlex.split(command), command)
 
 
-def _migrate(work: Work, project: Project) -> None:
-    work.says(f"migrating {project.settings}")
+def _migrate(work: Work, project: Project) -> tuple[str, ...]:
+    """Apply the project's migrations; which they are is written down first, and returned."""
+    planned = _planned(work, project)
+    work.plans_migrations(planned)
+    work.says(f"migrating {project.settings}{': ' if planned else ''}{', '.join(planned)}")
     output = _django_admin(work, project, ["migrate", "--noinput", "--no-color"], "migrate")
     work.migrated += APPLIED.findall(output)
+    return planned
+
+
+def _planned(work: Work, project: Project) -> tuple[str, ...]:
+    """What `migrate` would apply; nothing where Django cannot say (before 2.2), or where migrating will say why."""
+    try:
+        return tuple(PLANNED.findall(_django_admin(work, project, ["migrate", "--plan", "--no-color"], "migrate")))
+    except OperationFailed:
+        return ()
 
 
 def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
@@ -74,4 +90,6 @@ def _agent_of(work: Work, project: Project) -> Iterator[Session]:
         modules=bundle.PROBE,
         timeout=work.site.timeout,
     ) as session:
+        session.load(bundle.PROJECTS)
+        session.ask("hold")
         yield session

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from envfab.errors import EnvfabError
+from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.planning.plan import Plan
 
@@ -36,7 +37,8 @@ class Deployment:
     """One plan on one virtualenv, and what became of it.
 
     `done` are the steps that were finished, in order; `output` is the end of what the failing child printed;
-    `migrated` the migrations that were applied, as Django names them; `left_open` why the journal stays open.
+    `migrated` the migrations that were applied, as Django names them, `planned` those that were to be; `left_open` why
+    the journal stays open.
     """
 
     id: str | None
@@ -47,8 +49,11 @@ class Deployment:
     error: EnvfabError | None = None
     output: str = ""
     migrated: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
     left_open: str = ""
     seconds: float = 0.0
+    # the virtualenv as it was found at the end of a deployment that succeeded
+    after: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -35,14 +36,17 @@ def settled(proposal: Proposal) -> Deployment:
     return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error)
 
 
+NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
+
+
 class Limit:
     """Whether anything new may start: not after an interruption, nor once `most` have failed."""
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, most: int | None, interrupted: threading.Event) -> None:
         self._most = most
         self._failures = 0
         self._counting = threading.Lock()
-        self.interrupted = False
+        self._interrupted = interrupted
 
     def failed(self) -> None:
         """One more has failed."""
@@ -52,7 +56,7 @@ class Limit:
     @property
     def reached(self) -> bool:
         """Nothing new may start."""
-        return self.interrupted or (self._most is not None and self._failures >= self._most)
+        return self._interrupted.is_set() or (self._most is not None and self._failures >= self._most)
 
 
 class Rollout:
@@ -69,7 +73,7 @@ class Rollout:
         # whoever waits at a gate waits for somebody who started before
         around.gates.open([proposal.member for wave in self._waves for proposal in wave])
         most = around.settings.max_failures
-        self._limit = Limit(1 if most is None and around.canaries else most)
+        self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:
         """Deploy; after a Ctrl-C or too many failures nothing new starts, and what is under way is finished."""
@@ -96,9 +100,9 @@ class Rollout:
                     future.result()
                 return
             except KeyboardInterrupt:
-                if self._limit.interrupted:
+                if self._around.interrupted.is_set():
                     raise
-                self._limit.interrupted = True
+                self._around.interrupted.set()
                 self._around.reporter.warning("interrupted: nothing new is started, what is under way is finished")
 
     def _host(self, works: Sequence[Work], results: dict[Target, Deployment]) -> None:
@@ -111,7 +115,11 @@ class Rollout:
             list(pool.map(lambda run: run.through(parts, last=not once or len(works) > at_once), runs))
             changed = [run for run in runs if run.going_on]
             if once and changed:
-                self._reload_once(changed)
+                try:
+                    self._reload_once(changed)
+                except Exception as error:  # noqa: BLE001 - as in `_Run.through`
+                    for run in changed:
+                        run.break_down(error)
                 list(pool.map(lambda run: run.through(ENDING, last=True), changed))
         for run in runs:
             results[run.work.proposal.member.target] = run.result()
@@ -167,6 +175,8 @@ class _Run:
                     self._ending = Ending.SKIPPED
                     break
                 self._take(step)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others' results must not be lost with it
+            self.break_down(error)
         finally:
             if self._ending is not None or last:
                 self.work.around.gates.leave(self.work.proposal.member.target)
@@ -191,7 +201,7 @@ class _Run:
         self._output = error.output if isinstance(error, OperationFailed) else ""
         # nobody of the same database may wait for this one while it goes back
         self.work.around.gates.leave(self.work.proposal.member.target)
-        if isinstance(error, Locked):
+        if isinstance(error, Locked) and not self.work.done:
             self._ending = Ending.LOCKED
         elif isinstance(error, Unreachable) and not self.work.done:
             self._ending = Ending.UNREACHABLE
@@ -204,11 +214,24 @@ class _Run:
         self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)
 
+    def break_down(self, error: Exception) -> None:
+        """Unless it ended before, it ends here by what nobody foresaw: nothing is touched any more."""
+        if self._ending is not None:
+            return
+        self._ending = Ending.FAILED
+        where = "".join(traceback.format_exception(error))
+        what = f"unforeseen {type(error).__name__}: {error}"
+        self._error = OperationFailed(what, where=self.work.where, kind="unforeseen", output=where)
+        self._left_open = NEXT_DEPLOY if self.work.record is not None else ""
+        self._limit.failed()
+        self.work.around.reporter.done(self.work.where, self._ending.value)
+
     def _went_back(self, error: EnvfabError, back: Back) -> Ending:
         if self.work.record is None or back is Back.NOTHING:
             return Ending.FAILED
-        if isinstance(error, Disconnected):
-            self._left_open = "the connection is gone, the journal is open: the next fab deploy finishes or repairs it"
+        if isinstance(error, (Disconnected, Locked)):
+            why = "somebody else is at work" if isinstance(error, Locked) else "the connection is gone"
+            self._left_open = f"{why}, {NEXT_DEPLOY}"
             return Ending.FAILED
         try:
             go_back(self.work, error, back)
@@ -229,6 +252,8 @@ class _Run:
             error=self._error,
             output=self._output,
             migrated=tuple(self.work.migrated),
+            planned=tuple(self.work.planned),
             left_open=self._left_open,
+            after=self.work.after if ending is Ending.DEPLOYED else None,
             seconds=time.monotonic() - self._began if self._began else 0.0,
         )

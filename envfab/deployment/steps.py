@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from envfab.deployment import packages
-from envfab.deployment.history import INTERRUPTED, Record, changes, from_json, kept_wheels, snapshot, to_json
+from envfab.deployment.history import FORMAT, INTERRUPTED, Record, changes, from_json, kept_wheels, snapshot, to_json
 from envfab.deployment.projects import migrate_all
 from envfab.deployment.record import now
 from envfab.deployment.work import Work
-from envfab.errors import DeploymentError, Disconnected, Locked
+from envfab.errors import DeploymentError, Locked
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Command
 from envfab.managed import bundle
+from envfab.managed.process import Silence
 from envfab.managed.session import Identity, OperationFailed, run_command
 from envfab.managed.survey import to_probe
 from envfab.planning.health import unmet
@@ -44,7 +45,8 @@ def lock(work: Work) -> None:
             if time.monotonic() + LOCK_PAUSE > deadline:
                 raise
             work.says("waiting for the lock")
-            time.sleep(LOCK_PAUSE)
+            if work.around.interrupted.wait(LOCK_PAUSE):
+                raise
     probe = to_probe(work.proposal.member.target, reply["probe"])
     if probe.fingerprint == work.proposal.plan.fingerprint:
         return
@@ -113,7 +115,8 @@ def reload(work: Work) -> None:
     """Reload the services that use the virtualenv."""
     member = work.proposal.member
     run_all(work, "reload", member.virtualenv.commands("reload"))
-    if work.host_reload:
+    # where the host reloads once for all of its virtualenvs, that comes later; on the way back nobody else does it
+    if work.host_reload or work.going_back:
         run_all(work, "reload", member.host.reload_commands(member.virtualenv))
 
 
@@ -127,7 +130,7 @@ def check(work: Work) -> None:
             left = deadline - time.monotonic()
             try:
                 status, output = _run(work, command, max(left, 1.0))
-            except Disconnected:
+            except Silence:
                 status, output = None, "it gave no answer in time"
             if status == 0:
                 break
@@ -155,8 +158,8 @@ def close(work: Work, status: str, wheels: list[Wheel], error: str | None = None
     house, keep = work.around.house, work.around.settings.keep
     ended = replace(work.record, ended=now(), status=status, migrated=tuple(work.migrated), error=error)
     past = work.agent.ask("history", limit=keep)["records"]
-    records = [from_json(one, work.where) for one in past if one.get("format") == 1]
-    after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
+    records = [from_json(one, work.where, "history") for one in past if one.get("format") == FORMAT]
+    after = work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     wanted = kept_wheels([*records, ended], after.distributions, keep)
     names = {*after.kept, *(f"{house.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
     work.agent.ask(
@@ -178,14 +181,14 @@ def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
     """Run commands of the fabfile, one after another; the first that fails raises."""
     for command in commands:
         work.says(f"{title}: {command.text}")
-        status, output = _run(work, command, work.around.settings.command_timeout)
+        try:
+            status, output = _run(work, command, work.around.settings.command_timeout)
+            ending = f"ended with status {status}"
+        except Silence as error:
+            status, output, ending = None, "", f"failed: {error.what}"
         if status != 0:
-            raise OperationFailed(
-                f"the {title} command {command.text!r} ended with status {status}",
-                where=work.where,
-                kind=title,
-                output=output,
-            )
+            what = f"the {title} command {command.text!r} {ending}"
+            raise OperationFailed(what, where=work.where, kind=title, output=output)
 
 
 def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | None, str]:

@@ -48,7 +48,7 @@ def read_history(site: Site) -> list[Record]:
     agent = site.agent()
     agent.load(bundle.HISTORY)
     reply: dict[str, Any] = agent.ask("history", limit=ALL_RECORDS)
-    return [from_json(record, str(site.member.target)) for record in reply["records"]]
+    return [from_json(record, str(site.member.target), "history") for record in reply["records"]]
 
 
 @contextmanager
@@ -96,9 +96,24 @@ def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, 
     status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
     # the rollout and not the deployment: virtualenvs that go back alike are shown once
     note = f"back to before {chosen.rollout} by {chosen.who}"
-    plan = replace(plan, status=status, actions=actions, missing=missing, notes=(*plan.notes, note))
+    plan = replace(
+        plan,
+        status=status,
+        actions=actions,
+        missing=missing,
+        notes=(*plan.notes, note),
+        warnings=_stay_applied(records, left, chosen),
+    )
     pip = next((action.wheel for action in actions if action.name == PIP), None)
     return replace(proposal, plan=plan, pip_wheel=pip, undoes=chosen.deployment)
+
+
+def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:
+    """A warning that names the migrations which the packages of before may not know: databases do not go back."""
+    start = next((at for at, record in enumerate(records) if record.deployment == chosen.deployment), len(records))
+    crossed = [*records[start:], *([left] if left else [])]
+    names = dict.fromkeys(name for record in crossed for name in (*record.planned, *record.migrated))
+    return (f"these migrations stay applied, databases do not go back: {', '.join(names)}",) if names else ()
 
 
 def choose(records: Sequence[Record], to: str | None) -> Record | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envfab.deployment.gates import Gates
@@ -37,6 +38,8 @@ class Surroundings:
     wait: float = 0.0
     # deployed to first, before all waves
     canaries: frozenset[Target] = frozenset()
+    # set by a Ctrl-C: nothing new starts, and nobody waits for a lock any more
+    interrupted: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
@@ -49,9 +52,13 @@ class Work:
     around: Surroundings
     # where the host's own reload runs once for all of its virtualenvs, it is not this work's
     host_reload: bool = True
+    going_back: bool = False
     done: list[str] = field(default_factory=list)
     migrated: list[str] = field(default_factory=list)
+    planned: list[str] = field(default_factory=list)
     record: Record | None = None
+    # how it was found at the end
+    after: Probe | None = None
 
     @property
     def where(self) -> str:
@@ -83,6 +90,14 @@ class Work:
     def nothing_left(self) -> bool:
         """Whether, seen under the lock, there is nothing to do after all."""
         return self.proposal.plan.status is Status.CURRENT
+
+    def plans_migrations(self, names: Sequence[str]) -> None:
+        """Write into the journal, before anything is migrated, what the rollout is to apply to a database."""
+        new = [name for name in names if name not in self.planned]
+        self.planned += new
+        if new and self.record is not None:
+            self.record = replace(self.record, planned=tuple(self.planned))
+            self.come_to(self.record.step)
 
     def come_to(self, step: str) -> None:
         """Write into the journal, where it is open, that `step` begins."""

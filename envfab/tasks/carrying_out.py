@@ -16,6 +16,7 @@ from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status, plan_key
+from envfab.registration.delivery import after_deployment
 from envfab.tasks.console import Console
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.plans import alike, rollout_json, show_endings, show_group
@@ -99,17 +100,25 @@ def carry_out(
     )
     results = Rollout(around, chosen).carry_out() if chosen else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
+    by_target = {one.plan.target: one.member for one in proposals}
+    changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
+    unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
+    # the servers are told while people read the summary
+    with after_deployment(run.fleet, changed, console):
+        _sum_up(console, rollout, deployments, unstarted)
+    if around.interrupted.is_set() or unstarted or any(deployment.ending in BAD for deployment in deployments):
+        raise Exit(code=1)
+
+
+def _sum_up(console: Console, rollout: str, deployments: Sequence[Deployment], unstarted: Sequence[Target]) -> None:
     console.print(show_endings(deployments))
     if any(deployment.ending is Ending.DEPLOYED for deployment in deployments):
         console.print(f"to take it back: fab rollback --to {rollout}", "dim")
-    unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
     if unstarted:
         console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
         console.print(f"to go on with just these: {resume_command(unstarted)}")
     if console.as_json:
         console.json(rollout_json(rollout, deployments))
-    if unstarted or any(deployment.ending in BAD for deployment in deployments):
-        raise Exit(code=1)
 
 
 def _did_not_start(deployment: Deployment | None) -> bool:

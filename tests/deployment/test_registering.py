@@ -1,0 +1,60 @@
+"""What a deployment tells registration servers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.support.registration_server import Reply, running_server
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.workplace import Workplace, freeze
+
+
+def fleet(local: Workplace, path: Path, url: str) -> None:
+    """A fabfile with one virtualenv and one registration server."""
+    local.file(
+        "fabfile.py",
+        "from envfab import *\n"
+        f"fleet = Fleet(hosts=[Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])],\n"
+        f"              registration=[Difio({url!r}, user_id=7)])\n"
+        "ns = collection(fleet)\n",
+    )  # fmt: skip
+
+
+def test_a_deployment_that_changed_something_is_told(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """The server gets the packages as they are after the deployment; a current virtualenv tells nothing."""
+    path = make_virtualenv("3.11", tmp_path / "v")
+    with running_server() as server:
+        fleet(local, path, server.url)
+        local.add_made("shop", "1.0")
+        done = local.fab("deploy", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [request.installed["shop"] for request in server.requests] == ["1.0"]
+        assert server.requests[0].data["user_id"] == 7
+        local.fab("deploy", "--yes")
+        assert len(server.requests) == 1
+
+
+def test_a_server_that_is_down_or_slow_fails_and_delays_nothing(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """The deployment is as good as without it: a warning, and what was missed is sent by the next run."""
+    path = make_virtualenv("3.11", tmp_path / "v")
+    with running_server() as server:
+        fleet(local, path, server.url)
+        local.add_made("shop", "1.0")
+        server.answer = server.slow
+        began = time.monotonic()
+        done = local.fab("deploy", "--yes")
+        took = time.monotonic() - began
+        server.released.set()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert freeze(path) == {"shop": "1.0"}
+        assert "warning: " in done.stderr
+        assert took < 30
+        server.requests.clear()
+        server.answer = lambda _request: Reply()
+        assert local.fab("deploy", "--yes").returncode == 0
+        assert [request.installed["shop"] for request in server.requests] == ["1.0"]
