@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def here(pristine: Callable[[str], Path]) -> Path:
 def shared(make_virtualenv: VirtualenvMaker, hosts: Hosts, srv: Path) -> Path:
     """A virtualenv on the hosts that belongs to the shop."""
     return make_virtualenv("3.11", srv / "venv", owner=hosts.users.shop, pip=False)
+
+
+def command_lines() -> dict[int, bytes]:
+    """The command line of every process on this machine."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found[int(file.parent.name)] = file.read_bytes()
+    return found
 
 
 def start(
@@ -158,7 +168,7 @@ def test_the_password_is_on_no_command_line_and_in_no_repr(hosts: Hosts, connect
     identity = Identity(hosts.users.shop, hosts.users.password)
     assert hosts.users.password not in repr(identity)
     with start(connect, "web1", shared, hosts.users.keeper, hosts.users.shop, hosts.users.password):
-        lines = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if os.access(file, os.R_OK)]
+        lines = list(command_lines().values())
     assert not any(hosts.users.password.encode() in line for line in lines)
 
 
@@ -233,11 +243,8 @@ def test_a_hostile_home_is_no_matter(hosts: Hosts, connect: Connect, shared: Pat
 def test_a_killed_agent_is_a_lost_connection_with_its_target(here: Path, agent: StartAgent) -> None:
     """Nothing hangs, and the message says which virtualenv it was."""
     session = agent(here)
-    pid = next(
-        int(file.parent.name)
-        for file in Path("/proc").glob("[0-9]*/cmdline")
-        if file.read_bytes().startswith(os.fsencode(here / "bin" / "python"))
-    )
+    start = os.fsencode(here / "bin" / "python")
+    pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(Disconnected, match=rf"^{here}: the connection ended$"):
         session.ask("probe")
