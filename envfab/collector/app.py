@@ -6,12 +6,12 @@ import logging
 
 from flask import Flask, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from envfab.collector import api, pages, registrations, reports, usage_pages
 from envfab.collector.config import Config
-from envfab.collector.doors import Doorkeeper
+from envfab.collector.doors import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.service import Background, Service
 
 # What any endpoint takes at most; each has a limit of its own besides.
@@ -36,7 +36,7 @@ def create_app(config: Config) -> Flask:
     for room in (reports, registrations, api, pages, usage_pages):
         app.register_blueprint(room.endpoints(service))
     pages.furnish(app)
-    _guard(app, Doorkeeper(config.tokens))
+    _guard(app, config)
     _answer_errors(app)
     if config.rest is not None:
         background = Background(service, config.rest)
@@ -48,12 +48,20 @@ def create_app(config: Config) -> Flask:
     return app
 
 
-def _guard(app: Flask, doorkeeper: Doorkeeper) -> None:
+def _guard(app: Flask, config: Config) -> None:
+    doorkeeper = Doorkeeper(config.tokens)
+
     @app.before_request
     def check() -> Response | None:
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
             raise BadRequest("no address has a NUL")  # and PostgreSQL no text
-        if request.blueprint == "reports" or doorkeeper.admits(request):
+        if request.blueprint == "reports":
+            return None
+        if is_sent_by_another_site(request):
+            raise Forbidden("forms of other sites are not taken")
+        if config.local and not is_for_this_machine(request):
+            raise Forbidden("without a token this server answers to loopback names alone, http://127.0.0.1 say")
+        if doorkeeper.admits(request):
             return None
         headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}
         return Response("this needs the collector's token\n", 401, headers, mimetype="text/plain")

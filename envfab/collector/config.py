@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +41,11 @@ class HouseFolders:
 class Config:
     """All that a collector is told.
 
-    Without `tokens` everybody gets in, which must be said: `open`. `keep_days` is after how many days usage reports
-    are deleted, `stale_days` after how many without a registration an application is marked, `proxies` how many trusted
-    ones stand in front and set `X-Forwarded-…`, `rest` how many seconds lie between two rounds of the work in the
-    background (None: there is none).
+    Without `tokens` everybody gets in, which must be said: `open`; with `local` only who names this machine by one of
+    its loopback names, so that no web page elsewhere can look in through a visitor's browser. `keep_days` is after how
+    many days usage reports are deleted, `stale_days` after how many without a registration an application is marked,
+    `proxies` how many trusted ones stand in front and set `X-Forwarded-…`, `rest` how many seconds lie between two
+    rounds of the work in the background (None: there is none).
     """
 
     data: Path
@@ -53,6 +55,7 @@ class Config:
     index: str = ""
     tokens: tuple[str, ...] = ()
     open: bool = False
+    local: bool = False
     store_addresses: bool = True
     keep_days: int | None = None
     stale_days: int = 14
@@ -107,6 +110,16 @@ def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = 
         stale_days=_number(said, "STALE_DAYS") if said.get("STALE_DAYS") else 14,
         proxies=_number(said, "PROXIES", least=0) if said.get("PROXIES") else 0,
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def settings_in(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,12 +1,30 @@
-"""Who gets in: a token, as a Bearer token or as the password of HTTP Basic."""
+"""Who gets in: a token, as a Bearer token or as the password of HTTP Basic; and no foreign web pages.
+
+A browser takes its user's credentials, or its place on loopback, wherever a page sends it: so forms of other sites
+are refused, and where there is no token, names that somebody else made to point to this machine.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from flask import Request
+
+from envfab.collector.config import is_loopback
+
+
+def is_sent_by_another_site(request: Request) -> bool:
+    """Whether a browser says that a page of another site made it change something here."""
+    return request.method == "POST" and request.headers.get("Sec-Fetch-Site") == "cross-site"
+
+
+def is_for_this_machine(request: Request) -> bool:
+    """Whether the request names a loopback address."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    return is_loopback(host)
 
 
 class Doorkeeper:

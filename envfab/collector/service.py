@@ -40,14 +40,15 @@ class Service:
     def tidy(self) -> None:
         """One round of what no request does."""
         self.freshness.catch_up()
-        if self._index is not None and self._index.ask(milliseconds_now()):
-            self.freshness.mark_all()
         with self.storage.writing() as connection:
             weeks.note(connection, milliseconds_now())
         usage.index_again(self.storage, self.folder)
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
             usage.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
+        # Last, since an index may take its time to answer.
+        if self._index is not None and self._index.ask(milliseconds_now()):
+            self.freshness.mark_all()
 
 
 class Background:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -31,16 +30,6 @@ def parse_address(text: str) -> tuple[str, int]:
     if host[:1] == "[" and host[-1:] == "]":
         host = host[1:-1]
     return host or "0.0.0.0", int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(config: Config, host: str, port: int, announce: Callable[[str], None]) -> None:

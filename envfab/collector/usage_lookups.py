@@ -73,6 +73,14 @@ def by_day(connection: Connection, period: Period) -> dict[int, int]:
     return {day: int(number) for day, number in connection.execute(query.group_by(_counts.day).order_by(_counts.day))}
 
 
+def count_users(connection: Connection, program: str | None, since: int) -> int:
+    """How many different users sent the reports that came at `since` (milliseconds) or later."""
+    query = select(func.count(reports.c.user.distinct())).where(reports.c.at >= since)
+    if program is not None:
+        query = query.where(reports.c.program == program)
+    return connection.execute(query).scalar_one()
+
+
 def list_keys(connection: Connection, period: Period, common: int = 3) -> tuple[Key, ...]:
     """Every key that was reported, by name, with its most common values."""
     number = func.sum(_counts.reports)

@@ -45,13 +45,14 @@ def endpoints(service: Service) -> Blueprint:
             by_day = usage_lookups.by_day(connection, period)
             charts = usage_lookups.values_of(connection, period, list(CHARTS))
             keys = usage_lookups.list_keys(connection, period)
+            users = usage_lookups.count_users(connection, period.program, period.since * rendering.DAY)
             latest = usage_lookups.list_reports(connection, period.program, limit=LATEST)
         points = over_time(by_day, period.since, milliseconds_now() // rendering.DAY)
         return render_template(
             "usage.html", programs=programs, program=period.program, days=days, periods=PERIODS,
             total=sum(by_day.values()), points=points, plot=plots.columns(points, "Reports"),
             charts=[(CHARTS[key], key, grouped(key, charts[key])) for key in CHARTS if charts[key]],
-            keys=keys, latest=latest,
+            keys=keys, latest=latest, users=users,
         )  # fmt: skip
 
     @routes.get("/usage/key")

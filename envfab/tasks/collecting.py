@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -56,9 +57,8 @@ def tasks(fleet: Fleet) -> list[Any]:
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
             "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "STORE_ADDRESSES": "0" if no_addresses else "",
-            "OPEN": "1" if serving.is_loopback(host) else "0",
         }  # fmt: skip
-        config = _config(fleet, {name: value for name, value in given.items() if value})
+        config = _config(fleet, host, {name: value for name, value in given.items() if value})
         with run.console as console:
 
             def announce(url: str) -> None:
@@ -70,12 +70,14 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [collector]
 
 
-def _config(fleet: Fleet, given: dict[str, str]) -> Config:
-    """What the arguments say, else the variables, else the fleet."""
-    from envfab.collector.config import from_settings, settings_in
+def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
+    """What the arguments say, else the variables, else the fleet. Without a token only loopback is served."""
+    from envfab.collector.config import from_settings, is_loopback, settings_in
 
-    said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v}
-    return from_settings(said | given, _house(fleet))
+    said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
+    to_proxies = said.get("OPEN", "0") != "0"
+    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _house(fleet))
+    return replace(config, local=not config.tokens and not to_proxies)
 
 
 def _house(fleet: Fleet) -> HouseFolders:

@@ -83,6 +83,13 @@ def test_what_does_not_open(client: FlaskClient, header: str) -> None:
     assert (answer.status_code, answer.text) == (401, "this needs the collector's token\n")
 
 
+def test_forms_of_other_sites_are_refused(client: FlaskClient) -> None:
+    """A page elsewhere cannot make a browser register with the credentials that it remembers."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Sec-Fetch-Site": "cross-site"}
+    assert client.post(REGISTER, data=form(registration_fields()), headers=headers).status_code == 403
+    assert client.get("/api/applications", headers=headers).json == []
+
+
 def test_a_body_without_token_is_not_read(client: FlaskClient) -> None:
     """The token is asked for before anything else is looked at."""
     assert client.post(REGISTER, data=b"x" * 10_000_000, content_type="image/png").status_code == 401

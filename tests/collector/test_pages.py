@@ -177,10 +177,14 @@ def test_usage_by_version_system_and_python(client: FlaskClient) -> None:
     """Charts group what the clients' own flags write."""
     for minor in (11, 11, 12):
         body = report(
-            ("version", "0.1"), ("system", f"Linux;6.{minor}"), ("python", f"3;{minor};7;final;0;3.{minor}.7 (x)")
+            ("user", f"u{minor}"),
+            ("version", "0.1"),
+            ("system", f"Linux;6.{minor}"),
+            ("python", f"3;{minor};7;final;0;3.{minor}.7 (x)"),
         )
         client.post("/reports/prog/", data=body)
     text = client.get("/usage?program=prog").text
+    assert "3 reports from 2 users" in text
     rows = re.findall(r'<th scope="row">([^<]+)</th><td class="number">(\d+)</td>', text)
     assert {("0.1", "3"), ("Linux", "3"), ("Python 3.11", "2"), ("Python 3.12", "1")} <= set(rows)
 

@@ -18,7 +18,7 @@ OWNER = "postgres"  # Debian's package makes it; only where root runs the tests
 
 
 class Postgres:
-    """A running server that makes databases."""
+    """A running server that makes databases: schemas, really, since a database is hundreds of files."""
 
     def __init__(self, folder: Path, user: str) -> None:
         self._folder = folder
@@ -31,8 +31,8 @@ class Postgres:
 
         name = f"collector_{next(self._numbers)}"
         with psycopg.connect(host=str(self._folder), user=self._user, dbname="postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return f"postgresql://{self._user}@/{name}?host={self._folder}"
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"postgresql://{self._user}@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
 
 
 @contextmanager
