@@ -22,6 +22,7 @@ from envfab.managed.survey import Found, Links, Site, survey
 from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
+from envfab.planning.health import oddities
 from envfab.planning.lookup import newest_wheel, wheel_of
 from envfab.planning.plan import Missing, Options, Plan, Status
 from envfab.planning.restoring import unrestorable
@@ -134,7 +135,8 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
             made = plans.plan(probe, requirements)
         if left is not None and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
-        proposal = Proposal(site.member, requirements, replace(made, notes=past(probe, left)), site, probe)
+        notes = (*past(probe, left), *oddities(probe))
+        proposal = Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
         if made.status is not Status.CHANGES:
             return proposal
         return with_pip(_warned_of_losses(proposal, plans.catalogue), plans.catalogue)

@@ -10,7 +10,7 @@ from typing import Any
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
 from envfab.deployment.proposal import PIP, Proposal, finder, past
-from envfab.errors import EnvfabError, UsageError
+from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
 from envfab.fleet import Member, Target
@@ -67,7 +67,8 @@ def undo(found: Found, records: Sequence[Record], house: House, to: str | None) 
     """The way back for one virtualenv."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
-        lost = Plan(target, Status.UNREACHABLE, error=str(found.error))
+        gone = isinstance(found.error, (Unreachable, Disconnected))
+        lost = Plan(target, Status.UNREACHABLE if gone else Status.BLOCKED, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
         return undo_one(found.site, found.probe, records, house, to)

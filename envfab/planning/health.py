@@ -1,9 +1,10 @@
-"""Which requirements of what is installed are not met, whatever the plan."""
+"""What is odd about what is installed, whatever the plan: unmet requirements, installations that no wheel made."""
 
 from __future__ import annotations
 
 from packaging.utils import canonicalize_name
 
+from envfab.facts.distribution import Origin
 from envfab.facts.probe import Probe
 from envfab.planning.environment import Environment
 
@@ -21,3 +22,14 @@ def unmet(probe: Probe) -> frozenset[str]:
             elif there.version is not None and not requirement.specifier.contains(there.version, prereleases=True):
                 found.add(f"{distribution.shown_as} wants {requirement}, installed is {there.version}")
     return frozenset(found)
+
+
+def oddities(probe: Probe) -> tuple[str, ...]:
+    """What people should know before they deploy, a line each; none of it is the deployment's doing."""
+    lines = []
+    for origin in (Origin.EDITABLE, Origin.DIRECT_URL, Origin.EGG_INFO):
+        there = [one for _, one in sorted(probe.distributions.items()) if one.origin is origin]
+        if there:
+            names = ", ".join(f"{one.shown_as} {one.version_text}" for one in there)
+            lines.append(f"installed by other means ({origin.value}): {names}")
+    return (*lines, *(f"already so: {sentence}" for sentence in sorted(unmet(probe))))

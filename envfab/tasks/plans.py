@@ -122,6 +122,9 @@ def show_endings(deployments: Sequence[Deployment]) -> Text:
     for deployment in deployments:
         if deployment.ending in BAD and deployment.error is not None:
             text.append_text(_show_bad(deployment))
+        elif deployment.migrated:
+            text.append(str(deployment.target), "bold")
+            text.append(f"   migrated {', '.join(deployment.migrated)}\n")
     text.append(_counted([deployment.ending.value for deployment in deployments]), "bold")
     return text
 
@@ -137,6 +140,9 @@ def _show_bad(deployment: Deployment) -> Text:
         text.append(f"\n    done: {', '.join(deployment.done) or 'nothing'}")
         if deployment.migrated:
             text.append(f"\n    migrations applied, and never taken back: {', '.join(deployment.migrated)}")
+        unapplied = [name for name in deployment.planned if name not in deployment.migrated]
+        if unapplied and "migrate" not in deployment.done:
+            text.append(f"\n    migrations planned, and not known to be applied: {', '.join(unapplied)}")
     if deployment.left_open:
         text.append(f"\n    {deployment.left_open}", "yellow")
     text.append("\n")
@@ -160,6 +166,7 @@ def _deployment_json(deployment: Deployment) -> dict[str, Any]:
         deployment=deployment.id,
         done=list(deployment.done),
         migrated=list(deployment.migrated),
+        planned=list(deployment.planned),
         error=str(deployment.error) if deployment.error else document["error"],
         seconds=round(deployment.seconds, 3),
     )

@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Fleet
 from envfab.tasks.deploying import NAME, WAIT
 from envfab.tasks.fabric1 import Task
@@ -101,7 +102,10 @@ def _shown(found: Found, records: Sequence[Record]) -> Text:
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
         what = str(found.error).removeprefix(f"{found.member.target}: ")
-        text.append("   unreachable", "bold red")
+        text.append(
+            "   " + ("unreachable" if isinstance(found.error, (Unreachable, Disconnected)) else "unreadable"),
+            "bold red",
+        )
         text.append("".join(f"\n    {line.strip()}" for line in what.splitlines()))
     elif not records:
         text.append("   nothing was deployed yet", "dim")
@@ -115,6 +119,8 @@ def _shown(found: Found, records: Sequence[Record]) -> Text:
             text.append(f"\n      and {len(record.changes) - SHOWN_CHANGES} more", "dim")
         if record.migrated:
             text.append(f"\n      migrated: {', '.join(record.migrated)}", "dim")
+        elif record.planned and record.status != "deployed":
+            text.append(f"\n      was to migrate: {', '.join(record.planned)}", "dim")
         if record.error:
             text.append(f"\n      {record.error}", "red")
     return text
