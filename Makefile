@@ -28,16 +28,8 @@ PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" >/dev/null 2>&1 || \
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# $(call fab,ARGUMENTS): show what a user would type, and run it
-fab = @printf '\n$$ fab %s\n' "$(1)"; $(BIN)/fab $(1)
-comma := ,
-
 demo: .venv/installed demo-wheels ## deploy the site of examples/ into a virtualenv on this machine
-	$(call fab,add_wheel $(DOWNLOADS)/*.whl)
-	$(call fab,create_virtualenv)
-	$(call fab,plan)
-	$(call fab,deploy:localhost$(comma)yes=true)
-	$(call fab,plan --check)
+	@BIN=$(BIN) DOWNLOADS=$(DOWNLOADS) examples/demo.sh
 
 # Wheels that were fetched once are taken from where they are, the house or the last download.
 demo-wheels: .venv/installed
@@ -109,7 +101,7 @@ clean: ## remove what was made here, except the house and its log
 	@touch $@
 
 .venv/installed: .venv/made pyproject.toml
-	$(PIP) install --quiet --editable .
+	$(PIP) install --quiet --editable '.[collector]'
 	@touch $@
 
 .venv/tools: .venv/made pyproject.toml

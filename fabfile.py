@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from envfab import Fleet, Host, Project, Virtualenv, collection
+from envfab import Difio, Fleet, Host, Project, Virtualenv, collection
 
 DEMO = Path(__file__).resolve().parent / ".demo"
 
@@ -31,5 +31,7 @@ fleet = Fleet(
             ],
         )
     ],
+    # `fab collector`, as the demo starts it
+    registration=[Difio("http://127.0.0.1:8088/application/register/")],
 )
 ns = collection(fleet)
