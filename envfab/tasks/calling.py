@@ -18,9 +18,8 @@ FILE_FLAGS = {"config": "-f", "ssh-config": "-S"}
 def how_to_call(task: Any) -> tuple[str, list[str]]:
     """(the folder of the fabfile, the words that call `task` there by its name in the fabfile)."""
     program = fabric.main.program
-    collection = program.collection
-    names = [name for name in collection.task_names if getattr(collection[name], "body", None) is task.body]
-    if not names:
+    name = _name(task)
+    if name is None:
         raise UsageError(f"the fabfile has no task {task.name!r}", hint="add all of collection(fleet) to it")
     given = program.core[0].args
     words = []
@@ -31,7 +30,20 @@ def how_to_call(task: Any) -> tuple[str, list[str]]:
             words += [short, os.path.abspath(os.path.expanduser(given[flag].value))]
     for identity in given["identity"].value or ():
         words += ["-i", os.path.abspath(os.path.expanduser(identity))]
-    return os.path.abspath(collection.loaded_from), [*_fab(), *words, names[0]]
+    return os.path.abspath(program.collection.loaded_from), [*_fab(), *words, name]
+
+
+def spoken_name(task: Any) -> str | None:
+    """What to type for `task` after `fab`, with the underscores of this project; None where the fabfile has it not."""
+    name = _name(task)
+    return name.replace("-", "_") if name is not None else None
+
+
+def _name(task: Any) -> str | None:
+    """The task's name in the fabfile's namespace."""
+    collection = fabric.main.program.collection
+    names = (name for name in collection.task_names if getattr(collection[name], "body", None) is task.body)
+    return next(names, None)
 
 
 def _fab() -> list[str]:

@@ -6,14 +6,20 @@ from invoke.collection import Collection
 
 from envfab.fleet import Fleet
 from envfab.settings import defaults
-from envfab.tasks import collecting, deploying, registering, supplying, undoing, virtualenvs, wheels
+from envfab.tasks import collecting, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
+from envfab.tasks.recording import record
 
 
 def build(fleet: Fleet) -> Collection:
     """A new collection: two of them share nothing that can be changed."""
     made = Collection()
-    for group in (wheels, supplying, virtualenvs, deploying, undoing, registering, collecting):
-        for one in group.tasks(fleet):
-            made.add_task(one)
+    groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collecting)
+    tasks = [one for group in groups for one in group.tasks(fleet)]
+    on_statistics = statistics.tasks(fleet)
+    if fleet.usage_stats is not None:
+        enable, disable, *_ = on_statistics
+        record(tasks, fleet.usage_stats, enable, disable)
+    for one in [*tasks, *on_statistics]:
+        made.add_task(one)
     made.configure({"envfab": defaults()})
     return made

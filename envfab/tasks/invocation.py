@@ -12,6 +12,7 @@ from envfab.fleet import Fleet, Member
 from envfab.selectors import select
 from envfab.settings import Settings
 from envfab.tasks.fabric1 import command_line_hosts
+from envfab.tasks.recording import note_targets
 
 if TYPE_CHECKING:
     from envfab.managed.channel import Connections
@@ -53,4 +54,6 @@ class Invocation:
 
     def select(self, names: Sequence[str], connections: Connections) -> tuple[Member, ...]:
         """The members that `names` and `fab -H` leave; raises `SelectorError`."""
-        return select(names, self.fleet.members(connections.login), command_line_hosts())
+        chosen = select(names, self.fleet.members(connections.login), command_line_hosts())
+        note_targets(len(chosen))
+        return chosen
