@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,11 +28,8 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        try:
-            config.data.mkdir(parents=True, exist_ok=True, mode=0o750)
-            config.reports_folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        except OSError as error:
-            raise CollectorError(f"cannot make the folder: {error.strerror}", where=str(config.data)) from None
+        for folder in (config.data, config.reports_folder):
+            _make(folder)
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
         self.freshness = Freshness(self.storage, HouseNews(config.house) if config.house else None)
@@ -49,6 +47,13 @@ class Service:
         # Last, since an index may take its time to answer.
         if self._index is not None and self._index.ask(milliseconds_now()):
             self.freshness.mark_all()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as error:
+        raise CollectorError(f"cannot make the folder: {error.strerror}", where=str(folder)) from None
 
 
 class Background:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from envfab.collector.config import Config, HouseFolders, find_house, from_environment
-from envfab.errors import ConfigurationError
+from envfab.errors import ConfigurationError, EnvfabError
+from tests.collector.conftest import MakeApp
 from tests.support.fab import clean_environment
 
 
@@ -61,6 +62,31 @@ def test_what_cannot_be_meant(said: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"database": "mysql://x"},
+            "collector database: mysql is no database for the collector\n  it works with SQLite",
+        ),
+        ({"database": "nonsense"}, "collector database: the database is no URL\n  say postgresql://USER@HOST/NAME"),
+        ({"reports": Path("/dev/null/x")}, "/dev/null/x: cannot make the folder: Not a directory"),
+        ({"index": "ftp://x"}, "collector index: 'ftp://x' is no http or https URL"),
+    ],
+)
+def test_what_cannot_work(make_app: MakeApp, settings: dict[str, object], message: str) -> None:
+    """What can be said and cannot work is told before anything is served."""
+    with pytest.raises(EnvfabError) as caught:
+        make_app(**settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_house_that_is_not_there(tmp_path: Path) -> None:
+    """A folder that is misspelt is no empty house."""
+    with pytest.raises(ConfigurationError, match=r"there is no folder"):
+        find_house(tmp_path / "whels")
 
 
 def test_open_must_be_said() -> None:
