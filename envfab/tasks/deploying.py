@@ -163,8 +163,11 @@ def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: 
 
     from envfab.planning.plan import Options
 
+    names = frozenset(canonicalize_name(name) for name in only)
+    if names and prune:
+        raise UsageError("--only leaves all others alone, and --prune removes some of them", hint="say one of them")
     return Options(
-        only=frozenset(canonicalize_name(name) for name in only),
+        only=names,
         reinstall=frozenset(canonicalize_name(name) for name in reinstall),
         prune=prune,
         force=force,

@@ -1,0 +1,89 @@
+"""What a user gets wrong is told in one or two lines, exit 1, before anybody is contacted and with nothing changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.workplace import Workplace, freeze
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, hosts: Hosts) -> Workplace:
+    """A user's folder with one virtualenv on a real SSH host, which nobody is to contact."""
+    made = Workplace(tmp_path / "work", hosts)
+    made.file("r.txt", "six\n")
+    made.fabfile("Host('web1', virtualenvs=[Virtualenv('/srv/v', requirements='r.txt')])")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"r.txt": "six\nDjango >> 5\n"}, "r.txt:2: "),
+        ({"r.txt": "six\n\n# a comment\nhttps://example.org/six.whl\n"}, "r.txt:4: "),
+        ({"r.txt": "-e .\n"}, "r.txt:1: "),
+        ({"r.txt": "six\n-r more.txt\n"}, "r.txt:2: "),
+        ({"r.txt": "-r more.txt\n", "more.txt": "six\n-r r.txt\n"}, "more.txt:2: "),
+        ({"r.txt": "--pre\n"}, "r.txt:1: "),
+    ],
+)
+def test_a_requirements_file_that_cannot_be_meant(
+    workplace: Workplace, hosts: Hosts, files: dict[str, str], says: str
+) -> None:
+    """File and line are named, for malformed lines, URLs, editables, missing files and circles."""
+    for name, content in files.items():
+        workplace.file(name, content)
+    offset = hosts.log.stat().st_size
+    for command in ("plan", "deploy"):
+        done = workplace.fab(command, *(["--yes"] if command == "deploy" else []))
+        lines = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert lines[0].startswith(f"envfab: {says}"), done.stderr
+        assert len(lines) <= 2
+    assert hosts.log_since(offset) == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deploy:web1", "--name", "web2"),
+        ("deploy:web1,nonsense=1",),
+        ("deploy:",),
+        ("plan:web1,web9",),
+        ("plan", "--batch", "2"),
+        ("deploy:web1,batch=many",),
+        ("deploy", "--only", "nosuch", "--prune", "--yes"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant(workplace: Workplace, hosts: Hosts, arguments: tuple[str, ...]) -> None:
+    """Names that disagree, unknown arguments, empty names, wrong settings: exit 1, no traceback, no contact."""
+    offset = hosts.log.stat().st_size
+    done = workplace.fab(*arguments)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    assert hosts.log_since(offset) == ""
+
+
+def test_a_corrupt_wheel_in_the_house_harms_only_who_needs_it(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """A wheel that is cut short is left out with a warning, or blocks who cannot do without it."""
+    local = Workplace(tmp_path / "work")
+    first, second = (make_virtualenv("3.11", tmp_path / name) for name in ("first", "second"))
+    local.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({str(first)!r}, packages=['shop']),"
+        f" Virtualenv({str(second)!r}, packages=['basket'])])"
+    )
+    wheel = local.add_made("shop", "1.0")
+    local.add_made("basket", "1.0")
+    there = local.folder / "wheels" / wheel.name
+    there.write_bytes(there.read_bytes()[:100])
+    done = local.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "1 blocked, 1 deployed" in done.stdout
+    assert wheel.name in done.stdout
+    assert (freeze(first), freeze(second)) == ({}, {"basket": "1.0"})
