@@ -1,7 +1,7 @@
 """Requirements files: what a virtualenv must satisfy.
 
 The grammar is pip's (one requirement a line, `-r`, `-c`, comments, continuations, `--hash`), less all that
-would bring in anything but a wheel of the house.
+would bring in anything but a wheel of the house. A file named `pylock.toml` or `pylock.NAME.toml` is a lock (PEP 751).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import RequirementsError
 
+_PYLOCK = re.compile(r"(^|/)pylock(\.[^./]+)?\.toml$")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _USERINFO = re.compile(r"//[^/@]*@")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -93,7 +94,11 @@ class _Reading:
                 where=where,
                 hint="remove one of the -r or -c lines",
             )
-        for number, line in _logical_lines(self._text(name, where)):
+        text = self._text(name, where)
+        if _PYLOCK.search(name):
+            (self.constraints if constraint else self.entries).extend(_locked(text, name))
+            return
+        for number, line in _logical_lines(text):
             self.line(line, f"{name}:{number}", name, constraint, (*included_from, name))
 
     def _text(self, name: str, where: str) -> str:
@@ -222,6 +227,33 @@ def _entry(text: str, options: list[tuple[str, str]], where: str) -> Entry:
         if name != "--hash":
             _refuse_unless_ignored(name, where)
     return Entry(requirement, _hashes([value for name, value in options if name == "--hash"], where), where)
+
+
+def _locked(text: str, name: str) -> Iterator[Entry]:
+    """The packages of a lock (PEP 751), each pinned to its version and its wheels' hashes."""
+    import packaging.pylock
+
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef]  # 3.10 has none
+    try:
+        lock = packaging.pylock.Pylock.from_dict(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, packaging.pylock.PylockValidationError) as error:
+        problem = " ".join(str(error).split())
+        raise RequirementsError(f"it is no lock: {problem}", where=name, hint="fab lock --pylock writes one") from None
+    for package in lock.packages:
+        where = f"{name}:{package.name}"
+        if package.version is None or not package.wheels:
+            raise RequirementsError(
+                "it is locked to something else than wheels of a version", where=where, hint=_NO_FILES
+            )
+        marker = f"; {package.marker}" if package.marker else ""
+        digests = [f"sha256:{one.hashes['sha256']}" for one in package.wheels if "sha256" in one.hashes]
+        if not digests:
+            raise RequirementsError("none of its wheels has a SHA-256", where=where, hint="lock it again")
+        requirement = Requirement(f"{package.name}=={package.version}{marker}")
+        yield Entry(requirement, _hashes(digests, where), where)
 
 
 def _without_secrets(text: str) -> str:

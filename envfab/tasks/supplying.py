@@ -1,4 +1,4 @@
-"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`."""
+"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`, `lock`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from envfab.tasks.invocation import Invocation
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
+    from envfab.managed.channel import Connections
+    from envfab.supply.interpreters import Kind
     from envfab.supply.looking import Look
     from envfab.supply.newer import Outdated
 
@@ -26,7 +28,7 @@ JSON = "one JSON document on standard output"
 
 def tasks(fleet: Fleet) -> list[Any]:
     """The tasks of supply for `fleet`."""
-    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet)]
+    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet), _lock(fleet)]
 
 
 def _yank_wheel(fleet: Fleet) -> Any:
@@ -183,3 +185,99 @@ def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
             for one in older
         ],
     }
+
+
+def _lock(fleet: Fleet) -> Any:
+    @task(
+        klass=Task,
+        positional_words="requirements",
+        trailing_words=True,
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "requirements": "what is wanted: a requirements.in",
+            "name": NAME,
+            "output": "where to write it (default: beside it, as .txt or pylock.toml)",
+            "pylock": "write pylock.toml (PEP 751) instead of requirements.txt",
+            "json": JSON,
+        },
+    )
+    def lock(
+        c: Context,
+        requirements: str = "",
+        name: Iterable[str] = (),
+        output: str = "",
+        pylock: bool = False,
+        json: bool = False,
+    ) -> None:
+        """Pin requirements to releases of the house, with hashes, for the interpreters of the targets."""
+        from envfab.facts.requirements import parse
+        from envfab.supply import locking
+
+        run = Invocation(fleet, c, json)
+        if not requirements:
+            raise UsageError("lock needs a file", hint="fab lock:requirements/shop.in")
+        place = _place_of_lock(requirements, output, pylock)
+        wanted = parse([requirements], lambda file: Path(file).expanduser().read_text(encoding="utf-8"))
+        command = " ".join(["fab lock", requirements, *(f"--name {one}" for one in name), *(["--pylock"] * pylock)])
+        house = run.house
+        with run.console as console, run.connections() as links:
+            found, unreachable = _kinds(run, links, list(name))
+            locks = [locking.lock(wanted, kind, house) for kind in found]
+            house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
+            files = locking.files_of(locks, place)
+            for file, one in files.items():
+                made = locking.to_pylock(one, house, file) if pylock else locking.to_requirements(one, command)
+                locking.write(file, made)
+                console.print(
+                    f"{file}   {many(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"
+                )
+            if json:
+                console.json(
+                    {"format": 1, "files": [
+                        {"file": str(file), "python": str(one.kind.interpreter.version), "by": one.by,
+                         "targets": list(one.kind.targets),
+                         "pins": {str(pin.chosen.wheel.name): str(pin.chosen.wheel.version) for pin in one.pins}}
+                        for file, one in files.items()
+                    ]}
+                )  # fmt: skip
+        if unreachable:
+            raise Exit(code=1)
+
+    return lock
+
+
+def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
+    """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
+    source = Path(requirements).expanduser()
+    if output:
+        place = Path(output).expanduser()
+    elif pylock:
+        place = source.with_name("pylock.toml")
+    else:
+        place = source.with_suffix(".txt")
+    if place == source:
+        raise UsageError(f"{requirements} would be overwritten", hint="say --output FILE, or name what is wanted *.in")
+    if pylock and not (place.name == "pylock.toml" or (place.name[:7] == "pylock." and place.suffix == ".toml")):
+        raise UsageError(f"{place.name} is no name for a lock", hint="pylock.toml, or pylock.NAME.toml")
+    return place
+
+
+def _kinds(run: Invocation, links: Connections, names: list[str]) -> tuple[list[Kind], bool]:
+    """(the distinct interpreters of the targets, or this machine's where there is no target; who is unreachable)."""
+    from envfab.supply.interpreters import Kind, kinds, this_one
+    from envfab.supply.looking import look
+
+    members = run.select(names, links)
+    if not members:
+        return [Kind(this_one())], False
+    looks = look(members, links, run.settings, run.console)
+    for found in looks:
+        if found.error is not None:
+            run.console.warning(str(found.error))
+    there = [(str(found.member.target), found.probe.interpreter) for found in looks if found.probe]
+    if not there:
+        raise UsageError(
+            "no target could be looked at", hint="without a target, lock for this machine: a fleet of none"
+        )
+    return kinds(there), len(there) < len(looks)

@@ -327,3 +327,45 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
     assert refused.where.startswith("shop.txt:")
     assert str(refused).count("\n") <= 1
+
+
+LOCK = """
+lock-version = "1.0"
+created-by = "somebody"
+packages = [
+    {name = "shop", version = "1.0", marker = "python_version < '3.9'", wheels = [
+        {path = "shop-1.0-py3-none-any.whl", hashes = {sha256 = "AAAA", md5 = "abc"}},
+        {url = "https://example.org/shop-1.0-py2-none-any.whl", hashes = {sha256 = "bbbb"}},
+    ]},
+]
+""".replace("AAAA", "A" * 64).replace("bbbb", "b" * 64)
+
+
+@pytest.mark.parametrize("name", ["pylock.toml", "locks/pylock.prod.toml"])
+def test_a_lock_is_pins_with_hashes(name: str) -> None:
+    """A file named as PEP 751 wants is read as a lock: versions, markers, every wheel's SHA-256."""
+    (entry,) = parse([name], lambda _name: LOCK).entries
+    assert str(entry.requirement) == 'shop==1.0; python_version < "3.9"'
+    assert entry.hashes == {"a" * 64, "b" * 64}
+    assert entry.origin == f"{name}:shop"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lock-version = ", "pylock.toml: it is no lock: "),
+        ('lock-version = "1.0"', "pylock.toml: it is no lock: Missing required value in 'created-by'"),
+        ('lock-version = "2.0"\ncreated-by = "x"\npackages = []', "pylock.toml: it is no lock: "),
+        (
+            'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "shop"\nversion = "1.0"\n'
+            '[packages.sdist]\nurl = "https://example.org/shop-1.0.tar.gz"\nhashes = {sha256 = "a"}',
+            "pylock.toml:shop: it is locked to something else than wheels of a version",
+        ),
+        (LOCK.replace("sha256", "sha3_256"), "pylock.toml:shop: none of its wheels has a SHA-256"),
+    ],
+)
+def test_what_is_no_lock_on_wheels_is_refused(text: str, message: str) -> None:
+    """Damage, a format to come, source distributions and foreign hashes are errors that name the file and the package."""
+    with pytest.raises(RequirementsError) as caught:
+        parse(["pylock.toml"], lambda _name: text)
+    assert message in str(caught.value)

@@ -1,0 +1,107 @@
+"""pip-compile's answer for the interpreter that runs this program, with the house for its only index."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from envfab.errors import SupplyError, WheelError
+from envfab.facts.requirements import Entry, Requirements, parse
+from envfab.supply import pages
+from envfab.supply.pages import File
+from envfab.wheelhouse.house import House
+
+TIMEOUT = 600
+
+
+def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, Version]:
+    """The versions that pip-compile pins; raises `SupplyError` with its words."""
+    with tempfile.TemporaryDirectory(prefix="envfab-lock-") as name:
+        folder = Path(name)
+        _pages(house, requirements, folder / "simple")
+        _lines(folder / "constraints.txt", requirements.constraints)
+        _lines(folder / "requirements.in", requirements.entries, "-c constraints.txt\n")
+        output = folder / "requirements.txt"
+        # fmt: off
+        command = [
+            sys.executable, "-m", "piptools", "compile", "--quiet", "--no-config", "--allow-unsafe", "--strip-extras",
+            "--no-header", "--no-annotate", "--no-emit-index-url", "--index-url", (folder / "simple").as_uri(),
+            "--cache-dir", str(folder / "cache"), "--pip-args", "--isolated --only-binary :all:",
+            "--output-file", str(output), "requirements.in",
+        ]
+        # fmt: on
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            raise SupplyError(f"pip-compile found no answer: {said[-1] if said else 'it says nothing'}")
+        pinned = parse([str(output)], lambda file: Path(file).read_text(encoding="utf-8"))
+        return {entry.name: _version(entry) for entry in pinned.entries}
+
+
+def _version(entry: Entry) -> Version:
+    (pin,) = entry.requirement.specifier
+    return Version(pin.version)
+
+
+def _lines(file: Path, entries: tuple[Entry, ...], first: str = "") -> None:
+    lines = [
+        " ".join([str(entry.requirement), *(f"--hash=sha256:{one}" for one in sorted(entry.hashes))]) + "\n"
+        for entry in entries
+    ]
+    file.write_text(first + "".join(lines), encoding="utf-8")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the user's pip reaches it: other indexes, other caches."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_"))}
+    return kept | {"PIP_CONFIG_FILE": os.devnull, "HOME": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def _pages(house: House, requirements: Requirements, folder: Path) -> None:
+    """Index pages of all projects that the requirements might lead to; the wheels stay where they are."""
+    for name in _reachable(house, requirements):
+        listed = []
+        for release in house.releases(name):
+            try:
+                requires_python = str(house.metadata(release.wheel).requires_python) or None
+            except WheelError:
+                # planning passes over what cannot be read, too
+                continue
+            place = house.path_of(release.wheel).resolve().as_uri()
+            digest = house.sha256(release.wheel)
+            listed.append(File(release.wheel.filename, place, digest, requires_python, release.yanked_reason))
+        (folder / name).mkdir(parents=True)
+        (folder / name / "index.html").write_text(pages.project_html(name, listed), encoding="utf-8")
+
+
+def _reachable(house: House, requirements: Requirements) -> Iterator[NormalizedName]:
+    waiting = [entry.name for entry in requirements.entries]
+    seen = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        yield name
+        for release in house.releases(name):
+            try:
+                waiting += [canonicalize_name(one.name) for one in house.metadata(release.wheel).requires]
+            except WheelError:
+                continue

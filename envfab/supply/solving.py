@@ -1,0 +1,97 @@
+"""Which wheels of a catalogue meet requirements in a new virtualenv of an interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from envfab.errors import SupplyError
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.requirements import Requirements
+from envfab.facts.wheel import Wheel, WheelMetadata
+from envfab.planning.candidates import Candidates
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.conflict import explain
+from envfab.planning.demands import applicable, ask
+from envfab.planning.environment import Environment
+from envfab.planning.plan import Missing, Options
+from envfab.planning.resolver import NoSolution
+from envfab.planning.stable import resolve_stable
+
+
+class Unsolvable(SupplyError):
+    """Requirements that a catalogue cannot meet: what is missing, or who disagrees."""
+
+    def __init__(self, interpreter: Interpreter, missing: Sequence[Missing], conflicts: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        self.conflicts = tuple(conflicts)
+        lines = [f"{one.requirement} ({one.required_by}): {one.why}" for one in missing]
+        super().__init__("\n  ".join(["cannot be met", *lines, *conflicts]), where=interpreter.title)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A wheel with what it says of itself, and who wants it: `-r requirements.in`, or names of projects."""
+
+    wheel: Wheel
+    metadata: WheelMetadata
+    via: tuple[str, ...] = field(default=())
+
+
+def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catalogue) -> dict[NormalizedName, Wheel]:
+    """The wheels, by name; raises `Unsolvable`. The interpreter's tags must be known."""
+    environment = Environment(interpreter)
+    candidates = Candidates(environment, {}, catalogue)
+    entries = applicable(requirements.entries, environment)
+    constraints = applicable(requirements.constraints, environment)
+    question = ask(entries, constraints, candidates, Options())
+    outcome = resolve_stable(question)
+    if isinstance(outcome, NoSolution):
+        raise Unsolvable(interpreter, *explain(outcome, question))
+    return {name: one.wheel for name, one in outcome.chosen.items() if one.wheel is not None}
+
+
+def wheels_of(
+    versions: Mapping[NormalizedName, Version], interpreter: Interpreter, catalogue: Catalogue
+) -> dict[NormalizedName, Wheel]:
+    """The best wheel of each version for the interpreter; raises `SupplyError` where there is none."""
+    candidates = Candidates(Environment(interpreter), {}, catalogue)
+    found = {}
+    for name, version in versions.items():
+        wheel = candidates.wheel_of(name, version)
+        if wheel is None:
+            raise SupplyError(f"no wheel of {name} {version} fits", where=interpreter.title)
+        found[name] = wheel
+    return found
+
+
+def annotated(
+    wheels: Mapping[NormalizedName, Wheel], requirements: Requirements, interpreter: Interpreter, catalogue: Catalogue
+) -> list[Chosen]:
+    """The wheels by name, each with who wants it."""
+    environment = Environment(interpreter)
+    metadata = {name: catalogue.metadata(wheel) for name, wheel in wheels.items()}
+    via: dict[NormalizedName, set[str]] = {name: set() for name in wheels}
+    extras: dict[NormalizedName, set[NormalizedName]] = {name: set() for name in wheels}
+    waiting = []
+    for entry in applicable(requirements.entries, environment):
+        via[entry.name].add(f"-r {entry.origin.rpartition(':')[0] or entry.origin}")
+        extras[entry.name] |= {canonicalize_name(extra) for extra in entry.requirement.extras}
+        waiting.append(entry.name)
+    while waiting:
+        name = waiting.pop()
+        for requirement in environment.needed(metadata[name].requires, extras[name] & metadata[name].extras):
+            needed = canonicalize_name(requirement.name)
+            if needed not in wheels:
+                continue
+            wanted = {canonicalize_name(extra) for extra in requirement.extras}
+            news = not wanted <= extras[needed] or (needed != name and name not in via[needed])
+            if news:
+                waiting.append(needed)
+            if needed != name:
+                via[needed].add(name)
+            extras[needed] |= wanted
+    return [Chosen(wheels[name], metadata[name], tuple(sorted(via[name]))) for name in sorted(wheels)]
