@@ -77,8 +77,11 @@ class SSHProcess:
             # over that: so it is only sent to one who has not ended
             if not self.ended() and not self._channel.eof_received:
                 self._channel.shutdown_write()
-            self._channel.settimeout(LINGER if self.ended() else GOODBYE)
-            while self._channel.recv(CHUNK):
+            patience = LINGER if self.ended() else GOODBYE
+            self._channel.settimeout(patience)
+            enough = time.monotonic() + patience
+            # a service that it started may print for ever
+            while self._channel.recv(CHUNK) and time.monotonic() < enough:
                 pass
             self._channel.status_event.wait(GOODBYE)
         status = self._channel.exit_status
