@@ -66,7 +66,7 @@ def record(tasks: Sequence[Task], usage: UsageStats, enable: Task, disable: Task
 
 
 def open_statistics(usage: UsageStats) -> Stats | None:
-    """The reports for the server of `usage`, and the user's choice; None where the user has no home to keep them in."""
+    """The reports for the server of `usage`, and the user's choice; None where there is no home of the user's own."""
     from envfab import __version__
     from envfab.usagestats import Prompt, Stats
 
@@ -97,12 +97,19 @@ def folder_of(usage: UsageStats) -> Path | None:
     from envfab.registration.files import state_folder
 
     state = state_folder(os.environ)
-    if state is None:
+    if state is None or is_anothers(state, os.geteuid()):
         return None
     parts = urlsplit(usage.url)
     server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     digest = hashlib.sha256(server.encode("utf-8", "replace")).hexdigest()[:12]
     return state / "usage_stats" / f"{parts.hostname}-{digest}"
+
+
+def is_anothers(folder: Path, user: int) -> bool:
+    """Whether root (`sudo fab`) works in somebody else's home: what it left there would be in that user's way."""
+    if user != 0:
+        return False
+    return next(place for place in (folder, *folder.parents) if place.exists()).stat().st_uid != 0
 
 
 def ending(error: BaseException | None) -> tuple[str, int]:

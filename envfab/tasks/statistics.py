@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NOT_CONFIGURED = "the fleet has no usage statistics"
 HOW = "say Fleet(usage_stats=UsageStats(URL)) in the fabfile"
-HOMELESS = "there is no home folder to keep usage statistics in, so nothing is recorded"
+HOMELESS = "there is no home folder of your own to keep usage statistics in, so nothing is recorded"
 MEANING = {
     "enabled": "enabled: reports are sent",
     "disabled": "disabled: nothing is recorded",

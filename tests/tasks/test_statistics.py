@@ -17,7 +17,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, SelectorError
-from envfab.tasks.recording import ending
+from envfab.tasks.recording import ending, is_anothers
 from tests.support.fab import clean_environment, run_fab
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
@@ -439,6 +439,22 @@ def test_without_a_home_nothing_is_recorded(place: Place) -> None:
     assert "there is no home folder" in place.fab("stats_status", env={"HOME": ""}).stdout
     assert "set HOME or XDG_STATE_HOME" in place.fab("stats_enable", status=1, env={"HOME": ""}).stderr
     assert {path.name for path in place.folder.iterdir()} <= {"fabfile.py", "__pycache__", ".home"}
+
+
+def test_root_leaves_nothing_in_another_users_home(tmp_path: Path) -> None:
+    """Under `sudo fab` with the caller's HOME a folder of root's would be in the caller's way."""
+    if os.geteuid() == 0:
+        assert not is_anothers(tmp_path / "home" / ".local", 0)
+        os.chown(tmp_path, 54321, -1)
+    assert is_anothers(tmp_path / "home" / ".local", 0)
+    assert not is_anothers(tmp_path / "home" / ".local", 54321)
+
+
+def test_each_task_of_a_command_line_leaves_its_own_report(place: Place) -> None:
+    """What one chose is not told of the next."""
+    place.fabfile(host(place.folder / "venv"))
+    place.fab("targets", "wheels")
+    assert [(one["task"], one.get("targets")) for one in place.waiting()] == [("targets", "1"), ("wheels", None)]
 
 
 def test_a_server_that_is_down_costs_a_task_nothing(place: Place) -> None:
