@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.wheels import make_wheel
@@ -62,7 +63,7 @@ class Command(BaseCommand):
 """
 
 
-def make_site(folder: Path, version: str, *, broken: bool = False) -> Path:
+def make_site(folder: Path, version: str, *, broken: bool = False, more: Mapping[str, str] | None = None) -> Path:
     """The wheel of a Django project `shop`: 1.x has one migration, 2.x two; `broken` adds one that fails."""
     files = {
         "shop/__init__.py": "",
@@ -78,4 +79,4 @@ def make_site(folder: Path, version: str, *, broken: bool = False) -> Path:
         files["shop/migrations/0002_price.py"] = SECOND
     if broken:
         files["shop/migrations/0003_broken.py"] = BROKEN
-    return make_wheel(folder, "shop", version, requires=["Django>=5.1"], files=files)
+    return make_wheel(folder, "shop", version, requires=["Django>=5.1"], files=files | dict(more or {}))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +23,15 @@ class Terminal:
         self.shown = ""
         self._seen = 0
         self._process = subprocess.Popen(
-            arguments, stdin=terminal, stdout=terminal, stderr=terminal, cwd=folder, env=dict(environment, TERM="xterm")
+            arguments,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            cwd=folder,
+            env=dict(environment, TERM="xterm"),
+            start_new_session=True,
+            # the session's own terminal: only from there does Ctrl-C reach it
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(terminal)
 
@@ -38,6 +48,10 @@ class Terminal:
     def send(self, text: str) -> None:
         """Type `text` and Enter."""
         os.write(self._controller, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C."""
+        os.write(self._controller, b"\x03")
 
     def finish(self, timeout: float = 60) -> int:
         """Wait for the program's end: its exit status."""

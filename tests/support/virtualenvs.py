@@ -43,8 +43,7 @@ class VirtualenvMaker:
         """
         interpreter = self.python(python, shared=owner is not None)
         template = self._template(interpreter, pip=pip)
-        shutil.copytree(template, path, symlinks=True, dirs_exist_ok=True)
-        _say_where(path, template)
+        copy_virtualenv(template, path)
         if system_site_packages:
             settings = path / "pyvenv.cfg"
             settings.write_text(settings.read_text().replace("packages = false", "packages = true"))
@@ -91,6 +90,12 @@ class VirtualenvMaker:
             except OSError:  # another session was faster
                 shutil.rmtree(draft)
         return target
+
+
+def copy_virtualenv(template: Path, path: Path) -> None:
+    """Copy a virtualenv with all that is in it; the copy names its own path, the owner is left to `hand_over`."""
+    shutil.copytree(template, path, symlinks=True, dirs_exist_ok=True)
+    _say_where(path, template)
 
 
 def hand_over(path: Path, owner: str) -> None:
