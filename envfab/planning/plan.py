@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.errors import FormatError, WheelError
+from envfab.errors import FormatError, UsageError, WheelError
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Target
 
@@ -83,6 +83,10 @@ class Options:
     reinstall: frozenset[NormalizedName] = frozenset()
     prune: bool = False
     force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.only and self.prune:
+            raise UsageError("--only and --prune exclude each other", hint="deploy first, then prune")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,6 @@ class _Planning:
 
     def check_options(self) -> None:
         """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
-        if self.options.only and self.options.prune:
-            raise UsageError("--only and --prune exclude each other", hint="deploy first, then prune")
         known = {entry.name for entry in self.entries} | self.installed.keys()
         self._refuse("--reinstall", self.options.reinstall - known)
         # a dependency that is yet to come may be named as well

@@ -163,11 +163,8 @@ def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: 
 
     from envfab.planning.plan import Options
 
-    names = frozenset(canonicalize_name(name) for name in only)
-    if names and prune:
-        raise UsageError("--only leaves all others alone, and --prune removes some of them", hint="say one of them")
     return Options(
-        only=names,
+        only=frozenset(canonicalize_name(name) for name in only),
         reinstall=frozenset(canonicalize_name(name) for name in reinstall),
         prune=prune,
         force=force,

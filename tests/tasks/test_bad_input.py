@@ -44,7 +44,7 @@ def test_a_requirements_file_that_cannot_be_meant(
         assert done.returncode == 1
         assert lines[0].startswith(f"envfab: {says}"), done.stderr
         assert len(lines) <= 2
-    assert hosts.log_since(offset) == ""
+    assert "Connection from" not in hosts.log_since(offset)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_command_line_that_cannot_be_meant(workplace: Workplace, hosts: Hosts,
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
-    assert hosts.log_since(offset) == ""
+    assert "Connection from" not in hosts.log_since(offset)
 
 
 def test_a_corrupt_wheel_in_the_house_harms_only_who_needs_it(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
