@@ -11,10 +11,9 @@ import getpass
 import logging
 import os
 import shlex
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +25,9 @@ from fabric import Config, Connection
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Host
-from envfab.managed import commands, host_keys
+from envfab.managed import commands, host_keys, trust
 from envfab.managed.process import CHUNK, GOODBYE, LINGER, Link, Silence, local_link
+from envfab.managed.refusals import failure
 from envfab.managed.stream import Stream
 
 # sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
@@ -194,7 +194,7 @@ class Connections:
         if not known and known_as.startswith("["):
             # as ssh does: a key that is recorded for the host serves its other ports
             known = host_keys.known_keys(address.lower(), [*user_files, *global_files])
-        kwargs["transport_factory"] = _transport_preferring(known)
+        kwargs["transport_factory"] = trust.transport_preferring(known)
         kwargs.setdefault("banner_timeout", timeout)
         connection = Connection(
             name,
@@ -205,7 +205,7 @@ class Connections:
             connect_timeout=timeout,
             connect_kwargs=kwargs,
         )
-        policy = _Policy(self._rule, known_as, known, name, user_files, self._remembering)
+        policy = trust.Policy(self._rule, known_as, known, name, user_files, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
         try:
             connection.open()
@@ -213,7 +213,7 @@ class Connections:
             # Paramiko leaves its thread and socket behind where it is refused
             _close(connection)
             if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
-                raise _failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
+                raise failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
             raise
         # a question may wait for its answer longer than a firewall remembers a silent connection
         connection.transport.set_keepalive(KEEPALIVE)
@@ -264,32 +264,6 @@ class _Hop:
         return cls(host, user or None, int(port) if port else None)
 
 
-class _Policy(paramiko.MissingHostKeyPolicy):
-    """Asked for every host, since the client is given no keys to compare with."""
-
-    def __init__(
-        self,
-        rule: str,
-        known_as: str,
-        known: Sequence[host_keys.KnownKey],
-        alias: str,
-        files: Sequence[Path],
-        remembering: threading.Lock,
-    ) -> None:
-        self._rule = rule
-        self._known_as = known_as
-        self._known = known
-        self._alias = alias
-        self._files = files
-        self._remembering = remembering
-
-    def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
-        kind, blob = key.get_name(), key.asbytes()
-        if host_keys.check(self._rule, self._known_as, kind, blob, self._known, self._alias) and self._files:
-            with self._remembering:
-                host_keys.remember(self._files[0], self._known_as, kind, blob, self._alias)
-
-
 def _close(connection: Connection) -> None:
     """End a connection, and the ProxyCommand that it goes through, which Paramiko leaves half-closed."""
     transport = connection.client.get_transport()
@@ -302,18 +276,6 @@ def _close(connection: Connection) -> None:
         proxy.process.communicate()
 
 
-def _transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., paramiko.Transport]:
-    """Paramiko's transport, which asks first for the types of key that can be checked."""
-
-    def make(sock: Any, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(sock, **options)
-        security = transport.get_security_options()
-        security.key_types = tuple(host_keys.preferred(security.key_types, known))
-        return transport
-
-    return make
-
-
 def _paths(value: str | Iterable[str]) -> list[Path]:
     # Paramiko takes the quotes off a value, so that one file with a space in its name looks like two
     if isinstance(value, str):
@@ -321,35 +283,3 @@ def _paths(value: str | Iterable[str]) -> list[Path]:
     else:
         names = list(value)
     return [Path(name).expanduser() for name in names if name.lower() != "none"]
-
-
-def _failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
-    """Why there is no connection, in words for the user."""
-    if isinstance(error, paramiko.BadAuthenticationType):
-        return _refused(name, user, f"it takes {', '.join(error.allowed_types)} only")
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")
-    if isinstance(error, paramiko.AuthenticationException):
-        return _refused(name, user, "no key or password was accepted")
-    if isinstance(error, socket.gaierror):
-        return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
-    if "Indecipherable protocol version" in str(error):
-        return Unreachable(f"what answers at {place} is no SSH server", where=name)
-    # that there is no session is Paramiko's word for a handshake that did not end in time
-    if isinstance(error, TimeoutError) or "banner" in str(error) or "No existing session" in str(error):
-        return Unreachable(f"no answer from {place} within {timeout} s", where=name)
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
-        return Unreachable(f"nothing listens at {place}", where=name)
-    return Unreachable(f"cannot connect to {place}: {_first_line(error)}", where=name)
-
-
-def _refused(name: str, user: str, why: str, option: str = "--prompt-for-login-password") -> Unreachable:
-    return Unreachable(
-        f"the login as {user} was refused: {why}",
-        where=name,
-        hint=f"does `ssh {user}@{name}` work? With a password, run fab {option}",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,41 @@
+"""Why there is no connection: what Paramiko and the system raise, in words for the user."""
+
+from __future__ import annotations
+
+import socket
+
+import paramiko
+
+from envfab.errors import Unreachable
+
+
+def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
+    """Why there is no connection, in words for the user."""
+    if isinstance(error, paramiko.BadAuthenticationType):
+        return _refused(name, user, f"it takes {', '.join(error.allowed_types)} only")
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")
+    if isinstance(error, paramiko.AuthenticationException):
+        return _refused(name, user, "no key or password was accepted")
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
+    if "Indecipherable protocol version" in str(error):
+        return Unreachable(f"what answers at {place} is no SSH server", where=name)
+    # that there is no session is Paramiko's word for a handshake that did not end in time
+    if isinstance(error, TimeoutError) or "banner" in str(error) or "No existing session" in str(error):
+        return Unreachable(f"no answer from {place} within {timeout} s", where=name)
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        return Unreachable(f"nothing listens at {place}", where=name)
+    return Unreachable(f"cannot connect to {place}: {_first_line(error)}", where=name)
+
+
+def _refused(name: str, user: str, why: str, option: str = "--prompt-for-login-password") -> Unreachable:
+    return Unreachable(
+        f"the login as {user} was refused: {why}",
+        where=name,
+        hint=f"does `ssh {user}@{name}` work? With a password, run fab {option}",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
