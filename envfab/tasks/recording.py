@@ -109,7 +109,7 @@ def is_anothers(folder: Path, user: int) -> bool:
     """Whether root (`sudo fab`) works in somebody else's home: what it left there would be in that user's way."""
     if user != 0:
         return False
-    return next(place for place in (folder, *folder.parents) if place.exists()).stat().st_uid != 0
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place)).stat().st_uid != 0
 
 
 def ending(error: BaseException | None) -> tuple[str, int]:

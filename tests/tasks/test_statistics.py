@@ -197,6 +197,17 @@ def test_how_a_task_failed_is_recorded(place: Place) -> None:
     ]  # fmt: skip
 
 
+def test_the_time_is_the_tasks_own(place: Place) -> None:
+    """`session_time` is what the task took, from its beginning."""
+    python = place.folder / "slow-python"
+    python.write_text("#!/bin/sh\nsleep 0.5\nexit 1\n")
+    python.chmod(0o755)
+    place.fabfile(host(place.folder / "venv", python=repr(str(python))))
+    place.fab("create_virtualenv", status=1)
+    (told,) = place.waiting()
+    assert 0.5 <= float(told["session_time"]) < 30
+
+
 class ShopError(SelectorError):
     """An error of somebody's fabfile."""
 
@@ -327,7 +338,8 @@ def test_the_environment_switches_it_off(place: Place, variable: str) -> None:
     found = place.status(env)
     assert (found["status"], found["forbidden_by"], found["recorded"]) == ("enabled", [variable], False)
     assert f"switched off by {variable}: nothing is recorded or sent" in place.fab("stats_status", env=env).stdout
-    assert f"switched off by {variable}" in place.fab("stats_submit", status=1, env=env).stderr
+    said = f"envfab: switched off by {variable}: nothing is recorded or sent\n"
+    assert place.fab("stats_submit", status=1, env=env).stderr == said
     assert (place.server.bodies, place.waiting()) == ([], [])
     place.fab("wheels")
     assert len(place.server.bodies) == 1
@@ -431,6 +443,14 @@ def test_a_folder_that_cannot_be_written_harms_no_task(place: Place) -> None:
         said = place.fab(task, status=1).stderr
         assert "your choice cannot be kept there\n  make it writable, or set PYTHON_USAGE_STATS=off" in said
     assert place.status()["status"] == "unreadable"
+
+
+def test_a_folder_that_cannot_be_harms_no_task(place: Place) -> None:
+    """A name that no file system takes is as good as a folder that cannot be written."""
+    env = {"XDG_STATE_HOME": "/" + "x" * 300}
+    assert place.fab("wheels", env=env).stderr == ""
+    assert place.status(env)["status"] == "unreadable"
+    assert place.fab("stats_show", env=env).stdout == ""
 
 
 def test_without_a_home_nothing_is_recorded(place: Place) -> None:
