@@ -144,6 +144,8 @@ class Rollout:
             except EnvfabError as error:
                 for run in runs:
                     run.fail(error, Back.PACKAGES_AND_RELOAD)
+                    # the next one may need these places to go back
+                    run.work.site.leave()
                 return
 
 
@@ -227,11 +229,14 @@ class _Run:
         self.work.around.reporter.done(self.work.where, self._ending.value)
 
     def _went_back(self, error: EnvfabError, back: Back) -> Ending:
-        if self.work.record is None or back is Back.NOTHING:
+        if self.work.record is None:
             return Ending.FAILED
         if isinstance(error, (Disconnected, Locked)):
             why = "somebody else is at work" if isinstance(error, Locked) else "the connection is gone"
             self._left_open = f"{why}, {NEXT_DEPLOY}"
+            return Ending.FAILED
+        if back is Back.NOTHING:
+            self._left_open = NEXT_DEPLOY
             return Ending.FAILED
         try:
             go_back(self.work, error, back)

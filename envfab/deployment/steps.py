@@ -16,7 +16,7 @@ from envfab.deployment.history import FORMAT, INTERRUPTED, Record, changes, from
 from envfab.deployment.projects import migrate_all
 from envfab.deployment.record import now
 from envfab.deployment.work import Work
-from envfab.errors import DeploymentError, Locked
+from envfab.errors import DeploymentError, HouseError, Locked
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Command
 from envfab.managed import bundle
@@ -147,7 +147,11 @@ def check(work: Work) -> None:
 def finish(work: Work) -> None:
     """Write down what came where, in the release log and in the virtualenv's own history, and close the journal."""
     wheels = [action.wheel for action in work.proposal.plan.actions if action.wheel]
-    work.around.house.log_install(work.proposal.member.target, wheels, work.id)
+    try:
+        work.around.house.log_install(work.proposal.member.target, wheels, work.id)
+    except HouseError as unlogged:
+        # a copy for people: the virtualenv's own history is what counts
+        work.around.reporter.warning(f"{work.where} is deployed, but {unlogged}")
     close(work, "deployed", wheels)
 
 

@@ -56,7 +56,7 @@ class Prepared:
         """The same at another place."""
         shutil.rmtree(srv / "v", ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)
-        copy_virtualenv(self.folder / "v", srv / "v")
+        copy_virtualenv(self.folder / "v", srv / "v", linked=True)
         hand_over(srv / "v", self.hosts.users.shop)
         shutil.copy2(self.folder / "db.sqlite3", srv)
         shutil.chown(srv / "db.sqlite3", self.hosts.users.shop)

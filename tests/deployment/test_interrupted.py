@@ -104,6 +104,21 @@ def test_what_nobody_foresaw_in_a_shared_reload_fails_all_that_share_it(
     assert all("unforeseen ZeroDivisionError" in one["error"] for one in document["virtualenvs"])
 
 
+def test_a_shared_reload_that_fails_takes_all_back(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """Also where they are more than a connection has places for: each gives its places to the next."""
+    paths = [make_virtualenv("3.11", srv / f"v{index}", owner=hosts.users.admin) for index in range(5)]
+    listed = ", ".join(f"Virtualenv({str(path)!r}, packages=['shop'])" for path in paths)
+    failing = f"! ls {srv}/v*/lib/python3.11/site-packages/shop.py | grep -q v0"
+    workplace.fabfile(f"Host('web1', reload={failing!r}, reload_once=True, virtualenvs=[{listed}])")
+    workplace.add_made("shop", "1.0")
+    document = workplace.json("deploy", "--yes", status=1)
+    assert [one["status"] for one in document["virtualenvs"]] == ["rolled-back"] * 5
+    assert all("ended with status 1" in one["error"] for one in document["virtualenvs"])
+    assert [freeze(path) for path in paths] == [{}] * 5
+
+
 @pytest.mark.parametrize("number", [2, 5])
 def test_a_shared_reload_runs_again_on_the_way_back(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, number: int

@@ -1,0 +1,205 @@
+"""Disks that are full, virtualenvs that cannot be written, clocks that jump, and crowds: a clear message, then all is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.fab import clean_environment
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker, copy_virtualenv, hand_over
+from tests.support.workplace import Workplace, freeze
+
+BLOB = {"shop_data.txt": os.urandom(4 << 20).hex()}
+SECONDS_OF_ROUNDS = 30
+CROWD = 50
+
+
+@contextmanager
+def mounted(place: Path, *arguments: str) -> Iterator[None]:
+    """Something mounted at `place`; skips where mounting is not allowed."""
+    done = subprocess.run(["mount", *arguments, str(place)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"small file systems need the right to mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
+    """A virtualenv of user blog on web1, with shop 1.0 deployed; shop 2.0, of some size, in the house."""
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.blog)
+    workplace.fabfile(
+        f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.blog!r}, packages=['shop'])])"
+    )
+    workplace.add_made("shop", "1.0")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    workplace.add_made("shop", "2.0", files=BLOB)
+    return path
+
+
+def ends_well(workplace: Workplace, path: Path) -> None:
+    """The next deployment does all that is to be done."""
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert freeze(path) == {"shop": "2.0"}
+    assert workplace.fab("plan", "--check").returncode == 0
+
+
+def test_a_full_disk_of_the_cache(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """The upload fails, nothing was changed, nothing of the wheel is left behind."""
+    cache = hosts.users.home(hosts.users.blog) / ".cache" / "envfab" / "wheels"
+    with mounted(cache, "-t", "tmpfs", "-o", "size=512k,mode=777", "tmpfs"):
+        done = workplace.fab("deploy", "--yes")
+        assert done.returncode == 1
+        assert f"no space left on {cache}" in done.stdout
+        assert "done: lock\n" in done.stdout
+        assert list(cache.iterdir()) == []
+    assert freeze(shop) == {"shop": "1.0"}
+    ends_well(workplace, shop)
+
+
+def test_a_full_disk_of_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """pip runs out of space: its message is shown, and the packages are what they were."""
+    packages = shop / "lib/python3.11/site-packages"
+    inside = shop.parent / "inside"
+    shutil.copytree(packages, inside)
+    used = sum(4096 * (1 + path.stat().st_size // 4096) for path in [inside, *inside.rglob("*")])
+    with mounted(packages, "-t", "tmpfs", "-o", f"size={used + (1 << 20)}", "tmpfs"):
+        shutil.copytree(inside, packages, dirs_exist_ok=True)
+        subprocess.run(["chown", "-R", hosts.users.blog, str(packages)], check=True)
+        done = workplace.fab("deploy", "--yes")
+        assert done.returncode == 1
+        assert "No space left on device" in done.stdout
+        assert "1 rolled-back" in done.stdout
+        assert freeze(shop) == {"shop": "1.0"}
+        subprocess.run(["mount", "-o", f"remount,size={used + (1 << 26)}", str(packages)], check=True)
+        ends_well(workplace, shop)
+
+
+def test_a_read_only_virtualenv(workplace: Workplace, shop: Path) -> None:
+    """It can be planned, and a deployment fails at the lock, with the name of the file."""
+    with mounted(shop, "--bind", str(shop)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(shop)], check=True)
+        assert workplace.fab("plan", "--check").returncode == 2
+        done = workplace.fab("deploy", "--yes")
+        assert done.returncode == 1
+        assert f"Read-only file system: {shop}/.envfab/lock" in done.stdout
+        assert "done: nothing" in done.stdout
+    ends_well(workplace, shop)
+
+
+def test_packages_of_somebody_else(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """Where pip may not write, its message is shown, and the packages are what they were."""
+    packages = shop / "lib/python3.11/site-packages"
+    shutil.chown(packages, "root")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "Permission denied" in done.stdout
+    assert "1 rolled-back" in done.stdout
+    shutil.chown(packages, hosts.users.blog)
+    assert freeze(shop) == {"shop": "1.0"}
+    ends_well(workplace, shop)
+
+
+def test_a_wheel_that_is_damaged_in_the_cache(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """It is not installed but thrown away, and the next deployment sends it again."""
+    cache = hosts.users.home(hosts.users.blog) / ".cache" / "envfab" / "wheels"
+    (digest,) = [
+        word.removeprefix("sha256=")
+        for line in workplace.log.splitlines()
+        if line.startswith("release: shop==2.0")
+        for word in line.split()
+        if word.startswith("sha256=")
+    ]
+    (cache / digest).write_bytes(b"no wheel at all")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "shop-2.0-py3-none-any.whl is damaged in the cache; it was removed from there" in done.stdout
+    assert freeze(shop) == {"shop": "1.0"}
+    ends_well(workplace, shop)
+
+
+def test_a_clock_that_jumped(workplace: Workplace, shop: Path) -> None:
+    """What comes first in the history came first, whatever the times say; locks know no time at all."""
+    memory = shop / ".envfab"
+    assert workplace.fab("deploy", "--yes").returncode == 0
+    lines = [json.loads(line) for line in (memory / "history.jsonl").read_text().splitlines()]
+    lines[0].update(began="2099-01-01T00:00:00+00:00", ended="2099-01-01T00:00:07+00:00")
+    lines[1].update(began="1970-01-01T00:00:00+00:00", ended="1969-12-31T00:00:00+00:00")
+    (memory / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for path in (memory / "lock", memory / "history.jsonl"):
+        os.utime(path, (4e9, 4e9))
+    assert workplace.fab("rollback", "--yes").returncode == 0
+    assert freeze(shop) == {"shop": "1.0"}
+    shown = workplace.fab("history").stdout
+    assert shown.index("took back") < shown.index("shop   1.0 → 2.0") < shown.index("shop   - → 1.0")
+    ends_well(workplace, shop)
+
+
+def test_two_deployments_at_once_never_mix(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """Round after round two people want different versions: in the end there is what one of them planned."""
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
+    names = [f"part{number}" for number in range(3)]
+    fabfiles = []
+    for number in (1, 2):
+        pins = [f"{name}=={number}.0" for name in names]
+        workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages={pins!r})])")
+        fabfiles.append((workplace.folder / "fabfile.py").rename(workplace.folder / f"fabfile{number}.py"))
+    shutil.copy(fabfiles[0], workplace.folder / "fabfile.py")
+    for name in names:
+        for version in ("1.0", "2.0"):
+            workplace.add_made(name, version)
+    fab = str(Path(sys.executable).with_name("fab"))
+    rounds = 0
+    deadline = time.monotonic() + SECONDS_OF_ROUNDS
+    while rounds < 1 or time.monotonic() < deadline:
+        both = [
+            subprocess.Popen(
+                [fab, "-c", file.stem, *workplace.arguments("deploy", "--yes", "--wait", "60")],
+                cwd=workplace.folder,
+                env=clean_environment(workplace.folder / ".home"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for file in fabfiles
+        ]
+        outputs = [process.communicate(timeout=120)[0] for process in both]
+        assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
+        assert freeze(path) in (dict.fromkeys(names, "1.0"), dict.fromkeys(names, "2.0"))
+        rounds += 1
+    print(f"{rounds} rounds")
+
+
+def test_a_crowd_on_one_host(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> None:
+    """Fifty virtualenvs at once on one host, through eight places on one connection: all are deployed to."""
+    first = make_virtualenv("3.11", srv / "v0", owner=hosts.users.admin)
+    paths = [first, *(srv / f"v{number}" for number in range(1, CROWD))]
+    for path in paths[1:]:
+        copy_virtualenv(first, path, linked=True)
+        hand_over(path, hosts.users.admin)
+    listed = ", ".join(f"Virtualenv({str(path)!r}, packages=['shop'])" for path in paths)
+    workplace.fabfile(f"Host('web1', virtualenvs=[{listed}])", settings="'compile': False")
+    workplace.add_made("shop", "1.0")
+    began = time.monotonic()
+    assert set(workplace.statuses("plan").values()) == {"changes"}
+    planned = time.monotonic()
+    assert list(workplace.statuses("deploy", "--yes").values()) == ["deployed"] * CROWD
+    print(f"plan {planned - began:.1f} s, deploy {time.monotonic() - planned:.1f} s")
+    assert set(workplace.statuses("plan").values()) == {"current"}
