@@ -112,3 +112,34 @@ def test_an_env_file_that_cannot_be_read_is_one_clear_message(workplace: Workpla
     assert done.returncode == 1
     assert f"{srv}/env:2 is no NAME=value line" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("site")
+def test_migrations_are_named_before_they_are_applied_and_by_a_rollback_that_crosses_them(
+    workplace: Workplace, srv: Path
+) -> None:
+    """Everybody of the database keeps them in mind, not only whoever applied them; migrations are not taken back."""
+    workplace.fab("deploy", "--yes")
+    workplace.add(make_site(workplace.folder / "made", "2.0"))
+    done = workplace.fab("deploy", "--yes")
+    assert "migrating shop.settings: shop.0002_price" in done.stderr
+    assert "migrated shop.0002_price" in done.stdout
+    told = workplace.json("history", "--limit", "1")["virtualenvs"]
+    assert [one["deployments"][0]["planned"] for one in told] == [["shop.0002_price"]] * 3
+    assert [one["deployments"][0]["migrated"] for one in told] == [["shop.0002_price"], [], []]
+    document = workplace.json("rollback", "--yes")
+    warning = "these migrations stay applied, databases do not go back: shop.0002_price"
+    assert [one["warnings"] for one in document["virtualenvs"]] == [[warning]] * 3
+    assert applied(srv) == ["0001_initial", "0002_price"]
+
+
+@pytest.mark.usefixtures("site")
+def test_values_of_the_environment_are_taken_out_of_what_a_failing_command_prints(
+    workplace: Workplace, srv: Path
+) -> None:
+    """Output of a failing migration is shown, and the database's path, which the env_file gives, is not in it."""
+    (srv / "db").chmod(0o555)
+    done = workplace.fab("deploy:web1", "--yes")
+    assert done.returncode == 1
+    assert "unable to open database file" in done.stdout
+    assert f"{srv}/db/db.sqlite3" not in done.stdout + done.stderr

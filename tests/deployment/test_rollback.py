@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,71 @@ def test_what_could_not_be_brought_back_is_told_before(
     assert "going back failed: these could not be brought back, no wheel of them: shop 1.0" in done.stdout
     assert "1 failed" in done.stdout
     assert "was interrupted at going back" in workplace.fab("plan").stdout
+
+
+def test_a_rollout_over_several_hosts_is_taken_back_as_one(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """`--to ROLLOUT` leads each virtualenv back to before its own part of it; who had no part is left alone."""
+    paths = [make_virtualenv("3.11", srv / f"v{number}", owner=hosts.users.admin) for number in (1, 2, 3)]
+    workplace.fabfile(
+        ",".join(
+            f"Host('web{number}', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])"
+            for number, path in enumerate(paths, 1)
+        )
+    )
+    workplace.add_made("shop", "1.0")
+    assert workplace.fab("deploy:web3", "--yes").returncode == 0
+    rollout = workplace.json("deploy", "--yes")["rollout"]
+    workplace.add_made("shop", "2.0")
+    assert workplace.fab("deploy:web2", "--yes").returncode == 0
+    document = workplace.json("rollback", "--to", rollout, "--yes")
+    assert [one["status"] for one in document["virtualenvs"]] == ["deployed", "deployed", "current"]
+    assert document["virtualenvs"][2]["warnings"] == ["there is no deployment to roll back"]
+    assert [one["actions"][0]["action"] for one in document["virtualenvs"][:2]] == ["remove", "remove"]
+    assert [freeze(path) for path in paths] == [{}, {}, {"shop": "1.0"}]
+
+
+def test_a_rollback_takes_back_what_was_interrupted(workplace: Workplace, shop: Path) -> None:
+    """With an open journal, `rollback` leads to what was there before the deployment that was cut off."""
+    workplace.fab("deploy", "--yes")
+    lines = (shop / ".envfab" / "history.jsonl").read_text().splitlines()
+    record = json.loads(lines[-1])
+    record.update(step="install", ended=None, status=None)
+    (shop / ".envfab" / "history.jsonl").write_text(lines[0] + "\n")
+    (shop / ".envfab" / "journal.json").write_text(json.dumps(record))
+    done = workplace.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was interrupted at install" in done.stdout
+    assert freeze(shop) == OLD
+    assert not (shop / ".envfab" / "journal.json").exists()
+    assert set(workplace.statuses("rollback", "--yes").values()) == {"deployed"}
+    assert freeze(shop) == {}
+
+
+def test_wheels_that_are_lost_block_a_rollback_and_are_named(workplace: Workplace, shop: Path) -> None:
+    """Neither the virtualenv nor the house has them: nothing is done."""
+    workplace.fab("deploy", "--yes")
+    for folder in (workplace.folder / "wheels", shop / ".envfab" / "wheels"):
+        for wheel in folder.glob("*shop-1.0*"):
+            wheel.unlink()
+    done = workplace.fab("rollback", "--yes")
+    assert done.returncode == 1
+    assert "1 blocked" in done.stdout
+    assert "shop 1.0   the state before " in done.stdout
+    assert "no wheel of it is kept in the virtualenv or in the house" in done.stdout
+    assert freeze(shop) == NEW
+
+
+def test_history_tells_programs_all_of_each_deployment(workplace: Workplace, shop: Path) -> None:
+    """One document: what changed, what was there before, who, from where, when, and how it ended."""
+    (one,) = workplace.json("history")["virtualenvs"]
+    assert (one["error"], one["target"].endswith(f"@web1:{shop}")) == (None, True)
+    (record,) = one["deployments"]
+    documented = {"deployment", "rollout", "who", "origin", "began", "ended", "status", "error", "undoes"}
+    assert documented | {"changes", "migrated", "planned", "snapshot", "format"} <= record.keys()
+    assert [(change["name"], change["installed"], change["version"]) for change in record["changes"]] == [
+        ("basket", None, "1.0"),
+        ("shop", None, "1.0"),
+    ]
+    assert "pip" in [before["name"] for before in record["snapshot"]]
