@@ -20,7 +20,7 @@ def read_body(request: Request, limit: int, kinds: tuple[str, ...]) -> bytes:
     if declared > limit:
         raise RequestEntityTooLarge(f"more than {limit} bytes")
     # Not `get_data()`: that would take a form apart, or keep it for somebody else to do so.
-    data = request.stream.read()
+    data = request.stream.read(limit + 1)
     if len(data) != declared:
         raise BadRequest("the request is shorter than it says")
     return data

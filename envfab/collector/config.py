@@ -104,8 +104,8 @@ def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = 
         house=find_house(Path(house).expanduser().absolute()) if house else default_house,
         index=said.get("INDEX", ""),
         tokens=_tokens(said),
-        open=_flag(said, "OPEN", False),
-        store_addresses=_flag(said, "STORE_ADDRESSES", True),
+        open=flag(said, "OPEN", False),
+        store_addresses=flag(said, "STORE_ADDRESSES", True),
         keep_days=_number(said, "KEEP_DAYS") if said.get("KEEP_DAYS") else None,
         stale_days=_number(said, "STALE_DAYS") if said.get("STALE_DAYS") else 14,
         proxies=_number(said, "PROXIES", least=0) if said.get("PROXIES") else 0,
@@ -165,7 +165,8 @@ def _tokens(said: Mapping[str, str]) -> tuple[str, ...]:
     return tokens + (read_tokens(Path(said["TOKEN_FILE"])) if said.get("TOKEN_FILE") else ())
 
 
-def _flag(said: Mapping[str, str], name: str, default: bool) -> bool:
+def flag(said: Mapping[str, str], name: str, default: bool) -> bool:
+    """A setting that is yes or no; raises `ConfigurationError`."""
     value = said.get(name, "1" if default else "0").strip().lower()
     if value not in _YES_OR_NO:
         _wrong(name, f"{said[name]!r} is neither yes nor no", "say 1 or 0")

@@ -55,3 +55,4 @@ def _index(service: Service, stored: StoredReport, report: Report) -> None:
             usage.index(connection, stored, report)
     except SQLAlchemyError as error:
         log.warning("the usage report %s is not indexed yet: %s", stored.file, error)
+        service.index_soon()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from envfab.collector.storage import CollectorError, Storage
 from envfab.errors import EnvfabError
 
 UNFINISHED = 60 * 60  # seconds after which a half-written file has nobody who still writes it
+INDEX_EVERY = 60 * 60  # seconds between two looks at all files of reports
 log = logging.getLogger(__name__)
 
 
@@ -33,14 +35,21 @@ class Service:
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
         self.freshness = Freshness(self.storage, HouseNews(config.house) if config.house else None)
+        self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
+
+    def index_soon(self) -> None:
+        """Have the next round look for reports that are in no index."""
+        self._indexed_at = -math.inf
 
     def tidy(self) -> None:
         """One round of what no request does."""
         self.freshness.catch_up()
         with self.storage.writing() as connection:
             weeks.note(connection, milliseconds_now())
-        usage.index_again(self.storage, self.folder)
+        if time.monotonic() - self._indexed_at > INDEX_EVERY:
+            usage.index_again(self.storage, self.folder)
+            self._indexed_at = time.monotonic()
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
             usage.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)

@@ -72,10 +72,10 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
     """What the arguments say, else the variables, else the fleet. Without a token only loopback is served."""
-    from envfab.collector.config import from_settings, is_loopback, settings_in
+    from envfab.collector.config import flag, from_settings, is_loopback, settings_in
 
     said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
-    to_proxies = said.get("OPEN", "0") != "0"
+    to_proxies = flag(said, "OPEN", False)
     config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _house(fleet))
     return replace(config, local=not config.tokens and not to_proxies)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from envfab.collector import usage
 from envfab.collector.report_files import ReportFolder
@@ -114,12 +115,13 @@ def test_kinds_of_content(client: FlaskClient, app: Flask) -> None:
 
 def test_a_length_must_be_declared(app: Flask) -> None:
     """A body of unknown or negative length is refused, and one that is shorter than it says."""
-    environments: list[tuple[dict[str, str], int]] = [
+    environments: list[tuple[dict[str, object], int]] = [
         ({"CONTENT_LENGTH": ""}, 411),
         ({"CONTENT_LENGTH": "-5"}, 400),
         ({"CONTENT_LENGTH": "many"}, 400),
         ({"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}, 411),
         ({"CONTENT_LENGTH": "500"}, 400),
+        ({"CONTENT_LENGTH": "500", "wsgi.input_terminated": True}, 400),
         ({"CONTENT_LENGTH": str(len(BODY)), "HTTP_CONTENT_ENCODING": "gzip"}, 415),
     ]
     for extra, expected in environments:
@@ -164,6 +166,28 @@ def test_the_index_can_be_made_again(make_app: MakeApp, database: str, tmp_path:
     with service.storage.reading() as connection:
         query = select(usage_counts.c.reports).where(usage_counts.c.key == "version", usage_counts.c.value == "0.1")
         assert connection.execute(query).scalars().all() == [3]
+
+
+def test_a_report_counts_once(make_app: MakeApp, database: str) -> None:
+    """Two workers that find the same file in no index count it once, and take rows in the same order."""
+    service = service_of(make_app(database=database))
+    entries = [(f"key{number}", "value") for number in range(30)]
+    stored = service.folder.store(report(*reversed(entries)), "prog", "")
+    counted: list[Any] = []
+    event.listen(service.storage.engine, "before_cursor_execute", lambda *args: counted.append(args[3]))
+    for _ in range(2):
+        with service.storage.writing() as connection:
+            usage.index(connection, stored, stored.parsed())
+    keys = [
+        tuple(row.values())[:4] if isinstance(row, dict) else row[:4]
+        for rows in counted
+        if len(rows) > 9
+        for row in rows
+    ]
+    assert len(keys) == 31
+    assert keys == sorted(keys)
+    with service.storage.reading() as connection:
+        assert set(connection.execute(select(usage_counts.c.reports)).scalars()) == {1}
 
 
 def test_unfinished_files_are_cleared(app: Flask) -> None:

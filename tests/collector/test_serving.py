@@ -201,10 +201,11 @@ def test_what_was_answered_survives_kill_9(folder: Path) -> None:
     told = [(kind, name) for kind, name in answered if kind == "report"]
     with running(folder) as (_, url):
         registered = {one["uuid"] for one in requests.get(f"{url}/api/applications", timeout=5).json()}
-        there = {path.read_text().rsplit("name:", 1)[1].strip() for path in reports.glob("*.txt")}
+        files = [path for path in reports.iterdir() if not path.name.startswith(".")]
+        there = {path.read_text().rsplit("name:", 1)[1].strip() for path in files}
         assert {name for _, name in told} <= there
         assert {name for kind, name in answered if kind == "registration"} <= registered
-        _wait_until_indexed(url, len(list(reports.glob("*.txt"))))
+        _wait_until_indexed(url, len(files))
 
 
 def _wait_until_indexed(url: str, number: int) -> None:

@@ -122,13 +122,20 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_database_that_goes_away(make_app: MakeApp) -> None:
-    """While the database is away clients are told so in one line, and reports are stored all the same."""
+    """While the database is away clients are told so in one line; reports are stored, and counted once it is back."""
     app = make_app()
-    service_of(app).storage.engine.dispose()
-    with service_of(app).storage.writing() as connection:
-        connection.execute(text("DROP TABLE reports"))
-        connection.execute(text("ALTER TABLE applications RENAME TO away"))
-    client = app.test_client()
+    service, client = service_of(app), app.test_client()
+    service.tidy()
+    _rename(app, "applications", "usage_counts", end="_away")
     answer = client.get("/api/applications")
     assert (answer.status_code, answer.text) == (503, "the database is not available just now\n")
     assert client.post("/", data=report()).text == "stored"
+    _rename(app, "applications_away", "usage_counts_away")
+    service.tidy()
+    assert client.get("/api/usage").get_json()["reports"] == 1
+
+
+def _rename(app: Flask, *tables: str, end: str = "") -> None:
+    with service_of(app).storage.writing() as connection:
+        for table in tables:
+            connection.execute(text(f"ALTER TABLE {table} RENAME TO {table.removesuffix('_away')}{end}"))
