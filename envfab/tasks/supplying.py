@@ -12,14 +12,14 @@ from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
+from envfab.tasks import fetching
 from envfab.tasks.deploying import NAME
 from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
+from envfab.tasks.looking import interpreters_of
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
-    from envfab.managed.channel import Connections
-    from envfab.supply.interpreters import Kind
     from envfab.supply.looking import Look
     from envfab.supply.newer import Outdated
 
@@ -28,7 +28,7 @@ JSON = "one JSON document on standard output"
 
 def tasks(fleet: Fleet) -> list[Any]:
     """The tasks of supply for `fleet`."""
-    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet), _lock(fleet)]
+    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet), _lock(fleet), *fetching.tasks(fleet)]
 
 
 def _yank_wheel(fleet: Fleet) -> Any:
@@ -222,7 +222,7 @@ def _lock(fleet: Fleet) -> Any:
         command = " ".join(["fab lock", requirements, *(f"--name {one}" for one in name), *(["--pylock"] * pylock)])
         house = run.house
         with run.console as console, run.connections() as links:
-            found, unreachable = _kinds(run, links, list(name))
+            found, complete = interpreters_of(run, links, run.select(list(name), links))
             locks = [locking.lock(wanted, kind, house) for kind in found]
             house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
             files = locking.files_of(locks, place)
@@ -241,7 +241,7 @@ def _lock(fleet: Fleet) -> Any:
                         for file, one in files.items()
                     ]}
                 )  # fmt: skip
-        if unreachable:
+        if not complete:
             raise Exit(code=1)
 
     return lock
@@ -261,23 +261,3 @@ def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
     if pylock and not (place.name == "pylock.toml" or (place.name[:7] == "pylock." and place.suffix == ".toml")):
         raise UsageError(f"{place.name} is no name for a lock", hint="pylock.toml, or pylock.NAME.toml")
     return place
-
-
-def _kinds(run: Invocation, links: Connections, names: list[str]) -> tuple[list[Kind], bool]:
-    """(the distinct interpreters of the targets, or this machine's where there is no target; who is unreachable)."""
-    from envfab.supply.interpreters import Kind, kinds, this_one
-    from envfab.supply.looking import look
-
-    members = run.select(names, links)
-    if not members:
-        return [Kind(this_one())], False
-    looks = look(members, links, run.settings, run.console)
-    for found in looks:
-        if found.error is not None:
-            run.console.warning(str(found.error))
-    there = [(str(found.member.target), found.probe.interpreter) for found in looks if found.probe]
-    if not there:
-        raise UsageError(
-            "no target could be looked at", hint="without a target, lock for this machine: a fleet of none"
-        )
-    return kinds(there), len(there) < len(looks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -12,6 +13,7 @@ from invoke.tasks import task
 from envfab.fleet import Fleet, Host, Member
 from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
+from envfab.tasks.looking import interpreters_of
 
 if TYPE_CHECKING:
     from envfab.managed.channel import Connections
@@ -31,10 +33,11 @@ def tasks(fleet: Fleet) -> list[Any]:
         help={
             "name": NAME,
             "discover": "look for virtualenvs on this host and draft their lines for the fabfile",
+            "export": "write the targets' interpreters to this file, for `fetch_wheels --interpreters` elsewhere",
             "json": "one JSON document on standard output",
         },
     )
-    def targets(c: Context, name: Iterable[str] = (), discover: str = "", json: bool = False) -> None:
+    def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
@@ -42,12 +45,15 @@ def tasks(fleet: Fleet) -> list[Any]:
                 _discover(run, links, discover)
                 return
             members = run.select(list(name), links)
+            complete = _export(run, links, members, Path(export).expanduser()) if export else True
             for member in members:
                 console.print(_line(member))
             if not members:
                 console.print("no virtualenv is configured: fab targets --discover HOST drafts some", "dim")
             if json:
                 console.json({"format": 1, "targets": [_json(member) for member in members]})
+        if not complete:
+            raise Exit(code=1)
 
     @task(
         klass=Task,
@@ -72,6 +78,18 @@ def tasks(fleet: Fleet) -> list[Any]:
             raise Exit(code=1)
 
     return [targets, create_virtualenv]
+
+
+def _export(run: Invocation, links: Connections, members: Sequence[Member], place: Path) -> bool:
+    """Write down the interpreters of the members; whether all of them could be looked at."""
+    import json
+
+    from envfab.supply.interpreters import to_json
+    from envfab.supply.locking import write
+
+    found, complete = interpreters_of(run, links, members)
+    write(place, json.dumps(to_json(found), indent=1) + "\n")
+    return complete
 
 
 def _line(member: Member) -> str:

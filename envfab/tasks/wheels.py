@@ -17,6 +17,7 @@ from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
     from envfab.tasks.console import Console
+    from envfab.wheelhouse.adding import Added
     from envfab.wheelhouse.house import House, Listed
 
 SHOWN_PROBLEMS = 3
@@ -31,7 +32,10 @@ def tasks(fleet: Fleet) -> list[Any]:
         trailing_words=True,
         iterable=["file"],
         auto_shortflags=False,
-        help={"file": "a wheel to add; repeatable", "json": "one JSON document on standard output"},
+        help={
+            "file": "a wheel to add, or a bundle that fetch_wheels wrote; repeatable",
+            "json": "one JSON document on standard output",
+        },
     )
     def add_wheel(c: Context, file: Iterable[str] = (), json: bool = False) -> None:
         """Check wheels, copy them into the house and log them with their SHA-256."""
@@ -44,11 +48,12 @@ def tasks(fleet: Fleet) -> list[Any]:
             console.stage("adding", len(files))
             for name in files:
                 try:
-                    one = house.add(Path(name).expanduser())
+                    taken = _take_in(house, Path(name).expanduser())
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
-                else:
+                    taken = []
+                for one in taken:
                     yanked = f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
                     console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
                                   f"   {one.wheel.filename}{yanked}")  # fmt: skip
@@ -97,6 +102,14 @@ def tasks(fleet: Fleet) -> list[Any]:
             raise Exit(code=2)
 
     return [add_wheel, wheels, verify_wheels]
+
+
+def _take_in(house: House, path: Path) -> list[Added]:
+    """Add a wheel, or all wheels of a bundle."""
+    from envfab.supply.bundle import is_bundle
+    from envfab.supply.taking_in import add_bundle
+
+    return add_bundle(path, house) if is_bundle(path) else [house.add(path)]
 
 
 def house_line(house: House) -> str:

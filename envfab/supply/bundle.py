@@ -1,0 +1,135 @@
+"""One file that carries wheels to where no index can be reached: a zip of wheels, and a manifest that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from envfab.errors import FormatError, SupplyError, WheelError
+from envfab.facts.wheel import Wheel
+from envfab.wheelhouse.archive import MAGIC, Archive
+from envfab.wheelhouse.inspection import inspect, sha256_of
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MANIFEST_LIMIT = 64 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
+    """Write the wheels and their manifest to `place`, at once; raises `SupplyError`."""
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    ordered = sorted(wheels, key=lambda path: path.name)
+    listed = [{"filename": path.name, "sha256": sha256_of(path), "size": path.stat().st_size} for path in ordered]
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # wheels are compressed already
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(MANIFEST, json.dumps({"format": FORMAT, "wheels": listed}, indent=1))
+            for path in ordered:
+                archive.write(path, f"wheels/{path.name}")
+        os.replace(draft, place)
+    except OSError as error:
+        raise SupplyError(f"the bundle cannot be written: {error.strerror}", where=str(place)) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a file is meant to be a bundle: it begins like a zip and is not named like a wheel."""
+    if path.suffix == ".whl":
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[list[Path]]:
+    """The wheels of a bundle, every one verified and inspected, in a folder that is there for the context.
+
+    Raises `SupplyError` and `FormatError` for a bundle that is not exactly what its manifest says, and `WheelError` for
+    a wheel in it that is not sound.
+    """
+    with tempfile.TemporaryDirectory(prefix="envfab-bundle-") as folder:
+        try:
+            with Archive(path) as archive:
+                listed = _manifest(archive, path)
+                members = {f"wheels/{filename}" for filename in listed}
+                _refuse_differences(archive.members.keys() - {MANIFEST}, members, path)
+                wheels = [_unpack(archive, name, digest, Path(folder), path) for name, digest in listed.items()]
+        except WheelError as error:
+            if error.where == str(path):
+                what = error.what.replace("wheel", "bundle")
+                raise SupplyError(
+                    what, where=error.where, hint=error.hint or "fetch it again, or copy it again"
+                ) from None
+            raise
+        for wheel in wheels:
+            try:
+                inspect(wheel)
+            except WheelError as error:
+                raise SupplyError(f"{wheel.name} {error.what}", where=str(path), hint=error.hint) from None
+        yield wheels
+
+
+def _manifest(archive: Archive, path: Path) -> dict[str, str]:
+    """The digests by file name."""
+    if MANIFEST not in archive.members:
+        raise SupplyError(
+            f"is not a bundle: it has no {MANIFEST}",
+            where=str(path),
+            hint="add wheels, or a bundle; was it copied whole?",
+        )
+    try:
+        document = json.loads(archive.read(MANIFEST, MANIFEST_LIMIT))
+        if document["format"] != FORMAT:
+            raise FormatError(
+                f"it is of format {document['format']!r}; this envfab reads {FORMAT}",
+                where=str(path),
+                hint="a newer envfab may read it",
+            )
+        listed = dict(_listed(one) for one in document["wheels"])
+        if len(listed) != len(document["wheels"]):
+            raise ValueError("it names a wheel twice")
+    except (ValueError, KeyError, TypeError, AttributeError, WheelError) as error:
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise SupplyError(f"its manifest cannot be read: {problem}", where=str(path)) from None
+    return listed
+
+
+def _listed(one: Mapping[str, Any]) -> tuple[str, str]:
+    filename, digest = one["filename"], one["sha256"]
+    Wheel.from_filename(filename)
+    if "/" in filename or "\\" in filename or not _SHA256.fullmatch(digest):
+        raise ValueError(f"{filename!r} has no plain name, or no SHA-256")
+    return filename, digest
+
+
+def _refuse_differences(there: set[str], named: set[str], path: Path) -> None:
+    for member in sorted(named - there):
+        raise SupplyError(f"lacks {member}, which its manifest names", where=str(path))
+    for member in sorted(there - named):
+        raise SupplyError(f"has {member}, which its manifest does not name", where=str(path))
+
+
+def _unpack(archive: Archive, filename: str, digest: str, folder: Path, path: Path) -> Path:
+    place = folder / filename
+    found = hashlib.sha256()
+    with open(place, "wb") as file:
+        for chunk in archive.chunks(f"wheels/{filename}"):
+            found.update(chunk)
+            file.write(chunk)
+    if found.hexdigest() != digest:
+        raise SupplyError(f"{filename} is not what the manifest says: its SHA-256 is another", where=str(path))
+    return place

@@ -1,0 +1,124 @@
+"""The task `fetch_wheels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.errors import UsageError
+from envfab.fleet import Fleet, Member
+from envfab.tasks.deploying import NAME
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+from envfab.tasks.looking import exported_interpreters, interpreters_of
+
+if TYPE_CHECKING:
+    from envfab.facts.requirements import Requirements
+    from envfab.managed.channel import Connections
+    from envfab.supply.fetching import Job
+
+FILES = (".txt", ".in", ".toml")
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`fetch_wheels` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="requirements",
+        trailing_words=True,
+        iterable=["requirements", "name", "own"],
+        auto_shortflags=False,
+        help={
+            "requirements": "a requirements file, or a requirement; repeatable (default: those of the targets)",
+            "name": NAME,
+            "interpreters": "instead of looking at the targets, read what `fab targets --export FILE` wrote",
+            "index": "the package index to fetch from (default: PyPI)",
+            "own": "a project of your own, which is never looked up in the index; repeatable",
+            "bundle": "write the wheels into this one file, to carry to another house, instead of taking them in",
+            "json": "one JSON document on standard output",
+        },
+    )
+    def fetch_wheels(
+        c: Context,
+        requirements: Iterable[str] = (),
+        name: Iterable[str] = (),
+        interpreters: str = "",
+        index: str = "",
+        own: Iterable[str] = (),
+        bundle: str = "",
+        json: bool = False,
+    ) -> None:
+        """Fill the house from a package index with what the targets' interpreters need and it lacks."""
+        from packaging.utils import canonicalize_name
+
+        from envfab.supply.bundle import write_bundle
+        from envfab.supply.fetching import default_index, distinct, download, lacking, opened, take_in
+
+        run = Invocation(fleet, c, json)
+        house = run.house
+        with run.console as console, run.connections() as links:
+            members = run.select(list(name), links)
+            jobs, complete = _jobs(run, links, members, list(requirements), interpreters)
+            with opened(index or default_index()) as source:
+                wheels = lacking(distinct(jobs), house, source, {canonicalize_name(one) for one in own}, console)
+                paths = download(wheels, source, console)
+                if bundle and paths:
+                    write_bundle(Path(bundle).expanduser(), paths)
+                elif not bundle:
+                    take_in(paths, house)
+            for wheel in wheels:
+                console.print(
+                    f"{'packed' if bundle else 'added':<8} {wheel.shown_as} {wheel.version}   {wheel.filename}"
+                )
+            if not wheels:
+                console.print("the house has all of it already")
+            if json:
+                fetched = [{"name": one.shown_as, "version": str(one.version), "wheel": one.filename,
+                            "sha256": one.sha256} for one in wheels]  # fmt: skip
+                console.json({"format": 1, "fetched": fetched, "bundle": bundle if bundle and paths else None})
+        if not complete:
+            raise Exit(code=1)
+
+    return [fetch_wheels]
+
+
+def _jobs(
+    run: Invocation, links: Connections, members: tuple[Member, ...], words: list[str], exported: str
+) -> tuple[list[Job], bool]:
+    """(what is to be met for which interpreters, whether every target could be looked at)."""
+    from envfab.deployment.proposal import read_requirements
+    from envfab.supply.fetching import Job
+
+    given = _given(words) if words else None
+    wanted = {} if given else read_requirements(run.fleet, members)
+    of_target = {str(target): one for target, one in wanted.items() if one.entries}
+    if given is None and not of_target:
+        raise UsageError("no requirements to fetch for", hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'")
+    found, complete = (exported_interpreters(exported), True) if exported else interpreters_of(run, links, members)
+    if given is not None:
+        return [Job(kind, given) for kind in found], complete
+    jobs = [
+        Job(replace(kind, targets=(target,)), of_target[target])
+        for kind in found
+        for target in kind.targets
+        if target in of_target
+    ]
+    if not jobs:
+        raise UsageError(f"{exported} has none of the fabfile's targets", hint="name the requirements to fetch")
+    return jobs, complete
+
+
+def _given(words: Sequence[str]) -> Requirements:
+    """What the command line names: files, and requirements as they are."""
+    from envfab.facts.requirements import parse
+
+    files = [word for word in words if word.endswith(FILES) or Path(word).expanduser().is_file()]
+    lines = [word for word in words if word not in files]
+    return parse(files, lambda file: Path(file).expanduser().read_text(encoding="utf-8"), lines, "fetch_wheels")

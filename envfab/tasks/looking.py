@@ -1,0 +1,44 @@
+"""The interpreters that supply is for: those of the targets, or this machine's where there is no target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envfab.errors import SupplyError, UsageError
+from envfab.fleet import Member
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.managed.channel import Connections
+    from envfab.supply.interpreters import Kind
+
+
+def interpreters_of(run: Invocation, links: Connections, members: Sequence[Member]) -> tuple[list[Kind], bool]:
+    """(the distinct interpreters, whether every member could be looked at); the others are warned of."""
+    from envfab.supply.interpreters import Kind, kinds, this_one
+    from envfab.supply.looking import look
+
+    if not members:
+        return [Kind(this_one())], True
+    looks = look(members, links, run.settings, run.console)
+    for found in looks:
+        if found.error is not None:
+            run.console.warning(str(found.error))
+    there = [(str(found.member.target), found.probe.interpreter) for found in looks if found.probe]
+    if not there:
+        raise UsageError("no target could be looked at")
+    return kinds(there), len(there) == len(looks)
+
+
+def exported_interpreters(file: str) -> list[Kind]:
+    """What `fab targets --export FILE` wrote; raises `SupplyError`."""
+    from envfab.supply.interpreters import from_json
+
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SupplyError(f"cannot be read: {reason}", where=file) from None
+    return from_json(text, file)

@@ -1,0 +1,152 @@
+"""Bundles: what is written comes in, what is not exactly that stays out, and the house is as it was."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from envfab.errors import EnvfabError
+from envfab.supply.bundle import is_bundle, write_bundle
+from envfab.supply.taking_in import add_bundle
+from envfab.wheelhouse.house import House
+from tests.support.wheels import make_wheel
+
+Members = dict[str, bytes]
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> list[Path]:
+    """Two wheels that no house has."""
+    return [make_wheel(tmp_path / "dist", name, "1.0") for name in ("shop", "basket")]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, wheels: list[Path]) -> Path:
+    """Both in one file."""
+    place = tmp_path / "carry" / "wheels.bundle"
+    write_bundle(place, wheels)
+    return place
+
+
+def names(house: House) -> list[str]:
+    """What lies in the wheels folder."""
+    return sorted(path.name for path in house.wheels.iterdir()) if house.wheels.exists() else []
+
+
+def test_what_is_packed_comes_in(bundle: Path, wheels: list[Path], house: House) -> None:
+    """All wheels are logged as if each had been added; a second time they are there already."""
+    assert is_bundle(bundle)
+    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["added", "added"]
+    assert names(house) == sorted(wheel.name for wheel in wheels)
+    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["present", "present"]
+    assert [path.name for path in bundle.parent.iterdir()] == ["wheels.bundle"]
+
+
+def with_changed_wheel(members: Members) -> None:
+    members["wheels/shop-1.0-py3-none-any.whl"] += b"x"
+
+
+def with_escaping_member(members: Members) -> None:
+    members["../evil.whl"] = b"x"
+
+
+def with_escaping_manifest(members: Members) -> None:
+    manifest = json.loads(members["manifest.json"])
+    manifest["wheels"][0]["filename"] = "../basket-1.0-py3-none-any.whl"
+    members["manifest.json"] = json.dumps(manifest).encode()
+
+
+def without_a_wheel(members: Members) -> None:
+    del members["wheels/shop-1.0-py3-none-any.whl"]
+
+
+def with_a_stowaway(members: Members) -> None:
+    members["wheels/evil-1.0-py3-none-any.whl"] = b"x"
+
+
+def of_another_format(members: Members) -> None:
+    members["manifest.json"] = b'{"format": 2}'
+
+
+def without_manifest(members: Members) -> None:
+    del members["manifest.json"]
+
+
+def with_twice_the_same(members: Members) -> None:
+    manifest = json.loads(members["manifest.json"])
+    manifest["wheels"] *= 2
+    members["manifest.json"] = json.dumps(manifest).encode()
+
+
+def with_a_bomb(members: Members) -> None:
+    members["wheels/bomb"] = bytes(40 << 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_changed_wheel, "shop-1.0-py3-none-any.whl is not what the manifest says: its SHA-256 is another"),
+        (with_escaping_member, "has a member whose path leaves the bundle"),
+        (with_escaping_manifest, "its manifest cannot be read"),
+        (without_a_wheel, "lacks wheels/shop-1.0-py3-none-any.whl, which its manifest names"),
+        (with_a_stowaway, "has wheels/evil-1.0-py3-none-any.whl, which its manifest does not name"),
+        (of_another_format, "it is of format 2; this envfab reads 1"),
+        (without_manifest, "is not a bundle: it has no manifest.json"),
+        (with_twice_the_same, "its manifest cannot be read: it names a wheel twice"),
+        (with_a_bomb, "it looks like a zip bomb"),
+    ],
+)
+def test_what_is_not_as_it_was_packed_stays_out(
+    bundle: Path, house: House, change: Callable[[Members], None], message: str
+) -> None:
+    """Nothing of such a bundle comes in, and the error names the bundle and what is wrong with it."""
+    rewrite(bundle, change)
+    with pytest.raises(EnvfabError) as caught:
+        add_bundle(bundle, house)
+    assert message in str(caught.value)
+    assert str(bundle) in str(caught.value)
+    assert names(house) == []
+    assert not house.log.exists()
+
+
+def rewrite(bundle: Path, change: Callable[[Members], None]) -> None:
+    """The same archive with other members."""
+    with zipfile.ZipFile(bundle) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    packed(bundle, members)
+
+
+def packed(bundle: Path, members: Mapping[str, bytes]) -> None:
+    """An archive of these members."""
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_an_unsound_wheel_keeps_all_others_out(tmp_path: Path, wheels: list[Path], house: House) -> None:
+    """The manifest being right does not make a file a wheel."""
+    bad = make_wheel(tmp_path / "dist", "till", "1.0", filename="till-2.0-py3-none-any.whl")
+    write_bundle(tmp_path / "b", [*wheels, bad])
+    with pytest.raises(EnvfabError, match=r"till-2\.0-py3-none-any\.whl has the dist-info folder of another release"):
+        add_bundle(tmp_path / "b", house)
+    assert names(house) == []
+
+
+def test_a_different_file_of_a_known_name_keeps_all_others_out(bundle: Path, tmp_path: Path, house: House) -> None:
+    """What was logged never changes, and the bundle comes in as a whole or not at all."""
+    house.add(make_wheel(tmp_path / "own", "shop", "1.0", files={"shop.py": "ours"}))
+    with pytest.raises(EnvfabError, match="the house knows a different file of this name"):
+        add_bundle(bundle, house)
+    assert names(house) == ["shop-1.0-py3-none-any.whl"]
+
+
+def test_a_cut_bundle_says_so(bundle: Path, house: House) -> None:
+    """Half a file is no bundle, though the end of its last wheel looks like the end of an archive."""
+    bundle.write_bytes(bundle.read_bytes()[:-100])
+    with pytest.raises(EnvfabError, match="was it copied whole"):
+        add_bundle(bundle, house)

@@ -1,0 +1,273 @@
+"""Filling the house from an index: what is chosen, downloaded and taken in, and what an index may do wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from envfab.errors import EnvfabError
+from envfab.facts.requirements import parse
+from envfab.reporter import Silent
+from envfab.supply.fetching import Job, distinct, download, lacking, opened, take_in
+from envfab.supply.index import Index
+from envfab.supply.interpreters import Kind
+from envfab.supply.publishing import publish
+from envfab.supply.web import Timeouts
+from envfab.wheelhouse.house import House
+from tests.planning.catalogue import interpreter
+from tests.supply.faults import Server, faulty
+from tests.supply.serving import serving
+from tests.support.wheels import make_wheel
+
+SHORT = Timeouts(connect=1.0, read=0.5)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """An index with shop 1.0, which requires basket, for two Pythons."""
+    folder = tmp_path / "there"
+    make_wheel(folder, "shop", "1.0", requires=["basket>=2"])
+    make_wheel(folder, "basket", "2.0", tags=["cp38-cp38-manylinux2014_x86_64"])
+    make_wheel(folder, "basket", "2.1", tags=["cp311-cp311-manylinux2014_x86_64"])
+    make_wheel(folder, "basket", "1.0")
+    with faulty(folder) as running:
+        yield running
+
+
+@contextmanager
+def index(url: str, tmp_path: Path) -> Iterator[Index]:
+    """The index, with short timeouts and a folder of its own for downloads."""
+    with opened(url, tmp_path / "downloads", SHORT) as found:
+        yield found
+
+
+def job(*lines: str, python: str = "3.11.7", target: str = "shop@web1:/v") -> Job:
+    """Requirements for an interpreter."""
+    return Job(Kind(interpreter(python), (target,)), parse([], lambda name: name, lines, "shop.txt:1"))
+
+
+def fetch(url: str, tmp_path: Path, house: House, *jobs: Job, own: frozenset[str] = frozenset()) -> list[str]:
+    """Resolve, download, take in: the file names that came."""
+    with index(url, tmp_path) as source:
+        wheels = lacking(jobs, house, source, {canonicalize_name(one) for one in own}, Silent())
+        take_in(download(wheels, source, Silent()), house)
+        return [wheel.filename for wheel in wheels]
+
+
+OLD, NEW = "basket-2.0-cp38-cp38-manylinux2014_x86_64.whl", "basket-2.1-cp311-cp311-manylinux2014_x86_64.whl"
+SHOP = "shop-1.0-py3-none-any.whl"
+
+
+def test_fetches_for_each_interpreter_what_the_house_lacks(server: Server, tmp_path: Path, house: House) -> None:
+    """Each gets its own wheels; a second time there is nothing to do, and nothing is left of the downloads."""
+    jobs = [job("shop"), job("shop", python="3.8.18")]
+    assert fetch(server.url, tmp_path, house, *jobs) == [OLD, NEW, SHOP]
+    assert sorted(path.name for path in house.wheels.iterdir()) == [OLD, NEW, SHOP]
+    assert not any((tmp_path / "downloads").iterdir())
+    server.asked.clear()
+    assert fetch(server.url, tmp_path, house, *jobs) == []
+    assert not any(path.endswith(".whl") for path in server.asked)
+
+
+def test_reads_metadata_without_downloading_wheels(server: Server, tmp_path: Path, house: House) -> None:
+    """What is looked at and not chosen costs a metadata file; what its page rules out costs nothing."""
+
+    def only_for_later(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            if file["filename"].startswith("shop-2"):
+                file["requires-python"] = ">=3.99"
+
+    make_wheel(server.folder, "shop", "2.0", requires=["nothing"])
+    make_wheel(server.folder, "shop", "1.5", requires=["basket>=9"])
+    server.page = only_for_later
+    assert fetch(server.url, tmp_path, house, job("shop")) == [NEW, SHOP]
+    asked = [path.rpartition("/")[2] for path in server.asked]
+    assert "shop-1.5-py3-none-any.whl.metadata" in asked
+    assert "shop-1.5-py3-none-any.whl" not in asked
+    assert "shop-2.0-py3-none-any.whl.metadata" not in asked
+
+
+def test_an_index_without_metadata_files_is_downloaded_from(server: Server, tmp_path: Path, house: House) -> None:
+    """Where there is no PEP 658, the wheel itself is read, and kept for the house."""
+    server.metadata = False
+    assert fetch(server.url, tmp_path, house, job("shop")) == [NEW, SHOP]
+    assert len([path for path in server.asked if path.endswith(SHOP)]) == 1
+
+
+def test_a_published_house_serves_another(tmp_path: Path, house: House) -> None:
+    """What publish_index writes is read as HTML from a plain web server; withdrawn releases are not fetched."""
+    there = House(tmp_path / "there" / "wheels", tmp_path / "there" / "log", cache=tmp_path / "cache")
+    for version in ("1.0", "2.0"):
+        there.add(make_wheel(tmp_path / "dist", "shop", version))
+    there.yank("shop==2.0", "broken")
+    publish(there, tmp_path / "simple", Silent())
+    with serving(tmp_path / "simple") as url:
+        assert fetch(url, tmp_path, house, job("shop")) == [SHOP]
+
+
+def test_own_projects_never_come_from_the_index(server: Server, tmp_path: Path, house: House) -> None:
+    """The house's own shop is not replaced by a stranger of that name; what it needs is fetched."""
+    make_wheel(server.folder, "shop", "99.0")
+    house.add(make_wheel(tmp_path / "dist", "shop", "1.1", requires=["basket"]))
+    assert fetch(server.url, tmp_path, house, job("shop"), own=frozenset({"shop"})) == [NEW]
+    assert not any(path.startswith("/simple/shop") for path in server.asked)
+
+
+def test_tells_for_whom_something_is_missing_and_what_to_do(server: Server, tmp_path: Path, house: House) -> None:
+    """Every interpreter's problems are told at once; source only says how to get a wheel."""
+    server.sdists = ("till-1.0.tar.gz", "till-1.1.tar.gz", "till-2.0rc1.tar.gz")
+    with pytest.raises(EnvfabError) as caught:
+        fetch(server.url, tmp_path, house, job("till"), job("shop>=3", "basket", python="3.12.1", target="b@web2:/v"))
+    message = str(caught.value)
+    assert "CPython 3.11.7: cannot be met\n  till (shop.txt:1): house and index have no wheel of it" in message
+    assert "the index has till==1.1 as source only, for shop@web1:/v" in message
+    assert "pip wheel --no-deps till==1.1" in message
+    assert "CPython 3.12.1: cannot be met\n  shop>=3 (shop.txt:1): house and index have 1.0" in message
+    assert not house.wheels.exists()
+
+
+def test_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path, house: House) -> None:
+    """After a connection that ended, the next run asks for the rest only."""
+    large = make_wheel(server.folder, "till", "1.0", files={"till.bin": os.urandom(200_000)})
+    server.cut_at = 150_000
+    with pytest.raises(EnvfabError, match="the connection ended in the middle of an answer"):
+        fetch(server.url, tmp_path, house, job("till"))
+    assert not house.wheels.exists()
+    server.cut_at = None
+    assert fetch(server.url, tmp_path, house, job("till")) == [large.name]
+    assert server.asked[-1] == f"/files/{large.name} bytes=131072-"
+
+
+def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path, house: House) -> None:
+    """What lies there of an earlier try is not mixed with a whole answer."""
+    digest = hashlib.sha256((server.folder / NEW).read_bytes()).hexdigest()
+    part = tmp_path / "downloads" / digest / f"{NEW}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"some of another file, longer than all of it" * 1000)
+    with pytest.raises(EnvfabError, match="its SHA-256 is another"):
+        fetch(server.url, tmp_path, house, job("basket==2.1"))
+    assert fetch(server.url, tmp_path, house, job("basket==2.1")) == [NEW]
+
+
+def wrong_hash(page: dict[str, Any]) -> None:
+    for file in page["files"]:
+        file["hashes"] = {"sha256": "0" * 64}
+
+
+def wrong_metadata_hash(page: dict[str, Any]) -> None:
+    for file in page["files"]:
+        file["core-metadata"] = {"sha256": "0" * 64}
+
+
+def no_hash(page: dict[str, Any]) -> None:
+    for file in page["files"]:
+        file["hashes"] = {"md5": "0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (wrong_hash, "is not the file that the index tells of: its SHA-256 is another"),
+        (wrong_metadata_hash, "is not the metadata file that the index tells of: its SHA-256 is another"),
+        (no_hash, "house and index have no wheel of it"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused(
+    server: Server, tmp_path: Path, house: House, change: Any, message: str
+) -> None:
+    """Wrong or missing hashes leave the house as it was, and no download behind."""
+    server.page = change
+    with pytest.raises(EnvfabError, match=message):
+        fetch(server.url, tmp_path, house, job("shop"))
+    assert not house.wheels.exists()
+    assert not list((tmp_path / "downloads").glob("*/*.whl"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((500, "text/html", b"<h1>Internal Server Error</h1>"), "answers HTTP 500"),
+        ((503, "text/html", b"busy"), "answers HTTP 503"),
+        ((401, "text/html", b"who?"), "answers HTTP 401\n  give a user and a password"),
+        ((200, "text/html", b"<h1>Sign in</h1>"), "is no page of a package index: it links to no distribution"),
+        ((200, "application/json", b"<h1>Sign in</h1>"), "is no page of a package index"),
+        ((200, "image/png", b"x"), "is no page of a package index, but image/png"),
+    ],
+)
+def test_an_index_that_answers_nonsense_is_named(
+    server: Server, tmp_path: Path, house: House, answer: tuple[int, str, bytes], message: str
+) -> None:
+    """The error has the address and what came; the house is as it was."""
+    server.answers["/simple/shop/"] = answer
+    with pytest.raises(EnvfabError) as caught:
+        fetch(server.url, tmp_path, house, job("shop"))
+    assert str(caught.value).startswith(f"{server.url}shop/: ")
+    assert message in str(caught.value)
+    assert not house.wheels.exists()
+
+
+def test_redirects_are_followed_within_reason(server: Server, tmp_path: Path, house: House) -> None:
+    """An index may have moved, also by relative addresses; one that leads in a circle is an error."""
+    server.redirects["/old/shop/"], server.redirects["/old/basket/"] = "/simple/shop/", "/simple/basket/"
+    assert fetch(server.url.replace("/simple/", "/old/"), tmp_path, house, job("shop")) == [NEW, SHOP]
+    server.redirects["/old/till/"] = "/old/till/"
+    with pytest.raises(EnvfabError, match="redirects more than 5 times"):
+        fetch(server.url.replace("/simple/", "/old/"), tmp_path, house, job("till"))
+
+
+@pytest.mark.parametrize("stall", ["/simple/shop", "shop-1.0-py3-none-any.whl"])
+def test_a_server_that_never_answers_is_given_up(server: Server, tmp_path: Path, house: House, stall: str) -> None:
+    """Pages, metadata and wheels: after the timeout there is an error, and the house is as it was."""
+    server.stall = stall
+    with pytest.raises(EnvfabError, match=r"no answer within 0\.5 s"):
+        fetch(server.url, tmp_path, house, job("shop"))
+    assert not house.wheels.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://user:secret@127.0.0.1:1/simple/?key=secret", "http://127.0.0.1:1/simple/"),
+        ("ftp://127.0.0.1/simple/", "is no address of a web server"),
+        ("nonsense", "is no address of a web server"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_shown_without_secrets(
+    tmp_path: Path, house: House, url: str, message: str
+) -> None:
+    """Passwords in addresses are never shown."""
+    with pytest.raises(EnvfabError) as caught:
+        fetch(url, tmp_path, house, job("shop"))
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unsound_wheel_leaves_the_house_as_it_was(server: Server, tmp_path: Path, house: House) -> None:
+    """A wheel whose hash is right and whose contents are not keeps the others out, too."""
+    make_wheel(server.folder, "basket", "3.0", filename="basket-4.0-py3-none-any.whl")
+
+    def with_metadata(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            if file["filename"].startswith("basket-4"):
+                file["core-metadata"] = True
+
+    server.metadata = False
+    server.page = with_metadata
+    content = b"Metadata-Version: 2.1\nName: basket\nVersion: 4.0\n"
+    server.answers["/files/basket-4.0-py3-none-any.whl.metadata"] = (200, "text/plain", content)
+    with pytest.raises(EnvfabError, match="has the dist-info folder of another release"):
+        fetch(server.url, tmp_path, house, job("shop"))
+    assert not house.wheels.exists()
+
+
+def test_alike_jobs_are_one() -> None:
+    """The same requirements for the same interpreter are resolved once, for all of its targets."""
+    jobs = [job("shop"), job("shop", target="b@web2:/v"), job("shop", python="3.8.18"), job("basket")]
+    assert [one.kind.targets for one in distinct(jobs)] == [("shop@web1:/v", "b@web2:/v"), *[("shop@web1:/v",)] * 2]
