@@ -14,8 +14,6 @@ from envfab.collector.config import Config
 from envfab.collector.doors import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.service import Background, Service
 
-# What any endpoint takes at most; each has a limit of its own besides.
-MAX_BODY = 4 * 1024 * 1024
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
     " frame-ancestors 'self'; base-uri 'none'",
@@ -31,7 +29,6 @@ def create_app(config: Config) -> Flask:
     service = Service(config)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = None  # `bodies` knows better which
     app.extensions["envfab"] = service
     for room in (reports, registrations, api, pages, usage_pages):
         app.register_blueprint(room.endpoints(service))

@@ -17,7 +17,6 @@ from envfab.errors import ConfigurationError, EnvfabError
 # Seconds that a writer waits for another one.
 PATIENCE = 15
 _WRITING = "envfab_writing"
-Insert = sqlite.Insert | postgresql.Insert
 
 
 class CollectorError(EnvfabError):
