@@ -65,11 +65,22 @@ def propose_saved(
     reporter: Reporter,
 ) -> Iterator[list[Proposal]]:
     """The saved plans of `members`, blocked where the virtualenv or a wheel is no longer what it was."""
-    chosen = [member for member in members if member.target in plans]
+    chosen = _planned(plans, members, reporter)
     with survey(
         chosen, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=lambda _found: None
     ) as finds:
         yield [_proposal(found, plans[found.member.target], house) for found in finds]
+
+
+def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: Reporter) -> list[Member]:
+    """The members that the plans are for; raises `UsageError` where there is none."""
+    chosen = [member for member in members if member.target in plans]
+    if not chosen:
+        raise UsageError("the saved plan says nothing of what was chosen", hint="fab plan --out FILE makes a new one")
+    left_out = sorted(str(target) for target in plans.keys() - {member.target for member in members})
+    if left_out:
+        reporter.warning(f"in the saved plan, but not chosen or not in the fabfile: {', '.join(left_out)}")
+    return chosen
 
 
 def _proposal(found: Found, plan: Plan, house: House) -> Proposal:

@@ -98,7 +98,10 @@ def carry_out(
         wait=wait,
         canaries=canaries,
     )
-    results = Rollout(around, chosen).carry_out() if chosen else {}
+    silent = [str(one.plan.target) for one in proposals if one.plan.target in canaries and _cannot(one)]
+    if silent:
+        console.warning(f"nothing starts, for a canary cannot be deployed to: {', '.join(silent)}")
+    results = Rollout(around, chosen).carry_out() if chosen and not silent else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
     by_target = {one.plan.target: one.member for one in proposals}
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
@@ -119,6 +122,10 @@ def _sum_up(console: Console, rollout: str, deployments: Sequence[Deployment], u
         console.print(f"to go on with just these: {resume_command(unstarted)}")
     if console.as_json:
         console.json(rollout_json(rollout, deployments))
+
+
+def _cannot(proposal: Proposal) -> bool:
+    return proposal.plan.status in (Status.BLOCKED, Status.UNREACHABLE)
 
 
 def _did_not_start(deployment: Deployment | None) -> bool:

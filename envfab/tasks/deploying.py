@@ -127,6 +127,9 @@ def tasks(fleet: Fleet) -> list[Any]:
         with console, run.connections() as links:
             members = run.select(list(name), links)
             first = run.select(list(canary), links) if canary else ()
+            strangers = [str(member.target) for member in first if member not in members]
+            if strangers:
+                raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
             if not yes:
                 console.need_somebody("deploy")
             show_house(console, house)

@@ -161,3 +161,35 @@ def test_a_file_that_is_no_plan_is_one_clear_error(
     done = workplace.fab("deploy", "--plan", "friday.json", "--yes")
     assert done.returncode == 1
     assert done.stderr == f"envfab: {says}\n"
+
+
+def test_a_canary_that_cannot_be_deployed_to_keeps_the_others_away(workplace: Workplace, four: list[Path]) -> None:
+    """A canary that is blocked or unreachable tells nothing of the new version: nothing starts."""
+    fabfile = workplace.folder / "fabfile.py"
+    fabfile.write_text(fabfile.read_text().replace("packages=['shop']", "packages=['shop', 'nosuch']", 1))
+    done = workplace.fab("deploy", "--canary", "web1", "--yes")
+    assert done.returncode == 1
+    assert "nothing starts, for a canary cannot be deployed to:" in done.stderr
+    assert "1 blocked, 3 skipped" in done.stdout
+    assert "to go on with just these" in done.stdout
+    assert all(freeze(path) == {} for path in four)
+
+
+def test_a_canary_must_be_among_what_is_deployed_to(workplace: Workplace, four: list[Path]) -> None:
+    """Else there would be no canary at all, and nobody would notice."""
+    done = workplace.fab("deploy:web1", "--canary", "web2", "--yes")
+    assert done.returncode == 1
+    assert "not among what is deployed to: --canary " in done.stderr
+    assert freeze(four[0]) == {}
+
+
+def test_a_saved_plan_tells_of_whom_it_leaves_out(workplace: Workplace, four: list[Path]) -> None:
+    """Whoever is in the plan and was not chosen is named; where nobody chosen is in it, that is an error."""
+    workplace.fab("plan:web1,web2", "--out", "friday.json")
+    done = workplace.fab("deploy:web1", "--plan", "friday.json", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in the saved plan, but not chosen or not in the fabfile:" in done.stderr
+    assert f"@web2:{four[1]}" in done.stderr
+    done = workplace.fab("deploy:web3", "--plan", "friday.json", "--yes")
+    assert done.returncode == 1
+    assert "the saved plan says nothing of what was chosen" in done.stderr

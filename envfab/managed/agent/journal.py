@@ -15,7 +15,8 @@ from . import cache
 from .kernel import native, text
 from .probe import site_folders
 
-TAIL = 65536
+# a record of a large virtualenv takes some hundred kilobytes
+TAIL = 1 << 20
 
 
 def paths(agent):
