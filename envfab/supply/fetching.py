@@ -144,9 +144,14 @@ def download(wheels: Sequence[Wheel], index: Index, reporter: Reporter) -> list[
 def take_in(paths: Sequence[Path], house: House) -> list[Added]:
     """Add downloaded wheels to the house, and forget the downloads."""
     added = add_all(paths, house)
+    forget(paths)
+    return added
+
+
+def forget(paths: Sequence[Path]) -> None:
+    """Remove downloads that are where they belong."""
     for path in paths:
         shutil.rmtree(path.parent, ignore_errors=True)
-    return added
 
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:

@@ -59,7 +59,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from packaging.utils import canonicalize_name
 
         from envfab.supply.bundle import write_bundle
-        from envfab.supply.fetching import default_index, distinct, download, lacking, opened, take_in
+        from envfab.supply.fetching import default_index, distinct, download, forget, lacking, opened, take_in
 
         run = Invocation(fleet, c, json)
         house = run.house
@@ -71,6 +71,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 paths = download(wheels, source, console)
                 if bundle and paths:
                     write_bundle(Path(bundle).expanduser(), paths)
+                    forget(paths)
                 elif not bundle:
                     take_in(paths, house)
             for wheel in wheels:

@@ -12,7 +12,7 @@ from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
-from envfab.tasks import fetching
+from envfab.tasks import auditing, fetching
 from envfab.tasks.deploying import NAME
 from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
@@ -28,7 +28,14 @@ JSON = "one JSON document on standard output"
 
 def tasks(fleet: Fleet) -> list[Any]:
     """The tasks of supply for `fleet`."""
-    return [_yank_wheel(fleet), _publish_index(fleet), _outdated(fleet), _lock(fleet), *fetching.tasks(fleet)]
+    return [
+        _yank_wheel(fleet),
+        _publish_index(fleet),
+        _outdated(fleet),
+        _lock(fleet),
+        *fetching.tasks(fleet),
+        *auditing.tasks(fleet),
+    ]
 
 
 def _yank_wheel(fleet: Fleet) -> Any:

@@ -1,0 +1,236 @@
+"""Known vulnerabilities out of an OSV export on disk: the ecosystem's zip, a folder of its records, or one record.
+
+Versions are compared as PEP 440 orders them, without their local part: `5.1.3+corp1` counts as 5.1.3, for a database
+cannot know what was mended in it.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import SupplyError
+from envfab.facts.distribution import Distribution
+from envfab.wheelhouse.archive import DAMAGE
+
+ECOSYSTEM = "PyPI"
+RECORD_LIMIT = 16 << 20
+_HINT = "it is the export of OSV for PyPI (all.zip), or its records unpacked in a folder"
+# what people look for first
+_FIRST = ("CVE-", "PYSEC-", "GHSA-")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From each `introduced` to the next `fixed` (exclusive), `last_affected` (inclusive) or `limit` (exclusive)."""
+
+    events: tuple[tuple[str, Version | None], ...]
+
+    def affects(self, version: Version) -> bool:
+        """Whether a version lies in it; an event without a version, `introduced: 0`, is before all."""
+        inside = False
+        for kind, at in self.events:
+            if kind == "introduced":
+                inside = inside or at is None or at <= version
+            elif at is not None and (at < version or (at == version and kind != "last_affected")):
+                inside = False
+        return inside
+
+    def fix(self, version: Version) -> Version | None:
+        """The first fixed version after `version`."""
+        return next((at for kind, at in self.events if kind == "fixed" and at is not None and at > version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """What one record says of one project."""
+
+    id: str
+    aliases: frozenset[str]
+    summary: str
+    severity: str | None
+    ranges: tuple[Range, ...]
+    versions: frozenset[Version]
+
+    def affects(self, version: Version) -> bool:
+        """Whether the record lists the version, or has a range that it lies in."""
+        return version in self.versions or any(one.affects(version) for one in self.ranges)
+
+
+@dataclass(slots=True)
+class Export:
+    """What an export says of the projects that were asked for, and how old it is."""
+
+    advisories: dict[NormalizedName, list[Advisory]] = field(default_factory=dict)
+    as_of: datetime | None = None
+    records: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def age(self, now: datetime) -> str:
+        """Its age in words: `as of 2026-11-01, 20 days old`."""
+        if self.as_of is None:
+            return "of unknown age"
+        days = max((now - self.as_of).days, 0)
+        return f"as of {self.as_of:%Y-%m-%d}, {days} day{'' if days == 1 else 's'} old"
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """A known vulnerability of an installed distribution, by all names that it has."""
+
+    shown_as: str
+    version: str
+    ids: tuple[str, ...]
+    summary: str
+    severity: str | None
+    fixed: tuple[str, ...]
+
+
+def read(place: Path, names: Collection[NormalizedName]) -> Export:
+    """The export at `place`, as far as it tells of `names`; raises `SupplyError` where it holds nothing on PyPI."""
+    export = Export()
+    for name, content in _records(place):
+        try:
+            _take(json.loads(content), names, export)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            export.unreadable.append(name)
+    if not export.records:
+        raise SupplyError(f"has no OSV record on a {ECOSYSTEM} project", where=str(place), hint=_HINT)
+    return export
+
+
+def vulnerabilities(installed: Iterable[Distribution], export: Export) -> list[Vulnerability]:
+    """The known vulnerabilities of what is installed; records on the same one are merged."""
+    found = []
+    for there in sorted(installed, key=lambda one: one.name):
+        if there.version is None:
+            continue
+        version = Version(there.version.public)
+        affecting = [one for one in export.advisories.get(there.name, ()) if one.affects(version)]
+        found += [_merged(there, version, group) for group in _groups(affecting)]
+    return found
+
+
+def _records(place: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every record."""
+    try:
+        if place.is_dir():
+            for file in sorted(place.rglob("*.json")):
+                yield file.name, _bounded(file.read_bytes() if file.stat().st_size <= RECORD_LIMIT else None)
+        elif zipfile.is_zipfile(place):
+            with zipfile.ZipFile(place) as archive:
+                for entry in archive.infolist():
+                    if entry.filename.endswith(".json"):
+                        small = entry.file_size <= RECORD_LIMIT
+                        yield entry.filename, _bounded(archive.read(entry) if small else None)
+        else:
+            yield place.name, _bounded(place.read_bytes() if place.stat().st_size <= RECORD_LIMIT else None)
+    except OSError as error:
+        raise SupplyError(f"cannot be read: {error.strerror}", where=str(place), hint=_HINT) from None
+    except DAMAGE as error:
+        raise SupplyError(f"is damaged or cut short ({error})", where=str(place), hint=_HINT) from None
+
+
+def _bounded(content: bytes | None) -> bytes:
+    """The content, or what no record is where it would be too large."""
+    return content if content is not None else b""
+
+
+def _take(record: Mapping[str, Any], names: Collection[NormalizedName], export: Export) -> None:
+    """Add what a record says of `names`; withdrawn ones say nothing, but count for the export's age."""
+    identity, modified = str(record["id"]), _moment(record["modified"])
+    affected = [one for one in record.get("affected") or () if _ecosystem(one) == ECOSYSTEM]
+    if not affected:
+        return
+    by_name: dict[NormalizedName, list[Mapping[str, Any]]] = {}
+    for one in affected:
+        by_name.setdefault(canonicalize_name(one["package"]["name"]), []).append(one)
+    found = {name: _advisory(identity, record, by_name[name]) for name in by_name if name in names}
+    export.records += 1
+    export.as_of = modified if export.as_of is None else max(export.as_of, modified)
+    if record.get("withdrawn"):
+        return
+    for name, advisory in found.items():
+        export.advisories.setdefault(name, []).append(advisory)
+
+
+def _ecosystem(affected: Mapping[str, Any]) -> str:
+    return str((affected.get("package") or {}).get("ecosystem", "")).partition(":")[0]
+
+
+def _advisory(identity: str, record: Mapping[str, Any], affected: Sequence[Mapping[str, Any]]) -> Advisory:
+    ranges = [one for part in affected for one in part.get("ranges") or () if one.get("type") == "ECOSYSTEM"]
+    versions = {_version(text) for part in affected for text in part.get("versions") or ()}
+    severity = (record.get("database_specific") or {}).get("severity")
+    return Advisory(
+        identity,
+        frozenset(str(alias) for alias in record.get("aliases") or ()),
+        " ".join(str(record.get("summary") or record.get("details") or "").split()),
+        severity if isinstance(severity, str) else None,
+        tuple(_range(one) for one in ranges),
+        frozenset(one for one in versions if one is not None),
+    )
+
+
+def _range(one: Mapping[str, Any]) -> Range:
+    events = []
+    for event in one["events"]:
+        for kind, text in event.items():
+            at = None if str(text) == "0" else _version(str(text))
+            # an end that nobody can read must not end a range
+            if at is not None or kind == "introduced":
+                events.append((str(kind), at))
+    first = Version("0.dev0")
+    # what is fixed and introduced again at once is affected; `last_affected` ends after its version
+    order = {"fixed": 0, "limit": 0, "introduced": 1, "last_affected": 2}
+    return Range(tuple(sorted(events, key=lambda pair: (pair[1] or first, order.get(pair[0], 3)))))
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _moment(text: str) -> datetime:
+    # the fraction may have any number of digits, which Python 3.10 cannot read
+    return datetime.fromisoformat(text.rstrip("Z").partition(".")[0]).replace(tzinfo=timezone.utc)
+
+
+def _groups(advisories: Sequence[Advisory]) -> list[list[Advisory]]:
+    """The advisories in groups that name each other, at any remove."""
+    groups: list[tuple[set[str], list[Advisory]]] = []
+    for one in advisories:
+        names, members = {one.id, *one.aliases}, [one]
+        for group in [group for group in groups if group[0] & names]:
+            groups.remove(group)
+            names |= group[0]
+            members = group[1] + members
+        groups.append((names, members))
+    return [members for _names, members in groups]
+
+
+def _merged(there: Distribution, version: Version, group: Sequence[Advisory]) -> Vulnerability:
+    names = {name for one in group for name in (one.id, *one.aliases)}
+    fixes = {span.fix(version) for one in group for span in one.ranges if span.affects(version)}
+    return Vulnerability(
+        there.shown_as,
+        there.version_text,
+        tuple(sorted(names, key=_prominence)),
+        max((one.summary for one in group), key=len),
+        next((one.severity for one in group if one.severity), None),
+        tuple(str(one) for one in sorted(fix for fix in fixes if fix is not None)),
+    )
+
+
+def _prominence(name: str) -> tuple[int, str]:
+    return next((rank for rank, prefix in enumerate(_FIRST) if name.startswith(prefix)), len(_FIRST)), name

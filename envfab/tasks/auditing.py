@@ -1,0 +1,113 @@
+"""The task `audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from envfab.errors import UsageError
+from envfab.fleet import Fleet
+from envfab.tasks.deploying import NAME
+from envfab.tasks.fabric1 import Task
+from envfab.tasks.invocation import Invocation
+
+if TYPE_CHECKING:
+    from envfab.supply.looking import Look
+    from envfab.supply.osv import Vulnerability
+
+SHOWN_SUMMARY = 90
+
+
+def tasks(fleet: Fleet) -> list[Any]:
+    """`audit` for `fleet`."""
+
+    @task(
+        klass=Task,
+        positional_words="name",
+        iterable=["name"],
+        auto_shortflags=False,
+        help={
+            "name": NAME,
+            "osv": "the OSV export for PyPI: all.zip, or a folder of its records",
+            "json": "one JSON document on standard output",
+        },
+    )
+    def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
+        """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
+        from envfab.supply.looking import look
+        from envfab.supply.osv import read, vulnerabilities
+
+        run = Invocation(fleet, c, json)
+        if not osv:
+            raise UsageError(
+                "audit needs known vulnerabilities", hint="fab audit --osv all.zip: OSV's export for PyPI, from a file"
+            )
+        with run.console as console, run.connections() as links:
+            members = run.select(list(name), links)
+            looks = look(members, links, run.settings, console, tags=False)
+            installed = [{**found.probe.outside, **found.probe.distributions} if found.probe else {} for found in looks]
+            export = read(Path(osv).expanduser(), {one for there in installed for one in there})
+            age = export.age(datetime.now(timezone.utc))
+            if export.unreadable:
+                console.warning(f"{len(export.unreadable)} records of {osv} cannot be read: {export.unreadable[0]} …")
+            rows = []
+            for found, there in zip(looks, installed, strict=True):
+                for one in there.values():
+                    if one.version is None:
+                        console.warning(f"{one.shown_as} {one.version_text} has no version by PEP 440: not compared")
+                rows.append((found, vulnerabilities(there.values(), export)))
+            for found, known in rows:
+                _show(run, found, known, age)
+            console.print(f"{export.records} records, {age}", "dim")
+            if json:
+                as_of = export.as_of.isoformat() if export.as_of else None
+                console.json({"format": 1, "as_of": as_of, "virtualenvs": [_json(*row, as_of) for row in rows]})
+        if any(found.error for found in looks):
+            raise Exit(code=1)
+        if any(known for _found, known in rows):
+            raise Exit(code=2)
+
+    return [audit]
+
+
+def _show(run: Invocation, found: Look, known: list[Vulnerability], age: str) -> None:
+    console, target = run.console, str(found.member.target)
+    if found.error is not None:
+        console.print(f"{target}   unreachable", "bold red")
+        console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
+        return
+    console.print(f"{target}   {f'{len(known)} known to be vulnerable' if known else 'nothing known'}", "bold")
+    for one in known:
+        first, *others = one.ids
+        facts = [first + (f" ({', '.join(others)})" if others else "")]
+        facts += [one.severity.lower()] if one.severity else []
+        facts += [f"fixed in {', '.join(one.fixed)}" if one.fixed else "no fix known", age]
+        console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red")
+        if one.summary:
+            console.print(f"        {one.summary[:SHOWN_SUMMARY]}")
+
+
+def _json(found: Look, known: list[Vulnerability], as_of: str | None) -> dict[str, Any]:
+    return {
+        "target": str(found.member.target),
+        "error": str(found.error) if found.error else None,
+        "vulnerabilities": [
+            {
+                "name": one.shown_as,
+                "version": one.version,
+                "id": one.ids[0],
+                "aliases": list(one.ids[1:]),
+                "severity": one.severity,
+                "fixed": list(one.fixed),
+                "summary": one.summary,
+                "as_of": as_of,
+            }
+            for one in known
+        ],
+    }

@@ -1,0 +1,146 @@
+"""Known vulnerabilities out of an OSV export: which versions, under which names, how old."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from envfab.errors import SupplyError
+from envfab.supply.osv import read, vulnerabilities
+from tests.planning.catalogue import distribution
+
+NAMES = {canonicalize_name("django"), canonicalize_name("shop")}
+
+
+def record(identity: str, *events: dict[str, str], name: str = "Django", **fields: Any) -> dict[str, Any]:
+    """A record with one range."""
+    affected = {
+        "package": {"ecosystem": "PyPI", "name": name},
+        "ranges": [{"type": "ECOSYSTEM", "events": list(events)}],
+        "versions": fields.pop("versions", []),
+    }
+    return {"id": identity, "modified": "2026-11-01T10:00:00.123456Z", "affected": [affected], **fields}
+
+
+def export(folder: Path, *records: object) -> Path:
+    """A folder of records."""
+    folder.mkdir(exist_ok=True)
+    for number, one in enumerate(records):
+        (folder / f"{number}.json").write_text(json.dumps(one))
+    return folder
+
+
+def known(place: Path, *there: str) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """(NAME VERSION, names of the vulnerability, fixed versions)."""
+    found = vulnerabilities([distribution(one) for one in there], read(place, NAMES))
+    return [(f"{one.shown_as} {one.version}", one.ids, one.fixed) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        ("4.1", False), ("4.2", True), ("4.2.9", True), ("4.2.10", False), ("5.0a1", False), ("5.0", True), ("5.0.1", True),
+        ("5.0.1+corp1", True), ("5.0.2", False), ("4.2.10rc1", True), ("4.2+corp1", True), ("3.0.post1", True), ("6.1", True),
+        ("6.2", False),
+    ],
+)  # fmt: skip
+def test_ranges_are_ordered_as_versions_are(tmp_path: Path, version: str, affected: bool) -> None:
+    """Introduced inclusive, fixed exclusive, last affected inclusive, several spans, listed versions, local parts."""
+    events = [{"fixed": "4.2.10"}, {"introduced": "4.2"}, {"introduced": "5.0"}, {"last_affected": "5.0.1"},
+              {"introduced": "6.0"}, {"limit": "6.2"}]  # fmt: skip
+    place = export(tmp_path / "osv", record("GHSA-1", *events, versions=["3.0.post1", "no version"]))
+    assert bool(known(place, f"Django=={version}")) is affected
+
+
+def test_the_beginning_and_no_end(tmp_path: Path) -> None:
+    """`introduced: 0` is before everything, and what has no fix is affected for ever; ranges of commits are not read."""
+    everything = record("MAL-1", {"introduced": "0"}, name="shop")
+    commits = record("GHSA-2", {"introduced": "0"})
+    commits["affected"][0]["ranges"][0]["type"] = "GIT"
+    place = export(tmp_path / "osv", everything, commits)
+    assert known(place, "shop==0.0.dev0", "django==99") == [("shop 0.0.dev0", ("MAL-1",), ())]
+    assert known(place, "shop==99") == [("shop 99", ("MAL-1",), ())]
+
+
+def test_the_same_vulnerability_is_told_once(tmp_path: Path) -> None:
+    """Records that name each other, directly or through a third, are one, with all names and fixes."""
+    place = export(
+        tmp_path / "osv",
+        record(
+            "GHSA-1", {"introduced": "4.0"}, {"fixed": "4.2"}, aliases=["CVE-1"], database_specific={"severity": "HIGH"}
+        ),
+        record("PYSEC-9", {"introduced": "4.0"}, {"fixed": "4.3"}, aliases=["CVE-2"], summary="Loses  data"),
+        record("GHSA-2", {"introduced": "4.0"}, {"fixed": "4.2"}, aliases=["CVE-1", "CVE-2"]),
+        record("GHSA-3", {"introduced": "4.0"}, {"fixed": "4.1.1"}),
+    )
+    both, other = vulnerabilities([distribution("django==4.1")], read(place, NAMES))
+    assert both.ids == ("CVE-1", "CVE-2", "PYSEC-9", "GHSA-1", "GHSA-2")
+    assert (both.fixed, both.severity, both.summary) == (("4.2", "4.3"), "HIGH", "Loses data")
+    assert other.ids == ("GHSA-3",)
+
+
+def test_withdrawn_and_foreign_records_say_nothing(tmp_path: Path) -> None:
+    """Withdrawn ones are skipped, and so are other ecosystems' projects of the same name."""
+    foreign = record("GHSA-2", {"introduced": "0"})
+    foreign["affected"][0]["package"]["ecosystem"] = "npm"
+    place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}, withdrawn="2026-10-01T00:00:00Z"), foreign)
+    assert known(place, "django==4.1") == []
+
+
+def test_names_are_compared_canonically(tmp_path: Path) -> None:
+    """`Zope.Interface` in a record is `zope-interface` as it is installed."""
+    place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}, name="Zope.Interface"))
+    name = canonicalize_name("zope_interface")
+    assert len(vulnerabilities([distribution("zope-interface==1")], read(place, {name}))) == 1
+
+
+def test_the_age_is_that_of_the_newest_record(tmp_path: Path) -> None:
+    """An export is as old as the last change in it."""
+    older = record("GHSA-1", {"introduced": "0"}) | {"modified": "2026-01-01T00:00:00Z"}
+    made = read(export(tmp_path / "osv", record("GHSA-2", {"introduced": "0"}), older), NAMES)
+    assert made.age(datetime(2026, 11, 21, tzinfo=timezone.utc)) == "as of 2026-11-01, 19 days old"
+    assert made.age(datetime(2026, 10, 1, tzinfo=timezone.utc)) == "as of 2026-11-01, 0 days old"
+
+
+def test_a_zip_a_folder_and_a_file_are_the_same(tmp_path: Path) -> None:
+    """The export as it is downloaded, unpacked, or one record of it."""
+    one = record("GHSA-1", {"introduced": "0"}, {"fixed": "5"})
+    folder = export(tmp_path / "osv", one)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(folder / "0.json", "GHSA-1.json")
+    expected = [("django 4.1", ("GHSA-1",), ("5",))]
+    for place in (folder, tmp_path / "all.zip", folder / "0.json"):
+        assert known(place, "django==4.1") == expected
+
+
+def test_records_that_nobody_can_read_are_counted(tmp_path: Path) -> None:
+    """Damaged records stop nothing, and are named."""
+    place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}), {"id": "x"}, [1], "text")
+    (place / "9.json").write_text("{")
+    made = read(place, NAMES)
+    assert (made.records, made.unreadable) == (1, ["1.json", "2.json", "3.json", "9.json"])
+
+
+def test_what_holds_no_record_is_no_all_clear(tmp_path: Path) -> None:
+    """An empty folder, a foreign ecosystem, a damaged zip, a missing file: errors, not `nothing known`."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("a.json", json.dumps(record("GHSA-1", {"introduced": "0"})))
+    content = (tmp_path / "bad.zip").read_bytes()
+    (tmp_path / "bad.zip").write_bytes(content.replace(b"GHSA", b"XXXX"))
+    for name, message in {
+        "empty": "has no OSV record on a PyPI project",
+        "cut.zip": "has no OSV record on a PyPI project",
+        "bad.zip": "is damaged or cut short",
+        "none": "cannot be read: No such file or directory",
+    }.items():
+        with pytest.raises(SupplyError) as caught:
+            read(tmp_path / name, NAMES)
+        assert str(caught.value).startswith(f"{tmp_path / name}: {message}")
