@@ -1,0 +1,153 @@
+"""One deployment on its way through the steps, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+
+from envfab.deployment.going_back import go_back
+from envfab.deployment.record import Deployment, Ending
+from envfab.deployment.steps import ENDING, Back, Step
+from envfab.deployment.work import Work
+from envfab.errors import Disconnected, EnvfabError, Locked, Unreachable
+from envfab.managed.session import OperationFailed
+
+NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
+
+
+class Limit:
+    """Whether anything new may start: not after an interruption, nor once `most` have failed."""
+
+    def __init__(self, most: int | None, interrupted: threading.Event) -> None:
+        self._most = most
+        self._failures = 0
+        self._counting = threading.Lock()
+        self._interrupted = interrupted
+
+    def failed(self) -> None:
+        """One more has failed."""
+        with self._counting:
+            self._failures += 1
+
+    @property
+    def reached(self) -> bool:
+        """Nothing new may start."""
+        return self._interrupted.is_set() or (self._most is not None and self._failures >= self._most)
+
+
+class Run:
+    """A work on its way through the steps, and how it ended."""
+
+    def __init__(self, work: Work, limit: Limit) -> None:
+        self.work = work
+        self._limit = limit
+        self._began: float | None = None
+        self._ending: Ending | None = None
+        self._error: EnvfabError | None = None
+        self._output = ""
+        self._left_open = ""
+
+    @property
+    def going_on(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._ending is None
+
+    def through(self, steps: Sequence[Step], last: bool) -> None:
+        """Take the steps, unless it ended before; `last` says that no agent is needed for what follows."""
+        self._began = self._began or time.monotonic()
+        try:
+            for step in steps:
+                if self._ending is not None:
+                    break
+                if not self.work.done and self._limit.reached:
+                    self._ending = Ending.SKIPPED
+                    break
+                self._take(step)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others' results must not be lost with it
+            self.break_down(error)
+        finally:
+            if self._ending is not None or last:
+                self.work.around.gates.leave(self.work.proposal.member.target)
+                self.work.site.leave()
+
+    def _take(self, step: Step) -> None:
+        try:
+            self.work.come_to(step.name)
+            step.run(self.work)
+        except EnvfabError as error:
+            self.fail(error, step.back)
+        else:
+            self.work.done.append(step.name)
+            if step.name == "lock" and self.work.nothing_left:
+                self._ending = Ending.CURRENT
+            elif step is ENDING[-1]:
+                self._ending = Ending.DEPLOYED
+            if self._ending is not None:
+                self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def fail(self, error: EnvfabError, back: Back) -> None:
+        """It ends here: as `rolled-back` where the packages can be brought back, else as `failed` or milder."""
+        self._error = error
+        self._output = error.output if isinstance(error, OperationFailed) else ""
+        # nobody of the same database may wait for this one while it goes back
+        self.work.around.gates.leave(self.work.proposal.member.target)
+        if isinstance(error, Locked) and not self.work.done:
+            self._ending = Ending.LOCKED
+        elif isinstance(error, Unreachable) and not self.work.done:
+            self._ending = Ending.UNREACHABLE
+        else:
+            self._ending = self._went_back(error, back)
+            try:
+                self.work.around.house.log_error(self.work.proposal.member.target, error.what)
+            except EnvfabError as unlogged:
+                self.work.around.reporter.warning(str(unlogged))
+        self._limit.failed()
+        self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def break_down(self, error: Exception) -> None:
+        """Unless it ended before, it ends here by what nobody foresaw: nothing is touched any more."""
+        if self._ending is not None:
+            return
+        self._ending = Ending.FAILED
+        where = "".join(traceback.format_exception(error))
+        what = f"unforeseen {type(error).__name__}: {error}"
+        self._error = OperationFailed(what, where=self.work.where, kind="unforeseen", output=where)
+        self._left_open = NEXT_DEPLOY if self.work.record is not None else ""
+        self._limit.failed()
+        self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def _went_back(self, error: EnvfabError, back: Back) -> Ending:
+        if self.work.record is None:
+            return Ending.FAILED
+        if isinstance(error, (Disconnected, Locked)):
+            why = "somebody else is at work" if isinstance(error, Locked) else "the connection is gone"
+            self._left_open = f"{why}, {NEXT_DEPLOY}"
+            return Ending.FAILED
+        if back is Back.NOTHING:
+            self._left_open = NEXT_DEPLOY
+            return Ending.FAILED
+        try:
+            go_back(self.work, error, back)
+        except EnvfabError as obstacle:
+            self._left_open = f"going back failed: {obstacle.what}; the journal is open, the next fab deploy repairs it"
+            return Ending.FAILED
+        return Ending.ROLLED_BACK
+
+    def result(self) -> Deployment:
+        """What became of it."""
+        ending = self._ending or Ending.FAILED
+        target = self.work.proposal.member.target
+        return replace(
+            Deployment(self.work.id, target, self.work.proposal.plan, ending),
+            done=tuple(self.work.done),
+            error=self._error,
+            output=self._output,
+            migrated=tuple(self.work.migrated),
+            planned=tuple(self.work.planned),
+            left_open=self._left_open,
+            after=self.work.after if ending is Ending.DEPLOYED else None,
+            seconds=time.monotonic() - self._began if self._began else 0.0,
+        )
