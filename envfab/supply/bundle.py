@@ -45,7 +45,8 @@ def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
 
 def is_bundle(path: Path) -> bool:
     """Whether a file is meant to be a bundle: it begins like a zip and is not named like a wheel."""
-    if path.suffix == ".whl":
+    # opening what is no plain file might wait for ever
+    if path.suffix == ".whl" or not path.is_file():
         return False
     try:
         with open(path, "rb") as file:
@@ -75,6 +76,8 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
                     what, where=error.where, hint=error.hint or "fetch it again, or copy it again"
                 ) from None
             raise
+        except OSError as error:
+            raise SupplyError(f"cannot be unpacked: {error.strerror}", where=str(path)) from None
         for wheel in wheels:
             try:
                 inspect(wheel)

@@ -14,8 +14,10 @@ from packaging.version import Version
 
 from envfab.errors import SupplyError, WheelError
 from envfab.facts.requirements import Entry, Requirements, parse
+from envfab.planning.candidates import allowed
 from envfab.supply import pages
 from envfab.supply.pages import File
+from envfab.supply.solving import pinned_hashes
 from envfab.wheelhouse.house import House
 
 TIMEOUT = 600
@@ -26,6 +28,7 @@ def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, V
     with tempfile.TemporaryDirectory(prefix="envfab-lock-") as name:
         folder = Path(name)
         _pages(house, requirements, folder / "simple")
+        # hashes that the source pins are heeded by the pages: with one in its source, pip would want all
         _lines(folder / "constraints.txt", requirements.constraints)
         _lines(folder / "requirements.in", requirements.entries, "-c constraints.txt\n")
         output = folder / "requirements.txt"
@@ -37,6 +40,13 @@ def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, V
             "--output-file", str(output), "requirements.in",
         ]
         # fmt: on
+        _run(command, folder)
+        pinned = parse([str(output)], lambda file: Path(file).read_text(encoding="utf-8"))
+        return {entry.name: _version(entry) for entry in pinned.entries}
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
         done = subprocess.run(
             command,
             cwd=folder,
@@ -47,12 +57,12 @@ def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, V
             errors="replace",
             timeout=TIMEOUT,
             check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise SupplyError(f"pip-compile found no answer: {said[-1] if said else 'it says nothing'}")
-        pinned = parse([str(output)], lambda file: Path(file).read_text(encoding="utf-8"))
-        return {entry.name: _version(entry) for entry in pinned.entries}
+        )
+    except subprocess.TimeoutExpired:
+        raise SupplyError(f"pip-compile found no answer within {TIMEOUT} s", hint="pin more with ==") from None
+    if done.returncode != 0:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise SupplyError(f"pip-compile found no answer: {said[-1] if said else 'it says nothing'}")
 
 
 def _version(entry: Entry) -> Version:
@@ -61,11 +71,7 @@ def _version(entry: Entry) -> Version:
 
 
 def _lines(file: Path, entries: tuple[Entry, ...], first: str = "") -> None:
-    lines = [
-        " ".join([str(entry.requirement), *(f"--hash=sha256:{one}" for one in sorted(entry.hashes))]) + "\n"
-        for entry in entries
-    ]
-    file.write_text(first + "".join(lines), encoding="utf-8")
+    file.write_text(first + "".join(f"{entry.requirement}\n" for entry in entries), encoding="utf-8")
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -76,9 +82,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _pages(house: House, requirements: Requirements, folder: Path) -> None:
     """Index pages of all projects that the requirements might lead to; the wheels stay where they are."""
+    hashes = pinned_hashes(requirements)
     for name in _reachable(house, requirements):
         listed = []
         for release in house.releases(name):
+            if not allowed(release.wheel, hashes.get(name)):
+                continue
             try:
                 requires_python = str(house.metadata(release.wheel).requires_python) or None
             except WheelError:

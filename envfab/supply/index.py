@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.facts.interpreter import Interpreter
@@ -192,7 +193,15 @@ class Both:
         if name in self.own:
             return here
         known = {release.wheel.filename for release in here}
-        return [*here, *(release for release in self.index.releases(name) if release.wheel.filename not in known)]
+        there = [release for release in self.index.releases(name) if release.wheel.filename not in known]
+        withdrawn = _withdrawn(here)
+        return [
+            *here,
+            *(
+                replace(release, yanked_reason=withdrawn.get(release.wheel.version, release.yanked_reason))
+                for release in there
+            ),
+        ]
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """From whichever has the wheel."""
@@ -201,6 +210,12 @@ class Both:
     def has(self, wheel: Wheel) -> bool:
         """Whether the house has the wheel."""
         return any(release.wheel.filename == wheel.filename for release in self.house.releases(wheel.name))
+
+
+def _withdrawn(releases: Sequence[Release]) -> dict[Version, str | None]:
+    """The reasons, by version, of what the house has withdrawn: other machines' wheels of it are no better."""
+    standing = {release.wheel.version for release in releases if not release.yanked}
+    return {one.wheel.version: one.yanked_reason for one in releases if one.wheel.version not in standing}
 
 
 def requires_python_of(file: File) -> SpecifierSet:

@@ -19,9 +19,10 @@ from envfab.errors import SupplyError
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
+from envfab.planning.candidates import allowed
 from envfab.supply.compiling import compiled
 from envfab.supply.interpreters import Kind, same, this_one
-from envfab.supply.solving import Chosen, annotated, solve, wheels_of
+from envfab.supply.solving import Chosen, annotated, pinned_hashes, solve, wheels_of
 from envfab.wheelhouse.house import House
 
 
@@ -50,7 +51,8 @@ def lock(requirements: Requirements, kind: Kind, house: House) -> Lock:
     interpreter = kind.interpreter
     wheels, by = _solved(requirements, interpreter, house)
     chosen = annotated(wheels, requirements, interpreter, house)
-    return Lock(kind, tuple(Pin(one, _wheels(one, house)) for one in chosen), by)
+    hashes = pinned_hashes(requirements)
+    return Lock(kind, tuple(Pin(one, _wheels(one, house, hashes.get(one.wheel.name))) for one in chosen), by)
 
 
 def _solved(
@@ -59,16 +61,20 @@ def _solved(
     if not same(interpreter, this_one()):
         return solve(requirements, interpreter, house), "envfab"
     try:
-        return wheels_of(compiled(requirements, house), interpreter, house), "pip-compile"
+        return wheels_of(compiled(requirements, house), interpreter, house, pinned_hashes(requirements)), "pip-compile"
     except SupplyError:
         # where there is no answer, this one says why in terms of the house
         solve(requirements, interpreter, house)
         raise
 
 
-def _wheels(chosen: Chosen, house: House) -> tuple[Wheel, ...]:
-    """The wheels of that version; withdrawn ones only where all are."""
-    releases = [one for one in house.releases(chosen.wheel.name) if one.wheel.version == chosen.wheel.version]
+def _wheels(chosen: Chosen, house: House, hashes: frozenset[str] | None) -> tuple[Wheel, ...]:
+    """The wheels of that version that the source allows; withdrawn ones only where all are."""
+    releases = [
+        one
+        for one in house.releases(chosen.wheel.name)
+        if one.wheel.version == chosen.wheel.version and allowed(one.wheel, hashes)
+    ]
     standing = [one for one in releases if not one.yanked] or releases
     unhashed = [one.wheel.filename for one in standing if one.wheel.sha256 is None]
     if unhashed:

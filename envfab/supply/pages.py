@@ -20,6 +20,7 @@ from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_n
 
 from envfab.errors import SupplyError, WheelError
 from envfab.facts.wheel import Wheel
+from envfab.supply.web import shown_url
 
 API_VERSION = "1.1"
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -77,11 +78,13 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
         document = json.loads(text)
         version = str(document["meta"]["api-version"])
         if version.partition(".")[0] != "1":
-            raise SupplyError(f"speaks version {version} of the index format; this envfab reads 1.x", where=base)
+            raise SupplyError(
+                f"speaks version {version} of the index format; this envfab reads 1.x", where=shown_url(base)
+            )
         return tuple(_file_of(one, base) for one in document["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise SupplyError(f"is no page of a package index: {problem}", where=base) from None
+        raise SupplyError(f"is no page of a package index: {problem}", where=shown_url(base)) from None
 
 
 def parse_html(text: str, base: str) -> tuple[File, ...]:
@@ -93,7 +96,7 @@ def parse_html(text: str, base: str) -> tuple[File, ...]:
     files = tuple(_file_of_anchor(one, urljoin(base, anchors.base or "")) for one in links)
     # error and login pages come with status 200 as well
     if not (anchors.declared or any(file.filename.endswith(_DISTRIBUTIONS) for file in files)):
-        raise SupplyError("is no page of a package index: it links to no distribution", where=base)
+        raise SupplyError("is no page of a package index: it links to no distribution", where=shown_url(base))
     return files
 
 
@@ -186,7 +189,9 @@ def _digest(hashes: Mapping[str, Any]) -> str | None:
 def _absolute(base: str, url: str, filename: str) -> str:
     """The address of a file, without a fragment; a name that is no plain file name is refused."""
     if not filename or "/" in filename or "\\" in filename or filename.startswith("."):
-        raise SupplyError(f"offers a file named {filename!r}", where=base, hint="an index offers plain file names")
+        raise SupplyError(
+            f"offers a file named {filename!r}", where=shown_url(base), hint="an index offers plain file names"
+        )
     return urldefrag(urljoin(base, url))[0]
 
 

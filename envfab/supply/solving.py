@@ -54,14 +54,26 @@ def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catal
     return {name: one.wheel for name, one in outcome.chosen.items() if one.wheel is not None}
 
 
+def pinned_hashes(requirements: Requirements) -> dict[NormalizedName, frozenset[str]]:
+    """The digests that all lines on a project allow; projects without any are left out."""
+    pinned: dict[NormalizedName, frozenset[str]] = {}
+    for entry in (*requirements.entries, *requirements.constraints):
+        if entry.hashes:
+            pinned[entry.name] = pinned.get(entry.name, entry.hashes) & entry.hashes
+    return pinned
+
+
 def wheels_of(
-    versions: Mapping[NormalizedName, Version], interpreter: Interpreter, catalogue: Catalogue
+    versions: Mapping[NormalizedName, Version],
+    interpreter: Interpreter,
+    catalogue: Catalogue,
+    hashes: Mapping[NormalizedName, frozenset[str]],
 ) -> dict[NormalizedName, Wheel]:
     """The best wheel of each version for the interpreter; raises `SupplyError` where there is none."""
     candidates = Candidates(Environment(interpreter), {}, catalogue)
     found = {}
     for name, version in versions.items():
-        wheel = candidates.wheel_of(name, version)
+        wheel = candidates.wheel_of(name, version, hashes.get(name))
         if wheel is None:
             raise SupplyError(f"no wheel of {name} {version} fits", where=interpreter.title)
         found[name] = wheel

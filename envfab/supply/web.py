@@ -85,12 +85,13 @@ class Web:
                 return None
             if response.status_code != 200:
                 raise _refused(response, url)
-            content = b""
+            content = bytearray()
             for piece in self._pieces(response, url):
                 content += piece
                 if len(content) > limit:
                     raise SupplyError(f"sends more than {limit:,} bytes", where=shown_url(url))
-            return Answer(content, response.headers.get("Content-Type", "").partition(";")[0].lower(), response.url)
+            kind = response.headers.get("Content-Type", "").partition(";")[0].lower()
+            return Answer(bytes(content), kind, response.url)
 
     def download(self, url: str, sha256: str, place: Path) -> None:
         """Bring a file to `place`, whose folder is made; goes on where an earlier try was cut off.
@@ -98,6 +99,12 @@ class Web:
         Raises `SupplyError`, and then there is nothing at `place`: what came lies beside it for the next try, unless
         it is not the file with this SHA-256.
         """
+        try:
+            self._download(url, sha256, place)
+        except OSError as error:
+            raise SupplyError(f"a download cannot be stored: {error.strerror}", where=str(place)) from None
+
+    def _download(self, url: str, sha256: str, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{place.name}.part")
         with open(draft, "ab") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,7 @@ def _lock(fleet: Fleet) -> Any:
             raise UsageError("lock needs a file", hint="fab lock:requirements/shop.in")
         place = _place_of_lock(requirements, output, pylock)
         wanted = parse([requirements], lambda file: Path(file).expanduser().read_text(encoding="utf-8"))
-        command = " ".join(["fab lock", requirements, *(f"--name {one}" for one in name), *(["--pylock"] * pylock)])
+        command = _command(requirements, list(name), output)
         house = run.house
         with run.console as console, run.connections() as links:
             found, complete = interpreters_of(run, links, run.select(list(name), links))
@@ -252,6 +253,12 @@ def _lock(fleet: Fleet) -> Any:
             raise Exit(code=1)
 
     return lock
+
+
+def _command(requirements: str, names: list[str], output: str) -> str:
+    """What makes the same lock again, on one line."""
+    words = ["fab", "lock", requirements, *(word for name in names for word in ("--name", name))]
+    return " ".join(shlex.join([*words, *(["--output", output] if output else [])]).split())
 
 
 def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:

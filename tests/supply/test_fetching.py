@@ -120,6 +120,21 @@ def test_own_projects_never_come_from_the_index(server: Server, tmp_path: Path, 
     assert not any(path.startswith("/simple/shop") for path in server.asked)
 
 
+def test_what_the_house_has_withdrawn_is_not_fetched(server: Server, tmp_path: Path, house: House) -> None:
+    """Another machine's wheel of a withdrawn release is withdrawn as well."""
+    house.add(make_wheel(tmp_path / "dist", "basket", "2.1"))
+    house.yank("basket==2.1", "broken")
+    with pytest.raises(EnvfabError, match=r"2\.1 was yanked: broken"):
+        fetch(server.url, tmp_path, house, job("basket>2.0"))
+
+
+def test_a_full_or_closed_disk_is_told_of(server: Server, tmp_path: Path, house: House) -> None:
+    """A folder for downloads that is none ends in an error, not in a traceback."""
+    (tmp_path / "downloads").write_text("in the way")
+    with pytest.raises(EnvfabError, match="a download cannot be stored: "):
+        fetch(server.url, tmp_path, house, job("shop"))
+
+
 def test_tells_for_whom_something_is_missing_and_what_to_do(server: Server, tmp_path: Path, house: House) -> None:
     """Every interpreter's problems are told at once; source only says how to get a wheel."""
     server.sdists = ("till-1.0.tar.gz", "till-1.1.tar.gz", "till-2.0rc1.tar.gz")
@@ -246,6 +261,14 @@ def test_an_address_that_leads_nowhere_is_shown_without_secrets(
     with pytest.raises(EnvfabError) as caught:
         fetch(url, tmp_path, house, job("shop"))
     assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_page_is_shown_without_secrets(server: Server, tmp_path: Path, house: House) -> None:
+    """Nor are they when the index answers, and answers nonsense."""
+    server.answers["/simple/shop/"] = (200, "application/json", b"[]")
+    with pytest.raises(EnvfabError, match="is no page of a package index") as caught:
+        fetch(server.url.replace("http://", "http://user:secret@"), tmp_path, house, job("shop"))
     assert "secret" not in str(caught.value)
 
 

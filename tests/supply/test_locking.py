@@ -23,6 +23,7 @@ from envfab.supply.solving import Unsolvable
 from envfab.wheelhouse.house import House
 from tests.planning.catalogue import interpreter
 from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import sha256
 from tests.support.workplace import freeze
 
 Add = Callable[..., Path]
@@ -92,10 +93,21 @@ def test_both_ways_agree_where_both_can_answer(shops: House) -> None:
 
 
 def test_constraints_pins_and_hashes_of_the_source_count(shops: House, add: Add) -> None:
-    """-c narrows, == brings back what was withdrawn, --hash chooses among wheels."""
+    """-c narrows, == brings back what was withdrawn."""
     add("six", "1.17")
     texts = {"requirements.in": "-c limits.txt\nshop==2.0\nsix\n", "limits.txt": "six<1.17\n"}
     assert pins(lock(parse(["requirements.in"], texts.__getitem__), HERE, shops)) == {"shop": "2.0", "six": "1.16"}
+
+
+def test_hashes_of_the_source_choose_among_wheels(shops: House, add: Add) -> None:
+    """Only what --hash allows is locked, whichever way it is worked out, though there is a newer release."""
+    newer = add("six", "1.17", tags=["py2-none-any", "py3-none-any"])
+    add("six", "1.17", build="1")
+    add("six", "1.18")
+    source = wanted(f"six --hash=sha256:{sha256(newer)}")
+    for kind in (HERE, Kind(interpreter("3.8.18"))):
+        (pin,) = lock(source, kind, shops).pins
+        assert [wheel.filename for wheel in pin.wheels] == [newer.name]
 
 
 def test_what_the_house_cannot_meet_says_why(shops: House) -> None:
