@@ -43,10 +43,10 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
                 ) from None
             with stream:
                 size = os.fstat(stream.fileno()).st_size
-                work.agent.send_file("store", _exactly(stream, size), size, sha256=sha256, filename=path.name)
+                work.agent.send_file("store", exactly(stream, size), size, sha256=sha256, filename=path.name)
 
 
-def _exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
     """So many bytes, whatever becomes of the file meanwhile: the other side counts them, and refuses other content."""
     while size:
         chunk = stream.read(min(size, CHUNK)) or bytes(min(size, CHUNK))

@@ -1,0 +1,42 @@
+"""What is odd about what is installed."""
+
+from __future__ import annotations
+
+from envfab.facts.distribution import Origin
+from envfab.planning.health import oddities, unmet
+from tests.planning.catalogue import distribution, probe
+
+
+def test_a_virtualenv_of_wheels_that_go_together_has_no_oddities() -> None:
+    """Nothing is told where there is nothing to tell."""
+    assert oddities(probe(distribution("Django==5.2", ["asgiref>=3"]), "asgiref==3.8")) == ()
+
+
+def test_installations_that_no_wheel_made_are_named_by_kind() -> None:
+    """One line a kind, with the names as published."""
+    there = probe(
+        distribution("Zebra==1.0", origin=Origin.EDITABLE),
+        distribution("ant==2.0", origin=Origin.EDITABLE),
+        distribution("old==0.1", origin=Origin.EGG_INFO),
+        distribution("far==3", origin=Origin.DIRECT_URL),
+        "plain==1.0",
+    )
+    assert oddities(there) == (
+        "installed by other means (editable): ant 2.0, Zebra 1.0",
+        "installed by other means (direct URL): far 3",
+        "installed by other means (egg-info): old 0.1",
+    )
+
+
+def test_requirements_that_were_not_met_before_are_told() -> None:
+    """Absent or of another version; what the system provides counts as there."""
+    there = probe(
+        distribution("a==1", ["b>=2", "c", "d"]),
+        "b==1.0",
+        outside=[distribution("d==1", origin=Origin.OUTSIDE)],
+    )
+    assert unmet(there) == {"a wants b>=2, installed is 1.0", "a wants c, which is not installed"}
+    assert oddities(there) == (
+        "already so: a wants b>=2, installed is 1.0",
+        "already so: a wants c, which is not installed",
+    )
