@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
-from envfab.tasks.deploying import NAME
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -27,17 +25,7 @@ SHOWN_SUMMARY = 90
 def tasks(fleet: Fleet) -> list[Any]:
     """`audit` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "osv": "the OSV export for PyPI: all.zip, or a folder of its records",
-            "json": "one JSON document on standard output",
-        },
-    )
+    @ours(osv="the OSV export for PyPI: all.zip, or a folder of its records")
     def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
         """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
         from envfab.supply.looking import look

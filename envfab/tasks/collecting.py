@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -23,20 +22,16 @@ ADDRESS = "127.0.0.1:8088"
 def tasks(fleet: Fleet) -> list[Any]:
     """`collector` for `fleet`."""
 
-    @task(
-        klass=Task,
-        auto_shortflags=False,
-        help={
-            "bind": f"the address to listen on, HOST:PORT (default: {ADDRESS}); not on loopback only with a token",
-            "data": "the folder of the database and the reports (default: collector/ beside the fabfile)",
-            "database": "another database: postgresql://USER@HOST/NAME",
-            "reports": "another folder for the usage reports",
-            "house": "the wheels' folder to compare with, its release log inside or beside (default: the fleet's)",
-            "index": "a package index to compare with, too: the URL of its simple API",
-            "token-file": "a file of tokens, one a line, of which clients must give one",
-            "keep-days": "delete usage reports after so many days (default: never)",
-            "no-addresses": "do not store from which addresses usage reports come",
-        },
+    @ours(
+        bind=f"the address to listen on, HOST:PORT (default: {ADDRESS}); not on loopback only with a token",
+        data="the folder of the database and the reports (default: collector/ beside the fabfile)",
+        database="another database: postgresql://USER@HOST/NAME",
+        reports="another folder for the usage reports",
+        house="the wheels' folder to compare with, its release log inside or beside (default: the fleet's)",
+        index="a package index to compare with, too: the URL of its simple API",
+        token_file="a file of tokens, one a line, of which clients must give one",
+        keep_days="delete usage reports after so many days (default: never)",
+        no_addresses="do not store from which addresses usage reports come",
     )
     def collector(
         c: Context,

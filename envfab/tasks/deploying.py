@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -21,37 +20,27 @@ if TYPE_CHECKING:
     from envfab.managed.survey import Site
     from envfab.planning.plan import Options
 
-NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
-WAIT = "seconds to wait where another deployment is at work on a virtualenv"
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
     "canary": "deploy to these first, and go on only if that went well; repeatable",
     "batch": "so many virtualenvs a wave, a number or a percentage (setting: batch)",
-    "max-failures": "start nothing new once so many have failed (setting: max_failures)",
+    "max_failures": "start nothing new once so many have failed (setting: max_failures)",
 }
 CHOICE = {
     "only": "change just this package, leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",
     "force": "go ahead though an installed package outside the requirements would break",
     "reinstall": "install this package again though its version is right; repeatable",
-    "json": "one JSON document on standard output",
 }
 
 
 def tasks(fleet: Fleet) -> list[Any]:
     """`plan` and `deploy` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name", "only", "reinstall"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "check": "exit with 2 where there is something to do",
-            "out": "save the plan to this file, for `fab deploy --plan FILE`",
-            **CHOICE,
-        },
+    @ours(
+        check="exit with 2 where there is something to do",
+        out="save the plan to this file, for `fab deploy --plan FILE`",
+        **CHOICE,
     )
     def plan(
         c: Context,
@@ -89,13 +78,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if check and Status.CHANGES in statuses:
             raise Exit(code=2)
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name", "only", "reinstall", "canary"],
-        auto_shortflags=False,
-        help={"name": NAME, **WAVES, "yes": "do not ask", "wait": WAIT, **CHOICE},
-    )
+    @ours(**WAVES, **CHOICE)
     def deploy(
         c: Context,
         name: Iterable[str] = (),

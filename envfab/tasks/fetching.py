@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet, Member
-from envfab.tasks.deploying import NAME
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import exported_interpreters, interpreters_of
 
@@ -29,21 +27,14 @@ FILES = (".txt", ".in", ".toml")
 def tasks(fleet: Fleet) -> list[Any]:
     """`fetch_wheels` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="requirements",
-        trailing_words=True,
-        iterable=["requirements", "name", "own"],
-        auto_shortflags=False,
-        help={
-            "requirements": "a requirements file, or a requirement; repeatable (default: those of the targets)",
-            "name": NAME,
-            "interpreters": "instead of looking at the targets, read what `fab targets --export FILE` wrote",
-            "index": "the package index to fetch from (default: PyPI)",
-            "own": "a project of your own, which is never looked up in the index; repeatable",
-            "bundle": "write the wheels into this one file, to carry to another house, instead of taking them in",
-            "json": "one JSON document on standard output",
-        },
+    @ours(
+        "requirements",
+        trailing=True,
+        requirements="a requirements file, or a requirement; repeatable (default: those of the targets)",
+        interpreters="instead of looking at the targets, read what `fab targets --export FILE` wrote",
+        index="the package index to fetch from (default: PyPI)",
+        own="a project of your own, which is never looked up in the index; repeatable",
+        bundle="write the wheels into this one file, to carry to another house, instead of taking them in",
     )
     def fetch_wheels(
         c: Context,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Difio, Fleet, Host, Member, Target, Virtualenv
+from envfab.tasks.arguments import ours
 from envfab.tasks.calling import how_to_call
-from envfab.tasks.fabric1 import Task, command_line_hosts
+from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -25,23 +25,11 @@ if TYPE_CHECKING:
     from envfab.registration.inventory import Variables
     from envfab.tasks.console import Console
 
-NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
-
 
 def tasks(fleet: Fleet) -> list[Any]:
     """`register`, `register_hook` and `sbom` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "local": "the active virtualenv ($VIRTUAL_ENV) of this machine, and the DIFIO_ variables that describe it",
-            "json": "one JSON document on standard output",
-        },
-    )
+    @ours(local="the active virtualenv ($VIRTUAL_ENV) of this machine, and the DIFIO_ variables that describe it")
     def register(c: Context, name: Iterable[str] = (), local: bool = False, json: bool = False) -> None:
         """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
         from envfab.registration import delivery
@@ -67,15 +55,11 @@ def tasks(fleet: Fleet) -> list[Any]:
         if code:
             raise Exit(code=code)
 
-    @task(
-        klass=Task,
-        auto_shortflags=False,
-        help={
-            "workon": "for every virtualenv that virtualenvwrapper activates, instead of the active one",
-            "cron": "for the whole fleet (without hosts: the active virtualenv), as a line in your crontab",
-            "schedule": "when cron registers, as crontab(5) writes it (default: every day at 4:37)",
-            "remove": "undo it",
-        },
+    @ours(
+        workon="for every virtualenv that virtualenvwrapper activates, instead of the active one",
+        cron="for the whole fleet (without hosts: the active virtualenv), as a line in your crontab",
+        schedule="when cron registers, as crontab(5) writes it (default: every day at 4:37)",
+        remove="undo it",
     )
     def register_hook(
         c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
@@ -108,16 +92,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             if not changed:
                 console.print("nothing to change")
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "output": "a folder: one file for each virtualenv (default: standard output, one line for each)",
-        },
-    )
+    @ours(output="a folder: one file for each virtualenv (default: standard output, one line for each)")
     def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
         """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
         from envfab.registration.sbom import Digests, document, write

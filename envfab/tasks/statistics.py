@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet, UsageStats
+from envfab.tasks.arguments import ours
 from envfab.tasks.calling import spoken_name
-from envfab.tasks.fabric1 import Task
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.recording import ENV_VAR, Run, folder_of, open_statistics, preview
 
@@ -40,7 +39,7 @@ MEANING = {
 def tasks(fleet: Fleet) -> list[Any]:
     """`stats_enable`, `stats_disable`, `stats_status`, `stats_show` and `stats_submit` for `fleet`, in this order."""
 
-    @task(klass=Task, auto_shortflags=False)
+    @ours()
     def stats_enable(c: Context) -> None:
         """Opt in: anonymous reports of envfab's own use are sent, those kept so far with the next one."""
         run, usage = Invocation(fleet, c), _configured(fleet)
@@ -57,7 +56,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             for name in forbidding(os.environ):
                 console.warning(f"as long as {name} is set, nothing is recorded or sent")
 
-    @task(klass=Task, auto_shortflags=False)
+    @ours()
     def stats_disable(c: Context) -> None:
         """Opt out: nothing is recorded or sent any more, and what was kept is deleted."""
         run, stats = Invocation(fleet, c), _open(_configured(fleet))
@@ -69,7 +68,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         with run.console as console:
             console.print("disabled: nothing is recorded or sent, and what was kept is deleted")
 
-    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    @ours()
     def stats_status(c: Context, json: bool = False) -> None:
         """Show whether envfab's own use is recorded and sent, what waits and where, and what switches it off."""
         run = Invocation(fleet, c, json)
@@ -81,7 +80,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 found = state.json() if state is not None else {}
                 console.json({"format": 1, "configured": state is not None, **found})
 
-    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    @ours()
     def stats_show(c: Context, json: bool = False) -> None:
         """Print the reports that wait, exactly as they would be sent; where none waits, show what one is like."""
         run, usage = Invocation(fleet, c, json), _configured(fleet)
@@ -100,7 +99,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 sys.stdout.buffer.write(b"\n".join(reports))
                 sys.stdout.flush()
 
-    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    @ours()
     def stats_submit(c: Context, json: bool = False) -> None:
         """Send the reports that wait, now, whatever the pause after a failure; only after you have opted in."""
         run, usage = Invocation(fleet, c, json), _configured(fleet)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
 from envfab.tasks import auditing, fetching
-from envfab.tasks.deploying import NAME
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import interpreters_of
 from envfab.tasks.wheels import many
@@ -23,8 +21,6 @@ from envfab.tasks.wheels import many
 if TYPE_CHECKING:
     from envfab.supply.looking import Look
     from envfab.supply.newer import Outdated
-
-JSON = "one JSON document on standard output"
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -40,17 +36,11 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 
 def _yank_wheel(fleet: Fleet) -> Any:
-    @task(
-        klass=Task,
-        positional_words="wheel",
-        trailing_words=True,
-        iterable=["wheel"],
-        auto_shortflags=False,
-        help={
-            "wheel": "what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
-            "reason": "why, for those who have it installed or pinned",
-            "json": JSON,
-        },
+    @ours(
+        "wheel",
+        trailing=True,
+        wheel="what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
+        reason="why, for those who have it installed or pinned",
     )
     def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
         """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
@@ -78,13 +68,7 @@ def _yank_wheel(fleet: Fleet) -> Any:
 
 
 def _publish_index(fleet: Fleet) -> Any:
-    @task(
-        klass=Task,
-        positional_words="folder",
-        trailing_words=True,
-        auto_shortflags=False,
-        help={"folder": "where to write it: a folder of its own, for any web server", "json": JSON},
-    )
+    @ours("folder", trailing=True, folder="where to write it: a folder of its own, for any web server")
     def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
         """Write the house as a static package index (PEP 503, 691, 658), from which pip and uv install."""
         from envfab.supply.publishing import publish
@@ -109,18 +93,7 @@ def _publish_index(fleet: Fleet) -> Any:
 
 
 def _outdated(fleet: Fleet) -> Any:
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "index": "look for newer versions in this package index, too",
-            "check": "exit with 2 where something is outdated",
-            "json": JSON,
-        },
-    )
+    @ours(index="look for newer versions in this package index, too", check="exit with 2 where something is outdated")
     def outdated(
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
     ) -> None:
@@ -196,19 +169,12 @@ def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
 
 
 def _lock(fleet: Fleet) -> Any:
-    @task(
-        klass=Task,
-        positional_words="requirements",
-        trailing_words=True,
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "requirements": "what is wanted: a requirements.in",
-            "name": NAME,
-            "output": "where to write it (default: beside it, as .txt or pylock.toml)",
-            "pylock": "write pylock.toml (PEP 751) instead of requirements.txt",
-            "json": JSON,
-        },
+    @ours(
+        "requirements",
+        trailing=True,
+        requirements="what is wanted: a requirements.in",
+        output="where to write it (default: beside it, as .txt or pylock.toml)",
+        pylock="write pylock.toml (PEP 751) instead of requirements.txt",
     )
     def lock(
         c: Context,

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Fleet
-from envfab.tasks.deploying import NAME, WAIT
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -29,17 +27,7 @@ SHOWN_CHANGES = 6
 def tasks(fleet: Fleet) -> list[Any]:
     """`history` and `rollback` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "limit": "how many deployments of each virtualenv",
-            "json": "one JSON document on standard output",
-        },
-    )
+    @ours(limit="how many deployments of each virtualenv")
     def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
         """Show what was deployed to each virtualenv, newest first, as its own history tells."""
         from envfab.deployment.undoing import histories
@@ -55,19 +43,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if any(find.error for find, _ in found):
             raise Exit(code=1)
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "to": "back to before this deployment or rollout (default: before the last deployment of each)",
-            "yes": "do not ask",
-            "wait": WAIT,
-            "json": "one JSON document on standard output",
-        },
-    )
+    @ours(to="back to before this deployment or rollout (default: before the last deployment of each)")
     def rollback(
         c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
     ) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.fleet import Fleet, Host, Member
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import interpreters_of
 
@@ -19,23 +18,13 @@ if TYPE_CHECKING:
     from envfab.managed.channel import Connections
     from envfab.managed.creation import Creation, Discovered
 
-NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
-
 
 def tasks(fleet: Fleet) -> list[Any]:
     """`targets` and `create_virtualenv` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={
-            "name": NAME,
-            "discover": "look for virtualenvs on this host and draft their lines for the fabfile",
-            "export": "write the targets' interpreters to this file, for `fetch_wheels --interpreters` elsewhere",
-            "json": "one JSON document on standard output",
-        },
+    @ours(
+        discover="look for virtualenvs on this host and draft their lines for the fabfile",
+        export="write the targets' interpreters to this file, for `fetch_wheels --interpreters` elsewhere",
     )
     def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
@@ -55,13 +44,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    @task(
-        klass=Task,
-        positional_words="name",
-        iterable=["name"],
-        auto_shortflags=False,
-        help={"name": NAME, "json": "one JSON document on standard output"},
-    )
+    @ours()
     def create_virtualenv(c: Context, name: Iterable[str] = (), json: bool = False) -> None:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
         from envfab.managed.creation import create

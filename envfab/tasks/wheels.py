@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -26,17 +25,7 @@ SHOWN_PROBLEMS = 3
 def tasks(fleet: Fleet) -> list[Any]:
     """`add_wheel`, `wheels` and `verify_wheels` for `fleet`."""
 
-    @task(
-        klass=Task,
-        positional_words="file",
-        trailing_words=True,
-        iterable=["file"],
-        auto_shortflags=False,
-        help={
-            "file": "a wheel to add, or a bundle that fetch_wheels wrote; repeatable",
-            "json": "one JSON document on standard output",
-        },
-    )
+    @ours("file", True, file="a wheel to add, or a bundle that fetch_wheels wrote; repeatable")
     def add_wheel(c: Context, file: Iterable[str] = (), json: bool = False) -> None:
         """Check wheels, copy them into the house and log them with their SHA-256."""
         run = Invocation(fleet, c, json)
@@ -67,7 +56,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if refused:
             raise Exit(code=1)
 
-    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    @ours()
     def wheels(c: Context, json: bool = False) -> None:
         """List the house: versions, tags, dates, sizes, what is yanked or not logged."""
         run = Invocation(fleet, c, json)
@@ -81,7 +70,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             if json:
                 console.json({"format": 1, "wheels": [_listed_json(one) for one in listed]})
 
-    @task(klass=Task, auto_shortflags=False, help={"json": "one JSON document on standard output"})
+    @ours()
     def verify_wheels(c: Context, json: bool = False) -> None:
         """Compare every wheel with the log: changed, missing, not logged, unreadable; exit with 2 for any."""
         run = Invocation(fleet, c, json)

@@ -1,0 +1,41 @@
+"""How our tasks are declared: their arguments' texts, of which many are the same."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from invoke.tasks import task
+
+from envfab.tasks.fabric1 import Task
+
+NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
+SHARED = {
+    "name": NAME,
+    "yes": "do not ask",
+    "wait": "seconds to wait where another deployment is at work on a virtualenv",
+    "json": "one JSON document on standard output",
+}
+
+
+def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callable[[Callable[..., None]], Any]:
+    """A task of ours. `texts` are the helps of arguments that only it has; those of `SHARED` come by themselves.
+
+    The argument `words` (where the task has it) takes Fabric 1's words after the colon and, with `trailing`, bare words
+    after the task. Arguments that are annotated `Iterable[str]` can be repeated.
+    """
+
+    def declare(body: Callable[..., None]) -> Any:
+        parameters = inspect.signature(body).parameters
+        shared = {name: text for name, text in SHARED.items() if name in parameters}
+        return task(
+            klass=Task,
+            positional_words=words if words in parameters else None,
+            trailing_words=trailing,
+            iterable=[name for name, one in parameters.items() if one.annotation == "Iterable[str]"],
+            auto_shortflags=False,
+            help=shared | texts,
+        )(body)
+
+    return declare
