@@ -29,7 +29,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
     @ours(
         "requirements",
-        trailing=True,
+        True,
         requirements="a requirements file, or a requirement; repeatable (default: those of the targets)",
         interpreters="instead of looking at the targets, read what `fab targets --export FILE` wrote",
         index="the package index to fetch from (default: PyPI)",

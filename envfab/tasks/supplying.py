@@ -1,8 +1,7 @@
-"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`, `lock`."""
+"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`, and their neighbours'."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,9 @@ from invoke.exceptions import Exit
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet
-from envfab.tasks import auditing, fetching
+from envfab.tasks import auditing, fetching, locking
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
-from envfab.tasks.looking import interpreters_of
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         _yank_wheel(fleet),
         _publish_index(fleet),
         _outdated(fleet),
-        _lock(fleet),
+        *locking.tasks(fleet),
         *fetching.tasks(fleet),
         *auditing.tasks(fleet),
     ]
@@ -38,7 +36,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 def _yank_wheel(fleet: Fleet) -> Any:
     @ours(
         "wheel",
-        trailing=True,
+        True,
         wheel="what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
         reason="why, for those who have it installed or pinned",
     )
@@ -68,7 +66,7 @@ def _yank_wheel(fleet: Fleet) -> Any:
 
 
 def _publish_index(fleet: Fleet) -> Any:
-    @ours("folder", trailing=True, folder="where to write it: a folder of its own, for any web server")
+    @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
     def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
         """Write the house as a static package index (PEP 503, 691, 658), from which pip and uv install."""
         from envfab.supply.publishing import publish
@@ -166,78 +164,3 @@ def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
             for one in older
         ],
     }
-
-
-def _lock(fleet: Fleet) -> Any:
-    @ours(
-        "requirements",
-        trailing=True,
-        requirements="what is wanted: a requirements.in",
-        output="where to write it (default: beside it, as .txt or pylock.toml)",
-        pylock="write pylock.toml (PEP 751) instead of requirements.txt",
-    )
-    def lock(
-        c: Context,
-        requirements: str = "",
-        name: Iterable[str] = (),
-        output: str = "",
-        pylock: bool = False,
-        json: bool = False,
-    ) -> None:
-        """Pin requirements to releases of the house, with hashes, for the interpreters of the targets."""
-        from envfab.facts.requirements import parse
-        from envfab.supply import locking
-
-        run = Invocation(fleet, c, json)
-        if not requirements:
-            raise UsageError("lock needs a file", hint="fab lock:requirements/shop.in")
-        place = _place_of_lock(requirements, output, pylock)
-        wanted = parse([requirements], lambda file: Path(file).expanduser().read_text(encoding="utf-8"))
-        command = _command(requirements, list(name), output)
-        house = run.house
-        with run.console as console, run.connections() as links:
-            found, complete = interpreters_of(run, links, run.select(list(name), links))
-            locks = [locking.lock(wanted, kind, house) for kind in found]
-            house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
-            files = locking.files_of(locks, place)
-            for file, one in files.items():
-                made = locking.to_pylock(one, house, file) if pylock else locking.to_requirements(one, command)
-                locking.write(file, made)
-                console.print(
-                    f"{file}   {many(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"
-                )
-            if json:
-                console.json(
-                    {"format": 1, "files": [
-                        {"file": str(file), "python": str(one.kind.interpreter.version), "by": one.by,
-                         "targets": list(one.kind.targets),
-                         "pins": {str(pin.chosen.wheel.name): str(pin.chosen.wheel.version) for pin in one.pins}}
-                        for file, one in files.items()
-                    ]}
-                )  # fmt: skip
-        if not complete:
-            raise Exit(code=1)
-
-    return lock
-
-
-def _command(requirements: str, names: list[str], output: str) -> str:
-    """What makes the same lock again, on one line."""
-    words = ["fab", "lock", requirements, *(word for name in names for word in ("--name", name))]
-    return " ".join(shlex.join([*words, *(["--output", output] if output else [])]).split())
-
-
-def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
-    """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
-    source = Path(requirements).expanduser()
-    if output:
-        place = Path(output).expanduser()
-    elif pylock:
-        place = source.with_name("pylock.toml")
-    else:
-        place = source.with_suffix(".txt")
-    if place == source:
-        raise UsageError(f"{requirements} would be overwritten", hint="say --output FILE, or name what is wanted *.in")
-    if pylock and not (place.name == "pylock.toml" or (place.name[:7] == "pylock." and place.suffix == ".toml")):
-        raise UsageError(f"{place.name} is no name for a lock", hint="pylock.toml, or pylock.NAME.toml")
-    return place
