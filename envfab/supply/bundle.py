@@ -9,7 +9,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
     except OSError as error:
         raise SupplyError(f"the bundle cannot be written: {error.strerror}", where=str(place)) from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def is_bundle(path: Path) -> bool:

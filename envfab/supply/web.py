@@ -111,6 +111,7 @@ class Web:
             # somebody else may be after the same file
             fcntl.flock(file, fcntl.LOCK_EX)
             if place.exists():
+                draft.unlink(missing_ok=True)
                 return
             self._append(url, file.fileno())
             if _digest(draft) != sha256:

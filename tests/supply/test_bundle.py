@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -150,3 +151,17 @@ def test_a_cut_bundle_says_so(bundle: Path, house: House) -> None:
     bundle.write_bytes(bundle.read_bytes()[:-100])
     with pytest.raises(EnvfabError, match="was it copied whole"):
         add_bundle(bundle, house)
+
+
+def test_where_no_bundle_can_be_written_is_told(wheels: list[Path], tmp_path: Path) -> None:
+    """A file in the way is one clear error, and nothing half-written stays."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EnvfabError, match="the bundle cannot be written: Not a directory"):
+        write_bundle(tmp_path / "file" / "b", wheels)
+
+
+def test_what_is_no_file_is_no_bundle(tmp_path: Path) -> None:
+    """Folders, pipes, missing files and wheels are left to add_wheel."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "none", make_wheel(tmp_path, "shop", "1.0")):
+        assert not is_bundle(path)

@@ -101,6 +101,21 @@ def test_an_index_without_metadata_files_is_downloaded_from(server: Server, tmp_
     assert len([path for path in server.asked if path.endswith(SHOP)]) == 1
 
 
+def test_metadata_that_is_told_of_and_missing_is_read_from_the_wheel(
+    server: Server, tmp_path: Path, house: House
+) -> None:
+    """Mirrors that drop metadata files, and nonsense in Requires-Python, stop nothing."""
+
+    def nonsense(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            file["requires-python"] = "3.8 or so"
+
+    server.page = nonsense
+    for name in (SHOP, NEW):
+        server.answers[f"/files/{name}.metadata"] = (404, "text/html", b"none")
+    assert fetch(server.url, tmp_path, house, job("shop")) == [NEW, SHOP]
+
+
 def test_a_published_house_serves_another(tmp_path: Path, house: House) -> None:
     """What publish_index writes is read as HTML from a plain web server; withdrawn releases are not fetched."""
     there = House(tmp_path / "there" / "wheels", tmp_path / "there" / "log", cache=tmp_path / "cache")

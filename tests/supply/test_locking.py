@@ -17,7 +17,7 @@ from envfab.facts.interpreter import Interpreter
 from envfab.facts.requirements import Requirements, parse
 from envfab.reporter import Silent
 from envfab.supply.interpreters import Kind, from_json, kinds, this_one, to_json
-from envfab.supply.locking import Lock, files_of, lock, to_pylock, to_requirements, toml
+from envfab.supply.locking import Lock, files_of, lock, to_pylock, to_requirements, toml, write
 from envfab.supply.publishing import publish
 from envfab.supply.solving import Unsolvable
 from envfab.wheelhouse.house import House
@@ -163,6 +163,13 @@ def test_pylock_is_read_back_and_installed_by_uv(
     done = subprocess.run([*command, "-r", str(place)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert freeze(venv) == {"Shop": "1.0", "basket": "2.1", "paper": "1.0+corp1", "till": "1.0"}
+
+
+def test_a_lock_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+    """A file in the way is one clear error."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SupplyError, match="cannot be written: "):
+        write(tmp_path / "file" / "shop.txt", "shop==1.0")
 
 
 def test_toml_texts_are_quoted() -> None:

@@ -18,7 +18,7 @@ from envfab.supply.publishing import publish
 from envfab.wheelhouse.house import House
 from tests.supply.serving import serving
 from tests.support.virtualenvs import VirtualenvMaker
-from tests.support.wheels import make_wheel, sha256
+from tests.support.wheels import make_wheel, release_line, sha256
 from tests.support.workplace import freeze
 
 Add = Callable[..., Path]
@@ -120,6 +120,26 @@ def test_refuses_folders_that_are_no_index(house: House, add: Add, tmp_path: Pat
         published(house, tmp_path / "new")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
     assert [path.name for path in house.wheels.iterdir()] == ["shop-1.0-py3-none-any.whl"]
+
+
+def test_what_cannot_be_read_is_left_out(house: House, add: Add, tmp_path: Path) -> None:
+    """A logged file that is no wheel spoils neither its project's page nor the index."""
+    add("shop", "1.0")
+    bad = house.wheels / "shop-0.9-py3-none-any.whl"
+    bad.write_text("no wheel")
+    with house.log.open("a") as log:
+        log.write(release_line(bad, "shop", "0.9") + "\n")
+    house.refresh()
+    assert published(house, tmp_path / "index")[:2] == (1, 1)
+    assert not (tmp_path / "index" / "shop" / bad.name).exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_of(house: House, add: Add, tmp_path: Path) -> None:
+    """A file in the way is one clear error."""
+    add("shop", "1.0")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SupplyError, match="cannot publish here: Not a directory"):
+        published(house, tmp_path / "file" / "index")
 
 
 def test_a_changed_wheel_is_not_published(house: House, add: Add, tmp_path: Path) -> None:

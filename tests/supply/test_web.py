@@ -1,0 +1,70 @@
+"""Reading over HTTP within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from envfab.errors import SupplyError
+from envfab.supply.web import Timeouts, Web, shown_url
+from tests.supply.faults import Server, faulty
+from tests.support.wheels import make_wheel, sha256
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server with one wheel."""
+    make_wheel(tmp_path / "there", "shop", "1.0")
+    with faulty(tmp_path / "there") as running:
+        yield running
+
+
+def test_an_answer_without_end_is_cut_off(server: Server) -> None:
+    """More than the limit is an error, not memory."""
+    server.answers["/big"] = (200, "text/html", bytes(100_000))
+    with Web() as web, pytest.raises(SupplyError, match="sends more than 99,999 bytes"):
+        web.get(server.url.replace("simple/", "big"), "*/*", 99_999)
+
+
+def test_nothing_there_is_no_error_but_for_a_file(server: Server, tmp_path: Path) -> None:
+    """A page that is not there is None; a file that the index told of must be there."""
+    with Web() as web:
+        assert web.get(f"{server.url}nothing/", "*/*", 100) is None
+        with pytest.raises(SupplyError, match="answers HTTP 404"):
+            web.download(server.url.replace("simple/", "files/none.whl"), "0" * 64, tmp_path / "d" / "none.whl")
+
+
+def test_what_is_there_whole_is_not_sent_again(server: Server, tmp_path: Path) -> None:
+    """A download that was complete but not yet renamed costs one question."""
+    (wheel,) = server.folder.iterdir()
+    place = tmp_path / "downloads" / wheel.name
+    place.parent.mkdir()
+    place.with_name(f"{wheel.name}.part").write_bytes(wheel.read_bytes())
+    with Web() as web:
+        web.download(server.url.replace("simple/", f"files/{wheel.name}"), sha256(wheel), place)
+        web.download(server.url.replace("simple/", f"files/{wheel.name}"), sha256(wheel), place)
+    assert place.read_bytes() == wheel.read_bytes()
+    assert [path.name for path in place.parent.iterdir()] == [wheel.name]
+
+
+def test_a_busy_server_is_asked_again(server: Server) -> None:
+    """503 and the like are often over a moment later: three tries."""
+    server.answers["/busy"] = (503, "text/html", b"busy")
+    with Web(Timeouts(1, 1)) as web, pytest.raises(SupplyError, match="answers HTTP 503"):
+        web.get(server.url.replace("simple/", "busy"), "*/*", 100)
+    assert server.asked == ["/busy"] * 3
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:secret@example.org:8443/a/?key=secret#x", "https://example.org:8443/a/"),
+        ("http://[::1", "an address that is no URL"),
+        ("http://example.org/\x1b[31m", "http://example.org/ [31m"),
+    ],
+)
+def test_addresses_are_shown_without_what_is_private(url: str, shown: str) -> None:
+    """No user, no password, no query, nothing that moves a terminal's cursor."""
+    assert shown_url(url) == shown
