@@ -32,6 +32,19 @@ def agents_of(virtualenv: Path) -> list[int]:
     return found
 
 
+def test_whoever_holds_it_for_a_project_keeps_others_out(workbench: Path, deploying: Starter) -> None:
+    """The agent of a project's user has no lock of its own; while it is there, nobody new gets the owner's."""
+    owner, project, second = deploying(workbench), deploying(workbench), deploying(workbench)
+    owner.ask("lock", holder=ADA)
+    project.ask("hold")
+    owner.close()
+    with pytest.raises(Locked) as caught:
+        second.ask("lock", holder=BOB)
+    assert "ada from laptop" in str(caught.value)
+    project.close()
+    assert "probe" in second.ask("lock", holder=BOB)
+
+
 def test_a_second_comer_is_told_who_from_where_since_when(workbench: Path, deploying: Starter) -> None:
     """While the first one holds it; afterwards the second one may have it."""
     first, second = deploying(workbench), deploying(workbench)
