@@ -156,7 +156,7 @@ def test_a_cut_bundle_says_so(bundle: Path, house: House) -> None:
 def test_where_no_bundle_can_be_written_is_told(wheels: list[Path], tmp_path: Path) -> None:
     """A file in the way is one clear error, and nothing half-written stays."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EnvfabError, match="the bundle cannot be written: Not a directory"):
+    with pytest.raises(EnvfabError, match="the bundle cannot be written: "):
         write_bundle(tmp_path / "file" / "b", wheels)
 
 

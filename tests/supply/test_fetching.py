@@ -290,6 +290,7 @@ def test_a_wrong_page_is_shown_without_secrets(server: Server, tmp_path: Path, h
 def test_an_unsound_wheel_leaves_the_house_as_it_was(server: Server, tmp_path: Path, house: House) -> None:
     """A wheel whose hash is right and whose contents are not keeps the others out, too."""
     make_wheel(server.folder, "basket", "3.0", filename="basket-4.0-py3-none-any.whl")
+    make_wheel(server.folder, "apple", "1.0")
 
     def with_metadata(page: dict[str, Any]) -> None:
         for file in page["files"]:
@@ -301,7 +302,7 @@ def test_an_unsound_wheel_leaves_the_house_as_it_was(server: Server, tmp_path: P
     content = b"Metadata-Version: 2.1\nName: basket\nVersion: 4.0\n"
     server.answers["/files/basket-4.0-py3-none-any.whl.metadata"] = (200, "text/plain", content)
     with pytest.raises(EnvfabError, match="has the dist-info folder of another release"):
-        fetch(server.url, tmp_path, house, job("shop"))
+        fetch(server.url, tmp_path, house, job("shop", "apple"))
     assert not house.wheels.exists()
 
 

@@ -47,13 +47,14 @@ def known(place: Path, *there: str) -> list[tuple[str, tuple[str, ...], tuple[st
     [
         ("4.1", False), ("4.2", True), ("4.2.9", True), ("4.2.10", False), ("5.0a1", False), ("5.0", True), ("5.0.1", True),
         ("5.0.1+corp1", True), ("5.0.2", False), ("4.2.10rc1", True), ("4.2+corp1", True), ("3.0.post1", True), ("6.1", True),
-        ("6.2", False),
+        ("6.2", False), ("7.1", True), ("7.2", False),
     ],
 )  # fmt: skip
 def test_ranges_are_ordered_as_versions_are(tmp_path: Path, version: str, affected: bool) -> None:
     """Introduced inclusive, fixed exclusive, last affected inclusive, several spans, listed versions, local parts."""
     events = [{"fixed": "4.2.10"}, {"introduced": "4.2"}, {"introduced": "5.0"}, {"last_affected": "5.0.1"},
-              {"introduced": "6.0"}, {"limit": "6.2"}]  # fmt: skip
+              {"introduced": "6.0"}, {"limit": "6.2"}, {"introduced": "7.0"}, {"fixed": "7.1"},
+              {"introduced": "7.1"}, {"fixed": "7.2"}]  # fmt: skip
     place = export(tmp_path / "osv", record("GHSA-1", *events, versions=["3.0.post1", "no version"]))
     assert bool(known(place, f"Django=={version}")) is affected
 
