@@ -14,12 +14,12 @@ from envfab.errors import UsageError
 from envfab.fleet import Fleet, Member
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
-from envfab.tasks.looking import exported_interpreters, interpreters_of
+from envfab.tasks.looking import exported_interpreters, interpreters_of, of_targets
 
 if TYPE_CHECKING:
     from envfab.facts.requirements import Requirements
-    from envfab.managed.channel import Connections
     from envfab.supply.fetching import Job
+    from envfab.supply.interpreters import Kind
 
 FILES = (".txt", ".in", ".toml")
 
@@ -56,7 +56,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         house = run.house
         with run.console as console, run.connections() as links:
             members = run.select(list(name), links)
-            jobs, complete = _jobs(run, links, members, list(requirements), interpreters)
+            found, complete = (
+                (exported_interpreters(interpreters), True) if interpreters else interpreters_of(run, links, members)
+            )
+            if interpreters and list(name):
+                found = of_targets(found, {str(member.target) for member in members})
+            jobs = _jobs(run, members, list(requirements), found)
             with opened(index or default_index()) as source:
                 wheels = lacking(distinct(jobs), house, source, {canonicalize_name(one) for one in own}, console)
                 paths = download(wheels, source, console)
@@ -81,30 +86,24 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [fetch_wheels]
 
 
-def _jobs(
-    run: Invocation, links: Connections, members: tuple[Member, ...], words: list[str], exported: str
-) -> tuple[list[Job], bool]:
-    """(what is to be met for which interpreters, whether every target could be looked at)."""
+def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found: Sequence[Kind]) -> list[Job]:
+    """What is to be met, for which interpreters."""
     from envfab.deployment.proposal import read_requirements
     from envfab.supply.fetching import Job
 
-    given = _given(words) if words else None
-    wanted = {} if given else read_requirements(run.fleet, members)
-    of_target = {str(target): one for target, one in wanted.items() if one.entries}
-    if given is None and not of_target:
-        raise UsageError("no requirements to fetch for", hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'")
-    found, complete = (exported_interpreters(exported), True) if exported else interpreters_of(run, links, members)
-    if given is not None:
-        return [Job(kind, given) for kind in found], complete
+    if words:
+        given = _given(words)
+        return [Job(kind, given) for kind in found]
+    wanted = {str(target): one for target, one in read_requirements(run.fleet, members).items() if one.entries}
     jobs = [
-        Job(replace(kind, targets=(target,)), of_target[target])
+        Job(replace(kind, targets=(target,)), wanted[target])
         for kind in found
         for target in kind.targets
-        if target in of_target
+        if target in wanted
     ]
     if not jobs:
-        raise UsageError(f"{exported} has none of the fabfile's targets", hint="name the requirements to fetch")
-    return jobs, complete
+        raise UsageError("no requirements to fetch for", hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'")
+    return jobs
 
 
 def _given(words: Sequence[str]) -> Requirements:

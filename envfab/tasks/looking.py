@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,12 @@ def exported_interpreters(file: str) -> list[Kind]:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise SupplyError(f"cannot be read: {reason}", where=file) from None
     return from_json(text, file)
+
+
+def of_targets(kinds: Sequence[Kind], targets: Set[str]) -> list[Kind]:
+    """The interpreters that some of `targets` have, for these alone; raises `UsageError` where there is none."""
+    found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in kinds]
+    left = [kind for kind in found if kind.targets]
+    if not left:
+        raise UsageError("none of the chosen targets is among the exported interpreters")
+    return left

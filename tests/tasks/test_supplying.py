@@ -164,6 +164,9 @@ def test_fetches_for_targets_that_cannot_reach_an_index(installed: Workplace, tm
             "packed   basket 1.0   basket-1.0-py3-none-any.whl",
             "packed   shop 1.5   shop-1.5-py3-none-any.whl",
         ]
+        other.fabfile("Host('localhost', virtualenvs=[Virtualenv('/srv/none')])")
+        done = other.fab("fetch_wheels", "shop<2", *options, "--name", "localhost")
+        assert "none of the chosen targets is among the exported interpreters" in done.stderr
     assert not (other.folder / "wheels").exists()
     added = installed.json("add_wheel", str(other.folder / "carry.bundle"))["added"]
     assert [one["outcome"] for one in added] == ["added", "added"]
