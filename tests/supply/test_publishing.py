@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from envfab.errors import FormatError, HouseError, SupplyError
 from envfab.reporter import Silent
+from envfab.supply.pages import parse_html, parse_json
 from envfab.supply.publishing import publish
 from envfab.wheelhouse.house import House
 from tests.supply.serving import serving
@@ -103,6 +105,39 @@ def test_a_reader_never_meets_a_page_without_its_wheels(house: House, add: Add, 
     assert all((index / "shop" / file["filename"]).exists() for file in page["files"])
     published(house, index)
     assert not list((index / "shop").glob(".*"))
+
+
+def test_whoever_reads_meanwhile_finds_whole_pages(house: House, add: Add, tmp_path: Path) -> None:
+    """While releases come one after another, every page that is read parses, and every file that it names is there."""
+    add("shop", "1.0")
+    index = tmp_path / "index"
+    published(house, index)
+    done = threading.Event()
+    seen: set[int] = set()
+    broken: list[str] = []
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                files = parse_json((index / "shop" / "index.v1_json").read_text(), "http://127.0.0.1/")
+                broken.extend(file.filename for file in files if not (index / "shop" / file.filename).exists())
+                listed = parse_html((index / "shop" / "index.html").read_text(), "http://127.0.0.1/")
+            except (OSError, SupplyError) as error:
+                broken.append(str(error))
+            else:
+                seen.update((len(files), len(listed)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for minor in range(1, 20):
+            add("shop", f"1.{minor}")
+            published(house, index)
+    finally:
+        done.set()
+        reader.join()
+    assert broken == []
+    assert len(seen) > 1
 
 
 def test_refuses_folders_that_are_no_index(house: House, add: Add, tmp_path: Path) -> None:
