@@ -1,0 +1,69 @@
+"""What `fab --list`, `fab targets` and completion cost beside `fab --list` with a fabfile that has one task of its own.
+
+    python benchmarks/listing.py [--runs 15]
+
+The commands run in turn, so that the machine's mood is the same for all; ratios are taken run by run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+OWN = """from fabric import task
+
+@task
+def hello(c):
+    '''Say hello.'''
+"""
+OURS = """from envfab import Fleet, Host, Virtualenv, collection
+
+hosts = [Host(f"web{n}", user="admin", virtualenvs=[Virtualenv("/srv/shop/venv", user="shop")]) for n in range(20)]
+ns = collection(Fleet(hosts=hosts))
+"""
+COMMANDS = {
+    "own --list": ("own", "--list"),
+    "envfab --list": ("ours", "--list"),
+    "envfab targets": ("ours", "targets"),
+    "envfab completion": ("ours", "--complete", "--", "fab dep"),
+}
+
+
+def seconds(root: Path, folder: str, *arguments: str) -> float:
+    """One run, from outside."""
+    began = time.perf_counter()
+    fab = Path(sys.executable).with_name("fab")
+    subprocess.run([fab, *arguments], cwd=root / folder, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure and print medians, and ratios to the first."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=15)
+    runs = parser.parse_args().runs
+    found: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, fabfile in {"own": OWN, "ours": OURS}.items():
+            (root / name).mkdir()
+            (root / name / "fabfile.py").write_text(fabfile)
+        for run in range(-1, runs):
+            for name, (place, *arguments) in COMMANDS.items():
+                took = seconds(root, place, *arguments)
+                if run >= 0:
+                    found[name].append(took)
+    base = found["own --list"]
+    for name, figures in found.items():
+        ratio = statistics.median(one / other for one, other in zip(figures, base, strict=True))
+        spread = f"({min(figures) * 1000:.0f} - {max(figures) * 1000:.0f})"
+        print(f"{name:<20} {statistics.median(figures) * 1000:5.0f} ms {spread:<14} ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()
