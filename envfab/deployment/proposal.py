@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.deployment.history import Record, from_json
-from envfab.errors import EnvfabError, FormatError, HouseError, UsageError
+from envfab.deployment.past import past
+from envfab.deployment.wanted import read_requirements
+from envfab.errors import EnvfabError, HouseError, UsageError
 from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements, parse
+from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Fleet, Member, Target
 from envfab.managed import bundle
@@ -31,7 +31,6 @@ from envfab.settings import Settings
 from envfab.wheelhouse.house import House
 
 PIP = canonicalize_name("pip")
-SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +56,6 @@ class Proposal:
         """All wheels that must be on the host to carry out the plan."""
         needed = tuple(action.wheel for action in self.plan.actions if action.wheel)
         return needed if self.pip_wheel is None or self.pip_wheel in needed else (*needed, self.pip_wheel)
-
-
-def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target, Requirements]:
-    """The requirements of each member, each file read once; raises `RequirementsError`."""
-    texts: dict[str, str] = {}
-
-    def read(name: str) -> str:
-        if name not in texts:
-            texts[name] = fleet.at(name).read_text(encoding="utf-8")
-        return texts[name]
-
-    parsed: dict[tuple[object, ...], Requirements] = {}
-    result = {}
-    for member in members:
-        files = tuple(_shown(fleet, file) for file in fleet.requirement_files(member.virtualenv))
-        packages = tuple(member.virtualenv.packages)
-        key = (files, packages)
-        if key not in parsed:
-            parsed[key] = parse(files, read, packages)
-        result[member.target] = parsed[key]
-    return result
-
-
-def _shown(fleet: Fleet, file: Path) -> str:
-    """A requirements file as messages name it: relative to the fabfile's folder where it lies below that."""
-    root = fleet.at(".")
-    return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
 
 
 @contextmanager
@@ -187,39 +159,6 @@ def _warned_of_losses(proposal: Proposal, house: Catalogue) -> Proposal:
     lost = unrestorable(proposal.plan.actions, finder(proposal.site, proposal.probe, house))
     warnings = tuple(f"{name} could not be brought back: no wheel of it is in the house" for name in lost)
     return replace(proposal, plan=replace(proposal.plan, warnings=(*proposal.plan.warnings, *warnings)))
-
-
-def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
-    """What people should know of a virtualenv before they deploy: an interruption, a rollback."""
-    if left is not None:
-        return (
-            f"deployment {left.deployment} by {left.who} from {left.origin} was interrupted at {left.step},"
-            f" {spoken(left.began)}; deploy finishes or repairs it",
-        )
-    try:
-        last = from_json(probe.last, str(probe.target)) if probe.last else None
-    except FormatError:
-        return ()
-    if last is None or last.ended is None:
-        return ()
-    if last.status == "rolled-back":
-        names = [f"{change.name} {change.version}" for change in last.changes if change.version]
-        return (f"rolled back from {_some(names)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
-    if last.undoes is not None:
-        names = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
-        return (f"rolled back from {_some(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
-    return ()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN_NAMES]) + (
-        f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    )
-
-
-def spoken(moment: str) -> str:
-    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42`."""
-    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M}"
 
 
 def with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:

@@ -9,7 +9,8 @@ from typing import Any
 
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
-from envfab.deployment.proposal import PIP, Proposal, finder, past
+from envfab.deployment.past import past
+from envfab.deployment.proposal import PIP, Proposal, finder
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements

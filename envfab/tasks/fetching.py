@@ -88,7 +88,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found: Sequence[Kind]) -> list[Job]:
     """What is to be met, for which interpreters."""
-    from envfab.deployment.proposal import read_requirements
+    from envfab.deployment.wanted import read_requirements
     from envfab.supply.fetching import Job
 
     if words:

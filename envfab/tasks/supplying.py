@@ -98,7 +98,7 @@ def _outdated(fleet: Fleet) -> Any:
         """Show what is newer in the house, or in an index, and what of it the requirements allow."""
         from contextlib import ExitStack
 
-        from envfab.deployment.proposal import read_requirements
+        from envfab.deployment.wanted import read_requirements
         from envfab.planning.catalogue import Catalogue
         from envfab.supply.fetching import opened
         from envfab.supply.index import PagesAlone

@@ -73,7 +73,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 def _shown(found: Found, records: Sequence[Record]) -> Text:
     from rich.text import Text
 
-    from envfab.deployment.proposal import spoken
+    from envfab.deployment.past import spoken
 
     text = Text(str(found.member.target), "bold")
     if found.error is not None:

@@ -1,0 +1,45 @@
+"""What people should know of a virtualenv's past before they deploy to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from envfab.deployment.history import Record, from_json
+from envfab.errors import FormatError
+from envfab.facts.probe import Probe
+
+SHOWN_NAMES = 3
+
+
+def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
+    """What people should know of a virtualenv before they deploy: an interruption, a rollback."""
+    if left is not None:
+        return (
+            f"deployment {left.deployment} by {left.who} from {left.origin} was interrupted at {left.step},"
+            f" {spoken(left.began)}; deploy finishes or repairs it",
+        )
+    try:
+        last = from_json(probe.last, str(probe.target)) if probe.last else None
+    except FormatError:
+        return ()
+    if last is None or last.ended is None:
+        return ()
+    if last.status == "rolled-back":
+        names = [f"{change.name} {change.version}" for change in last.changes if change.version]
+        return (f"rolled back from {_some(names)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
+    if last.undoes is not None:
+        names = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
+        return (f"rolled back from {_some(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
+    return ()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN_NAMES]) + (
+        f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    )
+
+
+def spoken(moment: str) -> str:
+    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42`."""
+    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M}"
