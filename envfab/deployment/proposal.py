@@ -171,7 +171,12 @@ def with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
         return replace(proposal, pip_wheel=changing)
     if PIP in probe.distributions:
         return proposal
-    found = newest_wheel(PIP, probe.interpreter, catalogue)
+    try:
+        found = newest_wheel(PIP, probe.interpreter, catalogue)
+    except TagsNeeded:
+        if proposal.site is None:
+            raise
+        found = newest_wheel(PIP, probe.interpreter.with_tags(proposal.site.tags()), catalogue)
     if found is not None:
         return replace(proposal, pip_wheel=found)
     missing = Missing(

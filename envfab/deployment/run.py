@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from envfab.deployment.going_back import go_back
@@ -13,6 +13,7 @@ from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.steps import ENDING, Back, Step
 from envfab.deployment.work import Work
 from envfab.errors import Disconnected, EnvfabError, Locked, Unreachable
+from envfab.fleet import Target
 from envfab.managed.session import OperationFailed
 
 NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
@@ -64,6 +65,7 @@ class Run:
                     break
                 if not self.work.done and self._limit.reached:
                     self._ending = Ending.SKIPPED
+                    self._note(self.work.around.house.log_aborting, "not started: the rollout had stopped")
                     break
                 self._take(step)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others' results must not be lost with it
@@ -100,12 +102,16 @@ class Run:
             self._ending = Ending.UNREACHABLE
         else:
             self._ending = self._went_back(error, back)
-            try:
-                self.work.around.house.log_error(self.work.proposal.member.target, error.what)
-            except EnvfabError as unlogged:
-                self.work.around.reporter.warning(str(unlogged))
+            self._note(self.work.around.house.log_error, error.what)
         self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)
+
+    def _note(self, log: Callable[[Target, str], None], message: str) -> None:
+        """A line in the release log, which nothing hangs on."""
+        try:
+            log(self.work.proposal.member.target, message)
+        except EnvfabError as unlogged:
+            self.work.around.reporter.warning(str(unlogged))
 
     def break_down(self, error: Exception) -> None:
         """Unless it ended before, it ends here by what nobody foresaw: nothing is touched any more."""

@@ -10,7 +10,7 @@ from typing import Any
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
 from envfab.deployment.past import past
-from envfab.deployment.proposal import PIP, Proposal, finder
+from envfab.deployment.proposal import Proposal, finder, with_pip
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
@@ -106,8 +106,8 @@ def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, 
         notes=(*plan.notes, note),
         warnings=_stay_applied(records, left, chosen),
     )
-    pip = next((action.wheel for action in actions if action.name == PIP), None)
-    return replace(proposal, plan=plan, pip_wheel=pip, undoes=chosen.deployment)
+    proposal = replace(proposal, plan=plan, undoes=chosen.deployment)
+    return with_pip(proposal, house) if status is Status.CHANGES else proposal
 
 
 def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:

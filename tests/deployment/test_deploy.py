@@ -341,6 +341,11 @@ def test_a_virtualenv_without_pip_is_served_by_the_house_s_pip(
     assert {entry.name for entry in (path / "lib/python3.11/site-packages").glob("*.dist-info")} == {
         "shop-1.0.dist-info"
     }
+    assert workplace.fab("rollback", "--yes").returncode == 0
+    assert list((path / "lib/python3.11/site-packages").glob("*.dist-info")) == []
+    assert workplace.fab("plan", "--out", "saved.json").returncode == 0
+    done = workplace.fab("deploy", "--plan", "saved.json", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_pip_replaces_itself(

@@ -78,6 +78,7 @@ def test_a_wave_that_fails_stops_the_rollout(workplace: Workplace, srv: Path, fo
     assert done.returncode == 1
     assert (srv / "order").read_text().split() == ["web1", "web2"]
     assert "1 deployed, 1 rolled-back, 2 skipped" in done.stdout
+    assert workplace.log.count("not started: the rollout had stopped") == 2
     line = next(line for line in done.stdout.splitlines() if line.startswith("to go on with just these: fab "))
     token = line.removeprefix("to go on with just these: fab ").strip("'")
     (srv / "fail-web2").unlink()

@@ -70,15 +70,6 @@ def is_held(folder):
         os.close(descriptor)
 
 
-def unlock(agent, request, body):
-    """Let go of the lock."""
-    if agent.lock is not None:
-        os.ftruncate(agent.lock, 0)
-        os.close(agent.lock)
-        agent.lock = None
-    return {}
-
-
 def set_inherited(descriptor, inherited):
     """Whether children get the descriptor, the same way on 2.7 and 3.x."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFD)
@@ -86,4 +77,4 @@ def set_inherited(descriptor, inherited):
     fcntl.fcntl(descriptor, fcntl.F_SETFD, flags)
 
 
-OPERATIONS = {"lock": lock, "hold": hold, "unlock": unlock}
+OPERATIONS = {"lock": lock, "hold": hold}

@@ -54,6 +54,14 @@ def site_folders(path):
                 own.append(real)
         elif os.path.basename(real) in ("site-packages", "dist-packages") and real not in outside:
             outside.append(real)
+    if not own:
+        # pip takes the folder away with the last distribution; an agent that starts then does not have it on its path
+        import sysconfig
+
+        for name in ("purelib", "platlib"):
+            real = os.path.realpath(sysconfig.get_path(name))
+            if os.path.isdir(real) and (real + os.sep).startswith(prefix) and real not in own:
+                own.append(real)
     return own, outside
 
 
