@@ -30,9 +30,7 @@ def restoring(
     for name in sorted(now.keys() | before.keys()):
         there, was = now.get(name), before.get(name)
         if was is None and there is not None:
-            actions.append(
-                Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, GONE)
-            )
+            actions.append(Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, GONE))
         elif was is not None and (there is None or there.version_text != was[1]):
             wheel = _find(name, was[1], find)
             if wheel is None:
