@@ -7,7 +7,6 @@ connection gets arguments of its own.
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import shlex
@@ -26,6 +25,7 @@ from fabric import Config, Connection
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Host
 from envfab.managed import commands, host_keys, trust
+from envfab.managed.login import login
 from envfab.managed.process import CHUNK, GOODBYE, LINGER, Link, Silence, local_link
 from envfab.managed.refusals import failure
 from envfab.managed.stream import Stream
@@ -116,12 +116,8 @@ class Connections:
         return str(password) if password is not None else None
 
     def login(self, host: Host) -> str:
-        """Who logs in to a host: its `user`, the SSH config's, else the local user."""
-        if host.local:
-            return getpass.getuser()
-        if host.user:
-            return host.user
-        return str(self._config.base_ssh_config.lookup(host.name).get("user", self._config.user))
+        """Who logs in to a host."""
+        return login(host, self._config)
 
     def link(self, host: Host) -> Link:
         """The link to a host, its connection open; raises `Unreachable`."""

@@ -37,7 +37,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 "audit needs known vulnerabilities", hint="fab audit --osv all.zip: OSV's export for PyPI, from a file"
             )
         with run.console as console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             looks = look(members, links, run.settings, console, tags=False)
             installed = [{**found.probe.outside, **found.probe.distributions} if found.probe else {} for found in looks]
             export = read(Path(osv).expanduser(), {one for there in installed for one in there})

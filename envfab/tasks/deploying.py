@@ -63,7 +63,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, json)
         options, house = _options(only, reinstall, prune, force), run.house
         with run.console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             show_house(run.console, house)
             with propose(fleet, members, links, house, options, run.settings, run.console) as proposals:
                 show(run.console, proposals)
@@ -108,8 +108,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                 "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
             )
         with console, run.connections() as links:
-            members = run.select(list(name), links)
-            first = run.select(list(canary), links) if canary else ()
+            members = run.select(list(name))
+            first = run.select(list(canary)) if canary else ()
             strangers = [str(member.target) for member in first if member not in members]
             if strangers:
                 raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")

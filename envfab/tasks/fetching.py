@@ -55,7 +55,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, json)
         house = run.house
         with run.console as console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             found, complete = (
                 (exported_interpreters(interpreters), True) if interpreters else interpreters_of(run, links, members)
             )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from envfab.fleet import Fleet, Member
+from envfab.fleet import Fleet, Host, Member
+from envfab.managed.login import login
 from envfab.selectors import select
 from envfab.settings import Settings
 from envfab.tasks.fabric1 import command_line_hosts
@@ -52,8 +53,12 @@ class Invocation:
         finally:
             made.close()
 
-    def select(self, names: Sequence[str], connections: Connections) -> tuple[Member, ...]:
+    def login(self, host: Host) -> str:
+        """Who logs in to a host."""
+        return login(host, self._config)
+
+    def select(self, names: Sequence[str]) -> tuple[Member, ...]:
         """The members that `names` and `fab -H` leave; raises `SelectorError`."""
-        chosen = select(names, self.fleet.members(connections.login), command_line_hosts())
+        chosen = select(names, self.fleet.members(self.login), command_line_hosts())
         note_targets(len(chosen))
         return chosen

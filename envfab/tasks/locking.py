@@ -48,7 +48,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         command = _command(requirements, list(name), output)
         house = run.house
         with run.console as console, run.connections() as links:
-            found, complete = interpreters_of(run, links, run.select(list(name), links))
+            found, complete = interpreters_of(run, links, run.select(list(name)))
             locks = [locking.lock(wanted, kind, house) for kind in found]
             house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
             files = locking.files_of(locks, place)

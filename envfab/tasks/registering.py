@@ -43,7 +43,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         with run.console as console, run.connections() as links:
             if local and (names or command_line_hosts()):
                 raise UsageError("--local means the active virtualenv, and names mean others", hint="give one of them")
-            members = [_active()] if local else run.select(names, links)
+            members = [_active()] if local else run.select(names)
             finds = _look(run, members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
             jobs, unfit = delivery.jobs_for(probed, servers, variables)
@@ -101,7 +101,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, as_json=not output)
         with run.console as console, run.connections() as links:
             names = list(name)
-            members = run.select(names, links) if fleet.hosts or names else [_active()]
+            members = run.select(names) if fleet.hosts or names else [_active()]
             finds = _look(run, members, links)
             digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
             for find in finds:

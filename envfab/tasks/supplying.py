@@ -108,7 +108,7 @@ def _outdated(fleet: Fleet) -> Any:
         run = Invocation(fleet, c, json)
         sources: dict[str, Catalogue] = {"house": run.house}
         with run.console as console, run.connections() as links, ExitStack() as stack:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             requirements = read_requirements(fleet, members)
             if index:
                 reached = stack.enter_context(opened(index))

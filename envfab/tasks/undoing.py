@@ -34,7 +34,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             with histories(members, links, run.settings, console) as found:
                 for find, records in found:
                     console.print(_shown(find, records[::-1][:limit]))
@@ -54,7 +54,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, json)
         console, house = run.console, run.house
         with console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             if not yes:
                 console.need_somebody("rollback")
             show_house(console, house)

@@ -15,7 +15,6 @@ from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import interpreters_of
 
 if TYPE_CHECKING:
-    from envfab.managed.channel import Connections
     from envfab.managed.creation import Creation, Discovered
 
 
@@ -29,12 +28,12 @@ def tasks(fleet: Fleet) -> list[Any]:
     def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
         run = Invocation(fleet, c, json)
-        with run.console as console, run.connections() as links:
+        with run.console as console:
             if discover:
-                _discover(run, links, discover)
+                _discover(run, discover)
                 return
-            members = run.select(list(name), links)
-            complete = _export(run, links, members, Path(export).expanduser()) if export else True
+            members = run.select(list(name))
+            complete = _export(run, members, Path(export).expanduser()) if export else True
             for member in members:
                 console.print(_line(member))
             if not members:
@@ -51,7 +50,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
-            members = run.select(list(name), links)
+            members = run.select(list(name))
             creations = create(members, links, run.settings, console)
             for creation in creations:
                 console.print(_created(creation), "red" if creation.error else "")
@@ -63,14 +62,15 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [targets, create_virtualenv]
 
 
-def _export(run: Invocation, links: Connections, members: Sequence[Member], place: Path) -> bool:
+def _export(run: Invocation, members: Sequence[Member], place: Path) -> bool:
     """Write down the interpreters of the members; whether all of them could be looked at."""
     import json
 
     from envfab.supply.interpreters import to_json
     from envfab.supply.locking import write
 
-    found, complete = interpreters_of(run, links, members)
+    with run.connections() as links:
+        found, complete = interpreters_of(run, links, members)
     write(place, json.dumps(to_json(found), indent=1) + "\n")
     return complete
 
@@ -121,14 +121,15 @@ def _created_json(creation: Creation) -> dict[str, Any]:
     }
 
 
-def _discover(run: Invocation, links: Connections, name: str) -> None:
+def _discover(run: Invocation, name: str) -> None:
     """Draft `Virtualenv(…)` lines for what is on a host and in no fabfile yet."""
     from envfab.managed.creation import discover
 
     host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)
     known = {virtualenv.path for virtualenv in host.virtualenvs}
-    login = links.login(host)
-    found, unread = discover(host, links)
+    login = run.login(host)
+    with run.connections() as links:
+        found, unread = discover(host, links)
     console = run.console
     new = [one for one in found if one.path not in known]
     console.print(f"# {len(found)} virtualenvs on {name}, {len(new)} of them not configured")

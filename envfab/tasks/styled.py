@@ -1,0 +1,95 @@
+"""What rich does for the console: styles, and a live block that says how far long work is."""
+
+from __future__ import annotations
+
+import threading
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+SHOWN_AT_WORK = 8
+
+
+class Styled:
+    """Both streams in style, and the progress of the work; results go to standard error where `as_json`."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._out = Console(highlight=False, soft_wrap=True, stderr=as_json)
+        self._err = Console(highlight=False, soft_wrap=True, stderr=True)
+        self.progress = Progress(self._err)
+
+    def result(self, text: str | Text, style: str = "", end: str = "\n") -> None:
+        """Part of the result."""
+        self._out.print(_text(text, style), end=end)
+
+    def beside(self, text: str, style: str = "") -> None:
+        """What is no part of the result."""
+        self._err.print(_text(text, style))
+
+
+class Progress:
+    """A live block on a terminal: how far the stage is, and who is at what. Plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.RLock()
+        self._live: Live | None = None
+        self._what, self._total, self._count = "", 0, 0
+        self._at_work: dict[str, str] = {}
+
+    def stage(self, what: str, total: int) -> None:
+        with self._lock:
+            self._what, self._total, self._count = what, total, 0
+            self._at_work.clear()
+            self._show()
+
+    def advance(self, what: str, subject: str) -> None:
+        with self._lock:
+            if what == self._what:
+                self._count += 1
+            self._at_work.pop(subject, None)
+            self._show()
+
+    def working(self, subject: str, step: str) -> None:
+        with self._lock:
+            self._at_work[subject] = step
+            if self._console.is_terminal:
+                self._show()
+            else:
+                self._console.print(_text(f"{subject}: {step}"))
+
+    def done(self, subject: str, outcome: str) -> None:
+        with self._lock:
+            self._at_work.pop(subject, None)
+            self._count += 1
+            self.aside(f"{subject}: {outcome}", "green" if outcome == "deployed" else "red")
+            self._show()
+
+    def aside(self, line: str, style: str) -> None:
+        with self._lock:
+            (self._live.console if self._live else self._console).print(_text(line, style))
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+    def _show(self) -> None:
+        if not self._console.is_terminal or not self._total:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, transient=True, refresh_per_second=10)
+            self._live.start()
+        lines = [f" {self._what}: {self._count} of {self._total}"]
+        shown = list(self._at_work.items())[:SHOWN_AT_WORK]
+        lines += [f"   {subject}  {step}" for subject, step in shown]
+        if len(self._at_work) > SHOWN_AT_WORK:
+            lines.append(f"   and {len(self._at_work) - SHOWN_AT_WORK} more")
+        self._live.update(Spinner("dots", Text("\n".join(lines), "dim", overflow="ellipsis")))
+
+
+def _text(text: str | Text, style: str = "") -> Text:
+    return Text(text, style) if isinstance(text, str) else text
