@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from envfab.deployment.pulling import pull
 from envfab.deployment.work import Work
 from envfab.errors import DeploymentError
 from envfab.facts.probe import Probe
@@ -19,7 +20,8 @@ CHUNK = 1 << 18
 def send(work: Work, wheels: Sequence[Wheel]) -> None:
     """Send the wheels that the host's cache lacks; whoever shares the cache waits and then sends nothing.
 
-    Wheels that the virtualenv itself keeps go into the cache by a link.
+    Where the fleet has a `wheel_source`, the host fetches them from there. What the virtualenv itself keeps goes into
+    the cache by a link.
     """
     house, target = work.around.house, work.proposal.member.target
     hashes = {house.sha256(wheel): wheel for wheel in wheels}
@@ -32,6 +34,9 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
         if here:
             work.agent.ask("offer", names=here)
             lacking = work.agent.ask("lacking", hashes=list(hashes))["lacking"]
+        if work.around.wheel_source is not None:
+            pull(work, [hashes[sha256] for sha256 in lacking], work.around.wheel_source)
+            return
         for number, sha256 in enumerate(lacking, 1):
             path = house.path_of(hashes[sha256])
             work.says(f"sending wheel {number} of {len(lacking)}: {path.name}")

@@ -38,6 +38,8 @@ class Surroundings:
     wait: float = 0.0
     # deployed to first, before all waves
     canaries: frozenset[Target] = frozenset()
+    # the package index that targets fetch wheels from, with its credentials; None where they are sent from here
+    wheel_source: str | None = field(default=None, repr=False)
     # set by a Ctrl-C: nothing new starts, and nobody waits for a lock any more
     interrupted: threading.Event = field(default_factory=threading.Event)
 

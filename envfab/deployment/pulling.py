@@ -1,0 +1,52 @@
+"""Letting a host fetch its wheels from a published index, so that this machine is not what a large fleet waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envfab.deployment.work import Work
+from envfab.errors import DeploymentError
+from envfab.facts.wheel import Wheel
+from envfab.managed import bundle
+from envfab.managed.session import OperationFailed
+
+# seconds that the other side may be silent
+PATIENCE = 30.0
+# what to do, by the kind of problem that the agent tells of
+HINTS = {
+    "index-lacks": "bring the index that wheel_source names up to the house (fab publish_index), and run this again",
+    "index-other": "what was released never changes: bring the index up to the house (fab publish_index), or see who "
+    "changed it",
+    "index-page": "wheel_source must name a package index, like the folder that fab publish_index writes",
+    "index-login": "wheel_source may hold a user and a password: https://USER:PASSWORD@…, best given by a callable",
+    "index-silent": "what wheel_source names must be reachable from that host; without wheel_source, wheels are sent "
+    "from here",
+}
+
+
+def pull(work: Work, wheels: Sequence[Wheel], source: str) -> None:
+    """Have the host fetch wheels from the index at `source`, each with the SHA-256 of the log, or raise."""
+    settings, house = work.around.settings, work.around.house
+    work.agent.load(bundle.PULL)
+    for number, wheel in enumerate(wheels, 1):
+        path = house.path_of(wheel)
+        work.says(f"fetching wheel {number} of {len(wheels)}: {wheel.filename}")
+        try:
+            work.agent.ask(
+                "pull",
+                url=source,
+                name=wheel.name,
+                filename=wheel.filename,
+                sha256=house.sha256(wheel),
+                size=path.stat().st_size,
+                connect=settings.connect_timeout,
+                answer=PATIENCE,
+            )
+        except OSError as error:
+            raise DeploymentError(
+                f"{wheel.filename} cannot be read: {error.strerror}", where=work.where, hint=f"it should be {path}"
+            ) from None
+        except OperationFailed as failed:
+            if failed.kind not in HINTS:
+                raise
+            raise DeploymentError(failed.what, where=work.where, hint=HINTS[failed.kind]) from None
