@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union
+from urllib.parse import urlsplit
 
 from envfab.configuring import (
     check_files,
@@ -33,6 +34,7 @@ from envfab.errors import ConfigurationError
 Secret = str | Callable[[], str] | None
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
 LOCAL = "localhost"
+SOURCE_HINT = "give the address of what fab publish_index wrote: 'https://wheels.example.org/simple/'"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -218,6 +220,7 @@ class Fleet:
     hosts: Sequence[Host] = ()
     registration: Sequence[Difio] = ()
     usage_stats: UsageStats | None = None
+    wheel_source: Secret = field(default=None, repr=False)
     root: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -229,6 +232,9 @@ class Fleet:
         check_instances(self, "registration", Difio)
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
+        written = self.wheel_source is not None and not callable(self.wheel_source)
+        if written and (problem := _no_source(self.wheel_source)):
+            wrong(self, "wheel_source", problem, SOURCE_HINT)
         self._refuse_duplicates()
         for host in self.hosts:
             for virtualenv in host.virtualenvs:
@@ -251,6 +257,23 @@ class Fleet:
                 if virtualenv.path in paths:
                     wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
                 paths.add(virtualenv.path)
+
+    def source_of_wheels(self) -> str | None:
+        """The address of the package index that targets fetch wheels from, if there is one; asks a callable now."""
+        if not callable(self.wheel_source):
+            return self.wheel_source
+        try:
+            url = self.wheel_source()
+        except Exception as failure:  # noqa: BLE001 - the fabfile's own code may raise anything
+            # of others the message might hold what must not be shown
+            why = f": {failure}" if isinstance(failure, (KeyError, OSError)) else ""
+            raise ConfigurationError(
+                f"it cannot be had: {type(failure).__name__}{why}", where="Fleet.wheel_source"
+            ) from None
+        url = url.strip() if isinstance(url, str) else url
+        if problem := _no_source(url):
+            raise ConfigurationError(problem, where="Fleet.wheel_source", hint=SOURCE_HINT)
+        return url
 
     def at(self, path: str | os.PathLike[str]) -> Path:
         """A path of this fleet: relative ones start at the fabfile's folder, `~` is the user's home."""
@@ -296,6 +319,20 @@ def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command
 def secret(value: Secret) -> str | None:
     """What a secret holds: callables are called now, and no earlier."""
     return value() if callable(value) else value
+
+
+def _no_source(url: object) -> str:
+    """Why this is no address of a package index, without showing it, for it may hold a password; empty where it is."""
+    if not isinstance(url, str):
+        return f"it is no text but {type(url).__name__}"
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.query or parts.fragment or re.search(r"[\x00-\x20\x7f]", url):
+        return "it is no http or https address of a folder"
+    return ""
 
 
 def _commands(owner: object, name: str) -> None:

@@ -97,6 +97,7 @@ def carry_out(
         force=force,
         wait=wait,
         canaries=canaries,
+        wheel_source=run.fleet.source_of_wheels() if chosen else None,
     )
     silent = [str(one.plan.target) for one in proposals if one.plan.target in canaries and _cannot(one)]
     if silent:

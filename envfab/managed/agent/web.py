@@ -27,6 +27,8 @@ else:
     from http.client import HTTPConnection, HTTPException, IncompleteRead
     from urllib.parse import quote, unquote, urljoin, urlsplit
 
+# 2.7 takes anything for an answer in HTTP 0.9 otherwise
+STRICT = {"strict": True} if PY2 else {}
 PORTS = {"http": 80, "https": 443}
 REDIRECTS = 5
 CHUNK = 65536
@@ -86,7 +88,7 @@ class Web(object):
                 sock.settimeout(self._answer)
                 if parts.scheme == "https":
                     sock = secured(sock, parts.hostname)
-                connection = HTTPConnection(parts.hostname, port)
+                connection = HTTPConnection(parts.hostname, port, **STRICT)
                 connection.sock = sock
                 connection.request("GET", line, headers=headers)
                 response = connection.getresponse()
