@@ -18,8 +18,7 @@ from typing import Any, NoReturn
 from envfab.errors import ConfigurationError
 
 HOST_KEYS = ("strict", "accept-new", "off")
-# one for now, and a setting nevertheless: uv is to come
-INSTALLERS = ("pip",)
+INSTALLERS = ("pip", "uv", "auto")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
 # Decimal numbers that are a forgotten leading zero, not the masks 0o26, 0o33 and 0o115.
@@ -43,6 +42,7 @@ class Settings:
     host_keys: str = "strict"
     installer: str = "pip"
     compile: bool = True
+    link: bool = True
     umask: int = 0o022
     connect_timeout: float = 10.0
     command_timeout: float | None = None
@@ -77,6 +77,7 @@ def defaults() -> dict[str, str | None]:
         "host_keys": "strict",
         "installer": "pip",
         "compile": "true",
+        "link": "true",
         "umask": "022",
         "connect_timeout": "10",
         "command_timeout": None,
@@ -176,6 +177,7 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "host_keys": _choice(*HOST_KEYS),
     "installer": _choice(*INSTALLERS),
     "compile": _truth,
+    "link": _truth,
     "umask": _umask,
     "connect_timeout": _seconds,
     "command_timeout": _optional(_seconds),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.deployment import packages
 from envfab.deployment.history import Record
-from envfab.deployment.proposal import PIP, finder
+from envfab.deployment.installer import PIP, Installer
+from envfab.deployment.proposal import finder
 from envfab.deployment.steps import Back, close, reload
 from envfab.deployment.work import Work
 from envfab.errors import DeploymentError, EnvfabError
+from envfab.facts.wheel import Wheel
 from envfab.managed.survey import to_probe
 from envfab.planning.restoring import restoring
 
@@ -30,13 +34,20 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     if lost:
         raise DeploymentError(f"these could not be brought back, no wheel of them: {', '.join(lost)}", where=work.where)
     wheels = [action.wheel for action in actions if action.wheel]
-    pip = next((wheel for wheel in wheels if wheel.name == PIP), work.proposal.pip_wheel)
-    packages.send(work, [*wheels, *([pip] if pip and pip not in wheels else [])])
-    after = packages.apply(work, actions, pip)
+    installer = _installer(work, wheels)
+    extra = installer.wheel
+    packages.send(work, wheels if extra is None or extra in wheels else [*wheels, extra])
+    after = packages.apply(work, actions, installer)
     packages.compare(work, actions, after)
     if back is Back.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)
+
+
+def _installer(work: Work, wheels: Sequence[Wheel]) -> Installer:
+    """The plan's own, but never a pip that is itself to go back."""
+    pip = next((wheel for wheel in wheels if wheel.name == PIP), None)
+    return work.proposal.installer if pip is None or work.proposal.installer.is_uv else Installer(pip)
 
 
 def before(record: Record) -> dict[NormalizedName, tuple[str, str]]:

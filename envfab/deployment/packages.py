@@ -1,4 +1,4 @@
-"""Bringing packages into a virtualenv: sending wheels, one call of pip, and a look at what came of it."""
+"""Bringing packages into a virtualenv: sending wheels, one call of the installer, and a look at what came of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from packaging.utils import canonicalize_name
+
+from envfab.deployment.installer import Installer
 from envfab.deployment.pulling import pull
 from envfab.deployment.work import Work
 from envfab.errors import DeploymentError
 from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
+from envfab.managed import bundle
 from envfab.managed.survey import to_probe
 from envfab.planning.plan import Action, Kind
 
@@ -59,21 +63,29 @@ def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def apply(work: Work, actions: Sequence[Action], pip: Wheel | None) -> Probe:
-    """Install and remove what `actions` say in one call of pip each, by the wheel `pip` where there is one."""
+def apply(work: Work, actions: Sequence[Action], installer: Installer, anew: Sequence[Action] = ()) -> Probe:
+    """Install and remove what `actions` say, in one call of the installer for each of the two.
+
+    What uv keeps unpacked of the packages `anew` is not used, but unpacked again.
+    """
     settings = work.around.settings
     wheels = [_fields(work, action.wheel) for action in actions if action.wheel]
     _clear(work, actions)
     if not actions:
         return to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    reply = work.agent.ask(
-        "install",
-        wheels=wheels,
-        remove=[action.shown_as for action in actions if action.kind is Kind.REMOVE],
-        pip_wheel=_fields(work, pip) if pip else None,
-        compile=settings.compile,
-        umask=settings.umask,
-    )
+    request: dict[str, Any] = {
+        "wheels": wheels,
+        "remove": [action.shown_as for action in actions if action.kind is Kind.REMOVE],
+        "compile": settings.compile,
+        "umask": settings.umask,
+    }
+    program = _fields(work, installer.wheel) if installer.wheel else None
+    if installer.is_uv:
+        work.agent.load(bundle.UV)
+        forget = [str(action.name) for action in anew]
+        reply = work.agent.ask("install_by_uv", uv_wheel=program, link=settings.link, forget=forget, **request)
+    else:
+        reply = work.agent.ask("install", pip_wheel=program, **request)
     return to_probe(work.proposal.member.target, reply["probe"])
 
 
@@ -105,8 +117,23 @@ def compare(work: Work, actions: Sequence[Action], after: Probe) -> None:
 
 
 def verify(work: Work, actions: Sequence[Action]) -> None:
-    """Raise `DeploymentError` where a file of what was installed is not as its RECORD says."""
-    names = [str(action.name) for action in actions if action.wheel]
-    wrong: Mapping[str, list[str]] = work.agent.ask("verify", names=names)["wrong"] if names else {}
+    """Raise `DeploymentError` where a file of what was installed is not as its RECORD says.
+
+    A file that several virtualenvs share may have been damaged in any of them: then what was kept unpacked of
+    its package is thrown away, and the package installed once more.
+    """
+    wrong = _damaged(work, actions)
+    if wrong and work.proposal.installer.is_uv:
+        again = [action for action in actions if action.wheel and action.name in map(canonicalize_name, wrong)]
+        work.says(f"unpacking again, for it was changed by hand: {', '.join(wrong)}")
+        apply(work, again, work.proposal.installer, anew=again)
+        wrong = _damaged(work, again)
     for name, problems in wrong.items():
         raise DeploymentError(f"files of {name} are not as its RECORD says: {'; '.join(problems)}", where=work.where)
+
+
+def _damaged(work: Work, actions: Sequence[Action]) -> Mapping[str, list[str]]:
+    """What is wrong with the files of the packages that were installed, by name."""
+    names = [str(action.name) for action in actions if action.wheel]
+    wrong: Mapping[str, list[str]] = work.agent.ask("verify", names=names)["wrong"] if names else {}
+    return wrong

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envfab.deployment.proposal import Proposal, with_pip
+from envfab.deployment.proposal import Proposal, with_installer
+from envfab.deployment.proposing import Files, Proposals
 from envfab.deployment.undoing import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.fleet import Member, Target
@@ -63,13 +64,18 @@ def propose_saved(
     house: House,
     settings: Settings,
     reporter: Reporter,
-) -> Iterator[list[Proposal]]:
+) -> Iterator[Proposals]:
     """The saved plans of `members`, blocked where the virtualenv or a wheel is no longer what it was."""
-    chosen = _planned(plans, members, reporter)
+    files = Files(house)
     with survey(
-        chosen, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=lambda _found: None
-    ) as finds:
-        yield [_proposal(found, plans[found.member.target], house) for found in finds]
+        _planned(plans, members, reporter),
+        links,
+        reporter,
+        parallel=settings.parallel,
+        timeout=settings.command_timeout,
+        look=lambda found: _proposal(found, plans[found.member.target], house, files, settings.installer),
+    ) as arrivals:
+        yield Proposals(arrivals, lambda _all: None)
 
 
 def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: Reporter) -> list[Member]:
@@ -83,7 +89,7 @@ def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: 
     return chosen
 
 
-def _proposal(found: Found, plan: Plan, house: House) -> Proposal:
+def _proposal(found: Found, plan: Plan, house: House, files: Files, installer: str) -> Proposal:
     if found.error is not None or found.probe is None:
         lost = Plan(plan.target, Status.UNREACHABLE, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
@@ -93,7 +99,7 @@ def _proposal(found: Found, plan: Plan, house: House) -> Proposal:
     try:
         if found.probe.fingerprint != plan.fingerprint:
             raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
-        house.verify_unchanged([action.wheel for action in plan.actions if action.wheel])
-        return with_pip(proposal, house)
+        files.verify(proposal)
+        return with_installer(proposal, house, installer)
     except EnvfabError as error:
         return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))

@@ -94,7 +94,7 @@ def install(work: Work) -> None:
     actions, probe = work.proposal.plan.actions, work.proposal.probe
     if actions:
         work.says(f"installing {actions[0].shown_as}" if len(actions) == 1 else f"installing {len(actions)} packages")
-    after = packages.apply(work, actions, work.proposal.pip_wheel)
+    after = packages.apply(work, actions, work.proposal.installer)
     packages.compare(work, actions, after)
     broken = unmet(after) - (unmet(probe) if probe else frozenset())
     if broken and not work.around.force:

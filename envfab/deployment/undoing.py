@@ -10,12 +10,14 @@ from typing import Any
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
 from envfab.deployment.past import past
-from envfab.deployment.proposal import Proposal, finder, with_pip
+from envfab.deployment.proposal import Proposal, finder, with_installer
+from envfab.deployment.proposing import Proposals
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
-from envfab.fleet import Member, Target
+from envfab.fleet import Member
 from envfab.managed import bundle
+from envfab.managed.arrivals import Arrivals
 from envfab.managed.survey import Found, Links, Site, survey
 from envfab.planning.plan import Missing, Plan, Status
 from envfab.planning.restoring import restoring
@@ -30,18 +32,21 @@ ALL_RECORDS = 10_000
 @contextmanager
 def histories(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
-) -> Iterator[list[tuple[Found, list[Record]]]]:
-    """Every member's history, oldest first, read all at once; empty where it could not be spoken with."""
-    records: dict[Target, list[Record]] = {}
-
-    def look(found: Found) -> None:
-        if found.site is not None:
-            records[found.member.target] = read_history(found.site)
-
+) -> Iterator[Arrivals[tuple[Found, list[Record]]]]:
+    """Every member's history, oldest first; empty where it could not be spoken with."""
     with survey(
-        members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
-    ) as finds:
-        yield [(found, records.get(found.member.target, [])) for found in finds]
+        members,
+        links,
+        reporter,
+        parallel=settings.parallel,
+        timeout=settings.command_timeout,
+        look=lambda found: (found, _records(found)),
+    ) as arrivals:
+        yield arrivals
+
+
+def _records(found: Found) -> list[Record]:
+    return read_history(found.site) if found.site is not None and found.error is None else []
 
 
 def read_history(site: Site) -> list[Record]:
@@ -55,16 +60,25 @@ def read_history(site: Site) -> list[Record]:
 @contextmanager
 def propose_undo(
     members: Sequence[Member], links: Links, house: House, settings: Settings, reporter: Reporter, to: str | None
-) -> Iterator[list[Proposal]]:
+) -> Iterator[Proposals]:
     """For each member the way back to before the deployment or rollout `to`, or before its last deployment."""
-    with histories(members, links, settings, reporter) as found:
-        proposals = [undo(find, records, house, to) for find, records in found]
+
+    def refuse(proposals: Sequence[Proposal]) -> None:
         if to and all(proposal.undoes is None for proposal in proposals):
             raise UsageError(f"no virtualenv has a deployment or rollout {to!r}", hint="fab history lists them")
-        yield proposals
+
+    with survey(
+        members,
+        links,
+        reporter,
+        parallel=settings.parallel,
+        timeout=settings.command_timeout,
+        look=lambda found: undo(found, _records(found), house, to, settings.installer),
+    ) as arrivals:
+        yield Proposals(arrivals, refuse)
 
 
-def undo(found: Found, records: Sequence[Record], house: House, to: str | None) -> Proposal:
+def undo(found: Found, records: Sequence[Record], house: House, to: str | None, installer: str) -> Proposal:
     """The way back for one virtualenv."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
@@ -72,13 +86,15 @@ def undo(found: Found, records: Sequence[Record], house: House, to: str | None) 
         lost = Plan(target, Status.UNREACHABLE if gone else Status.BLOCKED, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return undo_one(found.site, found.probe, records, house, to)
+        return undo_one(found.site, found.probe, records, house, to, installer)
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)
 
 
-def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, to: str | None) -> Proposal:
+def undo_one(
+    site: Site, probe: Probe, records: Sequence[Record], house: House, to: str | None, installer: str
+) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
     left = from_json(probe.journal, str(probe.target)) if probe.journal else None
     chosen = left if left is not None and to is None else choose(records, to)
@@ -107,7 +123,7 @@ def undo_one(site: Site, probe: Probe, records: Sequence[Record], house: House, 
         warnings=_stay_applied(records, left, chosen),
     )
     proposal = replace(proposal, plan=plan, undoes=chosen.deployment)
-    return with_pip(proposal, house) if status is Status.CHANGES else proposal
+    return with_installer(proposal, house, installer) if status is Status.CHANGES else proposal
 
 
 def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:

@@ -27,12 +27,13 @@ def alike(proposals: Sequence[Proposal]) -> list[list[Proposal]]:
     """The proposals in groups of those that show the same plan, in the order of each group's first."""
     groups: dict[str, list[Proposal]] = {}
     for proposal in proposals:
-        groups.setdefault(plan_key(proposal.plan) + _installer(proposal), []).append(proposal)
+        groups.setdefault(likeness(proposal), []).append(proposal)
     return list(groups.values())
 
 
-def _installer(proposal: Proposal) -> str:
-    return f"pip {proposal.pip_wheel.version} of the house" if proposal.pip_wheel else "pip"
+def likeness(proposal: Proposal) -> str:
+    """Equal for those that show the same plan."""
+    return plan_key(proposal.plan) + str(proposal.installer)
 
 
 def show_group(group: Sequence[Proposal]) -> Text:
@@ -42,7 +43,7 @@ def show_group(group: Sequence[Proposal]) -> Text:
     text = Text()
     text.append(str(plan.target), "bold")
     facts = [probe.interpreter.title, _packages(len(probe.distributions))] if probe else []
-    facts += [_installer(proposal)] if plan.status is Status.CHANGES else [plan.status.value]
+    facts += [str(proposal.installer)] if plan.status is Status.CHANGES else [plan.status.value]
     text.append("   " + " · ".join(facts), "bold red" if plan.status in (Status.BLOCKED, Status.UNREACHABLE) else "dim")
     for line in _lines(plan):
         text.append("\n")
@@ -151,7 +152,14 @@ def _show_bad(deployment: Deployment) -> Text:
 
 def plans_json(proposals: Sequence[Proposal]) -> dict[str, Any]:
     """What `plan --json` prints."""
-    return {"format": 1, "rollout": None, "virtualenvs": [to_json(proposal.plan) for proposal in proposals]}
+    return {"format": 1, "rollout": None, "virtualenvs": [_proposal_json(one) for one in proposals]}
+
+
+def _proposal_json(proposal: Proposal) -> dict[str, Any]:
+    document = to_json(proposal.plan)
+    if proposal.plan.status is Status.CHANGES:
+        document["installer"] = str(proposal.installer)
+    return document
 
 
 def rollout_json(rollout: str, deployments: Sequence[Deployment]) -> Mapping[str, Any]:

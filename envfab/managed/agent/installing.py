@@ -38,18 +38,28 @@ def install(agent, request, body):
         if request["remove"]:
             output += run(agent, path, pip + ["uninstall", "-y"] + OPTIONS[:1] + request["remove"])
         if request["wheels"]:
-            pinned = os.path.join(place, "requirements.txt")
-            with open(pinned, "w") as stream:
-                for wheel in request["wheels"]:
-                    line = "%(name)s==%(version)s --hash=sha256:%(sha256)s\n" % wheel
-                    stream.write(native(line))
             arguments = ["install", "--no-index", "--no-deps", "--upgrade", "--force-reinstall", "--no-cache-dir"]
             arguments += [] if request["compile"] else ["--no-compile"]
-            arguments += ["--find-links", place, "--require-hashes", "-r", pinned]
+            arguments += [
+                "--find-links",
+                place,
+                "--require-hashes",
+                "-r",
+                written_requirements(place, request["wheels"]),
+            ]
             output += run(agent, path, pip + arguments + OPTIONS[:1])
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return {"output": output, "probe": probe(agent, request, body)}
+
+
+def written_requirements(folder, wheels):
+    """A requirements file in `folder` that names just these wheels, each with its hash."""
+    file = os.path.join(folder, "requirements.txt")
+    with open(file, "w") as stream:
+        for wheel in wheels:
+            stream.write(native("%(name)s==%(version)s --hash=sha256:%(sha256)s\n" % wheel))
+    return file
 
 
 def canonical(name):
@@ -61,7 +71,11 @@ def run(agent, path, arguments):
     """pip's output, or a `Problem` with the end of it."""
     environment = base_environment(path)
     environment.update(
-        PIP_CONFIG_FILE=os.devnull, PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_ROOT_USER_ACTION="ignore", PYTHONNOUSERSITE="1"
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_NO_INPUT="1",
+        PIP_NO_COLOR="1",
+        PIP_ROOT_USER_ACTION="ignore",
+        PYTHONNOUSERSITE="1",
     )
     status, output = call(agent, arguments, environment, writes=True)
     if status:

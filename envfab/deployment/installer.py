@@ -1,0 +1,76 @@
+"""What installs into a virtualenv: its own pip, the house's pip, or the house's uv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from envfab.facts.distribution import Origin
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.probe import Probe
+from envfab.facts.wheel import Wheel
+from envfab.planning.catalogue import Catalogue
+from envfab.planning.lookup import newest_wheel
+from envfab.planning.plan import Action, Missing
+
+PIP = canonicalize_name("pip")
+UV = canonicalize_name("uv")
+# uv asks the interpreter about itself with a program that older ones cannot run
+OLDEST_FOR_UV = Version("3.8")
+# distutils left no list of files that uv could take away
+NOT_FOR_UV = (Origin.EGG_INFO, Origin.EDITABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """A wheel of the house that is run on the host, pip's or uv's; without one the virtualenv's own pip."""
+
+    wheel: Wheel | None = None
+
+    @property
+    def is_uv(self) -> bool:
+        """Whether it is uv."""
+        return self.wheel is not None and self.wheel.name == UV
+
+    def __str__(self) -> str:
+        if self.wheel is None:
+            return "pip"
+        return f"uv {self.wheel.version}" if self.is_uv else f"pip {self.wheel.version} of the house"
+
+
+OWN_PIP = Installer()
+
+
+def choose(wanted: str, actions: Sequence[Action], probe: Probe, catalogue: Catalogue) -> Installer | Missing:
+    """What to install with where the setting says `wanted`, or what is missing for that; may raise `TagsNeeded`.
+
+    `auto` is uv where the house has one that fits and all that it would replace came from wheels, else pip.
+    """
+    interpreter = probe.interpreter
+    if wanted != "pip":
+        uv = newest_wheel(UV, interpreter, catalogue) if _runs_uv(interpreter) else None
+        if uv is not None and (wanted == "uv" or not _replaces_others(actions, probe)):
+            return Installer(uv)
+        if wanted == "uv":
+            why = "the house has no uv wheel that fits it" if _runs_uv(interpreter) else "uv needs CPython 3.8 or newer"
+            return Missing("uv", "the setting installer", why)
+    changing = next((action.wheel for action in actions if action.name == PIP), None)
+    if changing is not None:
+        return Installer(changing)
+    if PIP in probe.distributions:
+        return OWN_PIP
+    pip = newest_wheel(PIP, interpreter, catalogue)
+    why = "the virtualenv has no pip, and the house has no pip wheel that fits it"
+    return Installer(pip) if pip is not None else Missing("pip", "installing anything", why)
+
+
+def _runs_uv(interpreter: Interpreter) -> bool:
+    return interpreter.implementation == "CPython" and interpreter.version >= OLDEST_FOR_UV
+
+
+def _replaces_others(actions: Sequence[Action], probe: Probe) -> bool:
+    there = [probe.distributions.get(action.name) for action in actions]
+    return any(one is not None and one.origin in NOT_FOR_UV for one in there)
