@@ -56,13 +56,20 @@ class Index:
         self.answers["/simple/shop/"] = says(content.encode(), kind)
 
 
-def says(content: bytes, kind: str = "application/octet-stream", status: int = 200, **headers: Any) -> Answer:
+def says(
+    content: bytes,
+    kind: str = "application/octet-stream",
+    status: int = 200,
+    length: str | None = None,
+    location: str = "",
+) -> Answer:
     """An answer with this content."""
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
-        for name, value in ({"Content-Length": str(len(content))} | headers).items():
+        told = {"Content-Length": str(len(content)) if length is None else length, "Location": location}
+        for name, value in told.items():
             if value:
                 handler.send_header(name, value)
         handler.end_headers()
@@ -73,7 +80,7 @@ def says(content: bytes, kind: str = "application/octet-stream", status: int = 2
 
 def leads_to(url: str) -> Answer:
     """A redirect."""
-    return says(b"", status=302, Location=url)
+    return says(b"", status=302, location=url)
 
 
 @pytest.fixture
@@ -223,7 +230,7 @@ def wrong_size(handler: http.server.BaseHTTPRequestHandler) -> None:
 
 def cut(content: bytes) -> Answer:
     """An answer that ends in its middle."""
-    return says(content[: len(content) // 2], **{"Content-Length": str(len(content))})
+    return says(content[: len(content) // 2], length=str(len(content)))
 
 
 PAGE, FILE = "http://HOST/simple/shop/", "http://HOST/simple/shop/shop-1.0+corp.1-py3-none-any.whl"
@@ -244,12 +251,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "nobody is let in": ({"/simple/shop/": says(b"no", "text/html", 401)},
                          "index-login", f"{PAGE} lets nobody in like this (HTTP 401)"),
     "told another hash": ({"page": "other hash"}, "index-other", f"{PAGE} lists it with another SHA-256 than the log's"),
-    "another file": ({"page": "html", "file": says(b"x" * 10_000, **{"Content-Length": ""})},
+    "another file": ({"page": "html", "file": says(b"x" * 10_000, length="")},
                      "index-other", f"{FILE} sends more than SIZE bytes"),
     "another size": ({"page": "html", "file": says(b"x")},
                      "index-other", f"{FILE} has 1 bytes, and the wheel of the house SIZE"),
     "more and more": ({"page": "html", "file": wrong_size}, "index-other", f"{FILE} sends more than SIZE bytes"),
-    "less than it should": ({"page": "html", "file": says(b"x" * 100, **{"Content-Length": ""})},
+    "less than it should": ({"page": "html", "file": says(b"x" * 100, length="")},
                             "index-silent", f"{FILE} ended after 100 of SIZE bytes"),
     "in circles": ({"/simple/shop/": leads_to("/simple/shop/")},
                    "index-silent", "http://HOST/simple/ redirects more than 5 times"),
