@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
+from envfab import Command, DependencyTrack, Difio, Fleet, Host, Project, UsageStats, Virtualenv
 from envfab.errors import ConfigurationError
-from envfab.fleet import flat_commands, secret
+from envfab.fleet import SOURCE_HINT, flat_commands, secret
 from tests.support.fab import run_fab
 from tests.support.wheels import make_wheel
 
 PATH = "/srv/shop/venv"
 COMMAND_HINT = "give a string, Command(text, user=…), a callable, or a list"
+NO_SOURCE = f"it is no http or https address of a folder\n  {SOURCE_HINT}"
 NO_STRINGS = "put it in brackets: ['…']"
 
 
@@ -72,12 +73,31 @@ def message_of(make: Any, **fields: Any) -> str:
         (Difio, {"url": "example.org"}, "Difio.url: 'example.org' is no http or https URL"),
         (Difio, {"url": "https://e.org/", "user_id": "7"}, "Difio.user_id: '7' is no whole number"),
         (Difio, {"url": "https://e.org/", "token": 7}, "Difio.token: 7 is no text\n  give a string that is not empty"),
+        (DependencyTrack, {"url": "e.org", "api_key": "k"}, "DependencyTrack.url: 'e.org' is no http or https URL"),
+        (DependencyTrack, {"url": "https://e.org"}, "DependencyTrack(…): missing a required argument: 'api_key'\n"
+         "  it takes: url, api_key, project"),
+        (DependencyTrack, {"url": "https://e.org", "api_key": None}, "DependencyTrack.api_key: None is no text\n"
+         "  give a string that is not empty"),
+        (DependencyTrack, {"url": "https://e.org", "api_key": "k", "project": " "}, "DependencyTrack.project: ' ' is no text\n"
+         "  give a string that is not empty"),
+        (DependencyTrack, {"url": "https://me:pw@e.org/dt/api/v1/bom", "api_key": "k"},
+         "DependencyTrack.url: it goes beyond the server\n"
+         "  leave out /api and what follows: https://deptrack.example.org"),
+        (DependencyTrack, {"url": "https://e.org?key=k", "api_key": "k"}, "DependencyTrack.url: it goes beyond the server\n"
+         "  leave out /api and what follows: https://deptrack.example.org"),
         (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: 'ftp://e.org/' is no http or https URL"),
         (Fleet, {"wheels": 5}, "Fleet.wheels: 5 is no path"),
         (Fleet, {"release_log": ""}, "Fleet.release_log: '' is no path"),
         (Fleet, {"hosts": "web1"}, "Fleet.hosts: 'web1' is no list of Host(…)"),
-        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no Difio(…)"),
+        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no Difio(…) or DependencyTrack(…)"),
         (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: 'https://e.org/' is no UsageStats(url)"),
+        (Fleet, {"wheel_source": 5}, f"Fleet.wheel_source: it is no text but int\n  {SOURCE_HINT}"),
+        (Fleet, {"wheel_source": ""}, f"Fleet.wheel_source: {NO_SOURCE}"),
+        (Fleet, {"wheel_source": "file:///srv/simple"}, f"Fleet.wheel_source: {NO_SOURCE}"),
+        (Fleet, {"wheel_source": "https:///simple/"}, f"Fleet.wheel_source: {NO_SOURCE}"),
+        (Fleet, {"wheel_source": "https://me:secret@h:x/simple/"}, f"Fleet.wheel_source: {NO_SOURCE}"),
+        (Fleet, {"wheel_source": "https://h/simple/?a=b"}, f"Fleet.wheel_source: {NO_SOURCE}"),
+        (Fleet, {"wheel_source": "https://h/simple/\n"}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"hosts": [Host("web1"), Host("web1")]}, "Fleet.hosts: there are two hosts named 'web1'\n"
          "  list its virtualenvs in one Host(…)"),
         (Fleet, {"hosts": [Host("web1", virtualenvs=[Virtualenv(PATH), Virtualenv("//srv/shop//venv/")])]},
@@ -99,6 +119,15 @@ def test_an_empty_fleet_is_fine() -> None:
     assert (fleet.hosts, fleet.registration, fleet.usage_stats) == ((), (), None)
     assert fleet.at(fleet.wheels) == Path(__file__).parent / "wheels"
     assert fleet.at(fleet.release_log) == Path(__file__).parent / "release_log"
+
+
+def test_the_source_of_wheels_is_asked_when_it_is_needed() -> None:
+    """Nobody who prints a fleet sees its password, and a callable is called by a deployment alone."""
+    written = Fleet(wheel_source="https://me:secret@h/simple/")
+    assert written.source_of_wheels() == "https://me:secret@h/simple/"
+    assert "secret" not in repr(written)
+    assert Fleet().source_of_wheels() is None
+    assert Fleet(wheel_source=lambda: "https://h/simple/\n").source_of_wheels() == "https://h/simple/"
 
 
 def test_relative_paths_start_at_the_file_that_makes_the_fleet(tmp_path: Path) -> None:
@@ -192,6 +221,15 @@ def test_members_have_their_full_names_in_the_fabfiles_order() -> None:
 def test_this_machine_is_worked_on_without_ssh_unless_told() -> None:
     """`localhost` is local, and `ssh=True` forces a connection."""
     assert [Host("localhost").local, Host("localhost", ssh=True).local, Host("web1").local] == [True, False, False]
+
+
+def test_secrets_are_not_shown() -> None:
+    """What somebody prints of a fleet has no token and no API key."""
+    servers: list[Difio | DependencyTrack] = [
+        Difio("https://e.org/", token="s3cret"),
+        DependencyTrack("https://e.org", api_key="s3cret", project="shop"),
+    ]
+    assert "s3cret" not in repr(Fleet(registration=servers))
 
 
 def test_secrets_are_called_when_they_are_needed() -> None:
