@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envfab.fleet import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv
+from envfab.fleet import Command, DependencyTrack, Difio, Fleet, Host, Project, UsageStats, Virtualenv
 
 if TYPE_CHECKING:
     from invoke.collection import Collection
 
 __version__ = "0.1.0"
-__all__ = ["Command", "Difio", "Fleet", "Host", "Project", "UsageStats", "Virtualenv", "collection"]
+__all__ = [
+    "Command",
+    "DependencyTrack",
+    "Difio",
+    "Fleet",
+    "Host",
+    "Project",
+    "UsageStats",
+    "Virtualenv",
+    "collection",
+]
 
 
 def collection(fleet: Fleet | None = None) -> Collection:

@@ -118,16 +118,17 @@ def check_files(owner: object, name: str) -> None:
     put(owner, name, tuple(os.fspath(file) for file in files))
 
 
-def check_instances(owner: object, name: str, kind: type) -> None:
+def check_instances(owner: object, name: str, *kinds: type) -> None:
     value = getattr(owner, name)
-    items = (value,) if isinstance(value, kind) else value
+    called = " or ".join(f"{kind.__name__}(…)" for kind in kinds)
+    items = (value,) if isinstance(value, kinds) else value
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        wrong(owner, name, f"{items!r} is no list of {kind.__name__}(…)")
+        wrong(owner, name, f"{items!r} is no list of {called}")
     items = tuple(items)
     for item in items:
-        if not isinstance(item, kind):
+        if not isinstance(item, kinds):
             hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
-            wrong(owner, name, f"{item!r} is no {kind.__name__}(…)", hint)
+            wrong(owner, name, f"{item!r} is no {called}", hint)
     put(owner, name, items)
 
 

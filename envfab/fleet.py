@@ -187,6 +187,36 @@ class Difio:
 
 
 @configuration
+class DependencyTrack:
+    """A Dependency-Track server, which takes each virtualenv's bill of materials as a project of its own.
+
+    `url` is that of its API server, without `/api`; `project` an existing project, by name or UUID, below which
+    those of the virtualenvs are made.
+    """
+
+    url: str
+    api_key: str | Callable[[], str] = field(repr=False)
+    project: str | None = None
+
+    def __post_init__(self) -> None:
+        check_url(self, "url")
+        # the address may hold a password, so it is not shown
+        if re.search(r"/api(/|$)|[?#]", self.url):
+            wrong(
+                self,
+                "url",
+                "it goes beyond the server",
+                "leave out /api and what follows: https://deptrack.example.org",
+            )
+        if not callable(self.api_key):
+            check_text(self, "api_key")
+        check_optional_text(self, "project")
+
+
+Server = Difio | DependencyTrack
+
+
+@configuration
 class UsageStats:
     """A server that takes envfab's own usage statistics, once a user has opted in."""
 
@@ -218,7 +248,7 @@ class Fleet:
     wheels: str | os.PathLike[str] = "wheels"
     release_log: str | os.PathLike[str] = "release_log"
     hosts: Sequence[Host] = ()
-    registration: Sequence[Difio] = ()
+    registration: Sequence[Server] = ()
     usage_stats: UsageStats | None = None
     wheel_source: Secret = field(default=None, repr=False)
     root: str | os.PathLike[str] | None = None
@@ -229,7 +259,7 @@ class Fleet:
                 wrong(self, name, f"{getattr(self, name)!r} is no path")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "hosts", Host)
-        check_instances(self, "registration", Difio)
+        check_instances(self, "registration", Difio, DependencyTrack)
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
         written = self.wheel_source is not None and not callable(self.wheel_source)

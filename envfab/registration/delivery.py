@@ -9,18 +9,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.facts.probe import Probe
-from envfab.fleet import Difio, Fleet, Member, secret
-from envfab.registration import client
-from envfab.registration.client import NoAnswer, shown_url
-from envfab.registration.difio import Answer, Registration
+from envfab.fleet import Fleet, Member, Server, secret
+from envfab.registration import kinds
+from envfab.registration.dependency_track import Upload
 from envfab.registration.files import state_folder
-from envfab.registration.inventory import Variables, registration
-from envfab.registration.pending import Missed, Pending
+from envfab.registration.inventory import Variables
+from envfab.registration.jobs import Job, Outcome, jobs_for
+from envfab.registration.pending import Pending
+from envfab.registration.processing import Processing
+from envfab.registration.web import NoAnswer, shown_url
 from envfab.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -30,31 +32,10 @@ AT_ONCE = 8
 STAGE = "registering"
 # what one registration may take, however slowly its server speaks
 PATIENCE = 30.0
+# what servers may take to process what they got
+PROCESSING_PATIENCE = 60.0
 # how long a deployment's end may be held up
 SHORT_PATIENCE = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A registration for a server; one that was `missed` before is sent in passing."""
-
-    server: Difio = field(repr=False)
-    target: str
-    registration: Registration
-    missed: Missed | None = None
-
-    def as_missed(self) -> Missed:
-        """How it is remembered."""
-        return self.missed or Missed(shown_url(self.server.url), self.target, self.registration, int(time.time()))
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a job: exactly one of `answer` and `error`."""
-
-    job: Job
-    answer: Answer | None = None
-    error: RegistrationError | None = None
 
 
 class Delivery:
@@ -69,7 +50,7 @@ class Delivery:
         self._waiting = deque(enumerate(self._jobs))
         self._outcomes: dict[int, Outcome] = {}
         self._lost: dict[str, NoAnswer] = {}
-        self._tokens: dict[Difio, str | RegistrationError | None] = {}
+        self._secrets: dict[Server, str | RegistrationError | None] = {}
         self._asking = threading.Lock()
         self._changed = threading.Condition()
 
@@ -88,10 +69,17 @@ class Delivery:
                 for number, job in enumerate(self._jobs)
             ]
 
-    def ask_for_tokens(self) -> None:
-        """Call the tokens' callables now, in this thread: they may want to talk with the user."""
+    def ask_for_secrets(self) -> None:
+        """Call the secrets' callables now, in this thread: they may want to talk with the user."""
         for job in self._jobs:
-            self._token(job.server)
+            self.secret(job.server)
+
+    def secret(self, server: Server) -> str | RegistrationError | None:
+        """A server's secret, which is asked for once; or why it cannot be had."""
+        with self._asking:
+            if server not in self._secrets:
+                self._secrets[server] = _secret_of(server)
+            return self._secrets[server]
 
     def _work(self) -> None:
         import requests
@@ -110,70 +98,84 @@ class Delivery:
 
     def _send(self, session: requests.Session, job: Job) -> Outcome:
         url = job.server.url
-        token = self._lost.get(url) or self._token(job.server)
-        if isinstance(token, RegistrationError):
-            return Outcome(job, error=token)
+        key = self._lost.get(url) or self.secret(job.server)
+        if isinstance(key, RegistrationError):
+            return Outcome(job, error=key)
         try:
-            return Outcome(job, client.post(session, url, token, job.registration))
+            return Outcome(job, kinds.send(session, job.server, key, job.registration))
         except NoAnswer as error:
             self._lost[url] = error
             return Outcome(job, error=error)
         except RegistrationError as error:
             return Outcome(job, error=error)
 
-    def _token(self, server: Difio) -> str | RegistrationError | None:
-        with self._asking:
-            if server not in self._tokens:
-                self._tokens[server] = _token_of(server)
-            return self._tokens[server]
 
-
-def _token_of(server: Difio) -> str | RegistrationError | None:
-    """A server's token, without the line end that files and password programs give; or why there is none."""
+def _secret_of(server: Server) -> str | RegistrationError | None:
+    """A server's secret, without the line end that files and password programs give; or why there is none."""
+    called, kept = kinds.secret_of(server)
     where = shown_url(server.url)
     try:
-        token = secret(server.token)
+        found = secret(kept)
     except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
         # of others the message might hold what must not be shown
         why = f": {error}" if isinstance(error, (KeyError, OSError)) else ""
-        return RegistrationError(f"its token cannot be had: {type(error).__name__}{why}", where=where)
-    if token is None or isinstance(token, str):
-        return token and token.strip()
-    return RegistrationError(f"its token is no text but {type(token).__name__}", where=where)
+        return RegistrationError(f"its {called} cannot be had: {type(error).__name__}{why}", where=where)
+    if found is None or isinstance(found, str):
+        return found and found.strip()
+    return RegistrationError(f"its {called} is no text but {type(found).__name__}", where=where)
 
 
 def _too_slow(job: Job, seconds: float) -> NoAnswer:
-    return NoAnswer(f"Communication failed: no answer within {seconds:g} s", where=shown_url(job.server.url))
-
-
-def jobs_for(
-    probed: Iterable[tuple[Member, Probe]], servers: Sequence[Difio], variables: Variables
-) -> tuple[list[Job], list[RegistrationError]]:
-    """Each virtualenv for each server, and why those that are missing cannot be registered."""
-    jobs, unfit = [], []
-    for member, probe in probed:
-        try:
-            for server in servers:
-                jobs.append(Job(server, str(member.target), registration(member, probe, server.user_id, variables)))
-        except RegistrationError as error:
-            unfit.append(error)
-    return jobs, unfit
+    return NoAnswer(f"Communication failed: no answer within {round(seconds, 1):g} s", where=shown_url(job.server.url))
 
 
 def register(
-    jobs: Sequence[Job], servers: Sequence[Difio], reporter: Reporter, environment: Mapping[str, str]
+    jobs: Sequence[Job],
+    servers: Sequence[Server],
+    reporter: Reporter,
+    environment: Mapping[str, str],
+    processing: float = PROCESSING_PATIENCE,
 ) -> list[Outcome]:
-    """Send, and wait for the answers; with them goes what these servers missed before. What fails is remembered."""
+    """Send, and wait for the answers; with them goes what these servers missed before. What fails is remembered.
+
+    Where a server processes what it got, wait for that, too, for `processing` seconds at most.
+    """
     pending = Pending(state_folder(environment))
     every = [*jobs, *_made_up_for(pending, jobs, servers)]
     delivery = Delivery(every, reporter)
-    delivery.ask_for_tokens()
+    delivery.ask_for_secrets()
     reporter.stage(STAGE, len(every))
     pending.remember([job.as_missed() for job in jobs])
     delivery.start()
     outcomes = delivery.wait(PATIENCE * math.ceil(len(every) / AT_ONCE))
     pending.forget([outcome.job.as_missed() for outcome in outcomes if outcome.answer])
-    return outcomes
+    return _processed(outcomes, delivery, reporter, processing)
+
+
+def _processed(outcomes: Sequence[Outcome], delivery: Delivery, reporter: Reporter, seconds: float) -> list[Outcome]:
+    """The outcomes, once what was uploaded is processed; a warning for each server where that is not so."""
+    tokens: dict[Server, list[str]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome.answer, Upload):
+            tokens.setdefault(outcome.job.server, []).append(outcome.answer.token)
+    processing = Processing()
+    for server, mine in tokens.items():
+        key = delivery.secret(server)
+        assert not isinstance(key, RegistrationError)
+        processing.follow(server.url, key, mine, seconds)
+    waiting: set[str] = set()
+    for one in processing.wait():
+        waiting.update(one.tokens)
+        reporter.warning(
+            f"{shown_url(one.url)}: {len(one.tokens)} of {one.many} bills of materials are not known to be processed"
+            f" ({one.why})\n  they arrived; the server goes on by itself"
+        )
+    return [
+        replace(outcome, processed=outcome.answer.token not in waiting)
+        if isinstance(outcome.answer, Upload)
+        else outcome
+        for outcome in outcomes
+    ]
 
 
 @contextmanager
@@ -200,7 +202,12 @@ def after_deployment(
     if not servers:
         yield
         return
-    jobs, unfit = jobs_for(changed, servers, variables)
+    began = time.monotonic()
+    log = fleet.at(fleet.release_log)
+    try:
+        jobs, unfit = jobs_for(changed, servers, variables, release_log=log, until=began + patience)
+    except EnvfabError as error:
+        jobs, unfit = [], [RegistrationError(error.what, where=error.where, hint=error.hint)]
     for reason in unfit:
         reporter.warning(f"not registered: {reason}")
     pending = Pending(state_folder(environment))
@@ -208,23 +215,27 @@ def after_deployment(
     remembered = pending.remember([job.as_missed() for job in jobs])
     delivery = Delivery(every, Silent())
     delivery.start()
+    left = max(0.0, patience - (time.monotonic() - began))
     try:
         yield
     finally:
-        outcomes = delivery.wait(patience)
+        outcomes = delivery.wait(left)
         pending.forget([outcome.job.as_missed() for outcome in outcomes if outcome.answer])
         for line in _warnings(outcomes, remembered):
             reporter.warning(line)
 
 
-def _made_up_for(pending: Pending, jobs: Sequence[Job], servers: Sequence[Difio]) -> list[Job]:
+def _made_up_for(pending: Pending, jobs: Sequence[Job], servers: Sequence[Server]) -> list[Job]:
     """What the servers missed before, but for what is sent anew."""
-    by_url = {shown_url(server.url): server for server in servers}
+    by_url: dict[str, list[Server]] = {}
+    for server in servers:
+        by_url.setdefault(shown_url(server.url), []).append(server)
     anew = {job.as_missed().key for job in jobs}
     return [
-        Job(by_url[missed.url], missed.target, missed.registration, missed)
+        Job(server, missed.target, missed.registration, missed)
         for missed in pending.read()
-        if missed.url in by_url and missed.key not in anew
+        for server in [one for one in by_url.get(missed.url, ()) if kinds.takes(one, missed.registration)][-1:]
+        if missed.key not in anew
     ]
 
 

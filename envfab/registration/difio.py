@@ -47,6 +47,11 @@ class Registration:
     type: str
     packages: Packages
 
+    @property
+    def key(self) -> str:
+        """What tells the application from others at its server."""
+        return self.uuid
+
     def __post_init__(self) -> None:
         if not _is_int(self.user_id) or not 0 <= self.user_id <= MAX_USER_ID:
             _refuse("user_id", "must be a whole number from 0 up")

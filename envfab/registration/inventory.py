@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from envfab.errors import ConfigurationError, RegistrationError, UsageError
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import Probe
-from envfab.fleet import Difio, Member, Secret, Target
+from envfab.fleet import Difio, Member, Secret, Server, Target
 from envfab.registration.difio import Registration
 
 VIRTUALENV = canonicalize_name("virtualenv")
@@ -52,16 +52,20 @@ class Variables:
         """Those that hold for more than one virtualenv."""
         return Variables(self.url, self.user_id)
 
-    def servers(self, configured: Sequence[Difio]) -> tuple[Difio, ...]:
-        """Where to register: at `DIFIO_URL`, else at the configured servers; raises `UsageError`.
+    def servers(self, configured: Sequence[Server]) -> tuple[Server, ...]:
+        """Where to register: at the configured servers, with `DIFIO_URL` in place of those that speak Difio's protocol.
 
-        A token goes to the server that it was configured for, and to no other.
+        A token goes to the server that it was configured for, and to no other. Raises `UsageError`.
         """
         if self.url is None:
-            return tuple(self._mine(one.url, one.user_id, one.token) for one in configured)
-        known = next((one for one in configured if one.url == self.url), None)
-        user_id = (known or configured[0]).user_id if configured else 0
-        return (self._mine(self.url, user_id, known.token if known else None),)
+            return tuple(
+                self._mine(one.url, one.user_id, one.token) if isinstance(one, Difio) else one for one in configured
+            )
+        difios = [one for one in configured if isinstance(one, Difio)]
+        known = next((one for one in difios if one.url == self.url), None)
+        user_id = (known or difios[0]).user_id if difios else 0
+        mine = self._mine(self.url, user_id, known.token if known else None)
+        return (mine, *(one for one in configured if not isinstance(one, Difio)))
 
     def _mine(self, url: str, user_id: int, token: Secret) -> Difio:
         try:
@@ -89,10 +93,14 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
 
 
 def uuid_of(member: Member, probe: Probe) -> str:
-    """The UUID of a target, always the same; every machine is somebody's localhost, so there its own name counts."""
+    """The UUID of a target, always the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{known_as(member, probe)}"))
+
+
+def known_as(member: Member, probe: Probe) -> Target:
+    """A target as the world knows it: every machine is somebody's localhost, so there its own name counts."""
     target = probe.target
-    host = probe.node if member.host.local and probe.node else target.host
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{Target(target.owner, host, target.path)}"))
+    return Target(target.owner, probe.node, target.path) if member.host.local and probe.node else target
 
 
 def app_type(interpreter: Interpreter) -> str:

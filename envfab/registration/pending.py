@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from envfab.errors import RegistrationError
+from envfab.registration.dependency_track import Bom
 from envfab.registration.difio import Registration, format_registration, parse_registration
 from envfab.registration.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 MAX_MISSED = 500
 MAX_BYTES = 4 * 1024 * 1024
+MAX_DOCUMENT = 32 * 1024 * 1024  # bytes of a bill of materials
 MAX_AGE = 30 * 24 * 3600  # seconds
 LOCK_PATIENCE = 0.5  # seconds
 
@@ -29,13 +33,13 @@ class Missed:
 
     url: str
     target: str
-    registration: Registration
+    registration: Registration | Bom
     at: int
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, type, str]:
         """What a newer one takes the place of."""
-        return self.url, self.registration.uuid
+        return self.url, type(self.registration), self.registration.key
 
 
 class Pending:
@@ -117,14 +121,22 @@ def _format(missed: Sequence[Missed]) -> bytes:
     lines: list[str] = []
     size = 0
     for one in reversed(missed[-MAX_MISSED:]):
-        form = format_registration(one.registration).decode("ascii")
-        line = json.dumps({"url": one.url, "target": one.target, "at": one.at, "form": form})
+        line = json.dumps({"url": one.url, "target": one.target, "at": one.at, **_content(one.registration)})
         size += len(line) + 4
         if size > MAX_BYTES:
             break
         lines.insert(0, line)
     body = ",\n".join(lines)
     return f'{{"format": {FORMAT}, "missed": [\n{body}\n]}}\n'.encode("ascii")
+
+
+def _content(registration: Registration | Bom) -> dict[str, Any]:
+    """A form as it is posted, or a document; documents are packed, for they are long and much of them is alike."""
+    if isinstance(registration, Registration):
+        return {"form": format_registration(registration).decode("ascii")}
+    packed = base64.b64encode(zlib.compress(registration.document.encode())).decode("ascii")
+    fields = {"name": registration.name, "parent": registration.parent, "components": registration.components}
+    return {"bom": {**fields, "packed": packed}}
 
 
 def _parse(data: bytes) -> tuple[Missed, ...]:
@@ -145,7 +157,20 @@ def _parse(data: bytes) -> tuple[Missed, ...]:
 
 def _parse_one(entry: Any) -> Missed | None:
     try:
-        registration = parse_registration(str(entry["form"]).encode("utf-8", "replace"))
+        registration = _bom(entry["bom"]) if "bom" in entry else _registration(entry["form"])
         return Missed(str(entry["url"]), str(entry["target"]), registration, int(entry["at"]))
-    except (KeyError, TypeError, ValueError, OverflowError, RegistrationError):
+    except (KeyError, TypeError, ValueError, OverflowError, RegistrationError, zlib.error):
         return None
+
+
+def _registration(form: Any) -> Registration:
+    return parse_registration(str(form).encode("utf-8", "replace"))
+
+
+def _bom(fields: Mapping[str, Any]) -> Bom:
+    unpacking = zlib.decompressobj()
+    document = unpacking.decompress(base64.b64decode(fields["packed"], validate=True), MAX_DOCUMENT)
+    if not unpacking.eof:
+        raise ValueError("a part of the document is missing, or it is too long")
+    parent = fields["parent"]
+    return Bom(str(fields["name"]), parent and str(parent), int(fields["components"]), document.decode())

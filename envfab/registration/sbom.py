@@ -59,14 +59,21 @@ class Digests:
         return next(iter(logged.values())) if len(set(logged.values())) == 1 else None
 
 
-def document(probe: Probe, digests: Digests, *, indent: int | None = None) -> str:
-    """The virtualenv's document, on one line unless told to indent; raises `RegistrationError` without the library."""
+def require_library() -> None:
+    """Raise `RegistrationError` where the library is not installed."""
     try:
-        from cyclonedx.output.json import JsonV1Dot6
+        import cyclonedx.output.json  # noqa: F401 - whether it is there is the question
     except ImportError:
         raise RegistrationError(
             "a bill of materials needs cyclonedx-python-lib", hint="pip install 'envfab[sbom]'"
         ) from None
+
+
+def document(probe: Probe, digests: Digests, *, indent: int | None = None) -> str:
+    """The virtualenv's document, on one line unless told to indent; raises `RegistrationError` without the library."""
+    require_library()
+    from cyclonedx.output.json import JsonV1Dot6
+
     text: str = JsonV1Dot6(_bom(probe, digests)).output_as_string(indent=indent)
     return text
 

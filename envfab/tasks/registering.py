@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Difio, Fleet, Host, Member, Target, Virtualenv
+from envfab.fleet import Fleet, Host, Member, Server, Target, Virtualenv
 from envfab.tasks.arguments import ours
 from envfab.tasks.calling import how_to_call
 from envfab.tasks.fabric1 import command_line_hosts
@@ -20,9 +20,9 @@ from envfab.tasks.invocation import Invocation
 if TYPE_CHECKING:
     from envfab.managed.channel import Connections
     from envfab.managed.survey import Found
-    from envfab.registration.delivery import Outcome
     from envfab.registration.hook import Call
     from envfab.registration.inventory import Variables
+    from envfab.registration.jobs import Outcome
     from envfab.tasks.console import Console
 
 
@@ -34,6 +34,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
         from envfab.registration import delivery
         from envfab.registration.inventory import Variables
+        from envfab.registration.jobs import jobs_for
 
         run, names = Invocation(fleet, c, json), list(name)
         local = local or not (fleet.hosts or names)
@@ -46,7 +47,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             members = [_active()] if local else run.select(names)
             finds = _look(run, members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
-            jobs, unfit = delivery.jobs_for(probed, servers, variables)
+            jobs, unfit = jobs_for(probed, servers, variables, release_log=fleet.at(fleet.release_log))
             outcomes = delivery.register(jobs, servers, console, os.environ)
             unreachable = [find.error for find in finds if find.error is not None]
             code = _tell(console, outcomes, [*unreachable, *unfit])
@@ -118,7 +119,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [register, register_hook, sbom]
 
 
-def _servers(fleet: Fleet, variables: Variables) -> tuple[Difio, ...]:
+def _servers(fleet: Fleet, variables: Variables) -> tuple[Server, ...]:
     servers = variables.servers(fleet.registration)
     if not servers:
         raise UsageError(
@@ -159,7 +160,7 @@ def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[Envfab
         if outcome.job.missed is not None:
             _tell_of_missed(console, outcome)
         elif outcome.answer is not None:
-            console.print(f"Difio: {outcome.answer.message}")
+            console.print(f"{kind_of(outcome.job.server)}: {outcome.answer.message}")
             codes.add(outcome.answer.exit_code)
         else:
             _complain(console, f"{outcome.job.target}: {outcome.error}")
@@ -178,24 +179,29 @@ def _complain(console: Console, message: str) -> None:
 
 
 def _registrations_json(outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
-    from envfab.registration.client import shown_url
-
-    told: list[dict[str, Any]] = [
-        {
-            "target": outcome.job.target,
-            "server": shown_url(outcome.job.server.url),
-            "uuid": outcome.job.registration.uuid,
-            "name": outcome.job.registration.name,
-            "packages": len(outcome.job.registration.packages),
-            "status": "failed" if outcome.answer is None else "refused" if outcome.answer.exit_code else "registered",
-            "exit_code": outcome.answer.exit_code if outcome.answer else None,
-            "message": outcome.answer.message if outcome.answer else None,
-            "error": str(outcome.error) if outcome.error else None,
-        }
-        for outcome in outcomes
-        if outcome.job.missed is None
-    ]
+    told = [_registration_json(outcome) for outcome in outcomes if outcome.job.missed is None]
     return told + [{"target": error.where, "status": "unreachable", "error": str(error)} for error in errors]
+
+
+def _registration_json(outcome: Outcome) -> dict[str, Any]:
+    from envfab.registration.difio import Registration
+    from envfab.registration.kinds import kind_of
+    from envfab.registration.web import shown_url
+
+    sent, answer = outcome.job.registration, outcome.answer
+    return {
+        "target": outcome.job.target,
+        "server": shown_url(outcome.job.server.url),
+        "kind": kind_of(outcome.job.server),
+        "uuid": sent.uuid if isinstance(sent, Registration) else None,
+        "name": sent.name,
+        "packages": len(sent.packages) if isinstance(sent, Registration) else sent.components,
+        "status": "failed" if answer is None else "refused" if answer.exit_code else "registered",
+        "exit_code": answer.exit_code if answer else None,
+        "message": answer.message if answer else None,
+        "processed": outcome.processed,
+        "error": str(outcome.error) if outcome.error else None,
+    }
 
 
 def _set_variables(names: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from envfab.errors import RegistrationError
-from envfab.registration import client
+from envfab.registration import web
 from envfab.registration.client import post
 from envfab.registration.difio import Answer, Registration, format_registration
 from tests.support.registration_server import RegistrationServer, Reply
@@ -143,7 +143,7 @@ def test_a_connection_that_is_closed_is_told_in_a_line() -> None:
 
 def test_a_slow_server_is_given_up_on(server: RegistrationServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request waits without end."""
-    monkeypatch.setattr(client, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(web, "READ_TIMEOUT", 0.2)
     server.answer = server.slow
     assert failure(server.url) == f"{server.url}: Communication failed: no answer within 0.2 s"
 

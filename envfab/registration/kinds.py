@@ -1,0 +1,70 @@
+"""The kinds of servers: what each gets of a virtualenv, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from envfab.errors import RegistrationError
+from envfab.facts.probe import Probe
+from envfab.fleet import DependencyTrack, Difio, Member, Secret, Server
+from envfab.registration import client, uploading
+from envfab.registration.dependency_track import Bom, project_name
+from envfab.registration.difio import Answer, Registration
+from envfab.registration.inventory import Variables, known_as, registration
+from envfab.registration.sbom import Digests, document, require_library
+from envfab.registration.web import shown_url
+
+if TYPE_CHECKING:
+    import requests
+
+Content = Registration | Bom
+
+
+def kind_of(server: Server) -> str:
+    """What a server is called where its answers are shown."""
+    return "Difio" if isinstance(server, Difio) else "Dependency-Track"
+
+
+def secret_of(server: Server) -> tuple[str, Secret]:
+    """What a server's secret is called, and the secret."""
+    return ("token", server.token) if isinstance(server, Difio) else ("API key", server.api_key)
+
+
+def takes(server: Server, content: Content) -> bool:
+    """Whether something that is kept may be sent to a server that has its address now."""
+    return isinstance(content, Registration) is isinstance(server, Difio)
+
+
+def takes_long(server: Server) -> bool:
+    """Whether what it gets takes a while to make."""
+    return isinstance(server, DependencyTrack)
+
+
+def obstacle(server: Server) -> RegistrationError | None:
+    """Why nothing can be made for a server on this machine."""
+    if isinstance(server, DependencyTrack):
+        try:
+            require_library()
+        except RegistrationError as error:
+            return RegistrationError(error.what, where=shown_url(server.url), hint=error.hint)
+    return None
+
+
+def content_for(
+    server: Server, member: Member, probe: Probe, variables: Variables, digests: Callable[[], Digests]
+) -> Content:
+    """What is sent of a virtualenv; raises `RegistrationError`."""
+    if isinstance(server, Difio):
+        return registration(member, probe, server.user_id, variables)
+    name = project_name(known_as(member, probe))
+    return Bom(name, server.project, len(probe.distributions), document(probe, digests()))
+
+
+def send(session: requests.Session, server: Server, secret: str | None, content: Content) -> Answer:
+    """Send, and read the answer; raises `RegistrationError` for anything but an answer."""
+    if isinstance(server, Difio) and isinstance(content, Registration):
+        return client.post(session, server.url, secret, content)
+    assert isinstance(server, DependencyTrack)
+    assert isinstance(content, Bom)
+    return uploading.put(session, server.url, secret, content)

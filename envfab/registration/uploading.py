@@ -1,0 +1,85 @@
+"""A bill of materials on its way to Dependency-Track, the answer, and whether it is still being processed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from envfab.errors import RegistrationError
+from envfab.registration.dependency_track import (
+    MAX_PROBLEM,
+    PROBLEM,
+    Bom,
+    Upload,
+    format_bom,
+    parse_problem,
+    parse_processing,
+    parse_upload,
+)
+from envfab.registration.difio import Answer
+from envfab.registration.web import Reply, check_secret, exchange, shown_url
+
+if TYPE_CHECKING:
+    import requests
+
+ACCEPT = {"Accept": "application/json"}
+HEADERS = {**ACCEPT, "Content-Type": "application/json"}
+REFUSED = 1  # the exit code of a refusal
+RIGHTS = "the API key's team needs the permissions BOM_UPLOAD and PROJECT_CREATION_UPLOAD"
+
+
+def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> Answer:
+    """Upload a document; raises `RegistrationError` (`Communication failed`) for anything but an answer.
+
+    That the document is not valid is an answer, too: sending it again would change nothing.
+    """
+    reply = exchange(
+        session,
+        "PUT",
+        f"{url.rstrip('/')}/api/v1/bom",
+        body=format_bom(bom),
+        headers=HEADERS,
+        secrets=_secrets(api_key, url),
+        limit=MAX_PROBLEM,
+    )
+    why = ""
+    if reply.status == 200 and reply.kind == "application/json":
+        try:
+            token = parse_upload(reply.content)
+            return Upload(f"{bom.components} components of {bom.name}", 0, token)
+        except RegistrationError as error:
+            why = error.what
+    problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""
+    if problem and reply.status == 400:
+        return Answer(f"{bom.name}: {problem}", REFUSED)
+    if problem:
+        raise RegistrationError(f"Communication failed: {problem}", where=shown_url(url), hint=_hint(reply, bom))
+    raise reply.failure(url, why, _hint(reply, bom))
+
+
+def is_processing(session: requests.Session, url: str, api_key: str | None, token: str, timeout: float) -> bool:
+    """Whether an upload is still being processed; raises `RegistrationError` where the server does not say."""
+    address = f"{url.rstrip('/')}/api/v1/event/token/{token}"
+    reply = exchange(session, "GET", address, headers=ACCEPT, secrets=_secrets(api_key, url), timeout=timeout)
+    why = ""
+    if reply.status == 200 and reply.kind == "application/json":
+        try:
+            return parse_processing(reply.content)
+        except RegistrationError as error:
+            why = error.what
+    raise reply.failure(url, why)
+
+
+def _secrets(api_key: str | None, url: str) -> Mapping[str, str]:
+    check_secret("API key", api_key or "", url)
+    return {"X-Api-Key": api_key or ""}
+
+
+def _hint(reply: Reply, bom: Bom) -> str:
+    if reply.status in (401, 403):
+        return RIGHTS
+    if reply.status == 404 and bom.parent is not None and reply.kind != "text/html":
+        return f"is there a project {bom.parent} without a version? DependencyTrack(project=…) names one that exists"
+    if reply.kind == "text/html":
+        return "give the address of Dependency-Track's API server; that of its pages may be another one"
+    return ""
