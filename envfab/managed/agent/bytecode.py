@@ -28,12 +28,12 @@ HEADER = struct.Struct("<4sIII")
 
 
 def bytecode(shared, wheels, link):
-    """Give what was installed from `wheels` its `.pyc` files.
+    """Give what was installed from `wheels` its `.pyc` files; they are kept in the folder `shared`.
 
     What nobody is compiling is compiled first, and only then is waited for the others: agents at work at the same time
     divide the wheels among themselves.
     """
-    kept = os.path.join(shared, "bytecode", "%s-%s" % (sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex()))
+    kept = os.path.join(shared, "%s-%s" % (sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex()))
     os.makedirs(kept, 0o755, exist_ok=True)
     homes = dist_infos()
     waiting = []

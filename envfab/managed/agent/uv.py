@@ -27,7 +27,7 @@ def install_by_uv(agent, request, body):
     wheels = request["wheels"]
     os.umask(request["umask"])
     shared = os.path.dirname(folder(path))
-    # unpacked files have the modes of their first installation
+    # what is shared has the modes of its first installation
     cache = os.path.join(shared, "uv-%03o" % request["umask"])
     uv = Uv(agent, path, unpacked(shared, request["uv_wheel"]), cache)
     output = ""
@@ -53,7 +53,7 @@ def install_by_uv(agent, request, body):
         finally:
             shutil.rmtree(place, ignore_errors=True)
         if request["compile"]:
-            bytecode(shared, wheels, request["link"])
+            bytecode(os.path.join(shared, "bytecode-%03o" % request["umask"]), wheels, request["link"])
     return {"output": output, "probe": probe(agent, request, body)}
 
 
@@ -86,12 +86,14 @@ class Uv(object):
 
 
 def last_words(output):
-    """What uv said was wrong: its error and, after it, what was at the bottom of that."""
+    """What uv said was wrong: its error and what led to it, in one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line.partition("error:")[2].strip() for line in lines if line.startswith("error:")]
-    errors += [line.lstrip("\u00d7 ") for line in lines if line.startswith("\u00d7")]
-    causes = [line.partition("Caused by:")[2].strip() for line in lines if line.startswith("Caused by:")]
-    said = errors[:1] + causes[-1:]
+    said = []
+    for line in lines:
+        # newer ones say it the first two ways, older ones the others
+        for word in ("error:", "cause:", u"\u00d7", "Caused by:"):
+            if line.startswith(word):
+                said.append(line[len(word) :].strip())
     return ": ".join(said) if said else lines[-1] if lines else "it said nothing"
 
 
