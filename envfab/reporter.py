@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 
 class Reporter(Protocol):
     """Hears of progress, from any thread; must return at once and never raise."""
 
-    def stage(self, what: str, total: int) -> None:
-        """A stretch of work begins: `what` (say "connecting"), of `total` pieces."""
+    def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None = None) -> None:
+        """A stretch of work begins: `what` (say "connecting"), of `total` pieces.
+
+        `waiting_for` tells at any time the names of those whose pieces are not done.
+        """
         ...
 
     def advance(self, what: str, subject: str) -> None:
@@ -32,7 +36,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter for those who do not look: libraries, tests."""
 
-    def stage(self, what: str, total: int) -> None:
+    def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None = None) -> None:
         """Nothing."""
 
     def advance(self, what: str, subject: str) -> None:

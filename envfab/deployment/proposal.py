@@ -1,52 +1,42 @@
-"""What would be done: every chosen virtualenv with its plan, while its agent still waits."""
+"""What would be done to one virtualenv: its plan, while its agent still waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.deployment.history import Record, from_json
+from envfab.deployment.installer import OWN_PIP, Installer, choose
 from envfab.deployment.past import past
-from envfab.deployment.wanted import read_requirements
-from envfab.errors import EnvfabError, HouseError, UsageError
+from envfab.errors import EnvfabError, UsageError
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
-from envfab.fleet import Fleet, Member, Target
+from envfab.fleet import Member
 from envfab.managed import bundle
-from envfab.managed.survey import Found, Links, Site, survey
+from envfab.managed.survey import Site
 from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.health import oddities
-from envfab.planning.lookup import newest_wheel, wheel_of
+from envfab.planning.lookup import wheel_of
 from envfab.planning.plan import Missing, Options, Plan, Status
 from envfab.planning.restoring import unrestorable
-from envfab.reporter import Reporter
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
-
-PIP = canonicalize_name("pip")
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A virtualenv and its plan; `site` is None where it could not be spoken with.
-
-    `pip_wheel` is the wheel of the house that pip is run from, where the virtualenv's own pip is missing or
-    is itself to be changed.
-    """
+    """A virtualenv and its plan; `site` is None where it could not be spoken with."""
 
     member: Member
     requirements: Requirements
     plan: Plan
     site: Site | None = None
     probe: Probe | None = None
-    pip_wheel: Wheel | None = None
+    installer: Installer = OWN_PIP
     error: EnvfabError | None = None
     # the deployment that this one takes back, where it is a rollback
     undoes: str | None = None
@@ -55,43 +45,11 @@ class Proposal:
     def wheels(self) -> tuple[Wheel, ...]:
         """All wheels that must be on the host to carry out the plan."""
         needed = tuple(action.wheel for action in self.plan.actions if action.wheel)
-        return needed if self.pip_wheel is None or self.pip_wheel in needed else (*needed, self.pip_wheel)
+        extra = self.installer.wheel
+        return needed if extra is None or extra in needed else (*needed, extra)
 
 
-@contextmanager
-def propose(
-    fleet: Fleet,
-    members: Sequence[Member],
-    links: Links,
-    house: House,
-    options: Options,
-    settings: Settings,
-    reporter: Reporter,
-) -> Iterator[list[Proposal]]:
-    """Look at all members at once and plan each; what the context yields is in their order."""
-    requirements = read_requirements(fleet, members)
-    plans = Plans(house, options)
-    proposals: dict[Target, Proposal] = {}
-
-    def look(found: Found) -> None:
-        if found.site is not None and found.probe is not None:
-            wanted = requirements[found.member.target]
-            proposals[found.member.target] = propose_one(found.site, found.probe, wanted, plans)
-
-    with survey(
-        members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
-    ) as finds:
-        for found in finds:
-            if found.error is not None:
-                target = found.member.target
-                lost = Plan(target, Status.UNREACHABLE, error=str(found.error))
-                proposals[target] = Proposal(found.member, requirements[target], lost, error=found.error)
-        result = [proposals[member.target] for member in members]
-        _refuse_unknown(result)
-        yield _block_changed(result, house)
-
-
-def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:
+def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans, installer: str) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose.
 
     Where a deployment was interrupted, what it had in hand is looked through, and there is something to do in any case.
@@ -111,7 +69,7 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
         proposal = Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
         if made.status is not Status.CHANGES:
             return proposal
-        return with_pip(_warned_of_losses(proposal, plans.catalogue), plans.catalogue)
+        return with_installer(_warned_of_losses(proposal, plans.catalogue), plans.catalogue, installer)
     except UsageError as error:
         # `--only NAME` where this one virtualenv has nothing of that name
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
@@ -161,50 +119,18 @@ def _warned_of_losses(proposal: Proposal, house: Catalogue) -> Proposal:
     return replace(proposal, plan=replace(proposal.plan, warnings=(*proposal.plan.warnings, *warnings)))
 
 
-def with_pip(proposal: Proposal, catalogue: Catalogue) -> Proposal:
-    """The proposal with a pip to install with, blocked where there is none."""
+def with_installer(proposal: Proposal, house: Catalogue, wanted: str) -> Proposal:
+    """The proposal with what the setting `wanted` installs with, blocked where there is none."""
     made, probe = proposal.plan, proposal.probe
     if probe is None or not made.actions:
         return proposal
-    changing = next((action.wheel for action in made.actions if action.name == PIP), None)
-    if changing is not None:
-        return replace(proposal, pip_wheel=changing)
-    if PIP in probe.distributions:
-        return proposal
     try:
-        found = newest_wheel(PIP, probe.interpreter, catalogue)
+        found = choose(wanted, made.actions, probe, house)
     except TagsNeeded:
         if proposal.site is None:
             raise
-        found = newest_wheel(PIP, probe.interpreter.with_tags(proposal.site.tags()), catalogue)
-    if found is not None:
-        return replace(proposal, pip_wheel=found)
-    missing = Missing(
-        "pip", "installing anything", "the virtualenv has no pip, and the house has no pip wheel that fits it"
-    )
-    return replace(proposal, plan=replace(made, status=Status.BLOCKED, missing=(*made.missing, missing)))
-
-
-def _block_changed(proposals: Sequence[Proposal], house: House) -> list[Proposal]:
-    """Block those that need a wheel which is not the file that was logged; all others may go on."""
-    try:
-        house.verify_unchanged({wheel for proposal in proposals for wheel in proposal.wheels})
-    except HouseError:
-        return [_blocked_if_changed(proposal, house) for proposal in proposals]
-    return list(proposals)
-
-
-def _blocked_if_changed(proposal: Proposal, house: House) -> Proposal:
-    try:
-        house.verify_unchanged(proposal.wheels)
-    except HouseError as error:
-        return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
-    return proposal
-
-
-def _refuse_unknown(proposals: Sequence[Proposal]) -> None:
-    """Raise what is wrong with the command line, where it is wrong for every virtualenv that was planned."""
-    planned = [proposal for proposal in proposals if proposal.probe is not None]
-    wrong = [proposal.error for proposal in planned if isinstance(proposal.error, UsageError)]
-    if wrong and len(wrong) == len(planned):
-        raise wrong[0]
+        probe = replace(probe, interpreter=probe.interpreter.with_tags(proposal.site.tags()))
+        found = choose(wanted, made.actions, probe, house)
+    if isinstance(found, Missing):
+        return replace(proposal, plan=replace(made, status=Status.BLOCKED, missing=(*made.missing, found)))
+    return replace(proposal, installer=found)

@@ -105,6 +105,9 @@ class Connections:
         self._open: dict[object, Connection] = {}
         self._links: dict[object, Link] = {}
         self._failed: dict[object, Unreachable] = {}
+        # by id: Fabric calls two connections equal that lead to the same place by different ways
+        self._opening: dict[int, Connection] = {}
+        self._closed = False
         self._remembering = threading.Lock()
         # Paramiko reports refused channels there, which are dealt with here
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -132,10 +135,16 @@ class Connections:
             return self._links[key]
 
     def close(self) -> None:
-        """End all connections, the jump hosts' last."""
-        for connection in reversed(self._open.values()):
+        """End all connections, the jump hosts' last; those that are still being opened are given up."""
+        with self._lock:
+            self._closed = True
+            opening, made = [*self._opening.values()], [*reversed(self._open.values())]
+            self._open.clear()
+        for connection in opening:
+            # whoever opens it cleans up after the error that this is to them
+            connection.client.close()
+        for connection in made:
             _close(connection)
-        self._open.clear()
         self._links.clear()
 
     def _lock_of(self, key: object) -> threading.Lock:
@@ -167,10 +176,16 @@ class Connections:
                 raise self._failed[key]
             if key not in self._open:
                 try:
-                    self._open[key] = self._opened(hop, via, (*seen, hop.name))
+                    connection = self._opened(hop, via, (*seen, hop.name))
                 except Unreachable as error:
                     self._failed[key] = error
                     raise
+                with self._lock:
+                    if not self._closed:
+                        self._open[key] = connection
+                if self._closed:
+                    _close(connection)
+                    raise Unreachable("nobody waits for it any more", where=hop.name)
             return self._open[key]
 
     def _opened(self, hop: _Hop, via: Connection | None, seen: tuple[str, ...]) -> Connection:
@@ -203,7 +218,11 @@ class Connections:
         )
         policy = trust.Policy(self._rule, known_as, known, name, user_files, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
+        with self._lock:
+            self._opening[id(connection)] = connection
         try:
+            if self._closed:
+                raise EOFError
             connection.open()
         except BaseException as error:
             # Paramiko leaves its thread and socket behind where it is refused
@@ -211,6 +230,9 @@ class Connections:
             if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
                 raise failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
             raise
+        finally:
+            with self._lock:
+                del self._opening[id(connection)]
         # a question may wait for its answer longer than a firewall remembers a silent connection
         connection.transport.set_keepalive(KEEPALIVE)
         return connection

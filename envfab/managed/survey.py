@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -20,12 +19,14 @@ from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import FreeSpace, Probe
 from envfab.fleet import Host, Member, Target
 from envfab.managed import bundle
+from envfab.managed.arrivals import Arrivals
 from envfab.managed.process import Link, Reservation
 from envfab.managed.session import Identity, Session, start_agent
 from envfab.reporter import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command
 PLACES_OF_A_DEPLOYMENT = 2
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -117,68 +118,105 @@ def survey(
     *,
     parallel: int,
     timeout: float | None,
-    look: Callable[[Found], Any],
-) -> Iterator[list[Found]]:
+    look: Callable[[Found], T],
+) -> Iterator[Arrivals[T]]:
     """Probe all `members`, hosts at once and each one's virtualenvs as its places allow.
 
-    The result is in the order of `members`. `look` is called with each find in its thread, while its agent
-    still runs. Where a host's places allow, agents stay for what comes next, until the context ends.
+    `look` is called with each find in its thread, while its agent still runs; what it returns is what arrives. Where it
+    raises an `EnvfabError`, it is called again with that as the find's error. Where a host's places allow, agents stay
+    for what comes next, until the context ends. Whoever leaves before all is there waits for nobody: what is still
+    under way ends with its connection.
     """
     by_host: dict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_host[member.host.name].append(member)
-    found: dict[Target, Found] = {}
-    reporter.stage("looking", len(members))
+    arrivals: Arrivals[T] = Arrivals(members)
+    staying: list[Site] = []
+    reporter.stage("looking", len(members), lambda: hosts_of(arrivals.missing))
+
+    def arrived(member: Member, what: T) -> None:
+        # told before it can be taken: whoever takes the last one talks to the user next
+        if not arrivals.over:
+            reporter.advance("looking", str(member.target))
+        arrivals.put(member.target, what)
 
     def one(member: Member, link: Link, keep: bool) -> None:
         site = Site(member, link, links.sudo_password, timeout)
-        site.reserve(PLACES_OF_A_DEPLOYMENT if keep else 1)
+        stays = False
         try:
-            probe = to_probe(member.target, site.agent().ask("probe"))
-            find = Found(member, site, probe=probe)
-            look(find)
-        except EnvfabError as error:
-            find = Found(member, site, error=error)
-        except BaseException:
+            site.reserve(PLACES_OF_A_DEPLOYMENT if keep else 1)
+            try:
+                what = look(Found(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
+                stays = keep
+            except EnvfabError as error:
+                what = look(Found(member, site, error=error))
+        finally:
+            if stays:
+                staying.append(site)
             # others wait for its place
-            site.leave()
-            raise
-        if find.error is not None or not keep:
-            site.leave()
-        found[member.target] = find
-        reporter.advance("looking", str(member.target))
+            if not stays or arrivals.over:
+                site.leave()
+        arrived(member, what)
 
     def whole_host(mine: list[Member]) -> None:
         try:
             link = links.link(mine[0].host)
         except EnvfabError as error:
             for member in mine:
-                found[member.target] = Found(member, None, error=error)
-                reporter.advance("looking", str(member.target))
+                arrived(member, look(Found(member, None, error=error)))
             return
         keep = len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
         if len(mine) == 1:
             one(mine[0], link, keep)
         else:
-            _all_at_once(lambda member: one(member, link, keep), mine, min(link.places, len(mine)), "envfab-probe")
+            at_once = min(link.places, len(mine))
+            _join(_all_at_once(lambda member: one(member, link, keep), mine, at_once, "envfab-probe", arrivals))
 
+    threads = _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host", arrivals)
     try:
-        _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host")
-        yield [found[member.target] for member in members]
+        yield arrivals
     finally:
-        leave_all([find.site for find in found.values() if find.site is not None])
+        if arrivals.missing:
+            arrivals.abandon()
+        else:
+            _join(threads)
+        leave_all(list(staying))
 
 
-def _all_at_once(function: Callable[[T], None], arguments: Iterable[T], most: int, name: str) -> None:
-    """Call `function` for each of `arguments` in threads; after an exception or a Ctrl-C none is begun any more."""
-    with ThreadPoolExecutor(max(1, most), name) as pool:
-        futures = [pool.submit(function, argument) for argument in arguments]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _all_at_once(
+    function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: Arrivals[T]
+) -> list[threading.Thread]:
+    """Call `function` for each of `arguments` in threads; once `arrivals` are over none is begun any more.
+
+    The threads do not keep the program: one of them may be waiting for a host that never answers.
+    """
+    waiting = deque(arguments)
+
+    def work() -> None:
+        while waiting and not arrivals.over:
+            try:
+                argument = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                function(argument)
+            except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are awaited
+                arrivals.fail(error)
+
+    threads = [threading.Thread(target=work, name=f"{name}-{number}", daemon=True) for number in range(most)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+
+
+def hosts_of(members: Iterable[Member]) -> list[str]:
+    """The names of their hosts, each once."""
+    return list(dict.fromkeys(member.host.name for member in members))
 
 
 def leave_all(sites: Sequence[Site]) -> None:
@@ -188,8 +226,7 @@ def leave_all(sites: Sequence[Site]) -> None:
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    _join(threads)
 
 
 def to_probe(target: Target, reply: dict[str, Any]) -> Probe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
@@ -19,12 +20,15 @@ class Plans:
     catalogue: Catalogue
     options: Options
     _made: dict[Hashable, Plan] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self, probe: Probe, requirements: Requirements) -> Plan:
         """What `planner.plan` says, and raises, of this virtualenv."""
         situation = _situation(probe, requirements)
-        if situation not in self._made:
-            self._made[situation] = plan(probe, requirements, self.catalogue, self.options)
+        # threads that come at once with the same situation would all work it out
+        with self._turn:
+            if situation not in self._made:
+                self._made[situation] = plan(probe, requirements, self.catalogue, self.options)
         return replace(self._made[situation], target=probe.target, fingerprint=probe.fingerprint)
 
 

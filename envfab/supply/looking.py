@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from envfab.errors import EnvfabError
 from envfab.facts.probe import Probe
-from envfab.fleet import Member, Target
+from envfab.fleet import Member
 from envfab.managed.survey import Found, Links, survey
 from envfab.reporter import Reporter
 from envfab.settings import Settings
@@ -26,20 +26,13 @@ def look(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, *, tags: bool = True
 ) -> list[Look]:
     """Probe all members at once, with their interpreters' tags where `tags` are wanted."""
-    probes: dict[Target, Probe] = {}
 
-    def ask(found: Found) -> None:
-        if found.site is not None and found.probe is not None:
-            probe = found.probe
-            if tags:
-                probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))
-            probes[found.member.target] = probe
+    def ask(found: Found) -> Look:
+        probe = found.probe
+        if tags and found.site is not None and probe is not None:
+            probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))
+        return Look(found.member, probe, found.error)
 
     parallel, timeout = settings.parallel, settings.command_timeout
-    with survey(members, links, reporter, parallel=parallel, timeout=timeout, look=ask) as finds:
-        return [
-            Look(found.member, error=found.error)
-            if found.error is not None
-            else Look(found.member, probes[found.member.target])
-            for found in finds
-        ]
+    with survey(members, links, reporter, parallel=parallel, timeout=timeout, look=ask) as looks:
+        return looks.all()

@@ -1,4 +1,4 @@
-"""What the tasks that change virtualenvs have in common: show plans, ask, carry out, sum up."""
+"""What the tasks that change virtualenvs have in common: carry out what was agreed to, and sum up."""
 
 from __future__ import annotations
 
@@ -13,54 +13,24 @@ from envfab.deployment.rollout import Rollout, settled
 from envfab.deployment.waves import resume_command
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
-from envfab.fleet import Target
+from envfab.fleet import Fleet, Target
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status, plan_key
 from envfab.registration.delivery import after_deployment
+from envfab.supply.web import shown_url
 from envfab.tasks.console import Console
 from envfab.tasks.invocation import Invocation
-from envfab.tasks.plans import alike, rollout_json, show_endings, show_group
+from envfab.tasks.plans import rollout_json, show_endings, show_group
 from envfab.tasks.wheels import house_line, warn_of_log
 from envfab.wheelhouse.house import House
 
 
-def show_house(console: Console, house: House) -> None:
-    """The house in a line, and the lines of its log that were skipped."""
-    console.print(house_line(house), "dim")
+def show_house(console: Console, house: House, fleet: Fleet) -> None:
+    """The house in a line, with where targets get its wheels, and the lines of its log that were skipped."""
+    source = fleet.wheel_source
+    fetched = f" · fetched from {'wheel_source' if callable(source) else shown_url(source)}" if source else ""
+    console.print(house_line(house) + fetched, "dim")
     warn_of_log(console, house)
-
-
-def show(console: Console, proposals: Sequence[Proposal]) -> None:
-    """All plans, alike ones once."""
-    for group in alike(proposals):
-        console.print(show_group(group))
-
-
-def ask(console: Console, proposals: Sequence[Proposal], what: str = "Deploy to") -> list[Proposal]:
-    """Those that somebody at the terminal agrees to, in their order."""
-    agreed = []
-    for group in alike(proposals):
-        pending = list(group)
-        while pending:
-            every = f"  [a]ll {len(pending)} with this plan" if len(pending) > 1 else ""
-            question = f"{what} {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
-            answer = console.ask(question, "ynaq" if every else "ynq")
-            if answer == "q":
-                raise Exit("nothing was done", code=1)
-            one = pending.pop(0)
-            if answer in "ya":
-                agreed.append(one)
-            if answer == "a":
-                agreed += pending
-                break
-    order = {id(proposal): number for number, proposal in enumerate(proposals)}
-    return sorted(agreed, key=lambda proposal: order[id(proposal)])
-
-
-def chosen_of(console: Console, proposals: Sequence[Proposal], yes: bool, what: str = "Deploy to") -> list[Proposal]:
-    """Those with something to do, as far as somebody agrees."""
-    waiting = [proposal for proposal in proposals if proposal.plan.status is Status.CHANGES]
-    return waiting if yes else ask(console, waiting, what)
 
 
 def carry_out(

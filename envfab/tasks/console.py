@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -37,7 +37,8 @@ class Console:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self._stop_progress()
+        if self._loaded is not None:
+            self._loaded.progress.end()
 
     def print(self, text: str | Text = "", style: str = "") -> None:
         """One line or several for people."""
@@ -69,17 +70,21 @@ class Console:
 
     def ask(self, question: str, answers: Sequence[str]) -> str:
         """The first letter of an answer that is one of `answers`; asks again until it is. The end of input is `q`."""
-        self._stop_progress()
-        while True:
-            self._styled.result(question, "bold", end=" ")
-            try:
-                answer = input().strip().lower()
-            except EOFError:
-                self.print()
-                return "q"
-            if answer[:1] and answer[:1] in answers:
-                return answer[0]
-            self._styled.result(f"answer one of {', '.join(answers)}", "yellow")
+        with self._styled.progress.paused():
+            while True:
+                self._styled.result(question, "bold", end=" ")
+                try:
+                    answer = input().strip().lower()
+                except EOFError:
+                    self.print()
+                    return "q"
+                if answer[:1] and answer[:1] in answers:
+                    return answer[0]
+                self._styled.result(f"answer one of {', '.join(answers)}", "yellow")
+
+    def go_on(self) -> None:
+        """Show again how far the work is, after something was printed in its place."""
+        self._styled.progress.go_on()
 
     def turn(self) -> AbstractContextManager[Any]:
         """Held by a thread while it talks with the user, so that two do not at once."""
@@ -105,9 +110,9 @@ class Console:
 
     # what follows is `Reporter`
 
-    def stage(self, what: str, total: int) -> None:
+    def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None = None) -> None:
         """As `Reporter` says."""
-        self._styled.progress.stage(what, total)
+        self._styled.progress.stage(what, total, waiting_for)
 
     def advance(self, what: str, subject: str) -> None:
         """As `Reporter` says."""

@@ -54,18 +54,20 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Show what deploy would do, and do nothing."""
-        from envfab.deployment.proposal import propose
+        from envfab.deployment.proposing import propose
         from envfab.deployment.saved import save
         from envfab.planning.plan import Status
-        from envfab.tasks.carrying_out import show, show_house
+        from envfab.tasks.asking import show
+        from envfab.tasks.carrying_out import show_house
         from envfab.tasks.plans import plans_json, summary
 
         run = Invocation(fleet, c, json)
         options, house = _options(only, reinstall, prune, force), run.house
         with run.console, run.connections() as links:
             members = run.select(list(name))
-            show_house(run.console, house)
-            with propose(fleet, members, links, house, options, run.settings, run.console) as proposals:
+            show_house(run.console, house, fleet)
+            with propose(fleet, members, links, house, options, run.settings, run.console) as proposing:
+                proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
             if out:
@@ -95,10 +97,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
-        from envfab.deployment.proposal import propose, propose_one
+        from envfab.deployment.proposal import propose_one
+        from envfab.deployment.proposing import propose
         from envfab.deployment.saved import load, propose_saved
         from envfab.planning.alike import Plans
-        from envfab.tasks.carrying_out import carry_out, chosen_of, show, show_house
+        from envfab.tasks.asking import agree
+        from envfab.tasks.carrying_out import carry_out, show_house
 
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
         console, house, options = run.console, run.house, _options(only, reinstall, prune, force)
@@ -115,25 +119,25 @@ def tasks(fleet: Fleet) -> list[Any]:
                 raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
             if not yes:
                 console.need_somebody("deploy")
-            show_house(console, house)
+            show_house(console, house, fleet)
             proposing = (
                 propose(fleet, members, links, house, options, run.settings, console)
                 if saved is None
                 else propose_saved(saved, members, links, house, run.settings, console)
             )
             with proposing as proposals:
-                show(console, proposals)
 
                 def again(old: Proposal, probe: Probe, site: Site) -> Proposal | None:
                     if saved is not None:
                         return None
-                    return propose_one(site, probe, old.requirements, Plans(house, options))
+                    return propose_one(site, probe, old.requirements, Plans(house, options), run.settings.installer)
 
+                chosen = agree(console, proposals, yes)
                 carry_out(
                     run,
                     house,
-                    proposals,
-                    chosen_of(console, proposals, yes),
+                    proposals.all(),
+                    chosen,
                     again,
                     yes=yes,
                     force=force,

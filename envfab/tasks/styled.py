@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -37,11 +39,15 @@ class Progress:
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._what, self._total, self._count = "", 0, 0
+        self._waiting_for: Callable[[], Sequence[str]] | None = None
         self._at_work: dict[str, str] = {}
+        # while somebody is asked: what is to be told afterwards
+        self._held: list[Text] | None = None
 
-    def stage(self, what: str, total: int) -> None:
+    def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None) -> None:
         with self._lock:
             self._what, self._total, self._count = what, total, 0
+            self._waiting_for = waiting_for
             self._at_work.clear()
             self._show()
 
@@ -69,7 +75,29 @@ class Progress:
 
     def aside(self, line: str, style: str) -> None:
         with self._lock:
-            (self._live.console if self._live else self._console).print(_text(line, style))
+            if self._held is not None:
+                self._held.append(_text(line, style))
+            else:
+                (self._live.console if self._live else self._console).print(_text(line, style))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The screen belongs to a question; what others tell meanwhile is shown after it."""
+        with self._lock:
+            self.stop()
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+                for line in held:
+                    self._console.print(line)
+
+    def go_on(self) -> None:
+        with self._lock:
+            if self._count < self._total:
+                self._show()
 
     def stop(self) -> None:
         with self._lock:
@@ -77,18 +105,29 @@ class Progress:
                 self._live.stop()
                 self._live = None
 
+    def end(self) -> None:
+        """Show nothing any more, whatever others still tell."""
+        with self._lock:
+            self._total = 0
+            self.stop()
+
     def _show(self) -> None:
-        if not self._console.is_terminal or not self._total:
+        if not self._console.is_terminal or not self._total or self._held is not None:
             return
         if self._live is None:
             self._live = Live(console=self._console, transient=True, refresh_per_second=10)
             self._live.start()
-        lines = [f" {self._what}: {self._count} of {self._total}"]
+        lines = [f" {self._what}: {self._count} of {self._total}{self._late()}"]
         shown = list(self._at_work.items())[:SHOWN_AT_WORK]
         lines += [f"   {subject}  {step}" for subject, step in shown]
         if len(self._at_work) > SHOWN_AT_WORK:
             lines.append(f"   and {len(self._at_work) - SHOWN_AT_WORK} more")
         self._live.update(Spinner("dots", Text("\n".join(lines), "dim", overflow="ellipsis")))
+
+    def _late(self) -> str:
+        """The last few that are waited for, by name."""
+        few = self._waiting_for is not None and self._total - self._count <= SHOWN_AT_WORK
+        return f", still connecting: {', '.join(self._waiting_for())}" if few and self._waiting_for else ""
 
 
 def _text(text: str | Text, style: str = "") -> Text:

@@ -35,7 +35,8 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
-            with histories(members, links, run.settings, console) as found:
+            with histories(members, links, run.settings, console) as arrivals:
+                found = arrivals.all()
                 for find, records in found:
                     console.print(_shown(find, records[::-1][:limit]))
             if json:
@@ -49,7 +50,8 @@ def tasks(fleet: Fleet) -> list[Any]:
     ) -> None:
         """Bring packages back to what they were before a deployment; databases stay as they are."""
         from envfab.deployment.undoing import propose_undo, read_history, undo_one
-        from envfab.tasks.carrying_out import carry_out, chosen_of, show, show_house
+        from envfab.tasks.asking import agree
+        from envfab.tasks.carrying_out import carry_out, show_house
 
         run = Invocation(fleet, c, json)
         console, house = run.console, run.house
@@ -57,15 +59,14 @@ def tasks(fleet: Fleet) -> list[Any]:
             members = run.select(list(name))
             if not yes:
                 console.need_somebody("rollback")
-            show_house(console, house)
+            show_house(console, house, fleet)
             with propose_undo(members, links, house, run.settings, console, to or None) as proposals:
-                show(console, proposals)
 
                 def again(_old: Proposal, probe: Probe, site: Site) -> Proposal:
-                    return undo_one(site, probe, read_history(site), house, to or None)
+                    return undo_one(site, probe, read_history(site), house, to or None, run.settings.installer)
 
-                chosen = chosen_of(console, proposals, yes, "Roll back")
-                carry_out(run, house, proposals, chosen, again, yes=yes, wait=wait)
+                chosen = agree(console, proposals, yes, "Roll back")
+                carry_out(run, house, proposals.all(), chosen, again, yes=yes, wait=wait)
 
     return [history, rollback]
 

@@ -23,14 +23,15 @@ from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 
 
-def look_nowhere(_found: Found) -> None:
+def as_found(found: Found) -> Found:
     """Whoever surveys may look at each find; these tests look at the result."""
+    return found
 
 
 def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[Found]:
     """What a survey finds, all agents gone again."""
-    with survey(members, links, Silent(), parallel=parallel, timeout=None, look=look_nowhere) as found:
-        return found
+    with survey(members, links, Silent(), parallel=parallel, timeout=None, look=as_found) as found:
+        return found.all()
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,8 @@ def test_agents_stay_where_places_allow(
     """Four deployments fit on a connection; with more virtualenvs all agents leave while the question waits."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:count]]
     links = connect()
-    with survey(members, links, Silent(), parallel=20, timeout=None, look=look_nowhere) as found:
+    with survey(members, links, Silent(), parallel=20, timeout=None, look=as_found) as arrivals:
+        found = arrivals.all()
         assert len([find for find in found if find.site and find.site.session]) == kept
         for find in found:
             assert find.site is not None
@@ -145,7 +147,8 @@ def test_leaving_frees_everything_at_once(hosts: Hosts, connect: Connect, shops:
     """Sessions end, places come back, and a second time does nothing."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:4]]
     links = connect()
-    with survey(members, links, Silent(), parallel=20, timeout=None, look=look_nowhere) as found:
+    with survey(members, links, Silent(), parallel=20, timeout=None, look=as_found) as arrivals:
+        found = arrivals.all()
         sites = [find.site for find in found if find.site]
         leave_all(sites)
         leave_all(sites)
@@ -167,19 +170,19 @@ def test_no_thread_outlives_the_connections(hosts: Hosts, connect: Connect, shop
 
 
 def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
-    """An exception out of `look` (a Ctrl-C, say) ends the survey instead of visiting everybody first."""
+    """What nobody foresaw in `look` ends the survey, where it is awaited, instead of visiting everybody first."""
     looked: list[Target] = []
 
     def look(found: Found) -> None:
         looked.append(found.member.target)
-        raise KeyboardInterrupt
+        raise LookupError
 
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops]
     with (
-        pytest.raises(KeyboardInterrupt),
-        survey(members, connect(), Silent(), parallel=20, timeout=None, look=look),
+        pytest.raises(LookupError),
+        survey(members, connect(), Silent(), parallel=20, timeout=None, look=look) as found,
     ):
-        raise AssertionError
+        found.all()
     assert len(looked) < len(members)
 
 
@@ -190,14 +193,16 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
     path = pristine("3.11")
     tags: list[tuple[Tag, ...]] = []
 
-    def look(found: Found) -> None:
+    def look(found: Found) -> Found:
         assert found.site is not None
         tags.append(found.site.tags())
+        return found
 
     with survey([member(path)], connect(config), Silent(), parallel=1, timeout=None, look=look) as found:
-        assert found[0].probe is not None
-        assert list(found[0].probe.distributions) == ["pip"]
-        assert found[0].probe.pip == found[0].probe.distributions["pip"].version_text  # type: ignore[index]
+        probe = found.all()[0].probe
+        assert probe is not None
+        assert list(probe.distributions) == ["pip"]
+        assert probe.pip == probe.distributions["pip"].version_text  # type: ignore[index]
     assert tags[0][0].interpreter == "cp311"
     assert Tag("py3", "none", "any") in tags[0]
 

@@ -1,0 +1,126 @@
+"""What would be done to all that was chosen, told as it gets ready: who is prompt need not wait for who is slow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from envfab.deployment.proposal import Proposal, propose_one
+from envfab.deployment.wanted import read_requirements
+from envfab.errors import HouseError, UsageError
+from envfab.fleet import Fleet, Member
+from envfab.managed.arrivals import Arrivals
+from envfab.managed.survey import Found, Links, survey
+from envfab.planning.alike import Plans
+from envfab.planning.plan import Options, Plan, Status
+from envfab.reporter import Reporter
+from envfab.settings import Settings
+from envfab.wheelhouse.house import House
+
+
+class Proposals:
+    """The proposals of one run as they get ready; `refuse` raises what is wrong with all of them."""
+
+    def __init__(self, arrivals: Arrivals[Proposal], refuse: Callable[[Sequence[Proposal]], None]) -> None:
+        self._arrivals = arrivals
+        self._refuse = refuse
+
+    def all(self) -> list[Proposal]:
+        """All of them in the order of the members, once the last is ready."""
+        proposals = self._arrivals.all()
+        self._refuse(proposals)
+        return proposals
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Whose proposals they are."""
+        return self._arrivals.members
+
+    @property
+    def missing(self) -> tuple[Member, ...]:
+        """Whose proposals are not ready yet."""
+        return self._arrivals.missing
+
+    def batches(self, grace: float | None, settled: Callable[[Proposal], bool]) -> Iterator[list[Proposal]]:
+        """What is ready, again and again until all were; `settled` is asked of each as it comes, and takes it out.
+
+        What comes soon one after the other stays together, in the order of the members. Who lets the others wait for
+        more than `grace` seconds is left to a later batch, if there is something to decide meanwhile.
+        """
+        order = {member.target: number for number, member in enumerate(self.members)}
+        ready: list[Proposal] = []
+        while self._arrivals.left:
+            to_decide = any(proposal.plan.status is Status.CHANGES for proposal in ready)
+            came = self._arrivals.take(grace if to_decide else None)
+            ready += [proposal for proposal in came if not settled(proposal)]
+            if came and self._arrivals.left:
+                continue
+            if not self._arrivals.left:
+                self.all()
+            if ready:
+                yield sorted(ready, key=lambda proposal: order[proposal.member.target])
+                ready = []
+
+
+@contextmanager
+def propose(
+    fleet: Fleet,
+    members: Sequence[Member],
+    links: Links,
+    house: House,
+    options: Options,
+    settings: Settings,
+    reporter: Reporter,
+) -> Iterator[Proposals]:
+    """Look at all members at once and plan each."""
+    requirements = read_requirements(fleet, members)
+    plans = Plans(house, options)
+    files = Files(house)
+
+    def look(found: Found) -> Proposal:
+        wanted = requirements[found.member.target]
+        if found.site is None or found.probe is None:
+            lost = Plan(found.member.target, Status.UNREACHABLE, error=str(found.error))
+            return Proposal(found.member, wanted, lost, error=found.error)
+        proposal = propose_one(found.site, found.probe, wanted, plans, settings.installer)
+        return _blocked_if_changed(proposal, files)
+
+    with survey(
+        members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
+    ) as arrivals:
+        yield Proposals(arrivals, _refuse_unknown)
+
+
+class Files:
+    """The files of a house's wheels, each compared with the log once, from whatever thread."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._unchanged: set[str] = set()
+        self._reading = threading.Lock()
+
+    def verify(self, proposal: Proposal) -> None:
+        """Raise `HouseError` where a wheel of the proposal is not the file that was logged."""
+        with self._reading:
+            unread = [wheel for wheel in proposal.wheels if wheel.filename not in self._unchanged]
+            self._house.verify_unchanged(unread)
+            self._unchanged.update(wheel.filename for wheel in unread)
+
+
+def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
+    """Who needs a wheel that is not the file that was logged is blocked; all others may go on."""
+    try:
+        files.verify(proposal)
+    except HouseError as error:
+        return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
+    return proposal
+
+
+def _refuse_unknown(proposals: Sequence[Proposal]) -> None:
+    """Raise what is wrong with the command line, where it is wrong for every virtualenv that was planned."""
+    planned = [proposal for proposal in proposals if proposal.probe is not None]
+    wrong = [proposal.error for proposal in planned if isinstance(proposal.error, UsageError)]
+    if wrong and len(wrong) == len(planned):
+        raise wrong[0]

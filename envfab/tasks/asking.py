@@ -1,0 +1,92 @@
+"""Plans on the screen, and what somebody says to them: shown and asked about as they get ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invoke.exceptions import Exit
+
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.proposing import Proposals
+from envfab.fleet import Target
+from envfab.managed.survey import hosts_of
+from envfab.planning.plan import Status
+from envfab.tasks.console import Console
+from envfab.tasks.plans import alike, likeness, show_group
+
+# seconds after which those who have not come yet are no longer waited for with the first question
+GRACE = 1.0
+NAMED = 3
+
+
+def show(console: Console, proposals: Sequence[Proposal]) -> None:
+    """All plans, alike ones once."""
+    for group in alike(proposals):
+        console.print(show_group(group))
+
+
+def agree(console: Console, proposals: Proposals, yes: bool, what: str = "Deploy to") -> list[Proposal]:
+    """Show all plans; those with something to do, as far as somebody at the terminal agrees, in the members' order."""
+    if yes:
+        show(console, proposals.all())
+        return [proposal for proposal in proposals.all() if proposal.plan.status is Status.CHANGES]
+    return _Dialogue(console, proposals, what).agreed()
+
+
+class _Dialogue:
+    """Shows and asks what is ready while others still connect; every plan and every virtualenv comes up once."""
+
+    def __init__(self, console: Console, proposals: Proposals, what: str) -> None:
+        self._console = console
+        self._proposals = proposals
+        self._what = what
+        self._agreed: set[Target] = set()
+        # the plans that somebody said "all" to
+        self._all_of: set[str] = set()
+
+    def agreed(self) -> list[Proposal]:
+        """Those that were agreed to, once nothing is left to ask."""
+        for batch in self._proposals.batches(None if self._console.as_json else GRACE, self._settled):
+            show(self._console, batch)
+            self._say_who_is_missing()
+            for group in alike([proposal for proposal in batch if proposal.plan.status is Status.CHANGES]):
+                self._ask(group)
+            self._console.go_on()
+        return [proposal for proposal in self._proposals.all() if proposal.plan.target in self._agreed]
+
+    def _settled(self, proposal: Proposal) -> bool:
+        if proposal.plan.status is not Status.CHANGES or likeness(proposal) not in self._all_of:
+            return False
+        self._agreed.add(proposal.plan.target)
+        self._console.print(f"{proposal.plan.target}   the same plan, agreed to", "dim")
+        self._console.go_on()
+        return True
+
+    def _say_who_is_missing(self) -> None:
+        missing = self._proposals.missing
+        if missing:
+            names = hosts_of(missing)
+            shown = ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
+            count = f"{len(missing)} of {len(self._proposals.members)}"
+            self._console.print(f"{count} still connecting: {shown}", "dim")
+
+    def _ask(self, group: Sequence[Proposal]) -> None:
+        pending = list(group)
+        while pending:
+            every = self._every(len(pending))
+            question = f"{self._what} {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
+            answer = self._console.ask(question, "ynaq" if every else "ynq")
+            if answer == "q":
+                raise Exit("nothing was done", code=1)
+            asked = [pending.pop(0)]
+            if answer == "a":
+                self._all_of.add(likeness(asked[0]))
+                asked += pending
+                pending = []
+            if answer in "ya":
+                self._agreed |= {proposal.plan.target for proposal in asked}
+
+    def _every(self, pending: int) -> str:
+        if self._proposals.missing:
+            return "  [a]ll with this plan, those still connecting too"
+        return f"  [a]ll {pending} with this plan" if pending > 1 else ""
