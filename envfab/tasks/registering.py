@@ -146,9 +146,14 @@ def _look(run: Invocation, members: Sequence[Member], links: Connections) -> lis
 
     settings = run.settings
     with survey(
-        members, links, run.console, parallel=settings.parallel, timeout=settings.command_timeout, look=lambda _: None
+        members,
+        links,
+        run.console,
+        parallel=settings.parallel,
+        timeout=settings.command_timeout,
+        look=lambda found: found,
     ) as finds:
-        return finds
+        return finds.all()
 
 
 def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> int:
