@@ -46,7 +46,8 @@ def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> A
     if reply.status == 200 and reply.kind == "application/json":
         try:
             token = parse_upload(reply.content)
-            return Upload(f"{bom.components} components of {bom.name}", 0, token)
+            many = f"{bom.components} component{'' if bom.components == 1 else 's'}"
+            return Upload(f"{many} of {bom.name}", 0, token)
         except RegistrationError as error:
             why = error.what
     problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""

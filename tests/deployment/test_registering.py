@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.support.dependency_track import KEY, running_dependency_track
 from tests.support.registration_server import Reply, running_server
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
@@ -58,3 +59,30 @@ def test_a_server_that_is_down_or_slow_fails_and_delays_nothing(
         server.answer = lambda _request: Reply()
         assert local.fab("deploy", "--yes").returncode == 0
         assert [request.installed["shop"] for request in server.requests] == ["1.0"]
+
+
+def test_a_deployment_uploads_the_bill_of_materials(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """With the hash of the wheel that it installed; a server that is down is a warning, made up for by the next run."""
+    path = make_virtualenv("3.11", tmp_path / "v")
+    with running_dependency_track() as track:
+        local.file(
+            "fabfile.py",
+            "from envfab import *\n"
+            f"fleet = Fleet(hosts=[Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])],\n"
+            f"              registration=[DependencyTrack({track.url!r}, {KEY!r})])\n"
+            "ns = collection(fleet)\n",
+        )  # fmt: skip
+        local.add_made("shop", "1.0")
+        track.answer = lambda _: Reply(b"<html>", 502, {"Content-Type": "text/html"})
+        done = local.fab("deploy", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "warning: " in done.stderr
+        assert KEY not in done.stdout + done.stderr
+        track.answer = lambda _: None
+        assert local.fab("deploy", "--yes").returncode == 0
+        (uploaded,) = track.projects.values()
+        (shop,) = [one for one in uploaded.bom["components"] if one["name"] == "shop"]
+        assert shop["version"] == "1.0"
+        assert shop["hashes"][0]["alg"] == "SHA-256"

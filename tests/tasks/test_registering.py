@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.crontab import FakeCrontab
+from tests.support.dependency_track import KEY, problem, running_dependency_track
 from tests.support.fab import run_fab
 from tests.support.registration_server import RegistrationServer, Reply, running_server
 from tests.support.sshd import Hosts
@@ -166,6 +167,50 @@ def test_the_exit_status_is_the_servers(
     fabfile(tmp_path / "work", localhost(shop), servers)
     done = run_fab(tmp_path / "work", "register")
     assert (done.returncode, done.stdout) == (status, "Difio: said\n" * len(codes))
+
+
+def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+    """Each answer says whose it is; the document is the target's own, and the key is nowhere to be read."""
+    with running_dependency_track() as track:
+        track.polls = 1
+        key = "lambda: open('../key').read()"
+        fabfile(
+            tmp_path / "work", localhost(shop), f"Difio({server.url!r}), DependencyTrack({track.url!r}, api_key={key})"
+        )
+        (tmp_path / "key").write_text(f"{KEY}\n")
+        done = run_fab(tmp_path / "work", "register")
+        name = f"{getpass.getuser()}@{node()}:{shop}"
+        said = f"{SUCCESS}Dependency-Track: 1 component of {name}\n"
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+        assert list(track.projects) == [name]
+        assert track.projects[name].components == {"Typing_Extensions": "4.12.2"}
+        assert len(track.questions) == 2
+        done = run_fab(tmp_path / "work", "register", "--json")
+        first, second = json.loads(done.stdout)["registrations"]
+        assert (first["kind"], first["processed"]) == ("Difio", None)
+        assert second == {
+            "target": f"{getpass.getuser()}@localhost:{shop}", "server": track.url, "kind": "Dependency-Track",
+            "uuid": None, "name": name, "packages": 1, "status": "registered", "exit_code": 0,
+            "message": f"1 component of {name}", "processed": True, "error": None,
+        }  # fmt: skip
+        assert KEY not in done.stdout + done.stderr
+
+
+def test_what_dependency_track_refuses_fails_with_its_reasons(tmp_path: Path, shop: Path) -> None:
+    """Exit 1; a lack of permissions says which ones are needed."""
+    with running_dependency_track() as track:
+        fabfile(tmp_path / "work", localhost(shop), f"DependencyTrack({track.url!r}, {KEY!r})")
+        track.answer = lambda _: problem(400, "The uploaded BOM is invalid", "Schema validation failed", ["$.x: no"])
+        done = run_fab(tmp_path / "work", "register")
+        assert done.returncode == 1
+        assert "The uploaded BOM is invalid (400): Schema validation failed; $.x: no" in done.stdout
+        track.answer = lambda _: None
+        track.may_create = False
+        done = run_fab(tmp_path / "work", "register")
+        assert done.returncode == 1
+        assert "permission to create project." in done.stderr
+        assert "needs the permissions BOM_UPLOAD and PROJECT_CREATION_UPLOAD" in done.stderr
+        assert KEY not in done.stdout + done.stderr
 
 
 def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
