@@ -13,6 +13,7 @@ import pytest
 from tests.support.pythons import NOT_INSTALLED
 from tests.support.sshd import Hosts, Unavailable, running_hosts
 from tests.support.users import PREFIX
+from tests.support.uv import pack_uv
 from tests.support.virtualenvs import VirtualenvMaker
 
 FOREIGN_PREFIXES = ("FABRIC_", "INVOKE_", "PIP_", "UV_", "DIFIO_", "ENVFAB_", "SSH_", "XDG_", "VIRTUALENV_", "DJANGO_")
@@ -90,6 +91,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 def outer_environment(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """The environment that the session was started with, for what has to reach a package index."""
     return request.config.stash[OUTER]
+
+
+@pytest.fixture(scope="session")
+def uv_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of uv."""
+    return pack_uv(tmp_path_factory.mktemp("uv"))
 
 
 @pytest.fixture(scope="session")

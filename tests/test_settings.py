@@ -39,6 +39,8 @@ def test_the_defaults_are_those_of_the_dataclass() -> None:
         ("host_keys", "Accept-New", "accept-new"),
         ("host_keys", False, "off"),
         ("installer", "pip", "pip"),
+        ("installer", "Auto", "auto"),
+        ("link", "no", False),
         ("compile", False, False),
         ("compile", "false", False),
         ("compile", "no", False),
@@ -78,8 +80,8 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
         ("connect_timeout", "10s", "envfab.connect_timeout: '10s' is not a number of seconds greater than 0"),
         ("host_keys", "sometimes", "envfab.host_keys: 'sometimes' is not one of strict, accept-new, off"),
         ("host_keys", True, "envfab.host_keys: True is not one of strict, accept-new, off"),
-        ("installer", "conda", "envfab.installer: 'conda' is not one of pip"),
-        ("installer", False, "envfab.installer: False is not one of pip"),
+        ("installer", "conda", "envfab.installer: 'conda' is not one of pip, uv, auto"),
+        ("installer", False, "envfab.installer: False is not one of pip, uv, auto"),
         ("compile", "maybe", "envfab.compile: 'maybe' is not true or false"),
         ("umask", "089", "envfab.umask: '089' is not an octal mask in quotes, like '022'"),
         ("umask", 22, "envfab.umask: 22 is not an octal mask; quote it: '022'"),
@@ -102,7 +104,7 @@ def test_an_unknown_setting_is_refused() -> None:
     assert str(caught.value) == (
         "envfab.paralel: there is no such setting, did you mean parallel?\n"
         "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, "
-        "compile, umask, connect_timeout, command_timeout"
+        "compile, link, umask, connect_timeout, command_timeout"
     )
 
 
@@ -148,13 +150,14 @@ class TestInvoke:
             check_retries="0",
             check_timeout="1.5",
             host_keys="off",
-            installer="pip",
+            installer="auto",
             compile="false",
+            link="false",
             umask="027",
             connect_timeout="2",
             command_timeout="60",
         )
-        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "pip", False, 0o027, 2.0, 60.0)
+        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "auto", False, False, 0o027, 2.0, 60.0)
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""

@@ -40,7 +40,10 @@ FAULTS = ("manager", "agent", "child", "connection")
 HELD = ("before", "reload", "check")
 # where something runs that the agent or the fabfile started
 WITH_CHILD = (*HELD, "install", "migrate")
-CASES = [(step.name, fault) for step in STEPS for fault in FAULTS if fault != "child" or step.name in WITH_CHILD]
+CASES = [
+    *((step.name, fault, "pip") for step in STEPS for fault in FAULTS if fault != "child" or step.name in WITH_CHILD),
+    *(("install", fault, "uv") for fault in FAULTS),
+]
 TRIES = 5
 
 
@@ -66,8 +69,8 @@ class Prepared:
             content = (work / name).read_text()
             (work / name).unlink()
             (work / name).write_text(content.replace(str(self.folder), str(srv)))
-        for cached in (self.hosts.users.home(self.hosts.users.shop) / ".cache/envfab/wheels").iterdir():
-            cached.unlink()
+        for cached in (self.hosts.users.home(self.hosts.users.shop) / ".cache/envfab").iterdir():
+            shutil.rmtree(cached)
         return Site(Workplace(work, self.hosts), srv, srv / "v")
 
 
@@ -91,8 +94,11 @@ class Site:
         return None
 
     def agents(self) -> list[int]:
-        """The processes that run the virtualenv's Python, the agent first, its children after it."""
-        return sorted(pid for pid, words in processes() if words[0] == f"{self.path}/bin/python")
+        """The processes that run the virtualenv's Python or work on it, the agent first, its children after it."""
+        python = f"{self.path}/bin/python"
+        return sorted(
+            pid for pid, words in processes() if words[0] == python or (words[0].endswith("/uv") and python in words)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +107,7 @@ def prepared(
     _running_hosts: Hosts,
     make_virtualenv: VirtualenvMaker,
     django_wheels: Sequence[Path],
+    uv_wheel: Path,
 ) -> Iterator[Prepared]:
     """Made once: everything that the cases have in common."""
     folder = _running_hosts.srv / "prepared"
@@ -115,7 +122,7 @@ def prepared(
         f" {commands}, projects=[{project}])])",
         settings="'compile': False",
     )
-    workplace.add(*django_wheels, make_site(workplace.folder / "made", "1.0"))
+    workplace.add(uv_wheel, *django_wheels, make_site(workplace.folder / "made", "1.0"))
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     # large enough for its upload and its verification to be caught in the act
@@ -130,14 +137,15 @@ def holding(srv: Path, step: str) -> str:
     return f"while test -e {srv}/hold-{step}; do sleep 0.05; done"
 
 
-@pytest.mark.parametrize(("step", "fault"), CASES)
+@pytest.mark.parametrize(("step", "fault", "installer"), CASES)
 def test_the_next_deployment_finishes_or_repairs(
-    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str
+    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str, installer: str
 ) -> None:
     """After any death at any step: plan `current`, RECORDs intact, migrated once, history truthful, no lock left."""
     srv.chmod(0o777)
     for _attempt in range(TRIES):
         site = prepared.copy(tmp_path / "work", srv)
+        site.workplace.file("fabric.yaml", f"envfab: {{installer: {installer}}}\n")
         if strike(site, hosts, step, fault):
             break
     else:
@@ -232,7 +240,7 @@ def seen(site: Site, hosts: Hosts, step: str, old_holder: str) -> Callable[[], b
         )
     if step == "upload":
         cache = hosts.users.home(hosts.users.shop) / ".cache/envfab/wheels"
-        return lambda: any(name.name.startswith(".") for name in cache.iterdir())
+        return lambda: any(cache.glob(".*"))
     if step == "begin":
         # it is over in a moment, and the next one is made to wait
         return lambda: site.step() in ("begin", "before")
@@ -247,7 +255,7 @@ def await_child(site: Site, step: str) -> None:
 
 
 def children(site: Site, step: str) -> list[int]:
-    """What the agent started (pip, Django), or the shell that runs the fabfile's command."""
+    """What the agent started (pip, uv, Django), or the shell that runs the fabfile's command."""
     if step in (*HELD, "begin"):
         mark = f"{site.srv}/hold-"
         return [pid for pid, words in processes() if words[0].endswith("sh") and mark in words[-1] and len(words) == 3]

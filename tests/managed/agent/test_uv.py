@@ -13,7 +13,6 @@ import pytest
 from envfab.managed import bundle
 from envfab.managed.session import OperationFailed, Session
 from tests.managed.agent.conftest import Starter, fields, install, site_packages, store, versions
-from tests.support.uv import pack_uv
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 
@@ -24,12 +23,6 @@ SHOP = {
     "shop/views.py": "def view():\n    raise KeyError('gone')\n",
     "shop/x.txt": "x",
 }
-
-
-@pytest.fixture(scope="session")
-def uv_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of uv."""
-    return pack_uv(tmp_path_factory.mktemp("uv"))
 
 
 def cache() -> Path:
