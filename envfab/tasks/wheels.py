@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envfab.tasks.console import Console
     from envfab.wheelhouse.adding import Added
     from envfab.wheelhouse.house import House, Listed
+    from envfab.wheelhouse.repairing import Repair
 
 SHOWN_PROBLEMS = 3
 
@@ -70,27 +71,57 @@ def tasks(fleet: Fleet) -> list[Any]:
             if json:
                 console.json({"format": 1, "wheels": [_listed_json(one) for one in listed]})
 
-    @ours()
-    def verify_wheels(c: Context, json: bool = False) -> None:
+    @ours(
+        repair="bring back what is missing or changed, from where the very file is, and lose nothing",
+        from_="with --repair, a folder or an index's URL to take wheels from; repeatable (always: wheel_source)",
+    )
+    def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
         """Compare every wheel with the log: changed, missing, not logged, unreadable; exit with 2 for any."""
         run = Invocation(fleet, c, json)
-        house = run.house
+        house, places = run.house, list(from_)
+        if places and not repair:
+            raise UsageError("--from is for --repair", hint=f"fab verify_wheels --repair --from {places[0]}")
         with run.console as console:
             console.print(house_line(house), "dim")
             warn_of_log(console, house)
-            findings = list(house.examine())
+            repairs = _repair(fleet, house, console, places) if repair else []
+            findings, why = list(house.examine()), {one.filename: one.left for one in repairs}
             for finding in findings:
                 console.print(f"{finding.fault.value:<10} {finding.filename}   {finding.detail}", "red")
+                if why.get(finding.filename):
+                    console.print(f"{'':<10} left as it is: {why[finding.filename]}")
             console.print(
                 f"{many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
             )
             if json:
-                found = [{"wheel": one.filename, "fault": one.fault.value, "detail": one.detail} for one in findings]
-                console.json({"format": 1, "findings": found})
+                found = [
+                    {"wheel": one.filename, "fault": one.fault.value, "detail": one.detail,
+                     "left": why.get(one.filename) or None}
+                    for one in findings
+                ]  # fmt: skip
+                done = [{"file": one.filename, "done": one.done} for one in repairs if one.done]
+                console.json({"format": 1, "findings": found, "repaired": done})
         if findings:
             raise Exit(code=2)
 
     return [add_wheel, wheels, verify_wheels]
+
+
+def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> list[Repair]:
+    """Mend the house, with wheels from `places` and from the fleet's `wheel_source`; what became of each finding."""
+    from envfab.supply.originals import originals
+    from envfab.wheelhouse.repairing import repair
+
+    source = fleet.source_of_wheels()
+    with originals([*places, *([source] if source else [])]) as found:
+        repairs = []
+        for one in repair(house, found):
+            repairs.append(one)
+            if one.done:
+                console.print(f"repaired   {one.filename}   {one.done}", "green")
+            elif one.filename == house.log.name:
+                console.print(f"left       {one.filename}   {one.left}")
+    return repairs
 
 
 def _take_in(house: House, path: Path) -> list[Added]:

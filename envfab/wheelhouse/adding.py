@@ -61,7 +61,7 @@ def add(path: Path, wheels: Path, log: LogFile) -> Added:
         wheels.mkdir(parents=True, exist_ok=True)
         if path.parent.resolve() == wheels.resolve():
             return _enter(wheel, wheels, log, None)
-        _clear_abandoned(wheels)
+        clear_abandoned(wheels)
         with _copy(path, wheel, wheels) as copy:
             return _enter(wheel, wheels, log, copy)
     except OSError as error:
@@ -145,9 +145,12 @@ def _copy(path: Path, wheel: Wheel, wheels: Path) -> Iterator[Path]:
         copy.unlink(missing_ok=True)
 
 
-def _clear_abandoned(wheels: Path) -> None:
-    """Remove the copies that killed processes left behind."""
+def clear_abandoned(wheels: Path) -> tuple[str, ...]:
+    """Remove the copies that killed processes left behind; their names."""
+    removed = []
     for file in wheels.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError):
             if time.time() - file.stat().st_mtime > ABANDONED_AFTER:
                 file.unlink()
+                removed.append(file.name)
+    return tuple(removed)

@@ -29,6 +29,7 @@ from envfab.wheelhouse.release_log import (
     LogText,
     Problem,
     YankRecord,
+    is_whole,
 )
 
 
@@ -162,6 +163,22 @@ class House:
         for filename in self._read().unnamed():
             yield Finding(filename, Fault.UNREADABLE, "its name is not that of a wheel")
         self._digests.save()
+
+    def end_torn_line(self) -> str | None:
+        """End the log's last line where nothing but its line end is missing, as the next record would; that line."""
+        if self._read().text.torn is None:
+            return None
+        with self._log_file.locked() as held:
+            torn = held.read().torn
+            if torn is None or not is_whole(torn):
+                return None
+            held.append()
+        self.refresh()
+        return torn
+
+    def clear_abandoned(self) -> tuple[str, ...]:
+        """Remove what an `add` left that was cut off long ago: copies of files, with hidden names."""
+        return adding.clear_abandoned(self.wheels)
 
     def log_install(self, target: Target, wheels: Iterable[Wheel], deployment: str) -> None:
         """Note that wheels were installed by a deployment."""

@@ -148,6 +148,18 @@ def parse_line(line: str) -> Record:
     return ReleaseRecord(said["project"], said["version"], said["filename"], at, digest)
 
 
+def is_whole(line: str) -> bool:
+    """Whether a line that has no line end can have lost nothing else that counts.
+
+    A release that is cut off before its SHA-256 would read as one of an older tool's.
+    """
+    try:
+        record = parse_line(line)
+    except HouseError:
+        return False
+    return not isinstance(record, ReleaseRecord) or record.sha256 is not None
+
+
 def format_line(record: Record) -> str:
     """The line of a record, without a line end; raises `HouseError` for what could not be read back."""
     match record:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.supply.serving import serving
 from tests.support.wheels import make_wheel, sha256
 from tests.support.workplace import Workplace
 
@@ -100,3 +101,47 @@ def test_verify_wheels_finds_what_is_not_as_it_was_logged(workplace: Workplace) 
         gone.name: "missing",
         stray.name: "unlogged",
     }
+
+
+def test_verify_wheels_repairs_what_it_can(workplace: Workplace) -> None:
+    """What came back and what was left is told; exit 2 while a finding remains, 0 when there is none."""
+    made, gone = workplace.add_made("shop", "1.0"), workplace.add_made("basket", "1.0")
+    wheels = workplace.folder / "wheels"
+    (wheels / made.name).write_bytes(b"changed")
+    (wheels / gone.name).unlink()
+    done = workplace.fab("verify_wheels", "--repair")
+    assert done.returncode == 2
+    assert done.stdout.count("left as it is: no other copy is at hand: name a folder or an index") == 2
+    assert done.stdout.splitlines()[-1] == "2 findings"
+    made.rename(workplace.folder / made.name)
+    done = workplace.fab("verify_wheels", "--repair", "--from", "made", "--json")
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert document["repaired"] == [{"file": gone.name, "done": "brought back from made"}]
+    (left,) = document["findings"]
+    assert (left["wheel"], left["fault"]) == (made.name, "changed")
+    assert left["left"] == "made does not have the file that was logged"
+    done = workplace.fab("verify_wheels:repair=true,from=.")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "repaired   shop-1.0-py3-none-any.whl   brought back from .; the changed file is shop-1.0" in done.stdout
+    assert done.stdout.splitlines()[-1] == "every wheel is as it was logged"
+
+
+def test_verify_wheels_brings_wheels_back_from_the_fleet_s_own_index(workplace: Workplace, tmp_path: Path) -> None:
+    """`wheel_source` is asked without being named again."""
+    made = workplace.add_made("shop", "1.0")
+    assert workplace.fab(f"publish_index:{tmp_path / 'simple'}").returncode == 0
+    (workplace.folder / "wheels" / made.name).unlink()
+    with serving(tmp_path) as url:
+        fabfile = workplace.folder / "fabfile.py"
+        fabfile.write_text(fabfile.read_text().replace("Fleet(", f"Fleet(wheel_source='{url}simple/', "))
+        done = workplace.fab("verify_wheels", "--repair")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"repaired   {made.name}   brought back from {url}simple/\n" in done.stdout
+
+
+def test_verify_wheels_takes_wheels_from_elsewhere_only_to_repair(workplace: Workplace) -> None:
+    """--from without --repair does nothing, and says what was meant."""
+    done = workplace.fab("verify_wheels", "--from", "made")
+    assert done.returncode == 1
+    assert done.stderr == "envfab: --from is for --repair\n  fab verify_wheels --repair --from made\n"

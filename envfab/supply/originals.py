@@ -1,0 +1,69 @@
+"""Where a wheel that was logged may be had once more: another folder, a package index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from envfab.errors import SupplyError, UsageError
+from envfab.facts.wheel import Wheel
+from envfab.supply.fetching import forget, opened
+from envfab.supply.index import Index
+from envfab.supply.web import shown_url
+from envfab.wheelhouse.inspection import sha256_of
+from envfab.wheelhouse.repairing import Originals
+
+
+class InFolder:
+    """Wheels in a folder, or in folders of their projects, as `publish_index` writes them."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UsageError(
+                "there is no such folder", where=str(folder), hint="--from names a folder or an index's URL"
+            )
+        self._folder = folder
+        self.name = str(folder)
+
+    def find(self, wheel: Wheel) -> Path | None:
+        """As `Originals` says."""
+        for path in (self._folder / wheel.filename, self._folder / wheel.name / wheel.filename):
+            try:
+                if path.is_file() and sha256_of(path) == wheel.sha256:
+                    return path
+            except OSError as error:
+                raise SupplyError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        return None
+
+
+class InIndex:
+    """Wheels of a package index, which is asked only if one is looked for."""
+
+    def __init__(self, url: str, stack: ExitStack) -> None:
+        self._url = url
+        self._stack = stack
+        self._index: Index | None = None
+        self.name = shown_url(url)
+
+    def find(self, wheel: Wheel) -> Path | None:
+        """As `Originals` says; what is downloaded is gone when the stack is closed."""
+        if self._index is None:
+            self._index = self._stack.enter_context(opened(self._url))
+        for release in self._index.releases(wheel.name):
+            if (release.wheel.filename, release.wheel.sha256) == (wheel.filename, wheel.sha256):
+                path = self._index.download(release.wheel)
+                self._stack.callback(forget, [path])
+                return path
+        return None
+
+
+@contextmanager
+def originals(places: Sequence[str]) -> Iterator[list[Originals]]:
+    """Folders, and indexes by their URL, in which to look; raises `UsageError` for what is neither."""
+    with ExitStack() as stack:
+        found: list[Originals] = []
+        for place in places:
+            is_url = place.startswith(("http://", "https://"))
+            found.append(InIndex(place, stack) if is_url else InFolder(Path(place).expanduser()))
+        yield found

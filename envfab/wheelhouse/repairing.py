@@ -1,0 +1,124 @@
+"""Mending the house where nothing can be lost by it.
+
+A logged wheel that is missing or was changed comes back from where the very file is, by the log's SHA-256. A changed
+file is set aside for that, never overwritten. What nobody vouched for is not logged, and nothing is deleted but the
+copies of an `add_wheel` that was cut off.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from envfab.errors import EnvfabError, HouseError
+from envfab.facts.wheel import Wheel
+from envfab.wheelhouse.house import Fault, Finding, House
+from envfab.wheelhouse.inspection import sha256_of
+from envfab.wheelhouse.log_file import sync_folder
+
+
+class Originals(Protocol):
+    """A place where a wheel may be had once more."""
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        ...
+
+    def find(self, wheel: Wheel) -> Path | None:
+        """The very file that was logged, by its SHA-256; raises `EnvfabError` where one cannot look."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What became of something that was not as it should be: `done`, or `left` as it is, and why."""
+
+    filename: str
+    done: str = ""
+    left: str = ""
+
+
+def repair(house: House, originals: Sequence[Originals]) -> Iterator[Repair]:
+    """Mend what can be mended, one after the other."""
+    if ended := house.end_torn_line():
+        yield Repair(house.log.name, done=f"its last line was whole but for the line end, which it has now: {ended}")
+    if problems := len(house.problems()):
+        left = "1 line that nobody can read stays" if problems == 1 else f"{problems} lines that nobody can read stay"
+        yield Repair(house.log.name, left=f"{left}, for the log is only ever added to: log again what they were for")
+    for name in house.clear_abandoned():
+        yield Repair(name, done="removed: the copy of an add_wheel that was cut off more than a day ago")
+    logged = {listed.wheel.filename: listed.wheel for listed in house.list() if listed.logged}
+    for finding in list(house.examine()):
+        wheel = logged.get(finding.filename)
+        try:
+            yield Repair(finding.filename, done=_repaired(finding, wheel, house, originals))
+        except EnvfabError as why:
+            yield Repair(finding.filename, left=_in_a_line(why))
+
+
+def _repaired(finding: Finding, wheel: Wheel | None, house: House, originals: Sequence[Originals]) -> str:
+    """What was done about a finding; raises `EnvfabError` that tells why nothing was."""
+    if finding.fault is Fault.UNREADABLE:
+        raise HouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
+    if wheel is None:
+        raise HouseError(f"nobody vouched for it: fab add_wheel:{house.wheels / finding.filename}, or take it away")
+    if wheel.sha256 is None:
+        raise HouseError(
+            "it was logged without a SHA-256, so no copy can be told from another: fab add_wheel a good one"
+        )
+    source, original = _found(wheel, originals)
+    if finding.fault is Fault.MISSING:
+        house.add(original)
+        return f"brought back from {source.name}"
+    place = house.path_of(wheel)
+    aside = _set_aside(place)
+    try:
+        house.add(original)
+    except EnvfabError:
+        aside.unlink(missing_ok=True)
+        raise
+    return f"brought back from {source.name}; the changed file is {aside.name} now"
+
+
+def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Path]:
+    """Where the very file is; raises `EnvfabError` with all that was tried."""
+    problems = []
+    for source in originals:
+        try:
+            if path := source.find(wheel):
+                return source, path
+            problems.append(f"{source.name} does not have the file that was logged")
+        except EnvfabError as error:
+            problems.append(_in_a_line(error))
+    raise HouseError(
+        "; ".join(problems) or "no other copy is at hand: name a folder or an index that has it with --from"
+    )
+
+
+def _set_aside(place: Path) -> Path:
+    """Give what lies here one more name, which is no wheel's: it stays when another file takes its place."""
+    name = f"{place.name}.changed-{sha256_of(place)[:12]}"
+    for number in itertools.count(1):
+        aside = place.with_name(name if number == 1 else f"{name}-{number}")
+        try:
+            os.link(place, aside)
+            break
+        except FileExistsError:
+            continue
+        except OSError:
+            # a file system without links
+            if not aside.exists():
+                shutil.copy2(place, aside)
+                break
+    sync_folder(place.parent)
+    return aside
+
+
+def _in_a_line(error: EnvfabError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines())
