@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from envfab.collector import api, pages, registrations, reports, usage_pages
+from envfab.collector import api, pages, pypi, registrations, reports, usage_pages
 from envfab.collector.config import Config
 from envfab.collector.doors import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.service import Background, Service
@@ -30,7 +30,7 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
-    for room in (reports, registrations, api, pages, usage_pages):
+    for room in (reports, registrations, api, pypi, pages, usage_pages):
         app.register_blueprint(room.endpoints(service))
     pages.furnish(app)
     _guard(app, config)

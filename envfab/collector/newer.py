@@ -1,4 +1,4 @@
-"""What is newer: offers of the house (and of an index) against what is installed."""
+"""What there is, and what is newer: offers of the house (and of an index) against what is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.metadata import parse_email
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import NormalizedName
@@ -18,6 +19,7 @@ from envfab.collector.config import HouseFolders
 from envfab.errors import EnvfabError, WheelError
 from envfab.facts.wheel import Release
 from envfab.wheelhouse.house import House
+from envfab.wheelhouse.inspection import metadata_file, parse_metadata
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,16 @@ class Offer:
 
     version: Version
     requires_python: SpecifierSet
+
+
+@dataclass(frozen=True, slots=True)
+class HouseFile:
+    """A wheel of the house, with what its METADATA says to those who look for it; None where it says nothing."""
+
+    release: Release
+    size: int
+    requires_python: str | None
+    summary: str | None
 
 
 def newest(offers: Iterable[Offer], python: Version | None) -> Version | None:
@@ -73,6 +85,7 @@ class HouseNews:
         self._folders = folders
         self._house = House(folders.wheels, folders.log)
         self._known: dict[tuple[str, str], Version | None] = {}
+        self._files: dict[NormalizedName, tuple[HouseFile, ...]] = {}
         self._seen: Signature | None = None
         self._problem = ""
         self._turn = threading.Lock()
@@ -95,9 +108,28 @@ class HouseNews:
             if now != self._seen:
                 self._seen = now
                 self._known.clear()
+                self._files.clear()
                 self._problem = ""
                 self._house.refresh()
             return now
+
+    def files(self, name: NormalizedName) -> tuple[HouseFile, ...]:
+        """Every sound wheel of a project; raises `EnvfabError` where the house cannot be read."""
+        with self._turn:
+            if name not in self._files:
+                found = [self._file(release) for release in self._house.releases(name)]
+                self._files[name] = tuple(one for one in found if one is not None)
+            return self._files[name]
+
+    def _file(self, release: Release) -> HouseFile | None:
+        path = self._house.path_of(release.wheel)
+        try:
+            content = metadata_file(path)
+            requires_python = str(parse_metadata(content, path.name).requires_python)
+            summary = parse_email(content)[0].get("summary")
+            return HouseFile(release, path.stat().st_size, requires_python or None, summary)
+        except (WheelError, OSError):
+            return None  # nobody can install it; `fab verify_wheels` tells
 
     def _look_up(self, name: NormalizedName, python: Version | None) -> Version | None:
         try:

@@ -34,7 +34,8 @@ class Service:
             _make(folder)
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
-        self.freshness = Freshness(self.storage, HouseNews(config.house) if config.house else None)
+        self.house = HouseNews(config.house) if config.house else None
+        self.freshness = Freshness(self.storage, self.house)
         self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
 

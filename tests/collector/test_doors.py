@@ -11,7 +11,7 @@ from tests.collector.conftest import MakeApp
 from tests.collector.sending import REGISTER, form, registration_fields, report
 
 TOKEN = "correct horse"
-CLOSED = ["/", "/api/applications", "/api/applications/x", "/api/packages/x", "/nothing/here"]
+CLOSED = ["/", "/api/applications", "/api/applications/x", "/api/packages/x", "/pypi/x/json", "/nothing/here"]
 
 
 @pytest.fixture
