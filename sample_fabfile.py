@@ -58,6 +58,8 @@ fleet = Fleet(
     # The house: the folder of wheels, and the log of what came in and where it went. `fab add_wheel` makes them.
     wheels="wheels",
     release_log="release_log",
+    # Let hosts fetch wheels from where `fab publish_index` published them, instead of being sent them from here:
+    # wheel_source="https://wheels.example.org/simple/",
     hosts=[
         # Names go through your SSH config: ports, addresses, keys and jump hosts belong there.
         Host(

@@ -80,7 +80,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, json)
         house, places = run.house, list(from_)
         if places and not repair:
-            raise UsageError("--from is for --repair", hint=f"fab verify_wheels --repair --from {places[0]}")
+            raise UsageError("--from is for --repair", hint="fab verify_wheels --repair --from …")
         with run.console as console:
             console.print(house_line(house), "dim")
             warn_of_log(console, house)
