@@ -21,7 +21,6 @@ from envfab.managed.survey import Site
 from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.health import oddities
 from envfab.planning.lookup import wheel_of
 from envfab.planning.plan import Missing, Options, Plan, Status
 from envfab.planning.restoring import unrestorable
@@ -65,7 +64,7 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
             made = plans.plan(probe, requirements)
         if left is not None and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
-        notes = (*past(probe, left), *oddities(probe))
+        notes = (*past(probe, left), *plans.oddities(probe))
         proposal = Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
         if made.status is not Status.CHANGES:
             return proposal

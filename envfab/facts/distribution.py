@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import Enum
 
@@ -33,6 +34,10 @@ class Distribution:
     origin: Origin = Origin.WHEEL
     requires_python: str | None = None
 
+    def __hash__(self) -> int:
+        # the other fields tell equal names and versions apart well enough by ==; hashing them takes packaging long
+        return hash((self.name, self.version_text))
+
     @classmethod
     def build(
         cls,
@@ -43,24 +48,40 @@ class Distribution:
         origin: Origin = Origin.WHEEL,
         requires_python: str | None = None,
     ) -> Distribution:
-        """From what a probe read; requirements that no standard can read are left out, as pip does."""
-        parsed = []
-        for text in requires:
-            try:
-                parsed.append(Requirement(text))
-            except InvalidRequirement:
-                continue
+        """From what a probe read; requirements that no standard can read are left out, as pip does.
+
+        What reads the same is the same object: virtualenvs are much alike, and reading their requirements is what takes
+        most of the time of looking at many.
+        """
+        return _built(shown_as, version_text, requires, extras, origin, requires_python)
+
+
+@functools.lru_cache(maxsize=8192)
+def _built(
+    shown_as: str,
+    version_text: str,
+    requires: tuple[str, ...],
+    extras: tuple[str, ...],
+    origin: Origin,
+    requires_python: str | None,
+) -> Distribution:
+    parsed = []
+    for text in requires:
         try:
-            version = Version(version_text)
-        except InvalidVersion:
-            version = None
-        return cls(
-            canonicalize_name(shown_as),
-            version,
-            shown_as,
-            version_text,
-            tuple(parsed),
-            frozenset(canonicalize_name(extra) for extra in extras),
-            origin,
-            requires_python,
-        )
+            parsed.append(Requirement(text))
+        except InvalidRequirement:
+            continue
+    try:
+        version = Version(version_text)
+    except InvalidVersion:
+        version = None
+    return Distribution(
+        canonicalize_name(shown_as),
+        version,
+        shown_as,
+        version_text,
+        tuple(parsed),
+        frozenset(canonicalize_name(extra) for extra in extras),
+        origin,
+        requires_python,
+    )

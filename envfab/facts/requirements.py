@@ -59,6 +59,10 @@ class Requirements:
     entries: tuple[Entry, ...]
     constraints: tuple[Entry, ...] = ()
 
+    def __hash__(self) -> int:
+        # a plan is looked up by it for every virtualenv, and hashing requirements takes packaging long
+        return hash(tuple(entry.origin for entry in (*self.entries, *self.constraints)))
+
 
 def parse(
     files: Sequence[str],

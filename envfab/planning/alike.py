@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
+from envfab.planning import health, planner
+from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.plan import Options, Plan
-from envfab.planning.planner import plan
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """Answers by what they depend on; who asks for one that is being worked out waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[Hashable, threading.Lock] = {}
+        self._known: dict[Hashable, T] = {}
+
+    def get(self, key: Hashable, work_out: Callable[[], T]) -> T:
+        """The answer; what `work_out` raises is not remembered."""
+        with self._lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
+            if key not in self._known:
+                self._known[key] = work_out()
+            return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +41,33 @@ class Plans:
 
     catalogue: Catalogue
     options: Options
-    _made: dict[Hashable, Plan] = field(default_factory=dict)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _made: _Once[Plan | TagsNeeded] = field(default_factory=_Once)
+    _odd: _Once[tuple[str, ...]] = field(default_factory=_Once)
 
     def plan(self, probe: Probe, requirements: Requirements) -> Plan:
         """What `planner.plan` says, and raises, of this virtualenv."""
-        situation = _situation(probe, requirements)
-        # threads that come at once with the same situation would all work it out
-        with self._turn:
-            if situation not in self._made:
-                self._made[situation] = plan(probe, requirements, self.catalogue, self.options)
-        return replace(self._made[situation], target=probe.target, fingerprint=probe.fingerprint)
+        situation = (requirements, _situation(probe))
+        made = self._made.get(situation, lambda: self._planned(probe, requirements))
+        if isinstance(made, TagsNeeded):
+            raise TagsNeeded(made.what, where=made.where, hint=made.hint)
+        return replace(made, target=probe.target, fingerprint=probe.fingerprint)
+
+    def oddities(self, probe: Probe) -> tuple[str, ...]:
+        """What `health.oddities` says of this virtualenv."""
+        return self._odd.get(_situation(probe), lambda: health.oddities(probe))
+
+    def _planned(self, probe: Probe, requirements: Requirements) -> Plan | TagsNeeded:
+        # that tags are needed is found out for alike virtualenvs together, too
+        try:
+            return planner.plan(probe, requirements, self.catalogue, self.options)
+        except TagsNeeded as error:
+            return error
 
 
-def _situation(probe: Probe, requirements: Requirements) -> Hashable:
+def _situation(probe: Probe) -> Hashable:
     """All of a probe that a plan depends on, apart from whose it is."""
     interpreter = probe.interpreter
     return (
-        requirements,
         interpreter.version,
         interpreter.implementation,
         frozenset(interpreter.markers.items()),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.errors import UsageError
+from envfab.facts.distribution import Distribution, Origin
 from envfab.facts.probe import Probe
 from envfab.facts.wheel import Release
 from envfab.fleet import Target
@@ -27,6 +32,14 @@ class CountingCatalogue(DictCatalogue):
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         self.asked += 1
+        return super().releases(name)
+
+
+class SlowCatalogue(CountingCatalogue):
+    """Takes its time, so that others come meanwhile."""
+
+    def releases(self, name: NormalizedName) -> Sequence[Release]:
+        time.sleep(0.05)
         return super().releases(name)
 
 
@@ -70,10 +83,59 @@ def test_whatever_could_matter_makes_another_situation(there: Probe, lines: list
 
 
 def test_tags_are_asked_for_as_ever() -> None:
-    """A plan that could not be made is not remembered."""
-    plans = Plans(house(["a==2"]), Options())
+    """That tags are needed is found out once, and told of each virtualenv."""
+    catalogue = CountingCatalogue()
+    catalogue.add("a==2")
+    plans = Plans(catalogue, Options())
     there = probe("a==1", python=interpreter(known_tags=False))
-    for _ in range(2):
-        with pytest.raises(TagsNeeded):
-            plans.plan(there, requirements("a"))
+    with pytest.raises(TagsNeeded):
+        plans.plan(there, requirements("a"))
+    asked = catalogue.asked
+    with pytest.raises(TagsNeeded):
+        plans.plan(replace(there, target=OTHER), requirements("a"))
+    assert catalogue.asked == asked
     assert plans.plan(probe("a==1"), requirements("a")).actions
+
+
+def test_who_comes_while_a_plan_is_made_waits_for_it() -> None:
+    """Twenty hosts that answer at the same moment cost one plan, too."""
+    everybody = threading.Barrier(20)
+    catalogue = SlowCatalogue()
+    catalogue.add("a==2")
+    plans = Plans(catalogue, Options())
+
+    def one(number: int) -> Target:
+        there = probe("a==1", target=Target("shop", f"web{number}", "/srv/shop/venv"))
+        everybody.wait()
+        return plans.plan(there, requirements("a")).target
+
+    with ThreadPoolExecutor(20) as pool:
+        assert len(set(pool.map(one, range(20)))) == 20
+    lookups = catalogue.asked
+    plan(probe("a==1"), requirements("a"), catalogue)
+    assert catalogue.asked == 2 * lookups
+
+
+def test_what_went_wrong_is_not_remembered() -> None:
+    """A mistake names the virtualenv that it is about, so that each is looked at."""
+    plans = Plans(house(["a==2"]), Options(reinstall=frozenset({canonicalize_name("b")})))
+    for target in (OTHER, Target("shop", "web3", "/srv/shop/venv")):
+        with pytest.raises(UsageError, match=str(target)):
+            plans.plan(probe("a==1", target=target), requirements("a"))
+
+
+def test_oddities_of_alike_virtualenvs_are_found_once() -> None:
+    """What is odd about one is odd about all that are like it, and is the same object."""
+    plans = Plans(house([]), Options())
+    there = probe(distribution("a==1", ["b"]))
+    found = plans.oddities(there)
+    assert found == ("already so: a wants b, which is not installed",)
+    assert plans.oddities(replace(there, target=OTHER)) is found
+    assert plans.oddities(probe(distribution("a==1", ["b"]), "b==1")) == ()
+
+
+def test_distributions_that_read_the_same_are_one_object() -> None:
+    """Twenty virtualenvs with Django 5.2 hold one parsed Django 5.2 among them; another origin makes another."""
+    one = Distribution.build("Django", "5.2", ("asgiref>=3",))
+    assert Distribution.build("Django", "5.2", ("asgiref>=3",)) is one
+    assert Distribution.build("Django", "5.2", ("asgiref>=3",), origin=Origin.EDITABLE) != one
