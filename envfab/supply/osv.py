@@ -7,8 +7,7 @@ cannot know what was mended in it.
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,11 +18,11 @@ from packaging.version import InvalidVersion, Version
 
 from envfab.errors import SupplyError
 from envfab.facts.distribution import Distribution
-from envfab.wheelhouse.archive import DAMAGE
+from envfab.supply.osv_records import HINT, every_record, some_records
 
 ECOSYSTEM = "PyPI"
-RECORD_LIMIT = 16 << 20
-_HINT = "it is the export of OSV for PyPI (all.zip), or its records unpacked in a folder"
+# what reading a record that is none raises
+_STRANGE = (ValueError, KeyError, TypeError, AttributeError)
 # what people look for first
 _FIRST = ("CVE-", "PYSEC-", "GHSA-")
 
@@ -74,6 +73,23 @@ class Export:
     records: int = 0
     unreadable: list[str] = field(default_factory=list)
 
+    def count(self, record: _Record) -> None:
+        """Let a record count for the export's size and age; those on other ecosystems do not."""
+        if record.affected:
+            self.records += 1
+            self.as_of = record.modified if self.as_of is None else max(self.as_of, record.modified)
+
+    def add(self, found: Mapping[NormalizedName, Advisory]) -> None:
+        """Add what a record says of projects."""
+        for name, advisory in found.items():
+            self.advisories.setdefault(name, []).append(advisory)
+
+    def checked(self, place: Path) -> Export:
+        """Itself; raises `SupplyError` where it holds nothing on PyPI, for that is no all-clear."""
+        if not self.records:
+            raise SupplyError(f"has no OSV record on a {ECOSYSTEM} project", where=str(place), hint=HINT)
+        return self
+
     def age(self, now: datetime) -> str:
         """Its age in words: `as of 2026-11-01, 20 days old`."""
         if self.as_of is None:
@@ -97,14 +113,52 @@ class Vulnerability:
 def read(place: Path, names: Collection[NormalizedName]) -> Export:
     """The export at `place`, as far as it tells of `names`; raises `SupplyError` where it holds nothing on PyPI."""
     export = Export()
-    for name, content in _records(place):
+    for name, content in every_record(place):
         try:
-            _take(json.loads(content), names, export)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            record = _Record.parse(content)
+            found = {one: record.advisory(one) for one in record.affected if one in names}
+        except _STRANGE:
             export.unreadable.append(name)
-    if not export.records:
-        raise SupplyError(f"has no OSV record on a {ECOSYSTEM} project", where=str(place), hint=_HINT)
-    return export
+            continue
+        export.count(record)
+        if not record.withdrawn:
+            export.add(found)
+    return export.checked(place)
+
+
+class Index:
+    """Which records of an export tell of which project. The records stay on disk, and are read when they are asked for.
+
+    Making one reads all of the export; raises `SupplyError`.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.export = Export()
+        self._names: dict[NormalizedName, list[str]] = {}
+        for name, content in every_record(place):
+            try:
+                record = _Record.parse(content)
+            except _STRANGE:
+                self.export.unreadable.append(name)
+                continue
+            self.export.count(record)
+            for one in () if record.withdrawn else record.affected:
+                self._names.setdefault(one, []).append(name)
+        self.export.checked(place)
+
+    def about(self, names: Iterable[NormalizedName]) -> Export:
+        """What the export tells of `names`; raises `SupplyError` where that cannot be read any more."""
+        wanted = set(names)
+        export = Export(as_of=self.export.as_of, records=self.export.records)
+        keys = dict.fromkeys(key for name in wanted for key in self._names.get(name, ()))
+        for key, content in some_records(self.place, keys) if keys else ():
+            try:
+                record = _Record.parse(content)
+                export.add({one: record.advisory(one) for one in record.affected if one in wanted})
+            except _STRANGE:
+                export.unreadable.append(key)
+        return export
 
 
 def vulnerabilities(installed: Iterable[Distribution], export: Export) -> list[Vulnerability]:
@@ -119,47 +173,30 @@ def vulnerabilities(installed: Iterable[Distribution], export: Export) -> list[V
     return found
 
 
-def _records(place: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every record."""
-    try:
-        if place.is_dir():
-            for file in sorted(place.rglob("*.json")):
-                yield file.name, _bounded(file.read_bytes() if file.stat().st_size <= RECORD_LIMIT else None)
-        elif zipfile.is_zipfile(place):
-            with zipfile.ZipFile(place) as archive:
-                for entry in archive.infolist():
-                    if entry.filename.endswith(".json"):
-                        small = entry.file_size <= RECORD_LIMIT
-                        yield entry.filename, _bounded(archive.read(entry) if small else None)
-        else:
-            yield place.name, _bounded(place.read_bytes() if place.stat().st_size <= RECORD_LIMIT else None)
-    except OSError as error:
-        raise SupplyError(f"cannot be read: {error.strerror}", where=str(place), hint=_HINT) from None
-    except DAMAGE as error:
-        raise SupplyError(f"is damaged or cut short ({error})", where=str(place), hint=_HINT) from None
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record, as far as it is on projects of PyPI: `affected` has what it says of each."""
 
+    id: str
+    modified: datetime
+    withdrawn: bool
+    affected: Mapping[NormalizedName, Sequence[Mapping[str, Any]]]
+    fields: Mapping[str, Any]
 
-def _bounded(content: bytes | None) -> bytes:
-    """The content, or what no record is where it would be too large."""
-    return content if content is not None else b""
+    @classmethod
+    def parse(cls, content: bytes) -> _Record:
+        """A record's JSON; raises what such reading raises where it is none."""
+        fields = json.loads(content)
+        identity, modified = str(fields["id"]), _moment(fields["modified"])
+        affected: dict[NormalizedName, list[Mapping[str, Any]]] = {}
+        for one in fields.get("affected") or ():
+            if _ecosystem(one) == ECOSYSTEM:
+                affected.setdefault(canonicalize_name(one["package"]["name"]), []).append(one)
+        return cls(identity, modified, bool(fields.get("withdrawn")), affected, fields)
 
-
-def _take(record: Mapping[str, Any], names: Collection[NormalizedName], export: Export) -> None:
-    """Add what a record says of `names`; withdrawn ones say nothing, but count for the export's age."""
-    identity, modified = str(record["id"]), _moment(record["modified"])
-    affected = [one for one in record.get("affected") or () if _ecosystem(one) == ECOSYSTEM]
-    if not affected:
-        return
-    by_name: dict[NormalizedName, list[Mapping[str, Any]]] = {}
-    for one in affected:
-        by_name.setdefault(canonicalize_name(one["package"]["name"]), []).append(one)
-    found = {name: _advisory(identity, record, by_name[name]) for name in by_name if name in names}
-    export.records += 1
-    export.as_of = modified if export.as_of is None else max(export.as_of, modified)
-    if record.get("withdrawn"):
-        return
-    for name, advisory in found.items():
-        export.advisories.setdefault(name, []).append(advisory)
+    def advisory(self, name: NormalizedName) -> Advisory:
+        """What it says of a project."""
+        return _advisory(self.id, self.fields, self.affected[name])
 
 
 def _ecosystem(affected: Mapping[str, Any]) -> str:

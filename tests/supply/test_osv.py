@@ -12,7 +12,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import SupplyError
-from envfab.supply.osv import read, vulnerabilities
+from envfab.supply.osv import Index, read, vulnerabilities
 from tests.planning.catalogue import distribution
 
 NAMES = {canonicalize_name("django"), canonicalize_name("shop")}
@@ -138,10 +138,45 @@ def test_what_holds_no_record_is_no_all_clear(tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(content.replace(b"GHSA", b"XXXX"))
     for name, message in {
         "empty": "has no OSV record on a PyPI project",
-        "cut.zip": "has no OSV record on a PyPI project",
+        "cut.zip": "is damaged or cut short: its list of files is missing",
         "bad.zip": "is damaged or cut short",
         "none": "cannot be read: No such file or directory",
     }.items():
         with pytest.raises(SupplyError) as caught:
             read(tmp_path / name, NAMES)
         assert str(caught.value).startswith(f"{tmp_path / name}: {message}")
+
+
+def test_an_index_tells_the_same_as_reading_all_of_it(tmp_path: Path) -> None:
+    """Of the names that are asked for, from a zip, a folder or a file; withdrawn and damaged records stay out."""
+    records = [
+        record("GHSA-1", {"introduced": "0"}, {"fixed": "5"}),
+        record("GHSA-2", {"introduced": "0"}, name="shop"),
+        record("GHSA-3", {"introduced": "0"}, withdrawn="2026-10-01T00:00:00Z"),
+        record("GHSA-4", {"introduced": "0"}) | {"aliases": 5},
+        {"id": "x"},
+    ]
+    folder = export(tmp_path / "osv", *records)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for number in range(len(records)):
+            archive.write(folder / f"{number}.json", f"{number}.json")
+    for place in (folder, tmp_path / "all.zip", folder / "0.json"):
+        index, whole = Index(place), read(place, NAMES)
+        assert index.about(NAMES).advisories == whole.advisories
+        assert index.export.as_of == whole.as_of
+        assert index.about([canonicalize_name("django")]).advisories.keys() == {"django"}
+        assert index.about([canonicalize_name("other")]).advisories == {}
+
+
+def test_an_index_of_an_export_that_is_gone(tmp_path: Path) -> None:
+    """What was not asked for before cannot be told any more: an error, not `nothing known`."""
+    place = tmp_path / "all.zip"
+    for changed in (None, b"PK\x03\x04 cut", b"{}"):
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("a.json", json.dumps(record("GHSA-1", {"introduced": "0"})))
+        index = Index(place)
+        place.unlink() if changed is None else place.write_bytes(changed)
+        with pytest.raises(SupplyError):
+            index.about(NAMES)
+    with pytest.raises(SupplyError):
+        Index(place)
