@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,8 @@ from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
-from tests.support.workplace import Workplace, freeze
+from tests.support.wheels import make_wheel
+from tests.support.workplace import Workplace
 
 ALIKE = ("web1", "web2", "web3")
 
@@ -32,9 +34,8 @@ def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
 @pytest.fixture
 def shops(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> dict[str, Path]:
     """A virtualenv on each of five hosts: three want the same, web4 something else, web5 nothing."""
-    paths = {f"web{number}": make_virtualenv("3.11", srv / "v", owner=hosts.users.admin) for number in (1,)}
-    paths |= {
-        f"web{number}": make_virtualenv("3.11", srv / f"v{number}", owner=hosts.users.admin) for number in range(2, 6)
+    paths = {
+        f"web{number}": make_virtualenv("3.11", srv / f"v{number}", owner=hosts.users.admin) for number in range(1, 6)
     }
     wanted = {**dict.fromkeys(ALIKE, "'shop'"), "web4": "'basket'", "web5": ""}
     workplace.fabfile(
@@ -44,8 +45,7 @@ def shops(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, 
         ),
         settings="'connect_timeout': 60",
     )
-    workplace.add_made("shop", "1.0")
-    workplace.add_made("basket", "1.0")
+    workplace.add(*(make_wheel(workplace.folder / "made", name, "1.0") for name in ("shop", "basket")))
     return paths
 
 
@@ -71,9 +71,12 @@ def plain(shown: str) -> str:
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
 
 
-def installed(paths: dict[str, Path], names: Sequence[str]) -> list[dict[str, str]]:
-    """What is installed on each of the hosts."""
-    return [freeze(paths[name]) for name in names]
+def installed(paths: dict[str, Path], names: Sequence[str]) -> list[list[str]]:
+    """What is installed on each of the hosts, beside pip."""
+    found = {
+        name: sorted(entry.stem for entry in paths[name].glob("lib/*/site-packages/*.dist-info")) for name in names
+    }
+    return [[entry for entry in found[name] if not entry.startswith("pip-")] for name in names]
 
 
 def test_the_first_question_comes_while_others_connect(workplace: Workplace, shops: dict[str, Path]) -> None:
@@ -90,7 +93,7 @@ def test_the_first_question_comes_while_others_connect(workplace: Workplace, sho
         terminal.send("a")
         opened(work, "web2")
         terminal.expect(f"{_target(work, 'web2', shops)}   the same plan, agreed to")
-        assert installed(shops, ALIKE) == [{}] * 3
+        assert installed(shops, ALIKE) == [[]] * 3
         opened(work, "web4")
         last = plain(terminal.expect("[q]uit"))
         assert "basket" in last
@@ -99,8 +102,8 @@ def test_the_first_question_comes_while_others_connect(workplace: Workplace, sho
         assert terminal.finish() == 0, terminal.shown
     assert "4 deployed, 1 current" in terminal.shown
     assert asked(terminal.shown) == ["web1", "web4"]
-    assert installed(shops, ALIKE) == [{"shop": "1.0"}] * 3
-    assert freeze(shops["web4"]) == {"basket": "1.0"}
+    assert installed(shops, ALIKE) == [["shop-1.0"]] * 3
+    assert installed(shops, ["web4"]) == [["basket-1.0"]]
 
 
 def test_each_is_asked_once_and_none_is_lost(workplace: Workplace, shops: dict[str, Path]) -> None:
@@ -122,7 +125,7 @@ def test_each_is_asked_once_and_none_is_lost(workplace: Workplace, shops: dict[s
         assert terminal.finish() == 0, terminal.shown
     assert sorted(asked(terminal.shown)) == ["web1", "web2", "web3", "web4"]
     assert "2 deployed, 2 skipped, 1 current" in _sorted_summary(terminal.shown)
-    assert installed(shops, sorted(shops)) == [{}, {"shop": "1.0"}, {"shop": "1.0"}, {}, {}]
+    assert installed(shops, sorted(shops)) == [[], ["shop-1.0"], ["shop-1.0"], [], []]
 
 
 def test_prompt_hosts_are_shown_as_ever(workplace: Workplace, shops: dict[str, Path]) -> None:
@@ -157,11 +160,12 @@ def test_leaving_waits_for_nobody(workplace: Workplace, shops: dict[str, Path], 
             assert time.monotonic() - began < 5
     assert "Traceback" not in terminal.shown
     assert ("nothing was done" in terminal.shown) is (way == "q")
-    assert installed(shops, sorted(shops)) == [{}] * 5
+    assert installed(shops, sorted(shops)) == [[]] * 5
     assert "INSTALL" not in workplace.log
 
 
-def test_the_end_of_a_gate_that_is_given_up(workplace: Workplace, shops: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shops")
+def test_a_proxy_command_that_is_given_up_ends(workplace: Workplace) -> None:
     """A ProxyCommand that has not got anywhere is ended, too."""
     work = late(workplace, "web2")
     with at_terminal(work, "deploy") as terminal:
@@ -179,17 +183,20 @@ def test_a_late_host_that_cannot_be_reached_is_told_of(workplace: Workplace, sho
     """It does not hold up the question, and the answers are carried out for the others."""
     assert workplace.hosts is not None
     workplace.file("fabfile.py", (workplace.folder / "fabfile.py").read_text().replace("60", "4"))
-    with mute(workplace.hosts, workplace.folder / "mute", "web4") as hosts:
-        with at_terminal(replace(workplace, hosts=hosts), "deploy") as terminal:
-            assert "1 of 5 still connecting: web4\n" in plain(terminal.expect("[q]uit"))
-            terminal.send("a")
-            terminal.expect("unreachable")
-            assert terminal.finish() == 1, terminal.shown
+    with (
+        mute(workplace.hosts, workplace.folder / "mute", "web4") as hosts,
+        at_terminal(replace(workplace, hosts=hosts), "deploy") as terminal,
+    ):
+        assert "1 of 5 still connecting: web4\n" in plain(terminal.expect("[q]uit"))
+        terminal.send("a")
+        terminal.expect("unreachable")
+        assert terminal.finish() == 1, terminal.shown
     assert "3 deployed, 1 unreachable, 1 current" in _sorted_summary(terminal.shown)
-    assert installed(shops, ALIKE) == [{"shop": "1.0"}] * 3
+    assert installed(shops, ALIKE) == [["shop-1.0"]] * 3
 
 
-def test_what_is_wrong_with_all_is_said_before_anything_is_asked(workplace: Workplace, shops: dict[str, Path]) -> None:
+@pytest.mark.usefixtures("shops")
+def test_what_is_wrong_with_all_is_said_before_anything_is_asked(workplace: Workplace) -> None:
     """A package that nobody has is a mistake of the command line, known once the last has been looked at."""
     work = late(workplace, "web2")
     with at_terminal(work, "deploy", "--only", "nonsense") as terminal:
@@ -213,17 +220,21 @@ def test_a_rollback_asks_in_the_same_way(workplace: Workplace, shops: dict[str, 
         opened(work, "web1")
         assert terminal.finish() == 0, terminal.shown
     assert f"{_target(work, 'web1', shops)}   the same plan, agreed to" in terminal.shown
-    assert installed(shops, ALIKE) == [{}] * 3
+    assert installed(shops, ALIKE) == [[]] * 3
 
 
 def test_without_a_terminal_nothing_comes_early(workplace: Workplace, shops: dict[str, Path]) -> None:
-    """`plan` and `--yes` wait for all, and show them in the fabfile's order."""
+    """`plan` and `--yes` wait for all, and show them in the fabfile's order, alike ones once."""
     work = late(workplace, "web1")
-    opened(work, "web1")
-    for done in (work.fab("plan"), work.fab("deploy", "--yes")):
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f"the same for 2 more: {_target(work, 'web2', shops)}" in done.stdout
-        assert "still connecting" not in done.stdout + done.stderr
+    waited = threading.Timer(3, lambda: opened(work, "web1"))
+    waited.start()
+    done = work.fab("plan")
+    waited.join()
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout.splitlines()
+    assert shown[1].startswith(f"{_target(work, 'web1', shops)}   CPython 3.11")
+    assert f"the same for 2 more: {_target(work, 'web2', shops)}, {_target(work, 'web3', shops)}" in done.stdout
+    assert "still connecting" not in done.stdout + done.stderr
 
 
 def _target(workplace: Workplace, name: str, paths: dict[str, Path]) -> str:
