@@ -81,7 +81,7 @@ def apply(work: Work, actions: Sequence[Action], installer: Installer, anew: Seq
     }
     program = _fields(work, installer.wheel) if installer.wheel else None
     if installer.is_uv:
-        work.agent.load(bundle.UV)
+        work.agent.load(bundle.UV + bundle.BYTECODE if settings.compile else bundle.UV)
         forget = [str(action.name) for action in anew]
         reply = work.agent.ask("install_by_uv", uv_wheel=program, link=settings.link, forget=forget, **request)
     else:

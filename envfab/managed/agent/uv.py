@@ -5,9 +5,7 @@ from __future__ import absolute_import
 import errno
 import os
 import shutil
-import zipfile
 
-from .bytecode import bytecode
 from .cache import folder, sha256_of
 from .installing import written_requirements
 from .kernel import Problem, native
@@ -53,6 +51,9 @@ def install_by_uv(agent, request, body):
         finally:
             shutil.rmtree(place, ignore_errors=True)
         if request["compile"]:
+            # sent only where it is wanted
+            from .bytecode import bytecode
+
             bytecode(os.path.join(shared, "bytecode-%03o" % request["umask"]), wheels, request["link"])
     return {"output": output, "probe": probe(agent, request, body)}
 
@@ -103,6 +104,9 @@ def unpacked(shared, wheel):
     program = os.path.join(place, "uv")
     if os.path.isfile(program):
         return program
+    # takes longer to load than all the rest, and is needed once
+    import zipfile
+
     make(place)
     temporary = "%s.%d" % (program, os.getpid())
     try:

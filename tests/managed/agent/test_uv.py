@@ -32,7 +32,7 @@ def cache() -> Path:
 
 def by_uv(session: Session, uv: Path, *wheels: Path, **options: Any) -> dict[str, Any]:
     """Store wheels and install them by uv."""
-    session.load(bundle.UV)
+    session.load(bundle.UV + bundle.BYTECODE)
     lacking = session.ask("lacking", hashes=[sha256(wheel) for wheel in (uv, *wheels)])["lacking"]
     store(session, *(wheel for wheel in (uv, *wheels) if sha256(wheel) in lacking))
     asked = {"remove": [], "compile": True, "link": True, "umask": 0o022, "forget": []} | options
