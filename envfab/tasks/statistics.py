@@ -209,7 +209,7 @@ def _unkept(stats: Stats) -> EnvfabError:
 
 
 def _server(usage: UsageStats) -> str:
-    from envfab.registration.client import shown_url
+    from envfab.registration.web import shown_url
 
     return shown_url(usage.url)
 
