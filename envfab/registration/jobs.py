@@ -19,7 +19,7 @@ from envfab.registration.pending import Missed
 from envfab.registration.sbom import Digests
 from envfab.registration.web import shown_url
 from envfab.wheelhouse.log_file import LogFile
-from envfab.wheelhouse.release_log import LogText
+from envfab.wheelhouse.log_text import LogText
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.planning.environment import Environment
 from envfab.registration.files import write_whole
-from envfab.wheelhouse.release_log import InstallRecord, LogText
+from envfab.wheelhouse.log_text import LogText
+from envfab.wheelhouse.release_log import InstallRecord
 
 if TYPE_CHECKING:
     from cyclonedx.model.bom import Bom

@@ -18,7 +18,8 @@ from envfab.facts.wheel import Wheel
 from envfab.wheelhouse.archive import CHUNK
 from envfab.wheelhouse.inspection import inspect, sha256_of
 from envfab.wheelhouse.log_file import LogFile, sync_folder
-from envfab.wheelhouse.release_log import LoggedWheel, Record, ReleaseRecord, YankRecord
+from envfab.wheelhouse.log_text import LoggedWheel
+from envfab.wheelhouse.release_log import Record, ReleaseRecord, YankRecord
 
 UNFINISHED = ".adding"
 # Longer than any copy takes, also where the clocks of two machines that share the house differ.

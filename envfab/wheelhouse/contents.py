@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import WheelError
 from envfab.facts.wheel import Release, Wheel
-from envfab.wheelhouse.release_log import LoggedWheel, LogText
+from envfab.wheelhouse.log_text import LoggedWheel, LogText
 
 
 class Contents:

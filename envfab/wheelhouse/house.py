@@ -21,13 +21,11 @@ from envfab.wheelhouse.contents import Contents, wheel_of
 from envfab.wheelhouse.digests import DigestMemory, cache_folder
 from envfab.wheelhouse.inspection import read_metadata
 from envfab.wheelhouse.log_file import LogFile
+from envfab.wheelhouse.log_text import LoggedWheel, LogText, Problem
 from envfab.wheelhouse.release_log import (
     AbortingRecord,
     ErrorRecord,
     InstallRecord,
-    LoggedWheel,
-    LogText,
-    Problem,
     YankRecord,
     is_whole,
 )

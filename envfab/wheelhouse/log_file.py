@@ -5,31 +5,57 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from envfab.errors import HouseError
-from envfab.wheelhouse.release_log import LogText, Record, format_line
+from envfab.wheelhouse.log_text import LogText
+from envfab.wheelhouse.release_log import Record, format_line
+
+
+class _Memory:
+    """The log as it was read last, so that a long one is not read again for every wheel that comes in."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[os.stat_result, LogText] | None = None
+
+    def read(self, descriptor: int) -> LogText:
+        """The log as it stands; it is read where its file has changed in any way."""
+        stamp, known = os.fstat(descriptor), self._known
+        if known is None or not _is_same(known[0], stamp):
+            known = stamp, LogText(_decode(_read_all(descriptor)), str(self._path))
+            self._known = known
+        return known[1]
+
+    def follow(self, descriptor: int, before: os.stat_result, lines: Sequence[str]) -> None:
+        """Whoever holds the lock has added `lines` to the file that was as `before` says."""
+        known = self._known
+        if known is not None and _is_same(known[0], before):
+            self._known = os.fstat(descriptor), known[1].followed_by(lines)
 
 
 class HeldLog:
     """The release log while this process holds its lock: nobody else appends."""
 
-    def __init__(self, descriptor: int, path: Path) -> None:
+    def __init__(self, descriptor: int, path: Path, memory: _Memory) -> None:
         self._descriptor = descriptor
         self._path = path
+        self._memory = memory
 
     def read(self) -> LogText:
         """The log as it stands."""
         try:
-            return LogText(_decode(_read_all(self._descriptor)), str(self._path))
+            return self._memory.read(self._descriptor)
         except OSError as error:
             raise _cannot("read", self._path, error) from None
 
     def append(self, *records: Record) -> None:
         """Add records and have them on disk; after a torn last line they begin on a new one."""
-        data = "".join(f"{format_line(record)}\n" for record in records).encode("utf-8", "surrogateescape")
-        size = os.fstat(self._descriptor).st_size
+        lines = [format_line(record) for record in records]
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        before = os.fstat(self._descriptor)
+        size = before.st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             data = b"\n" + data
         try:
@@ -41,6 +67,7 @@ class HeldLog:
             # A full disk must not leave half a record behind.
             os.ftruncate(self._descriptor, size)
             raise _cannot("write", self._path, error) from None
+        self._memory.follow(self._descriptor, before, lines)
 
 
 class LogFile:
@@ -48,6 +75,7 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._memory = _Memory(path)
 
     def read(self) -> LogText:
         """The log as it stands; a log that does not exist is empty."""
@@ -62,7 +90,7 @@ class LogFile:
             # it is read all the same.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
-            return LogText(_decode(_read_all(descriptor)), str(self.path))
+            return self._memory.read(descriptor)
         except OSError as error:
             raise _cannot("read", self.path, error) from None
         finally:
@@ -81,7 +109,7 @@ class LogFile:
         except OSError as error:
             raise _cannot("write", self.path, error) from None
         try:
-            yield HeldLog(descriptor, self.path)
+            yield HeldLog(descriptor, self.path, self._memory)
         finally:
             os.close(descriptor)
 
@@ -116,6 +144,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a file is unchanged between two looks; its change time cannot be set back."""
+    return os.path.samestat(one, other) and (one.st_size, one.st_mtime_ns, one.st_ctime_ns) == (
+        other.st_size,
+        other.st_mtime_ns,
+        other.st_ctime_ns,
+    )
 
 
 def _read_all(descriptor: int) -> bytes:

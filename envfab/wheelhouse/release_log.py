@@ -21,13 +21,10 @@ git's union merge shuffles and repeats them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from packaging.utils import NormalizedName, canonicalize_name
-
-from envfab.errors import FormatError, HouseError
+from envfab.errors import HouseError
 
 FORMAT = 1
 
@@ -83,30 +80,6 @@ class AbortingRecord:
 Record = ReleaseRecord | YankRecord | InstallRecord | ErrorRecord | AbortingRecord
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedWheel:
-    """What the log says of one wheel, all its lines taken together."""
-
-    project: str
-    version: str
-    filename: str
-    added: datetime
-    sha256: str | None
-    yanked_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A line that was skipped: its number, its text, and why."""
-
-    number: int
-    line: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"line {self.number}: {self.why}: {self.line!r}"
-
-
 _RELEASE = r"(?P<project>[^\s=]+)==(?P<version>\S+) (?P<filename>.+?)"
 _AT = r" at (?P<at>\d{4}-\d\d-\d\d(?:[T ]\d\d:\S+)?)"
 _FIELDS = r"(?P<fields>(?: [^\s=]+=\S*)*)"
@@ -119,6 +92,14 @@ _GRAMMAR = {
     "aborting": re.compile(r"(?P<target>.+?): (?P<message>.*)"),
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# Days that every such month has, in the one form in which times are written.
+_DAY = r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+_WRITTEN_AT = rf" at [1-9]\d{{3}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\+00:00"
+_AS_WRITTEN = re.compile(
+    rf"install: [^\s:]+:[^\s:]+: \S+{_WRITTEN_AT}(?: deployment=\S*)?"
+    rf"|release: [^\s=]+==\S+ \S+{_WRITTEN_AT}(?: sha256=[0-9a-f]{{64}})?",
+    re.ASCII,
+)
 
 
 def parse_line(line: str) -> Record:
@@ -146,6 +127,11 @@ def parse_line(line: str) -> Record:
     if digest is not None and not _SHA256.fullmatch(digest):
         raise HouseError("the release line has a damaged SHA-256")
     return ReleaseRecord(said["project"], said["version"], said["filename"], at, digest)
+
+
+def is_as_written(line: str) -> bool:
+    """Whether a line is for certain one that `parse_line` reads: a look that parses nothing, at nearly every line."""
+    return _AS_WRITTEN.fullmatch(line) is not None
 
 
 def is_whole(line: str) -> bool:
@@ -200,116 +186,3 @@ def _parse_time(text: str) -> datetime:
 def moment(at: datetime) -> datetime:
     """A time that can be compared with others: those without a zone count as UTC."""
     return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
-
-
-class LogText:
-    """A release log as it was read. Lines are parsed only when somebody asks for what they say.
-
-    The `torn` last line, one without its line end, is None in a log that is whole. `where` names the file in errors.
-    """
-
-    def __init__(self, text: str, where: str) -> None:
-        self._where = where
-        *lines, torn = text.removeprefix("\ufeff").split("\n")
-        self._lines = lines
-        self.torn = torn or None
-        self._refuse_newer(text)
-        self._index: dict[NormalizedName, list[str]] | None = None
-
-    def _refuse_newer(self, text: str) -> None:
-        # Two searches through the text cost a tenth of a loop over its lines.
-        if not text.startswith("format: ") and "\nformat: " not in text:
-            return
-        for line in self._lines:
-            number = line.removeprefix("format: ").strip() if line.startswith("format: ") else ""
-            if number.isdecimal() and int(number) > FORMAT:
-                raise FormatError(
-                    f"the release log has format {number}; this envfab reads format {FORMAT}",
-                    where=self._where,
-                    hint="upgrade envfab",
-                )
-
-    def names(self) -> Iterable[NormalizedName]:
-        """The canonical names of all projects that have a line."""
-        return self._by_name().keys()
-
-    def mentions(self, name: NormalizedName, filenames: Iterable[str]) -> bool:
-        """Whether a project was released with one of these files: a look that parses nothing."""
-        marks = [f" {filename} at " for filename in filenames]
-        return any(line[0] == "r" and mark in line for line in self._by_name().get(name, ()) for mark in marks)
-
-    def wheels(self, name: NormalizedName) -> dict[str, LoggedWheel]:
-        """A project's wheels by file name, the damaged lines passed over."""
-        return derive(self._parsed(self._by_name().get(name, ())))
-
-    def records(self) -> Iterator[Record]:
-        """Every record, in the file's order."""
-        return self._parsed(self._lines)
-
-    def problems(self) -> tuple[Problem, ...]:
-        """What was skipped, a torn last line included; reads the whole log."""
-        found = []
-        for number, line in enumerate(self._lines, 1):
-            if not line.strip() or line.startswith("format: "):
-                continue
-            try:
-                parse_line(line)
-            except HouseError as error:
-                found.append(Problem(number, line, error.what))
-        if self.torn is not None:
-            found.append(Problem(len(self._lines) + 1, self.torn, "the last line is torn: it has no line end"))
-        return tuple(found)
-
-    def _parsed(self, lines: Iterable[str]) -> Iterator[Record]:
-        for line in lines:
-            try:
-                yield parse_line(line)
-            except HouseError:
-                continue
-
-    def _by_name(self) -> dict[NormalizedName, list[str]]:
-        if self._index is None:
-            index: dict[NormalizedName, list[str]] = {}
-            known: dict[str, list[str]] = {}
-            for line in self._lines:
-                if line.startswith(("release: ", "yank: ")):
-                    project = line[line.index(" ") + 1 :].partition("==")[0]
-                    if project not in known:
-                        known[project] = index.setdefault(canonicalize_name(project), [])
-                    known[project].append(line)
-            self._index = index
-        return self._index
-
-
-def derive(records: Iterable[Record]) -> dict[str, LoggedWheel]:
-    """What release and yank records say of each file, whatever their order.
-
-    A file's date and SHA-256 are the first that were logged, so that a name stays bound to its first contents. It is
-    withdrawn where no release is later than its last yank.
-    """
-    releases: dict[str, list[ReleaseRecord]] = {}
-    yanks: dict[str, list[YankRecord]] = {}
-    for record in records:
-        if isinstance(record, ReleaseRecord):
-            releases.setdefault(record.filename, []).append(record)
-        elif isinstance(record, YankRecord):
-            yanks.setdefault(record.filename, []).append(record)
-    return {filename: _combine(found, yanks.get(filename, [])) for filename, found in releases.items()}
-
-
-def _combine(releases: list[ReleaseRecord], yanks: list[YankRecord]) -> LoggedWheel:
-    in_time = sorted(
-        releases, key=lambda record: (moment(record.at), record.project, record.version, record.sha256 or "")
-    )
-    last = in_time[-1]
-    digests = [record.sha256 for record in in_time if record.sha256 is not None]
-    yank = max(yanks, key=lambda record: (moment(record.at), record.reason), default=None)
-    withdrawn = yank is not None and moment(yank.at) >= moment(last.at)
-    return LoggedWheel(
-        last.project,
-        last.version,
-        last.filename,
-        moment(in_time[0].at),
-        digests[0] if digests else None,
-        yank.reason if yank is not None and withdrawn else None,
-    )

@@ -15,7 +15,7 @@ from envfab.errors import RegistrationError
 from envfab.facts.distribution import Distribution, Origin
 from envfab.fleet import Target
 from envfab.registration.sbom import Digests, document, file_name, tops, write
-from envfab.wheelhouse.release_log import LogText
+from envfab.wheelhouse.log_text import LogText
 from tests.registration.probes import member, probe, there
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64

@@ -8,11 +8,13 @@ import resource
 import signal
 import stat
 import threading
+import time
 from datetime import datetime, timezone
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from envfab.errors import HouseError
 from envfab.wheelhouse.log_file import LogFile
@@ -132,3 +134,44 @@ def test_a_log_that_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
         log.read()
     with pytest.raises(HouseError, match=f"{tmp_path}: cannot write the release log: Is a directory"):
         log.append(RECORD)
+
+
+def test_a_log_is_read_again_only_where_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred wheels that come in read a long log once; a line of somebody else's is seen all the same."""
+    reads: list[int] = []
+    pread = os.pread
+
+    def counting(descriptor: int, size: int, at: int) -> bytes:
+        reads.append(size)
+        return pread(descriptor, size, at)
+
+    monkeypatch.setattr(os, "pread", counting)
+    log = LogFile(tmp_path / "release_log")
+    log.append(*[RECORD] * 1000)
+    long = log.path.stat().st_size
+    for _ in range(100):
+        log.read()
+        with log.locked() as held:
+            held.read()
+            held.append(RECORD)
+    assert len(list(log.read().records())) == 1100
+    assert sum(size > 1 for size in reads) == 1
+    LogFile(log.path).append(RECORD)
+    assert len(list(log.read().records())) == 1101
+    os.truncate(log.path, long)
+    assert len(list(log.read().records())) == 1000
+
+
+def test_a_log_that_was_written_over_is_read_again(tmp_path: Path) -> None:
+    """Also by as many bytes, under the same name or in the same file."""
+    log = LogFile(tmp_path / "release_log")
+    log.append(RECORD)
+    assert log.read().wheels(canonicalize_name("Django"))
+    text = log.path.read_text(encoding="utf-8").replace("Django", "Flasky")
+    time.sleep(0.02)
+    log.path.write_text(text, encoding="utf-8")
+    assert not log.read().wheels(canonicalize_name("Django"))
+    beside = tmp_path / "beside"
+    beside.write_text(text.replace("Flasky", "Django"), encoding="utf-8")
+    beside.replace(log.path)
+    assert log.read().wheels(canonicalize_name("Django"))
