@@ -19,6 +19,8 @@ from envfab.managed.survey import to_probe
 from envfab.planning.plan import Action, Kind
 
 CHUNK = 1 << 18
+# so many wheels are on their way at once: a slow connection is not asked for each, nor is a full disk sent all
+WHEELS_AHEAD = 8
 
 
 def send(work: Work, wheels: Sequence[Wheel]) -> None:
@@ -52,7 +54,10 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
                 ) from None
             with stream:
                 size = os.fstat(stream.fileno()).st_size
-                work.agent.send_file("store", exactly(stream, size), size, sha256=sha256, filename=path.name)
+                work.agent.tell_file("store", exactly(stream, size), size, sha256=sha256, filename=path.name)
+            if number % WHEELS_AHEAD == 0:
+                work.agent.settle()
+        work.agent.settle()
 
 
 def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:

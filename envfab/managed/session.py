@@ -57,31 +57,40 @@ class Session:
         self._where = where
         self._path = path
         self._loaded = set(loaded)
+        # how many answers are still to come to what was told
+        self._owed = 0
         process.limit(timeout)
 
     def load(self, names: Iterable[str]) -> None:
-        """Send agent modules that were not sent yet."""
+        """Send agent modules that were not sent yet; nobody waits for that."""
         missing = [name for name in names if name not in self._loaded]
         if missing:
-            self._ask("load", body=bundle.modules(*missing))
+            body = bundle.modules(*missing)
+            self._write_frame("load", len(body), {})
+            self._write(body)
+            self._owed += 1
             self._loaded.update(missing)
 
     def ask(self, operation: str, **fields: Any) -> dict[str, Any]:
-        """One request, one reply."""
-        return self._ask(operation, path=self._path, **fields)
+        """One request, one reply; raises what became of those that were told before, if that went wrong."""
+        self._write_frame(operation, 0, dict(fields, path=self._path))
+        return self._reply()
 
-    def send_file(self, operation: str, chunks: Iterable[bytes], size: int, **fields: Any) -> dict[str, Any]:
-        """A request with `size` bytes behind it."""
+    def tell(self, operation: str, **fields: Any) -> None:
+        """A request that is met before the next one; its reply comes with that one's."""
+        self._write_frame(operation, 0, dict(fields, path=self._path))
+        self._owed += 1
+
+    def tell_file(self, operation: str, chunks: Iterable[bytes], size: int, **fields: Any) -> None:
+        """`tell` with `size` bytes behind it."""
         self._write_frame(operation, size, dict(fields, path=self._path))
         for chunk in chunks:
             self._write(chunk)
-        return self._reply()
+        self._owed += 1
 
-    def _ask(self, operation: str, body: bytes = b"", **fields: Any) -> dict[str, Any]:
-        self._write_frame(operation, len(body), fields)
-        if body:
-            self._write(body)
-        return self._reply()
+    def settle(self) -> None:
+        """Wait for what was told; raises what became of it, if that went wrong."""
+        self._owed_replies()
 
     def _write_frame(self, operation: str, size: int, fields: Mapping[str, Any]) -> None:
         self._write(json.dumps({"op": operation, "bytes": size, **fields}).encode() + b"\n")
@@ -93,14 +102,24 @@ class Session:
             raise Disconnected(error.what, where=self._where) from None
 
     def _reply(self) -> dict[str, Any]:
+        self._owed += 1
+        reply: dict[str, Any] = self._owed_replies()[-1]["ok"]
+        return reply
+
+    def _owed_replies(self) -> list[dict[str, Any]]:
+        frames = [self._frame() for _ in range(self._owed)]
+        self._owed = 0
+        for frame in frames:
+            if "problem" in frame:
+                raise _problem(frame["problem"], self._where)
+        return frames
+
+    def _frame(self) -> dict[str, Any]:
         try:
-            frame = json.loads(self._process.stream.line())
+            frame: dict[str, Any] = json.loads(self._process.stream.line())
         except Disconnected as error:
             raise Disconnected(error.what, where=self._where) from None
-        if "ok" in frame:
-            reply: dict[str, Any] = frame["ok"]
-            return reply
-        raise _problem(frame["problem"], self._where)
+        return frame
 
     def close(self) -> None:
         """Let the agent end, and free its place."""

@@ -271,9 +271,10 @@ def test_an_operation_that_takes_too_long_is_given_up(here: Path) -> None:
         timeout=0.2,
     )
     try:
+        # the agent waits for ten bytes that never come, before it answers
+        session.tell_file("probe", [], 10)
         with pytest.raises(Disconnected, match=r"^target: no answer within 0.2 s$"):
-            # the agent waits for ten bytes that never come, before it answers
-            session.send_file("probe", [], 10)
+            session.settle()
     finally:
         session.close()
 

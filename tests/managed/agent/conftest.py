@@ -22,9 +22,10 @@ AWKWARD = "a venv's $(touch x) !"
 def store(session: Session, *wheels: Path) -> None:
     """Send wheels to the host's cache."""
     for wheel in wheels:
-        session.send_file(
+        session.tell_file(
             "store", [wheel.read_bytes()], wheel.stat().st_size, sha256=sha256(wheel), filename=wheel.name
         )
+    session.settle()
 
 
 def fields(wheel: Path) -> dict[str, str]:

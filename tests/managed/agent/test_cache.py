@@ -51,11 +51,16 @@ OLDEST_AND_NEWEST = pytest.mark.parametrize("version", ["2.7", "3.13"], indirect
 
 @OLDEST_AND_NEWEST
 def test_what_comes_damaged_leaves_nothing(workbench: Path, deploying: Starter, cache: Path, wheel: Path) -> None:
-    """The digest is checked before the file gets its name, and the agent goes on."""
+    """The digest is checked before the file gets its name; the next request tells, and the agent goes on."""
     session = deploying(workbench)
     data = wheel.read_bytes()[:-1] + b"!"
+    session.tell_file("store", [wheel.read_bytes()], len(data), sha256="0" * 64, filename="other.whl")
     with pytest.raises(OperationFailed) as caught:
-        session.send_file("store", [data], len(data), sha256=sha256(wheel), filename=wheel.name)
+        session.settle()
+    assert "other.whl came with another SHA-256" in str(caught.value)
+    session.tell_file("store", [data], len(data), sha256=sha256(wheel), filename=wheel.name)
+    with pytest.raises(OperationFailed) as caught:
+        session.ask("probe")
     assert str(caught.value) == f"{workbench}: {wheel.name} came with another SHA-256 than it was sent with"
     assert list(cache.iterdir()) == []
     store(session, wheel)
