@@ -1,6 +1,7 @@
-"""How long the collector's pages take: 200 applications of 150 packages, 10,000 usage reports, a year of weeks.
+"""How long the collector's pages take: 200 applications of 150 packages, 10,000 usage reports, a year of weeks,
+an OSV export of 20,000 records.
 
-    python benchmarks/collector.py [--applications N] [--packages N] [--reports N]
+    python benchmarks/collector.py [--applications N] [--packages N] [--reports N] [--records N]
 
 runs on SQLite, and on PostgreSQL where it is installed; prints the median of each page in milliseconds, through the
 whole application but without a network between, and how many registrations and reports a second four threads store.
@@ -14,6 +15,7 @@ import statistics
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +36,9 @@ from tests.support.wheels import make_house
 
 ROUNDS = 15
 PAGES = (
-    "/", "/?sort=behind", "/applications/u7", "/packages/", "/packages/project-3", "/behind", "/usage",
-    "/usage?program=prog", "/usage/key?name=version", "/search?q=application", "/feed.atom", "/api/applications",
-    "/api/applications/u7", "/api/packages/project-3", "/api/usage",
+    "/", "/?sort=behind", "/?sort=vulnerable", "/applications/u7", "/packages/", "/packages/project-3", "/behind",
+    "/usage", "/usage?program=prog", "/usage/key?name=version", "/search?q=application", "/feed.atom",
+    "/api/applications", "/api/applications/u7", "/api/packages/project-3", "/api/usage", "/pypi/project-3/json",
 )  # fmt: skip
 
 
@@ -46,12 +48,14 @@ def main() -> None:
     parser.add_argument("--applications", type=int, default=200)
     parser.add_argument("--packages", type=int, default=150)
     parser.add_argument("--reports", type=int, default=10_000)
+    parser.add_argument("--records", type=int, default=20_000)
     sizes = parser.parse_args()
     for name, url in databases():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             house = HouseFolders(*make_house(root, sizes.packages, 2))
-            app = create_app(Config(data=root / "data", database=url, house=house, open=True, rest=None))
+            osv = make_export(root / "all.zip", sizes.records)
+            app = create_app(Config(data=root / "data", database=url, house=house, osv=osv, open=True, rest=None))
             print(f"{name}: {sizes.applications} applications of {sizes.packages} packages, {sizes.reports} reports")
             fill(app, sizes.applications, sizes.packages, sizes.reports)
             measure_pages(app)
@@ -67,6 +71,23 @@ def databases() -> Iterator[tuple[str, str]]:
             yield "PostgreSQL", server.make_database()
     except Unavailable as reason:
         print(f"PostgreSQL: {reason}")
+
+
+def make_export(place: Path, records: int) -> Path:
+    """An OSV export of about PyPI's size: 5,000 projects, of which those that are registered are some."""
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(records):
+            affected = {
+                "package": {"ecosystem": "PyPI", "name": f"project-{number % 5000}"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.1"}]}],
+                "versions": [f"0.{minor}" for minor in range(number % 60)],
+            }
+            record = {
+                "id": f"PYSEC-2026-{number}", "modified": "2026-11-01T10:00:00Z", "aliases": [f"CVE-2026-{number}"],
+                "summary": "Loses data where nobody expects it", "details": "word " * 300, "affected": [affected],
+            }  # fmt: skip
+            archive.writestr(f"{record['id']}.json", json.dumps(record))
+    return place
 
 
 def fill(app: Flask, many: int, packages: int, reports: int) -> None:

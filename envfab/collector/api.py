@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -9,7 +10,8 @@ from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
 from envfab.collector import lookups, usage_lookups
-from envfab.collector.lookups import Application
+from envfab.collector.findings import findings_of
+from envfab.collector.lookups import Application, Installed
 from envfab.collector.rendering import day_name, iso
 from envfab.collector.service import Service
 from envfab.collector.usage_lookups import Period
@@ -44,7 +46,7 @@ def endpoints(service: Service) -> Blueprint:
              "newer_house": one.newer_house, "newer_index": one.newer_index}
             for one in packages
         ]  # fmt: skip
-        return jsonify(_application(found) | {"installed": installed})
+        return jsonify(_application(found) | {"installed": installed, "vulnerabilities": _findings(service, packages)})
 
     @routes.get("/packages/<name>")
     def package(name: str) -> Response:
@@ -81,6 +83,20 @@ def endpoints(service: Service) -> Blueprint:
     return routes
 
 
+def _findings(service: Service, packages: Sequence[Installed]) -> list[dict[str, Any]] | None:
+    """The known vulnerabilities, as `fab audit --json` tells them; None where nothing is compared with them."""
+    known = service.vulnerabilities
+    if known is None:
+        return None
+    as_of = known.as_of.isoformat() if known.as_of else None
+    return [
+        {"name": one.package.shown_as, "version": one.package.version, "id": one.vulnerability.ids[0],
+         "aliases": list(one.vulnerability.ids[1:]), "severity": one.vulnerability.severity,
+         "fixed": list(one.vulnerability.fixed), "summary": one.vulnerability.summary, "as_of": as_of}
+        for one in findings_of(service, packages)
+    ]  # fmt: skip
+
+
 def _application(one: Application) -> dict[str, Any]:
     return {
         "uuid": one.uuid,
@@ -90,6 +106,7 @@ def _application(one: Application) -> dict[str, Any]:
         "user_id": one.user_id,
         "packages": one.packages,
         "behind": one.behind,
+        "vulnerable": one.vulnerable,
         "first_seen": iso(one.first_seen),
         "last_seen": iso(one.last_seen),
     }

@@ -17,6 +17,7 @@ VARIABLES = (
     "REPORTS",
     "HOUSE",
     "INDEX",
+    "OSV",
     "TOKEN",
     "TOKEN_FILE",
     "OPEN",
@@ -53,6 +54,7 @@ class Config:
     reports: Path | None = None
     house: HouseFolders | None = None
     index: str = ""
+    osv: Path | None = None
     tokens: tuple[str, ...] = ()
     open: bool = False
     local: bool = False
@@ -97,12 +99,14 @@ def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = 
     """The configuration that texts by the names of `VARIABLES` give; empty ones are not set."""
     house = said.get("HOUSE")
     reports = said.get("REPORTS")
+    osv = said.get("OSV")
     return Config(
         data=Path(said["DATA"]).expanduser().absolute(),
         database=said.get("DATABASE", ""),
         reports=Path(reports).expanduser().absolute() if reports else None,
         house=find_house(Path(house).expanduser().absolute()) if house else default_house,
         index=said.get("INDEX", ""),
+        osv=Path(osv).expanduser().absolute() if osv else None,
         tokens=_tokens(said),
         open=flag(said, "OPEN", False),
         store_addresses=flag(said, "STORE_ADDRESSES", True),

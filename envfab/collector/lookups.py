@@ -30,6 +30,17 @@ class Application:
     last_seen: int
     packages: int
     behind: int
+    vulnerable: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many applications there are, how many are behind, how many packages are, how many known vulnerabilities."""
+
+    applications: int
+    behind: int
+    packages: int
+    vulnerabilities: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ def list_applications(
     limit: int | None = None,
     offset: int = 0,
 ) -> tuple[Application, ...]:
-    """Applications in the order of `sort` (name, behind, last_seen).
+    """Applications in the order of `sort` (name, behind, vulnerable, last_seen).
 
     Where asked for, only those whose name, URL or uuid contains `text`, and those of one user id.
     """
@@ -118,15 +129,16 @@ def list_applications(
     return tuple(Application(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset)))
 
 
-def count_applications(connection: Connection, *, text: str = "", user_id: int | None = None) -> tuple[int, int, int]:
-    """(applications, those that are behind, packages behind) that `list_applications` would list."""
+def count_applications(connection: Connection, *, text: str = "", user_id: int | None = None) -> Counts:
+    """Of those that `list_applications` would list."""
     sums = (
         func.count(),
         func.count().filter(applications.c.behind > 0),
         func.coalesce(func.sum(applications.c.behind), 0),
+        func.coalesce(func.sum(applications.c.vulnerable), 0),
     )
     row = connection.execute(_filtered(select(*sums).select_from(applications), text, user_id)).one()
-    return int(row[0]), int(row[1]), int(row[2])
+    return Counts(*map(int, row))
 
 
 def find_application(connection: Connection, uuid: str) -> Application | None:
@@ -208,7 +220,11 @@ def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:
 
 def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
     by_name = func.lower(applications.c.name), applications.c.id
-    first = {"behind": applications.c.behind.desc(), "last_seen": applications.c.last_seen.asc()}
+    first = {
+        "behind": applications.c.behind.desc(),
+        "vulnerable": func.coalesce(applications.c.vulnerable, 0).desc(),
+        "last_seen": applications.c.last_seen.asc(),
+    }
     return (first[sort], *by_name) if sort in first else by_name
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from flask import Blueprint, Flask, Response, render_template, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
 from envfab.collector import lookups, plots, rendering, weeks
+from envfab.collector.findings import findings_of
 from envfab.collector.lookups import Package, User
 from envfab.collector.plots import Point
 from envfab.collector.service import Service, milliseconds_now
@@ -17,7 +20,7 @@ from envfab.collector.weeks import Week
 A_PAGE = 200  # lines
 LONGEST_QUERY = 200
 FOUND = 50
-SORTS = ("name", "behind", "last_seen")
+SORTS = ("name", "behind", "vulnerable", "last_seen")
 
 
 def endpoints(service: Service) -> Blueprint:
@@ -41,7 +44,7 @@ def endpoints(service: Service) -> Blueprint:
             )
         return render_template(
             "applications.html", applications=found, counts=counts, text=text, user_id=user_id, sort=sort, page=page,
-            pages=-(-counts[0] // A_PAGE), stale=stale,
+            pages=-(-counts.applications // A_PAGE), stale=stale, export=_export(service),
         )  # fmt: skip
 
     @routes.get("/applications/<path:uuid>")
@@ -55,7 +58,8 @@ def endpoints(service: Service) -> Blueprint:
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
         return render_template(
             "application.html", application=found, packages=packages, updates=updates, stale=stale,
-            plot=_plot(behind), weeks=behind, indexed=bool(service.config.index),
+            plot=_plot(behind), weeks=behind, indexed=bool(service.config.index), export=_export(service),
+            findings=findings_of(service, packages),
         )  # fmt: skip
 
     @routes.get("/packages/")
@@ -107,6 +111,19 @@ def furnish(app: Flask) -> None:
     environment.tests["link"] = rendering.is_link
     environment.globals["bar"] = plots.bar
     app.context_processor(_moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What pages say of the export that vulnerabilities are known by; `outdated` where it cannot be read any more."""
+
+    age: str
+    outdated: bool
+
+
+def _export(service: Service) -> Export | None:
+    known = service.vulnerabilities
+    return Export(known.age(datetime.now(timezone.utc)), known.outdated) if known is not None else None
 
 
 def _moment() -> dict[str, object]:

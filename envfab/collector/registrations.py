@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
+from packaging.utils import canonicalize_name
 from werkzeug.exceptions import BadRequest
 
 from envfab.collector import inventory
@@ -28,9 +29,15 @@ def endpoints(service: Service) -> Blueprint:
     @routes.post("/application/register")
     def register() -> Response:
         registration = _registration()
+        known = service.vulnerabilities
+        if known is not None:
+            # before others have to wait: new names are looked up in the export
+            known.of([(canonicalize_name(name), version) for name, version in registration.packages])
         with service.storage.writing() as connection:
             number = inventory.store(connection, registration, milliseconds_now())
             service.freshness.mark(connection, number)
+            if known is not None:
+                known.mark(connection, number)
         return Response(format_answer(registered(registration.uuid)), mimetype="application/json")
 
     return routes

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from envfab.errors import FormatError
 
-FORMAT = 2
+FORMAT = 3
 # Any number will do, as long as nobody else on the same database takes it for something of theirs.
 _LOCK = 0x656E76666162
 
@@ -53,6 +53,8 @@ applications = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("packages", Integer, nullable=False, default=0),
     Column("behind", Integer, nullable=False, default=0),
+    # known vulnerabilities of its packages; empty where nothing is compared with them
+    Column("vulnerable", Integer),
 )
 
 installed = Table(
@@ -152,9 +154,14 @@ def _to_format_2(connection: Connection) -> None:
         one.create(connection)
 
 
+def _to_format_3(connection: Connection) -> None:
+    """How many known vulnerabilities an application has."""
+    add_columns(connection, applications, "vulnerable")
+
+
 Migration = Callable[[Connection], None]
 # By the format that they lead away from.
-MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2}
+MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3}
 
 
 def prepare(connection: Connection) -> None:
@@ -178,7 +185,10 @@ def prepare(connection: Connection) -> None:
 
 
 def add_columns(connection: Connection, table: Table, *names: str) -> None:
-    """Add columns that may be empty to a table of an older format."""
+    """Add columns that may be empty to a table of an older format, unless a step before this one made it anew."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for name in names:
+        if name in there:
+            continue
         kind = table.c[name].type.compile(connection.dialect)
         connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN "{name}" {kind}'))

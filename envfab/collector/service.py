@@ -18,6 +18,7 @@ from envfab.collector.index import IndexNews
 from envfab.collector.newer import HouseNews
 from envfab.collector.report_files import ReportFolder
 from envfab.collector.storage import CollectorError, Storage
+from envfab.collector.vulnerabilities import KnownVulnerabilities, forget
 from envfab.errors import EnvfabError
 
 UNFINISHED = 60 * 60  # seconds after which a half-written file has nobody who still writes it
@@ -36,6 +37,9 @@ class Service:
         self.folder = ReportFolder(config.reports_folder)
         self.house = HouseNews(config.house) if config.house else None
         self.freshness = Freshness(self.storage, self.house)
+        self.vulnerabilities = KnownVulnerabilities(self.storage, config.osv) if config.osv else None
+        if self.vulnerabilities is None:
+            forget(self.storage)
         self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
 
@@ -46,6 +50,8 @@ class Service:
     def tidy(self) -> None:
         """One round of what no request does."""
         self.freshness.catch_up()
+        if self.vulnerabilities is not None:
+            self.vulnerabilities.catch_up()
         with self.storage.writing() as connection:
             weeks.note(connection, milliseconds_now())
         if time.monotonic() - self._indexed_at > INDEX_EVERY:

@@ -29,6 +29,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         reports="another folder for the usage reports",
         house="the wheels' folder to compare with, its release log inside or beside (default: the fleet's)",
         index="a package index to compare with, too: the URL of its simple API",
+        osv="known vulnerabilities to compare with: OSV's export for PyPI, from a file (all.zip)",
         token_file="a file of tokens, one a line, of which clients must give one",
         keep_days="delete usage reports after so many days (default: never)",
         no_addresses="do not store from which addresses usage reports come",
@@ -41,6 +42,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         reports: str = "",
         house: str = "",
         index: str = "",
+        osv: str = "",
         token_file: str = "",
         keep_days: str = "",
         no_addresses: bool = False,
@@ -51,7 +53,8 @@ def tasks(fleet: Fleet) -> list[Any]:
         host, port = serving.parse_address(bind)
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
-            "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "STORE_ADDRESSES": "0" if no_addresses else "",
+            "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days,
+            "STORE_ADDRESSES": "0" if no_addresses else "",
         }  # fmt: skip
         config = _config(fleet, host, {name: value for name, value in given.items() if value})
         with run.console as console:

@@ -23,7 +23,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
         "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
         "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
-        "PROXIES": "1",
+        "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
     }  # fmt: skip
     config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
     assert config == Config(
@@ -32,6 +32,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         reports=tmp_path / "reports",
         house=HouseFolders(tmp_path / "wheels", tmp_path / "release_log"),
         index="https://index.example.org/simple/",
+        osv=tmp_path / "all.zip",
         tokens=("third token", "first token", "second token"),
         store_addresses=False,
         keep_days=90,

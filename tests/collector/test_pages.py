@@ -21,6 +21,7 @@ from tests.collector.browser import MEASURE, chromium, dump_dom, serving, with_m
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
 from tests.collector.sending import register, report
+from tests.collector.test_vulnerabilities import record, write_export
 from tests.support.wheels import make_house
 
 HTML = {"Accept": "text/html"}
@@ -63,7 +64,12 @@ class Page(HTMLParser):
 def furnished(make_app: MakeApp, database: str, tmp_path: Path) -> tuple[Flask, list[str]]:
     """An application with something of everything on each database, and the paths of its pages."""
     wheels, log = make_house(tmp_path / "house", 2, 2)
-    app = make_app(database=database, house=HouseFolders(wheels, log))
+    osv = write_export(
+        tmp_path / "all.zip",
+        record(MARKUP, summary=MARKUP, aliases=[LONG], database_specific={"severity": MARKUP}),
+        record("GHSA-1", name="project-0", fixed="1.1", summary=LONG, database_specific={"severity": "HIGH"}),
+    )
+    app = make_app(database=database, house=HouseFolders(wheels, log), osv=osv)
     return app, furnish(app)
 
 

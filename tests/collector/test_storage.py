@@ -36,7 +36,7 @@ def test_a_newer_format_is_refused(url: str) -> None:
 
 
 def test_format_1_is_migrated(url: str, make_app: MakeApp) -> None:
-    """A database of format 1 gets what format 2 added, and keeps what it had."""
+    """A database of format 1 gets what formats 2 and 3 added, and keeps what it had."""
     app = make_app(database=url)
     register(app.test_client(), "u1")
     app.test_client().post("/", data=report())
@@ -46,12 +46,14 @@ def test_format_1_is_migrated(url: str, make_app: MakeApp) -> None:
         connection.execute(text("DROP TABLE index_projects"))
         connection.execute(text("DROP INDEX installed_by_version"))
         connection.execute(text("ALTER TABLE installed DROP COLUMN newer_index"))
+        connection.execute(text("ALTER TABLE applications DROP COLUMN vulnerable"))
         connection.execute(text("CREATE INDEX installed_by_name ON installed (name)"))
         connection.execute(update(formats).values(format=1))
     again = make_app(database=url)
     service_of(again).tidy()
     found = again.test_client().get("/api/applications/u1").get_json()
     assert again.test_client().get("/api/usage").get_json()["reports"] == 1
+    assert found["vulnerable"] is None
     assert [package["newer_index"] for package in found["installed"]] == [None, None]
     with service_of(again).storage.reading() as connection:
         assert connection.execute(select(formats.c.format)).scalar_one() == FORMAT

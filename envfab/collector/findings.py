@@ -1,0 +1,28 @@
+"""The known vulnerabilities of an application's packages, as pages and JSON list them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envfab.collector.lookups import Installed
+from envfab.collector.service import Service
+from envfab.collector.vulnerabilities import severity
+from envfab.supply.osv import Vulnerability
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A known vulnerability of a package of an application."""
+
+    package: Installed
+    vulnerability: Vulnerability
+
+
+def findings_of(service: Service, packages: Sequence[Installed]) -> list[Finding]:
+    """The worst first, then by name; none where nothing is compared with known vulnerabilities."""
+    if service.vulnerabilities is None:
+        return []
+    known = service.vulnerabilities.of([(one.name, one.version) for one in packages])
+    found = [Finding(one, each) for one in packages for each in known.get((one.name, one.version), ())]
+    return sorted(found, key=lambda one: severity(one.vulnerability))
