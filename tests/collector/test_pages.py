@@ -63,14 +63,18 @@ class Page(HTMLParser):
 @pytest.fixture
 def furnished(make_app: MakeApp, database: str, tmp_path: Path) -> tuple[Flask, list[str]]:
     """An application with something of everything on each database, and the paths of its pages."""
-    wheels, log = make_house(tmp_path / "house", 2, 2)
+    app = make_app(database=database, **sources(tmp_path))
+    return app, furnish(app)
+
+
+def sources(folder: Path) -> dict[str, object]:
+    """A house and an OSV export to compare with."""
     osv = write_export(
-        tmp_path / "all.zip",
+        folder / "all.zip",
         record(MARKUP, summary=MARKUP, aliases=[LONG], database_specific={"severity": MARKUP}),
         record("GHSA-1", name="project-0", fixed="1.1", summary=LONG, database_specific={"severity": "HIGH"}),
     )
-    app = make_app(database=database, house=HouseFolders(wheels, log), osv=osv)
-    return app, furnish(app)
+    return {"house": HouseFolders(*make_house(folder / "house", 2, 2)), "osv": osv}
 
 
 def test_every_page_is_whole(furnished: tuple[Flask, list[str]]) -> None:
@@ -270,8 +274,7 @@ def test_no_page_scrolls_sideways_on_a_phone(make_app: MakeApp, tmp_path: Path) 
     program = chromium()
     if program is None:
         pytest.skip("Chromium is not installed (Debian: chromium)")
-    wheels, log = make_house(tmp_path / "house", 2, 2)
-    app = make_app(house=HouseFolders(wheels, log))
+    app = make_app(**sources(tmp_path))
     paths = furnish(app)
     with serving(with_measuring(app, paths, 390)) as url:
         found = dump_dom(program, url + MEASURE, tmp_path / "profile")
