@@ -88,7 +88,9 @@ fleet = Fleet(
             "https://inventory.example.org/application/register/",
             user_id=7,
             token=lambda: os.environ["INVENTORY_TOKEN"],
-        )
+        ),
+        # Dependency-Track gets bills of materials (pip install 'envfab[sbom]'); "shop" is a project that it has.
+        # DependencyTrack("https://deptrack.example.org", api_key=lambda: os.environ["DEPTRACK_KEY"], project="shop"),
     ],
     # Where anonymous statistics of envfab's own use may go. Nothing is sent before `fab stats_enable`.
     usage_stats=UsageStats("https://stats.example.org/"),
