@@ -16,6 +16,7 @@ class Arrivals(Generic[T]):
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = {member.target: member for member in members}
+        self._places = {target: place for place, target in enumerate(self._members)}
         self._come: dict[Target, T] = {}
         self._new: set[Target] = set()
         self._taken = 0
@@ -67,7 +68,8 @@ class Arrivals(Generic[T]):
             self._changed.wait_for(lambda: self._new or self._failure or not self.left, timeout)
             if self._failure is not None:
                 raise self._failure
-            taken = [self._come[target] for target in self._members if target in self._new]
+            # often one of a thousand: nothing is done for those that did not come
+            taken = [self._come[target] for target in sorted(self._new, key=self._places.__getitem__)]
             self._taken += len(taken)
             self._new.clear()
             return taken

@@ -1,0 +1,34 @@
+"""Recorded agents against the real one that they were recorded from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envfab.fleet import Host
+from envfab.managed import bundle
+from envfab.managed.process import Reservation, local_link
+from envfab.managed.session import Identity, start_agent
+from tests.support.recorded import RecordedLinks, record
+from tests.support.virtualenvs import VirtualenvMaker
+
+
+def test_a_recorded_agent_replies_as_the_real_one(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """Through the same start and the same frames, modules that are loaded later included."""
+    path = make_virtualenv("3.11", tmp_path / "venv")
+
+    def said(place: Reservation) -> dict[str, object]:
+        with (
+            place,
+            start_agent(
+                place, f"{path}/bin/python", str(path), where="here", identity=Identity(), modules=bundle.PROBE
+            ) as session,
+        ):
+            probe = session.ask("probe")
+            session.load(bundle.TAGS)
+            return {"probe": probe | {"free": None}, "tags": session.ask("tags")}
+
+    real = said(local_link().reserve(1))
+    played = said(RecordedLinks(record(path)).link(Host("web1")).reserve(1))
+    kind = played["probe"]["own"].pop()  # type: ignore[index]  # an agent's reply
+    assert (kind["name"], kind["version"]) == ("kind", "0")
+    assert played == real
