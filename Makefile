@@ -23,7 +23,7 @@ PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" >/dev/null 2>&1 || \
     { $(PYTHON) -m venv --clear --without-pip "$$0" && $(PYTHON) -m pip --python "$$0/bin/python" install -q pip; }'
 
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-wheels demo-clean test test-source test-wheel system-packages lint docs clean
+.PHONY: help demo demo-wheels demo-clean test test-source test-wheel system-packages lint docs bench clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ lint: .venv/tools ## check style, types, and the direction of imports
 
 docs: .venv/tools ## write the task reference and the picture of a plan
 	$(BIN)/python docs/generate.py
+
+bench: .venv/installed ## measure envfab beside its peers (root; ARGS="--hosts 3 --rounds 1": a trial)
+	@$(BIN)/python -m benchmarks.fleet $(ARGS)
 
 clean: ## remove what was made here, except the house and its log
 	rm -rf .venv .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -18,16 +18,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.fleet.contenders import Contender, available
 from benchmarks.fleet.errors import BenchmarkError
 from benchmarks.fleet.hosts import SHM, running_hosts
-from benchmarks.fleet.house import REPOSITORY, pins
+from benchmarks.fleet.house import KEPT, REPOSITORY, pins
 from benchmarks.fleet.machine import facts
 from benchmarks.fleet.processes import adopt_orphans
 from benchmarks.fleet.publishing import publish
+from benchmarks.fleet.report import document
 from benchmarks.fleet.results import Played, Results, load, save
 from benchmarks.fleet.running import run_all
 from benchmarks.fleet.stage import Stage
 from benchmarks.fleet.workloads import NAMES
 
 RESULTS = REPOSITORY / "benchmarks" / "results" / "fleet.json"
+TRIAL = KEPT / "trial.json"
 ROOM = 0.35
 """GiB that a host takes, and a contender's template: generously."""
 
@@ -36,11 +38,15 @@ def main() -> int:
     """Measure, keep what was measured, and write it into the documentation."""
     options = parsed()
     try:
+        if options.report_only and not options.results.exists():
+            raise BenchmarkError(f"there are no figures yet in {options.results}")
         if not options.report_only:
             results = measured(options)
             save(results, options.results)
             print(f"kept in {options.results}")
-        if options.publish:
+        if options.trial:
+            print(document(load(options.results)))
+        else:
             publish(load(options.results), REPOSITORY)
     except BenchmarkError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -56,8 +62,8 @@ def parsed() -> argparse.Namespace:
     names = [contender.name for contender in available()]
     parser = argparse.ArgumentParser(
         prog="make bench", description="envfab beside its peers, on loopback SSH hosts. Needs root and OpenSSH.",
-        epilog="A run with --hosts, --rounds, --workloads or --contenders is a trial: its figures go to "
-        "build/bench/trial.json, and the documentation stays as it is.",
+        epilog="A run with --hosts, --rounds, --workloads or --contenders is a trial: it is shown here, and the "
+        "documentation stays as it is.",
     )  # fmt: skip
     parser.add_argument("--hosts", type=int, help="how many hosts (20)")
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
@@ -65,9 +71,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}")
     parser.add_argument("--report-only", action="store_true", help="no run: write the documentation from the last one")
     options = parser.parse_args()
-    trial = any((options.hosts, options.rounds, options.workloads, options.contenders))
-    options.publish = not trial
-    options.results = REPOSITORY / "build" / "bench" / "trial.json" if trial else RESULTS
+    options.trial = any((options.hosts, options.rounds, options.workloads, options.contenders))
+    options.results = TRIAL if options.trial else RESULTS
     options.hosts, options.rounds = options.hosts or 20, options.rounds or 3
     return options
 

@@ -101,8 +101,8 @@ BARS = (
         at_least=True,
     ),
     _times(
-        "nothing", "envfab takes at most 1.5 times as long as plain Fabric that lists", 1.5, "envfab-pip", "fabric-list",
-        at_least=False,
+        "nothing", "envfab takes at most 1.5 times as long as plain Fabric that lists", 1.5,
+        "envfab-pip", "fabric-list", at_least=False,
     ),
     Bar(
         "nothing", "the controller's CPU is at most 30 ms a virtualenv", 30, "ms", False,
@@ -135,7 +135,7 @@ BARS = (
         )
     ),
     *(
-        Bar("ten", f"the later nine take at most twice as long as the first ({what})", 2, "times", False, later_nine(name))
-        for name, what in (("envfab-auto", "auto, not compiled"), ("envfab-auto-compiled", "auto, compiled"))
+        Bar("ten", f"{what}: the later nine take at most twice the first's time", 2, "times", False, later_nine(name))
+        for name, what in (("envfab-auto", "not compiled"), ("envfab-auto-compiled", "compiled"))
     ),
 )  # fmt: skip

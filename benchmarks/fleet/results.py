@@ -87,10 +87,24 @@ class Results:
         wanted = (workload, contender)
         return max((one.memory for one in self.runs if (one.workload, one.contender) == wanted), default=0)
 
+    def ranked(self, workload: str, *, compiles: bool | None = None) -> list[tuple[Played, Figure]]:
+        """Who was measured at a workload (those that leave bytecode, or none, or all), the fastest first."""
+        found = [
+            (one, figure)
+            for one in self.contenders
+            if compiles in (None, one.compiles) and (figure := self.wall(workload, one.name))
+        ]
+        return sorted(found, key=lambda pair: pair[1].median)
+
     @property
     def rounds(self) -> int:
         """How often most was measured."""
         return max((one.round for one in self.runs), default=0)
+
+
+def seconds(number: float) -> str:
+    """A time as people read it: two decimals up to ten, one beyond."""
+    return f"{number:.2f}" if number < 9.995 else f"{number:.1f}"
 
 
 def save(results: Results, path: Path) -> None:
