@@ -204,10 +204,7 @@ def after_deployment(
         return
     began = time.monotonic()
     log = fleet.at(fleet.release_log)
-    try:
-        jobs, unfit = jobs_for(changed, servers, variables, release_log=log, until=began + patience)
-    except EnvfabError as error:
-        jobs, unfit = [], [RegistrationError(error.what, where=error.where, hint=error.hint)]
+    jobs, unfit = jobs_for(changed, servers, variables, release_log=log, until=began + patience)
     for reason in unfit:
         reporter.warning(f"not registered: {reason}")
     pending = Pending(state_folder(environment))

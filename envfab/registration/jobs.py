@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envfab.errors import RegistrationError
+from envfab.errors import EnvfabError, RegistrationError
 from envfab.facts.probe import Probe
 from envfab.fleet import Member, Server
 from envfab.registration import kinds
@@ -60,38 +60,29 @@ def jobs_for(
     `until`, by the monotonic clock.
     """
     jobs: list[Job] = []
-    obstacles = {server: kinds.obstacle(server) for server in servers}
-    unfit = [obstacle for obstacle in obstacles.values() if obstacle is not None]
-    able = [server for server in servers if obstacles[server] is None]
-    digests = _Digests(release_log)
+    unfit: dict[str, RegistrationError] = {}  # by their words: each is told once
+    able, digests = [], Digests(LogText("", ""))
+    for server in servers:
+        try:
+            kinds.require(server)
+            if kinds.takes_long(server) and release_log is not None:
+                digests = Digests(LogFile(release_log).read())
+            able.append(server)
+        except EnvfabError as error:
+            unfit[str(error)] = RegistrationError(error.what, where=error.where, hint=error.hint)
     late = 0
     for member, probe in probed:
-        try:
-            for server in able:
-                if kinds.takes_long(server) and time.monotonic() > until:
-                    late += 1
-                    continue
+        for server in able:
+            if kinds.takes_long(server) and time.monotonic() > until:
+                late += 1
+                continue
+            try:
                 content = kinds.content_for(server, member, probe, variables, digests)
+            except RegistrationError as error:
+                unfit[str(error)] = error
+            else:
                 jobs.append(Job(server, str(member.target), content))
-        except RegistrationError as error:
-            unfit.append(error)
+    told = list(unfit.values())
     if late:
-        unfit.append(
-            RegistrationError(f"no time for the bills of materials of {late} virtualenvs", hint="run fab register")
-        )
-    return jobs, unfit
-
-
-class _Digests:
-    """What the release log knows of wheels, read when somebody first asks."""
-
-    def __init__(self, release_log: Path | None) -> None:
-        self._release_log = release_log
-        self._found: Digests | None = None
-
-    def __call__(self) -> Digests:
-        """It; raises `HouseError` where the log cannot be read."""
-        if self._found is None:
-            text = LogFile(self._release_log).read() if self._release_log else LogText("", "")
-            self._found = Digests(text)
-        return self._found
+        told.append(RegistrationError(f"no time for {late} bills of materials", hint="run fab register"))
+    return jobs, told

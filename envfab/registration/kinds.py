@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
@@ -41,24 +40,21 @@ def takes_long(server: Server) -> bool:
     return isinstance(server, DependencyTrack)
 
 
-def obstacle(server: Server) -> RegistrationError | None:
-    """Why nothing can be made for a server on this machine."""
+def require(server: Server) -> None:
+    """Raise `RegistrationError` where this machine lacks what a server's content is made with."""
     if isinstance(server, DependencyTrack):
         try:
             require_library()
         except RegistrationError as error:
-            return RegistrationError(error.what, where=shown_url(server.url), hint=error.hint)
-    return None
+            raise RegistrationError(error.what, where=shown_url(server.url), hint=error.hint) from None
 
 
-def content_for(
-    server: Server, member: Member, probe: Probe, variables: Variables, digests: Callable[[], Digests]
-) -> Content:
+def content_for(server: Server, member: Member, probe: Probe, variables: Variables, digests: Digests) -> Content:
     """What is sent of a virtualenv; raises `RegistrationError`."""
     if isinstance(server, Difio):
         return registration(member, probe, server.user_id, variables)
     name = project_name(known_as(member, probe))
-    return Bom(name, server.project, len(probe.distributions), document(probe, digests()))
+    return Bom(name, server.project, len(probe.distributions), document(probe, digests))
 
 
 def send(session: requests.Session, server: Server, secret: str | None, content: Content) -> Answer:

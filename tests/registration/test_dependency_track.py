@@ -369,18 +369,21 @@ def test_a_slow_server_holds_up_a_deployment_for_a_bounded_time(track: Dependenc
     ]
     assert [one.target for one in remembered()] == [NAME]
     warnings, _ = deployed(DependencyTrack(track.url, KEY), paths=("/srv/a", "/srv/b"), patience=0.0)
-    assert warnings[0] == "not registered: no time for the bills of materials of 2 virtualenvs\n  run fab register"
+    assert warnings[0] == "not registered: no time for 2 bills of materials\n  run fab register"
 
 
-def test_a_release_log_that_cannot_be_read_fails_no_deployment(track: DependencyTrackServer, tmp_path: Path) -> None:
-    """It is a warning: the log of a newer envfab, say."""
+def test_a_release_log_that_cannot_be_read_fails_no_deployment(
+    track: DependencyTrackServer, server: RegistrationServer, tmp_path: Path
+) -> None:
+    """It is a warning: the log of a newer envfab, say. Servers that need nothing of it are told."""
     (tmp_path / "release_log").write_text("format: 99\n")
     reporter = Warnings()
-    fleet = Fleet(registration=[DependencyTrack(track.url, KEY)], root=tmp_path)
+    fleet = Fleet(registration=[DependencyTrack(track.url, KEY), Difio(server.url)], root=tmp_path)
     with after_deployment(fleet, [virtualenv()], reporter):
         pass
     (warning,) = reporter.said
     assert "the release log has format 99" in warning
+    assert (server.names(), track.requests) == (["shop"], [])
 
 
 def test_without_the_extra_the_other_servers_are_told(
