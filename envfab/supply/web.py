@@ -60,6 +60,8 @@ class Web:
             total=None,
             connect=0,
             read=0,
+            # a certificate that is refused, for one, which would be tried for ever
+            other=0,
             redirect=None,
             status=TRIES_AGAIN,
             status_forcelist=(429, 502, 503, 504),

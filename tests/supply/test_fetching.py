@@ -247,9 +247,31 @@ def test_redirects_are_followed_within_reason(server: Server, tmp_path: Path, ho
     """An index may have moved, also by relative addresses; one that leads in a circle is an error."""
     server.redirects["/old/shop/"], server.redirects["/old/basket/"] = "/simple/shop/", "/simple/basket/"
     assert fetch(server.url.replace("/simple/", "/old/"), tmp_path, house, job("shop")) == [NEW, SHOP]
-    server.redirects["/old/till/"] = "/old/till/"
-    with pytest.raises(EnvfabError, match="redirects more than 5 times"):
-        fetch(server.url.replace("/simple/", "/old/"), tmp_path, house, job("till"))
+    before = house.log.read_bytes()
+    for target, message in [
+        ("/old/till/", "redirects more than 5 times"),
+        ("file:///etc/passwd", "is no address of a web server"),
+    ]:
+        server.redirects["/old/till/"] = target
+        with pytest.raises(EnvfabError, match=message):
+            fetch(server.url.replace("/simple/", "/old/"), tmp_path, house, job("till"))
+    assert house.log.read_bytes() == before
+
+
+def test_a_set_that_cannot_be_met_together_is_explained(server: Server, tmp_path: Path, house: House) -> None:
+    """Who wants what, by name; nothing is downloaded for it, and the house is as it was."""
+    make_wheel(server.folder, "till", "1.0", requires=["basket<2"])
+    with pytest.raises(EnvfabError) as caught:
+        fetch(server.url, tmp_path, house, job("shop", "till"))
+    assert str(caught.value) == (
+        "CPython 3.11.7: cannot be met\n"
+        "  no version of basket suits everybody\n"
+        "  basket<2 wanted by till 1.0 (shop.txt:1)\n"
+        "  basket>=2 wanted by shop 1.0 (shop.txt:1)\n"
+        "  house and index have 1.0, 2.0, 2.1"
+    )
+    assert not [path for path in server.asked if path.endswith(".whl")]
+    assert not house.wheels.exists()
 
 
 @pytest.mark.parametrize("stall", ["/simple/shop", "shop-1.0-py3-none-any.whl"])

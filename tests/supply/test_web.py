@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envfab.errors import SupplyError
 from envfab.supply.web import Timeouts, Web, shown_url
 from tests.supply.faults import Server, faulty
+from tests.support.tls import make_certificate, under_tls
 from tests.support.wheels import make_wheel, sha256
 
 
@@ -68,3 +71,43 @@ def test_a_busy_server_is_asked_again(server: Server) -> None:
 def test_addresses_are_shown_without_what_is_private(url: str, shown: str) -> None:
     """No user, no password, no query, nothing that moves a terminal's cursor."""
     assert shown_url(url) == shown
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost that nobody vouches for."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "certificate.pem")
+
+
+def leading_to(address: str) -> type[http.server.BaseHTTPRequestHandler]:
+    """Sends everybody to this address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", address)
+            self.end_headers()
+
+    return Handler
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> None:
+    """One line, and no way around it."""
+    with under_tls(leading_to("/"), certificate) as url, Web() as web, pytest.raises(SupplyError) as caught:
+        web.get(url, "*/*", 100)
+    assert str(caught.value).startswith(f"{url}: its certificate is refused")
+
+
+def test_nothing_leads_from_https_to_http(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for safely must not come by a way on which anybody can change it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with (
+        under_tls(leading_to(f"{server.url}shop/"), certificate) as url,
+        Web() as web,
+        pytest.raises(SupplyError) as caught,
+    ):
+        web.get(url, "*/*", 100)
+    assert str(caught.value) == f"{url}: redirects from HTTPS to a connection that anybody can change"

@@ -6,12 +6,10 @@ import http.server
 import json
 import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from envfab.managed.agent.kernel import Problem
 from envfab.managed.session import OperationFailed, Session
 from tests.managed.agent.conftest import Starter
 from tests.supply.serving import running
+from tests.support.tls import make_certificate, under_tls
 from tests.support.wheels import make_wheel, sha256
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -397,56 +396,8 @@ def test_a_server_that_trickles_is_given_up(scheme: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody vouches for, with its key."""
-    x509 = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
-
-
-@contextmanager
-def under_tls(handler: Any, certificate: Path) -> Iterator[str]:
-    """The address of a server that speaks TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-
-    class Server(http.server.ThreadingHTTPServer):
-        def get_request(self) -> Any:
-            connection, address = super().get_request()
-            return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that does not trust us hangs up."""
-
-    with Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"https://localhost:{server.server_address[1]}/simple/"
-        finally:
-            server.shutdown()
-            thread.join()
+    """A certificate for localhost that nobody vouches for."""
+    return make_certificate(tmp_path_factory.mktemp("tls") / "certificate.pem")
 
 
 class Greeting(http.server.BaseHTTPRequestHandler):
@@ -456,7 +407,7 @@ class Greeting(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        (says(b"hello") if self.path == "/simple/" else leads_to("http://127.0.0.1:1/"))(self)
+        (says(b"hello") if self.path == "/" else leads_to("http://127.0.0.1:1/"))(self)
 
 
 @OLDEST_AND_NEWEST
