@@ -37,8 +37,8 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     installer = _installer(work, wheels)
     extra = installer.wheel
     packages.send(work, wheels if extra is None or extra in wheels else [*wheels, extra])
-    after = packages.apply(work, actions, installer)
-    packages.compare(work, actions, after)
+    work.after = packages.apply(work, actions, installer)
+    packages.compare(work, actions, work.after)
     if back is Back.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)

@@ -55,6 +55,7 @@ def _planned(work: Work, project: Project) -> tuple[str, ...]:
 
 
 def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
+    work.after = None
     with _agent_of(work, project) as agent:
         agent.load(bundle.PROJECTS)
         try:

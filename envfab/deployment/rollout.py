@@ -102,6 +102,8 @@ class Rollout:
         member = work.proposal.member
         for command in member.host.reload_commands(member.virtualenv):
             work.says(f"reload of the host: {command.text}")
+            for run in runs:
+                run.work.after = None
             try:
                 outcome = run_command(
                     work.site.reserve(),

@@ -77,7 +77,7 @@ class Run:
 
     def _take(self, step: Step) -> None:
         try:
-            self.work.come_to(step.name)
+            step.begin(self.work)
             step.run(self.work)
         except EnvfabError as error:
             self.fail(error, step.back)

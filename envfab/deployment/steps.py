@@ -39,7 +39,7 @@ def lock(work: Work) -> None:
     work.agent.load(bundle.DEPLOY)
     while True:
         try:
-            reply = work.agent.ask("lock", holder=work.holder)
+            reply = work.agent.ask("lock", holder=work.holder, known=work.proposal.plan.fingerprint)
             break
         except Locked:
             if time.monotonic() + LOCK_PAUSE > deadline:
@@ -47,9 +47,9 @@ def lock(work: Work) -> None:
             work.says("waiting for the lock")
             if work.around.interrupted.wait(LOCK_PAUSE):
                 raise
-    probe = to_probe(work.proposal.member.target, reply["probe"])
-    if probe.fingerprint == work.proposal.plan.fingerprint:
+    if reply["probe"] is None:
         return
+    probe = to_probe(work.proposal.member.target, reply["probe"])
     again = work.around.reconsider(work.proposal, probe)
     if again is None:
         raise PlanChanged("it changed since the plan was made; nothing was done", where=work.where)
@@ -80,7 +80,8 @@ def begin(work: Work) -> None:
         undoes=work.proposal.undoes,
     )
     ended = to_json(replace(left, ended=now(), status=INTERRUPTED)) if left else None
-    work.agent.ask("begin", record=to_json(record), interrupted=ended)
+    reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
+    work.past = [from_json(one, work.where, "history") for one in reply["records"] if one.get("format") == FORMAT]
     work.record = record
 
 
@@ -95,6 +96,7 @@ def install(work: Work) -> None:
     if actions:
         work.says(f"installing {actions[0].shown_as}" if len(actions) == 1 else f"installing {len(actions)} packages")
     after = packages.apply(work, actions, work.proposal.installer)
+    work.after = after
     packages.compare(work, actions, after)
     broken = unmet(after) - (unmet(probe) if probe else frozenset())
     if broken and not work.around.force:
@@ -161,10 +163,10 @@ def close(work: Work, status: str, wheels: list[Wheel], error: str | None = None
         return
     house, keep = work.around.house, work.around.settings.keep
     ended = replace(work.record, ended=now(), status=status, migrated=tuple(work.migrated), error=error)
-    past = work.agent.ask("history", limit=keep)["records"]
-    records = [from_json(one, work.where, "history") for one in past if one.get("format") == FORMAT]
-    after = work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    wanted = kept_wheels([*records, ended], after.distributions, keep)
+    if work.after is None:
+        work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
+    after = work.after
+    wanted = kept_wheels([*work.past, ended], after.distributions, keep)
     names = {*after.kept, *(f"{house.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
     work.agent.ask(
         "close",
@@ -196,6 +198,7 @@ def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
 
 
 def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | None, str]:
+    work.after = None
     identity: Identity = work.site.as_user(command.user)
     outcome = run_command(work.site.reserve(), command.text, where=work.where, identity=identity, timeout=timeout)
     return outcome.status, outcome.output
@@ -209,13 +212,33 @@ class Back(Enum):
     PACKAGES_AND_RELOAD = "packages go back, and what uses them is reloaded again"
 
 
+def _always(_work: Work) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: what it does, and what its failure asks for."""
+    """A step: what it does, and what its failure asks for.
+
+    The journal names it where there is something `to_do`. One that is `by_agent` does nothing to the host but by the
+    virtualenv's own agent, one request after another.
+    """
 
     name: str
     run: Callable[[Work], None]
     back: Back
+    to_do: Callable[[Work], bool] = _always
+    by_agent: bool = False
+
+    def begin(self, work: Work) -> None:
+        """Note in the journal that it begins."""
+        if self.to_do(work):
+            work.come_to(self.name, wait=not self.by_agent)
+
+
+def _reloads(work: Work) -> bool:
+    member = work.proposal.member
+    return bool(member.virtualenv.reload or member.host.reload)
 
 
 # up to where a host's virtualenvs are ready for the one reload that they share
@@ -223,11 +246,19 @@ MAKING = (
     Step("lock", lock, Back.NOTHING),
     Step("upload", upload, Back.NOTHING),
     Step("begin", begin, Back.NOTHING),
-    Step("before", before, Back.PACKAGES),
-    Step("install", install, Back.PACKAGES),
-    Step("verify", verify, Back.PACKAGES),
-    Step("migrate", migrate, Back.PACKAGES),
-    Step("reload", reload, Back.PACKAGES_AND_RELOAD),
+    Step("before", before, Back.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
+    Step("install", install, Back.PACKAGES, by_agent=True),
+    Step("verify", verify, Back.PACKAGES, by_agent=True),
+    Step("migrate", migrate, Back.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.projects)),
+    Step("reload", reload, Back.PACKAGES_AND_RELOAD, to_do=_reloads),
 )
-ENDING = (Step("check", check, Back.PACKAGES_AND_RELOAD), Step("finish", finish, Back.NOTHING))
+ENDING = (
+    Step(
+        "check",
+        check,
+        Back.PACKAGES_AND_RELOAD,
+        to_do=lambda work: bool(work.proposal.member.virtualenv.check),
+    ),
+    Step("finish", finish, Back.NOTHING, by_agent=True),
+)
 STEPS = MAKING + ENDING

@@ -59,7 +59,9 @@ class Work:
     migrated: list[str] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
     record: Record | None = None
-    # how it was found at the end
+    # the records of earlier deployments, as far as going back may need them
+    past: Sequence[Record] = ()
+    # how it was found after what was changed last; None again once a command ran that may have changed it
     after: Probe | None = None
 
     @property
@@ -101,8 +103,13 @@ class Work:
             self.record = replace(self.record, planned=tuple(self.planned))
             self.come_to(self.record.step)
 
-    def come_to(self, step: str) -> None:
-        """Write into the journal, where it is open, that `step` begins."""
+    def come_to(self, step: str, wait: bool = True) -> None:
+        """Write into the journal, where it is open, that `step` begins.
+
+        Without `wait` it is written before the agent does what it is asked next, and no sooner: that is enough for what
+        happens by this agent alone.
+        """
         if self.record is not None:
             self.record = self.record.at(step)
-            self.agent.ask("step", record=to_json(self.record))
+            send = self.agent.ask if wait else self.agent.tell
+            send("step", record=to_json(self.record))

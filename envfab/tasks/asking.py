@@ -88,5 +88,5 @@ class _Dialogue:
 
     def _every(self, pending: int) -> str:
         if self._proposals.missing:
-            return "  [a]ll with this plan, those still connecting too"
+            return "  [a]ll with this plan, later ones too"
         return f"  [a]ll {pending} with this plan" if pending > 1 else ""

@@ -89,7 +89,7 @@ def test_the_first_question_comes_while_others_connect(workplace: Workplace, sho
         assert "2 of 5 still connecting: web2, web4\n" in first
         assert f"the same for 1 more: {_target(work, 'web3', shops)}" in first
         assert f"Deploy to {_target(work, 'web1', shops)}?" in first
-        assert "[a]ll with this plan, those still connecting too" in first
+        assert "[a]ll with this plan, later ones too" in first
         terminal.send("a")
         opened(work, "web2")
         terminal.expect(f"{_target(work, 'web2', shops)}   the same plan, agreed to")

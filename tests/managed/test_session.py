@@ -289,6 +289,18 @@ def test_a_crash_in_the_agent_is_one_line(here: Path, agent: StartAgent) -> None
     assert session.ask("probe")["own"]
 
 
+def test_what_became_of_what_was_told_comes_with_the_next_reply(here: Path, agent: StartAgent) -> None:
+    """Also where it went wrong; and each later question gets its own answer."""
+    session = agent(here)
+    session.tell("probe")
+    assert session.ask("probe")["own"]
+    session.tell("shell")
+    with pytest.raises(OperationFailed, match="KeyError: 'shell'"):
+        session.ask("probe")
+    session.load(["tags"])
+    assert list(session.ask("tags")) == ["tags"]
+
+
 def test_an_operation_that_nobody_knows_is_refused(here: Path, agent: StartAgent) -> None:
     """The agent executes nothing but the operations that it knows."""
     with pytest.raises(OperationFailed, match="KeyError: 'shell'"):

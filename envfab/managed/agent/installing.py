@@ -12,7 +12,7 @@ import sys
 
 from .cache import stage
 from .kernel import PY2, Problem, native, text
-from .probe import probe
+from .probe import dist_info, probe, site_folders
 from .processes import base_environment, call, ending
 
 OPTIONS = ["--disable-pip-version-check", "--no-input", "--no-color"]
@@ -94,15 +94,28 @@ def last_words(output):
 
 def verify(agent, request, body):
     """Compare the files of the distributions `names` (canonical) with their RECORD: `{"wrong": {name: [sentence]}}`."""
-    found = probe(agent, request, body)
-    wanted = set(request["names"])
     wrong = {}
-    for entry in found["own"]:
-        if canonical(entry["name"]) in wanted and entry["origin"] == "wheel":
-            problems = record_problems(native(entry["at"]))
-            if problems:
-                wrong[entry["name"]] = problems
+    for folder in site_folders(native(request["path"]))[0]:
+        for name in sorted(os.listdir(folder)):
+            if not name.endswith(".dist-info") or not may_be_one_of(name, request["names"]):
+                continue
+            entry = dist_info(os.path.join(folder, name))
+            if (
+                entry
+                and entry["recorded"]
+                and entry["origin"] == "wheel"
+                and canonical(entry["name"]) in request["names"]
+            ):
+                problems = record_problems(os.path.join(folder, name))
+                if problems:
+                    wrong[entry["name"]] = problems
     return {"wrong": wrong}
+
+
+def may_be_one_of(dist_info, names):
+    """Whether a folder called `dist_info` may be of a project among `names`: what is inside says for sure."""
+    began = canonical(text(dist_info)) + "-"
+    return any(began.startswith(name + "-") for name in names)
 
 
 def record_problems(dist_info):

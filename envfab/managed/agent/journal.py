@@ -28,12 +28,14 @@ def paths(agent):
 def begin(agent, request, body):
     """Open the journal with `record`; an interrupted deployment's record (`interrupted`) ends in the history first.
 
-    A history that cannot be written is found out now, while nothing is changed yet.
+    A history that cannot be written is found out now, while nothing is changed yet. The last `limit` records of it
+    are the reply.
     """
     open(paths(agent)[1], "ab").close()
     if request.get("interrupted"):
         append(agent, request["interrupted"])
-    return step(agent, request, body)
+    step(agent, request, body)
+    return history(agent, request, body)
 
 
 def step(agent, request, body):

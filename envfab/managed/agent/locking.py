@@ -8,11 +8,11 @@ import json
 import os
 
 from .kernel import Problem, native
-from .probe import probe, read_json
+from .probe import probe_if_changed, read_json
 
 
 def lock(agent, request, body):
-    """Take the lock, and read the virtualenv once more under it: `{"probe": …}`.
+    """Take the lock, and look under it whether the virtualenv is still as `known` says: `{"probe": …}`, None if it is.
 
     The descriptor is what `processes.call(writes=True)` hands to children that write, so that an orphaned
     pip keeps the lock until it is done.
@@ -38,7 +38,7 @@ def lock(agent, request, body):
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps(request["holder"]).encode("utf-8"))
     agent.lock = descriptor
-    return {"probe": probe(agent, request, body)}
+    return {"probe": probe_if_changed(agent, request, body)}
 
 
 def hold(agent, request, body):

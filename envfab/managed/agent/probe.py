@@ -8,6 +8,7 @@ import sys
 
 from .kernel import native, text
 
+DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
 FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
 
 
@@ -16,15 +17,14 @@ def probe(agent, request, body):
     agent.path = native(request["path"])
     own, outside = site_folders(agent.path)
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
-    stamps = []
-    for folder in own:
-        scan(folder, found["own"], found, stamps)
-    for folder in outside:
-        scan(folder, found["outside"], None, stamps)
     memory = os.path.join(agent.path, ".envfab")
     journal = read_json(os.path.join(memory, "journal.json"))
-    stamps.append(json.dumps(journal, sort_keys=True))
-    stamps.append(sys.version)
+    # first: what changes while it is read is another state than this
+    state = stamp(own, outside, journal)
+    for folder in own:
+        scan(folder, found["own"], found)
+    for folder in outside:
+        scan(folder, found["outside"], None)
     return dict(
         found,
         version=sys.version.split()[0],
@@ -37,8 +37,36 @@ def probe(agent, request, body):
         kept=kept_wheels(os.path.join(memory, "wheels")),
         free=free_space(agent.path),
         pip=pip_version(found["own"]),
-        stamp=digest("\n".join(sorted(stamps))),
+        stamp=state,
     )
+
+
+def probe_if_changed(agent, request, body):
+    """A probe as above, or None where all is as it was when one had the stamp `known`."""
+    agent.path = native(request["path"])
+    journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
+    own, outside = site_folders(agent.path)
+    if request.get("known") == stamp(own, outside, journal):
+        return None
+    return probe(agent, request, body)
+
+
+def stamp(own, outside, journal):
+    """What is another one after each change that a plan may depend on; costs far less than to read it all."""
+    found = [json.dumps(journal, sort_keys=True), sys.version]
+    for folder in own + outside:
+        for name in os.listdir(folder):
+            if name.endswith(DESCRIBED):
+                full = os.path.join(folder, name)
+                found.append("%s %r" % (text(full), last_change(full)))
+            elif folder in own and is_leftover(name):
+                found.append(text(name))
+    return digest("\n".join(sorted(found)))
+
+
+def is_leftover(name):
+    """Whether pip put it aside, and was killed before it took it away."""
+    return name.startswith("~") and not name.endswith((".pyc", ".pyo"))
 
 
 def site_folders(path):
@@ -65,7 +93,7 @@ def site_folders(path):
     return own, outside
 
 
-def scan(folder, distributions, odd, stamps):
+def scan(folder, distributions, odd):
     """Add the distributions of a folder to `distributions`, and what an interruption left to `odd`.
 
     Outside the virtualenv (`odd` is None) nobody repairs anything, and Debian's packages have no RECORD.
@@ -73,9 +101,8 @@ def scan(folder, distributions, odd, stamps):
     for name in sorted(os.listdir(folder)):
         full = os.path.join(folder, name)
         if name.startswith("~"):
-            if odd is not None and not name.endswith((".pyc", ".pyo")):
+            if odd is not None and is_leftover(name):
                 odd["leftovers"].append(text(name))
-                stamps.append(text(name))
             continue
         if name.endswith(".dist-info"):
             entry = dist_info(full)
@@ -90,7 +117,6 @@ def scan(folder, distributions, odd, stamps):
             continue
         if entry is not None:
             distributions.append(entry)
-        stamps.append("%s %r" % (text(full), last_change(full)))
 
 
 def last_change(path):

@@ -119,3 +119,18 @@ def test_locking_twice_is_a_second_comer_too(workbench: Path, deploying: Starter
     session.ask("lock", holder=ADA)
     with pytest.raises(Locked, match="ada from laptop"):
         session.ask("lock", holder=ADA)
+
+
+def test_under_the_lock_only_news_is_read(workbench: Path, deploying: Starter) -> None:
+    """Who knows how it was is told nothing where it still is so, and everything where it is not."""
+    session = deploying(workbench)
+    known = session.ask("probe")["stamp"]
+    assert session.ask("lock", holder=ADA, known=known) == {"probe": None}
+    session.close()
+    folder = next(workbench.glob("lib/python*/site-packages"))
+    (folder / "new-1.0.dist-info").mkdir()
+    (folder / "new-1.0.dist-info" / "METADATA").write_text("Name: new\nVersion: 1.0\n")
+    session = deploying(workbench)
+    changed = session.ask("lock", holder=ADA, known=known)["probe"]
+    assert changed["stamp"] != known
+    assert changed == session.ask("probe") | {"free": changed["free"]}
