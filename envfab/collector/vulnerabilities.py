@@ -79,7 +79,7 @@ class KnownVulnerabilities:
         self.mark_all()
 
     def of(self, packages: Collection[Package]) -> Mapping[Package, tuple[Vulnerability, ...]]:
-        """The known vulnerabilities of packages, the worst first; packages without any are left out."""
+        """The known vulnerabilities of packages; packages without any are left out."""
         state = self._state
         unknown = {package for package in packages if package not in state.known}
         if unknown:
@@ -123,7 +123,7 @@ class KnownVulnerabilities:
                 log.warning("some packages are not compared with known vulnerabilities just now: %s", error)
             return
         for package, there in distributions.items():
-            state.known[package] = tuple(sorted(vulnerabilities([there], export), key=severity))
+            state.known[package] = tuple(vulnerabilities([there], export))
 
 
 def forget(storage: Storage) -> None:
