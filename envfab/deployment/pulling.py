@@ -27,7 +27,8 @@ HINTS = {
 def pull(work: Work, wheels: Sequence[Wheel], source: str) -> None:
     """Have the host fetch wheels from the index at `source`, each with the SHA-256 of the log, or raise."""
     settings, house = work.around.settings, work.around.house
-    work.agent.load(bundle.PULL)
+    if wheels:
+        work.agent.load(bundle.PULL)
     for number, wheel in enumerate(wheels, 1):
         path = house.path_of(wheel)
         work.says(f"fetching wheel {number} of {len(wheels)}: {wheel.filename}")
