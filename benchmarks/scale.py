@@ -4,8 +4,8 @@
 
 Everything that is measured is the `fab` program from start to end. 200 virtualenvs lie on 20 real SSH hosts on loopback
 (root and OpenSSH are needed). Larger fleets are answered for by a recorded agent: what a real one said is played back
-to the real `fab`, so that only what happens on this side is measured. A table is printed, and `results/scale.json`
-beside this file says the same.
+to the real `fab`, so that only what happens on this side is measured. A table is printed; `results/scale.json` beside
+this file says the same, and so does docs/benchmarks.md, unless something was left out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks.fleet import hosts as ssh
+from benchmarks.fleet.publishing import between
 from tests.support.pythons import copied_python, reachable_by_all
 from tests.support.recorded import record
 from tests.support.wheels import make_house, make_wheel, release_line
 
 RESULTS = Path(__file__).with_name("results") / "scale.json"
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PACKAGES = 28
 LOOK_EVERY = 0.005
 HOSTS, EACH = 20, 10
@@ -226,6 +228,22 @@ def show(row: Row) -> None:
     )
 
 
+def table(rows: Sequence[Row]) -> str:
+    """The rows for the documentation; a series is named in its first row alone."""
+    lines = [
+        "| | | task | seconds (least - most) | CPU seconds | memory | threads |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    series = ""
+    for row in rows:
+        name, series = ("" if row.series == series else row.series), row.series
+        lines.append(
+            f"| {name} | {row.size:,} | `{row.task}` | {row.wall:.2f} ({row.least:.2f} - {row.most:.2f}) |"
+            f" {row.cpu:.2f} | {row.memory:.0f} MB | {row.threads} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -248,6 +266,9 @@ def main() -> None:
         "format": 1, "runs": options.runs, "cores": os.cpu_count(), "rows": [asdict(row) for row in rows]
     }  # fmt: skip
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    if len(series) == 3:
+        text = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(between(text, "scale", table(rows), where="docs/benchmarks.md"), encoding="utf-8")
 
 
 if __name__ == "__main__":
