@@ -79,10 +79,15 @@ def installed(paths: dict[str, Path], names: Sequence[str]) -> list[list[str]]:
     return [[entry for entry in found[name] if not entry.startswith("pip-")] for name in names]
 
 
-def test_the_first_question_comes_while_others_connect(workplace: Workplace, shops: dict[str, Path]) -> None:
-    """Who is there is shown and asked; "all" holds for who comes later with the same plan, the rest is asked then."""
+def test_the_first_question_comes_while_others_connect(
+    workplace: Workplace, hosts: Hosts, shops: dict[str, Path]
+) -> None:
+    """Who is there is shown and asked; "all" holds for who comes later with the same plan, the rest is asked then.
+
+    All over one connection a host, and with one agent a virtualenv.
+    """
     work = late(workplace, "web2", "web4")
-    began = time.monotonic()
+    began, logged = time.monotonic(), hosts.log.stat().st_size
     with at_terminal(work, "deploy") as terminal:
         first = plain(terminal.expect("[q]uit"))
         assert time.monotonic() - began < 20
@@ -102,6 +107,8 @@ def test_the_first_question_comes_while_others_connect(workplace: Workplace, sho
         assert terminal.finish() == 0, terminal.shown
     assert "4 deployed, 1 current" in terminal.shown
     assert asked(terminal.shown) == ["web1", "web4"]
+    log = hosts.log_since(logged)
+    assert (log.count("Accepted publickey"), log.count("Starting session: command")) == (5, 5)
     assert installed(shops, ALIKE) == [["shop-1.0"]] * 3
     assert installed(shops, ["web4"]) == [["basket-1.0"]]
 
@@ -114,7 +121,8 @@ def test_each_is_asked_once_and_none_is_lost(workplace: Workplace, shops: dict[s
         opened(work, "web2")
         time.sleep(1.5)
         terminal.send("n")
-        terminal.expect(f"Deploy to {_target(work, 'web2', shops)}?")
+        # what came meanwhile has left the question alone
+        assert plain(terminal.expect(f"Deploy to {_target(work, 'web2', shops)}?")).partition("[q]uit")[2][:3] == " n\n"
         opened(work, "web3", "web1")
         terminal.send("y")
         terminal.expect(f"Deploy to {_target(work, 'web1', shops)}?")
