@@ -14,8 +14,9 @@ from tests.support.sshd import Hosts
 GATE = """
 import os, select, socket, sys, time
 gate, host, port = sys.argv[1:]
+enough = time.time() + 100
 while not os.path.exists(gate):
-    if os.getppid() == 1:
+    if time.time() > enough:
         sys.exit()
     time.sleep(0.02)
 with socket.create_connection((host, int(port))) as there:
