@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -265,8 +266,15 @@ def _public(key: Path) -> str:
 
 
 def _stop(holder: subprocess.Popen[bytes]) -> None:
-    holder.kill()
-    holder.wait()
+    """End a host's first process, with which all others there end, and then the one that waits for it."""
+    for pid in processes.children().get(holder.pid, []):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        holder.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        holder.kill()
+        holder.wait()
 
 
 def _remove_what_killed_runs_left() -> None:

@@ -37,10 +37,10 @@ class Progress:
 
 def run_all(stage: Stage, contenders: Sequence[Contender], names: Sequence[str], rounds: int) -> list[Run]:
     """Every workload in `names` by everybody who takes part in it, so many rounds."""
-    order = list(_order(contenders, names, rounds))
-    progress = Progress(left=[(workload.name, contender.name) for _turn, workload, contender in order])
+    steps = list(order(contenders, names, rounds))
+    progress = Progress(left=[(workload.name, contender.name) for _turn, workload, contender in steps])
     runs = []
-    for turn, workload, contender in order:
+    for turn, workload, contender in steps:
         stage.prepare(contender)
         progress.left.pop(0)
         runs.append(_once(stage, turn, workload, contender, progress))
@@ -50,11 +50,12 @@ def run_all(stage: Stage, contenders: Sequence[Contender], names: Sequence[str],
         ours = [contender for contender in contenders if contender.furniture == CACHED]
         for turn in range(1, rounds + 1):
             for contender in ours:
+                stage.prepare(contender)
                 runs += _ten(stage, turn, contender, progress)
     return runs
 
 
-def _order(
+def order(
     contenders: Sequence[Contender], names: Sequence[str], rounds: int
 ) -> Iterator[tuple[int, Workload, Contender]]:
     """Who does what in which round; in round 0 memory is looked for, and nobody's hosts are there yet.
@@ -62,7 +63,8 @@ def _order(
     In each round a contender does one workload after another, in the order in which each leaves what the next begins
     with; so hosts need not be filled again in between, which takes longer than most runs.
     """
-    for turn in range(rounds + 1):
+    everywhere = any(workload.name in names for workload in EVERYWHERE)
+    for turn in range(rounds + 1 if everywhere else 0):
         for owner in contenders:
             group = [contender for contender in contenders if owner.name in (contender.name, contender.base)]
             for workload in () if owner.base else EVERYWHERE:

@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: of what would be wrong silently."""
