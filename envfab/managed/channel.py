@@ -26,6 +26,7 @@ from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Host
 from envfab.managed import commands, host_keys, trust
 from envfab.managed.login import login
+from envfab.managed.lookups import keep_lookups
 from envfab.managed.process import CHUNK, GOODBYE, LINGER, Link, Silence, local_link
 from envfab.managed.refusals import failure
 from envfab.managed.stream import Stream
@@ -97,6 +98,7 @@ class Connections:
     """The hosts' links, opened when they are first asked for, and shared; safe to use from many threads."""
 
     def __init__(self, config: Config, host_key_rule: str, connect_timeout: float) -> None:
+        keep_lookups(config)
         self._config = config
         self._rule = host_key_rule
         self._timeout = connect_timeout

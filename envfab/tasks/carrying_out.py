@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from invoke.exceptions import Exit
 
@@ -13,11 +14,9 @@ from envfab.deployment.rollout import Rollout, settled
 from envfab.deployment.waves import resume_command
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Target
+from envfab.fleet import Fleet, Member, Target
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status, plan_key
-from envfab.registration.delivery import after_deployment
-from envfab.supply.web import shown_url
 from envfab.tasks.console import Console
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.plans import rollout_json, show_endings, show_group
@@ -27,10 +26,17 @@ from envfab.wheelhouse.house import House
 
 def show_house(console: Console, house: House, fleet: Fleet) -> None:
     """The house in a line, with where targets get its wheels, and the lines of its log that were skipped."""
-    source = fleet.wheel_source
-    fetched = f" · fetched from {'wheel_source' if callable(source) else shown_url(source)}" if source else ""
-    console.print(house_line(house) + fetched, "dim")
+    console.print(house_line(house) + _source(fleet), "dim")
     warn_of_log(console, house)
+
+
+def _source(fleet: Fleet) -> str:
+    if not fleet.wheel_source:
+        return ""
+    from envfab.supply.web import shown_url
+
+    shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
+    return f" · fetched from {shown}"
 
 
 def carry_out(
@@ -77,11 +83,22 @@ def carry_out(
     by_target = {one.plan.target: one.member for one in proposals}
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
     unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
-    # the servers are told while people read the summary
-    with after_deployment(run.fleet, changed, console):
+    with _told(run.fleet, changed, console):
         _sum_up(console, rollout, deployments, unstarted)
     if around.interrupted.is_set() or unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
+
+
+@contextmanager
+def _told(fleet: Fleet, changed: Sequence[tuple[Member, Probe]], console: Console) -> Iterator[None]:
+    """Tell the servers while people read the summary; without any, nothing is loaded for that."""
+    if changed or fleet.registration:
+        from envfab.registration.delivery import after_deployment
+
+        with after_deployment(fleet, changed, console):
+            yield
+    else:
+        yield
 
 
 def _sum_up(console: Console, rollout: str, deployments: Sequence[Deployment], unstarted: Sequence[Target]) -> None:

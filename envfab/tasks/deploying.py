@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
+from envfab.fleet import Fleet, Target
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.facts.probe import Probe
     from envfab.managed.survey import Site
-    from envfab.planning.plan import Options
+    from envfab.planning.plan import Options, Plan
 
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
@@ -55,7 +55,6 @@ def tasks(fleet: Fleet) -> list[Any]:
     ) -> None:
         """Show what deploy would do, and do nothing."""
         from envfab.deployment.proposing import propose
-        from envfab.deployment.saved import save
         from envfab.planning.plan import Status
         from envfab.tasks.asking import show
         from envfab.tasks.carrying_out import show_house
@@ -71,6 +70,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
             if out:
+                from envfab.deployment.saved import save
+
                 save(Path(out).expanduser(), plans_json(proposals))
             if json:
                 run.console.json(plans_json(proposals))
@@ -99,14 +100,13 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
         from envfab.deployment.proposal import propose_one
         from envfab.deployment.proposing import propose
-        from envfab.deployment.saved import load, propose_saved
         from envfab.planning.alike import Plans
         from envfab.tasks.asking import agree
         from envfab.tasks.carrying_out import carry_out, show_house
 
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
         console, house, options = run.console, run.house, _options(only, reinstall, prune, force)
-        saved = load(Path(plan).expanduser()) if plan else None
+        saved = _loaded(plan) if plan else None
         if saved is not None and options != _options((), (), False, force):
             raise UsageError(
                 "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
@@ -120,11 +120,12 @@ def tasks(fleet: Fleet) -> list[Any]:
             if not yes:
                 console.need_somebody("deploy")
             show_house(console, house, fleet)
-            proposing = (
-                propose(fleet, members, links, house, options, run.settings, console)
-                if saved is None
-                else propose_saved(saved, members, links, house, run.settings, console)
-            )
+            if saved is None:
+                proposing = propose(fleet, members, links, house, options, run.settings, console)
+            else:
+                from envfab.deployment.saved import propose_saved
+
+                proposing = propose_saved(saved, members, links, house, run.settings, console)
             with proposing as proposals:
 
                 def again(old: Proposal, probe: Probe, site: Site) -> Proposal | None:
@@ -146,6 +147,12 @@ def tasks(fleet: Fleet) -> list[Any]:
                 )
 
     return [plan, deploy]
+
+
+def _loaded(file: str) -> Mapping[Target, Plan]:
+    from envfab.deployment.saved import load
+
+    return load(Path(file).expanduser())
 
 
 def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool) -> Options:

@@ -13,6 +13,8 @@ from typing import Any
 
 import paramiko
 import pytest
+from paramiko import SSHConfig
+from paramiko.config import SSHConfigDict
 
 from envfab.errors import Disconnected, HostKeyError, Unreachable
 from envfab.fleet import Host
@@ -405,3 +407,21 @@ def _quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """Paramiko prints nothing of its own, whatever happens."""
     yield
     assert capfd.readouterr().err == ""
+
+
+def test_the_ssh_configuration_is_looked_through_once_for_each_host(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever asks: for the name that logs in, for our own settings, and by Fabric."""
+    asked: list[str] = []
+    lookup = SSHConfig.lookup
+
+    def counting(self: SSHConfig, hostname: str) -> SSHConfigDict:
+        asked.append(hostname)
+        return lookup(self, hostname)
+
+    monkeypatch.setattr(SSHConfig, "lookup", counting)
+    connections = connect()
+    for name in ("web1", "web2", "web1"):
+        connections.link(Host(name))
+    assert sorted(asked) == ["web1", "web2"]
