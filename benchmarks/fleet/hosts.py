@@ -98,7 +98,7 @@ class Hosts:
         tree = processes.children()
         for host in self.all:
             if host.holder.poll() is not None:
-                raise BenchmarkError(f"the sshd of {host.name} has ended; its log is {host.folder}/sshd.log")
+                raise BenchmarkError(f"the sshd of {host.name} has ended: {_log(host.folder).read_text()}")
         return [host.name for host in self.all if tree.get(host.sshd)]
 
 
@@ -140,7 +140,7 @@ def running_hosts(number: int) -> Iterator[Hosts]:
         (etc / "known_hosts").write_text("".join(known_hosts))
         config = etc / "ssh_config"
         config.write_text(_client_config(etc, number, port))
-        _wait_for_greetings(number, port)
+        _wait_for_greetings(root, number, port)
         tree = processes.children()
         hosts = [Host(name, holder, tree[holder.pid][0], root / "hosts" / name) for name, holder in started]
         yield Hosts(root, tuple(hosts), config)
@@ -188,13 +188,14 @@ def _start(root: Path, index: int, port: int) -> tuple[str, subprocess.Popen[byt
     config.write_text(_server_config(etc, name, index, port))
     mounts = ((folder, root / "host"), (folder / "tmp", "/tmp"), (root / "settings", "/etc"))
     script = [f"mount --bind {source} {target}" for source, target in mounts]
-    script.append(f"exec {which('sshd')} -D -f {config} -E {folder}/sshd.log")
-    holder = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-         "sh", "-e", "-c", "\n".join(script)],
-        stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
-        env={"PATH": f"/usr/local/bin:/usr/bin:/bin:{SBIN}", "LANG": "C.UTF-8"},
-    )  # fmt: skip
+    script.append(f"exec {which('sshd')} -D -f {config} -E {_log(folder)}")
+    with _log(folder).open("ab") as log:
+        holder = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "sh", "-e", "-c", "\n".join(script)],
+            stdin=subprocess.DEVNULL, stderr=log, start_new_session=True, cwd="/",
+            env={"PATH": f"/usr/local/bin:/usr/bin:/bin:{SBIN}", "LANG": "C.UTF-8"},
+        )  # fmt: skip
     return name, holder
 
 
@@ -240,7 +241,7 @@ def _free_port(number: int) -> int:
     raise BenchmarkError("there is no port that is free on 127.0.1.1 and its neighbours")
 
 
-def _wait_for_greetings(number: int, port: int) -> None:
+def _wait_for_greetings(root: Path, number: int, port: int) -> None:
     """Wait until every sshd answers."""
     deadline = time.monotonic() + PATIENCE
 
@@ -253,8 +254,15 @@ def _wait_for_greetings(number: int, port: int) -> None:
         return False
 
     with ThreadPoolExecutor(8) as pool:
-        if not all(pool.map(greets, range(1, number + 1))):
-            raise BenchmarkError(f"not every sshd answers on port {port} after {PATIENCE} seconds")
+        silent = [index for index, there in enumerate(pool.map(greets, range(1, number + 1)), 1) if not there]
+    if silent:
+        said = _log(root / "hosts" / f"web{silent[0]}").read_text().strip()
+        raise BenchmarkError(f"web{silent[0]} does not answer on port {port} after {PATIENCE} seconds; it said: {said}")
+
+
+def _log(folder: Path) -> Path:
+    """What a host's processes had to say of themselves."""
+    return folder / "sshd.log"
 
 
 def _make_key(path: Path) -> None:

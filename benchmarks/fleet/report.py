@@ -18,6 +18,8 @@ def document(results: Results) -> str:
     """The generated part of docs/benchmarks.md."""
     parts = [_setting(results), f"![{PLOT_TEXT}](benchmarks.svg)", "### The bars", _bars(results)]
     for workload in SECTIONS:
+        if not results.ranked(workload.name):
+            continue
         parts.append(f"### {workload.title}")
         if workload is NOTHING:
             parts.append(_table(results, workload.name, results.ranked(workload.name)))
