@@ -23,12 +23,12 @@ from tests.support.workplace import Workplace
 ALIKE = ("web1", "web2", "web3")
 
 
-def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
-    """`fab` at a terminal."""
+def at_terminal(workplace: Workplace, *arguments: str, shell: str = 'exec "$@"') -> Terminal:
+    """`fab` at a terminal, called by a shell that runs `shell`."""
     home = workplace.folder / ".home"
     home.mkdir(exist_ok=True)
-    fab = str(Path(sys.executable).with_name("fab"))
-    return Terminal([fab, *workplace.arguments(*arguments)], workplace.folder, clean_environment(home))
+    command = [str(Path(sys.executable).with_name("fab")), *workplace.arguments(*arguments)]
+    return Terminal(["/bin/sh", "-c", shell, "sh", *command], workplace.folder, clean_environment(home))
 
 
 @pytest.fixture
@@ -174,17 +174,17 @@ def test_leaving_waits_for_nobody(workplace: Workplace, shops: dict[str, Path], 
 
 @pytest.mark.usefixtures("shops")
 def test_a_proxy_command_that_is_given_up_ends(workplace: Workplace) -> None:
-    """A ProxyCommand that has not got anywhere is ended, too."""
+    """One that has not got anywhere does not outlive `fab`; the shell at the terminal does."""
     work = late(workplace, "web2")
-    with at_terminal(work, "deploy") as terminal:
+    with at_terminal(work, "deploy", shell='"$@"; echo "status $?"; read end') as terminal:
         terminal.expect("[q]uit")
         assert _running(work.folder / "gates" / "web2") == 1
         terminal.send("q")
-        assert terminal.finish(20) == 1
-    deadline = time.monotonic() + 5
-    while _running(work.folder / "gates" / "web2") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert _running(work.folder / "gates" / "web2") == 0
+        terminal.expect("status 1")
+        deadline = time.monotonic() + 5
+        while _running(work.folder / "gates" / "web2") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _running(work.folder / "gates" / "web2") == 0
 
 
 def test_a_late_host_that_cannot_be_reached_is_told_of(workplace: Workplace, shops: dict[str, Path]) -> None:
