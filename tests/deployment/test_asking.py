@@ -23,12 +23,12 @@ from tests.support.workplace import Workplace
 ALIKE = ("web1", "web2", "web3")
 
 
-def at_terminal(workplace: Workplace, *arguments: str, shell: str = 'exec "$@"') -> Terminal:
-    """`fab` at a terminal, called by a shell that runs `shell`."""
+def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
+    """`fab` at a terminal."""
     home = workplace.folder / ".home"
     home.mkdir(exist_ok=True)
-    command = [str(Path(sys.executable).with_name("fab")), *workplace.arguments(*arguments)]
-    return Terminal(["/bin/sh", "-c", shell, "sh", *command], workplace.folder, clean_environment(home))
+    fab = str(Path(sys.executable).with_name("fab"))
+    return Terminal([fab, *workplace.arguments(*arguments)], workplace.folder, clean_environment(home))
 
 
 @pytest.fixture
@@ -172,21 +172,6 @@ def test_leaving_waits_for_nobody(workplace: Workplace, shops: dict[str, Path], 
     assert "INSTALL" not in workplace.log
 
 
-@pytest.mark.usefixtures("shops")
-def test_a_proxy_command_that_is_given_up_ends(workplace: Workplace) -> None:
-    """One that has not got anywhere does not outlive `fab`; the shell at the terminal does."""
-    work = late(workplace, "web2")
-    with at_terminal(work, "deploy", shell='"$@"; echo "status $?"; read end') as terminal:
-        terminal.expect("[q]uit")
-        assert _running(work.folder / "gates" / "web2") == 1
-        terminal.send("q")
-        terminal.expect("status 1")
-        deadline = time.monotonic() + 5
-        while _running(work.folder / "gates" / "web2") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert _running(work.folder / "gates" / "web2") == 0
-
-
 def test_a_late_host_that_cannot_be_reached_is_told_of(workplace: Workplace, shops: dict[str, Path]) -> None:
     """It does not hold up the question, and the answers are carried out for the others."""
     assert workplace.hosts is not None
@@ -255,15 +240,3 @@ def _sorted_summary(shown: str) -> str:
     order = ("deployed", "skipped", "unreachable", "current")
     counts = re.findall(r"\d+ (?:deployed|skipped|unreachable|current)\b", shown)
     return ", ".join(sorted(counts, key=lambda count: order.index(count.split()[1])))
-
-
-def _running(word: Path) -> int:
-    """How many processes have `word` in their command line."""
-    found = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += str(word).encode() in (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-    return found

@@ -21,6 +21,7 @@ from envfab.fleet import Host
 from envfab.managed.channel import PLACES, Connections
 from envfab.managed.session import Identity, run_command
 from tests.managed.conftest import Connect
+from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts
 
 WriteConfig = Callable[..., Path]
@@ -425,3 +426,47 @@ def test_the_ssh_configuration_is_looked_through_once_for_each_host(
     for name in ("web1", "web2", "web1"):
         connections.link(Host(name))
     assert sorted(asked) == ["web1", "web2"]
+
+
+@pytest.mark.parametrize("way", ["a port", "a proxy command"])
+def test_closing_gives_up_what_is_still_being_opened(hosts: Hosts, connect: Connect, tmp_path: Path, way: str) -> None:
+    """Whoever waits for it is told at once, and no thread or program stays; nor is anything opened afterwards."""
+    before = set(threading.enumerate())
+    with mute(hosts, tmp_path / "mute", "web1") as silent:
+        gated = behind_gates(hosts, tmp_path / "gates", "web1")
+        links = connect((silent if way == "a port" else gated).config, timeout=60)
+        told: list[str] = []
+        thread = threading.Thread(target=lambda: told.append(refusal(links, "web1")))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not threads_of_paramiko() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        began = time.monotonic()
+        links.close()
+        thread.join(20)
+        assert time.monotonic() - began < 5
+        assert told
+        assert told[0].startswith("web1: ")
+        assert refusal(links, "web2").startswith("web2: ")
+    deadline = time.monotonic() + 5
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert set(threading.enumerate()) - before == set()
+    assert not subprocess.run(["pgrep", "-f", str(tmp_path / "gates" / "web1")], capture_output=True).stdout
+
+
+def threads_of_paramiko() -> list[threading.Thread]:
+    """The connections that there are, or that are being opened."""
+    return [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
+
+
+def test_connections_are_opened_ahead_and_then_taken(connect: Connect, hosts: Hosts) -> None:
+    """Each once, also where somebody asks for it before it is there; a host that cannot be reached is told later."""
+    connections = connect()
+    names = ["web1", "web2", "web1"]
+    connections.open_ahead([Host(name) for name in [*names, "nowhere.invalid"]], 3)
+    links = {name: connections.link(Host(name)) for name in names}
+    assert len(hosts.connections()) == 2
+    assert links["web1"] is connections.link(Host("web1"))
+    with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
+        connections.link(Host("nowhere.invalid"))
