@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from envfab.deployment.proposal import Proposal, propose_one
-from envfab.deployment.wanted import read_requirements
 from envfab.errors import HouseError, UsageError
 from envfab.fleet import Fleet, Member
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.survey import Found, Links, survey
-from envfab.planning.alike import Plans
-from envfab.planning.plan import Options, Plan, Status
 from envfab.reporter import Reporter
 from envfab.settings import Settings
-from envfab.wheelhouse.house import House
+
+if TYPE_CHECKING:
+    from envfab.deployment.proposal import Proposal
+    from envfab.planning.plan import Options
+    from envfab.wheelhouse.house import House
 
 
 class Proposals:
@@ -49,6 +51,8 @@ class Proposals:
         What comes soon one after the other stays together, in the order of the members. Who lets the others wait for
         more than `grace` seconds is left to a later batch, if there is something to decide meanwhile.
         """
+        from envfab.planning.plan import Status
+
         order = {member.target: number for number, member in enumerate(self.members)}
         ready: list[Proposal] = []
         while self._arrivals.left:
@@ -74,7 +78,34 @@ def propose(
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Proposals]:
-    """Look at all members at once and plan each."""
+    """Look at all members at once and plan each; hosts are looked at while requirements are read and all is loaded."""
+    planner: Future[Callable[[Found], Proposal]] = Future()
+    with survey(
+        members,
+        links,
+        reporter,
+        parallel=settings.parallel,
+        timeout=settings.command_timeout,
+        look=lambda found: planner.result()(found),
+    ) as arrivals:
+        try:
+            planner.set_result(_planner(fleet, members, house, options, settings))
+        except BaseException as error:
+            # whoever waits for it must not wait for ever
+            planner.set_exception(error)
+            raise
+        yield Proposals(arrivals, _refuse_unknown)
+
+
+def _planner(
+    fleet: Fleet, members: Sequence[Member], house: House, options: Options, settings: Settings
+) -> Callable[[Found], Proposal]:
+    """What makes the proposal of a virtualenv that was found, in whatever thread."""
+    from envfab.deployment.proposal import Proposal, propose_one
+    from envfab.deployment.wanted import read_requirements
+    from envfab.planning.alike import Plans
+    from envfab.planning.plan import Plan, Status
+
     requirements = read_requirements(fleet, members)
     plans = Plans(house, options)
     files = Files(house)
@@ -87,10 +118,7 @@ def propose(
         proposal = propose_one(found.site, found.probe, wanted, plans, settings.installer)
         return _blocked_if_changed(proposal, files)
 
-    with survey(
-        members, links, reporter, parallel=settings.parallel, timeout=settings.command_timeout, look=look
-    ) as arrivals:
-        yield Proposals(arrivals, _refuse_unknown)
+    return look
 
 
 class Files:
@@ -111,6 +139,8 @@ class Files:
 
 def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
     """Who needs a wheel that is not the file that was logged is blocked; all others may go on."""
+    from envfab.planning.plan import Status
+
     try:
         files.verify(proposal)
     except HouseError as error:

@@ -12,6 +12,7 @@ import os
 import shlex
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,6 +136,22 @@ class Connections:
                     connection = self._connection(_Hop(host.name, host.user))
                     self._links[key] = Link(host.name, PLACES, partial(self._start, connection, host.name))
             return self._links[key]
+
+    def open_ahead(self, hosts: Iterable[Host], most: int) -> None:
+        """Begin to connect, to `most` hosts at once; what fails is told by `link`."""
+        waiting = deque({host.name: host for host in hosts}.values())
+
+        def work() -> None:
+            while not self._closed:
+                try:
+                    host = waiting.popleft()
+                except IndexError:
+                    return
+                with suppress(Unreachable):
+                    self.link(host)
+
+        for _ in range(min(most, len(waiting))):
+            threading.Thread(target=work, name="envfab-ahead", daemon=True).start()
 
     def close(self) -> None:
         """End all connections, the jump hosts' last; those that are still being opened are given up."""

@@ -54,18 +54,20 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Show what deploy would do, and do nothing."""
-        from envfab.deployment.proposing import propose
-        from envfab.planning.plan import Status
-        from envfab.tasks.asking import show
-        from envfab.tasks.carrying_out import show_house
-        from envfab.tasks.plans import plans_json, summary
-
         run = Invocation(fleet, c, json)
-        options, house = _options(only, reinstall, prune, force), run.house
-        with run.console, run.connections() as links:
-            members = run.select(list(name))
-            show_house(run.console, house, fleet)
+        members = run.select(list(name))
+        with run.console, run.connections(members) as links:
+            from envfab.deployment.proposing import propose
+
+            options, house = _options(only, reinstall, prune, force), run.house
             with propose(fleet, members, links, house, options, run.settings, run.console) as proposing:
+                # loaded while the hosts answer
+                from envfab.planning.plan import Status
+                from envfab.tasks.asking import show
+                from envfab.tasks.carrying_out import show_house
+                from envfab.tasks.plans import plans_json, summary
+
+                show_house(run.console, house, fleet)
                 proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
@@ -98,28 +100,24 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
-        from envfab.deployment.proposal import propose_one
-        from envfab.deployment.proposing import propose
-        from envfab.planning.alike import Plans
-        from envfab.tasks.asking import agree
-        from envfab.tasks.carrying_out import carry_out, show_house
-
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
-        console, house, options = run.console, run.house, _options(only, reinstall, prune, force)
+        console = run.console
         saved = _loaded(plan) if plan else None
-        if saved is not None and options != _options((), (), False, force):
+        if saved is not None and (list(only) or list(reinstall) or prune):
             raise UsageError(
                 "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
             )
-        with console, run.connections() as links:
-            members = run.select(list(name))
-            first = run.select(list(canary)) if canary else ()
-            strangers = [str(member.target) for member in first if member not in members]
-            if strangers:
-                raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
-            if not yes:
-                console.need_somebody("deploy")
-            show_house(console, house, fleet)
+        members = run.select(list(name))
+        first = run.select(list(canary)) if canary else ()
+        strangers = [str(member.target) for member in first if member not in members]
+        if strangers:
+            raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
+        if not yes:
+            console.need_somebody("deploy")
+        with console, run.connections(members) as links:
+            from envfab.deployment.proposing import propose
+
+            options, house = _options(only, reinstall, prune, force), run.house
             if saved is None:
                 proposing = propose(fleet, members, links, house, options, run.settings, console)
             else:
@@ -127,6 +125,13 @@ def tasks(fleet: Fleet) -> list[Any]:
 
                 proposing = propose_saved(saved, members, links, house, run.settings, console)
             with proposing as proposals:
+                # loaded while the hosts answer
+                from envfab.deployment.proposal import propose_one
+                from envfab.planning.alike import Plans
+                from envfab.tasks.asking import agree
+                from envfab.tasks.carrying_out import carry_out, show_house
+
+                show_house(console, house, fleet)
 
                 def again(old: Proposal, probe: Probe, site: Site) -> Proposal | None:
                     if saved is not None:

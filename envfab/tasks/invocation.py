@@ -43,12 +43,13 @@ class Invocation:
         return House(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
 
     @contextmanager
-    def connections(self) -> Iterator[Connections]:
-        """The ways to the hosts, closed at the end."""
+    def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
+        """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
         from envfab.managed.channel import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout)
         try:
+            made.open_ahead([member.host for member in to], self.settings.parallel)
             yield made
         finally:
             made.close()

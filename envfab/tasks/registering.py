@@ -158,6 +158,8 @@ def _look(run: Invocation, members: Sequence[Member], links: Connections) -> lis
 
 def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> int:
     """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
+    from envfab.registration.kinds import kind_of
+
     codes = {1} if errors else set()
     for error in errors:
         _complain(console, str(error))

@@ -13,6 +13,7 @@ from typing import Any
 
 import paramiko
 import pytest
+from fabric import Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
@@ -460,13 +461,21 @@ def threads_of_paramiko() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
 
 
-def test_connections_are_opened_ahead_and_then_taken(connect: Connect, hosts: Hosts) -> None:
+def test_connections_are_opened_ahead_and_then_taken(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once, also where somebody asks for it before it is there; a host that cannot be reached is told later."""
+    opened: list[str] = []
+    opening = Connection.open
+
+    def counting(self: Connection) -> object:
+        opened.append(self.original_host)
+        return opening(self)
+
+    monkeypatch.setattr(Connection, "open", counting)
     connections = connect()
     names = ["web1", "web2", "web1"]
     connections.open_ahead([Host(name) for name in [*names, "nowhere.invalid"]], 3)
     links = {name: connections.link(Host(name)) for name in names}
-    assert len(hosts.connections()) == 2
-    assert links["web1"] is connections.link(Host("web1"))
     with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
         connections.link(Host("nowhere.invalid"))
+    assert sorted(opened) == ["nowhere.invalid", "web1", "web2"]
+    assert links["web1"] is connections.link(Host("web1"))

@@ -110,6 +110,8 @@ def serve(stream, load, modules):
     agent = Agent(stream, detach(stream), load)
     agent.adopt(modules)
     agent.serve()
+    # all is written and the kernel frees the lock: an interpreter that tidies up only takes time
+    os._exit(0)
 
 
 def describe(error):

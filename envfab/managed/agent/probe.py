@@ -207,7 +207,9 @@ def read_fields(path):
     current = None
     if content.startswith(b"\xef\xbb\xbf"):
         content = content[3:]
-    for line in content.replace(b"\r\n", b"\n").split(b"\n"):
+    # what follows the first empty line is the description, which may be long
+    head = content.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    for line in head.split(b"\n"):
         if not line:
             break
         if line[:1] in b" \t":
