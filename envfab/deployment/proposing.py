@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envfab.errors import HouseError, UsageError
-from envfab.fleet import Fleet, Member
+from envfab.facts.requirements import Requirements
+from envfab.fleet import Member, Target
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.survey import Found, Links, survey
 from envfab.reporter import Reporter
@@ -70,7 +71,7 @@ class Proposals:
 
 @contextmanager
 def propose(
-    fleet: Fleet,
+    requirements: Mapping[Target, Requirements],
     members: Sequence[Member],
     links: Links,
     house: House,
@@ -78,7 +79,7 @@ def propose(
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Proposals]:
-    """Look at all members at once and plan each; hosts are looked at while requirements are read and all is loaded."""
+    """Look at all members at once and plan each; hosts are looked at while what plans is loaded."""
     planner: Future[Callable[[Found], Proposal]] = Future()
     with survey(
         members,
@@ -89,7 +90,7 @@ def propose(
         look=lambda found: planner.result()(found),
     ) as arrivals:
         try:
-            planner.set_result(_planner(fleet, members, house, options, settings))
+            planner.set_result(_planner(requirements, house, options, settings))
         except BaseException as error:
             # whoever waits for it must not wait for ever
             planner.set_exception(error)
@@ -98,15 +99,13 @@ def propose(
 
 
 def _planner(
-    fleet: Fleet, members: Sequence[Member], house: House, options: Options, settings: Settings
+    requirements: Mapping[Target, Requirements], house: House, options: Options, settings: Settings
 ) -> Callable[[Found], Proposal]:
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.proposal import Proposal, propose_one
-    from envfab.deployment.wanted import read_requirements
     from envfab.planning.alike import Plans
     from envfab.planning.plan import Plan, Status
 
-    requirements = read_requirements(fleet, members)
     plans = Plans(house, options)
     files = Files(house)
 

@@ -54,13 +54,16 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Show what deploy would do, and do nothing."""
+        from envfab.deployment.wanted import read_requirements
+
         run = Invocation(fleet, c, json)
-        members = run.select(list(name))
+        members, options = run.select(list(name)), _options(only, reinstall, prune, force)
+        requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
             from envfab.deployment.proposing import propose
 
-            options, house = _options(only, reinstall, prune, force), run.house
-            with propose(fleet, members, links, house, options, run.settings, run.console) as proposing:
+            house = run.house
+            with propose(requirements, members, links, house, options, run.settings, run.console) as proposing:
                 # loaded while the hosts answer
                 from envfab.planning.plan import Status
                 from envfab.tasks.asking import show
@@ -100,10 +103,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
+        from envfab.deployment.wanted import read_requirements
+
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
-        console = run.console
+        console, options = run.console, _options(only, reinstall, prune, force)
         saved = _loaded(plan) if plan else None
-        if saved is not None and (list(only) or list(reinstall) or prune):
+        if saved is not None and options != _options((), (), False, force):
             raise UsageError(
                 "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
             )
@@ -114,12 +119,13 @@ def tasks(fleet: Fleet) -> list[Any]:
             raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
         if not yes:
             console.need_somebody("deploy")
+        requirements = read_requirements(fleet, members) if saved is None else {}
         with console, run.connections(members) as links:
             from envfab.deployment.proposing import propose
 
-            options, house = _options(only, reinstall, prune, force), run.house
+            house = run.house
             if saved is None:
-                proposing = propose(fleet, members, links, house, options, run.settings, console)
+                proposing = propose(requirements, members, links, house, options, run.settings, console)
             else:
                 from envfab.deployment.saved import propose_saved
 

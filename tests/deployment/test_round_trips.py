@@ -15,6 +15,7 @@ from envfab.deployment.gates import Gates
 from envfab.deployment.proposing import propose
 from envfab.deployment.record import Caller, Ending
 from envfab.deployment.rollout import Rollout
+from envfab.deployment.wanted import read_requirements
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
 from envfab.fleet import Fleet, Host, Virtualenv
@@ -68,7 +69,7 @@ def deployed(folder: Path, virtualenv: Virtualenv) -> tuple[Line, Probe]:
     line = Line(links.link(host))
     settings = Settings.from_mapping({"compile": False})
     members = fleet.members(links.login)
-    with propose(fleet, members, links, house, Options(), settings, Silent()) as proposals:
+    with propose(read_requirements(fleet, members), members, links, house, Options(), settings, Silent()) as proposals:
         around = Surroundings("r", Caller.here(), house, settings, Gates(), Silent(), lambda _old, _probe: None)
         results = Rollout(around, proposals.all()).carry_out()
     links.close()

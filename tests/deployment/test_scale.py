@@ -10,6 +10,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from envfab.deployment.proposing import propose
+from envfab.deployment.wanted import read_requirements
 from envfab.facts.wheel import Release
 from envfab.fleet import Fleet, Host, Virtualenv
 from envfab.managed.channel import PLACES
@@ -68,7 +69,9 @@ def counts(folder: Path, replies: Replies, virtualenvs: int, *, each: int, kinds
     fleet = Fleet(hosts=hosts, root=folder)
     house, links = CountingHouse(wheels, log, cache=folder), RecordedLinks(replies, kinds)
     members = fleet.members(lambda _host: "shop")
-    with propose(fleet, members, links, house, Options(), Settings(parallel=PARALLEL), Silent()) as proposals:
+    with propose(
+        read_requirements(fleet, members), members, links, house, Options(), Settings(parallel=PARALLEL), Silent()
+    ) as proposals:
         found = proposals.all()
     return Counts(frozenset(one.plan.status for one in found), len(found), links.started, house.asked, links.threads)
 
