@@ -13,7 +13,7 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -160,8 +160,9 @@ class Connections:
             opening, made = [*self._opening.values()], [*reversed(self._open.values())]
             self._open.clear()
         for connection in opening:
-            # whoever opens it cleans up after the error that this is to them
-            connection.client.close()
+            # whoever opens it cleans up after the error that this is to them, and must still find the transport then
+            if (transport := connection.client.get_transport()) is not None:
+                transport.close()
         for connection in made:
             _close(connection)
         self._links.clear()
@@ -224,7 +225,7 @@ class Connections:
         if not known and known_as.startswith("["):
             # as ssh does: a key that is recorded for the host serves its other ports
             known = host_keys.known_keys(address.lower(), [*user_files, *global_files])
-        kwargs["transport_factory"] = trust.transport_preferring(known)
+        kwargs["transport_factory"] = self._unless_closed(trust.transport_preferring(known))
         kwargs.setdefault("banner_timeout", timeout)
         connection = Connection(
             name,
@@ -255,6 +256,17 @@ class Connections:
         # a question may wait for its answer longer than a firewall remembers a silent connection
         connection.transport.set_keepalive(KEEPALIVE)
         return connection
+
+    def _unless_closed(self, make: Callable[..., paramiko.Transport]) -> Callable[..., paramiko.Transport]:
+        """What makes transports, but none that `close` could not see any more."""
+
+        def make_unless_closed(sock: Any, **options: Any) -> paramiko.Transport:
+            if self._closed:
+                _give_up(sock)
+                raise EOFError
+            return make(sock, **options)
+
+        return make_unless_closed
 
     def _gateway(self, name: str, settings: dict[str, Any], seen: tuple[str, ...]) -> Any:
         """What the connection to `name` goes through: a shared connection, a proxy command, or False for nothing."""
@@ -309,8 +321,16 @@ def _close(connection: Connection) -> None:
     if transport is not None and isinstance(proxy, paramiko.ProxyCommand):
         # its thread ends the program too, and must find it
         transport.join(GOODBYE)
-        proxy.process.kill()
-        proxy.process.communicate()
+        _give_up(proxy)
+
+
+def _give_up(sock: Any) -> None:
+    """End what a connection would have gone through."""
+    if isinstance(sock, paramiko.ProxyCommand):
+        sock.process.kill()
+        sock.process.communicate()
+    else:
+        sock.close()
 
 
 def _paths(value: str | Iterable[str]) -> list[Path]:

@@ -440,7 +440,7 @@ def test_closing_gives_up_what_is_still_being_opened(hosts: Hosts, connect: Conn
         thread = threading.Thread(target=lambda: told.append(refusal(links, "web1")))
         thread.start()
         deadline = time.monotonic() + 10
-        while not threads_of_paramiko() and time.monotonic() < deadline:
+        while not set(threads_of_paramiko()) - before and time.monotonic() < deadline:
             time.sleep(0.02)
         began = time.monotonic()
         links.close()
@@ -452,6 +452,37 @@ def test_closing_gives_up_what_is_still_being_opened(hosts: Hosts, connect: Conn
     deadline = time.monotonic() + 5
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert set(threading.enumerate()) - before == set()
+    assert not subprocess.run(["pgrep", "-f", str(tmp_path / "gates" / "web1")], capture_output=True).stdout
+
+
+@pytest.mark.parametrize("way", ["a port", "a proxy command"])
+def test_closing_gives_up_what_is_about_to_be_opened(
+    hosts: Hosts, connect: Connect, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Paramiko has anything that could be closed, too."""
+    before = set(threading.enumerate())
+    about, closed = threading.Event(), threading.Event()
+    opening = Connection.open
+
+    def slowly(self: Connection) -> object:
+        about.set()
+        closed.wait(10)
+        return opening(self)
+
+    monkeypatch.setattr(Connection, "open", slowly)
+    with mute(hosts, tmp_path / "mute", "web1") as silent:
+        gated = behind_gates(hosts, tmp_path / "gates", "web1")
+        links = connect((silent if way == "a port" else gated).config, timeout=60)
+        told: list[str] = []
+        thread = threading.Thread(target=lambda: told.append(refusal(links, "web1")))
+        thread.start()
+        assert about.wait(10)
+        links.close()
+        closed.set()
+        thread.join(20)
+        assert told
+        assert told[0].startswith("web1: ")
     assert set(threading.enumerate()) - before == set()
     assert not subprocess.run(["pgrep", "-f", str(tmp_path / "gates" / "web1")], capture_output=True).stdout
 
