@@ -164,6 +164,9 @@ def test_leaving_waits_for_nobody(workplace: Workplace, shops: dict[str, Path], 
                 terminal.send("q")
             else:
                 terminal.interrupt()
+                if not terminal.ends(2):
+                    # in the instant between the question and the wait for its answer Python misses a signal
+                    terminal.interrupt()
             assert terminal.finish(20) == 1, terminal.shown
             assert time.monotonic() - began < 5
     assert "Traceback" not in terminal.shown

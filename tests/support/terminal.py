@@ -53,6 +53,15 @@ class Terminal:
         """Type Ctrl-C."""
         os.write(self._controller, b"\x03")
 
+    def ends(self, timeout: float) -> bool:
+        """Whether the program ends within so many seconds."""
+        deadline = time.monotonic() + timeout
+        while self._read(deadline - time.monotonic()):
+            pass
+        while self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._process.poll() is not None
+
     def finish(self, timeout: float = 60) -> int:
         """Wait for the program's end: its exit status."""
         deadline = time.monotonic() + timeout
