@@ -21,7 +21,6 @@ from envfab.configuring import (
     check_strings,
     check_text,
     check_truth,
-    check_url,
     check_user,
     configuration,
     error,
@@ -30,8 +29,8 @@ from envfab.configuring import (
     wrong,
 )
 from envfab.errors import ConfigurationError
+from envfab.servers import DependencyTrack, Difio, Secret, Server, UsageStats
 
-Secret = str | Callable[[], str] | None
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
 LOCAL = "localhost"
 SOURCE_HINT = "give the address of what fab publish_index wrote: 'https://wheels.example.org/simple/'"
@@ -170,62 +169,6 @@ class Host:
         return tuple(flat_commands(self.reload, virtualenv))
 
 
-@configuration
-class Difio:
-    """A registration server that speaks Difio's protocol."""
-
-    url: str
-    user_id: int = 0
-    token: Secret = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        check_url(self, "url")
-        if not isinstance(self.user_id, int) or isinstance(self.user_id, bool):
-            wrong(self, "user_id", f"{self.user_id!r} is no whole number")
-        if self.token is not None and not callable(self.token):
-            check_text(self, "token")
-
-
-@configuration
-class DependencyTrack:
-    """A Dependency-Track server, which takes each virtualenv's bill of materials as a project of its own.
-
-    `url` is that of its API server, without `/api`; `project` an existing project, by name or UUID, below which
-    those of the virtualenvs are made.
-    """
-
-    url: str
-    api_key: str | Callable[[], str] = field(repr=False)
-    project: str | None = None
-
-    def __post_init__(self) -> None:
-        check_url(self, "url")
-        # the address may hold a password, so it is not shown
-        if re.search(r"/api(/|$)|[?#]", self.url):
-            wrong(
-                self,
-                "url",
-                "it goes beyond the server",
-                "leave out /api and what follows: https://deptrack.example.org",
-            )
-        if not callable(self.api_key):
-            check_text(self, "api_key")
-        check_optional_text(self, "project")
-
-
-Server = Difio | DependencyTrack
-
-
-@configuration
-class UsageStats:
-    """A server that takes envfab's own usage statistics, once a user has opted in."""
-
-    url: str
-
-    def __post_init__(self) -> None:
-        check_url(self, "url")
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """A configured virtualenv of the fleet, with its host and its full name."""
@@ -344,11 +287,6 @@ def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command
             where=f"a command of {virtualenv.path}",
             hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
         )
-
-
-def secret(value: Secret) -> str | None:
-    """What a secret holds: callables are called now, and no earlier."""
-    return value() if callable(value) else value
 
 
 def _no_source(url: object) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from envfab import Command, DependencyTrack, Difio, Fleet, Host, Project, UsageStats, Virtualenv
 from envfab.errors import ConfigurationError
-from envfab.fleet import SOURCE_HINT, flat_commands, secret
+from envfab.fleet import SOURCE_HINT, flat_commands
+from envfab.servers import secret
 from tests.support.fab import run_fab
 from tests.support.wheels import make_wheel
 

@@ -35,8 +35,7 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
         raise DeploymentError(f"these could not be brought back, no wheel of them: {', '.join(lost)}", where=work.where)
     wheels = [action.wheel for action in actions if action.wheel]
     installer = _installer(work, wheels)
-    extra = installer.wheel
-    packages.send(work, wheels if extra is None or extra in wheels else [*wheels, extra])
+    packages.send(work, installer.and_its_own(wheels))
     work.after = packages.apply(work, actions, installer)
     packages.compare(work, actions, work.after)
     if back is Back.PACKAGES_AND_RELOAD:

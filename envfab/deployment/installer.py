@@ -35,6 +35,10 @@ class Installer:
         """Whether it is uv."""
         return self.wheel is not None and self.wheel.name == UV
 
+    def and_its_own(self, wheels: Sequence[Wheel]) -> tuple[Wheel, ...]:
+        """`wheels`, and the installer's where that is not one of them: all that must be on the host."""
+        return (*wheels, *(own for own in (self.wheel,) if own is not None and own not in wheels))
+
     def __str__(self) -> str:
         if self.wheel is None:
             return "pip"

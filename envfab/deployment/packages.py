@@ -130,8 +130,8 @@ def verify(work: Work, actions: Sequence[Action]) -> None:
     wrong = _damaged(work, actions)
     if wrong and work.proposal.installer.is_uv:
         again = [action for action in actions if action.wheel and action.name in map(canonicalize_name, wrong)]
-        work.says(f"unpacking again, for it was changed by hand: {', '.join(wrong)}")
-        apply(work, again, work.proposal.installer, anew=again)
+        work.says(f"unpacking again, for files are not as RECORD says: {', '.join(wrong)}")
+        work.after = apply(work, again, work.proposal.installer, anew=again)
         wrong = _damaged(work, again)
     for name, problems in wrong.items():
         raise DeploymentError(f"files of {name} are not as its RECORD says: {'; '.join(problems)}", where=work.where)

@@ -43,9 +43,7 @@ class Proposal:
     @property
     def wheels(self) -> tuple[Wheel, ...]:
         """All wheels that must be on the host to carry out the plan."""
-        needed = tuple(action.wheel for action in self.plan.actions if action.wheel)
-        extra = self.installer.wheel
-        return needed if extra is None or extra in needed else (*needed, extra)
+        return self.installer.and_its_own([action.wheel for action in self.plan.actions if action.wheel])
 
 
 def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans, installer: str) -> Proposal:

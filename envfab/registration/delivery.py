@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Member, Server, secret
+from envfab.fleet import Fleet, Member
 from envfab.registration import kinds
 from envfab.registration.dependency_track import Upload
 from envfab.registration.files import state_folder
@@ -24,6 +24,7 @@ from envfab.registration.pending import Pending
 from envfab.registration.processing import Processing
 from envfab.registration.web import NoAnswer, shown_url
 from envfab.reporter import Reporter, Silent
+from envfab.servers import Server, secret
 
 if TYPE_CHECKING:
     import requests

@@ -12,8 +12,9 @@ from packaging.utils import canonicalize_name
 from envfab.errors import ConfigurationError, RegistrationError, UsageError
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import Probe
-from envfab.fleet import Difio, Member, Secret, Server, Target
+from envfab.fleet import Member, Target
 from envfab.registration.difio import Registration
+from envfab.servers import Difio, Secret, Server
 
 VIRTUALENV = canonicalize_name("virtualenv")
 

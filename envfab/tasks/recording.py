@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError
-from envfab.fleet import UsageStats
+from envfab.servers import UsageStats
 
 if TYPE_CHECKING:
     from envfab.tasks.fabric1 import Task

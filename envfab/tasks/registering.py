@@ -11,7 +11,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet, Host, Member, Server, Target, Virtualenv
+from envfab.fleet import Fleet, Host, Member, Target, Virtualenv
+from envfab.servers import Server
 from envfab.tasks.arguments import ours
 from envfab.tasks.calling import how_to_call
 from envfab.tasks.fabric1 import command_line_hosts

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet, UsageStats
+from envfab.fleet import Fleet
+from envfab.servers import UsageStats
 from envfab.tasks.arguments import ours
 from envfab.tasks.calling import spoken_name
 from envfab.tasks.invocation import Invocation

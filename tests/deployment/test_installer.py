@@ -97,7 +97,7 @@ def test_what_was_changed_by_hand_in_one_virtualenv_is_mended_in_the_next(
     (site_packages(one) / "shop" / "views.py").write_text("VIEW = 2\n")
     done = workplace.fab("deploy", "--yes", "--name", f":{two}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "unpacking again, for it was changed by hand: shop" in done.stdout + done.stderr
+    assert "unpacking again, for files are not as RECORD says: shop" in done.stdout + done.stderr
     python = str(two / "bin" / "python")
     said = subprocess.run(
         [python, "-c", "import shop.views as v; print(v.VIEW)"], capture_output=True, text=True, check=True

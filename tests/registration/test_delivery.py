@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from envfab.facts.probe import Probe
-from envfab.fleet import Difio, Fleet, Member
+from envfab.fleet import Fleet, Member
 from envfab.registration.delivery import after_deployment, register
 from envfab.registration.files import state_folder
 from envfab.registration.inventory import Variables
@@ -21,6 +21,7 @@ from envfab.registration.jobs import Outcome, jobs_for
 from envfab.registration.pending import Missed, Pending
 from envfab.registration.web import shown_url
 from envfab.reporter import Silent
+from envfab.servers import Difio
 from tests.registration.probes import member, probe, there
 from tests.support.registration_server import RegistrationServer, Reply
 
@@ -193,7 +194,8 @@ def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationS
 
 DEPLOYMENT = """
 import sys
-from envfab.fleet import Difio, Fleet
+from envfab.fleet import Fleet
+from envfab.servers import Difio
 from envfab.registration.delivery import after_deployment
 from tests.registration.test_delivery import Warnings, virtualenv
 reporter = Warnings()

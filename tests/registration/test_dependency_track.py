@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from envfab.errors import RegistrationError
 from envfab.facts.probe import Probe
-from envfab.fleet import DependencyTrack, Difio, Fleet, Member, Server, Target
+from envfab.fleet import Fleet, Member, Target
 from envfab.registration.delivery import after_deployment, register
 from envfab.registration.dependency_track import Bom, parse_problem, parse_processing, parse_upload, project_name
 from envfab.registration.difio import Answer
@@ -27,6 +27,7 @@ from envfab.registration.jobs import Outcome, jobs_for
 from envfab.registration.pending import Missed, Pending
 from envfab.registration.uploading import put
 from envfab.reporter import Silent
+from envfab.servers import DependencyTrack, Difio, Server
 from tests.registration.probes import member, probe, there
 from tests.support.dependency_track import JSON, KEY, DependencyTrackServer, problem, running_dependency_track
 from tests.support.registration_server import RegistrationServer, Reply

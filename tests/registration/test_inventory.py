@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from envfab.errors import RegistrationError, UsageError
-from envfab.fleet import Difio
 from envfab.registration.inventory import Variables, registration
+from envfab.servers import Difio
 from tests.registration.probes import member, probe, there
 
 SERVER = Difio("https://inventory.example.org/application/register/", user_id=7, token="hush")

@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.support.registration_server import Reply
+from tests.support.web import QuietHandler, serving
 
 KEY = "odt_s3cret"
 FIELDS = {"projectName", "projectVersion", "autoCreate", "parentName", "parentUUID", "bom"}
@@ -141,39 +141,15 @@ def running_dependency_track() -> Iterator[DependencyTrackServer]:
     """A server in a thread, until the end of the block."""
     server = DependencyTrackServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Received(self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, body)
             server.requests.append(request)
             reply = server.reply(request)
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            self.answer(reply.status, reply.headers, reply.body)
 
         do_GET = do_PUT
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on the terminal."""
-
-    class QuietServer(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is what some tests are about."""
-
-    with QuietServer(("127.0.0.1", 0), Handler) as http:
-        server.url = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            http.shutdown()
-            thread.join()
+    with serving(Handler, server.released) as server.url:
+        yield server

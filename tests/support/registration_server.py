@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.support.web import QuietHandler, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +68,15 @@ def running_server() -> Iterator[RegistrationServer]:
     """A server in a thread, until the end of the block."""
     server = RegistrationServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.path, headers, body)
             server.requests.append(request)
             reply = server.answer(request)
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            self.answer(reply.status, reply.headers, reply.body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing on the terminal."""
-
-    class QuietServer(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is what some tests are about."""
-
-    with QuietServer(("127.0.0.1", 0), Handler) as http:
-        server.url = f"http://127.0.0.1:{http.server_port}/application/register/"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            http.shutdown()
-            thread.join()
+    with serving(Handler, server.released) as address:
+        server.url = f"{address}/application/register/"
+        yield server

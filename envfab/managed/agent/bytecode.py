@@ -7,7 +7,6 @@ own source's time. The path that was compiled is inside, too; the import system 
 
 from __future__ import absolute_import
 
-import base64
 import csv
 import errno
 import fcntl
@@ -21,7 +20,7 @@ import sys
 import sysconfig
 import warnings
 
-from .installing import canonical
+from .installing import canonical, content, digest
 
 # flags, the source's time and its size come after the magic number
 HEADER = struct.Struct("<4sIII")
@@ -38,7 +37,7 @@ def bytecode(shared, wheels, link):
     homes = dist_infos()
     waiting = []
     for wheel in wheels:
-        dist_info = homes.get((canonical(wheel["name"]), wheel["version"]))
+        dist_info = homes.get(canonical(wheel["name"]))
         if dist_info is not None:
             package = Package(dist_info, os.path.join(kept, wheel["sha256"]), link)
             if not package.share(wait=False):
@@ -48,13 +47,12 @@ def bytecode(shared, wheels, link):
 
 
 def dist_infos():
-    """The `.dist-info` folders of a virtualenv by (canonical name, version)."""
+    """The `.dist-info` folders of a virtualenv by canonical name; their versions may be spelled in other ways."""
     found = {}
     for folder in sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}):
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if name.endswith(".dist-info"):
-                project, _, version = name[: -len(".dist-info")].partition("-")
-                found[canonical(project), version] = os.path.join(folder, name)
+                found[canonical(name.partition("-")[0])] = os.path.join(folder, name)
     return found
 
 
@@ -110,7 +108,7 @@ class Package(object):
             warnings.simplefilter("ignore")
             for source, (recorded, _) in self.sources.items():
                 file = os.path.join(self.folder, source)
-                if hash_of(file, recorded) != recorded:
+                if not is_as_recorded(file, recorded):
                     continue
                 try:
                     py_compile.compile(file, doraise=True)
@@ -148,17 +146,13 @@ def sources(dist_info):
                 yield row[0], (row[1], importlib.util.cache_from_source(row[0]))
 
 
-def hash_of(file, recorded):
-    """A file's hash by the algorithm of `recorded`, written as RECORD does; None where it cannot be told."""
-    algorithm = recorded.partition("=")[0]
-    if algorithm not in hashlib.algorithms_available:
-        return None
+def is_as_recorded(file, recorded):
+    """Whether a file has the hash that RECORD has for it."""
+    algorithm, _, expected = recorded.partition("=")
     try:
-        with open(file, "rb") as stream:
-            digest = hashlib.new(algorithm, stream.read()).digest()
+        return algorithm in hashlib.algorithms_available and digest(algorithm, content(file)) == expected
     except EnvironmentError:
-        return None
-    return "%s=%s" % (algorithm, base64.urlsafe_b64encode(digest).decode("ascii").rstrip("="))
+        return False
 
 
 def times(source):

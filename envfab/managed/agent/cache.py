@@ -76,11 +76,16 @@ def stage(path, wheels, place):
     source = folder(path)
     os.makedirs(place, 0o755)
     for wheel in wheels:
-        cached = os.path.join(source, native(wheel["sha256"]))
-        if sha256_of(cached) != wheel["sha256"]:
-            os.unlink(cached)
-            raise Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
+        cached = checked(os.path.join(source, native(wheel["sha256"])), wheel)
         link_or_copy(cached, os.path.join(place, native(wheel["filename"])))
+
+
+def checked(file, wheel):
+    """The file of a wheel in the cache; one that is no longer what it was is removed, and a `Problem`."""
+    if sha256_of(file) != wheel["sha256"]:
+        os.unlink(file)
+        raise Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
+    return file
 
 
 def link_or_copy(source, destination):

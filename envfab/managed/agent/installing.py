@@ -139,12 +139,17 @@ def record_problems(dist_info):
             except EnvironmentError as error:
                 problems.append("%s: %s" % (text(row[0]), error.strerror))
                 continue
-            seen = hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
-            if base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=") != expected:
+            if digest(algorithm, data) != expected:
                 problems.append("%s differs" % text(row[0]))
             if len(problems) == 10:
                 break
     return problems
+
+
+def digest(algorithm, data):
+    """A hash as RECORD writes it: urlsafe base64 without padding."""
+    seen = hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
+    return base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=")
 
 
 def content(path):

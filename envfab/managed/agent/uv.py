@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 
-from .cache import folder, sha256_of
+from .cache import checked, folder
 from .installing import written_requirements
 from .kernel import Problem, native
 from .probe import probe
@@ -46,7 +46,9 @@ def install_by_uv(agent, request, body):
             output += uv.run(arguments)
         except Problem:
             for wheel in wheels:
-                discard_if_damaged(shared, wheel)
+                file = os.path.join(shared, "offered", native(wheel["sha256"]), native(wheel["filename"]))
+                if os.path.isfile(file):
+                    checked(file, wheel)
             raise
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -107,10 +109,10 @@ def unpacked(shared, wheel):
     # takes longer to load than all the rest, and is needed once
     import zipfile
 
-    make(place)
+    os.makedirs(place, 0o755, exist_ok=True)
     temporary = "%s.%d" % (program, os.getpid())
     try:
-        with zipfile.ZipFile(checked(shared, wheel)) as archive:
+        with zipfile.ZipFile(checked(os.path.join(shared, "wheels", native(wheel["sha256"])), wheel)) as archive:
             inside = [name for name in archive.namelist() if name.endswith(".data/scripts/uv")]
             if not inside:
                 raise Problem("uv", "%s holds no program uv" % wheel["filename"])
@@ -132,46 +134,15 @@ def offered(shared, wheel):
     place = os.path.join(shared, "offered", native(wheel["sha256"]))
     file = os.path.join(place, native(wheel["filename"]))
     if not os.path.isfile(file):
-        make(place)
+        os.makedirs(place, 0o755, exist_ok=True)
         temporary = os.path.join(place, ".%d" % os.getpid())
         try:
-            shutil.copyfile(checked(shared, wheel), temporary)
+            shutil.copyfile(checked(os.path.join(shared, "wheels", native(wheel["sha256"])), wheel), temporary)
             os.rename(temporary, file)
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
     return place
-
-
-def discard_if_damaged(shared, wheel):
-    """Take a wheel that was offered to uv out of its way where it is no longer what it was, or else do nothing."""
-    file = os.path.join(shared, "offered", native(wheel["sha256"]), native(wheel["filename"]))
-    if os.path.isfile(file) and sha256_of(file) != wheel["sha256"]:
-        os.unlink(file)
-        raise damaged(wheel)
-
-
-def damaged(wheel):
-    """The `Problem` of a wheel that is not what its name says."""
-    return Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
-
-
-def checked(shared, wheel):
-    """A wheel's file in the cache, its SHA-256 checked."""
-    cached = os.path.join(shared, "wheels", native(wheel["sha256"]))
-    if sha256_of(cached) != wheel["sha256"]:
-        os.unlink(cached)
-        raise damaged(wheel)
-    return cached
-
-
-def make(place):
-    """A folder that may be there already."""
-    try:
-        os.makedirs(place, 0o755)
-    except EnvironmentError as error:
-        if error.errno != errno.EEXIST:
-            raise
 
 
 OPERATIONS = {"install_by_uv": install_by_uv}

@@ -156,6 +156,22 @@ def test_bytecode_is_made_where_it_is_wanted_and_of_what_compiles(
 
 
 @NEWEST
+def test_bytecode_is_made_though_a_wheel_spells_its_version_in_its_own_way(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str, uv_wheel: Path
+) -> None:
+    """2024.01 in its folder's name, and 2024.1 as versions are compared and asked for."""
+    path = make_virtualenv(version, tmp_path / "v")
+    wheel = make_wheel(tmp_path / "made", "tz", "2024.01", files={"tz/__init__.py": ""})
+    session = deploying(path)
+    by_uv(session, uv_wheel)
+    store(session, wheel)
+    asked = {"remove": [], "compile": True, "link": True, "umask": 0o022, "forget": []}
+    session.ask("install_by_uv", uv_wheel=fields(uv_wheel), wheels=[fields(wheel) | {"version": "2024.1"}], **asked)
+    assert (site_packages(path) / "tz-2024.01.dist-info").is_dir()
+    assert len(compiled(path, "tz")) == 1
+
+
+@NEWEST
 def test_bytecode_of_a_file_that_was_changed_by_hand_is_not_passed_on(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str, uv_wheel: Path
 ) -> None:
