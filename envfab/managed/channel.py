@@ -13,8 +13,8 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ PLACES = 8
 # sshd frees a session a little after the client saw it close, and refuses new ones until then
 REFUSED_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 KEEPALIVE = 30
+# what Paramiko raises where a connection is gone; which of them depends on who notices first
+GONE = (OSError, EOFError, paramiko.SSHException)
 DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 DEFAULT_GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
@@ -52,16 +54,23 @@ class SSHProcess:
         self.write(os.fsencode(commands.quoted(arguments)) + b"\n")
 
     def _receive(self) -> bytes:
-        try:
+        # to read is to send as well: how much more may come
+        with self._told():
             return self._channel.recv(CHUNK)
-        except TimeoutError:
-            raise Silence(f"no answer within {self._channel.gettimeout():g} s") from None
 
     def write(self, data: bytes) -> None:
         """As `Process` says."""
-        try:
+        with self._told():
             self._channel.sendall(data)
-        except OSError:
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What becomes of the connection, in our own words."""
+        try:
+            yield
+        except TimeoutError:
+            raise Silence(f"no answer within {self._channel.gettimeout():g} s") from None
+        except GONE:
             raise Disconnected("the connection ended") from None
 
     def limit(self, seconds: float | None) -> None:
@@ -74,7 +83,7 @@ class SSHProcess:
 
     def finish(self) -> int | None:
         """As `Process` says; the channel is only closed once the peer has closed it, for sshd counts until then."""
-        with suppress(OSError):
+        with suppress(*GONE):
             # Paramiko may send our end after it has answered the peer's close, and sshd ends the whole connection
             # over that: so it is only sent to one who has not ended
             if not self.ended() and not self._channel.eof_received:
@@ -87,12 +96,13 @@ class SSHProcess:
                 pass
             self._channel.status_event.wait(GOODBYE)
         status = self._channel.exit_status
-        self._channel.close()
+        self.kill()
         return status if status >= 0 else None
 
     def kill(self) -> None:
         """As `Process` says."""
-        self._channel.close()
+        with suppress(*GONE):
+            self._channel.close()
 
 
 class Connections:
@@ -162,7 +172,8 @@ class Connections:
         for connection in opening:
             # whoever opens it cleans up after the error that this is to them, and must still find the transport then
             if (transport := connection.client.get_transport()) is not None:
-                transport.close()
+                with suppress(*GONE):
+                    transport.close()
         for connection in made:
             _close(connection)
         self._links.clear()
@@ -177,7 +188,7 @@ class Connections:
             time.sleep(pause)
             try:
                 return SSHProcess(transport.open_session(timeout=self._timeout), arguments)
-            except (paramiko.SSHException, OSError, EOFError):
+            except GONE:
                 # Threads that are refused at once take each other's reason away, so it says nothing
                 if not transport.is_active():
                     raise Disconnected("the connection ended", where=name) from None
@@ -247,7 +258,7 @@ class Connections:
         except BaseException as error:
             # Paramiko leaves its thread and socket behind where it is refused
             _close(connection)
-            if isinstance(error, (paramiko.SSHException, OSError, EOFError, ValueError)):
+            if isinstance(error, (*GONE, ValueError)):
                 raise failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
             raise
         finally:
@@ -316,7 +327,9 @@ class _Hop:
 def _close(connection: Connection) -> None:
     """End a connection, and the ProxyCommand that it goes through, which Paramiko leaves half-closed."""
     transport = connection.client.get_transport()
-    connection.client.close()
+    # what leads through a jump host says good-bye to it, which may be gone
+    with suppress(*GONE):
+        connection.client.close()
     proxy = getattr(transport, "sock", None)
     if transport is not None and isinstance(proxy, paramiko.ProxyCommand):
         # its thread ends the program too, and must find it
@@ -330,7 +343,8 @@ def _give_up(sock: Any) -> None:
         sock.process.kill()
         sock.process.communicate()
     else:
-        sock.close()
+        with suppress(*GONE):
+            sock.close()
 
 
 def _paths(value: str | Iterable[str]) -> list[Path]:

@@ -20,12 +20,15 @@ from paramiko.config import SSHConfigDict
 from envfab.errors import Disconnected, HostKeyError, Unreachable
 from envfab.fleet import Host
 from envfab.managed.channel import PLACES, Connections
+from envfab.managed.process import Silence
 from envfab.managed.session import Identity, run_command
 from tests.managed.conftest import Connect
 from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts
 
 WriteConfig = Callable[..., Path]
+# into the window that sshd opens and its pipe to a program, where nobody reads
+MORE_THAN_FITS = bytes(10_000_000)
 
 
 @pytest.fixture
@@ -374,6 +377,30 @@ class TestTroubles:
         with pytest.raises((Disconnected, Unreachable), match=r"^web6: the connection ended"):
             run_command(link.reserve(1), "true", where="web6", identity=Identity())
 
+    @pytest.mark.parametrize("host", ["web6", "inner1"])
+    def test_a_connection_that_breaks_is_told_by_the_next_write(self, connect: Connect, host: str) -> None:
+        """Paramiko raises EOFError where it has not seen the end by itself; to give up says nothing at all."""
+        before = {*threads_of_paramiko()}
+        connections = connect()
+        process = connections.link(Host(host)).reserve(1).start(["sleep", "30"])
+        for transport in {*threads_of_paramiko()} - before:
+            if isinstance(transport.sock, socket.socket):
+                # what comes can still be read: nobody notices before something is sent
+                transport.sock.shutdown(socket.SHUT_WR)
+        with pytest.raises(Disconnected, match=r"^the connection ended$"):
+            process.write(MORE_THAN_FITS)
+        assert process.finish() is None
+        process.kill()
+        connections.close()
+
+    def test_a_process_that_reads_nothing_is_waited_for_within_the_limit(self, connect: Connect) -> None:
+        """As one that says nothing is: what is lost is not the connection."""
+        process = connect().link(Host("web6")).reserve(1).start(["sleep", "30"])
+        process.limit(0.2)
+        with pytest.raises(Silence, match=r"^no answer within 0\.2 s$"):
+            process.write(MORE_THAN_FITS)
+        process.kill()
+
 
 class TestSessions:
     """Places on a connection; sshd refuses more than ten sessions, and frees them late."""
@@ -487,7 +514,7 @@ def test_closing_gives_up_what_is_about_to_be_opened(
     assert not subprocess.run(["pgrep", "-f", str(tmp_path / "gates" / "web1")], capture_output=True).stdout
 
 
-def threads_of_paramiko() -> list[threading.Thread]:
+def threads_of_paramiko() -> list[paramiko.Transport]:
     """The connections that there are, or that are being opened."""
     return [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
 
