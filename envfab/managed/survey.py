@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Links(Protocol):
-    """Where links to hosts come from (`channel.Connections`)."""
+    """Where links to hosts come from (`connections.Connections`)."""
 
     def link(self, host: Host) -> Link:
         """The link to a host; raises `Unreachable`."""

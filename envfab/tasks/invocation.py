@@ -16,7 +16,7 @@ from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.recording import note_targets
 
 if TYPE_CHECKING:
-    from envfab.managed.channel import Connections
+    from envfab.managed.connections import Connections
     from envfab.tasks.console import Console
     from envfab.wheelhouse.house import House
 
@@ -45,7 +45,7 @@ class Invocation:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
-        from envfab.managed.channel import Connections
+        from envfab.managed.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout)
         try:

@@ -12,7 +12,7 @@ from envfab.fleet import Member
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
-    from envfab.managed.channel import Connections
+    from envfab.managed.connections import Connections
     from envfab.supply.interpreters import Kind
 
 

@@ -19,7 +19,7 @@ from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
-    from envfab.managed.channel import Connections
+    from envfab.managed.connections import Connections
     from envfab.managed.survey import Found
     from envfab.registration.hook import Call
     from envfab.registration.inventory import Variables

@@ -19,7 +19,7 @@ from envfab.deployment.wanted import read_requirements
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
 from envfab.fleet import Fleet, Host, Virtualenv
-from envfab.managed.channel import Connections
+from envfab.managed.connections import Connections
 from envfab.managed.process import Link, Process
 from envfab.planning.plan import Options
 from envfab.reporter import Silent

@@ -13,7 +13,7 @@ from fabric import Config
 
 from envfab.fleet import Host, Member, Target, Virtualenv
 from envfab.managed import bundle
-from envfab.managed.channel import Connections
+from envfab.managed.connections import Connections
 from envfab.managed.process import Link, local_link
 from envfab.managed.session import Identity, Session, start_agent
 from tests.support.pythons import VERSIONS

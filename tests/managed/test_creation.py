@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from envfab.fleet import Host, Member, Target, Virtualenv
-from envfab.managed.channel import Connections
+from envfab.managed.connections import Connections
 from envfab.managed.creation import Creation, create, discover
 from envfab.reporter import Silent
 from envfab.settings import Settings

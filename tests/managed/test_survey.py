@@ -14,7 +14,7 @@ from packaging.tags import Tag
 from envfab.errors import Unreachable
 from envfab.facts.distribution import Origin
 from envfab.fleet import Member, Target
-from envfab.managed.channel import Connections
+from envfab.managed.connections import Connections
 from envfab.managed.survey import Found, leave_all, parse_tag, survey, to_probe
 from envfab.reporter import Silent
 from tests.managed.conftest import Connect, member

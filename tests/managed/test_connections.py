@@ -19,7 +19,8 @@ from paramiko.config import SSHConfigDict
 
 from envfab.errors import Disconnected, HostKeyError, Unreachable
 from envfab.fleet import Host
-from envfab.managed.channel import PLACES, Connections
+from envfab.managed.channel import PLACES
+from envfab.managed.connections import Connections
 from envfab.managed.process import Silence
 from envfab.managed.session import Identity, run_command
 from tests.managed.conftest import Connect
