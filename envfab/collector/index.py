@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, func, select, update
 from envfab.collector.newer import Offer
 from envfab.collector.schema import index_projects, installed
 from envfab.collector.storage import Storage, insert_or, run_many
+from envfab.foreign import parse_json
 
 ACCEPT = "application/vnd.pypi.simple.v1+json"
 TIMEOUT = 10.0  # seconds for each step
@@ -90,8 +91,8 @@ def parse_project(data: bytes) -> tuple[Offer, ...]:
     Of the versions for the same Pythons only the newest are kept, for thousands of files come down to a few then.
     """
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = parse_json(data)
+    except ValueError:
         document = None
     files = document.get("files") if isinstance(document, Mapping) else None
     if not isinstance(files, list):

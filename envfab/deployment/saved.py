@@ -15,6 +15,7 @@ from envfab.deployment.proposing import Files, Proposals
 from envfab.deployment.undoing import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.fleet import Member, Target
+from envfab.foreign import parse_json
 from envfab.managed.survey import Found, Links, survey
 from envfab.planning.plan import Plan, Status, from_json
 from envfab.reporter import Reporter
@@ -39,7 +40,7 @@ def save(path: Path, document: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[Target, Plan]:
     """The plans of a file that `save` wrote; raises `UsageError` and `FormatError`."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except ValueError:

@@ -31,12 +31,20 @@ class Wheel:
     def from_filename(cls, filename: str, sha256: str | None = None, shown_as: str = "") -> Wheel:
         """The wheel that a file name describes; raises `WheelError` where it describes none."""
         try:
+            # a build tag may hold anything, a path too
+            if "/" in filename or not filename.isprintable():
+                raise InvalidWheelFilename(f"Invalid wheel filename (no plain name): {filename!r}")
             name, version, build, tags = parse_wheel_filename(filename)
         except InvalidWheelFilename as error:
             raise WheelError(
                 str(error), where=filename, hint="wheels are named NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
             ) from None
         return cls(name, version, build, tags, filename, sha256, shown_as or filename.partition("-")[0])
+
+    @property
+    def identity(self) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
+        """What the wheel is, however its file name spells that."""
+        return self.name, self.version, self.build, self.tags
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
+from envfab.foreign import parse_json
 from envfab.managed import bundle, commands
 from envfab.managed.process import LINGER, Process, Silence
 
@@ -116,9 +117,11 @@ class Session:
 
     def _frame(self) -> dict[str, Any]:
         try:
-            frame: dict[str, Any] = json.loads(self._process.stream.line())
+            frame: dict[str, Any] = parse_json(self._process.stream.line())
         except Disconnected as error:
             raise Disconnected(error.what, where=self._where) from None
+        except ValueError as error:
+            raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
         return frame
 
     def close(self) -> None:

@@ -65,7 +65,10 @@ def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Questio
         if all(release.wheel.sha256 is None for release in supported):
             return f"the release log has no hash for {versions}: log it again with add_wheel"
         return f"the house has {versions}, but no wheel with a hash that is pinned"
-    newest = admitted[0]
+    withdrawn = [release for release in admitted if release.yanked]
+    if not withdrawn:
+        return f"the house has only pre-releases that would do: {_listed(one.wheel.version for one in admitted)}"
+    newest = withdrawn[0]
     return f"{newest.wheel.version} was yanked" + (f": {newest.yanked_reason}" if newest.yanked_reason else "")
 
 

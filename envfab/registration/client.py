@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envfab.errors import RegistrationError
+from envfab.foreign import one_line
 from envfab.registration.difio import Answer, Registration, format_registration, parse_answer
-from envfab.registration.web import Reply, check_secret, exchange, one_line
+from envfab.registration.web import Reply, check_secret, exchange
 
 if TYPE_CHECKING:
     import requests

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.facts.probe import Probe
 from envfab.fleet import Fleet, Member
+from envfab.foreign import shown_url
 from envfab.registration import kinds
 from envfab.registration.dependency_track import Upload
 from envfab.registration.files import state_folder
@@ -22,7 +23,7 @@ from envfab.registration.inventory import Variables
 from envfab.registration.jobs import Job, Outcome, jobs_for
 from envfab.registration.pending import Pending
 from envfab.registration.processing import Processing
-from envfab.registration.web import NoAnswer, shown_url
+from envfab.registration.web import NoAnswer
 from envfab.reporter import Reporter, Silent
 from envfab.servers import Server, secret
 

@@ -15,8 +15,9 @@ from uuid import UUID
 
 from envfab.errors import RegistrationError
 from envfab.fleet import Target
+from envfab.foreign import one_line, parse_json
 from envfab.registration.difio import Answer
-from envfab.registration.web import SHOWN, one_line
+from envfab.registration.web import SHOWN
 
 # One project a virtualenv, in one version for good: what people decided about its findings stays with it.
 VERSION = "current"
@@ -103,8 +104,8 @@ def parse_problem(content: bytes) -> str:
 
 def _object(content: bytes) -> Mapping[str, Any]:
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
+        data = parse_json(content)
+    except ValueError:
         raise RegistrationError("the answer is no JSON") from None
     if not isinstance(data, dict):
         raise RegistrationError("the answer must be a JSON object")

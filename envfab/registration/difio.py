@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
+from envfab.foreign import parse_json
 
 MAX_BODY = 2 * 1024 * 1024  # bytes; what servers accept
 MAX_PACKAGES = 10_000
@@ -148,8 +149,8 @@ def _json_data(body: bytes) -> str:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         _refuse(where, "is no JSON")
 
 

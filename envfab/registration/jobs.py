@@ -11,13 +11,13 @@ from pathlib import Path
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.facts.probe import Probe
 from envfab.fleet import Member
+from envfab.foreign import shown_url
 from envfab.registration import kinds
 from envfab.registration.difio import Answer
 from envfab.registration.inventory import Variables
 from envfab.registration.kinds import Content
 from envfab.registration.pending import Missed
 from envfab.registration.sbom import Digests
-from envfab.registration.web import shown_url
 from envfab.servers import Server
 from envfab.wheelhouse.log_file import LogFile
 from envfab.wheelhouse.log_text import LogText

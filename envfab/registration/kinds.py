@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from envfab.errors import RegistrationError
 from envfab.facts.probe import Probe
 from envfab.fleet import Member
+from envfab.foreign import shown_url
 from envfab.registration import client, uploading
 from envfab.registration.dependency_track import Bom, project_name
 from envfab.registration.difio import Answer, Registration
 from envfab.registration.inventory import Variables, known_as, registration
 from envfab.registration.sbom import Digests, document, require_library
-from envfab.registration.web import shown_url
 from envfab.servers import DependencyTrack, Difio, Secret, Server
 
 if TYPE_CHECKING:

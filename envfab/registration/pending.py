@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from envfab.errors import RegistrationError
+from envfab.foreign import parse_json
 from envfab.registration.dependency_track import Bom
 from envfab.registration.difio import Registration, format_registration, parse_registration
 from envfab.registration.files import write_whole
@@ -142,8 +143,8 @@ def _content(registration: Registration | Bom) -> dict[str, Any]:
 def _parse(data: bytes) -> tuple[Missed, ...]:
     """What the file says, without what is damaged or too old."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = parse_json(data)
+    except ValueError:
         return ()
     if not isinstance(document, dict) or not isinstance(document.get("missed"), list):
         return ()

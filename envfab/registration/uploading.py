@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
+from envfab.foreign import shown_url
 from envfab.registration.dependency_track import (
     MAX_PROBLEM,
     PROBLEM,
@@ -17,7 +18,7 @@ from envfab.registration.dependency_track import (
     parse_upload,
 )
 from envfab.registration.difio import Answer
-from envfab.registration.web import Reply, check_secret, exchange, shown_url
+from envfab.registration.web import Reply, check_secret, exchange
 
 if TYPE_CHECKING:
     import requests

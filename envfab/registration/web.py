@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from envfab.errors import RegistrationError
+from envfab.foreign import one_line, shown_url
 
 if TYPE_CHECKING:
     import requests
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what came instead of an answer
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 25.0
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SECRET = re.compile("[!-~]+")
 
 
@@ -98,20 +97,6 @@ def check_secret(name: str, value: str, url: str) -> None:
     """Refuse what no header can hold, without showing it."""
     if not _SECRET.fullmatch(value):
         raise RegistrationError(f"its {name} is empty, or not of printable ASCII without spaces", where=shown_url(url))
-
-
-def shown_url(url: str) -> str:
-    """An address as it may be shown and written down: without user, password and query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address that is no URL"
-    return one_line(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
-
-
-def one_line(text: str) -> str:
-    """A server's text without what could move a terminal's cursor."""
-    return _UNPRINTABLE.sub(" ", text).strip()
 
 
 def _content(response: requests.Response, limit: int) -> bytes:

@@ -15,7 +15,10 @@ from typing import Any
 
 from envfab.errors import FormatError, SupplyError, WheelError
 from envfab.facts.wheel import Wheel
+from envfab.foreign import parse_json
+from envfab.wheelhouse.adding import Added
 from envfab.wheelhouse.archive import MAGIC, Archive
+from envfab.wheelhouse.house import House
 from envfab.wheelhouse.inspection import inspect, sha256_of
 
 FORMAT = 1
@@ -87,6 +90,12 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
         yield wheels
 
 
+def add_bundle(path: Path, house: House) -> list[Added]:
+    """Add all wheels of a bundle; raises what `unpacked` and `House.add_all` raise, and then the house is as it was."""
+    with unpacked(path) as wheels:
+        return house.add_all(wheels)
+
+
 def _manifest(archive: Archive, path: Path) -> dict[str, str]:
     """The digests by file name."""
     if MANIFEST not in archive.members:
@@ -96,7 +105,7 @@ def _manifest(archive: Archive, path: Path) -> dict[str, str]:
             hint="add wheels, or a bundle; was it copied whole?",
         )
     try:
-        document = json.loads(archive.read(MANIFEST, MANIFEST_LIMIT))
+        document = parse_json(archive.read(MANIFEST, MANIFEST_LIMIT))
         if document["format"] != FORMAT:
             raise FormatError(
                 f"it is of format {document['format']!r}; this envfab reads {FORMAT}",

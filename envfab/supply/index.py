@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +17,13 @@ from packaging.version import Version
 from envfab.errors import SupplyError
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.foreign import shown_url
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.environment import Environment
 from envfab.supply import pages
 from envfab.supply.pages import HTML_TYPE, JSON_TYPE, File
-from envfab.supply.web import AT_ONCE, Web, shown_url
+from envfab.supply.pool import Pool
+from envfab.supply.web import AT_ONCE, NoAnswer, Web
 from envfab.wheelhouse.inspection import TEXT_LIMIT, parse_metadata, read_metadata
 
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
@@ -31,15 +33,17 @@ PAGE_LIMIT = 128 << 20
 class Index:
     """A catalogue of the wheels that an index offers (PEP 691 or 503, PEP 658); `downloads` is where wheels are kept.
 
-    Each page and each metadata file is read once, ahead of time where it will be asked for. Questions raise
+    It is never asked for projects in `own`: their names are nobody's business, and its wheels of that name are somebody
+    else's. Each page and each metadata file is read once, ahead of time where it will be asked for. Questions raise
     `SupplyError` where the index does not answer as one does.
     """
 
-    def __init__(self, url: str, web: Web, downloads: Path) -> None:
+    def __init__(self, url: str, web: Web, downloads: Path, own: Collection[NormalizedName] = ()) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
+        self.own = frozenset(own)
         self._web = web
         self._downloads = downloads
-        self._pool = ThreadPoolExecutor(AT_ONCE, "envfab-index")
+        self._pool = Pool(AT_ONCE, "envfab-index")
         self._pages: dict[NormalizedName, Future[tuple[File, ...]]] = {}
         self._releases: dict[NormalizedName, Sequence[Release]] = {}
         self._metadata: dict[str, WheelMetadata] = {}
@@ -51,18 +55,18 @@ class Index:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.__exit__(kind, error, trace)
 
     def expect(self, names: Iterable[NormalizedName]) -> None:
         """Begin to read the pages of projects that will be asked for."""
         for name in names:
-            if name not in self._pages:
+            if name not in self._pages and name not in self.own:
                 self._pages[name] = self._pool.submit(self._read_page, name)
 
     def files(self, name: NormalizedName) -> tuple[File, ...]:
-        """All that the index offers of a project; nothing where it does not know the project."""
+        """All that the index offers of a project; nothing where it does not know the project, or is not asked."""
         self.expect([name])
-        return self._pages[name].result()
+        return self._pages[name].result() if name in self._pages else ()
 
     def file(self, wheel: Wheel) -> File:
         """What the index says of a wheel that it offers."""
@@ -98,7 +102,7 @@ class Index:
         assert file.sha256 is not None  # `releases` leaves out all others
         place = self._downloads / file.sha256 / file.filename
         if not place.exists():
-            self._web.download(file.url, file.sha256, place)
+            self._web.download(file.url, file.sha256, place, file.size)
         return place
 
     def _read_page(self, name: NormalizedName) -> tuple[File, ...]:
@@ -158,17 +162,28 @@ class ForInterpreter:
 
 @dataclass(frozen=True, slots=True)
 class PagesAlone:
-    """An index of which only the pages are read: which versions there are, not what they require."""
+    """An index of which only the pages are read: which versions there are, not what they require.
+
+    It stands beside something that goes on without it: a page that cannot be read is an empty one, and told in
+    `problems`; once no answer came at all, nothing more is asked.
+    """
 
     index: Index
+    problems: dict[NormalizedName, SupplyError] = field(default_factory=dict)
 
     def projects(self) -> Collection[NormalizedName]:
         """As the index has it."""
         return self.index.projects()
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """As the index has it."""
-        return self.index.releases(name)
+        """As the index has it, if it answers."""
+        if name in self.problems or any(isinstance(problem, NoAnswer) for problem in self.problems.values()):
+            return ()
+        try:
+            return self.index.releases(name)
+        except SupplyError as problem:
+            self.problems[name] = problem
+            return ()
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """What the page says: Requires-Python, and nothing of what is required."""
@@ -177,11 +192,10 @@ class PagesAlone:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The house and an index as one; of a wheel that both have, the house's counts, and `own` are the house's alone."""
+    """The house and an index as one; of a wheel that both have, the house's counts."""
 
     house: Catalogue
     index: Catalogue
-    own: frozenset[NormalizedName] = frozenset()
 
     def projects(self) -> Collection[NormalizedName]:
         """The names that either has."""
@@ -190,10 +204,8 @@ class Both:
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """The wheels that either has."""
         here = self.house.releases(name)
-        if name in self.own:
-            return here
-        known = {release.wheel.filename for release in here}
-        there = [release for release in self.index.releases(name) if release.wheel.filename not in known]
+        known = {release.wheel.identity for release in here}
+        there = [release for release in self.index.releases(name) if release.wheel.identity not in known]
         withdrawn = _withdrawn(here)
         return [
             *here,
@@ -209,7 +221,7 @@ class Both:
 
     def has(self, wheel: Wheel) -> bool:
         """Whether the house has the wheel."""
-        return any(release.wheel.filename == wheel.filename for release in self.house.releases(wheel.name))
+        return any(release.wheel.identity == wheel.identity for release in self.house.releases(wheel.name))
 
 
 def _withdrawn(releases: Sequence[Release]) -> dict[Version, str | None]:

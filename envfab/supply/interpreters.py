@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from envfab.errors import FormatError, SupplyError
 from envfab.facts.interpreter import Interpreter
+from envfab.foreign import parse_json
 
 FORMAT = 1
 # a kernel's name and build differ between hosts that are alike in all else
@@ -90,14 +90,17 @@ def to_json(found: Iterable[Kind]) -> dict[str, Any]:
 def from_json(text: str, where: str) -> list[Kind]:
     """The interpreters that another machine wrote down; raises `FormatError` and `SupplyError`."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         if document["format"] != FORMAT:
             raise FormatError(
                 f"it is of format {document['format']!r}; this envfab reads {FORMAT}",
                 where=where,
                 hint="write it again with `fab targets --export`, or use a newer envfab",
             )
-        return [_kind(one) for one in document["interpreters"]]
+        found = [_kind(one) for one in document["interpreters"]]
+        if not found:
+            raise ValueError("there is none in it")
+        return found
     except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise SupplyError(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from envfab.errors import SupplyError, UsageError
 from envfab.facts.wheel import Wheel
+from envfab.foreign import shown_url
 from envfab.supply.fetching import forget, opened
 from envfab.supply.index import Index
-from envfab.supply.web import shown_url
 from envfab.wheelhouse.inspection import sha256_of
 from envfab.wheelhouse.repairing import Originals
 

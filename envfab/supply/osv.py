@@ -6,7 +6,6 @@ cannot know what was mended in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from envfab.errors import SupplyError
 from envfab.facts.distribution import Distribution
+from envfab.foreign import parse_json
 from envfab.supply.osv_records import HINT, every_record, some_records
 
 ECOSYSTEM = "PyPI"
@@ -186,7 +186,7 @@ class _Record:
     @classmethod
     def parse(cls, content: bytes) -> _Record:
         """A record's JSON; raises what such reading raises where it is none."""
-        fields = json.loads(content)
+        fields = parse_json(content)
         identity, modified = str(fields["id"]), _moment(fields["modified"])
         affected: dict[NormalizedName, list[Mapping[str, Any]]] = {}
         for one in fields.get("affected") or ():

@@ -18,9 +18,10 @@ from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 
 from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
 
+from envfab import foreign
 from envfab.errors import SupplyError, WheelError
 from envfab.facts.wheel import Wheel
-from envfab.supply.web import shown_url
+from envfab.foreign import shown_url
 
 API_VERSION = "1.1"
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -75,7 +76,7 @@ def list_html(names: Iterable[NormalizedName]) -> str:
 def parse_json(text: str, base: str) -> tuple[File, ...]:
     """The files of a PEP 691 page that lies at `base`; raises `SupplyError` for anything else."""
     try:
-        document = json.loads(text)
+        document = foreign.parse_json(text)
         version = str(document["meta"]["api-version"])
         if version.partition(".")[0] != "1":
             raise SupplyError(
@@ -90,10 +91,14 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
 def parse_html(text: str, base: str) -> tuple[File, ...]:
     """The files of a PEP 503 page that lies at `base`; raises `SupplyError` for a page that can be none."""
     anchors = _Anchors()
-    anchors.feed(text)
-    anchors.close()
-    links = [one for one in anchors.found if one.get("href")]
-    files = tuple(_file_of_anchor(one, urljoin(base, anchors.base or "")) for one in links)
+    try:
+        anchors.feed(text)
+        anchors.close()
+        links = [one for one in anchors.found if one.get("href")]
+        files = tuple(_file_of_anchor(one, base, urljoin(base, anchors.base or "")) for one in links)
+    except (ValueError, AssertionError) as error:
+        # addresses that are none, and declarations that Python's parser takes for its own fault
+        raise SupplyError(f"is no page of a package index: {error}", where=shown_url(base)) from None
     # error and login pages come with status 200 as well
     if not (anchors.declared or any(file.filename.endswith(_DISTRIBUTIONS) for file in files)):
         raise SupplyError("is no page of a package index: it links to no distribution", where=shown_url(base))
@@ -163,16 +168,21 @@ def _file_of(one: Mapping[str, Any], base: str) -> File:
     yanked = one.get("yanked", False)
     size = one.get("size")
     filename = str(one["filename"])
+    _refuse_paths(filename, base)
     return File(
         filename,
-        _absolute(base, str(one["url"]), filename),
+        urldefrag(urljoin(base, str(one["url"])))[0],
         _digest(one.get("hashes") or {}),
-        one.get("requires-python") or None,
+        _text(one.get("requires-python")),
         None if yanked is False or yanked is None else yanked if isinstance(yanked, str) else "",
         _metadata(said),
         size if isinstance(size, int) else None,
-        one.get("upload-time"),
+        _text(one.get("upload-time")),
     )
+
+
+def _text(said: object) -> str | None:
+    return said if isinstance(said, str) and said else None
 
 
 def _metadata(said: object) -> str | None:
@@ -186,18 +196,20 @@ def _digest(hashes: Mapping[str, Any]) -> str | None:
     return digest if _SHA256.fullmatch(digest) else None
 
 
-def _absolute(base: str, url: str, filename: str) -> str:
-    """The address of a file, without a fragment; a name that is no plain file name is refused."""
+def _refuse_paths(filename: str, page: str) -> None:
+    """Refuse a page whose files would be stored somewhere else than under their names."""
     if not filename or "/" in filename or "\\" in filename or filename.startswith("."):
         raise SupplyError(
-            f"offers a file named {filename!r}", where=shown_url(base), hint="an index offers plain file names"
+            f"offers a file named {filename!r}", where=shown_url(page), hint="an index offers plain file names"
         )
-    return urldefrag(urljoin(base, url))[0]
 
 
-def _file_of_anchor(attributes: Mapping[str, str | None], base: str) -> File:
+def _file_of_anchor(attributes: Mapping[str, str | None], page: str, base: str) -> File:
     address, fragment = urldefrag(urljoin(base, attributes["href"] or ""))
     filename = unquote(urlsplit(address).path.rpartition("/")[2])
+    # a page links to other things too: to its parent, to a style sheet
+    if filename.endswith(_DISTRIBUTIONS):
+        _refuse_paths(filename, page)
     algorithm, _, digest = fragment.partition("=")
     said = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
     metadata = None

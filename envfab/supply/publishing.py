@@ -106,7 +106,7 @@ class _Publishing:
         self._write(self.folder / JSON_PAGE, pages.list_json(listed).encode(), done)
         self._write(self.folder / HTML_PAGE, pages.list_html(listed).encode(), done)
         for gone in sorted(self.folder.iterdir()):
-            if gone.is_dir() and gone.name not in listed and canonicalize_name(gone.name) == gone.name:
+            if gone.name not in listed and _is_of_a_project(gone):
                 self._remove_project(gone, done)
         return done
 
@@ -198,6 +198,13 @@ class _Publishing:
                 done.removed += 1
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def _is_of_a_project(folder: Path) -> bool:
+    """Whether it was published, and not put there by somebody else; whoever was killed may have left wheels alone."""
+    if canonicalize_name(folder.name) != folder.name or not folder.is_dir():
+        return False
+    return (folder / JSON_PAGE).exists() or any(entry.suffix == ".whl" for entry in folder.iterdir())
 
 
 def _published_before(folder: Path) -> dict[str, File]:

@@ -1,11 +1,11 @@
-"""Reading over HTTP: bounded in time and size, resumed where that is possible, and every failure one clear error."""
+"""Reading over HTTP: bounded in size, and in the time for each piece; resumed where that is possible, and every failure
+one clear error."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from envfab.errors import SupplyError
+from envfab.foreign import shown_url
 
 if TYPE_CHECKING:
     import requests
@@ -24,7 +24,8 @@ AT_ONCE = 8
 REDIRECTS = 5
 TRIES_AGAIN = 2
 CHUNK = 1 << 16
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]+")
+# of a file whose size nobody tells
+FILE_LIMIT = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Answer:
     url: str
 
 
+class NoAnswer(SupplyError):
+    """Nothing came from a server, or less than it said."""
+
+
 class Web:
     """Asks web servers, from up to `AT_ONCE` threads."""
 
@@ -53,6 +58,7 @@ class Web:
         from urllib3.util import Retry
 
         self._timeouts = timeouts or Timeouts()
+        self._closed = False
         self._session = requests.Session()
         self._session.max_redirects = REDIRECTS
         self._session.headers["User-Agent"] = f"envfab/{version('envfab')}"
@@ -78,6 +84,7 @@ class Web:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         self._session.close()
 
     def get(self, url: str, accept: str, limit: int) -> Answer | None:
@@ -95,18 +102,18 @@ class Web:
             kind = response.headers.get("Content-Type", "").partition(";")[0].lower()
             return Answer(bytes(content), kind, response.url)
 
-    def download(self, url: str, sha256: str, place: Path) -> None:
-        """Bring a file to `place`, whose folder is made; goes on where an earlier try was cut off.
+    def download(self, url: str, sha256: str, place: Path, size: int | None = None) -> None:
+        """Bring a file of `size` bytes to `place`, whose folder is made; goes on where an earlier try was cut off.
 
         Raises `SupplyError`, and then there is nothing at `place`: what came lies beside it for the next try, unless
         it is not the file with this SHA-256.
         """
         try:
-            self._download(url, sha256, place)
+            self._download(url, sha256, place, FILE_LIMIT if size is None else size)
         except OSError as error:
             raise SupplyError(f"a download cannot be stored: {error.strerror}", where=str(place)) from None
 
-    def _download(self, url: str, sha256: str, place: Path) -> None:
+    def _download(self, url: str, sha256: str, place: Path, limit: int) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{place.name}.part")
         with open(draft, "ab") as file:
@@ -115,7 +122,7 @@ class Web:
             if place.exists():
                 draft.unlink(missing_ok=True)
                 return
-            self._append(url, file.fileno())
+            self._append(url, file.fileno(), limit)
             if _digest(draft) != sha256:
                 draft.unlink()
                 raise SupplyError(
@@ -126,8 +133,11 @@ class Web:
             os.fsync(file.fileno())
             os.replace(draft, place)
 
-    def _append(self, url: str, descriptor: int) -> None:
-        """Write what comes at the end of an open file, from where the file ends where the server can do that."""
+    def _append(self, url: str, descriptor: int, limit: int) -> None:
+        """Write what comes at the end of an open file, from where the file ends where the server can do that.
+
+        One that grows beyond `limit` bytes is emptied.
+        """
         done = os.fstat(descriptor).st_size
         # a file that is compressed on the way cannot be cut into ranges
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
@@ -136,11 +146,15 @@ class Web:
                 # all of it is there already, or more than all of it: its digest tells
                 return
             if response.status_code == 200:
-                os.ftruncate(descriptor, 0)
+                os.ftruncate(descriptor, done := 0)
             elif response.status_code != 206 or not done:
                 raise _refused(response, url)
             for piece in self._pieces(response, url):
-                os.write(descriptor, piece)
+                done += len(piece)
+                if done > limit:
+                    os.ftruncate(descriptor, 0)
+                    raise SupplyError(f"sends more than {limit:,} bytes", where=shown_url(url))
+                _write(descriptor, piece)
 
     @contextmanager
     def _open(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
@@ -149,7 +163,7 @@ class Web:
         try:
             timeout = (self._timeouts.connect, self._timeouts.read)
             response = self._session.get(url, headers=headers, timeout=timeout, stream=True)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise self._unanswered(error, url) from None
         with response:
             hops = [*response.history, response]
@@ -161,11 +175,14 @@ class Web:
         import requests
 
         try:
-            yield from response.iter_content(CHUNK)
+            for piece in response.iter_content(CHUNK):
+                if self._closed:
+                    raise SupplyError("nobody waits for it any more", where=shown_url(url))
+                yield piece
         except requests.RequestException as error:
             raise self._unanswered(error, url) from None
 
-    def _unanswered(self, error: requests.RequestException, url: str) -> SupplyError:
+    def _unanswered(self, error: requests.RequestException | ValueError, url: str) -> SupplyError:
         import requests
 
         exceptions = requests.exceptions
@@ -179,21 +196,13 @@ class Web:
             what = "its certificate is refused"
         elif isinstance(error, (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema)):
             return SupplyError("is no address of a web server", where=shown_url(url), hint="give http://… or https://…")
+        elif not isinstance(error, requests.RequestException):
+            return SupplyError("redirects to what is no address of a web server", where=shown_url(url))
         elif isinstance(error, exceptions.ChunkedEncodingError):
             what = "the connection ended in the middle of an answer"
         else:
             what = "cannot be reached"
-        return SupplyError(what, where=shown_url(url), hint="try again: what was downloaded is kept")
-
-
-def shown_url(url: str) -> str:
-    """An address as it may be shown: without user, password and query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address that is no URL"
-    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return _UNPRINTABLE.sub(" ", shown)
+        return NoAnswer(what, where=shown_url(url), hint="try again: what was downloaded is kept")
 
 
 def _refused(response: requests.Response, url: str) -> SupplyError:
@@ -201,6 +210,11 @@ def _refused(response: requests.Response, url: str) -> SupplyError:
     if response.status_code in (401, 403):
         hint = "give a user and a password in the address, or in ~/.netrc"
     return SupplyError(f"answers HTTP {response.status_code}", where=shown_url(url), hint=hint)
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
 
 
 def _digest(path: Path) -> str:

@@ -33,7 +33,7 @@ def show_house(console: Console, house: House, fleet: Fleet) -> None:
 def _source(fleet: Fleet) -> str:
     if not fleet.wheel_source:
         return ""
-    from envfab.supply.web import shown_url
+    from envfab.foreign import shown_url
 
     shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
     return f" · fetched from {shown}"

@@ -14,14 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from envfab.errors import UsageError
+from envfab.foreign import harmless
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from envfab.tasks.styled import Styled
-
-# what rings, or moves back over what was printed, has no place in a line; rich takes the same ones out
-CONTROL = dict.fromkeys(map(ord, "\a\b\v\f\r"))
 
 
 class Console:
@@ -44,7 +42,7 @@ class Console:
         """One line or several for people."""
         self._stop_progress()
         if isinstance(text, str) and not style:
-            _write(sys.stderr if self.as_json else sys.stdout, text.translate(CONTROL))
+            _write(sys.stderr if self.as_json else sys.stdout, harmless(text))
         else:
             self._styled.result(text, style)
 

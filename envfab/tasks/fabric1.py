@@ -24,6 +24,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from envfab.errors import EnvfabError, UsageError
+from envfab.foreign import harmless
 from envfab.tasks.rewriting import for_completion, rewrite
 from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
 
@@ -72,7 +73,7 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
         try:
             return super().__call__(*args, **kwargs)
         except EnvfabError as error:
-            raise Exit(f"envfab: {error}", code=1) from None
+            raise Exit(f"envfab: {harmless(str(error))}", code=1) from None
         except BrokenPipeError:
             # the reader of a pipe has gone (`fab plan --json | head`); Python would complain once more at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,9 +15,11 @@ from envfab.fleet import Fleet, Member
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import exported_interpreters, interpreters_of, of_targets
+from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
     from envfab.facts.requirements import Requirements
+    from envfab.facts.wheel import Wheel
     from envfab.supply.fetching import Job
     from envfab.supply.interpreters import Kind
 
@@ -34,7 +36,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         interpreters="instead of looking at the targets, read what `fab targets --export FILE` wrote",
         index="the package index to fetch from (default: PyPI)",
         own="a project of your own, which is never looked up in the index; repeatable",
-        bundle="write the wheels into this one file, to carry to another house, instead of taking them in",
+        bundle="write all that is needed into this one file, to carry to another house, instead of taking it in",
     )
     def fetch_wheels(
         c: Context,
@@ -50,40 +52,62 @@ def tasks(fleet: Fleet) -> list[Any]:
         from packaging.utils import canonicalize_name
 
         from envfab.supply.bundle import write_bundle
-        from envfab.supply.fetching import default_index, distinct, download, forget, lacking, opened, take_in
+        from envfab.supply.fetching import default_index, distinct, download, forget, needed, opened, take_in
 
         run = Invocation(fleet, c, json)
         house = run.house
+        place = _place_of_bundle(bundle) if bundle else None
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
-            found, complete = (
+            kinds, complete = (
                 (exported_interpreters(interpreters), True) if interpreters else interpreters_of(run, links, members)
             )
             if interpreters and list(name):
-                found = of_targets(found, {str(member.target) for member in members})
-            jobs = _jobs(run, members, list(requirements), found)
-            with opened(index or default_index()) as source:
-                wheels = lacking(distinct(jobs), house, source, {canonicalize_name(one) for one in own}, console)
-                paths = download(wheels, source, console)
-                if bundle and paths:
-                    write_bundle(Path(bundle).expanduser(), paths)
+                kinds = of_targets(kinds, {str(member.target) for member in members})
+            jobs = _jobs(run, members, list(requirements), kinds)
+            with opened(index or default_index(), own=[canonicalize_name(one) for one in own]) as source:
+                found = needed(distinct(jobs), house, source, console)
+                if place is not None:
+                    house.verify_unchanged(found.here)
+                paths = download(found.lacking, source, console)
+                if place is not None:
+                    write_bundle(place, [*map(house.path_of, found.here), *paths])
                     forget(paths)
-                elif not bundle:
+                else:
                     take_in(paths, house)
-            for wheel in wheels:
-                console.print(
-                    f"{'packed' if bundle else 'added':<8} {wheel.shown_as} {wheel.version}   {wheel.filename}"
-                )
-            if not wheels:
+            for wheel in found.lacking:
+                console.print(f"{'fetched' if bundle else 'added':<8} {_line(wheel)}")
+            if place is not None:
+                for wheel in found.here:
+                    console.print(f"{'had':<8} {_line(wheel)}")
+                console.print(f"{place} holds {many(len(found.here) + len(found.lacking), 'wheel')}")
+            elif not found.lacking:
                 console.print("the house has all of it already")
             if json:
-                fetched = [{"name": one.shown_as, "version": str(one.version), "wheel": one.filename,
-                            "sha256": one.sha256} for one in wheels]  # fmt: skip
-                console.json({"format": 1, "fetched": fetched, "bundle": bundle if bundle and paths else None})
+                console.json(
+                    {"format": 1, "fetched": [_wheel_json(wheel) for wheel in found.lacking],
+                     "had": [_wheel_json(wheel) for wheel in found.here], "bundle": bundle or None}
+                )  # fmt: skip
         if not complete:
             raise Exit(code=1)
 
     return [fetch_wheels]
+
+
+def _place_of_bundle(bundle: str) -> Path:
+    """Where a bundle goes; raises `UsageError` where no file can be, before anything is downloaded."""
+    place = Path(bundle).expanduser()
+    if not place.name or place.is_dir():
+        raise UsageError("a bundle is one file", where=bundle, hint="--bundle FILE")
+    return place
+
+
+def _line(wheel: Wheel) -> str:
+    return f"{wheel.shown_as} {wheel.version}   {wheel.filename}"
+
+
+def _wheel_json(wheel: Wheel) -> dict[str, Any]:
+    return {"name": wheel.shown_as, "version": str(wheel.version), "wheel": wheel.filename, "sha256": wheel.sha256}
 
 
 def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found: Sequence[Kind]) -> list[Job]:

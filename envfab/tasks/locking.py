@@ -82,12 +82,16 @@ def _command(requirements: str, names: list[str], output: str) -> str:
 def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
     """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
     source = Path(requirements).expanduser()
+    if not source.name:
+        raise UsageError("no requirements can be read from a folder", where=requirements, hint="name a requirements.in")
     if output:
         place = Path(output).expanduser()
     elif pylock:
         place = source.with_name("pylock.toml")
     else:
         place = source.with_suffix(".txt")
+    if not place.name or place.is_dir():
+        raise UsageError("a lock is written to a file", where=str(place), hint="say --output FILE")
     if place == source:
         raise UsageError(f"{requirements} would be overwritten", hint="say --output FILE, or name what is wanted *.in")
     if pylock and not (place.name == "pylock.toml" or (place.name[:7] == "pylock." and place.suffix == ".toml")):

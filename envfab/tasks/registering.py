@@ -192,9 +192,9 @@ def _registrations_json(outcomes: Sequence[Outcome], errors: Sequence[EnvfabErro
 
 
 def _registration_json(outcome: Outcome) -> dict[str, Any]:
+    from envfab.foreign import shown_url
     from envfab.registration.difio import Registration
     from envfab.registration.kinds import kind_of
-    from envfab.registration.web import shown_url
 
     sent, answer = outcome.job.registration, outcome.answer
     return {

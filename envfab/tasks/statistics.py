@@ -210,7 +210,7 @@ def _unkept(stats: Stats) -> EnvfabError:
 
 
 def _server(usage: UsageStats) -> str:
-    from envfab.registration.web import shown_url
+    from envfab.foreign import shown_url
 
     return shown_url(usage.url)
 

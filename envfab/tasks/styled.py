@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from envfab.foreign import harmless
+
 SHOWN_AT_WORK = 8
 
 
@@ -131,4 +133,8 @@ class Progress:
 
 
 def _text(text: str | Text, style: str = "") -> Text:
-    return Text(text, style) if isinstance(text, str) else text
+    """What may be printed: whoever wrote a part of it, its styles are ours alone."""
+    if isinstance(text, str):
+        return Text(harmless(text), style)
+    text.plain = harmless(text.plain)
+    return text

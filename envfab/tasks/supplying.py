@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ from envfab.tasks.invocation import Invocation
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from envfab.errors import SupplyError
     from envfab.supply.looking import Look
     from envfab.supply.newer import Outdated
 
@@ -52,8 +55,7 @@ def _yank_wheel(fleet: Fleet) -> Any:
             )
         house, yanked = run.house, []
         with run.console as console:
-            for what in named:
-                fresh = house.yank(what, reason)
+            for what, fresh in house.yank_all(named, reason).items():
                 for one in fresh:
                     console.print(f"yanked   {one.shown_as} {one.version}   {one.filename}")
                     yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
@@ -107,12 +109,14 @@ def _outdated(fleet: Fleet) -> Any:
 
         run = Invocation(fleet, c, json)
         sources: dict[str, Catalogue] = {"house": run.house}
+        problems: Mapping[NormalizedName, SupplyError] = {}
         with run.console as console, run.connections() as links, ExitStack() as stack:
             members = run.select(list(name))
             requirements = read_requirements(fleet, members)
             if index:
                 reached = stack.enter_context(opened(index))
-                sources["index"] = PagesAlone(reached)
+                sources["index"] = pages = PagesAlone(reached)
+                problems = pages.problems
             looks = look(members, links, run.settings, console)
             if index:
                 reached.expect(
@@ -124,9 +128,14 @@ def _outdated(fleet: Fleet) -> Any:
             ]
             for found, older in rows:
                 _show_outdated(run, found, older)
+            for problem in problems.values():
+                console.warning(f"without the index: {problem}")
             if json:
-                console.json({"format": 1, "virtualenvs": [_outdated_json(found, older) for found, older in rows]})
-        if any(found.error for found in looks):
+                console.json(
+                    {"format": 1, "virtualenvs": [_outdated_json(found, older) for found, older in rows],
+                     "index_errors": [str(problem) for problem in problems.values()]}
+                )  # fmt: skip
+        if problems or any(found.error for found in looks):
             raise Exit(code=1)
         if check and any(older for _found, older in rows):
             raise Exit(code=2)
@@ -143,10 +152,17 @@ def _show_outdated(run: Invocation, found: Look, older: list[Outdated]) -> None:
     console.print(f"{target}   {f'{len(older)} outdated' if older else 'nothing newer'}", "bold")
     width = max((len(one.shown_as) for one in older), default=0)
     for one in older:
-        there = ", ".join(f"{version} in the {source}" for source, version in one.newest.items())
-        allowed = f"{one.allowed} within the requirements" if one.allowed else "not within the requirements"
-        note = "" if one.allowed == max(one.newest.values()) else f"   {allowed}"
-        console.print(f"    {one.shown_as:<{width}}   {one.installed} → {there}{note}")
+        console.print(f"    {one.shown_as:<{width}}   {one.installed} → {_newer(one)}")
+
+
+def _newer(one: Outdated) -> str:
+    """What there is, and, unless that is the same, what of it the requirements allow."""
+    allowed = f"{one.allowed} within the requirements" if one.allowed else "not within the requirements"
+    if not one.newest:
+        # they name what nobody is offered otherwise: a pre-release, or a release that was withdrawn
+        return allowed
+    there = ", ".join(f"{version} in the {source}" for source, version in one.newest.items())
+    return there if one.allowed == max(one.newest.values()) else f"{there}   {allowed}"
 
 
 def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:

@@ -126,8 +126,7 @@ def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> 
 
 def _take_in(house: House, path: Path) -> list[Added]:
     """Add a wheel, or all wheels of a bundle."""
-    from envfab.supply.bundle import is_bundle
-    from envfab.supply.taking_in import add_bundle
+    from envfab.supply.bundle import add_bundle, is_bundle
 
     return add_bundle(path, house) if is_bundle(path) else [house.add(path)]
 

@@ -1,4 +1,4 @@
-"""A wheel comes into the house: inspected, copied, logged."""
+"""Wheels come into the house: inspected, copied, logged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -17,7 +17,7 @@ from envfab.errors import HouseError, WheelError
 from envfab.facts.wheel import Wheel
 from envfab.wheelhouse.archive import CHUNK
 from envfab.wheelhouse.inspection import inspect, sha256_of
-from envfab.wheelhouse.log_file import LogFile, sync_folder
+from envfab.wheelhouse.log_file import HeldLog, LogFile, sync_folder
 from envfab.wheelhouse.log_text import LoggedWheel
 from envfab.wheelhouse.release_log import Record, ReleaseRecord, YankRecord
 
@@ -49,41 +49,72 @@ class Added:
     yanked_reason: str | None = None
 
 
-def add(path: Path, wheels: Path, log: LogFile) -> Added:
-    """Put the wheel at `path` into the folder `wheels` and the log; raises `WheelError` and `HouseError`.
+def add_all(paths: Sequence[Path], wheels: Path, log: LogFile) -> list[Added]:
+    """Put the wheels at `paths` into the folder `wheels` and the log, all of them or, with an error, none.
 
-    It is copied under a hidden name, outside the log's lock, so that a large wheel holds up nobody; under the lock it
-    gets its name, and then its line. Whoever is killed in between leaves a hidden file, which a later call clears away,
-    or a wheel without a line, which is no candidate and which adding it again logs.
+    Raises `WheelError` and `HouseError`. They are copied under hidden names, outside the log's lock, so that large
+    wheels hold up nobody; under the lock they get their names, and then their lines. Whoever is killed in between
+    leaves hidden files, which a later call clears away, or wheels without a line, which are no candidates and which
+    adding them again logs.
     """
-    wheel = inspect(path).wheel
-    _refuse_another(wheel, log.read().wheels(wheel.name).get(wheel.filename))
+    coming = [_Coming(path, inspect(path).wheel) for path in paths]
+    known = log.read()
+    for one in coming:
+        _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename))
     try:
         wheels.mkdir(parents=True, exist_ok=True)
-        if path.parent.resolve() == wheels.resolve():
-            return _enter(wheel, wheels, log, None)
-        clear_abandoned(wheels)
-        with _copy(path, wheel, wheels) as copy:
-            return _enter(wheel, wheels, log, copy)
+        house = wheels.resolve()
+        with contextlib.ExitStack() as copies:
+            for one in coming:
+                if one.path.parent.resolve() != house:
+                    one.copy = copies.enter_context(_copy(one.path, one.wheel, wheels))
+            clear_abandoned(wheels)
+            with log.locked() as held:
+                return _enter(coming, wheels, held)
     except OSError as error:
+        named = coming[0].wheel.filename if len(coming) == 1 else f"{len(coming)} wheels"
         raise HouseError(
-            f"cannot take in {wheel.filename}: {error.strerror}",
+            f"cannot take in {named}: {error.strerror}",
             where=str(wheels),
             hint="whoever adds wheels must be allowed to write to the folder and the release log",
         ) from None
 
 
-def _enter(wheel: Wheel, wheels: Path, log: LogFile, copy: Path | None) -> Added:
-    """Give the copy its name and the wheel its line, while nobody else does such things."""
-    with log.locked() as held:
-        logged = held.read().wheels(wheel.name).get(wheel.filename)
-        _refuse_another(wheel, logged)
-        moved = _settle(wheel, wheels, copy, bound=logged is not None and logged.sha256 is not None)
-        reason = logged.yanked_reason if logged else None
-        if logged is not None and logged.sha256 is not None:
-            return Added(wheel, Outcome.RESTORED if moved else Outcome.PRESENT, reason)
-        held.append(*_lines(wheel, reason))
-        return Added(wheel, Outcome.ADDED if moved else Outcome.LOGGED, reason)
+@dataclass(slots=True)
+class _Coming:
+    """A wheel on its way in; `copy` is None where it lies in the folder already."""
+
+    path: Path
+    wheel: Wheel
+    copy: Path | None = None
+
+
+def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog) -> list[Added]:
+    """Give the copies their names and the wheels their lines, while nobody else does such things."""
+    text = held.read()
+    logged = [text.wheels(one.wheel.name).get(one.wheel.filename) for one in coming]
+    moved: list[bool] = []
+    records: list[Record] = []
+    added = []
+    try:
+        for one, line in zip(coming, logged, strict=True):
+            _refuse_another(one.wheel, line)
+            bound = line is not None and line.sha256 is not None
+            moved.append(_settle(one.wheel, wheels, one.copy, bound=bound))
+            reason = line.yanked_reason if line else None
+            if bound:
+                added.append(Added(one.wheel, Outcome.RESTORED if moved[-1] else Outcome.PRESENT, reason))
+            else:
+                records += _lines(one.wheel, reason)
+                added.append(Added(one.wheel, Outcome.ADDED if moved[-1] else Outcome.LOGGED, reason))
+        sync_folder(wheels)
+        held.append(*records)
+    except BaseException:
+        for outcome, was_moved in zip(added, moved, strict=False):
+            if was_moved and outcome.outcome is Outcome.ADDED:
+                (wheels / outcome.wheel.filename).unlink(missing_ok=True)
+        raise
+    return added
 
 
 def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bool:
@@ -104,7 +135,6 @@ def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bo
             hint="add that one, or remove it first",
         )
     os.replace(copy, place)
-    sync_folder(wheels)
     return True
 
 

@@ -41,14 +41,14 @@ class DigestMemory:
         self._known: dict[str, list[object]] | None = None
         self._changed = False
 
-    def sha256(self, filename: str) -> str:
-        """The SHA-256 of a file in the folder, read only where it is not known; raises `OSError`."""
+    def sha256(self, filename: str, *, anew: bool = False) -> str:
+        """The SHA-256 of a file in the folder, read where it is not known, or `anew`; raises `OSError`."""
         if self._known is None:
             self._known = self._load()
         path = self._folder / filename
         stamp = _stamp(path)
         entry = self._known.get(filename)
-        if entry is not None and entry[:-1] == stamp and isinstance(entry[-1], str):
+        if not anew and entry is not None and entry[:-1] == stamp and isinstance(entry[-1], str):
             return entry[-1]
         digest = sha256_of(path)
         if stamp == _stamp(path) and time.time_ns() - max(stamp[1], stamp[2]) > SETTLED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from envfab.errors import HouseError, WheelError
 from envfab.facts.wheel import Release, Wheel, WheelMetadata
 from envfab.fleet import Target
+from envfab.foreign import one_line
 from envfab.wheelhouse import adding
 from envfab.wheelhouse.adding import Added
 from envfab.wheelhouse.contents import Contents, wheel_of
@@ -103,25 +104,31 @@ class House:
 
     def add(self, path: Path) -> Added:
         """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done."""
+        return self.add_all([path])[0]
+
+    def add_all(self, paths: Sequence[Path]) -> list[Added]:
+        """`add` several: all, or with an error none."""
         try:
-            return adding.add(path, self.wheels, self._log_file)
+            return adding.add_all(paths, self.wheels, self._log_file)
         finally:
             self.refresh()
 
     def yank(self, what: str, reason: str) -> tuple[Wheel, ...]:
         """Withdraw a wheel (a file name) or all wheels of a release (`name==version`); those that were not already."""
+        return self.yank_all([what], reason)[what]
+
+    def yank_all(self, named: Iterable[str], reason: str) -> Mapping[str, tuple[Wheel, ...]]:
+        """`yank` several, by what each was named; raises `HouseError` where there is one of them not, and withdraws
+        none."""
         now = _now()
         with self._log_file.locked() as held:
-            found = _named(held.read(), what)
-            fresh = [logged for logged in found if logged.yanked_reason is None]
-            held.append(
-                *(
-                    YankRecord(logged.project, logged.version, logged.filename, now, _one_line(reason))
-                    for logged in fresh
-                )
-            )
+            text = held.read()
+            found = {what: _named(text, what) for what in named}
+            fresh = {what: [one for one in logged if one.yanked_reason is None] for what, logged in found.items()}
+            once = {one.filename: one for logged in fresh.values() for one in logged}.values()
+            held.append(*(YankRecord(one.project, one.version, one.filename, now, _one_line(reason)) for one in once))
         self.refresh()
-        return tuple(wheel_of(logged) for logged in fresh)
+        return {what: tuple(wheel_of(one) for one in logged) for what, logged in fresh.items()}
 
     def list(self) -> tuple[Listed, ...]:
         """Every wheel that is logged or there, by name, version and file name."""
@@ -153,7 +160,7 @@ class House:
             )
 
     def examine(self) -> Iterator[Finding]:
-        """Every file against the log; unchanged ones are not read again."""
+        """Every file against the log; each is read, for a disk that loses bits tells nobody."""
         for listed in self.list():
             finding = self._examine(listed)
             if finding is not None:
@@ -210,12 +217,12 @@ class House:
         except OSError:
             return None
 
-    def _is_changed(self, wheel: Wheel) -> bool:
-        return wheel.sha256 is not None and self._digest(wheel) != wheel.sha256
+    def _is_changed(self, wheel: Wheel, *, anew: bool = False) -> bool:
+        return wheel.sha256 is not None and self._digest(wheel, anew=anew) != wheel.sha256
 
-    def _digest(self, wheel: Wheel) -> str:
+    def _digest(self, wheel: Wheel, *, anew: bool = False) -> str:
         try:
-            return self._digests.sha256(wheel.filename)
+            return self._digests.sha256(wheel.filename, anew=anew)
         except OSError as error:
             raise HouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
 
@@ -224,7 +231,7 @@ class House:
         if listed.size is None:
             return Finding(wheel.filename, Fault.MISSING, "it is logged, and the file is not there")
         try:
-            if self._is_changed(wheel):
+            if self._is_changed(wheel, anew=True):
                 return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 is not the one that was logged")
             read_metadata(self.path_of(wheel))
         except (HouseError, WheelError) as error:
@@ -264,4 +271,4 @@ def _now() -> datetime:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    return " ".join(one_line(message).split())

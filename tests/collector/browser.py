@@ -77,6 +77,7 @@ def serving(application: Callable[..., Any]) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.asyncore.close_all(server._map)
+        # in its own thread: a socket that is closed while `select` looks at it is an error there
+        server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
         server.task_dispatcher.shutdown()
         thread.join(timeout=10)

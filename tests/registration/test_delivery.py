@@ -14,12 +14,12 @@ import pytest
 
 from envfab.facts.probe import Probe
 from envfab.fleet import Fleet, Member
+from envfab.foreign import shown_url
 from envfab.registration.delivery import after_deployment, register
 from envfab.registration.files import state_folder
 from envfab.registration.inventory import Variables
 from envfab.registration.jobs import Outcome, jobs_for
 from envfab.registration.pending import Missed, Pending
-from envfab.registration.web import shown_url
 from envfab.reporter import Silent
 from envfab.servers import Difio
 from tests.registration.probes import member, probe, there

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import EnvfabError
-from envfab.supply.bundle import is_bundle, write_bundle
-from envfab.supply.taking_in import add_bundle
+from envfab.supply.bundle import add_bundle, is_bundle, write_bundle
 from envfab.wheelhouse.house import House
 from tests.support.wheels import make_wheel
 
@@ -141,7 +140,7 @@ def test_an_unsound_wheel_keeps_all_others_out(tmp_path: Path, wheels: list[Path
 def test_a_different_file_of_a_known_name_keeps_all_others_out(bundle: Path, tmp_path: Path, house: House) -> None:
     """What was logged never changes, and the bundle comes in as a whole or not at all."""
     house.add(make_wheel(tmp_path / "own", "shop", "1.0", files={"shop.py": "ours"}))
-    with pytest.raises(EnvfabError, match="the house knows a different file of this name"):
+    with pytest.raises(EnvfabError, match="a different file was logged under this name"):
         add_bundle(bundle, house)
     assert names(house) == ["shop-1.0-py3-none-any.whl"]
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from envfab.errors import EnvfabError
 from envfab.facts.requirements import parse
 from envfab.reporter import Silent
-from envfab.supply.fetching import Job, distinct, download, lacking, opened, take_in
+from envfab.supply.fetching import Job, distinct, download, needed, opened, take_in
 from envfab.supply.index import Index
 from envfab.supply.interpreters import Kind
 from envfab.supply.publishing import publish
@@ -42,9 +42,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def index(url: str, tmp_path: Path) -> Iterator[Index]:
+def index(url: str, tmp_path: Path, own: frozenset[str] = frozenset()) -> Iterator[Index]:
     """The index, with short timeouts and a folder of its own for downloads."""
-    with opened(url, tmp_path / "downloads", SHORT) as found:
+    with opened(url, tmp_path / "downloads", SHORT, frozenset(map(canonicalize_name, own))) as found:
         yield found
 
 
@@ -55,8 +55,8 @@ def job(*lines: str, python: str = "3.11.7", target: str = "shop@web1:/v") -> Jo
 
 def fetch(url: str, tmp_path: Path, house: House, *jobs: Job, own: frozenset[str] = frozenset()) -> list[str]:
     """Resolve, download, take in: the file names that came."""
-    with index(url, tmp_path) as source:
-        wheels = lacking(jobs, house, source, {canonicalize_name(one) for one in own}, Silent())
+    with index(url, tmp_path, own) as source:
+        wheels = needed(jobs, house, source, Silent()).lacking
         take_in(download(wheels, source, Silent()), house)
         return [wheel.filename for wheel in wheels]
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from envfab.errors import SupplyError
-from envfab.supply.web import Timeouts, Web, shown_url
+from envfab.foreign import shown_url
+from envfab.supply.web import Timeouts, Web
 from tests.supply.faults import Server, faulty
 from tests.support.tls import make_certificate, under_tls
 from tests.support.wheels import make_wheel, sha256

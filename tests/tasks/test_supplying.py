@@ -161,8 +161,9 @@ def test_fetches_for_targets_that_cannot_reach_an_index(installed: Workplace, tm
         done = other.fab("fetch_wheels", "shop<2", *options)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [
-            "packed   basket 1.0   basket-1.0-py3-none-any.whl",
-            "packed   shop 1.5   shop-1.5-py3-none-any.whl",
+            "fetched  basket 1.0   basket-1.0-py3-none-any.whl",
+            "fetched  shop 1.5   shop-1.5-py3-none-any.whl",
+            "carry.bundle holds 2 wheels",
         ]
         other.fabfile("Host('localhost', virtualenvs=[Virtualenv('/srv/none')])")
         done = other.fab("fetch_wheels", "shop<2", *options, "--name", "localhost")

@@ -95,7 +95,8 @@ def parse(page, kind, base):
             return parse_json(page, base)
         if kind in HTML_TYPES:
             return parse_html(page, base)
-    except (ValueError, KeyError, TypeError, AttributeError, HTMLParseError):
+    # nested too deeply; and what Python's parser takes for its own fault
+    except (ValueError, KeyError, TypeError, AttributeError, HTMLParseError, RuntimeError, AssertionError):
         pass
     raise Problem("index-page", "%s is no page of a package index" % shown(base))
 
