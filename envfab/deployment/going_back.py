@@ -13,8 +13,10 @@ from envfab.deployment.proposal import finder
 from envfab.deployment.steps import Back, close, reload
 from envfab.deployment.work import Work
 from envfab.errors import DeploymentError, EnvfabError
+from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
 from envfab.managed.survey import to_probe
+from envfab.planning.repairs import repairs
 from envfab.planning.restoring import restoring
 
 
@@ -29,18 +31,33 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     work.says("going back")
     work.come_to("going back")
     now = to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    find = finder(work.site, work.proposal.probe, work.around.house)
-    actions, lost = restoring(now.distributions, before(work.record), find)
+    find = finder(work.site, now, work.around.house)
+    unsound = _unsound(work, work.record, now)
+    actions, lost = restoring(now.distributions, before(work.record), find, unsound)
     if lost:
         raise DeploymentError(f"these could not be brought back, no wheel of them: {', '.join(lost)}", where=work.where)
     wheels = [action.wheel for action in actions if action.wheel]
     installer = _installer(work, wheels)
     packages.send(work, installer.and_its_own(wheels))
-    work.after = packages.apply(work, actions, installer)
+    damaged = [action for action in actions if action.name in unsound]
+    work.after = packages.apply(work, now, actions, installer, anew=damaged)
     packages.compare(work, actions, work.after)
+    if still := _unsound(work, work.record, work.after):
+        raise DeploymentError(f"these are still not whole: {', '.join(sorted(still))}", where=work.where)
     if back is Back.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)
+
+
+def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedName]:
+    """What the deployment was to touch and that is not whole: damaged, there twice, or with rests of it about.
+
+    An installer that died half-way leaves the version that was there before, and not all of its files.
+    """
+    touched = {canonicalize_name(change.name) for change in record.changes} & found.distributions.keys()
+    wrong = work.agent.ask("verify", names=sorted(touched))["wrong"] if touched else {}
+    damaged = {canonicalize_name(name) for name in wrong}
+    return frozenset(one.name for one in repairs(found, damaged, {}, frozenset()).repairs)
 
 
 def _installer(work: Work, wheels: Sequence[Wheel]) -> Installer:

@@ -68,14 +68,17 @@ def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def apply(work: Work, actions: Sequence[Action], installer: Installer, anew: Sequence[Action] = ()) -> Probe:
-    """Install and remove what `actions` say, in one call of the installer for each of the two.
+def apply(
+    work: Work, found: Probe, actions: Sequence[Action], installer: Installer, anew: Sequence[Action] = ()
+) -> Probe:
+    """Install and remove what `actions` say, in one call of the installer for each of the two; how it is afterwards.
 
-    What uv keeps unpacked of the packages `anew` is not used, but unpacked again.
+    `found` is how it was before, with what an interrupted installer may have left lying about. What uv keeps unpacked
+    of the packages `anew` is not used, but unpacked again.
     """
     settings = work.around.settings
     wheels = [_fields(work, action.wheel) for action in actions if action.wheel]
-    _clear(work, actions)
+    _clear(work, found, actions)
     if not actions:
         return to_probe(work.proposal.member.target, work.agent.ask("probe"))
     request: dict[str, Any] = {
@@ -94,12 +97,11 @@ def apply(work: Work, actions: Sequence[Action], installer: Installer, anew: Seq
     return to_probe(work.proposal.member.target, reply["probe"])
 
 
-def _clear(work: Work, actions: Sequence[Action]) -> None:
+def _clear(work: Work, found: Probe, actions: Sequence[Action]) -> None:
     """Take away what an interrupted pip left, before pip stumbles over it."""
-    probe = work.proposal.probe
-    leftovers = list(probe.leftovers) if probe else []
-    if probe and (leftovers or probe.duplicates):
-        work.agent.ask("clear", leftovers=leftovers, names=[str(action.name) for action in actions if action.wheel])
+    if found.leftovers or found.duplicates:
+        names = [str(action.name) for action in actions if action.wheel]
+        work.agent.ask("clear", leftovers=list(found.leftovers), names=names)
 
 
 def _fields(work: Work, wheel: Wheel) -> dict[str, Any]:
@@ -131,7 +133,8 @@ def verify(work: Work, actions: Sequence[Action]) -> None:
     if wrong and work.proposal.installer.is_uv:
         again = [action for action in actions if action.wheel and action.name in map(canonicalize_name, wrong)]
         work.says(f"unpacking again, for files are not as RECORD says: {', '.join(wrong)}")
-        work.after = apply(work, again, work.proposal.installer, anew=again)
+        found = to_probe(work.proposal.member.target, work.agent.ask("probe")) if work.after is None else work.after
+        work.after = apply(work, found, again, work.proposal.installer, anew=again)
         wrong = _damaged(work, again)
     for name, problems in wrong.items():
         raise DeploymentError(f"files of {name} are not as its RECORD says: {'; '.join(problems)}", where=work.where)

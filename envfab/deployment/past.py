@@ -13,7 +13,10 @@ SHOWN_NAMES = 3
 
 
 def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
-    """What people should know of a virtualenv before they deploy: an interruption, a rollback."""
+    """What people should know of a virtualenv before they deploy: somebody at work, an interruption, a rollback."""
+    if probe.holder is not None:
+        who, origin = probe.holder.get("who"), probe.holder.get("from")
+        return (f"{who} from {origin} is deploying to it at this moment: what is shown here may be over soon",)
     if left is not None:
         return (
             f"deployment {left.deployment} by {left.who} from {left.origin} was interrupted at {left.step},"

@@ -49,18 +49,19 @@ class Proposal:
 def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans, installer: str) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose.
 
-    Where a deployment was interrupted, what it had in hand is looked through, and there is something to do in any case.
+    Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there is
+    something to do in any case: it is not over.
     """
     try:
         left = from_json(probe.journal, str(probe.target)) if probe.journal else None
         if left is not None:
-            plans = Plans(plans.catalogue, _mending(plans.options, left, site))
+            plans = Plans(plans.catalogue, _mending(plans.options, left, site, probe, installer))
         try:
             made = plans.plan(probe, requirements)
         except TagsNeeded:
             probe = replace(probe, interpreter=probe.interpreter.with_tags(site.tags()))
             made = plans.plan(probe, requirements)
-        if left is not None and made.status is Status.CURRENT:
+        if (left is not None or probe.holder is not None) and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
         notes = (*past(probe, left), *plans.oddities(probe))
         proposal = Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
@@ -76,13 +77,27 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
 
 
-def _mending(options: Options, left: Record, site: Site) -> Options:
-    """`options`, and to reinstall whatever of an interrupted deployment is there but not whole."""
-    names = sorted({str(canonicalize_name(change.name)) for change in left.changes})
+def _mending(options: Options, left: Record, site: Site, probe: Probe, installer: str) -> Options:
+    """`options`, and to reinstall whatever of an interrupted deployment is there but not whole.
+
+    Beside its files a package has bytecode, which uv leaves to us: where the installation was not over, it may lack.
+    """
+    again = damaged_by(left, site)
+    if installer != "pip" and left.step == "install":
+        again |= _changed_by(left) & probe.distributions.keys()
+    return replace(options, reinstall=options.reinstall | again)
+
+
+def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
+    """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
     agent.load(bundle.DEPLOY)
-    wrong = {canonicalize_name(name) for name in agent.ask("verify", names=names)["wrong"]}
-    return replace(options, reinstall=options.reinstall | wrong)
+    wrong = agent.ask("verify", names=sorted(_changed_by(left)))["wrong"]
+    return frozenset(canonicalize_name(name) for name in wrong)
+
+
+def _changed_by(record: Record) -> frozenset[NormalizedName]:
+    return frozenset(canonicalize_name(change.name) for change in record.changes)
 
 
 def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedName, Version], Wheel | None]:

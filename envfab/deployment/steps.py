@@ -81,8 +81,9 @@ def begin(work: Work) -> None:
     )
     ended = to_json(replace(left, ended=now(), status=INTERRUPTED)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
-    work.past = [from_json(one, work.where, "history") for one in reply["records"] if one.get("format") == FORMAT]
+    # first: from here on the journal is open, whatever is wrong with older records
     work.record = record
+    work.past = [from_json(one, work.where, "history") for one in reply["records"] if one.get("format") == FORMAT]
 
 
 def before(work: Work) -> None:
@@ -93,12 +94,14 @@ def before(work: Work) -> None:
 def install(work: Work) -> None:
     """Install and remove what the plan says; what was whole before must not be broken after."""
     actions, probe = work.proposal.plan.actions, work.proposal.probe
+    if probe is None:
+        raise DeploymentError("nobody looked at it", where=work.where)
     if actions:
         work.says(f"installing {actions[0].shown_as}" if len(actions) == 1 else f"installing {len(actions)} packages")
-    after = packages.apply(work, actions, work.proposal.installer)
+    after = packages.apply(work, probe, actions, work.proposal.installer)
     work.after = after
     packages.compare(work, actions, after)
-    broken = unmet(after) - (unmet(probe) if probe else frozenset())
+    broken = unmet(after) - unmet(probe)
     if broken and not work.around.force:
         raise DeploymentError(f"after the installation {'; '.join(sorted(broken))}", where=work.where)
 
@@ -133,12 +136,15 @@ def check(work: Work) -> None:
             try:
                 status, output = _run(work, command, max(left, 1.0))
             except Silence:
-                status, output = None, "it gave no answer in time"
+                status, output = None, ""
             if status == 0:
                 break
             if attempt == settings.check_retries or deadline - time.monotonic() < CHECK_PAUSE:
+                ending = f"ended with status {status}"
+                if status is None:
+                    ending = f"gave no answer within the check_timeout of {settings.check_timeout:g} s"
                 raise OperationFailed(
-                    f"the check {command.text!r} ended with status {status} ({attempt + 1} tries)",
+                    f"the check {command.text!r} {ending}" + (f" ({attempt + 1} tries)" if attempt else ""),
                     where=work.where,
                     kind="check",
                     output=output,

@@ -10,7 +10,7 @@ from typing import Any
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
 from envfab.deployment.past import past
-from envfab.deployment.proposal import Proposal, finder, with_installer
+from envfab.deployment.proposal import Proposal, damaged_by, finder, with_installer
 from envfab.deployment.proposing import Proposals
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
 from envfab.facts.probe import Probe
@@ -97,7 +97,12 @@ def undo_one(
 ) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
     left = from_json(probe.journal, str(probe.target)) if probe.journal else None
-    chosen = left if left is not None and to is None else choose(records, to)
+    if left is not None and to is None:
+        chosen: Record | None = left
+    elif to is not None:
+        chosen = next((record for record in records if to in (record.deployment, record.rollout)), None)
+    else:
+        chosen = next((record for record in standing(records) if _leads_elsewhere(record, probe)), None)
     plan = Plan(
         probe.target,
         Status.CURRENT,
@@ -108,7 +113,8 @@ def undo_one(
     proposal = Proposal(site.member, NOTHING_REQUIRED, plan, site, probe)
     if chosen is None:
         return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
-    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, house))
+    damaged = damaged_by(left, site) if left is not None else frozenset()
+    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, house), damaged)
     why = "no wheel of it is kept in the virtualenv or in the house"
     missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
     status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
@@ -134,17 +140,20 @@ def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record
     return (f"these migrations stay applied, databases do not go back: {', '.join(names)}",) if names else ()
 
 
-def choose(records: Sequence[Record], to: str | None) -> Record | None:
-    """The deployment to take back: the one that `to` names, or the last that was not taken back yet."""
-    if to is not None:
-        named = [record for record in records if to in (record.deployment, record.rollout)]
-        return named[0] if named else None
+def _leads_elsewhere(record: Record, probe: Probe) -> bool:
+    """Whether other versions were installed before it than are now: one that only repaired takes nothing back."""
+    then = {name: version for name, (_, version) in before(record).items()}
+    return then != {name: there.version_text for name, there in probe.distributions.items()}
+
+
+def standing(records: Sequence[Record]) -> Iterator[Record]:
+    """The deployments that were not taken back yet, newest first."""
     skip_to: str | None = None
     for record in reversed(records):
         if skip_to is not None:
             skip_to = None if record.deployment == skip_to else skip_to
         elif record.status == "deployed":
             if record.undoes is None:
-                return record
-            skip_to = record.undoes
-    return None
+                yield record
+            else:
+                skip_to = record.undoes

@@ -11,6 +11,7 @@ from envfab.deployment.gates import Gates
 from envfab.deployment.history import Record, to_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Caller, now
+from envfab.errors import Locked
 from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.managed import bundle
@@ -71,13 +72,23 @@ class Work:
 
     @property
     def agent(self) -> Session:
-        """The owner's agent; one that is started anew in the middle of a deployment takes the lock again."""
+        """The owner's agent; one that is started anew in the middle of a deployment takes the lock again.
+
+        Raises `Locked` where somebody else deployed meanwhile: what was begun is theirs now.
+        """
         fresh = self.site.session is None
         agent = self.site.agent()
         if fresh:
             agent.load(bundle.DEPLOY)
             if self.record is not None:
-                agent.ask("lock", holder=self.holder)
+                journal = agent.ask("lock", holder=self.holder)["probe"]["journal"] or {}
+                if journal.get("deployment") != self.id:
+                    self.record = None
+                    raise Locked(
+                        "another deployment came in between while the host's other virtualenvs were made",
+                        where=self.where,
+                        hint="fab history tells which; it filed this one as interrupted",
+                    )
         return agent
 
     @property

@@ -27,7 +27,8 @@ class Probe:
 
     `distributions` has the virtualenv's own, by canonical name; `outside` those it only sees (system site
     packages); `duplicates` names present twice; `leftovers` pip's `~name` folders; `journal` the interrupted
-    deployment, or None; `fingerprint` changes whenever any of it does; `node` is what the host calls itself.
+    deployment, or None; `holder` what whoever deploys there at this moment says of himself, or None (then there is no
+    interrupted one); `fingerprint` changes whenever any of it does; `node` is what the host calls itself.
     """
 
     target: Target
@@ -44,3 +45,4 @@ class Probe:
     kept: tuple[str, ...] = ()
     last: Mapping[str, Any] | None = None
     node: str = ""
+    holder: Mapping[str, Any] | None = None

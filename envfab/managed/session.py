@@ -148,7 +148,11 @@ class OperationFailed(AgentError):
 def _problem(problem: Mapping[str, Any], where: str) -> EnvfabError:
     kind, message = problem["kind"], problem["message"]
     if kind == "locked":
-        return Locked(f"another deployment is at work here{_holder(problem.get('holder'))}", where=where)
+        return Locked(
+            f"another deployment is at work here{_holder(problem.get('holder'))}",
+            where=where,
+            hint="try again when it is done, or let fab deploy --wait SECONDS wait for it",
+        )
     if kind == "crash":
         return OperationFailed(f"the agent failed: {message.splitlines()[-1]}", where=where, kind=kind, output=message)
     return OperationFailed(

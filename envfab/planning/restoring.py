@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
@@ -21,17 +21,19 @@ def restoring(
     now: Mapping[NormalizedName, Distribution],
     before: Mapping[NormalizedName, tuple[str, str]],
     find: Find,
+    unsound: Set[NormalizedName] = frozenset(),
 ) -> tuple[tuple[Action, ...], tuple[str, ...]]:
     """(the actions that bring `now` to `before`, what cannot be brought back: `Django 5.1.3`).
 
-    `before` has (name as published, version) by canonical name; `find` looks for the wheel of one version.
+    `before` has (name as published, version) by canonical name; `find` looks for the wheel of one version. What is
+    `unsound` is installed again, though its version may be the right one.
     """
     actions, lost = [], []
     for name in sorted(now.keys() | before.keys()):
         there, was = now.get(name), before.get(name)
         if was is None and there is not None:
             actions.append(Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, GONE))
-        elif was is not None and (there is None or there.version_text != was[1]):
+        elif was is not None and (there is None or there.version_text != was[1] or name in unsound):
             wheel = _find(name, was[1], find)
             if wheel is None:
                 lost.append(f"{was[0]} {was[1]}")

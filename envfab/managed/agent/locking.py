@@ -6,9 +6,13 @@ import errno
 import fcntl
 import json
 import os
+import time
 
 from .kernel import Problem, native
 from .probe import probe_if_changed, read_json
+
+# seconds between tries: a probe looks whether the lock is held by taking it for a moment
+PAUSES = (0, 0.01, 0.05)
 
 
 def lock(agent, request, body):
@@ -24,12 +28,8 @@ def lock(agent, request, body):
     file = os.path.join(folder, "lock")
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     set_inherited(descriptor, False)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except EnvironmentError as error:
+    if not taken(descriptor):
         os.close(descriptor)
-        if error.errno not in (errno.EACCES, errno.EAGAIN):
-            raise
         raise Problem("locked", "another deployment is at work", holder=read_json(file))
     if is_held(folder):
         holder = read_json(file)
@@ -39,6 +39,20 @@ def lock(agent, request, body):
     os.write(descriptor, json.dumps(request["holder"]).encode("utf-8"))
     agent.lock = descriptor
     return {"probe": probe_if_changed(agent, request, body)}
+
+
+def taken(descriptor):
+    """Whether the lock could be had: at once, or when those who only looked whether it is held are gone."""
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except EnvironmentError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                os.close(descriptor)
+                raise
+    return False
 
 
 def hold(agent, request, body):

@@ -19,8 +19,9 @@ def probe(agent, request, body):
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
     memory = os.path.join(agent.path, ".envfab")
     journal = read_json(os.path.join(memory, "journal.json"))
+    holder = at_work(agent, memory) if journal else None
     # first: what changes while it is read is another state than this
-    state = stamp(own, outside, journal)
+    state = stamp(own, outside, journal, holder)
     for folder in own:
         scan(folder, found["own"], found)
     for folder in outside:
@@ -33,6 +34,7 @@ def probe(agent, request, body):
         markers=markers(),
         node=text(os.uname()[1]),
         journal=journal,
+        holder=holder,
         last=last_record(os.path.join(memory, "history.jsonl")),
         kept=kept_wheels(os.path.join(memory, "wheels")),
         free=free_space(agent.path),
@@ -42,18 +44,42 @@ def probe(agent, request, body):
 
 
 def probe_if_changed(agent, request, body):
-    """A probe as above, or None where all is as it was when one had the stamp `known`."""
+    """A probe as above, or None where all is as it was when one had the stamp `known`; for whoever has the lock."""
     agent.path = native(request["path"])
     journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
     own, outside = site_folders(agent.path)
-    if request.get("known") == stamp(own, outside, journal):
+    if request.get("known") == stamp(own, outside, journal, None):
         return None
     return probe(agent, request, body)
 
 
-def stamp(own, outside, journal):
+def at_work(agent, memory):
+    """What whoever holds the lock (see `locking`) says of himself, None where nobody else does.
+
+    A journal that somebody is at work with tells of no interruption. To look takes the lock for a moment, shared:
+    `locking.lock` tries again where that is in its way.
+    """
+    if agent.lock is not None:
+        return None
+    import fcntl
+
+    file = os.path.join(memory, "lock")
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except EnvironmentError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except EnvironmentError:
+        return read_json(file) or {}
+    finally:
+        os.close(descriptor)
+
+
+def stamp(own, outside, journal, holder):
     """What is another one after each change that a plan may depend on; costs far less than to read it all."""
-    found = [json.dumps(journal, sort_keys=True), sys.version]
+    found = [json.dumps(journal, sort_keys=True), sys.version, "at work" if holder is not None else ""]
     for folder in own + outside:
         for name in os.listdir(folder):
             if name.endswith(DESCRIBED):
