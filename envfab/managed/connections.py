@@ -73,6 +73,7 @@ class Connections:
                 if host.local:
                     self._links[key] = local_link()
                 else:
+                    self._refuse_circles(host.name)
                     connection = self._connection(_Hop(host.name, host.user))
                     self._links[key] = Link(
                         host.name, PLACES, partial(start, connection.transport, host.name, self._timeout)
@@ -89,7 +90,8 @@ class Connections:
                     host = waiting.popleft()
                 except IndexError:
                     return
-                with suppress(Unreachable):
+                # whatever it is, `link` tells it to whoever asks
+                with suppress(Exception):
                     self.link(host)
 
         for _ in range(min(most, len(waiting))):
@@ -114,20 +116,26 @@ class Connections:
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _connection(self, hop: _Hop, via: Connection | None = None, seen: tuple[str, ...] = ()) -> Connection:
-        """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again.
+    def _refuse_circles(self, name: str, seen: tuple[str, ...] = ()) -> None:
+        """Raise `Unreachable` where jump hosts lead back to one that is on the way already.
 
-        `seen` are the hosts that are to be reached through it.
+        Nothing is locked before that is known: two that lead through each other would wait for each other.
         """
-        if hop.name in seen:
-            raise Unreachable("its jump hosts lead back to itself", where=hop.name, hint="mend ProxyJump")
+        if name in seen:
+            raise Unreachable("its jump hosts lead back to itself", where=name, hint="mend ProxyJump")
+        # the first is reached as its own configuration says, each other one through the one before
+        for hop in self._jumps(name)[:1]:
+            self._refuse_circles(hop.name, (*seen, name))
+
+    def _connection(self, hop: _Hop, via: Connection | None = None) -> Connection:
+        """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again."""
         key = (hop, via)
         with self._lock_of(key):
             if key in self._failed:
                 raise self._failed[key]
             if key not in self._open:
                 try:
-                    connection = self._opened(hop, via, (*seen, hop.name))
+                    connection = self._opened(hop, via)
                 except Unreachable as error:
                     self._failed[key] = error
                     raise
@@ -139,14 +147,45 @@ class Connections:
                     raise Unreachable("nobody waits for it any more", where=hop.name)
             return self._open[key]
 
-    def _opened(self, hop: _Hop, via: Connection | None, seen: tuple[str, ...]) -> Connection:
+    def _opened(self, hop: _Hop, via: Connection | None) -> Connection:
+        """A new connection; raises `Unreachable`."""
+        connection, place, timeout = self._configured(hop, via)
+        with self._lock:
+            self._opening[id(connection)] = connection
+        try:
+            if self._closed:
+                raise EOFError
+            connection.open()
+        except BaseException as error:
+            # Paramiko leaves its thread and socket behind where it is refused
+            _close(connection)
+            if isinstance(error, (*GONE, ValueError)):
+                raise failure(error, hop.name, connection.user, place, timeout) from None
+            raise
+        finally:
+            with self._lock:
+                del self._opening[id(connection)]
+        # a question may wait for its answer longer than a firewall remembers a silent connection
+        connection.transport.set_keepalive(KEEPALIVE)
+        return connection
+
+    def _configured(self, hop: _Hop, via: Connection | None) -> tuple[Connection, str, int]:
+        """(a connection that can be opened, where it leads, its timeout); raises `Unreachable`."""
+        gateway = via or self._gateway(hop.name)
+        try:
+            return self._as_configured(hop, gateway)
+        except (ValueError, RuntimeError) as error:
+            # a port that is no number, the home of a user who is none
+            raise Unreachable(f"its SSH configuration cannot be used: {error}", where=hop.name) from None
+
+    def _as_configured(self, hop: _Hop, gateway: Any) -> tuple[Connection, str, int]:
         name = hop.name
         settings = self._config.base_ssh_config.lookup(name)
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
         # Fabric adds the configuration's own keys to ours: they would be tried twice
         kwargs.pop("key_filename", None)
         # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
-        named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), settings.get("connecttimeout")
+        named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), _seconds(settings)
         timeout = max(1, int(float(next((value for value in named if value), self._timeout))))
         address, at_port = settings.get("hostname", name), hop.port or int(settings.get("port", self._config.port))
         known_as = host_keys.lookup_name(address, at_port, settings.get("hostkeyalias"))
@@ -163,30 +202,13 @@ class Connections:
             user=hop.user,
             port=hop.port,
             config=self._config,
-            gateway=via or self._gateway(name, settings, seen),
+            gateway=gateway,
             connect_timeout=timeout,
             connect_kwargs=kwargs,
         )
         policy = trust.Policy(self._rule, known_as, known, name, user_files, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
-        with self._lock:
-            self._opening[id(connection)] = connection
-        try:
-            if self._closed:
-                raise EOFError
-            connection.open()
-        except BaseException as error:
-            # Paramiko leaves its thread and socket behind where it is refused
-            _close(connection)
-            if isinstance(error, (*GONE, ValueError)):
-                raise failure(error, name, connection.user, f"{address} port {at_port}", timeout) from None
-            raise
-        finally:
-            with self._lock:
-                del self._opening[id(connection)]
-        # a question may wait for its answer longer than a firewall remembers a silent connection
-        connection.transport.set_keepalive(KEEPALIVE)
-        return connection
+        return connection, f"{address} port {at_port}", timeout
 
     def _unless_closed(self, make: Callable[..., paramiko.Transport]) -> Callable[..., paramiko.Transport]:
         """What makes transports, but none that `close` could not see any more."""
@@ -199,27 +221,32 @@ class Connections:
 
         return make_unless_closed
 
-    def _gateway(self, name: str, settings: dict[str, Any], seen: tuple[str, ...]) -> Any:
+    def _gateway(self, name: str) -> Any:
         """What the connection to `name` goes through: a shared connection, a proxy command, or False for nothing."""
-        jump = settings.get("proxyjump")
-        if jump is None:
-            command = settings.get("proxycommand")
-            if command is not None:
-                return False if command.lower() == "none" else command
-            gateway = self._config.gateway
-            if isinstance(gateway, Connection):
-                return self._connection(_Hop(gateway.original_host, gateway.user, gateway.port), None, seen)
-            return gateway or False
-        if jump.lower() == "none":
-            return False
-        hops = [_Hop.parse(text) for text in jump.split(",")]
-        if hops[-1].name == name:
-            # a pattern that matches the jump host itself
-            return False
         through: Connection | None = None
-        for hop in hops:
-            through = self._connection(hop, through, seen)
-        return through
+        for hop in self._jumps(name):
+            through = self._connection(hop, through)
+        if through is not None:
+            return through
+        settings = self._config.base_ssh_config.lookup(name)
+        command, gateway = settings.get("proxycommand"), self._config.gateway
+        if "proxyjump" in settings or isinstance(gateway, Connection):
+            return False
+        if command is not None:
+            return False if command.lower() == "none" else command
+        return gateway or False
+
+    def _jumps(self, name: str) -> tuple[_Hop, ...]:
+        """The jump hosts on the way to a host, in order: the SSH configuration's, or else Fabric's `gateway`."""
+        settings = self._config.base_ssh_config.lookup(name)
+        jump, gateway = settings.get("proxyjump"), self._config.gateway
+        hops: tuple[_Hop, ...] = ()
+        if jump is not None and jump.lower() != "none":
+            hops = tuple(_Hop.parse(text) for text in jump.split(","))
+        elif jump is None and "proxycommand" not in settings and isinstance(gateway, Connection):
+            hops = (_Hop(gateway.original_host, gateway.user, gateway.port),)
+        # a pattern may match the jump host itself
+        return () if hops and hops[-1].name == name else hops
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +292,12 @@ def _give_up(sock: Any) -> None:
     else:
         with suppress(*GONE):
             sock.close()
+
+
+def _seconds(settings: dict[str, Any]) -> str | None:
+    """ConnectTimeout; `none` is OpenSSH's word for its own default, and says nothing here."""
+    value = settings.get("connecttimeout")
+    return None if value is None or value.lower() == "none" else str(value)
 
 
 def _paths(value: str | Iterable[str]) -> list[Path]:

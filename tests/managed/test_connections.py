@@ -8,12 +8,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import paramiko
 import pytest
-from fabric import Connection
+from fabric import Config, Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
@@ -223,6 +224,41 @@ class TestWays:
         config = ssh_config("Host a", "    ProxyJump b", "Host b", "    ProxyJump a")
         assert refusal(connect(config), "a") == "a: its jump hosts lead back to itself\n  mend ProxyJump"
 
+    def test_two_that_lead_through_each_other_do_not_wait_for_each_other(
+        self, connect: Connect, ssh_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each is refused before anything is locked, however many ask at once."""
+        config = ssh_config("Host a", "    ProxyJump b", "Host b", "    ProxyJump a")
+        connections = connect(config)
+        met = threading.Barrier(2)
+        opened = Connections._opened
+
+        def together(self: Connections, hop: Any, via: Any) -> Any:
+            with suppress(threading.BrokenBarrierError):
+                met.wait(1)
+            return opened(self, hop, via)
+
+        monkeypatch.setattr(Connections, "_opened", together)
+        told: list[str] = []
+        threads = [
+            threading.Thread(target=lambda name=name: told.append(refusal(connections, name)), daemon=True)
+            for name in ("a", "b")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert sorted(told) == [f"{name}: its jump hosts lead back to itself\n  mend ProxyJump" for name in ("a", "b")]
+
+    def test_a_gateway_of_the_configuration_is_reached_directly(self, hosts: Hosts, connect: Connect) -> None:
+        """Fabric's own `gateway` setting: all hosts go through it, and it does not go through itself."""
+        fabrics = Config(runtime_ssh_path=str(hosts.config))
+        connections = connect(gateway=Connection("web5", config=fabrics))
+        began = hosts.log.stat().st_size
+        assert says(connections, "web1") == hosts.users.admin
+        assert count(hosts, "Accepted publickey", began) == 2
+        assert says(connections, "web5") == hosts.users.admin
+
     def test_a_proxy_command(self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig) -> None:
         """A program may make the connection."""
         relay = "import socket,sys,threading,shutil;s=socket.create_connection(('127.0.0.1',int(sys.argv[1])));"
@@ -334,6 +370,27 @@ class TestTroubles:
         """The address book does not have it."""
         said = refusal(connect(), "no-such-host.invalid")
         assert said.startswith("no-such-host.invalid: unknown host 'no-such-host.invalid': ")
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("Port ssh", "its SSH configuration cannot be used: invalid literal for int() with base 10: 'ssh'"),
+            ("UserKnownHostsFile ~nosuchuser/known", "its SSH configuration cannot be used: Could not determine home"),
+            ("ConnectTimeout soon", "its SSH configuration cannot be used: could not convert string to float: 'soon'"),
+        ],
+    )
+    def test_a_configuration_that_cannot_be_used(
+        self, connect: Connect, ssh_config: WriteConfig, line: str, message: str
+    ) -> None:
+        """The host is named, and no other host is kept waiting by it."""
+        connections = connect(ssh_config("Host web1", f"    {line}"))
+        connections.open_ahead([Host("web1")], 1)
+        assert refusal(connections, "web1").startswith(f"web1: {message}")
+        assert says(connections, "web2")
+
+    def test_no_timeout_of_its_own(self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig) -> None:
+        """`none` is a word that OpenSSH takes for ConnectTimeout."""
+        assert says(connect(ssh_config("Host web1", "    ConnectTimeout none")), "web1") == hosts.users.admin
 
     def test_a_closed_port(self, connect: Connect, ssh_config: WriteConfig) -> None:
         """A host that is up and has no SSH there."""
