@@ -145,6 +145,37 @@ def test_a_different_file_of_a_known_name_keeps_all_others_out(bundle: Path, tmp
     assert names(house) == ["shop-1.0-py3-none-any.whl"]
 
 
+def test_a_failure_half_way_keeps_all_out(
+    bundle: Path, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wheels that have their names already lose them again where a later one, or the log, cannot be written."""
+    house.add(make_wheel(tmp_path / "own", "till", "1.0"))
+    before = house.log.read_bytes()
+    replace, calls = os.replace, []
+
+    def failing(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(EnvfabError, match="cannot take in 2 wheels: No space left on device"):
+        add_bundle(bundle, house)
+    assert names(house) == ["till-1.0-py3-none-any.whl"]
+    assert house.log.read_bytes() == before
+    monkeypatch.undo()
+    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["added", "added"]
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_refused(bundle: Path, house: House) -> None:
+    """One clear error, as for any other manifest that is none."""
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("manifest.json", "[" * 200_000)
+    with pytest.raises(EnvfabError, match="its manifest cannot be read: it is nested too deeply"):
+        add_bundle(bundle, house)
+
+
 def test_a_cut_bundle_says_so(bundle: Path, house: House) -> None:
     """Half a file is no bundle, though the end of its last wheel looks like the end of an archive."""
     bundle.write_bytes(bundle.read_bytes()[:-100])

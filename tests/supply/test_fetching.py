@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +138,23 @@ def test_own_projects_never_come_from_the_index(server: Server, tmp_path: Path, 
     assert not any(path.startswith("/simple/shop") for path in server.asked)
 
 
+def test_own_projects_that_others_need_are_not_asked_for_either(server: Server, tmp_path: Path, house: House) -> None:
+    """Not even ahead of time, where a wheel of the index requires one: its name is nobody's business."""
+    make_wheel(server.folder, "till", "1.0", requires=["mylib"])
+    house.add(make_wheel(tmp_path / "dist", "mylib", "1.0"))
+    assert fetch(server.url, tmp_path, house, job("till"), own=frozenset({"MyLib"})) == ["till-1.0-py3-none-any.whl"]
+    assert not any("mylib" in path for path in server.asked)
+
+
+def test_a_wheel_that_the_house_spells_otherwise_is_not_fetched(server: Server, tmp_path: Path, house: House) -> None:
+    """`Basket-2.1` and `basket-2.1` are one wheel, if everything else in their names is the same."""
+    house.add(make_wheel(tmp_path / "dist", "Basket", "2.1", filename=NEW.replace("basket", "Basket"),
+                         tags=["cp311-cp311-manylinux2014_x86_64"]))  # fmt: skip
+    with index(server.url, tmp_path) as source:
+        found = needed([job("basket")], house, source, Silent())
+    assert ([one.filename for one in found.here], found.lacking) == ([NEW.replace("basket", "Basket")], [])
+
+
 def test_what_the_house_has_withdrawn_is_not_fetched(server: Server, tmp_path: Path, house: House) -> None:
     """Another machine's wheel of a withdrawn release is withdrawn as well."""
     house.add(make_wheel(tmp_path / "dist", "basket", "2.1"))
@@ -161,6 +181,81 @@ def test_tells_for_whom_something_is_missing_and_what_to_do(server: Server, tmp_
     assert "pip wheel --no-deps till==1.1" in message
     assert "CPython 3.12.1: cannot be met\n  shop>=3 (shop.txt:1): house and index have 1.0" in message
     assert not house.wheels.exists()
+
+
+def advice(server: Server, tmp_path: Path, house: House, *lines: str) -> str:
+    """What is said of requirements that cannot be met."""
+    with pytest.raises(EnvfabError) as caught:
+        fetch(server.url, tmp_path, house, job(*lines))
+    return str(caught.value)
+
+
+class TestAdvice:
+    """Where there is source: what is to be built, and only if that would do."""
+
+    def test_source_beside_wheels_for_others(self, server: Server, tmp_path: Path, house: House) -> None:
+        """It does not say that there is nothing but source."""
+        make_wheel(server.folder, "till", "1.0", tags=["cp38-cp38-manylinux2014_x86_64"])
+        server.sdists = ("till-1.0.tar.gz",)
+        said = advice(server, tmp_path, house, "till")
+        assert "the index has till==1.0 as source, too, where it has no wheel for shop@web1:/v" in said
+        assert "source only" not in said
+
+    def test_source_that_would_not_do(self, server: Server, tmp_path: Path, house: House) -> None:
+        """What was withdrawn, wants another Python, or is ruled out by a constraint is not advised."""
+
+        def change(page: dict[str, Any]) -> None:
+            for file in page["files"]:
+                if "-3.0" in file["filename"]:
+                    file["yanked"] = True
+                if "-2.0" in file["filename"]:
+                    file["requires-python"] = ">=3.13"
+
+        server.sdists = ("till-1.0.tar.gz", "till-1.5.tar.gz", "till-2.0.tar.gz", "till-3.0.tar.gz")
+        server.page = change
+        assert "pip wheel --no-deps till==1.5)" in advice(server, tmp_path, house, "till")
+        constrained = Job(
+            job().kind, parse(["shop.txt"], {"shop.txt": "till\n-c c.txt", "c.txt": "till<1.2"}.__getitem__)
+        )
+        with pytest.raises(EnvfabError, match=r"pip wheel --no-deps till==1\.0\)"):
+            fetch(server.url, tmp_path, house, constrained)
+
+    def test_source_of_a_pre_release_that_is_asked_for(self, server: Server, tmp_path: Path, house: House) -> None:
+        """A pin names it, or there is nothing else."""
+        server.sdists = ("till-1.0.tar.gz", "till-2.0rc1.tar.gz")
+        assert "--no-deps till==2.0rc1)" in advice(server, tmp_path, house, "till==2.0rc1")
+        assert "--no-deps till==1.0)" in advice(server, tmp_path, house, "till")
+
+    def test_a_project_that_the_index_does_not_know(self, server: Server, tmp_path: Path, house: House) -> None:
+        """The address is told: it may be the wrong one."""
+        assert f"\n    {server.url} does not know the project" in advice(server, tmp_path, house, "nothing")
+
+
+def test_nobody_waits_for_downloads_that_are_given_up(server: Server, tmp_path: Path, house: House) -> None:
+    """A Ctrl-C in the middle of a slow answer ends at once what waits for it."""
+    large = make_wheel(server.folder, "till", "1.0", files={"till.bin": os.urandom(200_000)})
+    with opened(server.url, tmp_path / "downloads", Timeouts(connect=5, read=60)) as source:
+        wheels = needed([job("till")], house, source, Silent()).lacking
+        server.stall = large.name
+        threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            download(wheels, source, Silent())
+    assert time.monotonic() - began < 5
+
+
+def test_more_bytes_than_were_told_are_refused(server: Server, tmp_path: Path, house: House) -> None:
+    """A file without an end fills no disk, and the next try does not begin with it."""
+
+    def smaller(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            file["size"] = 1000
+
+    server.page = smaller
+    make_wheel(server.folder, "till", "1.0", files={"till.bin": os.urandom(200_000)})
+    with pytest.raises(EnvfabError, match=r"till-1\.0-py3-none-any\.whl: sends more than 1,000 bytes"):
+        fetch(server.url, tmp_path, house, job("till"))
+    assert sum(path.stat().st_size for path in (tmp_path / "downloads").rglob("*") if path.is_file()) == 0
 
 
 def test_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path, house: House) -> None:
@@ -206,7 +301,7 @@ def no_hash(page: dict[str, Any]) -> None:
     [
         (wrong_hash, "is not the file that the index tells of: its SHA-256 is another"),
         (wrong_metadata_hash, "is not the metadata file that the index tells of: its SHA-256 is another"),
-        (no_hash, "house and index have no wheel of it"),
+        (no_hash, "the index tells no SHA-256 of some wheels of it, and what cannot be verified is not fetched"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(
@@ -251,6 +346,7 @@ def test_redirects_are_followed_within_reason(server: Server, tmp_path: Path, ho
     for target, message in [
         ("/old/till/", "redirects more than 5 times"),
         ("file:///etc/passwd", "is no address of a web server"),
+        ("http://[bad/", "is no address of a web server"),
     ]:
         server.redirects["/old/till/"] = target
         with pytest.raises(EnvfabError, match=message):

@@ -213,6 +213,8 @@ def test_interpreters_that_differ_only_in_their_kernel_are_one() -> None:
         ('{"format": 2}', "file: it is of format 2; this envfab reads 1"),
         ("[", "file: no interpreters can be read from it"),
         ('{"format": 1}', "'interpreters' is missing"),
+        ('{"format": 1, "interpreters": []}', "there is none in it"),
+        ("[" * 200_000, "it is nested too deeply"),
         ('{"format": 1, "interpreters": [{"tags": [1]}]}', "no interpreters can be read from it"),
     ],
 )

@@ -39,6 +39,14 @@ def test_pinned_and_unusable_releases_are_not_offered() -> None:
     assert told("shop==1.0", house=catalogue) == []
 
 
+def test_what_only_the_requirements_name_is_allowed() -> None:
+    """A pinned release that was withdrawn, or a pre-release that is asked for, is newer for whoever names it."""
+    catalogue = house(["shop==1.0", "shop==2.0rc1"])
+    catalogue.add("shop==1.1", yanked="broken")
+    assert told("shop==1.0", lines=("shop==1.1",), house=catalogue) == [("shop", "1.0", {}, "1.1")]
+    assert told("shop==1.0", lines=("shop>=2.0rc1",), house=catalogue) == [("shop", "1.0", {}, "2.0rc1")]
+
+
 def test_a_constraint_counts() -> None:
     """What -c says narrows what is allowed."""
     found = outdated(probe("six==1.0"), requirements(constraints=["six<1.5"]), {"house": house(["six==1.4", "six==2"])})

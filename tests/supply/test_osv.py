@@ -94,6 +94,14 @@ def test_withdrawn_and_foreign_records_say_nothing(tmp_path: Path) -> None:
     assert known(place, "django==4.1") == []
 
 
+def test_a_record_that_is_nested_too_deeply_spoils_no_other(tmp_path: Path) -> None:
+    """It is named among those that cannot be read."""
+    place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}))
+    (place / "deep.json").write_text("[" * 200_000)
+    assert known(place, "django==4.1") == [("django 4.1", ("GHSA-1",), ())]
+    assert read(place, NAMES).unreadable == ["deep.json"]
+
+
 def test_names_are_compared_canonically(tmp_path: Path) -> None:
     """`Zope.Interface` in a record is `zope-interface` as it is installed."""
     place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}, name="Zope.Interface"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import string
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,7 @@ def test_reads_html_as_others_write_it() -> None:
         ("{}", "is no page of a package index: 'meta' is missing"),
         ('{"meta": {"api-version": "2.0"}, "files": []}', "version 2.0 of the index format; this envfab reads 1.x"),
         ('{"meta": {"api-version": "1.0"}, "files": [{"filename": "../x.whl", "url": "x"}]}', "named '../x.whl'"),
+        ("[" * 200_000, "is no page of a package index: it is nested too deeply"),
     ],
 )
 def test_refuses_json_that_is_no_page(text: str, message: str) -> None:
@@ -73,6 +76,41 @@ def test_refuses_json_that_is_no_page(text: str, message: str) -> None:
         parse_json(text, BASE)
     assert message in str(caught.value)
     assert str(caught.value).startswith(BASE)
+
+
+def test_fields_that_are_no_texts_say_nothing() -> None:
+    """A number where PEP 691 wants a text, or a list: the file is there all the same."""
+    file = {"filename": "shop-1.0.tar.gz", "url": "x", "requires-python": 3.8, "upload-time": 123, "size": "big"}
+    page = json.dumps({"meta": {"api-version": "1.0"}, "files": [{**file, "yanked": 0}]})
+    assert parse_json(page, BASE) == (File("shop-1.0.tar.gz", BASE + "x", yanked=""),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<a href="http://[x/shop-1.0.tar.gz">shop</a>', "is no page of a package index: Invalid IPv6 URL"),
+        ('<![foo bar]><a href="shop-1.0.tar.gz">shop</a>', "is no page of a package index: "),
+        (
+            '<a href="shop-1.0-1%2F..%2F..%2Fevil-py3-none-any.whl">shop</a>',
+            "offers a file named 'shop-1.0-1/../../evil",
+        ),
+        ('<a href="..%5Cevil.whl">shop</a>', "offers a file named '..\\\\evil.whl'"),
+    ],
+)
+def test_refuses_html_that_cannot_be_meant(text: str, message: str) -> None:
+    """Addresses that are none, declarations that nobody understands, and names that are paths."""
+    with pytest.raises(SupplyError) as caught:
+        parse_html(text, BASE)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(BASE)
+
+
+@given(st.text() | st.text("<>/a=[]!-\"'hrefdoctype :").map(lambda text: f'<a href="x-1.0.tar.gz">x</a>{text}'))
+def test_any_text_is_a_page_or_an_error(text: str) -> None:
+    """Whatever a server sends as HTML or JSON, nothing but `SupplyError` comes out."""
+    for parse in (parse_html, parse_json):
+        with suppress(SupplyError):
+            parse(text, BASE)
 
 
 def test_refuses_html_that_is_no_page() -> None:

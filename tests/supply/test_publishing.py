@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,52 @@ def test_refuses_folders_that_are_no_index(house: House, add: Add, tmp_path: Pat
         published(house, tmp_path / "new")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
     assert [path.name for path in house.wheels.iterdir()] == ["shop-1.0-py3-none-any.whl"]
+
+
+def test_folders_of_somebody_else_are_left_alone(house: House, add: Add, tmp_path: Path) -> None:
+    """Only what was published goes; a folder beside it, with a page of its own, is nobody's project."""
+    add("shop", "1.0")
+    index = tmp_path / "index"
+    published(house, index)
+    (index / "docs").mkdir()
+    (index / "docs" / "index.html").write_text("how to use this")
+    assert published(house, index)[-1] == 0
+    assert (index / "docs" / "index.html").exists()
+
+
+def test_pages_are_there_after_their_wheels_and_gone_before_them(
+    house: House, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks in between never finds a page that names a file which is not there."""
+    add("shop", "1.0")
+    basket = add("basket", "1.0")
+    index = tmp_path / "index"
+    lacking: list[str] = []
+    moments: dict[str, Callable[..., None]] = {"replace": os.replace, "unlink": os.unlink}
+
+    def look() -> None:
+        for page in index.glob("*/index.v1_json"):
+            files = parse_json(page.read_text(), "http://127.0.0.1/")
+            lacking.extend(file.filename for file in files if not (page.parent / file.filename).exists())
+
+    def watched(name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> None:
+            moments[name](*arguments, **options)
+            if index.exists():
+                look()
+
+        return call
+
+    for name in moments:
+        monkeypatch.setattr(os, name, watched(name))
+    published(house, index)
+    add("shop", "1.1")
+    published(house, index)
+    basket.unlink()
+    house.refresh()
+    published(house, index)
+    assert lacking == []
+    assert [path.name for path in index.iterdir() if path.is_dir()] == ["shop"]
 
 
 def test_what_cannot_be_read_is_left_out(house: House, add: Add, tmp_path: Path) -> None:
