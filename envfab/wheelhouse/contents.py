@@ -43,6 +43,15 @@ class Contents:
         for name in self.text.names():
             yield from self._of(name)
 
+    def lost(self) -> Iterator[Release]:
+        """Every wheel that is logged and not withdrawn, newer than all of its project that are there, and not there."""
+        files = {filename for filenames in self._files.values() for filename in filenames}
+        for name in dict.fromkeys(name for name, filename in self.text.filenames() if filename not in files):
+            there = max((one.wheel.version for one in self.releases(name)), default=None)
+            for one in self._of(name):
+                if one.wheel.filename not in files and not one.yanked and (there is None or one.wheel.version > there):
+                    yield one
+
     def unlogged(self) -> Iterator[Wheel]:
         """Every wheel that is there without a line."""
         for name, filenames in self._files.items():

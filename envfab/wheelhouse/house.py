@@ -143,6 +143,10 @@ class House:
         """(wheel files there are, projects they belong to), by their names alone."""
         return self._read().size()
 
+    def lost(self) -> tuple[Wheel, ...]:
+        """Wheels that are logged and not there, newer than all of their project that are: plans go by older ones."""
+        return tuple(one.wheel for one in self._read().lost())
+
     def problems(self) -> tuple[Problem, ...]:
         """The lines of the log that were skipped; reads the whole log."""
         return self._read().text.problems()

@@ -91,6 +91,14 @@ class LogText:
         marks = [f" {filename} at " for filename in filenames]
         return any(line[0] == "r" and mark in line for line in self._by_name().get(name, ()) for mark in marks)
 
+    def filenames(self) -> Iterator[tuple[NormalizedName, str]]:
+        """(project, file) of every release line: a look that parses nothing, so that damaged ones may be among it."""
+        for name, lines in self._by_name().items():
+            for line in lines:
+                words = line.split(" ", 3)
+                if line[0] == "r" and len(words) == 4:
+                    yield name, words[2]
+
     def wheels(self, name: NormalizedName) -> dict[str, LoggedWheel]:
         """A project's wheels by file name, the damaged lines passed over."""
         return derive(self._parsed(self._by_name().get(name, ())))

@@ -15,6 +15,7 @@ from envfab.errors import HouseError, WheelError
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Target
 from envfab.planning.catalogue import Catalogue
+from envfab.wheelhouse import digests
 from envfab.wheelhouse.house import Fault, House
 from tests.support.wheels import FIRST_RELEASE, make_house, make_wheel, release_line, sha256
 
@@ -36,6 +37,48 @@ def shop(tmp_path: Path, version: str = "1.0", **more: str) -> Path:
 def age(path: Path) -> None:
     """Wait until the file's times count as settled."""
     time.sleep(max(0.0, path.stat().st_ctime + 2.1 - time.time()))
+
+
+def test_a_lost_wheel_is_told_where_nothing_as_new_is_there(house: House, tmp_path: Path) -> None:
+    """Not where a newer one stands, where another machine's wheel of the version does, or what was withdrawn is gone."""
+    for version in ("1.0", "1.1", "2.0"):
+        house.add(make_wheel(tmp_path / "dist", "shop", version))
+    basket = house.add(make_wheel(tmp_path / "dist", "basket", "1.0")).wheel
+    assert house.lost() == ()
+    for filename in ("shop-1.1-py3-none-any.whl", basket.filename):
+        (house.wheels / filename).unlink()
+    house.refresh()
+    assert [one.filename for one in house.lost()] == [basket.filename]
+    (house.wheels / "shop-2.0-py3-none-any.whl").unlink()
+    house.yank("basket==1.0", "broken")
+    assert [one.filename for one in house.lost()] == ["shop-1.1-py3-none-any.whl", "shop-2.0-py3-none-any.whl"]
+    house.add(make_wheel(tmp_path / "dist", "shop", "2.0", tags=["cp311-cp311-linux_x86_64"]))
+    assert house.lost() == ()
+
+
+def test_a_release_is_withdrawn_with_others_or_not_at_all(house: House, tmp_path: Path) -> None:
+    """One name that the log does not have: nothing is written, and all others still stand."""
+    house.add(make_wheel(tmp_path / "dist", "shop", "1.0"))
+    with pytest.raises(HouseError, match=r"the release log has no nope==2"):
+        house.yank_all(["shop==1.0", "nope==2"], "broken")
+    assert "yank:" not in house.log.read_text()
+    assert [len(found) for found in house.yank_all(["shop==1.0", "shop-1.0-py3-none-any.whl"], "broken").values()] == [
+        1,
+        1,
+    ]
+    assert house.log.read_text().count("yank:") == 1
+
+
+def test_every_file_is_read_where_all_are_examined(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that loses a bit changes neither size nor time nor inode, by which digests are remembered."""
+    wheel = house.add(make_wheel(tmp_path / "dist", "shop", "1.0")).wheel
+    monkeypatch.setattr(digests, "SETTLED", -1)
+    house.verify_unchanged([wheel])
+    monkeypatch.setattr(digests, "sha256_of", lambda _path: "0" * 64)
+    house.verify_unchanged([wheel])
+    assert [finding.fault for finding in house.examine()] == [Fault.CHANGED]
 
 
 def test_a_house_that_does_not_exist_is_empty(house: House) -> None:
