@@ -49,8 +49,8 @@ class Proposal:
 def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans, installer: str) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose.
 
-    Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there is
-    something to do in any case: it is not over.
+    Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there
+    is something to do in any case: it is not over.
     """
     try:
         left = from_json(probe.journal, str(probe.target)) if probe.journal else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import binascii
 import functools
-import json
+import marshal
 import zlib
 from importlib import resources
 
-KERNEL = ("kernel",)
+KERNEL = ("codec", "kernel")
 PROBE = ("probe",)
 TAGS = ("tags",)
 DEPLOY = ("locking", "processes", "cache", "installing", "journal")
@@ -19,6 +19,8 @@ HISTORY = ("cache", "journal")
 PROJECTS = ("locking", "processes", "projects")
 CREATE = ("locking", "processes", "creating")
 DISCOVER = ("discovering",)
+# the last that Python 2.7 reads, and every later one
+MARSHAL_VERSION = 2
 
 
 @functools.cache
@@ -37,8 +39,8 @@ def loader() -> str:
 
 @functools.cache
 def modules(*names: str) -> bytes:
-    """The named modules as the loader takes them: zlib, JSON, a list of [name, source]."""
-    return zlib.compress(json.dumps([[name, _source(name).decode()] for name in names]).encode(), 6)
+    """The named modules as the loader takes them: zlib, marshal, a list of (name, source)."""
+    return zlib.compress(marshal.dumps([(name, _source(name)) for name in names], MARSHAL_VERSION), 6)
 
 
 def _source(name: str) -> bytes:

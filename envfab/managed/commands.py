@@ -22,17 +22,18 @@ def as_user(user: str, prompt: str, arguments: Sequence[str]) -> list[str]:
     return ["sudo", "-H", "-S", "-p", prompt, "-u", user, "--", *arguments]
 
 
-def announced(word: str, arguments: Sequence[str]) -> list[str]:
-    """`arguments`, behind a line with `word`: what is printed from there on comes from them alone."""
-    return ["/bin/sh", "-c", 'echo "$0"; exec "$@"', word, *arguments]
+def python(word: str, executable: str, loader: str) -> list[str]:
+    """An interpreter that runs the loader, deaf to PYTHON* and the user's site, with UTF-8 file names.
+
+    Before it there is a line with `word`: what is printed from there on comes from it alone.
+    """
+    script = 'echo "$0"; LC_ALL=C.UTF-8 LANG=C.UTF-8; export LC_ALL LANG; exec "$@"'
+    return ["/bin/sh", "-c", script, word, executable, "-B", "-E", "-s", "-c", loader]
 
 
-def python(executable: str, loader: str) -> list[str]:
-    """An interpreter that runs the loader, deaf to PYTHON* and the user's site, with UTF-8 file names."""
-    script = 'LC_ALL=C.UTF-8 LANG=C.UTF-8; export LC_ALL LANG; exec "$0" "$@"'
-    return ["/bin/sh", "-c", script, executable, "-B", "-E", "-s", "-c", loader]
+def shell(word: str, text: str) -> list[str]:
+    """The fabfile's own text, the only one that a shell interprets; there is nothing for it to read.
 
-
-def shell(text: str) -> list[str]:
-    """The fabfile's own text, the only one that a shell interprets; there is nothing for it to read."""
-    return ["/bin/sh", "-c", 'exec /bin/sh -c "$0" </dev/null', text]
+    Before it there is a line with `word`, as above.
+    """
+    return ["/bin/sh", "-c", 'echo "$0"; exec /bin/sh -c "$1" </dev/null', word, text]

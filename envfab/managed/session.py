@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -181,7 +181,7 @@ def start_agent(
 
     `if_absent` is the hint where there is no such interpreter.
     """
-    opening = _Opening(starter, commands.python(executable, bundle.loader()), where, identity)
+    opening = _Opening(starter, lambda word: commands.python(word, executable, bundle.loader()), where, identity)
     process = opening.process
     names = [*bundle.KERNEL, *modules]
     first = bundle.modules(*names)
@@ -219,12 +219,12 @@ def _write_to_whoever_reads(process: Process, payload: bytes) -> None:
 class _Opening:
     """A process on its way up, under sudo where that is needed; raises `Unreachable` for the target."""
 
-    def __init__(self, starter: Starter, arguments: Sequence[str], where: str, identity: Identity) -> None:
+    def __init__(self, starter: Starter, announced: Callable[[str], list[str]], where: str, identity: Identity) -> None:
         self._where = where
         self._identity = identity
         self._prompt = f"envfab-{secrets.token_hex(8)}:"
         self._word = f"envfab-{secrets.token_hex(8)}"
-        line = commands.announced(self._word, arguments)
+        line = announced(self._word)
         if identity.user is not None:
             line = commands.as_user(identity.user, self._prompt, line)
         try:
@@ -300,7 +300,7 @@ def run_command(
     Raises `Silence` where it has not ended after `timeout` seconds. A service that the text starts may
     keep the output open, and go on printing: it is not waited for.
     """
-    opening = _Opening(starter, commands.shell(text), where, identity)
+    opening = _Opening(starter, lambda word: commands.shell(word, text), where, identity)
     process = opening.process
     try:
         opening.noise()

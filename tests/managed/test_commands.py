@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -71,11 +72,19 @@ def test_sudo_is_given_the_prompt_and_the_user_and_nothing_to_interpret() -> Non
     assert line == ["sudo", "-H", "-S", "-p", "PROMPT", "-u", "shop", "--", "-x", "y"]
 
 
-def test_an_announced_command_prints_after_its_word() -> None:
+def test_a_text_prints_after_its_word() -> None:
     """The word stands on a line of its own, before the first byte of the command, whose status is kept."""
-    line = commands.announced("WORD", ["sh", "-c", 'echo "$0" "$1"; exit 3', "it's $(x)", ""])
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("WORD\nit's $(x) \n", 3)
+    line = commands.shell("WORD", 'read -r x; echo "it\'s $(echo here) $x"; exit 3')
+    done = subprocess.run(line, capture_output=True, text=True, check=False, input="not for it\n")
+    assert (done.stdout, done.returncode) == ("WORD\nit's here \n", 3)
+
+
+def test_an_interpreter_prints_after_its_word() -> None:
+    """It is given the loader as it is, and names files in UTF-8, whatever the login's locale."""
+    code = "import sys,os;print(sys.argv,os.environ['LC_ALL'],sys.flags.ignore_environment)"
+    line = commands.python("WORD", sys.executable, code)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
+    assert done.stdout == "WORD\n['-c'] C.UTF-8 1\n"
 
 
 def test_the_loader_needs_no_quotes() -> None:

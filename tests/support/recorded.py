@@ -53,7 +53,7 @@ class RecordedProcess:
         self._skip = 0
         self._pending = b""
         self._started = False
-        # the shell of `commands.announced` says the word behind its script, and the loader says its own
+        # the shell of `commands.python` says the word behind its script, and the loader says its own
         self._out = [f"{arguments[3]}\n".encode() + AGENT_WORD]
         self.stream = Stream(lambda: self._out.pop(0) if self._out else b"")
 

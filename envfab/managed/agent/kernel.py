@@ -6,9 +6,10 @@ at a time; the agent answers each with one frame: `{"ok": …}` or `{"problem": 
 
 from __future__ import absolute_import
 
-import json
 import os
 import sys
+
+from .codec import dumps, loads
 
 PY2 = sys.version_info[0] == 2
 CHUNK = 65536
@@ -68,7 +69,7 @@ class Agent(object):
 
     def send(self, frame):
         """One frame to the managing side; False where nobody listens any more."""
-        data = json.dumps(frame).encode("utf-8") + b"\n"
+        data = dumps(frame).encode("utf-8") + b"\n"
         try:
             while data:
                 data = data[os.write(self.out, data) :]
@@ -82,7 +83,7 @@ class Agent(object):
             line = self.stream.readline()
             if not line.endswith(b"\n"):
                 return
-            request = json.loads(line.decode("utf-8"))
+            request = loads(line.decode("utf-8"))
             body = Body(self.stream, request.get("bytes", 0))
             try:
                 reply = {"ok": self.operations[request["op"]](self, request, body)}

@@ -1,7 +1,7 @@
 """The first thing the managed side runs, as `PYTHON -c`: it reads the agent's sources and starts it.
 
 It says its word (`ENVFAB-AGENT`), leaves the home directory, and reads a line with a size and as many bytes:
-zlib, JSON, a list of [module name, source]. That no file in the home directory shadows the library was seen to
+zlib, marshal, a list of (module name, source). That no file in the home directory shadows the library was seen to
 before this text could be unpacked (`bundle.loader`).
 """
 import os
@@ -12,24 +12,23 @@ if sys.version_info < (2, 7) or (3, 0) <= sys.version_info < (3, 6):
     os.write(1, ("\nENVFAB-OLD %d.%d\n" % sys.version_info[:2]).encode("ascii"))
     sys.exit(1)
 
-import json
-import types
+import marshal
 import zlib
 
 os.write(1, b"\nENVFAB-AGENT\n")
-package = types.ModuleType("envfab_agent")
+package = type(sys)("envfab_agent")
 package.__path__ = []
 sys.modules["envfab_agent"] = package
 
 
 def load(data):
     found = []
-    for name, source in json.loads(zlib.decompress(data).decode("utf-8")):
-        module = types.ModuleType("envfab_agent." + str(name))
+    for name, source in marshal.loads(zlib.decompress(data)):
+        module = type(sys)("envfab_agent." + str(name))
         module.__package__ = "envfab_agent"
         sys.modules[module.__name__] = module
         setattr(package, str(name), module)
-        exec(compile(source.encode("utf-8"), "<envfab_agent/%s>" % name, "exec"), module.__dict__)
+        exec(compile(source, "<envfab_agent/%s>" % name, "exec"), module.__dict__)
         found.append(module)
     return found
 

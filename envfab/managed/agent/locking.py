@@ -4,10 +4,10 @@ from __future__ import absolute_import
 
 import errno
 import fcntl
-import json
 import os
 import time
 
+from .codec import dumps
 from .kernel import Problem, native
 from .probe import probe_if_changed, read_json
 
@@ -36,7 +36,7 @@ def lock(agent, request, body):
         os.close(descriptor)
         raise Problem("locked", "what another deployment started is still at work", holder=holder)
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps(request["holder"]).encode("utf-8"))
+    os.write(descriptor, dumps(request["holder"]).encode("utf-8"))
     agent.lock = descriptor
     return {"probe": probe_if_changed(agent, request, body)}
 

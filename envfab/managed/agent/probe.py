@@ -2,10 +2,10 @@
 
 from __future__ import absolute_import
 
-import json
 import os
 import sys
 
+from .codec import loads
 from .kernel import native, text
 
 DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
@@ -18,10 +18,10 @@ def probe(agent, request, body):
     own, outside = site_folders(agent.path)
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
     memory = os.path.join(agent.path, ".envfab")
-    journal = read_json(os.path.join(memory, "journal.json"))
-    holder = at_work(agent, memory) if journal else None
+    written = read_bytes(os.path.join(memory, "journal.json"))
+    holder = at_work(agent, memory) if written else None
     # first: what changes while it is read is another state than this
-    state = stamp(own, outside, journal, holder)
+    state = stamp(own, outside, written, holder)
     for folder in own:
         scan(folder, found["own"], found)
     for folder in outside:
@@ -33,7 +33,7 @@ def probe(agent, request, body):
         executable=text(sys.executable),
         markers=markers(),
         node=text(os.uname()[1]),
-        journal=journal,
+        journal=parsed(written),
         holder=holder,
         last=last_record(os.path.join(memory, "history.jsonl")),
         kept=kept_wheels(os.path.join(memory, "wheels")),
@@ -46,9 +46,9 @@ def probe(agent, request, body):
 def probe_if_changed(agent, request, body):
     """A probe as above, or None where all is as it was when one had the stamp `known`; for whoever has the lock."""
     agent.path = native(request["path"])
-    journal = read_json(os.path.join(agent.path, ".envfab", "journal.json"))
+    written = read_bytes(os.path.join(agent.path, ".envfab", "journal.json"))
     own, outside = site_folders(agent.path)
-    if request.get("known") == stamp(own, outside, journal, None):
+    if request.get("known") == stamp(own, outside, written, None):
         return None
     return probe(agent, request, body)
 
@@ -78,8 +78,11 @@ def at_work(agent, memory):
 
 
 def stamp(own, outside, journal, holder):
-    """What is another one after each change that a plan may depend on; costs far less than to read it all."""
-    found = [json.dumps(journal, sort_keys=True), sys.version, "at work" if holder is not None else ""]
+    """What is another one after each change that a plan may depend on; costs far less than to read it all.
+
+    `journal` are the bytes that it is written in.
+    """
+    found = [text(journal or b""), sys.version, "at work" if holder is not None else ""]
     for folder in own + outside:
         for name in os.listdir(folder):
             if name.endswith(DESCRIBED):
@@ -260,7 +263,7 @@ def last_record(path):
         return None
     for line in reversed(lines):
         try:
-            return json.loads(line.decode("utf-8"))
+            return loads(line.decode("utf-8"))
         except ValueError:
             continue
     return None
@@ -318,10 +321,23 @@ def free_space(path):
 
 def read_json(path):
     """The JSON in a file; None where there is none that can be read."""
+    return parsed(read_bytes(path))
+
+
+def parsed(content):
+    """The JSON that bytes are; None where they are none."""
+    try:
+        return loads((content or b"").decode("utf-8"))
+    except ValueError:
+        return None
+
+
+def read_bytes(path):
+    """What is in a file; None where it cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return json.loads(stream.read().decode("utf-8"))
-    except (EnvironmentError, ValueError):
+            return stream.read()
+    except EnvironmentError:
         return None
 
 

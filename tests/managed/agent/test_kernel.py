@@ -60,9 +60,12 @@ class RawAgent:
 
     def load(self, source: str) -> None:
         """Teach it the operations of a module."""
+        import marshal
         import zlib
 
-        assert self.ask("load", zlib.compress(json.dumps([["extra", source]]).encode())) == {"ok": {}}
+        assert self.ask("load", zlib.compress(marshal.dumps([("extra", source.encode())], bundle.MARSHAL_VERSION))) == {
+            "ok": {}
+        }
 
     def end(self) -> int:
         """Close the channel: the exit status."""
