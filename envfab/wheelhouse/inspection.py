@@ -24,7 +24,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier
 from packaging.tags import Tag, parse_tag
@@ -135,7 +134,9 @@ def _fields(content: bytes) -> bytes:
 
 def parse_metadata(content: bytes, where: str) -> WheelMetadata:
     """What the text of a METADATA file says; raises `WheelError`."""
-    raw: RawMetadata
+    # with all of `email` behind it: a plan that looks into no wheel does without
+    from packaging.metadata import parse_email
+
     raw, _ = parse_email(_fields(content))
     name, version = raw.get("name"), raw.get("version")
     if not name or not version:
