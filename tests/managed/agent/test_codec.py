@@ -17,6 +17,12 @@ sys.path[:] = [entry for entry in sys.path if entry]
 space = {"__name__": "codec"}
 PREPARED
 exec(compile(open(FILE, "rb").read(), FILE, "exec"), space)
+for text in (u"", u" ", u"{", u"[1,]", u"nul", u"1 2", u'{"a"}', u'"', u"{'a': 1}", u'{"a": "b', u"5\n{torn"):
+    try:
+        space["loads"](text)
+    except ValueError:
+        continue
+    raise SystemExit("took %r" % text)
 import json
 own = space["loads"] is not json.loads and space["dumps"] is not json.dumps
 values = [
@@ -28,12 +34,6 @@ for value in values:
     for text in (json.dumps(value), json.dumps(value, indent=2), " %s\\n" % json.dumps(value)):
         found = space["loads"](text if isinstance(text, type(u"")) else text.decode("ascii"))
         assert found == value and type(found) is type(json.loads(text)), value
-for text in (u"", u" ", u"{", u"[1,]", u"nul", u"1 2", u'{"a"}', u'"', u"{'a': 1}"):
-    try:
-        space["loads"](text)
-    except ValueError:
-        continue
-    raise SystemExit("took %r" % text)
 for value in (object(), {1, 2}, b"\\xff"):
     try:
         space["dumps"](value)
