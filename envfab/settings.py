@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from envfab.errors import ConfigurationError
 
+PREFIX = "FABRIC_ENVFAB_"
 HOST_KEYS = ("strict", "accept-new", "off")
 INSTALLERS = ("pip", "uv", "auto")
 TRUE = ("true", "yes", "on", "1")
@@ -48,21 +49,30 @@ class Settings:
     command_timeout: float | None = None
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:
-        """Read what the configuration says; raises `ConfigurationError` that names the key."""
-        given = dict(mapping)
+    def from_mapping(cls, mapping: Mapping[str, Any], typed: Mapping[str, str] | None = None) -> Settings:
+        """Read what the configuration says, and the flags `typed`, which outrank it.
+
+        Raises `ConfigurationError` that names the key, or the flag.
+        """
+        flags = typed or {}
+        given = {**mapping, **flags}
         for key in given:
             if key not in READERS:
-                close = difflib.get_close_matches(str(key), READERS, n=1)
-                raise ConfigurationError(
-                    "there is no such setting" + (f", did you mean {close[0]}?" if close else ""),
-                    where=f"envfab.{key}",
-                    hint=f"the settings are: {', '.join(READERS)}",
-                )
-        values = {key: READERS[key](key, value) for key, value in (defaults() | given).items()}
+                _unknown(f"envfab.{key}", difflib.get_close_matches(str(key), READERS, n=1))
+        names = {key: f"--{key.replace('_', '-')}" if key in flags else f"envfab.{key}" for key in READERS}
+        values = {key: READERS[key](names[key], value) for key, value in (defaults() | given).items()}
         if values["batch"] is not None and _absent(given.get("max_failures")):
             values["max_failures"] = 1
         return cls(**values)
+
+
+def refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """Raise `ConfigurationError` for a `FABRIC_ENVFAB_…` variable that is no setting: Invoke would overlook it."""
+    known = {f"{PREFIX}{key.upper()}" for key in READERS}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), READERS, n=1)
+            _unknown(name, [f"{PREFIX}{key.upper()}" for key in close])
 
 
 def defaults() -> dict[str, str | None]:
@@ -91,10 +101,10 @@ def _absent(value: object) -> bool:
 def _optional(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """The reader of a setting that may be unset: null, the empty text, `none`."""
 
-    def read_optional(key: str, value: Any) -> Any:
+    def read_optional(where: str, value: Any) -> Any:
         if _absent(value) or (isinstance(value, str) and value.strip().lower() == "none"):
             return None
-        return read(key, value)
+        return read(where, value)
 
     return read_optional
 
@@ -102,69 +112,77 @@ def _optional(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 def _whole(least: int) -> Callable[[str, Any], int]:
     """The reader of a whole number that is at least `least`."""
 
-    def read(key: str, value: Any) -> int:
+    def read(where: str, value: Any) -> int:
         number = value
         if isinstance(value, str) and re.fullmatch(r"[0-9]+", value.strip(), re.ASCII):
             number = int(value)
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            _wrong(key, value, f"a whole number from {least} up")
+            _wrong(where, value, f"a whole number from {least} up")
         return number
 
     return read
 
 
-def _seconds(key: str, value: Any) -> float:
+def _seconds(where: str, value: Any) -> float:
     number = value
     if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip(), re.ASCII):
         number = float(value)
     if not isinstance(number, (int, float)) or isinstance(number, bool) or not 0 < number < float("inf"):
-        _wrong(key, value, "a number of seconds greater than 0")
+        _wrong(where, value, "a number of seconds greater than 0")
     return float(number)
 
 
-def _batch(key: str, value: Any) -> int | str:
+def _batch(where: str, value: Any) -> int | str:
     if isinstance(value, str) and (percent := re.fullmatch(r"([0-9]+) ?%", value.strip(), re.ASCII)):
         if not 1 <= int(percent[1]) <= 100:
-            _wrong(key, value, "a percentage from 1% to 100%")
+            _wrong(where, value, "a percentage from 1% to 100%")
         return f"{int(percent[1])}%"
     if isinstance(value, str) and not value.strip().isdecimal():
-        _wrong(key, value, "a number of virtualenvs, or a percentage like 25%")
-    return _whole(1)(key, value)
+        _wrong(where, value, "a number of virtualenvs, or a percentage like 25%")
+    return _whole(1)(where, value)
 
 
-def _truth(key: str, value: Any) -> bool:
+def _truth(where: str, value: Any) -> bool:
     text = str(value).strip().lower()
     if text not in TRUE + FALSE:
-        _wrong(key, value, "true or false")
+        _wrong(where, value, "true or false")
     return text in TRUE
 
 
 def _choice(*choices: str) -> Callable[[str, Any], str]:
     """The reader of one of a few words. YAML reads a bare `off` as false, so false is `off`."""
 
-    def read(key: str, value: Any) -> str:
+    def read(where: str, value: Any) -> str:
         text = "off" if value is False else str(value).strip().lower()
         if text not in choices:
-            _wrong(key, value, f"one of {', '.join(choices)}")
+            _wrong(where, value, f"one of {', '.join(choices)}")
         return text
 
     return read
 
 
-def _umask(key: str, value: Any) -> int:
+def _umask(where: str, value: Any) -> int:
     """Text is octal; a number is itself, as Python's `0o22` and YAML's `022` (18) are."""
     number = value
     if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value.strip(), re.ASCII):
         number = int(value.strip().removeprefix("0o"), 8)
     elif isinstance(value, int) and value in UMASK_SLIPS:
-        _wrong(key, value, f"an octal mask; quote it: '{value:03d}'")
+        _wrong(where, value, f"an octal mask; quote it: '{value:03d}'")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 0o777:
-        _wrong(key, value, "an octal mask in quotes, like '022'")
+        _wrong(where, value, "an octal mask in quotes, like '022'")
     return number
 
 
-def _wrong(key: str, value: Any, wanted: str) -> NoReturn:
-    raise ConfigurationError(f"{value!r} is not {wanted}", where=f"envfab.{key}")
+def _wrong(where: str, value: Any, wanted: str) -> NoReturn:
+    raise ConfigurationError(f"{value!r} is not {wanted}", where=where)
+
+
+def _unknown(where: str, close: Sequence[str]) -> NoReturn:
+    raise ConfigurationError(
+        "there is no such setting" + (f", did you mean {close[0]}?" if close else ""),
+        where=where,
+        hint=f"the settings are: {', '.join(READERS)}",
+    )
 
 
 READERS: Mapping[str, Callable[[str, Any], Any]] = {

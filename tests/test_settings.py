@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.errors import ConfigurationError
-from envfab.settings import Settings, defaults
+from envfab.settings import Settings, defaults, refuse_unknown_variables
 
 
 def test_the_defaults_are_those_of_the_dataclass() -> None:
@@ -106,6 +106,31 @@ def test_an_unknown_setting_is_refused() -> None:
         "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, "
         "compile, link, umask, connect_timeout, command_timeout"
     )
+
+
+@pytest.mark.parametrize("name", ["FABRIC_ENVFAB_MAX_FAILURE", "FABRIC_ENVFAB_max_failures", "FABRIC_ENVFAB_"])
+def test_a_variable_that_is_no_setting_is_refused(name: str) -> None:
+    """Invoke reads only variables of settings that it knows: a misspelt one would change nothing, in silence."""
+    with pytest.raises(ConfigurationError) as caught:
+        refuse_unknown_variables({name: "1"})
+    near = ", did you mean FABRIC_ENVFAB_MAX_FAILURES?" if "MAX" in name.upper() else ""
+    assert str(caught.value).splitlines()[0] == f"{name}: there is no such setting{near}"
+
+
+def test_variables_of_settings_and_of_others_pass() -> None:
+    """What is a setting, and what is not ours, is nobody's mistake."""
+    refuse_unknown_variables({f"FABRIC_ENVFAB_{key.upper()}": "1" for key in defaults()})
+    refuse_unknown_variables({"FABRIC_RUN_ECHO": "1", "INVOKE_ENVFAB_X": "1", "ENVFAB_COLLECTOR_DATA": "/d"})
+
+
+def test_what_was_typed_outranks_the_rest_and_is_named_as_typed() -> None:
+    """A wrong value of a flag names the flag, not the setting that it stands for."""
+    assert Settings.from_mapping({"batch": "many"}, {"batch": "3"}).batch == 3
+    assert Settings.from_mapping({}, {"batch": "3"}).max_failures == 1
+    with pytest.raises(ConfigurationError, match=r"^--max-failures: '0' is not a whole number from 1 up"):
+        Settings.from_mapping({}, {"max_failures": "0"})
+    with pytest.raises(ConfigurationError, match=r"^envfab\.parallel: 0 is not"):
+        Settings.from_mapping({"parallel": 0}, {"batch": "3"})
 
 
 @pytest.mark.parametrize(

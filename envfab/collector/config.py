@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -95,8 +95,13 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     return from_settings(said)
 
 
-def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = None) -> Config:
-    """The configuration that texts by the names of `VARIABLES` give; empty ones are not set."""
+def from_settings(
+    said: Mapping[str, str], default_house: HouseFolders | None = None, flags: Collection[str] = ()
+) -> Config:
+    """The configuration that texts by the names of `VARIABLES` give; empty ones are not set.
+
+    Errors name the variable, or, of those in `flags`, the flag of `fab collector`.
+    """
     house = said.get("HOUSE")
     reports = said.get("REPORTS")
     osv = said.get("OSV")
@@ -110,9 +115,9 @@ def from_settings(said: Mapping[str, str], default_house: HouseFolders | None = 
         tokens=_tokens(said),
         open=flag(said, "OPEN", False),
         store_addresses=flag(said, "STORE_ADDRESSES", True),
-        keep_days=_number(said, "KEEP_DAYS") if said.get("KEEP_DAYS") else None,
-        stale_days=_number(said, "STALE_DAYS") if said.get("STALE_DAYS") else 14,
-        proxies=_number(said, "PROXIES", least=0) if said.get("PROXIES") else 0,
+        keep_days=_number(said, "KEEP_DAYS", flags) if said.get("KEEP_DAYS") else None,
+        stale_days=_number(said, "STALE_DAYS", flags) if said.get("STALE_DAYS") else 14,
+        proxies=_number(said, "PROXIES", flags, least=0) if said.get("PROXIES") else 0,
     )
 
 
@@ -177,10 +182,11 @@ def flag(said: Mapping[str, str], name: str, default: bool) -> bool:
     return _YES_OR_NO[value]
 
 
-def _number(said: Mapping[str, str], name: str, least: int = 1) -> int:
+def _number(said: Mapping[str, str], name: str, flags: Collection[str], least: int = 1) -> int:
     value = said[name].strip()
     if not value.isascii() or not value.isdecimal() or not least <= int(value) <= 100_000:
-        _wrong(name, f"{value!r} is no whole number from {least} up")
+        where = f"--{name.lower().replace('_', '-')}" if name in flags else f"{PREFIX}{name}"
+        raise ConfigurationError(f"{value!r} is no whole number from {least} up", where=where)
     return int(value)
 
 

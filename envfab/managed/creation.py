@@ -83,12 +83,23 @@ class Discovered:
     system_site_packages: bool
 
 
-def discover(host: Host, links: Links, python: str = "python3") -> tuple[list[Discovered], int]:
-    """(the virtualenvs of a host as the one who logs in can see them, the number of folders it could not read)."""
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What is there, in which folders that was looked for (`depth` down), and how many below could not be read."""
+
+    found: tuple[Discovered, ...]
+    looked_in: tuple[str, ...]
+    unread: int
+    depth: int = DEPTH
+
+
+def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
+    """The virtualenvs of a host, as the one who logs in can see them."""
     with (
         links.link(host).reserve(1) as places,
         start_agent(places, python, "/", where=host.name, identity=Identity(), modules=bundle.PROBE) as agent,
     ):
         agent.load(bundle.DISCOVER)
         reply = agent.ask("discover", roots=ROOTS, depth=DEPTH)
-    return [Discovered(**entry) for entry in reply["found"]], reply["unread"]
+    found = tuple(Discovered(**entry) for entry in reply["found"])
+    return Discovery(found, tuple(reply["looked_in"]), reply["unread"])

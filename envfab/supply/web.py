@@ -122,7 +122,10 @@ class Web:
             if place.exists():
                 draft.unlink(missing_ok=True)
                 return
-            self._append(url, file.fileno(), limit)
+            try:
+                self._append(url, file.fileno(), limit)
+            except NoAnswer as error:
+                raise NoAnswer(error.what, where=error.where, hint="try again: what has come is kept") from None
             if _digest(draft) != sha256:
                 draft.unlink()
                 raise SupplyError(
@@ -202,7 +205,7 @@ class Web:
             what = "the connection ended in the middle of an answer"
         else:
             what = "cannot be reached"
-        return NoAnswer(what, where=shown_url(url), hint="try again: what was downloaded is kept")
+        return NoAnswer(what, where=shown_url(url))
 
 
 def _refused(response: requests.Response, url: str) -> SupplyError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from invoke.tasks import task
 
+from envfab.errors import UsageError
 from envfab.tasks.fabric1 import Task
 
 NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
@@ -39,3 +40,10 @@ def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callab
         )(body)
 
     return declare
+
+
+def at_least(least: int, flag: str, number: int) -> int:
+    """The number that a flag was given; raises `UsageError` where it is smaller than `least`."""
+    if number < least:
+        raise UsageError(f"{number} is not a whole number from {least} up", where=flag)
+    return number

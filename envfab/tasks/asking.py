@@ -17,6 +17,7 @@ from envfab.tasks.plans import alike, likeness, show_group
 # seconds after which those who have not come yet are no longer waited for with the first question
 GRACE = 1.0
 NAMED = 3
+NOTHING = "nothing was done"
 
 
 def show(console: Console, proposals: Sequence[Proposal]) -> None:
@@ -30,7 +31,12 @@ def agree(console: Console, proposals: Proposals, yes: bool, what: str = "Deploy
     if yes:
         show(console, proposals.all())
         return [proposal for proposal in proposals.all() if proposal.plan.status is Status.CHANGES]
-    return _Dialogue(console, proposals, what).agreed()
+    try:
+        return _Dialogue(console, proposals, what).agreed()
+    except KeyboardInterrupt:
+        # first the end of the line in which the terminal shows ^C
+        console.note(f"\n{NOTHING}")
+        raise
 
 
 class _Dialogue:
@@ -77,7 +83,7 @@ class _Dialogue:
             question = f"{self._what} {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
             answer = self._console.ask(question, "ynaq" if every else "ynq")
             if answer == "q":
-                raise Exit("nothing was done", code=1)
+                raise Exit(NOTHING, code=1)
             asked = [pending.pop(0)]
             if answer == "a":
                 self._all_of.add(likeness(asked[0]))

@@ -20,14 +20,14 @@ from envfab.planning.plan import Status, plan_key
 from envfab.tasks.console import Console
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.plans import rollout_json, show_endings, show_group
-from envfab.tasks.wheels import house_line, warn_of_log
+from envfab.tasks.wheels import house_line, warn_of_house
 from envfab.wheelhouse.house import House
 
 
 def show_house(console: Console, house: House, fleet: Fleet) -> None:
     """The house in a line, with where targets get its wheels, and the lines of its log that were skipped."""
     console.print(house_line(house) + _source(fleet), "dim")
-    warn_of_log(console, house)
+    warn_of_house(console, house)
 
 
 def _source(fleet: Fleet) -> str:

@@ -74,7 +74,7 @@ def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
 
     said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
     to_proxies = flag(said, "OPEN", False)
-    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _house(fleet))
+    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _house(fleet), given.keys())
     return replace(config, local=not config.tokens and not to_proxies)
 
 

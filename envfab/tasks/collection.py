@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
+from envfab.configuring import error
 from envfab.fleet import Fleet
 from envfab.settings import defaults
 from envfab.tasks import collecting, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
@@ -11,7 +12,9 @@ from envfab.tasks.recording import record
 
 
 def build(fleet: Fleet) -> Collection:
-    """A new collection: two of them share nothing that can be changed."""
+    """A new collection: two of them share nothing that can be changed. Raises `ConfigurationError`."""
+    if not isinstance(fleet, Fleet):
+        raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
     made = Collection()
     groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collecting)
     tasks = [one for group in groups for one in group.tasks(fleet)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,13 @@ from invoke.exceptions import Exit
 
 from envfab.errors import UsageError
 from envfab.fleet import Fleet, Target
-from envfab.tasks.arguments import ours
+from envfab.tasks.arguments import at_least, ours
 from envfab.tasks.invocation import Invocation
+from envfab.tasks.tokens import UNSET
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
     from envfab.deployment.proposal import Proposal
     from envfab.facts.probe import Probe
     from envfab.managed.survey import Site
@@ -78,6 +83,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 from envfab.deployment.saved import save
 
                 save(Path(out).expanduser(), plans_json(proposals))
+                run.console.print(f"saved to {out}, for fab deploy --plan {shlex.quote(out)}")
             if json:
                 run.console.json(plans_json(proposals))
         statuses = {proposal.plan.status for proposal in proposals}
@@ -107,6 +113,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
         console, options = run.console, _options(only, reinstall, prune, force)
+        at_least(0, "--wait", wait)
         saved = _loaded(plan) if plan else None
         if saved is not None and options != _options((), (), False, force):
             raise UsageError(
@@ -167,13 +174,21 @@ def _loaded(file: str) -> Mapping[Target, Plan]:
 
 
 def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool) -> Options:
-    from packaging.utils import canonicalize_name
-
     from envfab.planning.plan import Options
 
-    return Options(
-        only=frozenset(canonicalize_name(name) for name in only),
-        reinstall=frozenset(canonicalize_name(name) for name in reinstall),
-        prune=prune,
-        force=force,
-    )
+    return Options(only=_names("--only", only), reinstall=_names("--reinstall", reinstall), prune=prune, force=force)
+
+
+def _names(flag: str, given: Iterable[str]) -> frozenset[NormalizedName]:
+    """The packages that a flag names; raises `UsageError` for what is more than a name, or less."""
+    from packaging.utils import InvalidName, canonicalize_name
+
+    names = set()
+    for one in given:
+        try:
+            names.add(canonicalize_name(one, validate=True))
+        except InvalidName:
+            begins = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", one)
+            hint = f"say {flag} {begins[0]}; versions belong in the requirements" if begins else UNSET
+            raise UsageError(f"takes the name of a package, not {one!r}", where=flag, hint=hint) from None
+    return frozenset(names)

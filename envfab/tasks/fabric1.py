@@ -12,6 +12,7 @@ import copy
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import fabric
@@ -27,6 +28,8 @@ from envfab.errors import EnvfabError, UsageError
 from envfab.foreign import harmless
 from envfab.tasks.rewriting import for_completion, rewrite
 from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
+
+CONFIGURATIONS = (".yaml", ".yml", ".json")
 
 
 class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
@@ -101,7 +104,7 @@ def _meet_the_command_line() -> None:
         shapes = describe(program.collection, program.initial_context)
         _meet_tokens(program, core, shapes)
         if core[0].args.complete.value:
-            core.remainder = _completed(core.remainder, shapes)
+            _complete(core, shapes)
         if isinstance(help_wanted, str) and (named := shapes.named(help_wanted)):
             core[0].args.help.value = named[0]
 
@@ -114,18 +117,53 @@ def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:
             raise UsageError(f"{result.called[0]} works under Fabric's program", hint=f"say fab {result.called[0]}")
         if result.called and core.remainder:
             raise UsageError(f"{result.called[0]} takes nothing after --")
+        if result.called:
+            _check_configuration(core[0].args.config.value, program.config)
     except UsageError as error:
         raise ParseError(f"envfab: {error}") from None
     core.unparsed = _Tokens(result.tokens)
 
 
-def _completed(line: str, shapes: Shapes) -> str:
-    """The line that the shell wants completed, in words that Invoke's completion understands."""
+def _check_configuration(file: str | None, config: fabric.Config) -> None:
+    """Refuse what Fabric passes over in silence or ends in a traceback over: a `-f` that it cannot read, and an
+    `envfab` that is no mapping. In Fabric 1 `-f` named the fabfile."""
+    said = [config]
+    if file is not None:
+        _check_file(file)
+        said.append(fabric.Config(lazy=True, runtime_path=file))
+        said[-1].load_runtime()
+    for one in said:
+        settings = one.get("envfab", {})
+        if not hasattr(settings, "keys"):
+            hint = "in a fabric.yaml settings stand below it: envfab: {parallel: 5}"
+            raise UsageError(f"{settings!r} is no mapping of settings", where="envfab", hint=hint)
+
+
+def _check_file(file: str) -> None:
+    place = Path(os.path.expanduser(file))
+    if place.suffix == ".py":
+        name = shlex.quote(place.stem)
+        raise UsageError("-f names a configuration file, no fabfile", where=file, hint=f"say fab -c {name}")
+    if not place.is_file():
+        hint = "it names a configuration file, say fabric.yaml; fab -c NAME takes another fabfile"
+        raise UsageError("there is no such file for -f", where=file, hint=hint)
+    if place.suffix not in CONFIGURATIONS:
+        raise UsageError(f"-f takes files in {', '.join(CONFIGURATIONS)}", where=file)
+
+
+def _complete(core: Any, shapes: Shapes) -> None:
+    """Have the line that the shell wants completed in words that Invoke's completion understands."""
     try:
-        tokens = shlex.split(line)
+        tokens = shlex.split(core.remainder)
     except ValueError:
-        return line
-    return shlex.join(for_completion(tokens, shapes))
+        # A quote is still open, which Invoke would not survive.
+        raise Exit from None
+    if tokens and "_" in tokens[-1] and not tokens[-1].startswith("-"):
+        # Invoke would list names with dashes, of which none begins like this word.
+        names = (one.replace("-", "_") if shape.ours else one for one, shape in shapes.tasks.items())
+        sys.stdout.write("".join(f"{name}\n" for name in names))
+        raise Exit
+    core.remainder = shlex.join(for_completion(tokens, shapes))
 
 
 def _running_program() -> Any:

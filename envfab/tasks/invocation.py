@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from invoke.context import Context
 from envfab.fleet import Fleet, Host, Member
 from envfab.managed.login import login
 from envfab.selectors import select
-from envfab.settings import Settings
+from envfab.settings import Settings, refuse_unknown_variables
 from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.recording import note_targets
 
@@ -28,9 +29,10 @@ class Invocation:
         """`given` are settings that the command line has; empty ones are as configured."""
         from envfab.tasks.console import Console
 
+        refuse_unknown_variables(os.environ)
         self.fleet = fleet
         self.settings = Settings.from_mapping(
-            {**context.config.envfab, **{key: value for key, value in given.items() if value}}
+            context.config.envfab, {key: value for key, value in given.items() if value}
         )
         self.console: Console = Console(as_json)
         self._config = context.config

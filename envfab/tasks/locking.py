@@ -15,7 +15,7 @@ from envfab.fleet import Fleet
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import interpreters_of
-from envfab.tasks.wheels import many
+from envfab.tasks.wheels import many, warn_of_house
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -48,6 +48,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         command = _command(requirements, list(name), output)
         house = run.house
         with run.console as console, run.connections() as links:
+            warn_of_house(console, house)
             found, complete = interpreters_of(run, links, run.select(list(name)))
             locks = [locking.lock(wanted, kind, house) for kind in found]
             house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)

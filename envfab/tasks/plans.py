@@ -42,7 +42,7 @@ def show_group(group: Sequence[Proposal]) -> Text:
     plan, probe = proposal.plan, proposal.probe
     text = Text()
     text.append(str(plan.target), "bold")
-    facts = [probe.interpreter.title, _packages(len(probe.distributions))] if probe else []
+    facts = [probe.interpreter.title, _packages(group)] if probe else []
     facts += [str(proposal.installer)] if plan.status is Status.CHANGES else [plan.status.value]
     text.append("   " + " · ".join(facts), "bold red" if plan.status in (Status.BLOCKED, Status.UNREACHABLE) else "dim")
     for line in _lines(plan):
@@ -53,8 +53,13 @@ def show_group(group: Sequence[Proposal]) -> Text:
     return text
 
 
-def _packages(number: int) -> str:
-    return "1 package" if number == 1 else f"{number} packages"
+def _packages(group: Sequence[Proposal]) -> str:
+    """How many are installed: `6 packages`; `5 to 6 packages` where that differs in a group."""
+    numbers = [len(proposal.probe.distributions) for proposal in group if proposal.probe]
+    least, most = min(numbers), max(numbers)
+    if least < most:
+        return f"{least} to {most} packages"
+    return "1 package" if most == 1 else f"{most} packages"
 
 
 def _the_same(group: Sequence[Proposal]) -> str:

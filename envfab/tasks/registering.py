@@ -45,7 +45,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         with run.console as console, run.connections() as links:
             if local and (names or command_line_hosts()):
                 raise UsageError("--local means the active virtualenv, and names mean others", hint="give one of them")
-            members = [_active()] if local else run.select(names)
+            members = [_there(_active())] if local else run.select(names)
             finds = _look(run, members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
             jobs, unfit = jobs_for(probed, servers, variables, release_log=fleet.at(fleet.release_log))
@@ -75,6 +75,8 @@ def tasks(fleet: Fleet) -> list[Any]:
             raise UsageError("--workon, and --cron with its --schedule, exclude each other")
         if not remove:
             _servers(fleet, Variables.read(os.environ))
+            if not (workon or (cron and fleet.hosts)):
+                _there(_active())
         with run.console as console:
             if cron:
                 call = _cron_call(fleet, *how_to_call(register))
@@ -103,7 +105,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         run = Invocation(fleet, c, as_json=not output)
         with run.console as console, run.connections() as links:
             names = list(name)
-            members = run.select(names) if fleet.hosts or names else [_active()]
+            members = run.select(names) if fleet.hosts or names else [_there(_active())]
             finds = _look(run, members, links)
             digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
             for find in finds:
@@ -142,6 +144,20 @@ def _active() -> Member:
     return Member(Target(owner, "localhost", virtualenv.path), Host("localhost"), virtualenv, owner)
 
 
+def _there(member: Member) -> Member:
+    """The active virtualenv, which may have been removed or moved since it was activated; raises `UsageError`."""
+    path = member.target.path
+    try:
+        os.stat(os.path.join(path, "bin", "python"))
+    except (FileNotFoundError, NotADirectoryError):
+        what = "no virtualenv is there any more, or its interpreter is gone"
+        raise UsageError(what, where=f"VIRTUAL_ENV={path}", hint="activate another one") from None
+    except OSError:
+        # the agent says what is in its way
+        pass
+    return member
+
+
 def _look(run: Invocation, members: Sequence[Member], links: Connections) -> list[Found]:
     from envfab.managed.survey import survey
 
@@ -164,10 +180,16 @@ def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[Envfab
     codes = {1} if errors else set()
     for error in errors:
         _complain(console, str(error))
+    several = len({outcome.job.target for outcome in outcomes if outcome.job.missed is None}) > 1
+    told = ""
     for outcome in outcomes:
         if outcome.job.missed is not None:
             _tell_of_missed(console, outcome)
         elif outcome.answer is not None:
+            if several and outcome.job.target != told:
+                # the answer's own line is a contract, and does not say whose it is
+                told = outcome.job.target
+                console.print(told, "bold")
             console.print(f"{kind_of(outcome.job.server)}: {outcome.answer.message}")
             codes.add(outcome.answer.exit_code)
         else:

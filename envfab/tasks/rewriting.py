@@ -14,6 +14,8 @@ from envfab.tasks.tokens import UNSET, Flag, Shape, Shapes, dashed, split_argume
 
 TRUE = ("true", "yes", "1")
 FALSE = ("false", "no", "0")
+# Fabric 1's own arguments of every task, and what a name of ours begins with where it says the same.
+FABRIC_1 = {"host": "", "hosts": "", "role": "%", "roles": "%"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class _Call:
             for word in words:
                 self._give_word(word)
             for keyword, value in keywords:
-                self._give(self._known(keyword), keyword, value)
+                self._give(self._known(keyword, value), keyword, value)
 
     def explicit(self, flag: Flag, value: str | bool) -> None:
         """A flag of the call, as typed."""
@@ -235,9 +237,15 @@ class _Call:
             raise UsageError(f"{self.shape.name} takes one {flag.name}, here are more", where=repr(self.typed))
         self._give(flag, flag.name, word)
 
-    def _known(self, keyword: str) -> Flag:
+    def _known(self, keyword: str, value: str) -> Flag:
         flag = self.shape.argument(keyword)
         if flag is None:
+            if keyword in FABRIC_1 and self.shape.words == "name":
+                raise UsageError(
+                    f"names need no {keyword}=",
+                    where=repr(self.typed),
+                    hint=f"say {self.shape.name}:{FABRIC_1[keyword]}{value.replace(';', ',' + FABRIC_1[keyword])}",
+                )
             names = [flag.name for flag in dict.fromkeys(self.shape.flags.values())]
             close = difflib.get_close_matches(dashed(keyword), names, n=1)
             what = f"{self.shape.name} has no argument {keyword!r}"

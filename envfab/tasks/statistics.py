@@ -118,7 +118,8 @@ def tasks(fleet: Fleet) -> list[Any]:
             if json:
                 console.json({"format": 1, "sent": before - left, "waiting": left})
         if left:
-            raise EnvfabError(f"{_reports(left)} not taken; kept for another time", where=_server(usage))
+            why = _why_not(Path(stats.location))
+            raise EnvfabError(f"{_reports(left)} not taken{why}; kept for another time", where=_server(usage))
 
     return [stats_enable, stats_disable, stats_status, stats_show, stats_submit]
 
@@ -194,6 +195,20 @@ def _configured(fleet: Fleet) -> UsageStats:
     if fleet.usage_stats is None:
         raise UsageError(NOT_CONFIGURED, hint=HOW)
     return fleet.usage_stats
+
+
+def _why_not(folder: Path) -> str:
+    """Why reports are left after all were tried, as far as the library notes it."""
+    from envfab.usagestats.delivery import RETRY
+    from envfab.usagestats.pause import parse_pauses
+
+    try:
+        pauses = parse_pauses((folder / RETRY).read_bytes())
+    except OSError:
+        return ""
+    if pauses.server.failures:
+        return " (no answer came, or one that tells of trouble at the server)"
+    return " (the server refused them)" if pauses.reports else ""
 
 
 def _open(usage: UsageStats) -> Stats:

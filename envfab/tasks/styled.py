@@ -43,6 +43,8 @@ class Progress:
         self._what, self._total, self._count = "", 0, 0
         self._waiting_for: Callable[[], Sequence[str]] | None = None
         self._at_work: dict[str, str] = {}
+        # where lines are printed: the last step of each, for steps are told again while they last
+        self._told: dict[str, str] = {}
         # while somebody is asked: what is to be told afterwards
         self._held: list[Text] | None = None
 
@@ -51,6 +53,7 @@ class Progress:
             self._what, self._total, self._count = what, total, 0
             self._waiting_for = waiting_for
             self._at_work.clear()
+            self._told.clear()
             self._show()
 
     def advance(self, what: str, subject: str) -> None:
@@ -65,7 +68,8 @@ class Progress:
             self._at_work[subject] = step
             if self._console.is_terminal:
                 self._show()
-            else:
+            elif self._told.get(subject) != step:
+                self._told[subject] = step
                 self._console.print(_text(f"{subject}: {step}"))
 
     def done(self, subject: str, outcome: str) -> None:

@@ -60,7 +60,7 @@ def _yank_wheel(fleet: Fleet) -> Any:
                     console.print(f"yanked   {one.shown_as} {one.version}   {one.filename}")
                     yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
                 if not fresh:
-                    console.print(f"{what} was yanked already")
+                    console.print(f"{what} was yanked already: {'; '.join(house.why_yanked(what))}")
             if json:
                 console.json({"format": 1, "yanked": yanked, "reason": reason})
 
@@ -77,6 +77,8 @@ def _publish_index(fleet: Fleet) -> Any:
         if not folder:
             raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
         place = Path(folder).expanduser()
+        if place.is_file():
+            raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
         with run.console as console:
             done = publish(run.house, place, console)
             console.print(

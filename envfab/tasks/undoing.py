@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -10,7 +11,8 @@ from invoke.exceptions import Exit
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Fleet
-from envfab.tasks.arguments import ours
+from envfab.tasks.arguments import at_least, ours
+from envfab.tasks.clock import local_time
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -27,18 +29,19 @@ SHOWN_CHANGES = 6
 def tasks(fleet: Fleet) -> list[Any]:
     """`history` and `rollback` for `fleet`."""
 
-    @ours(limit="how many deployments of each virtualenv")
+    @ours(limit="how many deployments of each virtualenv (default: 10)")
     def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
         """Show what was deployed to each virtualenv, newest first, as its own history tells."""
         from envfab.deployment.undoing import histories
 
         run = Invocation(fleet, c, json)
+        at_least(1, "--limit", limit)
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
             with histories(members, links, run.settings, console) as arrivals:
                 found = arrivals.all()
                 for find, records in found:
-                    console.print(_shown(find, records[::-1][:limit]))
+                    console.print(_shown(find, records[::-1], limit))
             if json:
                 console.json({"format": 1, "virtualenvs": [_json(find, records, limit) for find, records in found]})
         if any(find.error for find, _ in found):
@@ -55,6 +58,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
         run = Invocation(fleet, c, json)
         console, house = run.console, run.house
+        at_least(0, "--wait", wait)
         with console, run.connections() as links:
             members = run.select(list(name))
             if not yes:
@@ -71,10 +75,9 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [history, rollback]
 
 
-def _shown(found: Found, records: Sequence[Record]) -> Text:
+def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
+    """The newest `limit` of a virtualenv's `records`, and how many more there are."""
     from rich.text import Text
-
-    from envfab.deployment.past import spoken
 
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
@@ -86,10 +89,10 @@ def _shown(found: Found, records: Sequence[Record]) -> Text:
         text.append("".join(f"\n    {line.strip()}" for line in what.splitlines()))
     elif not records:
         text.append("   nothing was deployed yet", "dim")
-    for record in records:
+    for record in records[:limit]:
         status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
         text.append(f"\n  {record.deployment}", "bold")
-        text.append(f"   {spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
+        text.append(f"   {_spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
         for change in record.changes[:SHOWN_CHANGES]:
             text.append(f"\n      {change.name}   {change.installed or '-'} → {change.version or '-'}", "dim")
         if len(record.changes) > SHOWN_CHANGES:
@@ -100,7 +103,14 @@ def _shown(found: Found, records: Sequence[Record]) -> Text:
             text.append(f"\n      was to migrate: {', '.join(record.planned)}", "dim")
         if record.error:
             text.append(f"\n      {record.error}", "red")
+    if len(records) > limit:
+        text.append(f"\n  {len(records) - limit} more: --limit {len(records)}", "dim")
     return text
+
+
+def _spoken(moment: str) -> str:
+    at = datetime.fromisoformat(moment).astimezone()
+    return f"{at:%A} {local_time(at)}"
 
 
 def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]:
@@ -110,4 +120,5 @@ def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,
         "deployments": [to_json(record) for record in records[::-1][:limit]],
+        "more": max(0, len(records) - limit),
     }

@@ -13,6 +13,7 @@ from envfab.fleet import Fleet, Host, Member
 from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.looking import interpreters_of
+from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
     from envfab.managed.creation import Creation, Discovered
@@ -72,6 +73,7 @@ def _export(run: Invocation, members: Sequence[Member], place: Path) -> bool:
     with run.connections() as links:
         found, complete = interpreters_of(run, links, members)
     write(place, json.dumps(to_json(found), indent=1) + "\n")
+    run.console.print(f"interpreters written to {place}, for fab fetch_wheels --interpreters")
     return complete
 
 
@@ -129,17 +131,18 @@ def _discover(run: Invocation, name: str) -> None:
     known = {virtualenv.path for virtualenv in host.virtualenvs}
     login = run.login(host)
     with run.connections() as links:
-        found, unread = discover(host, links)
+        there = discover(host, links)
     console = run.console
-    new = [one for one in found if one.path not in known]
-    console.print(f"# {len(found)} virtualenvs on {name}, {len(new)} of them not configured")
+    new = [one for one in there.found if one.path not in known]
+    console.print(f"# {many(len(there.found), 'virtualenv')} on {name}, {len(new)} of them not configured")
+    console.print(f"# looked in {', '.join(there.looked_in)}, {there.depth} folders down")
     for one in new:
         console.print(_draft(one, login))
-    if unread:
-        console.warning(f"{unread} folders of {name} cannot be read by {login}")
+    if there.unread:
+        console.warning(f"{many(there.unread, 'folder')} of {name} cannot be read by {login}")
     if run.console.as_json:
-        document = [{"path": one.path, "user": one.owner, "python": one.python} for one in found]
-        console.json({"format": 1, "host": name, "virtualenvs": document})
+        document = [{"path": one.path, "user": one.owner, "python": one.python} for one in there.found]
+        console.json({"format": 1, "host": name, "looked_in": list(there.looked_in), "virtualenvs": document})
 
 
 def _draft(one: Discovered, login: str) -> str:

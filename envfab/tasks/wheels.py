@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from invoke.exceptions import Exit
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet
 from envfab.tasks.arguments import ours
+from envfab.tasks.clock import local_time
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             console.stage("adding", len(files))
             for name in files:
                 try:
-                    taken = _take_in(house, Path(name).expanduser())
+                    taken = _take_in(house, _file(name))
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
@@ -124,6 +127,25 @@ def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> 
     return repairs
 
 
+def _file(typed: str) -> Path:
+    """The file that was typed; raises `UsageError` for what is none."""
+    path = Path(os.path.expanduser(typed))
+    try:
+        folder = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        if "://" in typed:
+            raise UsageError("files are added, not addresses", where=typed, hint="download it first") from None
+        if isinstance(error, PermissionError):
+            raise UsageError("you may not look there", where=typed) from None
+        pattern = any(letter in typed for letter in "*?[")
+        hint = "the shell replaces a pattern that stands without quotes and matches files" if pattern else ""
+        raise UsageError("there is no such file", where=typed, hint=hint) from None
+    if folder:
+        hint = f"fab add_wheel {typed.rstrip('/')}/*.whl"
+        raise UsageError("is a folder: name the wheels in it", where=typed, hint=hint)
+    return path
+
+
 def _take_in(house: House, path: Path) -> list[Added]:
     """Add a wheel, or all wheels of a bundle."""
     from envfab.supply.bundle import add_bundle, is_bundle
@@ -135,8 +157,11 @@ def house_line(house: House) -> str:
     """The house in one line: `house  wheels · 214 wheels of 61 projects · log intact`."""
     wheels, projects = house.size()
     problems = house.problems()
+    there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if house.wheels.exists() else "not there"
     log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
-    return f"house    {_shown(house.wheels)} · {many(wheels, 'wheel')} of {many(projects, 'project')} · {log}"
+    if not house.log.exists():
+        log = f"no log, {_shown(house.log)} is not there"
+    return f"house    {_shown(house.wheels)} · {there} · {log}"
 
 
 def warn_of_log(console: Console, house: House) -> None:
@@ -146,6 +171,16 @@ def warn_of_log(console: Console, house: House) -> None:
         console.warning(f"{_shown(house.log)}: {problem}")
     if len(problems) > SHOWN_PROBLEMS:
         console.warning(f"{_shown(house.log)}: and {len(problems) - SHOWN_PROBLEMS} more such lines")
+
+
+def warn_of_house(console: Console, house: House) -> None:
+    """`warn_of_log`, and tell of wheels without which plans go by older ones."""
+    warn_of_log(console, house)
+    lost = house.lost()
+    for wheel in lost[:SHOWN_PROBLEMS]:
+        console.warning(f"{wheel.filename} is logged, and gone, and all others of it are older: see fab verify_wheels")
+    if len(lost) > SHOWN_PROBLEMS:
+        console.warning(f"and {len(lost) - SHOWN_PROBLEMS} more such wheels")
 
 
 def _shown(path: Path) -> str:
@@ -160,12 +195,14 @@ def many(number: int, what: str) -> str:
 
 
 def _row(one: Listed) -> tuple[str, ...]:
+    from envfab.wheelhouse.release_log import moment
+
     tags = sorted({f"{tag.interpreter}-{tag.abi}-{tag.platform}" for tag in one.wheel.tags})
     shown = tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
     notes = [f"yanked: {one.yanked_reason}"] if one.yanked_reason is not None else []
     notes += [] if one.logged else ["not logged: fab add_wheel it"]
     notes += ["the file is missing"] if one.size is None else []
-    added = f"{one.added:%Y-%m-%d %H:%M}" if one.added else ""
+    added = local_time(moment(one.added)) if one.added else ""
     size = _bytes(one.size) if one.size is not None else ""
     return one.wheel.shown_as, str(one.wheel.version), shown, added, size, "; ".join(notes)
 

@@ -130,6 +130,11 @@ class House:
         self.refresh()
         return {what: tuple(wheel_of(one) for one in logged) for what, logged in fresh.items()}
 
+    def why_yanked(self, what: str) -> tuple[str, ...]:
+        """The reasons for which what `yank` takes `what` for was withdrawn, each once."""
+        reasons = (logged.yanked_reason for logged in _named(self._read().text, what))
+        return tuple(dict.fromkeys(reason or "no reason was given" for reason in reasons if reason is not None))
+
     def list(self) -> tuple[Listed, ...]:
         """Every wheel that is logged or there, by name, version and file name."""
         contents = self._read()

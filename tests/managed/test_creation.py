@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import pytest
 
 from envfab.fleet import Host, Member, Target, Virtualenv
 from envfab.managed.connections import Connections
-from envfab.managed.creation import Creation, create, discover
+from envfab.managed.creation import ROOTS, Creation, create, discover
 from envfab.reporter import Silent
 from envfab.settings import Settings
 from tests.managed.conftest import Connect, member
@@ -96,6 +97,32 @@ def test_a_virtualenv_whose_interpreter_is_gone_is_told_as_such(links: Connectio
     )
 
 
+@pytest.mark.parametrize("hidden", ["virtualenv", "interpreter"])
+def test_what_may_not_be_looked_at_is_not_said_to_be_gone(
+    hosts: Hosts, connect: Connect, srv: Path, make_virtualenv: VirtualenvMaker, hidden: str
+) -> None:
+    """Whoever has no right to a virtualenv, or to its interpreter, is told so, and not to move it away."""
+    admin, shop = hosts.users.admin, hosts.users.shop
+    python = str(make_virtualenv.shared_python())
+    closed = srv / "closed"
+    (closed / "bin").mkdir(parents=True)
+    (closed / "bin" / "python").symlink_to(python)
+    path = closed if hidden == "virtualenv" else srv / "open"
+    if hidden == "interpreter":
+        (path / "bin").mkdir(parents=True)
+        (path / "bin" / "python").symlink_to(closed / "bin" / "python")
+    shutil.chown(closed, shop)
+    closed.chmod(0o700)
+    target = Target(admin, "web1", str(path))
+    one = Member(target, Host("web1", user=admin), Virtualenv(str(path), user=admin, python=python), admin)
+    (creation,) = made([one], connect())
+    what = {
+        "virtualenv": f"{admin} may not look there ({path}/bin/python)",
+        "interpreter": f"a virtualenv is there whose interpreter {admin} may not use ({closed}/bin/python)",
+    }[hidden]
+    assert str(creation.error) == f"{target}: {what}: name its owner as `user` in the fabfile"
+
+
 def test_nothing_is_left_of_a_failure(links: Connections, tmp_path: Path) -> None:
     """Neither the folders on the way to it; the message has the last word of what failed."""
     python = find_python("2.7")
@@ -147,9 +174,11 @@ def test_virtualenvs_in_a_home_are_discovered(hosts: Hosts, connect: Connect, ma
     (home / "loop").symlink_to(home)
     try:
         python = os.path.realpath(one / "bin" / "python")
-        found, _unread = discover(Host("web1", user=shop), connect(), str(make_virtualenv.shared_python()))
+        there = discover(Host("web1", user=shop), connect(), str(make_virtualenv.shared_python()))
     finally:
         subprocess.run(["rm", "-r", home / "venvs", home / "project", home / "loop"], check=True)
-    mine = [entry for entry in found if entry.path.startswith(str(home))]
+    assert there.looked_in[-1] == str(home)
+    assert set(there.looked_in[:-1]) <= set(ROOTS)
+    mine = [entry for entry in there.found if entry.path.startswith(str(home))]
     assert [(entry.path, entry.owner, entry.system_site_packages) for entry in mine] == [(str(one), shop, True)]
     assert mine[0].python == python

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fab import run_fab
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
@@ -67,6 +68,61 @@ def test_a_command_line_that_cannot_be_meant(workplace: Workplace, hosts: Hosts,
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
     assert "Connection from" not in hosts.log_since(offset)
+
+
+SETTINGS = (
+    "the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, compile,"
+    " link, umask, connect_timeout, command_timeout"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("history --limit 0", "--limit: 0 is not a whole number from 1 up"),
+        ("history --limit=-3", "--limit: -3 is not a whole number from 1 up"),
+        ("deploy --yes --wait=-1", "--wait: -1 is not a whole number from 0 up"),
+        ("rollback --yes --wait=-1", "--wait: -1 is not a whole number from 0 up"),
+        ("deploy --yes --batch x", "--batch: 'x' is not a number of virtualenvs, or a percentage like 25%"),
+        ("deploy --yes --max-failures 0", "--max-failures: '0' is not a whole number from 1 up"),
+        (
+            "plan --only six==1.16.0",
+            "--only: takes the name of a package, not 'six==1.16.0'\n"
+            "  say --only six; versions belong in the requirements",
+        ),
+        ("plan --only=", "--only: takes the name of a package, not ''\n  is a variable of your shell unset?"),
+        (
+            "deploy --yes --reinstall six[extra]",
+            "--reinstall: takes the name of a package, not 'six[extra]'\n"
+            "  say --reinstall six; versions belong in the requirements",
+        ),
+        ("collector --keep-days x", "--keep-days: 'x' is no whole number from 1 up"),
+        (
+            "FABRIC_ENVFAB_MAX_FAILURE=1 plan",
+            "FABRIC_ENVFAB_MAX_FAILURE: there is no such setting, did you mean FABRIC_ENVFAB_MAX_FAILURES?\n"
+            f"  {SETTINGS}",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_meant_names_where_it_was_said(tmp_path: Path, arguments: str, message: str) -> None:
+    """The flag as it was typed, or the variable, whatever setting it stands for; nothing is looked at."""
+    local = Workplace(tmp_path / "work")
+    local.fabfile("Host('localhost', virtualenvs=[Virtualenv('/nosuch/v', packages=['six'])])")
+    words = arguments.split()
+    variables = dict(word.split("=") for word in words if word.startswith("FABRIC_"))
+    done = run_fab(local.folder, *(word for word in words if word.partition("=")[0] not in variables), env=variables)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"envfab: {message}\n")
+
+
+@pytest.mark.parametrize(("given", "kind"), [("[Host('web1')]", "list"), ("Fleet", "type"), ("'web1'", "str")])
+def test_tasks_are_made_for_a_fleet(tmp_path: Path, given: str, kind: str) -> None:
+    """Anything else is an error in the fabfile's line, not a traceback."""
+    (tmp_path / "fabfile.py").write_text(f"from envfab import *\nns = collection({given})\n")
+    done = run_fab(tmp_path, "--list")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"envfab: fabfile.py:2: collection: takes a Fleet, not a {kind}\n  say collection(Fleet(hosts=[…]))\n"
+    )
 
 
 def test_a_corrupt_wheel_in_the_house_harms_only_who_needs_it(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:

@@ -230,6 +230,42 @@ class TestErrors:
         assert result.stderr == "envfab: deploy works under Fabric's program: say fab deploy\n"
 
 
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("file", "message"),
+        [
+            ("other.py", "envfab: other.py: -f names a configuration file, no fabfile\n  say fab -c other\n"),
+            ("../my tasks.py", "no fabfile\n  say fab -c 'my tasks'\n"),
+            (
+                "nosuch.yaml",
+                "envfab: nosuch.yaml: there is no such file for -f\n"
+                "  it names a configuration file, say fabric.yaml; fab -c NAME takes another fabfile\n",
+            ),
+            (".", "envfab: .: there is no such file for -f\n"),
+            ("notes.txt", "envfab: notes.txt: -f takes files in .yaml, .yml, .json\n"),
+            ("five.yaml", "envfab: envfab: 5 is no mapping of settings\n"),
+        ],
+    )
+    def test_what_fabric_would_not_read_is_refused(self, flat: Path, file: str, message: str) -> None:
+        """Fabric 1's `-f fabfile` would run the default fabfile, and other mistakes end in a traceback."""
+        for name, content in (("other.py", FLAT), ("notes.txt", "x"), ("five.yaml", "envfab: 5\n")):
+            (flat / name).write_text(content, encoding="utf-8")
+        assert message in refused(flat, "-f", file, "deploy")
+
+    def test_a_configuration_file_is_read(self, flat: Path) -> None:
+        """What `-f` is for goes on working; the user's own tasks, and listing, are not our business."""
+        (flat / "good.yaml").write_text("envfab: {parallel: 3}\n", encoding="utf-8")
+        assert told(flat, "-f", "good.yaml", "deploy") == [["deploy", NOTHING]]
+        assert told(flat, "-f", "nosuch.yaml", "tag") == [["tag", {"label": ""}]]
+        assert run_fab(flat, "-f", "nosuch.py", "--list").returncode == 0
+
+    @pytest.mark.parametrize("value", ["5", "[]", ""])
+    def test_settings_that_are_none_are_our_error(self, flat: Path, value: str) -> None:
+        """A fabric.yaml whose `envfab` is no mapping is told of in two lines."""
+        (flat / "fabric.yaml").write_text(f"envfab: {value}\n", encoding="utf-8")
+        assert "is no mapping of settings\n  in a fabric.yaml settings stand below it" in refused(flat, "deploy")
+
+
 class TestFabricsOwn:
     def test_list_shows_all_tasks(self, nested: Path) -> None:
         """`--list` has every task with its summary."""
@@ -261,6 +297,19 @@ class TestFabricsOwn:
     def test_completion_offers_task_names(self, flat: Path) -> None:
         """What is no flag completes to the names of tasks."""
         assert {"add-wheel", "deploy", "tag"} <= set(run_fab(flat, "--complete", "--", "fab", "d").stdout.split())
+
+    def test_completion_offers_names_with_underscores(self, nested: Path) -> None:
+        """Where the word to complete holds an underscore; names of the user's own tasks stay as they are."""
+        for typed in ("add_", "env.add_wh"):
+            offered = run_fab(nested, "--complete", "--", "fab", typed)
+            assert (offered.returncode, offered.stderr) == (0, "")
+            assert {"env.add_wheel", "env.deploy", "tag", "mine.tag"} <= set(offered.stdout.split())
+            assert "env.add-wheel" not in offered.stdout.split()
+
+    def test_completion_inside_a_quote_offers_nothing(self, flat: Path) -> None:
+        """A word that is not finished is no traceback in the middle of the line."""
+        offered = run_fab(flat, "--complete", "--", "fab add_wheel 'dist/a_")
+        assert (offered.returncode, offered.stdout, offered.stderr) == (0, "", "")
 
     def test_an_unknown_task_is_fabrics_error(self, flat: Path) -> None:
         """What is not ours is left to Fabric, also with a colon."""

@@ -16,7 +16,7 @@ from envfab import Fleet, Host, Virtualenv, collection
 ns = collection(Fleet(hosts=[Host("web1", user="admin", virtualenvs=[Virtualenv("/srv/venv")])]))
 """
 # what a fabfile says and who logs in; the other rooms are entered by tasks that have work there
-ROOMS = {"configuring", "errors", "fleet", "selectors", "servers", "settings", "tasks"}
+ROOMS = {"configuring", "errors", "fleet", "foreign", "selectors", "servers", "settings", "tasks"}
 
 
 def loaded(folder: Path, fabfile: str, *arguments: str) -> set[str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Deployment, Ending
 from envfab.errors import AgentError
+from envfab.facts.distribution import Distribution
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.probe import FreeSpace, Probe
 from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Fleet, Host, Virtualenv
@@ -45,6 +51,24 @@ def test_alike_plans_are_shown_once_with_their_targets() -> None:
         "    Django   5.1 → 5.2   shop.txt:1\n"
         "    the same for 1 more: shop@web3:/srv/v"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [((1, 1), "1 package"), ((2, 2), "2 packages"), ((3, 1, 2), "1 to 3 packages"), ((0, 0), "0 packages")],
+)
+def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: tuple[int, ...], shown: str) -> None:
+    """Virtualenvs that are current are alike whatever they hold: where that differs, the head says from what to what."""
+    interpreter = Interpreter(Version("3.11.7"), "CPython", {})
+    group = []
+    for place, number in enumerate(numbers):
+        one = proposal(f"web{place}", Status.CURRENT)
+        held = [Distribution.build(f"p{count}", "1") for count in range(number)]
+        there = {package.name: package for package in held}
+        probe = Probe(one.plan.target, interpreter, there, {}, (), (), None, FreeSpace(1, 1), None, "")
+        group.append(replace(one, probe=probe))
+    (alone,) = alike(group)
+    assert str(show_group(alone)).splitlines()[0] == f"shop@web0:/srv/v   CPython 3.11.7 · {shown} · current"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,26 @@ def test_local_is_the_active_virtualenv(tmp_path: Path, shop: Path, server: Regi
     assert "authorization" not in second.headers
 
 
+@pytest.mark.parametrize("task", [("register", "--local"), ("register_hook",), ("register_hook", "--cron"), ("sbom",)])
+def test_an_active_virtualenv_that_is_gone_is_named(tmp_path: Path, task: tuple[str, ...]) -> None:
+    """What the shell still calls active may have been moved: the variable that says so is named, and nothing is made."""
+    fabfile(tmp_path / "work", "", "Difio('http://127.0.0.1:9/')")
+    done = run_fab(tmp_path / "work", *task, env={"VIRTUAL_ENV": str(tmp_path / "gone")})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"envfab: VIRTUAL_ENV={tmp_path}/gone: no virtualenv is there any more, or its interpreter is gone\n"
+        "  activate another one\n"
+    )
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_hook_of_a_virtualenv_that_is_gone_can_be_removed(tmp_path: Path) -> None:
+    """There is nothing to change in it, and no error."""
+    fabfile(tmp_path / "work", "", "Difio('http://127.0.0.1:9/')")
+    done = run_fab(tmp_path / "work", "register_hook", "--remove", env={"VIRTUAL_ENV": str(tmp_path / "gone")})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to change\n", "")
+
+
 def test_local_has_the_uuid_of_the_fleets_target(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
     """A virtualenv is one application, however it is registered."""
     fabfile(tmp_path / "work", localhost(shop), f"Difio({server.url!r})")
@@ -315,7 +335,9 @@ def test_over_ssh_with_sudo(
     )
     done = run_fab(tmp_path / "work", "-S", str(hosts.config), "register")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == SUCCESS * 20
+    lines = done.stdout.splitlines(keepends=True)
+    assert lines[1::2] == [SUCCESS] * 20
+    assert lines[::2] == [f"{owner}@{host}:{path}\n" for host in ("web1", "web2") for path in paths]
     assert sorted(server.names()) == sorted([path.name for path in paths] * 2)
     assert len({request.data["app_uuid"] for request in server.requests}) == 20
     assert all(list(request.installed) == ["pip"] for request in server.requests)

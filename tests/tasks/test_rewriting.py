@@ -317,6 +317,28 @@ class TestAgainstInvoke:
         assert given_to_it["limit"] == (limit or 0)
 
 
+class TestFabric1Hosts:
+    @pytest.mark.parametrize(
+        ("typed", "instead"),
+        [
+            ("deploy:host=web1", "deploy:web1"),
+            ("deploy:hosts=web1;web2,yes=1", "deploy:web1,web2"),
+            ("deploy:role=prod", "deploy:%prod"),
+            ("deploy:roles=a;b", "deploy:%a,%b"),
+        ],
+    )
+    def test_its_own_arguments_are_names_here(self, typed: str, instead: str) -> None:
+        """Hosts and roles, which Fabric 1 took in every task, are told to be names."""
+        with pytest.raises(UsageError) as caught:
+            rewritten(typed)
+        assert str(caught.value).endswith(f"=\n  say {instead}")
+
+    def test_tasks_without_names_know_no_such_argument(self) -> None:
+        """Where a task takes files, `host=` is an argument that it has not."""
+        with pytest.raises(UsageError, match="has no argument 'host'"):
+            rewritten("add_wheel:host=web1")
+
+
 class TestCompletion:
     @pytest.mark.parametrize(
         ("tokens", "expected"),

@@ -249,6 +249,25 @@ def test_what_is_shown_is_what_arrives(place: Place) -> None:
     assert len(place.server.bodies) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(404, "the server refused them"), (503, "no answer came, or one that tells of trouble at the server")],
+)
+def test_what_is_not_taken_says_why(place: Place, status: int, why: str) -> None:
+    """A refusal, which only whoever configured the server can mend, is told apart from trouble that passes."""
+    place.fab("targets")
+    place.fab("wheels")
+    place.fab("stats_enable")
+    place.server.answer = lambda _body: (status, {})
+    done = place.fab("stats_submit", status=1)
+    assert done.stdout == "0 reports sent\n"
+    assert done.stderr == (
+        f"envfab: {place.server.url}reports/envfab/: 2 reports not taken ({why}); kept for another time\n"
+    )
+    place.server.answer = lambda _body: (200, {})
+    assert place.fab("stats_submit").stdout == "2 reports sent\n"
+
+
 def test_where_nothing_waits_an_example_is_shown(place: Place) -> None:
     """It is a whole report, apart from the result; showing it makes none."""
     done = place.fab("stats_show")
@@ -484,7 +503,10 @@ def test_a_server_that_is_down_costs_a_task_nothing(place: Place) -> None:
     done = place.fab("wheels")
     assert (done.stderr, place.status()["waiting"]) == ("", 1)
     done = place.fab("stats_submit", status=1)
-    assert "http://127.0.0.1:9/: 1 report not taken; kept for another time" in done.stderr
+    assert (
+        "http://127.0.0.1:9/: 1 report not taken (no answer came, or one that tells of trouble at the server); kept"
+        in done.stderr
+    )
 
 
 def test_a_server_that_is_silent_holds_a_task_up_two_seconds_once(place: Place) -> None:

@@ -50,7 +50,9 @@ def test_yanked_releases_are_pinned_or_passed_over(workplace: Workplace, make_vi
     assert [one["version"] for one in plans[str(loose)]["actions"]] == ["1.0"]
     assert [one["version"] for one in plans[str(pinned)]["actions"]] == ["1.1"]
     assert plans[str(pinned)]["warnings"] == ["shop 1.1 is pinned and was yanked: loses data"]
-    assert workplace.fab("yank_wheel:shop==1.1,reason=again").stdout == "shop==1.1 was yanked already\n"
+    assert workplace.fab("yank_wheel:shop==1.1,reason=again").stdout == "shop==1.1 was yanked already: loses data\n"
+    again = workplace.fab("yank_wheel:shop-1.1-py3-none-any.whl,reason=again")
+    assert again.stdout == "shop-1.1-py3-none-any.whl was yanked already: loses data\n"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,13 @@ def test_what_cannot_be_yanked_says_why(workplace: Workplace, arguments: list[st
     assert done.returncode == 1
     assert message in done.stderr
     assert "yank:" not in workplace.log
+
+
+def test_an_index_is_no_file(workplace: Workplace) -> None:
+    """A file where the folder is to be is named as such, and stays as it is."""
+    done = workplace.fab("publish_index:fabfile.py")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "envfab: fabfile.py: is a file, and an index is a folder\n  name a folder of its own\n"
 
 
 def test_publishes_and_tells_how_much(workplace: Workplace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -58,12 +59,26 @@ def test_discover_drafts_lines_for_what_no_fabfile_has(
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(known)!r})])")
     done = workplace.fab("targets", "--discover", "web1")
     assert done.returncode == 0, done.stderr
+    head, places = done.stdout.splitlines()[:2]
+    assert re.fullmatch(r"# \d+ virtualenvs on web1, \d+ of them not configured", head)
+    assert re.fullmatch(rf"# looked in (/.+, )*{re.escape(str(home))}, 4 folders down", places)
     lines = [line for line in done.stdout.splitlines() if str(there) in line]
     (call,) = ast.parse(lines[0].rstrip(",")).body
     assert isinstance(call, ast.Expr)
     made = eval(lines[0].rstrip(","), {"Virtualenv": envfab.Virtualenv})
     assert made.path == str(there)
     assert not any(str(known) in line for line in done.stdout.splitlines())
+
+
+def test_an_export_says_where_it_went(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """On standard error, where standard output is for JSON."""
+    local = Workplace(tmp_path / "work")
+    virtualenv = make_virtualenv("3.11", tmp_path / "venv", pip=False)
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(virtualenv)!r})])")
+    line = "interpreters written to i.json, for fab fetch_wheels --interpreters"
+    assert local.fab("targets", "--export", "i.json").stdout.splitlines()[0] == line
+    assert line in local.fab("targets", "--export", "i.json", "--json").stderr
+    assert (local.folder / "i.json").is_file()
 
 
 def test_creates_what_does_not_exist_under_its_owner(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.supply.serving import serving
+from tests.support.fab import run_fab
 from tests.support.wheels import make_wheel, sha256
 from tests.support.workplace import Workplace
 
@@ -46,6 +48,57 @@ def test_refuses_one_and_takes_the_others(workplace: Workplace) -> None:
     assert refused["file"] == str(bad)
     assert "basket-1.0-py3-none-any.whl" in refused["error"]
     assert sorted(path.name for path in (workplace.folder / "wheels").iterdir()) == [good.name]
+
+
+def test_what_is_not_there_is_no_intact_house(workplace: Workplace) -> None:
+    """A plan names the folder or the log that is missing, and a lost wheel without which an older one is planned."""
+    workplace.fabfile("")
+    assert workplace.fab("plan").stdout.startswith("house    wheels · not there · no log, release_log is not there\n")
+    workplace.add_made("shop", "1.0")
+    workplace.add_made("shop", "1.1").unlink()
+    (workplace.folder / "wheels" / "shop-1.1-py3-none-any.whl").unlink()
+    done = workplace.fab("plan")
+    assert done.stdout.startswith("house    wheels · 1 wheel of 1 project · log intact\n")
+    said = "shop-1.1-py3-none-any.whl is logged, and gone, and all others of it are older: see fab verify_wheels"
+    assert said in done.stderr
+    workplace.file("shop.in", "shop\n")
+    done = workplace.fab("lock", "shop.in")
+    assert said in done.stderr
+    (workplace.folder / "release_log").unlink()
+    assert "no log, release_log is not there" in workplace.fab("plan").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("nosuch.whl", "there is no such file"),
+        ("nosuch.bundle", "there is no such file"),
+        ("~/nosuch.whl", "there is no such file"),
+        (
+            "dist/*.whl",
+            "there is no such file\n  the shell replaces a pattern that stands without quotes and matches files",
+        ),
+        ("dist", "is a folder: name the wheels in it\n  fab add_wheel dist/*.whl"),
+        ("https://example.org/six-1-py3-none-any.whl", "files are added, not addresses\n  download it first"),
+        ("file-1.0-py3-none-any.whl/x", "there is no such file"),
+    ],
+)
+def test_what_is_no_file_is_said_to_be_none(workplace: Workplace, typed: str, says: str) -> None:
+    """The path is shown as typed, and not taken for the name of a wheel that is wrong."""
+    workplace.file("dist/README", "wheels")
+    workplace.file("file-1.0-py3-none-any.whl", "")
+    done = workplace.fab("add_wheel", "--file", typed)
+    assert (done.returncode, done.stdout) == (1, f"refused  {typed}: {says}\n")
+    assert not (workplace.folder / "wheels").exists()
+
+
+def test_times_are_those_of_the_users_clock(workplace: Workplace) -> None:
+    """A date of the log, in whatever zone it was written, is shown in that of the user, which is named."""
+    workplace.add_made("shop", "1.0")
+    log = workplace.folder / "release_log"
+    log.write_text(re.sub(r" at \S+", " at 2026-01-20T23:30:00+00:00", log.read_text()))
+    for zone, shown in (("Europe/Vienna", "2026-01-21 00:30 CET"), ("UTC", "2026-01-20 23:30 UTC")):
+        assert shown in run_fab(workplace.folder, "wheels", env={"TZ": zone}).stdout
 
 
 def test_without_a_file_says_how(workplace: Workplace) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import absolute_import
 
+import errno
 import os
+import pwd
 import shutil
 import sys
 
@@ -16,11 +18,8 @@ def create(agent, request, body):
     Nothing is left of one that failed.
     """
     path = native(request["path"])
-    if os.path.exists(os.path.join(path, "bin", "python")):
+    if is_there(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
-    if os.path.islink(os.path.join(path, "bin", "python")):
-        gone = os.path.realpath(os.path.join(path, "bin", "python"))
-        raise Problem("exists", "a virtualenv is there whose interpreter is gone (%s): move it away" % text(gone))
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise Problem("exists", "something is already there")
     existed = os.path.isdir(path)
@@ -44,6 +43,33 @@ def create(agent, request, body):
     elif made != path:
         shutil.rmtree(made, ignore_errors=True)
     raise Problem("create", "no virtualenv could be made with %s" % sys.executable, output="\n".join(outputs))
+
+
+def is_there(python):
+    """Whether a virtualenv has its interpreter; raises Problem where that is gone, or where this user cannot see it."""
+    try:
+        os.stat(python)
+        return True
+    except EnvironmentError as error:
+        denied = error.errno == errno.EACCES
+    if not os.path.islink(python):
+        if denied:
+            what = "%s may not look there (%s): name its owner as `user` in the fabfile"
+            raise Problem("exists", what % (user(), text(python)))
+        return False
+    interpreter = text(os.path.realpath(python))
+    if denied:
+        what = "a virtualenv is there whose interpreter %s may not use (%s): name its owner as `user` in the fabfile"
+        raise Problem("exists", what % (user(), interpreter))
+    raise Problem("exists", "a virtualenv is there whose interpreter is gone (%s): move it away" % interpreter)
+
+
+def user():
+    """Who this is."""
+    try:
+        return text(pwd.getpwuid(os.geteuid()).pw_name)
+    except KeyError:
+        return str(os.geteuid())
 
 
 def ways(system_site_packages):

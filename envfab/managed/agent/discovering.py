@@ -12,10 +12,15 @@ MOST_FOLDERS = 200000
 
 
 def discover(agent, request, body):
-    """Every virtualenv below `roots`, at most `depth` folders down: `{"found": […], "unread": number}`."""
+    """Every virtualenv below the home and those of `roots` that are there, at most `depth` folders down.
+
+    `{"found": […], "looked_in": [folder, …], "unread": number}`.
+    """
     found, left = [], MOST_FOLDERS
+    roots = [native(root) for root in request["roots"]]
     home = pwd.getpwuid(os.geteuid()).pw_dir
-    pending = [(root, 0) for root in [native(root) for root in request["roots"]] + [home] if os.path.isdir(root)]
+    places = [root for root in roots + [home] * (home not in roots) if os.path.isdir(root)]
+    pending = [(root, 0) for root in places]
     seen, unread = set(), 0
     while pending and left:
         folder, depth = pending.pop()
@@ -37,7 +42,8 @@ def discover(agent, request, body):
                 full = os.path.join(folder, name)
                 if name not in SKIPPED and os.path.isdir(full) and not os.path.islink(full):
                     pending.append((full, depth + 1))
-    return {"found": sorted(found, key=lambda entry: entry["path"]), "unread": unread}
+    found.sort(key=lambda entry: entry["path"])
+    return {"found": found, "looked_in": [text(root) for root in places], "unread": unread}
 
 
 def is_virtualenv(folder, names):

@@ -17,7 +17,7 @@ sys.path[:] = [entry for entry in sys.path if entry]
 space = {"__name__": "codec"}
 PREPARED
 exec(compile(open(FILE, "rb").read(), FILE, "exec"), space)
-for text in (u"", u" ", u"{", u"[1,]", u"nul", u"1 2", u'{"a"}', u'"', u"{'a': 1}", u'{"a": "b', u"5\n{torn"):
+for text in (u"", u" ", u"{", u"[1,]", u"nul", u"1 2", u'{"a"}', u'"', u"{'a': 1}", u'{"a": "b', u"5 {torn"):
     try:
         space["loads"](text)
     except ValueError:

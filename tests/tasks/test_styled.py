@@ -1,0 +1,30 @@
+"""What the console tells of long work where nobody looks: plain lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from envfab.tasks.console import Console
+
+
+def test_a_step_that_goes_on_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who waits for a lock says so every second; a log has one line of it, until something else happens."""
+    with Console() as console:
+        console.stage("deploying", 2)
+        for step in ("waiting for the lock", "waiting for the lock", "installing", "waiting for the lock"):
+            console.working("web1", step)
+            console.working("web2", "installing")
+    assert capsys.readouterr().err.splitlines() == [
+        "web1: waiting for the lock", "web2: installing", "web1: installing", "web1: waiting for the lock",
+    ]  # fmt: skip
+
+
+def test_two_pieces_of_one_name_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two sets of requirements for one interpreter are resolved one after the other, under its name; a stage is new."""
+    with Console() as console:
+        for stage in ("resolving", "downloading"):
+            console.stage(stage, 2)
+            for _ in range(2):
+                console.working("CPython 3.11.7", stage)
+                console.advance(stage, "CPython 3.11.7")
+    assert capsys.readouterr().err.splitlines() == ["CPython 3.11.7: resolving", "CPython 3.11.7: downloading"]
