@@ -97,6 +97,18 @@ def apply(
     return to_probe(work.proposal.member.target, reply["probe"])
 
 
+def spoken(actions: Sequence[Action]) -> str:
+    """What actions do, in a few words: `installing Django`, `installing 3 packages, removing django-old`."""
+    parts = []
+    for verb, some in (
+        ("installing", [one.shown_as for one in actions if one.wheel]),
+        ("removing", [one.shown_as for one in actions if not one.wheel]),
+    ):
+        if some:
+            parts.append(f"{verb} {some[0] if len(some) == 1 else f'{len(some)} packages'}")
+    return ", ".join(parts)
+
+
 def _clear(work: Work, found: Probe, actions: Sequence[Action]) -> None:
     """Take away what an interrupted pip left, before pip stumbles over it."""
     if found.leftovers or found.duplicates:

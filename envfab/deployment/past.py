@@ -44,5 +44,5 @@ def _some(names: Sequence[str]) -> str:
 
 
 def spoken(moment: str) -> str:
-    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42`."""
-    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M}"
+    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42 CET`."""
+    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M %Z}"

@@ -52,7 +52,9 @@ def lock(work: Work) -> None:
     probe = to_probe(work.proposal.member.target, reply["probe"])
     again = work.around.reconsider(work.proposal, probe)
     if again is None:
-        raise PlanChanged("it changed since the plan was made; nothing was done", where=work.where)
+        raise PlanChanged(
+            "it changed since the plan was made; nothing was done", where=work.where, hint="make a new plan: fab plan"
+        )
     work.proposal = again
 
 
@@ -97,7 +99,7 @@ def install(work: Work) -> None:
     if probe is None:
         raise DeploymentError("nobody looked at it", where=work.where)
     if actions:
-        work.says(f"installing {actions[0].shown_as}" if len(actions) == 1 else f"installing {len(actions)} packages")
+        work.says(packages.spoken(actions))
     after = packages.apply(work, probe, actions, work.proposal.installer)
     work.after = after
     packages.compare(work, actions, after)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -12,7 +11,6 @@ from invoke.exceptions import Exit
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Fleet
 from envfab.tasks.arguments import at_least, ours
-from envfab.tasks.clock import local_time
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -79,6 +77,8 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
     """The newest `limit` of a virtualenv's `records`, and how many more there are."""
     from rich.text import Text
 
+    from envfab.deployment.past import spoken
+
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
         what = str(found.error).removeprefix(f"{found.member.target}: ")
@@ -92,7 +92,7 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
     for record in records[:limit]:
         status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
         text.append(f"\n  {record.deployment}", "bold")
-        text.append(f"   {_spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
+        text.append(f"   {spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
         for change in record.changes[:SHOWN_CHANGES]:
             text.append(f"\n      {change.name}   {change.installed or '-'} → {change.version or '-'}", "dim")
         if len(record.changes) > SHOWN_CHANGES:
@@ -106,11 +106,6 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
     if len(records) > limit:
         text.append(f"\n  {len(records) - limit} more: --limit {len(records)}", "dim")
     return text
-
-
-def _spoken(moment: str) -> str:
-    at = datetime.fromisoformat(moment).astimezone()
-    return f"{at:%A} {local_time(at)}"
 
 
 def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]:

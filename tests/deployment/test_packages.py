@@ -6,8 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
-from envfab.deployment.packages import CHUNK, exactly
+from envfab.deployment.packages import CHUNK, exactly, spoken
+from envfab.facts.wheel import Wheel
+from envfab.planning.plan import Action, Kind
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
 
@@ -18,6 +21,27 @@ def test_as_many_bytes_go_out_as_were_announced(size: int, there: int) -> None:
     """A file that was cut short or has grown since does not leave the other side waiting: its SHA-256 tells."""
     sent = b"".join(exactly(io.BytesIO(b"x" * there), size))
     assert sent == (b"x" * there)[:size] + bytes(max(0, size - there))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ("i", "installing P0"),
+        ("ri", "installing P1, removing P0"),
+        ("iuid", "installing 4 packages"),
+        ("rr", "removing 2 packages"),
+        ("uurrr", "installing 2 packages, removing 3 packages"),
+    ],
+)
+def test_what_is_done_is_said_in_a_few_words(kinds: str, words: str) -> None:
+    """One that is alone by its name, several by their number; a rollback may only remove."""
+    wheel = Wheel.from_filename("p-1.0-py3-none-any.whl")
+    named = {"i": Kind.INSTALL, "u": Kind.UPGRADE, "d": Kind.DOWNGRADE, "r": Kind.REMOVE}
+    actions = [
+        Action(named[letter], canonicalize_name(f"P{at}"), f"P{at}", None, None if letter == "r" else wheel, "")
+        for at, letter in enumerate(kinds)
+    ]
+    assert spoken(actions) == words
 
 
 @pytest.fixture
