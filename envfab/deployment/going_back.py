@@ -15,6 +15,7 @@ from envfab.deployment.work import Work
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
+from envfab.managed import bundle
 from envfab.managed.survey import to_probe
 from envfab.planning.repairs import repairs
 from envfab.planning.restoring import restoring
@@ -30,6 +31,8 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     work.going_back = True
     work.says("going back")
     work.come_to("going back")
+    # first: a full disk may be full of it
+    _sweep(work, work.record)
     now = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     find = finder(work.site, now, work.around.house)
     unsound = _unsound(work, work.record, now)
@@ -42,11 +45,20 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     damaged = [action for action in actions if action.name in unsound]
     work.after = packages.apply(work, now, actions, installer, anew=damaged)
     packages.compare(work, actions, work.after)
+    _sweep(work, work.record)
     if still := _unsound(work, work.record, work.after):
         raise DeploymentError(f"these are still not whole: {', '.join(sorted(still))}", where=work.where)
     if back is Back.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)
+
+
+def _sweep(work: Work, record: Record) -> None:
+    """Remove the files that an installation which was cut off had unpacked, and that belong to nothing now."""
+    brought = [change.sha256 for change in record.changes if change.sha256 is not None]
+    if brought:
+        work.agent.load(bundle.SWEEP)
+        work.agent.ask("sweep", wheels=brought)
 
 
 def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedName]:

@@ -73,7 +73,10 @@ def test_a_full_disk_of_the_cache(workplace: Workplace, hosts: Hosts, shop: Path
 
 
 def test_a_full_disk_of_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """pip runs out of space: its message is shown, and the packages are what they were."""
+    """pip runs out of space: its message is shown, and the packages are what they were, to the last file.
+
+    pip itself leaves an empty module and the new version's data behind, with which the disk is full.
+    """
     packages = shop / "lib/python3.11/site-packages"
     inside = shop.parent / "inside"
     shutil.copytree(packages, inside)
@@ -86,6 +89,8 @@ def test_a_full_disk_of_the_virtualenv(workplace: Workplace, hosts: Hosts, shop:
         assert "No space left on device" in done.stdout
         assert "1 rolled-back" in done.stdout
         assert freeze(shop) == {"shop": "1.0"}
+        assert (packages / "shop.py").read_text() == (inside / "shop.py").read_text() != ""
+        assert not (packages / "shop_data.txt").exists()
         subprocess.run(["mount", "-o", f"remount,size={used + (1 << 26)}", str(packages)], check=True)
         ends_well(workplace, shop)
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import time
 
 from .kernel import Problem, native, text
@@ -15,18 +16,57 @@ ABANDONED = 3600
 
 
 def folder(path):
-    """The owner's wheel cache, made where it is not there: under the home, or in the virtualenv without one."""
-    home = os.path.expanduser("~")
-    for base in (os.path.join(home, ".cache", "envfab"), os.path.join(path, ".envfab", "cache")):
-        place = os.path.join(base, "wheels")
+    """The owner's wheel cache, made where it is not there: under the home, or in the virtualenv without one.
+
+    HOME counts first, as for other programs; but sudo and the like may leave somebody else's in it.
+    """
+    # the history is asked for without that module
+    from .processes import account
+
+    home = account()[1]
+    for base in (os.environ.get("HOME", ""), home):
+        place = in_home(base)
+        if place:
+            return place
+    place = os.path.join(path, ".envfab", "cache", "wheels")
+    try:
+        os.makedirs(place, 0o755)
+    except EnvironmentError:
+        # there already, or told below
+        pass
+    if os.access(place, os.W_OK | os.X_OK):
+        return place
+    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (text(home), text(path)))
+
+
+def in_home(home):
+    """The cache below a home, made where it is not there; None where it cannot be used, or not only the owner can.
+
+    Programs out of it are run, and bytecode out of it is imported: nobody else may put any there. The wheels
+    themselves are compared with their digest each time.
+    """
+    if not os.path.isabs(home):
+        return None
+    place = home
+    for name in (".cache", "envfab", "wheels"):
+        if not is_private(place):
+            return None
+        place = os.path.join(place, name)
         try:
-            os.makedirs(place, 0o755)
+            os.mkdir(place, 0o700)
         except EnvironmentError as error:
             if error.errno != errno.EEXIST:
-                continue
-        if os.access(place, os.W_OK | os.X_OK):
-            return place
-    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (text(home), text(path)))
+                return None
+    return place if os.access(place, os.W_OK | os.X_OK) else None
+
+
+def is_private(folder):
+    """Whether nobody but this user, and root, can change what is in a folder."""
+    try:
+        status = os.stat(folder)
+    except EnvironmentError:
+        return False
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def lacking(agent, request, body):
@@ -88,12 +128,39 @@ def checked(file, wheel):
     return file
 
 
-def link_or_copy(source, destination):
-    """A hard link, or a copy where the file system has no link between the two."""
+def link_or_copy(source, destination, draft=None):
+    """A hard link, or a copy where the file system has no link between the two, in the place of whatever is there.
+
+    It gets its name once it is whole and on the disk; until then it is called `draft`.
+    """
+    draft = draft or os.path.join(os.path.dirname(destination), ".%d" % os.getpid())
+    discard(draft)
     try:
-        os.link(source, destination)
-    except EnvironmentError:
-        shutil.copyfile(source, destination)
+        try:
+            os.link(source, draft)
+        except EnvironmentError:
+            with open(source, "rb") as whole, open(draft, "wb") as copy:
+                shutil.copyfileobj(whole, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+        os.rename(draft, destination)
+    finally:
+        # also where both were links to the same file already: a rename does nothing then
+        discard(draft)
+
+
+def discard(file):
+    """Remove a file where it is there."""
+    try:
+        os.unlink(file)
+    except EnvironmentError as error:
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def is_whole(file, sha256):
+    """Whether a file is there and has that digest."""
+    return os.path.isfile(file) and sha256_of(file) == sha256
 
 
 def sha256_of(path):

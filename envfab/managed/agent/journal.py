@@ -84,15 +84,19 @@ def history(agent, request, body):
 
 
 def keep(agent, folder, wheels, retain):
-    """Link the cached wheels `wheels` into `folder`; of those that are there only the names `retain` stay."""
+    """Link the cached wheels `wheels` into `folder`; of those that are there only the names `retain` stay.
+
+    One that is there and damaged, by a copy that was cut off, say, is replaced.
+    """
     if not os.path.isdir(folder):
         os.mkdir(folder, 0o755)
     source = cache.folder(agent.path)
     for wheel in wheels:
         place = os.path.join(folder, native(kept_name(wheel)))
         cached = os.path.join(source, native(wheel["sha256"]))
-        if not os.path.exists(place) and os.path.exists(cached):
-            cache.link_or_copy(cached, place)
+        if os.path.exists(cached) and not cache.is_whole(place, wheel["sha256"]):
+            # not inside: whatever lies there is taken for a wheel
+            cache.link_or_copy(cached, place, draft=folder + ".new")
     wanted = set(native(name) for name in retain)
     for name in os.listdir(folder):
         if name not in wanted:
@@ -105,12 +109,12 @@ def kept_name(wheel):
 
 
 def offer(agent, request, body):
-    """Put the kept wheels `names` back into the cache, where it lacks them."""
+    """Put the kept wheels `names` back into the cache, where it lacks them or has them damaged."""
     folder, place = paths(agent)[2], cache.folder(agent.path)
     for name in request["names"]:
         digest = native(name).partition(".")[0]
         kept, cached = os.path.join(folder, native(name)), os.path.join(place, digest)
-        if not os.path.exists(cached) and os.path.exists(kept) and cache.sha256_of(kept) == digest:
+        if not cache.is_whole(cached, digest) and cache.is_whole(kept, digest):
             cache.link_or_copy(kept, cached)
     return {}
 

@@ -63,15 +63,25 @@ def utf8_locale():
     return LOCALES[0]
 
 
+def account():
+    """(name, home) of the user that this process runs as, whatever its environment says."""
+    try:
+        user = pwd.getpwuid(os.geteuid())
+    except KeyError:
+        # a container may run as a number that nobody has
+        return str(os.geteuid()), "/"
+    return user.pw_name, user.pw_dir
+
+
 def base_environment(path):
     """What every child gets, and nothing that this process inherited: PIP_*, PYTHON* and DJANGO_* stay out."""
-    user = pwd.getpwuid(os.geteuid())
+    name, home = account()
     locale = utf8_locale()
     return {
         "PATH": os.path.join(path, "bin") + ":" + SYSTEM_PATH,
-        "HOME": user.pw_dir,
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "HOME": home,
+        "USER": name,
+        "LOGNAME": name,
         "LANG": locale,
         "LC_ALL": locale,
         "VIRTUAL_ENV": path,

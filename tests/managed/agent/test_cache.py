@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from envfab.errors import AgentError
 from envfab.fleet import Host
 from envfab.managed import bundle
+from envfab.managed.agent import cache as cache_source
+from envfab.managed.agent import journal as journal_source
+from envfab.managed.agent import processes
 from envfab.managed.session import Identity, OperationFailed, start_agent
 from tests.managed.agent.conftest import Starter, fields, install, store, versions
 from tests.managed.conftest import Connect
@@ -21,6 +27,9 @@ from tests.support.leftovers import files_of
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
+
+agent_cache: Any = cache_source
+agent_journal: Any = journal_source
 
 
 @pytest.fixture
@@ -111,7 +120,9 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     """A file system with hardly any room."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", folder], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip("mounting a file system needs root")
     yield folder
@@ -168,3 +179,186 @@ def test_an_owner_without_a_home_keeps_wheels_in_the_virtualenv(
     cached = path / ".envfab" / "cache" / "wheels" / sha256(wheel)
     assert cached.owner() == hosts.users.homeless
     assert files_of(hosts.users.uids, hosts.users.homes, apart_from=[hosts.srv]) == before
+
+
+@pytest.mark.parametrize("place", ["", ".cache", ".cache/envfab"])
+@pytest.mark.parametrize("how", ["group", "world", "owner"])
+def test_a_home_that_others_can_write_to_is_not_used(tmp_path: Path, place: str, how: str) -> None:
+    """What is unpacked there gets run: others could put their own in its place. Nothing is made there."""
+    folder = tmp_path / "home" / place
+    folder.mkdir(parents=True)
+    before = set((tmp_path / "home").rglob("*"))
+    if how == "owner":
+        if os.geteuid():
+            pytest.skip("giving a folder away needs root")
+        os.chown(folder, 54321, -1)
+    else:
+        folder.chmod(0o775 if how == "group" else 0o757)
+    assert agent_cache.in_home(str(tmp_path / "home")) is None
+    assert set((tmp_path / "home").rglob("*")) == before
+
+
+def test_the_cache_in_a_home_is_closed_to_others(tmp_path: Path) -> None:
+    """Whatever the umask is; one that was made before is as good, and so is one behind a link."""
+    before = os.umask(0)
+    try:
+        place = agent_cache.in_home(str(tmp_path))
+    finally:
+        os.umask(before)
+    assert place == str(tmp_path / ".cache" / "envfab" / "wheels")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")} == {0o700}
+    (tmp_path / ".cache").rename(tmp_path / "elsewhere")
+    (tmp_path / ".cache").symlink_to("elsewhere")
+    (tmp_path / ".cache").chmod(0o755)
+    assert agent_cache.in_home(str(tmp_path)) == place
+
+
+def test_where_home_is_somebody_else_s_the_user_s_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without one of them, the virtualenv: sudo and cron leave all kinds of things in HOME."""
+    shared, own, virtualenv = (tmp_path / name for name in ("shared", "own", "v"))
+    for folder in (shared, own, virtualenv):
+        folder.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setattr(processes, "account", lambda: ("me", str(own)))
+    for home in (str(shared), str(tmp_path / "missing"), "", "relative"):
+        monkeypatch.setenv("HOME", home)
+        assert agent_cache.folder(str(virtualenv)) == str(own / ".cache" / "envfab" / "wheels")
+    monkeypatch.delenv("HOME")
+    assert agent_cache.folder(str(virtualenv)) == str(own / ".cache" / "envfab" / "wheels")
+    own.chmod(0o775)
+    assert agent_cache.folder(str(virtualenv)) == str(virtualenv / ".envfab" / "cache" / "wheels")
+    assert list(shared.iterdir()) == []
+
+
+def test_a_user_without_an_entry_has_a_number_and_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as anybody."""
+    account: Any = processes.account
+    monkeypatch.setattr(os, "geteuid", lambda: 3_999_999_999)
+    assert account() == ("3999999999", "/")
+
+
+def test_an_owner_whose_home_others_can_write_to_keeps_wheels_in_the_virtualenv(
+    hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path, wheel: Path
+) -> None:
+    """Over SSH and sudo, where HOME and the user's entry name the same home."""
+    owner = hosts.users.blog
+    path, home = make_virtualenv("3.11", srv / "venv", owner=owner), hosts.users.home(owner)
+    mode = home.stat().st_mode & 0o777
+    home.chmod(0o777)
+    try:
+        with start_agent(
+            connect().link(Host("web1", user=hosts.users.admin)).reserve(1),
+            f"{path}/bin/python",
+            str(path),
+            where="target",
+            identity=Identity(owner),
+            modules=bundle.PROBE,
+        ) as session:
+            session.load(bundle.DEPLOY)
+            store(session, wheel)
+    finally:
+        home.chmod(mode)
+    assert (path / ".envfab" / "cache" / "wheels" / sha256(wheel)).owner() == owner
+    assert not (home / ".cache" / "envfab" / "wheels" / sha256(wheel)).exists()
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
+    """Above all not a part of it under the name of the whole; what was there stays."""
+    big = tmp_path / "big"
+    big.write_bytes(bytes(400_000))
+    (tiny / "big").write_text("before")
+    for name in ("big", "new"):
+        with pytest.raises(OSError, match="No space left"):
+            agent_cache.link_or_copy(str(big), str(tiny / name))
+    assert [(path.name, path.read_text()) for path in tiny.iterdir()] == [("big", "before")]
+
+
+def test_a_copy_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash leaves the whole, or nothing; a draft that was left by one is no obstacle."""
+    synced: list[tuple[int, list[str]]] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, [path.name for path in tiny.iterdir()]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "wheel").write_text("a wheel")
+    draft = f".{os.getpid()}"
+    (tiny / draft).write_text("what a crash left of another")
+    agent_cache.link_or_copy(str(tmp_path / "wheel"), str(tiny / "kept"))
+    assert synced == [(7, [draft])]
+    assert [(path.name, path.read_text()) for path in tiny.iterdir()] == [("kept", "a wheel")]
+
+
+def test_a_link_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
+    """It does not write into it, for that may be the content of other names, too; a second time changes nothing."""
+    for name in ("good", "bad"):
+        (tmp_path / name).write_text(name)
+    os.link(tmp_path / "bad", tmp_path / "other")
+    for _ in range(2):
+        agent_cache.link_or_copy(str(tmp_path / "good"), str(tmp_path / "bad"))
+    assert (tmp_path / "bad").samefile(tmp_path / "good")
+    assert (tmp_path / "other").read_text() == "bad"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def kept_by(virtualenv: Path, wheel: Path) -> Path:
+    """Where a virtualenv keeps a wheel to go back to."""
+    return virtualenv / ".envfab" / "wheels" / f"{sha256(wheel)}.{wheel.name}"
+
+
+def test_a_damaged_wheel_that_is_kept_is_replaced(tmp_path: Path, cache: Path, wheel: Path) -> None:
+    """A copy that was cut off has the right name all the same; one that is whole stays."""
+    kept = kept_by(tmp_path / "v", wheel)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(wheel.read_bytes()[:-1])
+    cache.mkdir(parents=True)
+    shutil.copy(wheel, cache / sha256(wheel))
+    agent, fields = SimpleNamespace(path=str(tmp_path / "v")), {"sha256": sha256(wheel), "filename": wheel.name}
+    for _ in range(2):
+        agent_journal.keep(agent, str(kept.parent), [fields], [kept.name])
+        assert kept.samefile(cache / sha256(wheel))
+        assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+def test_no_part_of_a_wheel_is_among_those_that_are_kept(tmp_path: Path, cache: Path, tiny: Path) -> None:
+    """Whatever lies there is taken for a wheel, also where a copy was cut off."""
+    big = make_wheel(tmp_path, "big", "1.0", files={"big.bin": os.urandom(400_000)})
+    kept = kept_by(tiny, big)
+    cache.mkdir(parents=True)
+    shutil.copy(big, cache / sha256(big))
+    kept.parent.mkdir(parents=True)
+    copying: list[list[Path]] = []
+    opened = shutil.copyfileobj
+
+    def copy(*arguments: Any) -> None:
+        copying.append(list(kept.parent.iterdir()))
+        opened(*arguments)
+
+    agent, fields = SimpleNamespace(path=str(tiny)), {"sha256": sha256(big), "filename": big.name}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", copy)
+        with pytest.raises(OSError, match="No space left"):
+            agent_journal.keep(agent, str(kept.parent), [fields], [kept.name])
+    assert copying == [[]]
+    assert list(kept.parent.iterdir()) == []
+
+
+def test_a_damaged_wheel_in_the_cache_is_replaced_by_the_one_that_is_kept(
+    tmp_path: Path, cache: Path, wheel: Path
+) -> None:
+    """Or going back would fail though all that it needs is there; a damaged one is not offered."""
+    kept = kept_by(tmp_path / "v", wheel)
+    kept.parent.mkdir(parents=True)
+    shutil.copy(wheel, kept)
+    cache.mkdir(parents=True)
+    cached = cache / sha256(wheel)
+    cached.write_bytes(wheel.read_bytes()[:-1])
+    agent, request = SimpleNamespace(path=str(tmp_path / "v")), {"names": [kept.name]}
+    agent_journal.offer(agent, request, None)
+    assert sha256(cached) == sha256(wheel)
+    cached.unlink()
+    kept.write_bytes(b"")
+    agent_journal.offer(agent, request, None)
+    assert not cached.exists()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from envfab.managed import bundle
+from envfab.managed.agent import uv as uv_source
 from envfab.managed.session import OperationFailed, Session
 from tests.managed.agent.conftest import Starter, fields, install, site_packages, store, versions
 from tests.support.virtualenvs import VirtualenvMaker
@@ -23,6 +26,8 @@ SHOP = {
     "shop/views.py": "def view():\n    raise KeyError('gone')\n",
     "shop/x.txt": "x",
 }
+
+agent_uv: Any = uv_source
 
 
 def cache() -> Path:
@@ -316,3 +321,121 @@ def test_files_get_the_wanted_mode(
     folder = site_packages(path) / "shop"
     modes = [file.stat().st_mode & 0o077 for file in (folder, folder / "views.py", compiled(path, "shop")[0])]
     assert modes == ([0o055, 0o044, 0o044] if umask == 0o022 else [0, 0, 0])
+
+
+@NEWEST
+@pytest.mark.parametrize("content", ["", "#!/bin/sh\ntouch '{mark}'\n"], ids=["empty", "another"])
+def test_only_the_program_of_the_wheel_is_run(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str, uv_wheel: Path, content: str
+) -> None:
+    """What lies unpacked in its place, after a crash or by somebody else's hand, is replaced before."""
+    wheel, mark = make_wheel(tmp_path / "made", "shop", "1.0", files=SHOP), tmp_path / "mark"
+    by_uv(deploying(make_virtualenv(version, tmp_path / "one")), uv_wheel, wheel)
+    program = cache() / "uv" / sha256(uv_wheel) / "uv"
+    good, inode = sha256(program), program.stat().st_ino
+    by_uv(deploying(make_virtualenv(version, tmp_path / "two")), uv_wheel, wheel)
+    assert program.stat().st_ino == inode
+    program.write_text(content.format(mark=mark))
+    reply = by_uv(deploying(make_virtualenv(version, tmp_path / "three")), uv_wheel, wheel)
+    assert versions(reply["probe"])["shop"] == "1.0"
+    assert sha256(program) == good
+    assert not mark.exists()
+    assert sorted(path.name for path in program.parent.iterdir()) == ["uv", "uv.checked"]
+
+
+def test_a_program_that_is_unchanged_is_not_read_again(
+    tmp_path: Path, uv_wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is large, and run for each virtualenv of a host; but that its times were set back is seen."""
+    (tmp_path / "wheels").mkdir()
+    shutil.copy(uv_wheel, tmp_path / "wheels" / sha256(uv_wheel))
+    looked: list[str] = []
+    hashed = agent_uv.sha256_of
+
+    def look(file: str) -> Any:
+        looked.append(file)
+        return hashed(file)
+
+    monkeypatch.setattr(agent_uv, "sha256_of", look)
+    (program,) = {agent_uv.unpacked(str(tmp_path), fields(uv_wheel)) for _ in range(3)}
+    # it was unpacked, and is what it was unpacked as
+    assert looked == []
+    before = os.stat(program)
+    with open(program, "r+b") as stream:
+        stream.write(b"x")
+    os.utime(program, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert {agent_uv.unpacked(str(tmp_path), fields(uv_wheel)) for _ in range(3)} == {program}
+    assert looked == [program]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A wheel in a cache in the folder `shared`."""
+    wheel = make_wheel(tmp_path, "shop", "1.0")
+    (tmp_path / "shared" / "wheels").mkdir(parents=True)
+    shutil.copy(wheel, tmp_path / "shared" / "wheels" / sha256(wheel))
+    return wheel
+
+
+def test_the_copy_that_is_offered_first_stays(tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv knows a wheel again by its times: whoever makes a copy at the same time throws his own away."""
+    shared, first = tmp_path / "shared", tmp_path / "shared" / "offered" / sha256(stored) / stored.name
+    checked = agent_uv.checked
+
+    def checked_while_another_is_faster(*arguments: Any) -> Any:
+        first.parent.mkdir(parents=True)
+        shutil.copy(stored, first)
+        times.append(first.stat().st_ctime_ns)
+        return checked(*arguments)
+
+    times: list[int] = []
+    monkeypatch.setattr(agent_uv, "checked", checked_while_another_is_faster)
+    for _ in range(2):
+        assert agent_uv.offered(str(shared), fields(stored)) == str(first.parent)
+        assert [first.stat().st_ctime_ns] == times
+    assert list((shared / "offered").rglob("*")) == [first.parent, first]
+
+
+@pytest.mark.parametrize("left", [".123", "other-1.0-py3-none-any.whl", None])
+def test_a_copy_is_offered_where_its_folder_is_there_already(tmp_path: Path, stored: Path, left: str | None) -> None:
+    """With what an older agent left that was killed, with the same wheel by another name, or empty."""
+    shared = tmp_path / "shared"
+    place = shared / "offered" / sha256(stored)
+    place.mkdir(parents=True)
+    if left:
+        (place / left).touch()
+    agent_uv.offered(str(shared), fields(stored))
+    assert {path.name for path in place.iterdir()} == {stored.name, left} - {None}
+    assert sha256(place / stored.name) == sha256(stored)
+    assert list((shared / "offered").iterdir()) == [place]
+
+
+@NEWEST
+@pytest.mark.parametrize(
+    ("others", "forget", "waits"),
+    [(fcntl.LOCK_SH, ["shop"], True), (fcntl.LOCK_EX, [], True), (fcntl.LOCK_SH, [], False)],
+    ids=["throwing away beside an installation", "installing beside one who throws away", "both installing"],
+)
+def test_nothing_is_thrown_away_that_another_uv_is_just_installing_from(
+    make_virtualenv: VirtualenvMaker,
+    deploying: Starter,
+    tmp_path: Path,
+    version: str,
+    uv_wheel: Path,
+    others: int,
+    forget: list[str],
+    waits: bool,
+) -> None:
+    """Who throws away waits for the others, and they for him; installations do not wait for each other."""
+    session = deploying(make_virtualenv(version, tmp_path / "v"))
+    wheel = make_wheel(tmp_path / "made", "shop", "1.0", files=SHOP)
+    by_uv(session, uv_wheel, wheel)
+    lock = os.open(cache() / "uv-022", os.O_RDONLY)
+    with ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, others)
+        running = pool.submit(by_uv, session, uv_wheel, wheel, forget=forget)
+        if waits:
+            assert wait([running], 2).not_done
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        assert versions(running.result(60)["probe"])["shop"] == "1.0"
+    os.close(lock)

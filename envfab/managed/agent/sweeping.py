@@ -1,0 +1,98 @@
+"""Taking away what an installation that was cut off had unpacked already, and that nobody would ever remove."""
+
+from __future__ import absolute_import
+
+import csv
+import os
+import zipfile
+
+from . import cache
+from .kernel import CHUNK, PY2, native, text
+from .probe import site_folders
+
+# where in a wheel's `.data` folder lies what belongs beside its other modules (PEP 427)
+BESIDE = ("purelib", "platlib")
+
+
+def sweep(agent, request, body):
+    """Remove files of the cached wheels `wheels` (digests) that no distribution has in its RECORD: `{"removed": […]}`.
+
+    One goes only if it holds what the wheel has, or the beginning of that: what somebody put there himself stays.
+    """
+    folders = site_folders(native(request["path"]))[0]
+    removed, owned = [], None
+    for digest in request["wheels"]:
+        place = os.path.join(cache.folder(agent.path), native(digest))
+        if not os.path.isfile(place):
+            continue
+        with zipfile.ZipFile(place) as archive:
+            for member in archive.infolist():
+                name = inside(native(text(member.filename)))
+                for file in [os.path.join(folder, name) for folder in folders] if name else []:
+                    if os.path.islink(file) or not os.path.isfile(file):
+                        continue
+                    if owned is None:
+                        owned = owned_files(folders)
+                    if os.path.normpath(file) not in owned and began(archive, member, file):
+                        remove(file, owned, folders)
+                        removed.append(text(file))
+    return {"removed": removed}
+
+
+def inside(member):
+    """Where below a folder of packages a wheel's member is unpacked to; None for what goes elsewhere."""
+    top, _, rest = member.partition("/")
+    if top.endswith(".data"):
+        scheme, _, rest = rest.partition("/")
+        return rest if scheme in BESIDE and rest else None
+    return None if member.endswith("/") or top.endswith(".dist-info") else member
+
+
+def owned_files(folders):
+    """The files that the RECORD of some distribution names."""
+    owned = set()
+    for folder in folders:
+        for name in os.listdir(folder):
+            record = os.path.join(folder, name, "RECORD")
+            if name.endswith(".dist-info") and os.path.isfile(record):
+                with open(record, "rb") if PY2 else open(record, encoding="utf-8", newline="") as stream:
+                    owned.update(os.path.normpath(os.path.join(folder, row[0])) for row in csv.reader(stream) if row)
+    return owned
+
+
+def began(archive, member, file):
+    """Whether a file holds what a member of the archive does, or as much of it as was written."""
+    with open(file, "rb") as written, archive.open(member) as whole:
+        while True:
+            data = written.read(CHUNK)
+            if not data:
+                return True
+            if whole.read(len(data)) != data:
+                return False
+
+
+def remove(file, owned, folders):
+    """Remove a file, its bytecode, and the folders that are empty without them."""
+    os.unlink(file)
+    parent, name = os.path.split(file)
+    compiled = os.path.join(parent, "__pycache__")
+    if name.endswith(".py") and os.path.isdir(compiled):
+        for entry in os.listdir(compiled):
+            full = os.path.join(compiled, entry)
+            if entry.startswith(name[:-2]) and entry.endswith(".pyc") and os.path.normpath(full) not in owned:
+                os.unlink(full)
+        remove_empty(compiled)
+    while parent not in folders and remove_empty(parent):
+        parent = os.path.dirname(parent)
+
+
+def remove_empty(folder):
+    """Remove a folder if nothing is in it; whether that was so."""
+    try:
+        os.rmdir(folder)
+        return True
+    except EnvironmentError:
+        return False
+
+
+OPERATIONS = {"sweep": sweep}
