@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from envfab.collector.config import is_loopback
 from envfab.collector.serving import parse_address
 from envfab.errors import UsageError
 from tests.collector.sending import form, registration_fields, report
-from tests.support.fab import clean_environment, run_fab
+from tests.support.fab import FAB, clean_environment, run_fab
 from tests.support.wheels import make_house
 
 FABFILE = "from envfab import Fleet, collection\nns = collection(Fleet())\n"
@@ -39,9 +38,8 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`fab collector` at work, and its URL."""
-    fab = Path(sys.executable).with_name("fab")
     process = subprocess.Popen(
-        [os.fspath(fab), "collector", "--bind", "127.0.0.1:0", *arguments],
+        [FAB, "collector", "--bind", "127.0.0.1:0", *arguments],
         cwd=folder,
         env=clean_environment(folder),
         stdout=subprocess.PIPE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -12,23 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fab import clean_environment
 from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts
-from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace
 
 ALIKE = ("web1", "web2", "web3")
-
-
-def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
-    """`fab` at a terminal."""
-    home = workplace.folder / ".home"
-    home.mkdir(exist_ok=True)
-    fab = str(Path(sys.executable).with_name("fab"))
-    return Terminal([fab, *workplace.arguments(*arguments)], workplace.folder, clean_environment(home))
 
 
 @pytest.fixture
@@ -88,7 +77,7 @@ def test_the_first_question_comes_while_others_connect(
     """
     work = late(workplace, "web2", "web4")
     began, logged = time.monotonic(), hosts.log.stat().st_size
-    with at_terminal(work, "deploy") as terminal:
+    with work.at_terminal("deploy") as terminal:
         first = plain(terminal.expect("[q]uit"))
         assert time.monotonic() - began < 20
         assert "2 of 5 still connecting: web2, web4\n" in first
@@ -116,7 +105,7 @@ def test_the_first_question_comes_while_others_connect(
 def test_each_is_asked_once_and_none_is_lost(workplace: Workplace, shops: dict[str, Path]) -> None:
     """However they come: one by one, during a question or after the last one; a "no" holds for that one alone."""
     work = late(workplace, "web1", "web2", "web3", "web5")
-    with at_terminal(work, "deploy") as terminal:
+    with work.at_terminal("deploy") as terminal:
         terminal.expect(f"Deploy to {_target(work, 'web4', shops)}?")
         opened(work, "web2")
         time.sleep(1.5)
@@ -138,7 +127,7 @@ def test_each_is_asked_once_and_none_is_lost(workplace: Workplace, shops: dict[s
 
 def test_prompt_hosts_are_shown_as_ever(workplace: Workplace, shops: dict[str, Path]) -> None:
     """Where nobody is late alike plans are one group, in the fabfile's order, and nobody is said to be missing."""
-    with at_terminal(workplace, "deploy") as terminal:
+    with workplace.at_terminal("deploy") as terminal:
         first = plain(terminal.expect("[q]uit"))
         assert f"the same for 2 more: {_target(workplace, 'web2', shops)}, {_target(workplace, 'web3', shops)}" in first
         assert "[a]ll 3 with this plan  [q]uit" in first
@@ -157,7 +146,7 @@ def test_leaving_waits_for_nobody(workplace: Workplace, shops: dict[str, Path], 
     silent = ("web2", "web3") if way != "ctrl-c before anything is there" else tuple(shops)
     with mute(workplace.hosts, workplace.folder / "mute", *silent) as hosts:
         work = replace(workplace, hosts=hosts)
-        with at_terminal(work, "deploy") as terminal:
+        with work.at_terminal("deploy") as terminal:
             terminal.expect("[q]uit" if len(silent) < 5 else "looking: 0 of 5")
             began = time.monotonic()
             if way == "q":
@@ -182,7 +171,7 @@ def test_a_late_host_that_cannot_be_reached_is_told_of(workplace: Workplace, sho
     workplace.file("fabfile.py", (workplace.folder / "fabfile.py").read_text().replace("60", "4"))
     with (
         mute(workplace.hosts, workplace.folder / "mute", "web4") as hosts,
-        at_terminal(replace(workplace, hosts=hosts), "deploy") as terminal,
+        replace(workplace, hosts=hosts).at_terminal("deploy") as terminal,
     ):
         assert "1 of 5 still connecting: web4\n" in plain(terminal.expect("[q]uit"))
         terminal.send("a")
@@ -196,7 +185,7 @@ def test_a_late_host_that_cannot_be_reached_is_told_of(workplace: Workplace, sho
 def test_what_is_wrong_with_all_is_said_before_anything_is_asked(workplace: Workplace) -> None:
     """A package that nobody has is a mistake of the command line, known once the last has been looked at."""
     work = late(workplace, "web2")
-    with at_terminal(work, "deploy", "--only", "nonsense") as terminal:
+    with work.at_terminal("deploy", "--only", "nonsense") as terminal:
         terminal.expect("looking: 4 of 5, still connecting: web2")
         opened(work, "web2")
         assert terminal.finish() == 1
@@ -209,7 +198,7 @@ def test_a_rollback_asks_in_the_same_way(workplace: Workplace, shops: dict[str, 
     """While others connect, and once."""
     assert workplace.fab("deploy", "--yes").returncode == 0
     work = late(workplace, "web1")
-    with at_terminal(work, "rollback:web1,web2,web3") as terminal:
+    with work.at_terminal("rollback:web1,web2,web3") as terminal:
         first = plain(terminal.expect("[q]uit"))
         assert "1 of 3 still connecting: web1\n" in first
         assert f"Roll back {_target(work, 'web2', shops)}?" in first

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
-import sys
 from pathlib import Path
 
-from tests.support.fab import clean_environment
 from tests.support.leftovers import files_of
 from tests.support.sshd import Hosts
-from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace, freeze
@@ -208,7 +205,7 @@ def test_a_question_covers_virtualenvs_with_the_same_plan(
 ) -> None:
     """At a terminal alike plans are shown once; `n` leaves one out, `a` takes all the others."""
     paths = three_hosts(workplace, hosts, make_virtualenv, srv)
-    with at_terminal(workplace, "deploy") as terminal:
+    with workplace.at_terminal("deploy") as terminal:
         shown = terminal.expect(
             f"Deploy to {hosts.users.shop}@web1:{paths[0]}?  [y]es  [n]o  [a]ll 3 with this plan  [q]uit"
         )
@@ -225,7 +222,7 @@ def test_a_question_covers_virtualenvs_with_the_same_plan(
 def test_quit_deploys_nothing(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> None:
     """`q` at the second question undoes the first answer, too: nothing was begun."""
     paths = three_hosts(workplace, hosts, make_virtualenv, srv)
-    with at_terminal(workplace, "deploy") as terminal:
+    with workplace.at_terminal("deploy") as terminal:
         terminal.expect("[q]uit")
         terminal.send("y")
         terminal.expect("[q]uit")
@@ -242,7 +239,7 @@ def test_a_virtualenv_that_changed_while_the_question_waited_is_asked_about_agai
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop', 'basket'])])")
     workplace.add_made("shop", "1.0")
     basket = workplace.add_made("basket", "1.0")
-    with at_terminal(workplace, "deploy") as terminal:
+    with workplace.at_terminal("deploy") as terminal:
         terminal.expect("[q]uit")
         (srv / basket.name).write_bytes(basket.read_bytes())
         done = hosts.run("web1", f"{path}/bin/python -m pip install --no-index -q --find-links {srv} basket")
@@ -375,11 +372,3 @@ def test_a_wheel_that_changed_since_it_was_logged_is_refused(
     assert "changed on disk after it was logged: basket-1.2-py3-none-any.whl" in done.stdout
     assert "sending" not in done.stderr
     assert freeze(path) == {}
-
-
-def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
-    """`fab` at a terminal."""
-    home = workplace.folder / ".home"
-    home.mkdir(exist_ok=True)
-    fab = Path(sys.executable).with_name("fab")
-    return Terminal([str(fab), *workplace.arguments(*arguments)], workplace.folder, clean_environment(home))

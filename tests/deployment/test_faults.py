@@ -16,8 +16,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +28,6 @@ import pytest
 
 from envfab.deployment.steps import STEPS
 from tests.support.django import make_site
-from tests.support.fab import clean_environment
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker, copy_virtualenv, hand_over
 from tests.support.workplace import Workplace
@@ -191,15 +188,7 @@ def strike(site: Site, hosts: Hosts, step: str, fault: str) -> bool:
     if held in HELD:
         (site.srv / f"hold-{held}").touch()
     old = (site.path / ".envfab" / "lock").read_text()
-    fab = Path(sys.executable).with_name("fab")
-    process = subprocess.Popen(
-        [str(fab), *site.workplace.arguments("deploy", "--yes")],
-        cwd=site.workplace.folder,
-        env=clean_environment(site.workplace.folder / ".home"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = site.workplace.start("deploy", "--yes")
     stopped: list[int] = []
     try:
         at_work = seen(site, hosts, step, old)

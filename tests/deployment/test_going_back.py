@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.fab import clean_environment
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
@@ -112,15 +110,7 @@ def test_who_is_at_work_is_not_called_interrupted(local: Workplace, make_virtual
     )
     local.add_made("alpha", "1.0")
     hold.touch()
-    deploying = subprocess.Popen(
-        [str(Path(sys.executable).with_name("fab")), "deploy", "--yes"],
-        cwd=local.folder,
-        env=clean_environment(local.folder / ".home"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    deploying = local.start("deploy", "--yes", stderr=subprocess.PIPE)
     try:
         assert deploying.stderr is not None
         next(line for line in deploying.stderr if "checking" in line)
@@ -158,15 +148,7 @@ def test_who_comes_in_between_is_not_written_over(
     other.fabfile(f"Host('web1', user={admin!r}, virtualenvs=[Virtualenv({str(first)!r}, packages=['alpha'])])")
     other.add_made("alpha", "2.0")
     (srv / "hold").touch()
-    deploying = subprocess.Popen(
-        [str(Path(sys.executable).with_name("fab")), *workplace.arguments("deploy", "--yes", "--json")],
-        cwd=workplace.folder,
-        env=clean_environment(workplace.folder / ".home"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    deploying = workplace.start("deploy", "--yes", "--json", stdout=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 60
         while not (srv / "reloading").exists() and time.monotonic() < deadline:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.fab import clean_environment
 from tests.support.sshd import Hosts
-from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
 
@@ -32,18 +29,10 @@ def three(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, 
     return paths
 
 
-def at_terminal(workplace: Workplace, *arguments: str) -> Terminal:
-    """`fab` at a terminal of its own."""
-    fab = str(Path(sys.executable).with_name("fab"))
-    return Terminal(
-        [fab, *workplace.arguments(*arguments)], workplace.folder, clean_environment(workplace.folder / ".home")
-    )
-
-
 def test_after_a_ctrl_c_what_is_under_way_is_finished(workplace: Workplace, srv: Path, three: list[Path]) -> None:
     """Nothing new starts, the summary names what did not, with the command that goes on; exit 1."""
     (srv / "hold").touch()
-    with at_terminal(workplace, "deploy", "--yes") as terminal:
+    with workplace.at_terminal("deploy", "--yes") as terminal:
         terminal.expect("before: echo 1")
         terminal.interrupt()
         terminal.expect("interrupted: nothing new is started, what is under way is finished")
@@ -62,9 +51,9 @@ def test_after_a_ctrl_c_what_is_under_way_is_finished(workplace: Workplace, srv:
 def test_a_ctrl_c_ends_the_wait_for_a_lock(workplace: Workplace, srv: Path, three: list[Path]) -> None:
     """Whoever waits for somebody else's deployment goes away at once, and is `locked`."""
     (srv / "hold").touch()
-    with at_terminal(workplace, "deploy:web1", "--yes") as first:
+    with workplace.at_terminal("deploy:web1", "--yes") as first:
         first.expect("before: echo 1")
-        with at_terminal(workplace, "deploy:web1", "--yes", "--wait", "600") as second:
+        with workplace.at_terminal("deploy:web1", "--yes", "--wait", "600") as second:
             second.expect("waiting for the lock")
             second.interrupt()
             assert second.finish(20) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.django import make_site
-from tests.support.fab import clean_environment
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
@@ -125,15 +123,7 @@ def test_an_orphaned_migration_keeps_the_lock(
     workplace.add(
         *django_wheels, make_site(workplace.folder / "made", "2.0", more={"shop/migrations/0003_long.py": LONG})
     )
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("fab")), *workplace.arguments("deploy", "--yes")],
-        cwd=workplace.folder,
-        env=clean_environment(workplace.folder / ".home"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = workplace.start("deploy", "--yes", stderr=subprocess.PIPE)
     assert process.stderr is not None
     told = next(line for line in process.stderr if "migrating shop.settings" in line)
     assert told.rstrip().endswith("shop.0001_initial, shop.0002_price, shop.0003_long")

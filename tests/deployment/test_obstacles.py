@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fab import clean_environment
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker, copy_virtualenv, hand_over
 from tests.support.workplace import Workplace, freeze
@@ -170,19 +168,12 @@ def test_two_deployments_at_once_never_mix(
     for name in names:
         for version in ("1.0", "2.0"):
             workplace.add_made(name, version)
-    fab = str(Path(sys.executable).with_name("fab"))
     rounds = 0
     deadline = time.monotonic() + SECONDS_OF_ROUNDS
     while rounds < 1 or time.monotonic() < deadline:
         both = [
-            subprocess.Popen(
-                [fab, "-c", file.stem, *workplace.arguments("deploy", "--yes", "--wait", "60")],
-                cwd=workplace.folder,
-                env=clean_environment(workplace.folder / ".home"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+            workplace.start(
+                "-c", file.stem, "deploy", "--yes", "--wait", "60", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
             for file in fabfiles
         ]

@@ -17,6 +17,9 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": os.fspath(home), "COLUMNS": "120", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+FAB = str(Path(sys.executable).with_name("fab"))
+
+
 def run_program(
     program: str, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:

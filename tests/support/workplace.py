@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.fab import run_fab
+from tests.support.fab import FAB, clean_environment, run_fab
 from tests.support.sshd import Hosts
+from tests.support.terminal import Terminal
 from tests.support.wheels import make_wheel
 
 
@@ -56,6 +57,26 @@ class Workplace:
     def fab(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `fab` with no terminal."""
         return run_fab(self.folder, *self.arguments(*arguments), stdin=stdin)
+
+    def start(
+        self, *arguments: str, stdout: int = subprocess.DEVNULL, stderr: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
+        """Let `fab` run beside the test, with no terminal."""
+        return subprocess.Popen(
+            [FAB, *self.arguments(*arguments)],
+            cwd=self.folder,
+            env=clean_environment(self.folder / ".home"),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+        )
+
+    def at_terminal(self, *arguments: str) -> Terminal:
+        """`fab` at a terminal of its own."""
+        home = self.folder / ".home"
+        home.mkdir(exist_ok=True)
+        return Terminal([FAB, *self.arguments(*arguments)], self.folder, clean_environment(home))
 
     def json(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         """What a task with `--json` prints."""

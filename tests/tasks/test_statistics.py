@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, SelectorError
 from envfab.tasks.recording import ending, is_anothers
-from tests.support.fab import clean_environment, run_fab
+from tests.support.fab import FAB, clean_environment, run_fab
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -66,7 +66,7 @@ class Place:
         """What `fab` shows at a terminal."""
         home = self.folder / ".home"
         home.mkdir(exist_ok=True)
-        command = [str(Path(sys.executable).with_name("fab")), *arguments]
+        command = [FAB, *arguments]
         with Terminal(command, self.folder, clean_environment(home) | dict(env or {})) as terminal:
             terminal.finish()
             return terminal.shown
@@ -434,8 +434,7 @@ def test_the_prompt_needs_all_of_a_terminal(place: Place) -> None:
     """Where the result goes to a pipe or a file nobody is asked."""
     home = place.folder / ".home"
     home.mkdir()
-    fab = Path(sys.executable).with_name("fab")
-    for command in (f"{fab} wheels | cat", f"{fab} wheels < /dev/null", f"{fab} wheels 2> /dev/null"):
+    for command in (f"{FAB} wheels | cat", f"{FAB} wheels < /dev/null", f"{FAB} wheels 2> /dev/null"):
         with Terminal(["/bin/sh", "-c", command], place.folder, clean_environment(home)) as terminal:
             assert terminal.finish() == 0
             assert "Uploading" not in terminal.shown

@@ -25,7 +25,7 @@ import sysconfig
 import types
 import warnings
 
-from .cache import discard
+from .cache import discard, sync
 from .installing import canonical, content, digest
 from .kernel import describe
 
@@ -168,7 +168,7 @@ class Package(object):
             with open(record, "w", encoding="utf-8", newline="") as stream:
                 rows = ((path, "sha256=" + digest("sha256", content(os.path.join(draft, path)))) for path in compiled)
                 csv.writer(stream).writerows(rows)
-            sync([os.path.join(draft, path) for path in compiled] + [record])
+            sync_all([os.path.join(draft, path) for path in compiled] + [record])
             shutil.rmtree(self.place, ignore_errors=True)
             os.rename(draft, self.place)
         finally:
@@ -292,19 +292,10 @@ def link_anew(file, target):
         discard(draft)
 
 
-def sync(files):
+def sync_all(files):
     """See to it that files are on the disk."""
     # takes some time to load, and is only needed for what is new on a host
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(SYNCED_AT_ONCE) as pool:
-        list(pool.map(sync_one, files))
-
-
-def sync_one(file):
-    """See to it that a file is on the disk."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        list(pool.map(sync, files))

@@ -149,6 +149,15 @@ def link_or_copy(source, destination, draft=None):
         discard(draft)
 
 
+def sync(path):
+    """See to it that a file, or what a folder lists, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def discard(file):
     """Remove a file where it is there."""
     try:

@@ -11,8 +11,9 @@ import shutil
 import sys
 
 from .cache import stage
+from .distributions import dist_info
 from .kernel import PY2, Problem, native, text
-from .probe import dist_info, probe, site_folders
+from .probe import probe, site_folders
 from .processes import base_environment, call, ending
 
 PIECE = 1 << 16

@@ -7,11 +7,11 @@
 from __future__ import absolute_import
 
 import errno
-import json
 import os
 import shutil
 
 from . import cache
+from .codec import dumps, loads
 from .kernel import native, text
 from .probe import site_folders
 
@@ -43,11 +43,11 @@ def step(agent, request, body):
     journal = paths(agent)[0]
     temporary = journal + ".new"
     with open(temporary, "wb") as stream:
-        stream.write(json.dumps(request["record"], sort_keys=True).encode("utf-8"))
+        stream.write(dumps(request["record"]).encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(temporary, journal)
-    sync_folder(os.path.dirname(journal))
+    cache.sync(os.path.dirname(journal))
     return {}
 
 
@@ -58,7 +58,7 @@ def close(agent, request, body):
     append(agent, request["record"])
     if os.path.exists(journal):
         os.unlink(journal)
-        sync_folder(os.path.dirname(journal))
+        cache.sync(os.path.dirname(journal))
     return {}
 
 
@@ -71,7 +71,7 @@ def append(agent, record):
         return
     torn = bool(lines) and not lines[-1].endswith(b"\n")
     with open(history, "ab") as stream:
-        stream.write((b"\n" if torn else b"") + json.dumps(record, sort_keys=True).encode("utf-8") + b"\n")
+        stream.write((b"\n" if torn else b"") + dumps(record).encode("utf-8") + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -168,19 +168,10 @@ def tail(path, size=TAIL):
 def parse(line):
     """A line of the history; None where it is torn."""
     try:
-        record = json.loads(line.decode("utf-8"))
+        record = loads(line.decode("utf-8"))
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def sync_folder(folder):
-    """Make a rename in it last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 OPERATIONS = {

@@ -8,8 +8,9 @@ import os
 import time
 
 from .codec import dumps
+from .distributions import read_json
 from .kernel import Problem, native
-from .probe import probe_if_changed, read_json
+from .probe import probe_if_changed
 
 # seconds between tries: a probe looks whether the lock is held by taking it for a moment
 PAUSES = (0, 0.01, 0.05)

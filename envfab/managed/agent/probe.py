@@ -6,10 +6,8 @@ import os
 import sys
 
 from .codec import loads
+from .distributions import DESCRIBED, is_leftover, parsed, read_bytes, read_json, scan
 from .kernel import native, text
-
-DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
-FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
 
 
 def probe(agent, request, body):
@@ -93,11 +91,6 @@ def stamp(own, outside, journal, holder):
     return digest("\n".join(sorted(found)))
 
 
-def is_leftover(name):
-    """Whether pip put it aside, and was killed before it took it away."""
-    return name.startswith("~") and not name.endswith((".pyc", ".pyo"))
-
-
 def site_folders(path):
     """(folders of the virtualenv's own distributions, folders that it only sees), from the import path."""
     own, outside = [], []
@@ -122,134 +115,12 @@ def site_folders(path):
     return own, outside
 
 
-def scan(folder, distributions, odd):
-    """Add the distributions of a folder to `distributions`, and what an interruption left to `odd`.
-
-    Outside the virtualenv (`odd` is None) nobody repairs anything, and Debian's packages have no RECORD.
-    """
-    for name in sorted(os.listdir(folder)):
-        full = os.path.join(folder, name)
-        if name.startswith("~"):
-            if odd is not None and is_leftover(name):
-                odd["leftovers"].append(text(name))
-            continue
-        if name.endswith(".dist-info"):
-            entry = dist_info(full)
-            if odd is not None and (entry is None or not entry["recorded"]):
-                odd["damaged"].append(text(name))
-                entry = None
-        elif name.endswith(".egg-info"):
-            entry = egg_info(full)
-        elif name.endswith(".egg-link"):
-            entry = egg_link(full)
-        else:
-            continue
-        if entry is not None:
-            distributions.append(entry)
-
-
 def last_change(path):
     """When a file or folder last changed; None where it went away meanwhile."""
     try:
         return os.stat(path).st_mtime
     except EnvironmentError:
         return None
-
-
-def dist_info(folder):
-    """A distribution from its `.dist-info`; None where its METADATA is gone."""
-    fields = read_fields(os.path.join(folder, "METADATA"))
-    if fields is None or not fields["name"] or not fields["version"]:
-        return None
-    origin = "wheel"
-    present = os.listdir(folder)
-    if "direct_url.json" in present:
-        url = read_json(os.path.join(folder, "direct_url.json")) or {}
-        origin = "editable" if (url.get("dir_info") or {}).get("editable") else "direct URL"
-    return described(fields, origin, folder, "RECORD" in present)
-
-
-def egg_info(path):
-    """A distribution that setuptools or distutils described in an `.egg-info` folder or file."""
-    fields = read_fields(os.path.join(path, "PKG-INFO") if os.path.isdir(path) else path)
-    if fields is None or not fields["name"]:
-        return None
-    if not fields["requires-dist"] and os.path.isdir(path):
-        fields["requires-dist"] = egg_requires(os.path.join(path, "requires.txt"))
-    return described(fields, "egg-info", path, True)
-
-
-def egg_link(path):
-    """A distribution that `setup.py develop` linked in."""
-    try:
-        with open(path, "rb") as stream:
-            source = native(stream.readline().strip())
-        names = [name for name in os.listdir(source) if name.endswith(".egg-info")]
-    except EnvironmentError:
-        return None
-    entry = egg_info(os.path.join(source, names[0])) if names else None
-    return entry and dict(entry, origin="editable")
-
-
-def egg_requires(path):
-    """The lines of a `requires.txt` as `Requires-Dist` writes them."""
-    lines, suffix = [], ""
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read().decode("utf-8", "replace")
-    except EnvironmentError:
-        return []
-    for line in content.splitlines():
-        line = line.strip()
-        if line.startswith("[") and line.endswith("]"):
-            extra, _, marker = line[1:-1].partition(":")
-            parts = ["(%s)" % marker] if marker else []
-            parts += ['extra == "%s"' % extra] if extra else []
-            suffix = " ; " + " and ".join(parts) if parts else ""
-        elif line and not line.startswith("#"):
-            lines.append(line + suffix)
-    return lines
-
-
-def described(fields, origin, path, recorded):
-    """What a reply says of one distribution."""
-    return {
-        "name": fields["name"][0],
-        "version": (fields["version"] or [""])[0],
-        "requires": fields["requires-dist"],
-        "requires_python": (fields["requires-python"] or [None])[0],
-        "extras": fields["provides-extra"],
-        "origin": origin,
-        "recorded": recorded,
-        "at": text(path),
-    }
-
-
-def read_fields(path):
-    """The header fields of a METADATA or PKG-INFO file that matter here; None where it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read()
-    except EnvironmentError:
-        return None
-    fields = dict((name, []) for name in FIELDS)
-    current = None
-    if content.startswith(b"\xef\xbb\xbf"):
-        content = content[3:]
-    # what follows the first empty line is the description, which may be long
-    head = content.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    for line in head.split(b"\n"):
-        if not line:
-            break
-        if line[:1] in b" \t":
-            if current is not None:
-                current[-1] += " " + line.strip().decode("utf-8", "replace")
-            continue
-        name, _, value = line.partition(b":")
-        current = fields.get(name.strip().lower().decode("ascii", "replace"))
-        if current is not None:
-            current.append(value.strip().decode("utf-8", "replace"))
-    return fields
 
 
 def last_record(path):
@@ -317,28 +188,6 @@ def free_space(path):
     """Free bytes and inodes for this user; None where the file system counts none."""
     status = os.statvfs(path)
     return {"bytes": status.f_bavail * status.f_frsize, "inodes": status.f_favail if status.f_files else None}
-
-
-def read_json(path):
-    """The JSON in a file; None where there is none that can be read."""
-    return parsed(read_bytes(path))
-
-
-def parsed(content):
-    """The JSON that bytes are; None where they are none."""
-    try:
-        return loads((content or b"").decode("utf-8"))
-    except ValueError:
-        return None
-
-
-def read_bytes(path):
-    """What is in a file; None where it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except EnvironmentError:
-        return None
 
 
 def digest(content):
