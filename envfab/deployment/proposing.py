@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.planning.plan import Options
     from envfab.wheelhouse.house import House
+
+
+# how much longer than for one that is late somebody waits for those that come one after the other
+PATIENCE = 5
 
 
 class Proposals:
@@ -50,17 +56,21 @@ class Proposals:
         """What is ready, again and again until all were; `settled` is asked of each as it comes, and takes it out.
 
         What comes soon one after the other stays together, in the order of the members. Who lets the others wait for
-        more than `grace` seconds is left to a later batch, if there is something to decide meanwhile.
+        more than `grace` seconds is left to a later batch, if there is something to decide meanwhile; and so are those
+        who come after `PATIENCE` times that, however steadily they come.
         """
         from envfab.planning.plan import Status
 
         order = {member.target: number for number, member in enumerate(self.members)}
         ready: list[Proposal] = []
+        enough = math.inf
         while self._arrivals.left:
             to_decide = any(proposal.plan.status is Status.CHANGES for proposal in ready)
             came = self._arrivals.take(grace if to_decide else None)
             ready += [proposal for proposal in came if not settled(proposal)]
-            if came and self._arrivals.left:
+            if grace is not None and not to_decide:
+                enough = time.monotonic() + PATIENCE * grace
+            if came and self._arrivals.left and time.monotonic() < enough:
                 continue
             if not self._arrivals.left:
                 self.all()
