@@ -14,7 +14,8 @@ from envfab.deployment.waves import waves
 from envfab.deployment.work import Surroundings, Work
 from envfab.errors import EnvfabError
 from envfab.fleet import Target
-from envfab.managed.session import OperationFailed, run_command
+from envfab.managed.running import run_command
+from envfab.managed.session import OperationFailed
 from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
 from envfab.planning.plan import Status
 

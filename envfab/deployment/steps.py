@@ -20,8 +20,10 @@ from envfab.errors import DeploymentError, HouseError, Locked
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Command
 from envfab.managed import bundle
+from envfab.managed.opening import Identity
 from envfab.managed.process import Silence
-from envfab.managed.session import Identity, OperationFailed, run_command
+from envfab.managed.running import run_command
+from envfab.managed.session import OperationFailed
 from envfab.managed.survey import to_probe
 from envfab.planning.health import unmet
 

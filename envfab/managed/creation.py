@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from envfab.errors import EnvfabError
 from envfab.fleet import Host, Member
 from envfab.managed import bundle
-from envfab.managed.session import Identity, OperationFailed, start_agent
+from envfab.managed.opening import Identity
+from envfab.managed.session import OperationFailed, start_agent
 from envfab.managed.survey import Links, Site
 from envfab.reporter import Reporter
 from envfab.settings import Settings

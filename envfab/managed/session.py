@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 import json
-import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
 from envfab.foreign import parse_json
 from envfab.managed import bundle, commands
-from envfab.managed.process import LINGER, Process, Silence
+from envfab.managed.opening import Identity, Opening, Starter, last_line
+from envfab.managed.process import Process
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
-# how long an interpreter and the start-up files of a login may take to come up
-START_LIMIT = 60.0
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 # how shells say it
 ABSENT = ("not found", "No such file or directory")
-# what sudo says last, after it has said what is wrong
-AFTERTHOUGHT = "sudo: error initializing audit plugin sudoers_audit"
-# what is kept of a command's output: its end
-OUTPUT_KEPT = 200_000
-
-
-class Starter(Protocol):
-    """Whoever can start a process on the managed side: a reservation on a link."""
-
-    def start(self, arguments: Sequence[str]) -> Process:
-        """Start it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who runs something there: `user` under sudo, or, where it is None, whoever logged in."""
-
-    user: str | None = None
-    password: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Identity(user={self.user!r})"
 
 
 class Session:
@@ -181,7 +154,7 @@ def start_agent(
 
     `if_absent` is the hint where there is no such interpreter.
     """
-    opening = _Opening(starter, lambda word: commands.python(word, executable, bundle.loader()), where, identity)
+    opening = Opening(starter, lambda word: commands.python(word, executable, bundle.loader()), where, identity)
     process = opening.process
     names = [*bundle.KERNEL, *modules]
     first = bundle.modules(*names)
@@ -216,127 +189,10 @@ def _write_to_whoever_reads(process: Process, payload: bytes) -> None:
         process.write(payload)
 
 
-class _Opening:
-    """A process on its way up, under sudo where that is needed; raises `Unreachable` for the target."""
-
-    def __init__(self, starter: Starter, announced: Callable[[str], list[str]], where: str, identity: Identity) -> None:
-        self._where = where
-        self._identity = identity
-        self._prompt = f"envfab-{secrets.token_hex(8)}:"
-        self._word = f"envfab-{secrets.token_hex(8)}"
-        line = announced(self._word)
-        if identity.user is not None:
-            line = commands.as_user(identity.user, self._prompt, line)
-        try:
-            self.process = starter.start(line)
-        except (Unreachable, Disconnected) as error:
-            raise Unreachable(error.what, where=where, hint=error.hint) from None
-        self.process.limit(START_LIMIT)
-
-    def noise(self) -> str:
-        """Go through sudo and past the start-up files; what they printed.
-
-        sudo is answered before its command has said that it runs, and never again: what that command prints
-        cannot get at the password.
-        """
-        prompt, word = self._prompt.encode(), self._word.encode() + b"\n"
-        asked = False
-        while True:
-            marker, noise = self.process.stream.until([prompt, word])
-            if marker == word:
-                return noise
-            if marker is None:
-                raise self._refused(noise)
-            if asked:
-                raise Unreachable(f"sudo refused the password for user {self._identity.user}", where=self._where)
-            if self._identity.password is None:
-                raise Unreachable(
-                    f"sudo asks for a password to become {self._identity.user}",
-                    where=self._where,
-                    hint="run fab --prompt-for-sudo-password, or set sudo.password",
-                )
-            self.process.write(self._identity.password.encode() + b"\n")
-            asked = True
-
-    def _refused(self, noise: str) -> Unreachable:
-        status = self.process.finish()
-        last = _last_line(noise.replace(AFTERTHOUGHT, "")) or f"it ended with status {status}"
-        if self._identity.user is None:
-            return Unreachable(f"no command can be run there: {last}", where=self._where)
-        return Unreachable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
-
-
 def _not_started(status: int | None, where: str, executable: str, noise: str, if_absent: str) -> Unreachable:
-    last = _last_line(noise)
+    last = last_line(noise)
     if status == NOT_FOUND and last.endswith(ABSENT) and "shared librar" not in last:
         return Unreachable(f"there is no {executable}", where=where, hint=if_absent)
     if status == NOT_EXECUTABLE:
         return Unreachable(f"{executable} cannot be run: {last}", where=where)
     return Unreachable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)
-
-
-def _last_line(printed: str) -> str:
-    return next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a command of the fabfile ended."""
-
-    status: int | None
-    output: str
-
-
-def run_command(
-    starter: Starter,
-    text: str,
-    *,
-    where: str,
-    identity: Identity,
-    timeout: float | None = None,
-) -> Outcome:
-    """Run a fabfile's own shell text to its end, and give the end of what it printed.
-
-    Raises `Silence` where it has not ended after `timeout` seconds. A service that the text starts may
-    keep the output open, and go on printing: it is not waited for.
-    """
-    opening = _Opening(starter, lambda word: commands.shell(word, text), where, identity)
-    process = opening.process
-    try:
-        opening.noise()
-        printed = _output(process, None if timeout is None else time.monotonic() + timeout)
-    except Silence as silence:
-        process.kill()
-        what = f"the command did not end within {timeout:g} s" if timeout is not None else silence.what
-        raise Silence(what, where=where) from None
-    except Disconnected as error:
-        process.kill()
-        raise Disconnected(error.what, where=where) from None
-    except Unreachable:
-        process.kill()
-        raise
-    return Outcome(process.finish(), printed)
-
-
-def _output(process: Process, deadline: float | None) -> str:
-    printed = bytearray()
-    enough: float | None = None
-    while enough is None or time.monotonic() < enough:
-        left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
-        process.limit(left)
-        try:
-            data = process.stream.chunk()
-        except Silence:
-            if process.ended():
-                break
-            if deadline is not None and time.monotonic() >= deadline:
-                raise
-            continue
-        if not data:
-            break
-        printed += data
-        del printed[:-OUTPUT_KEPT]
-        # what it printed itself may still be on its way; whoever prints on after that is a service
-        if enough is None and process.ended():
-            enough = time.monotonic() + LINGER
-    return bytes(printed).decode("utf-8", "replace")

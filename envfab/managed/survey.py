@@ -20,8 +20,9 @@ from envfab.facts.probe import FreeSpace, Probe
 from envfab.fleet import Host, Member, Target
 from envfab.managed import bundle
 from envfab.managed.arrivals import Arrivals
+from envfab.managed.opening import Identity
 from envfab.managed.process import Link, Reservation
-from envfab.managed.session import Identity, Session, start_agent
+from envfab.managed.session import Session, start_agent
 from envfab.reporter import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command

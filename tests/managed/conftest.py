@@ -14,8 +14,9 @@ from fabric import Config
 from envfab.fleet import Host, Member, Target, Virtualenv
 from envfab.managed import bundle
 from envfab.managed.connections import Connections
+from envfab.managed.opening import Identity
 from envfab.managed.process import Link, local_link
-from envfab.managed.session import Identity, Session, start_agent
+from envfab.managed.session import Session, start_agent
 from tests.support.pythons import VERSIONS
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker

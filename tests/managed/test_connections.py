@@ -22,8 +22,9 @@ from envfab.errors import Disconnected, HostKeyError, Unreachable
 from envfab.fleet import Host
 from envfab.managed.channel import PLACES
 from envfab.managed.connections import Connections
+from envfab.managed.opening import Identity
 from envfab.managed.process import Silence
-from envfab.managed.session import Identity, run_command
+from envfab.managed.running import run_command
 from tests.managed.conftest import Connect
 from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts

@@ -15,8 +15,10 @@ import pytest
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Host
 from envfab.managed import bundle
+from envfab.managed.opening import Identity
 from envfab.managed.process import local_link
-from envfab.managed.session import Identity, OperationFailed, Outcome, Session, run_command, start_agent
+from envfab.managed.running import Outcome, run_command
+from envfab.managed.session import OperationFailed, Session, start_agent
 from tests.managed.conftest import Connect, StartAgent
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker

@@ -16,8 +16,9 @@ from typing import Any
 from envfab.fleet import Host
 from envfab.managed import bundle
 from envfab.managed.channel import PLACES
+from envfab.managed.opening import Identity
 from envfab.managed.process import Link, local_link
-from envfab.managed.session import AGENT_WORD, Identity, start_agent
+from envfab.managed.session import AGENT_WORD, start_agent
 from envfab.managed.stream import Stream
 
 Replies = Mapping[str, Any]

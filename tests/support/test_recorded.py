@@ -6,8 +6,9 @@ from pathlib import Path
 
 from envfab.fleet import Host
 from envfab.managed import bundle
+from envfab.managed.opening import Identity
 from envfab.managed.process import Reservation, local_link
-from envfab.managed.session import Identity, start_agent
+from envfab.managed.session import start_agent
 from tests.support.recorded import RecordedLinks, record
 from tests.support.virtualenvs import VirtualenvMaker
 

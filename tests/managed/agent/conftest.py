@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from envfab.managed import bundle
+from envfab.managed.opening import Identity
 from envfab.managed.process import local_link
-from envfab.managed.session import Identity, Session, start_agent
+from envfab.managed.session import Session, start_agent
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import sha256
 

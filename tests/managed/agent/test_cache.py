@@ -20,7 +20,8 @@ from envfab.managed import bundle
 from envfab.managed.agent import cache as cache_source
 from envfab.managed.agent import journal as journal_source
 from envfab.managed.agent import processes
-from envfab.managed.session import Identity, OperationFailed, start_agent
+from envfab.managed.opening import Identity
+from envfab.managed.session import OperationFailed, start_agent
 from tests.managed.agent.conftest import Starter, fields, install, store, versions
 from tests.managed.conftest import Connect
 from tests.support.leftovers import files_of

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import Disconnected, Locked
+from envfab.managed.opening import Identity
 from envfab.managed.process import local_link
-from envfab.managed.session import Identity, run_command
+from envfab.managed.running import run_command
 from tests.managed.agent.conftest import Starter, fields, store
 from tests.support.wheels import make_wheel
 

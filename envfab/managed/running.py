@@ -1,0 +1,77 @@
+"""Running a fabfile's own commands."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from envfab.errors import Disconnected, Unreachable
+from envfab.managed import commands
+from envfab.managed.opening import Identity, Opening, Starter
+from envfab.managed.process import LINGER, Process, Silence
+
+# what is kept of a command's output: its end
+OUTPUT_KEPT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command of the fabfile ended."""
+
+    status: int | None
+    output: str
+
+
+def run_command(
+    starter: Starter,
+    text: str,
+    *,
+    where: str,
+    identity: Identity,
+    timeout: float | None = None,
+) -> Outcome:
+    """Run a fabfile's own shell text to its end, and give the end of what it printed.
+
+    Raises `Silence` where it has not ended after `timeout` seconds. A service that the text starts may
+    keep the output open, and go on printing: it is not waited for.
+    """
+    opening = Opening(starter, lambda word: commands.shell(word, text), where, identity)
+    process = opening.process
+    try:
+        opening.noise()
+        printed = _output(process, None if timeout is None else time.monotonic() + timeout)
+    except Silence as silence:
+        process.kill()
+        what = f"the command did not end within {timeout:g} s" if timeout is not None else silence.what
+        raise Silence(what, where=where) from None
+    except Disconnected as error:
+        process.kill()
+        raise Disconnected(error.what, where=where) from None
+    except Unreachable:
+        process.kill()
+        raise
+    return Outcome(process.finish(), printed)
+
+
+def _output(process: Process, deadline: float | None) -> str:
+    printed = bytearray()
+    enough: float | None = None
+    while enough is None or time.monotonic() < enough:
+        left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
+        process.limit(left)
+        try:
+            data = process.stream.chunk()
+        except Silence:
+            if process.ended():
+                break
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            continue
+        if not data:
+            break
+        printed += data
+        del printed[:-OUTPUT_KEPT]
+        # what it printed itself may still be on its way; whoever prints on after that is a service
+        if enough is None and process.ended():
+            enough = time.monotonic() + LINGER
+    return bytes(printed).decode("utf-8", "replace")
