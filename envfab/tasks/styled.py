@@ -40,6 +40,7 @@ class Progress:
         self._console = console
         self._lock = threading.RLock()
         self._live: Live | None = None
+        self._spinner = Spinner("dots")
         self._what, self._total, self._count = "", 0, 0
         self._waiting_for: Callable[[], Sequence[str]] | None = None
         self._at_work: dict[str, str] = {}
@@ -121,14 +122,18 @@ class Progress:
         if not self._console.is_terminal or not self._total or self._held is not None:
             return
         if self._live is None:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=10)
+            self._live = Live(get_renderable=self._block, console=self._console, transient=True, refresh_per_second=10)
             self._live.start()
+
+    def _block(self) -> Spinner:
+        """What is shown at this moment; asked for in a thread of rich's, which is waited for under the lock."""
         lines = [f" {self._what}: {self._count} of {self._total}{self._late()}"]
-        shown = list(self._at_work.items())[:SHOWN_AT_WORK]
-        lines += [f"   {subject}  {step}" for subject, step in shown]
-        if len(self._at_work) > SHOWN_AT_WORK:
-            lines.append(f"   and {len(self._at_work) - SHOWN_AT_WORK} more")
-        self._live.update(Spinner("dots", Text("\n".join(lines), "dim", overflow="ellipsis")))
+        at_work = list(self._at_work.items())
+        lines += [f"   {subject}  {step}" for subject, step in at_work[:SHOWN_AT_WORK]]
+        if len(at_work) > SHOWN_AT_WORK:
+            lines.append(f"   and {len(at_work) - SHOWN_AT_WORK} more")
+        self._spinner.update(text=Text(harmless("\n".join(lines)), "dim", overflow="ellipsis"))
+        return self._spinner
 
     def _late(self) -> str:
         """The last few that are waited for, by name."""

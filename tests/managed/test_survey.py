@@ -208,6 +208,7 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
 
 
 REPLY: dict[str, Any] = {
+    "holder": None,
     "version": "3.11.7+",
     "implementation": "CPython",
     "markers": {},
@@ -248,6 +249,15 @@ def test_names_that_are_there_twice_are_told() -> None:
     assert [(name, found.origin) for name, found in probe.outside.items()] == [("six", Origin.OUTSIDE)]
     assert probe.distributions["x"].origin is Origin.EDITABLE  # type: ignore[index]
     assert str(probe.interpreter.version) == "3.11.7"
+
+
+def test_a_journal_that_somebody_works_with_tells_of_no_interruption() -> None:
+    """It is whoever holds the lock that is told of."""
+    reply = REPLY | {"journal": {"deployment": "d"}}
+    left = to_probe(Target("a", "b", "/c"), reply)
+    assert (left.journal, left.holder) == ({"deployment": "d"}, None)
+    under_way = to_probe(Target("a", "b", "/c"), reply | {"holder": {"who": "ada"}})
+    assert (under_way.journal, under_way.holder) == (None, {"who": "ada"})
 
 
 def test_an_interpreter_that_cannot_say_its_version_is_refused() -> None:

@@ -317,4 +317,4 @@ def test_ten_thousand_wheels_cost_little(tmp_path: Path) -> None:
         for number in range(5):
             assert house.releases(canonicalize_name(f"project-{number}"))
         spent.append(time.process_time() - begun)
-    assert min(spent) < 0.1
+    assert min(spent) < 0.2

@@ -20,42 +20,42 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     """Whole files and beginnings of them, their bytecode and empty folders; not what another one owns, nor other content."""
     session = deploying(workbench)
     files = {
-        "delta/__init__.py": "",
-        "delta/deep/new.py": "NEW = 1\n" * 1000,
-        "delta/deep/cut.txt": "one two three",
-        "delta/own.txt": "what the wheel has",
-        "delta-1.0.data/purelib/delta_beside.py": "x = 1\n",
-        "delta-1.0.data/scripts/delta-run": "#!python\n",
-        "epsilon.py": "E = 1\n",
+        "sweepable/__init__.py": "",
+        "sweepable/deep/new.py": "NEW = 1\n" * 1000,
+        "sweepable/deep/cut.txt": "one two three",
+        "sweepable/own.txt": "what the wheel has",
+        "sweepable-1.0.data/purelib/sweepable_beside.py": "x = 1\n",
+        "sweepable-1.0.data/scripts/sweepable-run": "#!python\n",
+        "sweeper.py": "E = 1\n",
     }
-    delta = make_wheel(tmp_path, "delta", "1.0", tags=ANY, files=files)
-    epsilon = make_wheel(tmp_path, "epsilon", "1.0", tags=ANY, files={"epsilon.py": "E = 1\n"})
-    install(session, epsilon)
-    store(session, delta)
+    sweepable = make_wheel(tmp_path, "sweepable", "1.0", tags=ANY, files=files)
+    sweeper = make_wheel(tmp_path, "sweeper", "1.0", tags=ANY, files={"sweeper.py": "E = 1\n"})
+    install(session, sweeper)
+    store(session, sweepable)
     site = site_packages(workbench)
-    (site / "delta" / "deep" / "__pycache__").mkdir(parents=True)
-    (site / "delta" / "deep" / "new.py").write_text(files["delta/deep/new.py"])
-    (site / "delta" / "deep" / "__pycache__" / "new.cpython-39.pyc").write_text("")
-    (site / "delta" / "deep" / "cut.txt").write_text("one tw")
-    (site / "delta" / "own.txt").write_text("what somebody wrote")
-    (site / "delta_beside.py").write_text("")
+    (site / "sweepable" / "deep" / "__pycache__").mkdir(parents=True)
+    (site / "sweepable" / "deep" / "new.py").write_text(files["sweepable/deep/new.py"])
+    (site / "sweepable" / "deep" / "__pycache__" / "new.cpython-39.pyc").write_text("")
+    (site / "sweepable" / "deep" / "cut.txt").write_text("one tw")
+    (site / "sweepable" / "own.txt").write_text("what somebody wrote")
+    (site / "sweepable_beside.py").write_text("")
     session.load(bundle.SWEEP)
-    removed = session.ask("sweep", wheels=[sha256(delta), "0" * 64])["removed"]
-    assert sorted(Path(file).name for file in removed) == ["cut.txt", "delta_beside.py", "new.py"]
-    assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*delta*")) == ["delta"]
-    assert [path.name for path in (site / "delta").iterdir()] == ["own.txt"]
-    assert (site / "epsilon.py").exists()
-    (site / "delta" / "own.txt").unlink()
-    (site / "delta").rmdir()
-    install(session, remove=["epsilon"])
+    removed = session.ask("sweep", wheels=[sha256(sweepable), "0" * 64])["removed"]
+    assert sorted(Path(file).name for file in removed) == ["cut.txt", "sweepable_beside.py", "new.py"]
+    assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*sweepable*")) == ["sweepable"]
+    assert [path.name for path in (site / "sweepable").iterdir()] == ["own.txt"]
+    assert (site / "sweeper.py").exists()
+    (site / "sweepable" / "own.txt").unlink()
+    (site / "sweepable").rmdir()
+    install(session, remove=["sweeper"])
 
 
 def test_what_is_installed_stays(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
     """All of it is in RECORD, whatever else may have been wrong."""
     session = deploying(workbench)
-    zeta = make_wheel(tmp_path, "zeta", "1.0", tags=ANY)
-    install(session, zeta)
+    swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY)
+    install(session, swept)
     session.load(bundle.SWEEP)
-    assert session.ask("sweep", wheels=[sha256(zeta)]) == {"removed": []}
-    assert session.ask("verify", names=["zeta"]) == {"wrong": {}}
-    install(session, remove=["zeta"])
+    assert session.ask("sweep", wheels=[sha256(swept)]) == {"removed": []}
+    assert session.ask("verify", names=["swept"]) == {"wrong": {}}
+    install(session, remove=["swept"])
