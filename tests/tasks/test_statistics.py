@@ -455,7 +455,7 @@ def test_a_folder_that_cannot_be_written_harms_no_task(place: Place) -> None:
     (place.folder / ".home").mkdir()
     (place.folder / ".home" / ".local").write_text("in the way")
     done = place.fab("wheels")
-    assert (done.stderr, done.stdout) == ("", "house    wheels · not there · no log, release_log is not there\n")
+    assert (done.stderr, "no wheels yet" in done.stdout) == ("", True)
     assert "Uploading" not in place.at_a_terminal("wheels")
     for task in ("stats_enable", "stats_disable"):
         said = place.fab(task, status=1).stderr

@@ -41,7 +41,7 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     (site / "sweepable_beside.py").write_text("")
     session.load(bundle.SWEEP)
     removed = session.ask("sweep", wheels=[sha256(sweepable), "0" * 64])["removed"]
-    assert sorted(Path(file).name for file in removed) == ["cut.txt", "sweepable_beside.py", "new.py"]
+    assert sorted(Path(file).name for file in removed) == ["cut.txt", "new.py", "sweepable_beside.py"]
     assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*sweepable*")) == ["sweepable"]
     assert [path.name for path in (site / "sweepable").iterdir()] == ["own.txt"]
     assert (site / "sweeper.py").exists()
