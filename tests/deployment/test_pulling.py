@@ -72,8 +72,9 @@ def test_wheels_come_from_the_index_once_a_host_and_owner(
         f" for path in {[str(first), str(second)]}])",
         repr(published.url),
     )
-    workplace.add_made("basket", "1.0")
-    workplace.add_made("shop", "1.0", requires=["basket"])
+    # the owner's cache may have others of these names, of other tests
+    workplace.add_made("basket", "1.0", files={"basket.py": f"OF = {str(srv)!r}\n"})
+    workplace.add_made("shop", "1.0", requires=["basket"], files={"shop.py": f"OF = {str(srv)!r}\n"})
     assert workplace.fab(f"publish_index:{published.folder}").returncode == 0
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -188,7 +189,8 @@ def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationS
     changed = [virtualenv(f"/srv/{number}") for number in range(20)]
     (warning,), took = deployed(server.url, changed=changed, patience=0.3)
     assert 0.3 <= took < 1.5
-    assert "no answer within 0.3 s" in warning
+    # what is left of the time when it is asked
+    assert re.search(r"no answer within 0\.[123] s", warning)
     assert len(missed()) == 20
 
 
