@@ -30,9 +30,9 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
         return
     work.going_back = True
     work.says("going back")
-    work.come_to("going back")
-    # first: a full disk may be full of it
+    # first: a full disk may be full of it, and even the journal could not be written
     _sweep(work, work.record)
+    work.come_to("going back")
     now = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     find = finder(work.site, now, work.around.house)
     unsound = _unsound(work, work.record, now)

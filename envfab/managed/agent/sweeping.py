@@ -23,20 +23,28 @@ def sweep(agent, request, body):
     removed, owned = [], None
     for digest in request["wheels"]:
         place = os.path.join(cache.folder(agent.path), native(digest))
-        if not os.path.isfile(place):
+        try:
+            archive = zipfile.ZipFile(place)
+        except (EnvironmentError, zipfile.BadZipfile):
+            # not there any more, or damaged: what came of it cannot be told
             continue
-        with zipfile.ZipFile(place) as archive:
-            for member in archive.infolist():
-                name = inside(native(text(member.filename)))
-                for file in [os.path.join(folder, name) for folder in folders] if name else []:
-                    if os.path.islink(file) or not os.path.isfile(file):
-                        continue
-                    if owned is None:
-                        owned = owned_files(folders)
-                    if os.path.normpath(file) not in owned and began(archive, member, file):
-                        remove(file, owned, folders)
-                        removed.append(text(file))
+        with archive:
+            for member, file in unpacked(archive, folders):
+                if owned is None:
+                    owned = owned_files(folders)
+                if os.path.normpath(file) not in owned and began(archive, member, file):
+                    remove(file, owned, folders)
+                    removed.append(text(file))
     return {"removed": removed}
+
+
+def unpacked(archive, folders):
+    """(member, file) of all members of a wheel for which there is a file where they are unpacked to."""
+    for member in archive.infolist():
+        name = inside(native(text(member.filename)))
+        for file in [os.path.join(folder, name) for folder in folders] if name else []:
+            if os.path.isfile(file) and not os.path.islink(file):
+                yield member, file
 
 
 def inside(member):

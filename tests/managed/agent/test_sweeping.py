@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     (site / "sweepable" / "own.txt").unlink()
     (site / "sweepable").rmdir()
     install(session, remove=["sweeper"])
+
+
+def test_a_wheel_that_is_damaged_or_gone_says_nothing(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Going back does not end there."""
+    session = deploying(workbench)
+    swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY)
+    store(session, swept)
+    (cached,) = (Path(os.environ["HOME"]) / ".cache/envfab/wheels").glob(sha256(swept))
+    cached.write_bytes(b"PK no more")
+    session.load(bundle.SWEEP)
+    assert session.ask("sweep", wheels=[sha256(swept), "0" * 64]) == {"removed": []}
 
 
 def test_what_is_installed_stays(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
