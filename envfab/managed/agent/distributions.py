@@ -144,9 +144,11 @@ def read_json(path):
 
 
 def parsed(content):
-    """The JSON that bytes are; None where they are none."""
+    """The JSON that bytes are; None where they are none, or there are none."""
+    if not content:
+        return None
     try:
-        return loads((content or b"").decode("utf-8"))
+        return loads(content.decode("utf-8"))
     except ValueError:
         return None
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import envfab.managed.agent
+from tests.managed.agent.test_kernel import RawAgent
+from tests.support.virtualenvs import VirtualenvMaker
 
 CODEC = Path(envfab.managed.agent.__file__).with_name("codec.py")
 COMPARED = """
@@ -66,6 +68,20 @@ def test_the_module_is_not_loaded(pristine: Callable[[str], Path]) -> None:
         [f"{pristine('3.11')}/bin/python", "-E", "-s", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_look_at_a_virtualenv_loads_no_json(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """Neither where nothing was deployed yet, nor where there is a history to look at."""
+    path = make_virtualenv("3.11", tmp_path / "v", pip=False)
+    for history in (None, '{"format": 1, "deployment": "d"}\n'):
+        if history is not None:
+            (path / ".envfab").mkdir()
+            (path / ".envfab" / "history.jsonl").write_text(history)
+        agent = RawAgent(path / "bin" / "python")
+        agent.load("import sys\nOPERATIONS = {'loaded': lambda *given: {'loaded': sorted(sys.modules)}}\n")
+        assert (agent.ask("probe", path=str(path))["ok"]["last"] is None) == (history is None)
+        assert not {"json", "re", "enum"} & set(agent.ask("loaded")["ok"]["loaded"])
+        assert agent.end() == 0
 
 
 @pytest.mark.parametrize(
