@@ -215,7 +215,9 @@ def test_a_program_ends_though_the_server_is_silent(server: RegistrationServer) 
         [sys.executable, "-c", DEPLOYMENT, server.url], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert time.monotonic() - began < 2 + 4
-    assert done.stdout.startswith(f"summary\n{server.url}: Communication failed: no answer within 2 s")
+    assert re.match(
+        rf"summary\n{re.escape(server.url)}: Communication failed: no answer within (2|1\.[0-9]) s", done.stdout
+    )
     assert done.stderr == ""
     assert missed() == ["shop@web1:/srv/shop"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -365,9 +366,13 @@ def test_a_slow_server_holds_up_a_deployment_for_a_bounded_time(track: Dependenc
     track.answer = track.slow
     warnings, took = deployed(DependencyTrack(track.url, KEY), patience=1.0)
     assert took < 3
-    assert warnings == [
-        f"{track.url}: Communication failed: no answer within 1 s\n  {NAME} not registered; it is made up for at the next run"
-    ]
+    (warning,) = warnings
+    # what making the document leaves of the second
+    assert re.fullmatch(
+        rf"{re.escape(track.url)}: Communication failed: no answer within (1|0\.[1-9]) s\n"
+        rf"  {re.escape(NAME)} not registered; it is made up for at the next run",
+        warning,
+    )
     assert [one.target for one in remembered()] == [NAME]
     warnings, _ = deployed(DependencyTrack(track.url, KEY), paths=("/srv/a", "/srv/b"), patience=0.0)
     assert warnings[0] == "not registered: no time for 2 bills of materials\n  run fab register"
