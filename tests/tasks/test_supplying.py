@@ -92,7 +92,7 @@ def test_publishes_and_tells_how_much(workplace: Workplace) -> None:
 
 
 def test_outdated_tells_of_the_house_and_an_index(installed: Workplace, tmp_path: Path) -> None:
-    """Each target with what is newer; --check exits with 2; an index that is not there is an error with its address."""
+    """Each target with what is newer; --check exits with 2; an index that is not there withholds nothing but itself."""
     assert "nothing newer" in installed.fab("outdated", "--check").stdout
     installed.add_made("shop", "1.1")
     other = Workplace(tmp_path / "other")
@@ -111,6 +111,22 @@ def test_outdated_tells_of_the_house_and_an_index(installed: Workplace, tmp_path
     assert done.returncode == 1
     assert f"{url}" in done.stderr
     assert "cannot be reached" in done.stderr
+    assert "    Shop   1.0 → 1.1 in the house\n" in done.stdout
+    document = installed.json("outdated", "--index", url, status=1)
+    assert [one["house"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
+    (problem,) = document["index_errors"]
+    # the first that was asked for: then it is known that nobody answers
+    assert problem.startswith(url)
+    assert "cannot be reached" in problem
+
+
+def test_outdated_tells_of_what_only_a_pin_allows(installed: Workplace) -> None:
+    """A release that was withdrawn is newer for whoever names it, and for nobody else."""
+    installed.add_made("shop", "1.1")
+    assert installed.fab("yank_wheel", "shop==1.1", "--reason", "broken").returncode == 0
+    assert "nothing newer" in installed.fab("outdated").stdout
+    installed.file("shop.txt", "shop==1.1\n")
+    assert "    Shop   1.0 → 1.1 within the requirements\n" in installed.fab("outdated").stdout
 
 
 def test_locks_and_deploys_the_lock(installed: Workplace) -> None:
