@@ -26,7 +26,7 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
 
     Raises what stands in the way; the journal then stays open for the next deployment.
     """
-    if work.record is None or work.proposal.probe is None:
+    if work.record is None:
         return
     work.going_back = True
     work.says("going back")
@@ -66,7 +66,7 @@ def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedNa
 
     An installer that died half-way leaves the version that was there before, and not all of its files.
     """
-    touched = {canonicalize_name(change.name) for change in record.changes} & found.distributions.keys()
+    touched = record.touched & found.distributions.keys()
     wrong = work.agent.ask("verify", names=sorted(touched))["wrong"] if touched else {}
     damaged = {canonicalize_name(name) for name in wrong}
     return frozenset(one.name for one in repairs(found, damaged, {}, frozenset()).repairs)

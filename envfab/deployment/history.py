@@ -67,6 +67,11 @@ class Record:
         """The snapshot by canonical name."""
         return {canonicalize_name(one.name): one for one in self.snapshot}
 
+    @property
+    def touched(self) -> frozenset[NormalizedName]:
+        """The canonical names of all that it changed, or was to change."""
+        return frozenset(canonicalize_name(change.name) for change in self.changes)
+
     def at(self, step: str) -> Record:
         """The same, come to `step`."""
         return replace(self, step=step)

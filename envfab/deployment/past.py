@@ -15,7 +15,7 @@ SHOWN_NAMES = 3
 def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     """What people should know of a virtualenv before they deploy: somebody at work, an interruption, a rollback."""
     if probe.holder is not None:
-        who, origin = probe.holder.get("who"), probe.holder.get("from")
+        who, origin = probe.holder.get("who", "somebody"), probe.holder.get("from", "elsewhere")
         return (f"{who} from {origin} is deploying to it at this moment: what is shown here may be over soon",)
     if left is not None:
         return (

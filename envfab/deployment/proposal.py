@@ -84,7 +84,7 @@ def _mending(options: Options, left: Record, site: Site, probe: Probe, installer
     """
     again = damaged_by(left, site)
     if installer != "pip" and left.step == "install":
-        again |= _changed_by(left) & probe.distributions.keys()
+        again |= left.touched & probe.distributions.keys()
     return replace(options, reinstall=options.reinstall | again)
 
 
@@ -92,12 +92,8 @@ def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
     """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
     agent.load(bundle.DEPLOY)
-    wrong = agent.ask("verify", names=sorted(_changed_by(left)))["wrong"]
+    wrong = agent.ask("verify", names=sorted(left.touched))["wrong"]
     return frozenset(canonicalize_name(name) for name in wrong)
-
-
-def _changed_by(record: Record) -> frozenset[NormalizedName]:
-    return frozenset(canonicalize_name(change.name) for change in record.changes)
 
 
 def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedName, Version], Wheel | None]:

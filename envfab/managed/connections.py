@@ -176,7 +176,11 @@ class Connections:
             return self._as_configured(hop, gateway)
         except (ValueError, RuntimeError) as error:
             # a port that is no number, the home of a user who is none
-            raise Unreachable(f"its SSH configuration cannot be used: {error}", where=hop.name) from None
+            raise Unreachable(
+                f"its SSH configuration cannot be used: {error}",
+                where=hop.name,
+                hint="mend what your SSH config says of it",
+            ) from None
 
     def _as_configured(self, hop: _Hop, gateway: Any) -> tuple[Connection, str, int]:
         name = hop.name

@@ -7,6 +7,7 @@ import os
 import zipfile
 
 from . import cache
+from .distributions import DESCRIBED
 from .kernel import CHUNK, PY2, native, text
 from .probe import site_folders
 
@@ -17,10 +18,13 @@ BESIDE = ("purelib", "platlib")
 def sweep(agent, request, body):
     """Remove files of the cached wheels `wheels` (digests) that no distribution has in its RECORD: `{"removed": […]}`.
 
-    One goes only if it holds what the wheel has, or the beginning of that: what somebody put there himself stays.
+    One goes only if it holds what the wheel has, or the beginning of that: what somebody put there himself stays. And
+    where a distribution does not tell which files are its own, nothing goes.
     """
     folders = site_folders(native(request["path"]))[0]
-    removed, owned = [], None
+    removed, owned = [], owned_files(folders)
+    if owned is None:
+        return {"removed": []}
     for digest in request["wheels"]:
         place = os.path.join(cache.folder(agent.path), native(digest))
         try:
@@ -30,8 +34,6 @@ def sweep(agent, request, body):
             continue
         with archive:
             for member, file in unpacked(archive, folders):
-                if owned is None:
-                    owned = owned_files(folders)
                 if os.path.normpath(file) not in owned and began(archive, member, file):
                     remove(file, owned, folders)
                     removed.append(text(file))
@@ -57,14 +59,20 @@ def inside(member):
 
 
 def owned_files(folders):
-    """The files that the RECORD of some distribution names."""
+    """The files that the distributions name as theirs; None where one of them names none."""
     owned = set()
     for folder in folders:
         for name in os.listdir(folder):
-            record = os.path.join(folder, name, "RECORD")
-            if name.endswith(".dist-info") and os.path.isfile(record):
-                with open(record, "rb") if PY2 else open(record, encoding="utf-8", newline="") as stream:
-                    owned.update(os.path.normpath(os.path.join(folder, row[0])) for row in csv.reader(stream) if row)
+            if not name.endswith(DESCRIBED) or name.startswith("~"):
+                continue
+            # setuptools writes them relative to its own folder
+            is_wheel = name.endswith(".dist-info")
+            base = folder if is_wheel else os.path.join(folder, name)
+            record = os.path.join(folder, name, "RECORD" if is_wheel else "installed-files.txt")
+            if not os.path.isfile(record):
+                return None
+            with open(record, "rb") if PY2 else open(record, encoding="utf-8", newline="") as stream:
+                owned.update(os.path.normpath(os.path.join(base, row[0])) for row in csv.reader(stream) if row)
     return owned
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,29 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     (site / "sweepable" / "own.txt").unlink()
     (site / "sweepable").rmdir()
     install(session, remove=["sweeper"])
+
+
+def test_what_may_be_of_a_distribution_without_record_stays(
+    workbench: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """Of what setuptools installed only its own list tells; without one nobody knows, and nothing goes."""
+    session = deploying(workbench)
+    files = {"sweptspace/__init__.py": "N = 1\n", "swept_new.py": "x = 1\n"}
+    swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY, files=files)
+    store(session, swept)
+    session.load(bundle.SWEEP)
+    site = site_packages(workbench)
+    (site / "sweptspace").mkdir()
+    for name, content in files.items():
+        (site / name).write_text(content)
+    old = site / "sweptspace.old-1.0.egg-info"
+    old.mkdir()
+    assert session.ask("sweep", wheels=[sha256(swept)]) == {"removed": []}
+    (old / "installed-files.txt").write_text("../sweptspace/__init__.py\nPKG-INFO\n")
+    assert [Path(file).name for file in session.ask("sweep", wheels=[sha256(swept)])["removed"]] == ["swept_new.py"]
+    assert (site / "sweptspace" / "__init__.py").exists()
+    shutil.rmtree(old)
+    shutil.rmtree(site / "sweptspace")
 
 
 def test_a_wheel_that_is_damaged_or_gone_says_nothing(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
