@@ -234,11 +234,12 @@ class Connections:
             return through
         settings = self._config.base_ssh_config.lookup(name)
         command, gateway = settings.get("proxycommand"), self._config.gateway
-        if "proxyjump" in settings or isinstance(gateway, Connection):
+        if "proxyjump" in settings:
             return False
         if command is not None:
             return False if command.lower() == "none" else command
-        return gateway or False
+        # one that is a connection leads nowhere but to itself here
+        return False if isinstance(gateway, Connection) else gateway or False
 
     def _jumps(self, name: str) -> tuple[_Hop, ...]:
         """The jump hosts on the way to a host, in order: the SSH configuration's, or else Fabric's `gateway`."""

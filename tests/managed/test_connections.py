@@ -260,6 +260,17 @@ class TestWays:
         assert count(hosts, "Accepted publickey", began) == 2
         assert says(connections, "web5") == hosts.users.admin
 
+    def test_a_proxy_command_comes_before_the_configuration_s_gateway(
+        self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig, tmp_path: Path
+    ) -> None:
+        """What the SSH configuration says of a host is nearer than Fabric's `gateway` for all."""
+        used = tmp_path / "used"
+        command = f"sh -c 'touch {used}; exec ssh -F {hosts.config} -W 127.0.0.1:{hosts.port} web1'"
+        config = ssh_config("Host web2", f"    ProxyCommand {command}")
+        gateway = Connection("web5", config=Config(runtime_ssh_path=str(hosts.config)))
+        assert says(connect(config, gateway=gateway), "web2")
+        assert used.exists()
+
     def test_a_proxy_command(self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig) -> None:
         """A program may make the connection."""
         relay = "import socket,sys,threading,shutil;s=socket.create_connection(('127.0.0.1',int(sys.argv[1])));"
