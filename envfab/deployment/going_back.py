@@ -46,8 +46,10 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     work.after = packages.apply(work, now, actions, installer, anew=damaged)
     packages.compare(work, actions, work.after)
     _sweep(work, work.record)
+    work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     if still := _unsound(work, work.record, work.after):
         raise DeploymentError(f"these are still not whole: {', '.join(sorted(still))}", where=work.where)
+    _compare_with_before(work, work.record, work.after)
     if back is Back.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)
@@ -58,7 +60,19 @@ def _sweep(work: Work, record: Record) -> None:
     brought = [change.sha256 for change in record.changes if change.sha256 is not None]
     if brought:
         work.agent.load(bundle.SWEEP)
-        work.agent.ask("sweep", wheels=brought)
+        work.agent.ask("sweep", wheels=brought, names=sorted(record.touched))
+
+
+def _compare_with_before(work: Work, record: Record, found: Probe) -> None:
+    """Raise `DeploymentError` where what is installed is not what the record's snapshot has: the last proof."""
+    then = {name: version for name, (_, version) in before(record).items()}
+    here = {name: one.version_text for name, one in found.distributions.items()}
+    known = work.proposal.probe.leftovers if work.proposal.probe else ()
+    wrong = [f"{name} {here.get(name, 'is not installed')}" for name in then if here.get(name) != then[name]]
+    wrong += [f"{name} {here[name]}" for name in here.keys() - then.keys()]
+    wrong += [name for name in found.leftovers if name not in known]
+    if wrong:
+        raise DeploymentError(f"not as before the deployment: {', '.join(sorted(wrong))}", where=work.where)
 
 
 def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedName]:

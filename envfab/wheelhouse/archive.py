@@ -23,6 +23,10 @@ MAGIC = b"PK\x03\x04"
 # Python 2.7's zipfile, which unpacks on some managed hosts, knows these two only; and with these two alone
 # zipfile decompresses in bounded pieces.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Info-ZIP's Unicode path (APPNOTE 4.6.9): a second name of a member, which CPython 3.12 and later unpack to.
+UNICODE_PATH = 0x7075
+UNICODE_PATH_HEAD = 5
+EXTRA_HEAD = struct.Struct("<HH")
 DRIVE = re.compile(r"[A-Za-z]:")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What zipfile, struct and zlib raise for damaged archives, found by fuzzing them.
@@ -159,6 +163,8 @@ class Archive:
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
         name = entry.orig_filename
         shown = name.encode("unicode_escape").decode() if CONTROL.search(name) else name
+        for other in _other_names(entry):
+            raise self.wrong(f"has a member with two names: {ascii(name)} and {ascii(other)}", "build it again")
         parts = name.removesuffix("/").split("/")
         escapes = name.startswith("/") or "\\" in name or DRIVE.match(name) or ".." in parts
         if escapes or CONTROL.search(name) or "" in parts or "." in parts:
@@ -188,3 +194,18 @@ class Archive:
                 if folder in files:
                     raise self.wrong(f"has a member that is a file and a folder: {folder}")
                 folder = folder.rpartition("/")[0]
+
+
+def _other_names(entry: zipfile.ZipInfo) -> Iterator[str]:
+    """The names of a member that differ from the one in its header: other versions of Python unpack to those."""
+    # where it knows the field, zipfile has put its name here; a NUL cuts the name, which is refused for the NUL
+    if entry.filename not in (entry.orig_filename, entry.orig_filename.partition("\0")[0]):
+        yield entry.filename
+    extra = entry.extra
+    while len(extra) >= EXTRA_HEAD.size:
+        kind, size = EXTRA_HEAD.unpack_from(extra)
+        content, extra = extra[EXTRA_HEAD.size :][:size], extra[EXTRA_HEAD.size + size :]
+        if kind == UNICODE_PATH:
+            name = content[UNICODE_PATH_HEAD:].decode("utf-8", "backslashreplace")
+            if name != entry.orig_filename:
+                yield name

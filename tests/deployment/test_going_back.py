@@ -166,3 +166,30 @@ def test_who_comes_in_between_is_not_written_over(
     assert [json.loads(line)["status"] for line in lines] == ["interrupted", "deployed"]
     assert freeze(first) == {"alpha": "2.0"}
     assert not (first / ".envfab" / "journal.json").exists()
+
+
+# what pip leaves of a wheel whose dist-info comes first, where it is killed (or refuses, or is out of inodes) half-way
+HALF_UNPACKED = """
+info = packages / "beta-1.0.dist-info"
+info.mkdir()
+(info / "METADATA").write_text("Metadata-Version: 2.1\\nName: beta\\nVersion: 1.0\\n")
+(info / "INSTALLER").write_text("pip\\n")
+(packages / "beta.py").write_text(BETA)
+"""
+BETA = "VERSION = '1.0'\n" * 50
+
+
+@pytest.mark.parametrize("cut", [len(BETA), 10], ids=["whole", "cut"])
+def test_a_new_package_that_was_half_unpacked_goes(
+    local: Workplace, make_virtualenv: VirtualenvMaker, cut: int
+) -> None:
+    """A new package without RECORD yet is neither there nor importable once the deployment counts as rolled back."""
+    path = make_virtualenv("3.11", local.folder / "v")
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['beta'])])")
+    local.add_made("beta", "1.0", files={"beta.py": BETA})
+    (packages,) = path.glob("lib/python*/site-packages")
+    (packages / "pip" / "__main__.py").rename(packages / "pip" / "original.py")
+    (packages / "pip" / "__main__.py").write_text(STRUCK)
+    struck(path, f"BETA = {BETA[:cut]!r}\n{HALF_UNPACKED}")
+    assert local.statuses("deploy", "--yes", status=1) == {f"localhost:{path}": "rolled-back"}
+    assert list(packages.glob("*beta*")) == []

@@ -7,7 +7,9 @@ import csv
 import hashlib
 import io
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -87,6 +89,14 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
+
+
+def second_name(entry: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
+    """The member with Info-ZIP's Unicode path (0x7075), to which CPython 3.12 and later unpack it."""
+    crc = zlib.crc32(entry.filename.encode())
+    content = struct.pack("<BL", 1, crc) + name.encode()
+    entry.extra = struct.pack("<HH", 0x7075, len(content)) + content
+    return entry
 
 
 def record_text(members: Mapping[str, bytes], record: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from envfab.errors import WheelError
 from envfab.wheelhouse.archive import Limits
 from envfab.wheelhouse.inspection import inspect, read_metadata
-from tests.support.wheels import make_wheel, record_text, sha256, write_zip
+from tests.support.wheels import make_wheel, record_text, second_name, sha256, write_zip
 
 INFO = "shop-1.0.dist-info"
 NAME = "shop-1.0-py3-none-any.whl"
@@ -238,6 +238,28 @@ def test_a_nul_in_a_path_hides_nothing(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "shop", "1.0", files={"shop.py_x": ""})
     wheel.write_bytes(wheel.read_bytes().replace(b"shop.py_x", b"shop.py\x00x"))
     assert "leaves the wheel or is not plain" in refusal(wheel)
+
+
+@pytest.mark.parametrize("name", ["/etc/evil.py", "../evil.py", "evil.py", "shop.py\x00", ""])
+def test_a_second_name_is_refused(tmp_path: Path, name: str) -> None:
+    """A member that another version of Python would unpack elsewhere is refused, wherever that is."""
+    wheel = make_wheel(tmp_path, "shop", "1.0")
+    members = members_of(wheel)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for member, content in members.items():
+            entry = zipfile.ZipInfo(member)
+            archive.writestr(second_name(entry, name) if member == "shop.py" else entry, content)
+    assert "has a member with two names: 'shop.py' and" in refusal(wheel)
+
+
+def test_a_second_name_that_is_the_same_passes(tmp_path: Path) -> None:
+    """Archivers that write the Unicode path of each member are not refused for that."""
+    wheel = make_wheel(tmp_path, "shop", "1.0")
+    members = members_of(wheel)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(second_name(zipfile.ZipInfo(member), member), content)
+    assert inspect(wheel).wheel.name == "shop"
 
 
 @pytest.mark.parametrize(("mode", "said"), [(0o120777, "link"), (0o010644, "special file"), (0o060644, "special file")])

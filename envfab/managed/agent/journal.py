@@ -147,7 +147,9 @@ def clear(agent, request, body):
 
 def canonical(name):
     """A project's name as PEP 503 compares it."""
-    return text(name).replace("_", "-").replace(".", "-").lower()
+    import re
+
+    return re.sub("[-_.]+", "-", text(name)).lower()
 
 
 def tail(path, size=TAIL):

@@ -4,10 +4,12 @@ from __future__ import absolute_import
 
 import csv
 import os
+import shutil
 import zipfile
 
 from . import cache
 from .distributions import DESCRIBED
+from .journal import canonical
 from .kernel import CHUNK, PY2, native, text
 from .probe import site_folders
 
@@ -19,12 +21,17 @@ def sweep(agent, request, body):
     """Remove files of the cached wheels `wheels` (digests) that no distribution has in its RECORD: `{"removed": […]}`.
 
     One goes only if it holds what the wheel has, or the beginning of that: what somebody put there himself stays. And
-    where a distribution does not tell which files are its own, nothing goes.
+    where a distribution does not tell which files are its own, nothing goes; but a dist-info of the projects `names`
+    (canonical) that has no RECORD yet is itself unfinished, and goes first. Nothing outside the folders of packages
+    is touched, whatever a member is called and wherever a link leads.
     """
     folders = site_folders(native(request["path"]))[0]
-    removed, owned = [], owned_files(folders)
+    removed = [text(info) for info in unfinished(folders, request["names"])]
+    for info in removed:
+        shutil.rmtree(native(info))
+    owned = owned_files(folders)
     if owned is None:
-        return {"removed": []}
+        return {"removed": removed}
     for digest in request["wheels"]:
         place = os.path.join(cache.folder(agent.path), native(digest))
         try:
@@ -40,13 +47,29 @@ def sweep(agent, request, body):
     return {"removed": removed}
 
 
+def unfinished(folders, names):
+    """The dist-info folders of `names` that an installer had begun: it writes their RECORD last."""
+    for folder in folders:
+        for name in os.listdir(folder):
+            full = os.path.join(folder, name)
+            if name.endswith(".dist-info") and canonical(name.split("-")[0]) in names:
+                if not os.path.lexists(os.path.join(full, "RECORD")) and not os.path.islink(full):
+                    yield full
+
+
 def unpacked(archive, folders):
     """(member, file) of all members of a wheel for which there is a file where they are unpacked to."""
     for member in archive.infolist():
         name = inside(native(text(member.filename)))
-        for file in [os.path.join(folder, name) for folder in folders] if name else []:
-            if os.path.isfile(file) and not os.path.islink(file):
+        for folder in folders if name else ():
+            file = os.path.join(folder, name)
+            if os.path.isfile(file) and not os.path.islink(file) and is_below(file, folder):
                 yield member, file
+
+
+def is_below(file, folder):
+    """Whether a file lies in a folder or below it, once `..` and links on the way are followed."""
+    return os.path.realpath(file).startswith(os.path.realpath(folder) + os.sep)
 
 
 def inside(member):

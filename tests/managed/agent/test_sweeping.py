@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from envfab.managed import bundle
 from tests.managed.agent.conftest import Starter, install, site_packages, store
-from tests.support.wheels import make_wheel, sha256
+from tests.support.wheels import make_wheel, second_name, sha256
 
 pytestmark = pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
 ANY = ("py2-none-any", "py3-none-any")
@@ -42,7 +43,7 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     (site / "sweepable" / "own.txt").write_text("what somebody wrote")
     (site / "sweepable_beside.py").write_text("")
     session.load(bundle.SWEEP)
-    removed = session.ask("sweep", wheels=[sha256(sweepable), "0" * 64])["removed"]
+    removed = session.ask("sweep", wheels=[sha256(sweepable), "0" * 64], names=[])["removed"]
     assert sorted(Path(file).name for file in removed) == ["cut.txt", "new.py", "sweepable_beside.py"]
     assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*sweepable*")) == ["sweepable"]
     assert [path.name for path in (site / "sweepable").iterdir()] == ["own.txt"]
@@ -67,12 +68,36 @@ def test_what_may_be_of_a_distribution_without_record_stays(
         (site / name).write_text(content)
     old = site / "sweptspace.old-1.0.egg-info"
     old.mkdir()
-    assert session.ask("sweep", wheels=[sha256(swept)]) == {"removed": []}
+    assert session.ask("sweep", wheels=[sha256(swept)], names=["swept"]) == {"removed": []}
     (old / "installed-files.txt").write_text("../sweptspace/__init__.py\nPKG-INFO\n")
-    assert [Path(file).name for file in session.ask("sweep", wheels=[sha256(swept)])["removed"]] == ["swept_new.py"]
+    assert [Path(file).name for file in session.ask("sweep", wheels=[sha256(swept)], names=["swept"])["removed"]] == [
+        "swept_new.py"
+    ]
     assert (site / "sweptspace" / "__init__.py").exists()
     shutil.rmtree(old)
     shutil.rmtree(site / "sweptspace")
+
+
+def test_nothing_outside_the_folders_of_packages_goes(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Not by a member's second name, which Python 3.12 and later unpack to, nor by `..`, nor along a link."""
+    session = deploying(workbench)
+    site = site_packages(workbench)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.py").write_text("KEPT = 1\n")
+    up = "../" * (len(site.parts) - 1)
+    hostile = tmp_path / "hostile-1.0-py2.py3-none-any.whl"
+    with zipfile.ZipFile(hostile, "w") as archive:
+        names = (f"{outside}/kept.py", f"{up.rstrip('/')}{outside}/kept.py", "linked/kept.py")
+        for number, name in enumerate(names):
+            archive.writestr(second_name(zipfile.ZipInfo(f"plain_{number}.py"), name), "KEPT = 1\n")
+            archive.writestr(zipfile.ZipInfo(name), "KEPT = 1\n")
+    store(session, hostile)
+    (site / "linked").symlink_to(outside)
+    session.load(bundle.SWEEP)
+    assert session.ask("sweep", wheels=[sha256(hostile)], names=[]) == {"removed": []}
+    assert (outside / "kept.py").exists()
+    (site / "linked").unlink()
 
 
 def test_a_wheel_that_is_damaged_or_gone_says_nothing(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
@@ -83,7 +108,7 @@ def test_a_wheel_that_is_damaged_or_gone_says_nothing(workbench: Path, deploying
     (cached,) = (Path(os.environ["HOME"]) / ".cache/envfab/wheels").glob(sha256(swept))
     cached.write_bytes(b"PK no more")
     session.load(bundle.SWEEP)
-    assert session.ask("sweep", wheels=[sha256(swept), "0" * 64]) == {"removed": []}
+    assert session.ask("sweep", wheels=[sha256(swept), "0" * 64], names=[]) == {"removed": []}
 
 
 def test_what_is_installed_stays(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
@@ -92,6 +117,6 @@ def test_what_is_installed_stays(workbench: Path, deploying: Starter, tmp_path: 
     swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY)
     install(session, swept)
     session.load(bundle.SWEEP)
-    assert session.ask("sweep", wheels=[sha256(swept)]) == {"removed": []}
+    assert session.ask("sweep", wheels=[sha256(swept)], names=["swept"]) == {"removed": []}
     assert session.ask("verify", names=["swept"]) == {"wrong": {}}
     install(session, remove=["swept"])
