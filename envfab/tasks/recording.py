@@ -167,7 +167,7 @@ def _note(run: Run, usage: UsageStats, ended: str, status: int, ask: Callable[[]
 
 def _ask(enable: Task, disable: Task) -> str:
     """The prompt, with the commands as this fabfile names them; nothing where it left them out."""
-    from envfab.tasks.calling import spoken_name
+    from envfab.tasks.command_line import spoken_name
     from envfab.usagestats import Prompt
 
     names = spoken_name(enable), spoken_name(disable)

@@ -14,7 +14,7 @@ from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet, Host, Member, Target, Virtualenv
 from envfab.servers import Server
 from envfab.tasks.arguments import ours
-from envfab.tasks.calling import how_to_call
+from envfab.tasks.command_line import how_to_call
 from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.invocation import Invocation
 

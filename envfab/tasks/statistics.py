@@ -19,7 +19,7 @@ from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet
 from envfab.servers import UsageStats
 from envfab.tasks.arguments import ours
-from envfab.tasks.calling import spoken_name
+from envfab.tasks.command_line import spoken_name
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.recording import ENV_VAR, Run, folder_of, open_statistics, preview
 
