@@ -1,9 +1,8 @@
-"""Which deployments start together, and how to go on with those that did not start."""
+"""Which deployments start together."""
 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Container, Sequence
 
 from envfab.deployment.proposal import Proposal
@@ -24,9 +23,3 @@ def _size(batch: int | str | None, all_of_them: int) -> int | None:
     if isinstance(batch, str):
         return max(1, math.floor(all_of_them * float(batch.rstrip("%")) / 100))
     return batch
-
-
-def resume_command(targets: Sequence[Target]) -> str:
-    """The command line that deploys to just these, quoted for a shell."""
-    names = ",".join(str(target).replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=") for target in targets)
-    return f"fab {shlex.quote(f'deploy:{names}')}"

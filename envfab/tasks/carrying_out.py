@@ -11,13 +11,14 @@ from envfab.deployment.gates import Gates
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
-from envfab.deployment.waves import resume_command
 from envfab.deployment.work import Surroundings
 from envfab.facts.probe import Probe
 from envfab.fleet import Fleet, Member, Target
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status, plan_key
+from envfab.tasks.command_line import command
 from envfab.tasks.console import Console
+from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.invocation import Invocation
 from envfab.tasks.plans import rollout_json, show_endings, show_group
 from envfab.tasks.wheels import house_line, warn_of_house
@@ -46,6 +47,8 @@ def carry_out(
     chosen: Sequence[Proposal],
     again: Callable[[Proposal, Probe, Site], Proposal | None],
     *,
+    names: Sequence[str],
+    resume: Callable[[Sequence[str]], str],
     yes: bool,
     force: bool = False,
     wait: float = 0,
@@ -53,7 +56,8 @@ def carry_out(
 ) -> None:
     """Deploy to those that were chosen, and say how all ended.
 
-    `again` plans anew where a virtualenv changed meanwhile, or refuses.
+    `again` plans anew where a virtualenv changed meanwhile, or refuses; `names` are those on the command line;
+    `resume` makes the command line that does the same for other names.
     """
     console = run.console
 
@@ -83,8 +87,17 @@ def carry_out(
     by_target = {one.plan.target: one.member for one in proposals}
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
     unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
+    deployed = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED]
     with _told(run.fleet, changed, console):
-        _sum_up(console, rollout, deployments, unstarted)
+        console.print(show_endings(deployments))
+        if deployed:
+            of = names if names or not command_line_hosts() else deployed
+            console.print(f"to take it back: {command(run.fleet, 'rollback', '--to', rollout, names=of)}", "dim")
+        if unstarted:
+            console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
+            console.print(f"to go on with just these: {resume([str(target) for target in unstarted])}")
+        if console.as_json:
+            console.json(rollout_json(rollout, deployments))
     if around.interrupted.is_set() or unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
 
@@ -99,17 +112,6 @@ def _told(fleet: Fleet, changed: Sequence[tuple[Member, Probe]], console: Consol
             yield
     else:
         yield
-
-
-def _sum_up(console: Console, rollout: str, deployments: Sequence[Deployment], unstarted: Sequence[Target]) -> None:
-    console.print(show_endings(deployments))
-    if any(deployment.ending is Ending.DEPLOYED for deployment in deployments):
-        console.print(f"to take it back: fab rollback --to {rollout}", "dim")
-    if unstarted:
-        console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
-        console.print(f"to go on with just these: {resume_command(unstarted)}")
-    if console.as_json:
-        console.json(rollout_json(rollout, deployments))
 
 
 def _cannot(proposal: Proposal) -> bool:

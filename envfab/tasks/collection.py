@@ -23,6 +23,7 @@ def build(fleet: Fleet) -> Collection:
         enable, disable, *_ = on_statistics
         record(tasks, fleet.usage_stats, enable, disable)
     for one in [*tasks, *on_statistics]:
+        one.fleet = lambda: fleet
         made.add_task(one)
     made.configure({"envfab": defaults()})
     return made

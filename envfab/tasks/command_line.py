@@ -1,35 +1,42 @@
-"""How a task of the running `fab` can be called again, from anywhere and without a terminal."""
+"""Command lines that call the tasks of the running `fab`: for cron and hooks, and for people to copy."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import fabric.main
 
 from envfab.errors import UsageError
+from envfab.fleet import Fleet
 
-# the program's own flags that decide what a task sees, and that are files
-FILE_FLAGS = {"config": "-f", "ssh-config": "-S"}
+# the program's own flags that decide what a task sees
+FILES = ("config", "ssh-config", "identity")
+PLACES = ("collection", "search-root", *FILES)
+# and how it gets at the hosts
+ACCESS = (
+    *("prompt-for-login-password", "prompt-for-passphrase", "prompt-for-sudo-password"),
+    *("connect-timeout", "command-timeout"),
+)
+SHORT = {"collection": "-c", "search-root": "-r", "config": "-f", "ssh-config": "-S", "identity": "-i"}
+SHORT |= {"connect-timeout": "-t", "command-timeout": "-T"}
+# what stands after a task's colon without quotes or a second thought
+PLAIN = re.compile(r"[A-Za-z0-9_@%/.:+-]+")
 
 
 def how_to_call(task: Any) -> tuple[str, list[str]]:
-    """(the folder of the fabfile, the words that call `task` there by its name in the fabfile)."""
+    """(the folder of the fabfile, the words that call `task` there by its name in the fabfile), for any place to call
+    from and without a terminal. Raises `UsageError` where the fabfile left the task out."""
     program = fabric.main.program
     name = _name(task)
     if name is None:
         raise UsageError(f"the fabfile has no task {task.name!r}", hint="add all of collection(fleet) to it")
-    given = program.core[0].args
-    words = []
-    if given["collection"].value:
-        words += ["-c", given["collection"].value]
-    for flag, short in FILE_FLAGS.items():
-        if given[flag].value:
-            words += [short, os.path.abspath(os.path.expanduser(given[flag].value))]
-    for identity in given["identity"].value or ():
-        words += ["-i", os.path.abspath(os.path.expanduser(identity))]
+    words = list(_program_words(("collection", *FILES), _absolute))
     return os.path.abspath(program.collection.loaded_from), [*_fab(), *words, name]
 
 
@@ -37,6 +44,101 @@ def spoken_name(task: Any) -> str | None:
     """What to type for `task` after `fab`, with the underscores of this project; None where the fabfile has it not."""
     name = _name(task)
     return name.replace("-", "_") if name is not None else None
+
+
+def command(fleet: Fleet, task: str, *flags: str, names: Sequence[str] = ()) -> str:
+    """The command line, quoted for a shell, that runs the task of `fleet` that is called `task`.
+
+    It has the flags of the running `fab` that decide which fabfile, settings and SSH configuration are used and how
+    hosts are logged in to, then `flags`, then the targets `names`.
+    """
+    called = _names_of(fleet).get(task, task)
+    if all(PLAIN.fullmatch(name) for name in names):
+        words = [f"{called}:{','.join(names)}" if names else called, *flags]
+    else:
+        words = [called, *flags, *(f"--name={name}" for name in names)]
+    return shlex.join(["fab", *_program_words((*PLACES, *ACCESS)), *words])
+
+
+def flags(**given: str | int | bool | Iterable[str]) -> list[str]:
+    """The flags that say what a task was given: `only=["x"], prune=True` → `--only x --prune`; none for what is empty,
+    0 or False."""
+    words: list[str] = []
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag] if value else []
+        else:
+            several = [value] if isinstance(value, str | int) else value
+            for one in several:
+                words += [f"{flag}={one}"] if str(one).startswith("-") else [flag, str(one)] if one else []
+    return words
+
+
+class Speech:
+    """Puts commands of a text (`fab add_wheel`) into the words that call them in the running fabfile."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._words: dict[str, str] | None = None
+        self._pattern: re.Pattern[str] | None = None
+
+    def find(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """(start, end, what to say instead) of each command in `text` that is called otherwise here."""
+        if "fab " not in text:
+            return
+        if self._words is None:
+            self._words = self._differing()
+            if self._words:
+                self._pattern = re.compile(rf"\bfab ({'|'.join(map(re.escape, self._words))})(?![\w.-])")
+        if self._pattern is not None:
+            for match in self._pattern.finditer(text):
+                yield match.start(), match.end(), self._words[match[1]]
+
+    def __call__(self, text: str) -> str:
+        """The text with all of its commands as they are called here."""
+        said, done = [], 0
+        for start, end, instead in self.find(text):
+            said += [text[done:start], instead]
+            done = end
+        return "".join([*said, text[done:]])
+
+    def _differing(self) -> dict[str, str]:
+        prefix = shlex.join(["fab", *_program_words((*PLACES, *ACCESS))])
+        spoken = {task: f"{prefix} {name}" for task, name in _names_of(self._fleet).items()}
+        return {task: words for task, words in spoken.items() if words != f"fab {task}"}
+
+
+def _names_of(fleet: Fleet) -> dict[str, str]:
+    """What to type for each task of the fleet, by the name that envfab gives it."""
+    collection = getattr(fabric.main.program, "collection", None)
+    if collection is None:
+        return {}
+    found: dict[str, str] = {}
+    for name in collection.task_names:
+        task = collection[name]
+        of = getattr(task, "fleet", None)
+        if of is not None and of() is fleet:
+            found.setdefault(task.name, name.replace("-", "_"))
+    return found
+
+
+def _program_words(flags: Sequence[str], seen: Callable[[str, str], str] | None = None) -> Iterator[str]:
+    """The program's own flags among `flags` that the running command line gave, each value as `seen` has it."""
+    core = getattr(fabric.main.program, "core", None)
+    given = core[0].args if core else {}
+    for flag in flags:
+        value = given[flag].value if flag in given else None
+        if value is True:
+            yield f"--{flag}"
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and not isinstance(one, bool):
+                yield from (SHORT[flag], seen(flag, str(one)) if seen is not None else str(one))
+
+
+def _absolute(flag: str, value: str) -> str:
+    """A file's path that is the same from everywhere; other values as they are."""
+    return os.path.abspath(os.path.expanduser(value)) if flag in FILES else value
 
 
 def _name(task: Any) -> str | None:

@@ -19,14 +19,19 @@ from envfab.foreign import harmless
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from envfab.tasks.command_line import Speech
     from envfab.tasks.styled import Styled
 
 
 class Console:
-    """Prints, asks, and shows progress (it is a `Reporter`). With `as_json`, standard output is for JSON alone."""
+    """Prints, asks, and shows progress (it is a `Reporter`). With `as_json`, standard output is for JSON alone.
 
-    def __init__(self, as_json: bool = False) -> None:
+    `speech` puts commands into the words that call them in the running fabfile.
+    """
+
+    def __init__(self, as_json: bool = False, speech: Speech | None = None) -> None:
         self.as_json = as_json
+        self._speech = speech
         self._turn = threading.RLock()
         self._loading = threading.Lock()
         self._loaded: Styled | None = None
@@ -42,7 +47,8 @@ class Console:
         """One line or several for people."""
         self._stop_progress()
         if isinstance(text, str) and not style:
-            _write(sys.stderr if self.as_json else sys.stdout, harmless(text))
+            said = self._speech(text) if self._speech is not None else text
+            _write(sys.stderr if self.as_json else sys.stdout, harmless(said))
         else:
             self._styled.result(text, style)
 
@@ -99,7 +105,7 @@ class Console:
             if self._loaded is None:
                 from envfab.tasks.styled import Styled
 
-                self._loaded = Styled(self.as_json)
+                self._loaded = Styled(self.as_json, self._speech)
             return self._loaded
 
     def _stop_progress(self) -> None:

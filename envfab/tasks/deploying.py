@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +80,10 @@ def tasks(fleet: Fleet) -> list[Any]:
                 run.console.print(summary(proposals), "bold")
             if out:
                 from envfab.deployment.saved import save
+                from envfab.tasks.command_line import command, flags
 
                 save(Path(out).expanduser(), plans_json(proposals))
-                run.console.print(f"saved to {out}, for fab deploy --plan {shlex.quote(out)}")
+                run.console.print(f"saved to {out}, for {command(fleet, 'deploy', *flags(plan=out))}")
             if json:
                 run.console.json(plans_json(proposals))
         statuses = {proposal.plan.status for proposal in proposals}
@@ -143,6 +143,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 from envfab.planning.alike import Plans
                 from envfab.tasks.asking import agree
                 from envfab.tasks.carrying_out import carry_out, show_house
+                from envfab.tasks.command_line import command, flags
 
                 show_house(console, house, fleet)
 
@@ -151,6 +152,11 @@ def tasks(fleet: Fleet) -> list[Any]:
                         return None
                     return propose_one(site, probe, old.requirements, Plans(house, options), run.settings.installer)
 
+                def resume(names: Sequence[str]) -> str:
+                    choice = flags(only=only, reinstall=reinstall, prune=prune, force=force, plan=plan)
+                    pace = flags(batch=batch, max_failures=max_failures, wait=wait)
+                    return command(fleet, "deploy", *choice, *pace, names=names)
+
                 chosen = agree(console, proposals, yes)
                 carry_out(
                     run,
@@ -158,6 +164,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                     proposals.all(),
                     chosen,
                     again,
+                    names=list(name),
+                    resume=resume,
                     yes=yes,
                     force=force,
                     wait=wait,

@@ -12,6 +12,7 @@ import copy
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from envfab.errors import EnvfabError, UsageError
+from envfab.fleet import Fleet
 from envfab.foreign import harmless
 from envfab.tasks.rewriting import for_completion, rewrite
 from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
@@ -45,6 +47,8 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
         super().__init__(*args, **kwargs)
         self.positional_words = positional_words
         self.trailing_words = trailing_words
+        # a function, which Fabric's copies of a namespace share: by its fleet a task is known wherever it stands
+        self.fleet: Callable[[], Fleet] | None = None
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The task's arguments; the first question for them is the moment to rewrite the command line."""
@@ -76,11 +80,17 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
         try:
             return super().__call__(*args, **kwargs)
         except EnvfabError as error:
-            raise Exit(f"envfab: {harmless(str(error))}", code=1) from None
+            raise Exit(f"envfab: {harmless(self._spoken(str(error)))}", code=1) from None
         except BrokenPipeError:
             # the reader of a pipe has gone (`fab plan --json | head`); Python would complain once more at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(code=1) from None
+
+    def _spoken(self, message: str) -> str:
+        """A message with its commands as they are called in this fabfile."""
+        from envfab.tasks.command_line import Speech
+
+        return Speech(self.fleet())(message) if self.fleet is not None else message
 
 
 def command_line_hosts() -> tuple[str, ...]:

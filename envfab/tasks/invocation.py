@@ -13,6 +13,7 @@ from envfab.fleet import Fleet, Host, Member
 from envfab.managed.login import login
 from envfab.selectors import select
 from envfab.settings import Settings, refuse_unknown_variables
+from envfab.tasks.command_line import Speech
 from envfab.tasks.fabric1 import command_line_hosts
 from envfab.tasks.recording import note_targets
 
@@ -34,7 +35,7 @@ class Invocation:
         self.settings = Settings.from_mapping(
             context.config.envfab, {key: value for key, value in given.items() if value}
         )
-        self.console: Console = Console(as_json)
+        self.console: Console = Console(as_json, Speech(fleet))
         self._config = context.config
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -13,31 +14,36 @@ from rich.text import Text
 
 from envfab.foreign import harmless
 
+if TYPE_CHECKING:
+    from envfab.tasks.command_line import Speech
+
 SHOWN_AT_WORK = 8
 
 
 class Styled:
     """Both streams in style, and the progress of the work; results go to standard error where `as_json`."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, speech: Speech | None = None) -> None:
         self._out = Console(highlight=False, soft_wrap=True, stderr=as_json)
         self._err = Console(highlight=False, soft_wrap=True, stderr=True)
-        self.progress = Progress(self._err)
+        self._speech = speech
+        self.progress = Progress(self._err, speech)
 
     def result(self, text: str | Text, style: str = "", end: str = "\n") -> None:
         """Part of the result."""
-        self._out.print(_text(text, style), end=end)
+        self._out.print(_text(text, style, self._speech), end=end)
 
     def beside(self, text: str, style: str = "") -> None:
         """What is no part of the result."""
-        self._err.print(_text(text, style))
+        self._err.print(_text(text, style, self._speech))
 
 
 class Progress:
     """A live block on a terminal: how far the stage is, and who is at what. Plain lines elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, speech: Speech | None = None) -> None:
         self._console = console
+        self._speech = speech
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._spinner = Spinner("dots")
@@ -83,9 +89,9 @@ class Progress:
     def aside(self, line: str, style: str) -> None:
         with self._lock:
             if self._held is not None:
-                self._held.append(_text(line, style))
+                self._held.append(_text(line, style, self._speech))
             else:
-                (self._live.console if self._live else self._console).print(_text(line, style))
+                (self._live.console if self._live else self._console).print(_text(line, style, self._speech))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -141,9 +147,21 @@ class Progress:
         return f", still connecting: {', '.join(self._waiting_for())}" if few and self._waiting_for else ""
 
 
-def _text(text: str | Text, style: str = "") -> Text:
-    """What may be printed: whoever wrote a part of it, its styles are ours alone."""
+def _text(text: str | Text, style: str = "", speech: Speech | None = None) -> Text:
+    """What may be printed, its commands as they are called here: whoever wrote it, its styles are ours alone."""
     if isinstance(text, str):
-        return Text(harmless(text), style)
+        return Text(harmless(speech(text) if speech is not None else text), style)
     text.plain = harmless(text.plain)
-    return text
+    return _spoken(text, speech) if speech is not None else text
+
+
+def _spoken(text: Text, speech: Speech) -> Text:
+    """A styled text with its commands as they are called here."""
+    said, done = [], 0
+    for start, end, instead in speech.find(text.plain):
+        styles = text[start:end].spans
+        said += [text[done:start], Text(instead, styles[0].style if styles else "")]
+        done = end
+    if not said:
+        return text
+    return Text.assemble(*said, text[done:], style=text.style, end=text.end)

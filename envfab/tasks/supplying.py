@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ def _yank_wheel(fleet: Fleet) -> Any:
             raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
         if not reason.strip():
             raise UsageError(
-                "why is it withdrawn?", hint=f"fab yank_wheel {named[0]} --reason TEXT: plans and the index show it"
+                "why is it withdrawn?",
+                hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
             )
         house, yanked = run.house, []
         with run.console as console:

@@ -53,6 +53,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.deployment.undoing import propose_undo, read_history, undo_one
         from envfab.tasks.asking import agree
         from envfab.tasks.carrying_out import carry_out, show_house
+        from envfab.tasks.command_line import command, flags
 
         run = Invocation(fleet, c, json)
         console, house = run.console, run.house
@@ -68,7 +69,13 @@ def tasks(fleet: Fleet) -> list[Any]:
                     return undo_one(site, probe, read_history(site), house, to or None, run.settings.installer)
 
                 chosen = agree(console, proposals, yes, "Roll back")
-                carry_out(run, house, proposals.all(), chosen, again, yes=yes, wait=wait)
+
+                def resume(names: Sequence[str]) -> str:
+                    return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
+
+                carry_out(
+                    run, house, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
+                )
 
     return [history, rollback]
 

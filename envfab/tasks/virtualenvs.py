@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def _export(run: Invocation, members: Sequence[Member], place: Path) -> bool:
     with run.connections() as links:
         found, complete = interpreters_of(run, links, members)
     write(place, json.dumps(to_json(found), indent=1) + "\n")
-    run.console.print(f"interpreters written to {place}, for fab fetch_wheels --interpreters")
+    run.console.print(f"interpreters written to {place}, for fab fetch_wheels --interpreters {shlex.quote(str(place))}")
     return complete
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,7 +142,7 @@ def _file(typed: str) -> Path:
         hint = "the shell replaces a pattern that stands without quotes and matches files" if pattern else ""
         raise UsageError("there is no such file", where=typed, hint=hint) from None
     if folder:
-        hint = f"fab add_wheel {typed.rstrip('/')}/*.whl"
+        hint = f"fab add_wheel {shlex.quote(typed.rstrip('/'))}/*.whl"
         raise UsageError("is a folder: name the wheels in it", where=typed, hint=hint)
     return path
 

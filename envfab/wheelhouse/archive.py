@@ -164,7 +164,7 @@ class Archive:
         name = entry.orig_filename
         shown = name.encode("unicode_escape").decode() if CONTROL.search(name) else name
         for other in _other_names(entry):
-            raise self.wrong(f"has a member with two names: {ascii(name)} and {ascii(other)}", "build it again")
+            raise self.wrong(f"has a member with two names: {name!a} and {other!a}", "build it again")
         parts = name.removesuffix("/").split("/")
         escapes = name.startswith("/") or "\\" in name or DRIVE.match(name) or ".." in parts
         if escapes or CONTROL.search(name) or "" in parts or "." in parts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ def _repaired(finding: Finding, wheel: Wheel | None, house: House, originals: Se
     if finding.fault is Fault.UNREADABLE:
         raise HouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
     if wheel is None:
-        raise HouseError(f"nobody vouched for it: fab add_wheel:{house.wheels / finding.filename}, or take it away")
+        raise HouseError(
+            f"nobody vouched for it: fab add_wheel {shlex.quote(str(house.wheels / finding.filename))}, or take it away"
+        )
     if wheel.sha256 is None:
         raise HouseError(
             "it was logged without a SHA-256, so no copy can be told from another: fab add_wheel a good one"

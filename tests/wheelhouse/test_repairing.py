@@ -121,7 +121,7 @@ def test_what_nobody_vouched_for_is_not_logged(house: House, shelf: Shelf) -> No
     stray = make_wheel(house.wheels, "stray", "1.0")
     house.refresh()
     log = house.log.read_bytes()
-    left = f"nobody vouched for it: fab add_wheel:{stray}, or take it away"
+    left = f"it is not logged: fab add_wheel {stray} takes it in, or move it away"
     assert list(repair(house, [shelf])) == [Repair(stray.name, left=left)]
     assert house.log.read_bytes() == log
 
