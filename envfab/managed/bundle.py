@@ -17,7 +17,7 @@ PULL = ("web", "pulling")
 UV = ("uv",)
 BYTECODE = ("bytecode",)
 HISTORY = ("cache", "journal")
-PROJECTS = ("locking", "processes", "projects")
+PROJECTS = ("locking", "processes", "environment_file", "projects")
 CREATE = ("locking", "processes", "creating")
 DISCOVER = ("discovering",)
 # the last that Python 2.7 reads, and every later one

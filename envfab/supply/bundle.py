@@ -90,10 +90,13 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
         yield wheels
 
 
-def add_bundle(path: Path, house: House) -> list[Added]:
-    """Add all wheels of a bundle; raises what `unpacked` and `House.add_all` raise, and then the house is as it was."""
+def add_bundle(path: Path, house: House, *, trust: bool = False) -> list[Added]:
+    """Add all wheels of a bundle; `trust` is that of `House.add_all`.
+
+    Raises what `unpacked` and `House.add_all` raise, and then the house is as it was.
+    """
     with unpacked(path) as wheels:
-        return house.add_all(wheels)
+        return house.add_all(wheels, trust=trust)
 
 
 def _manifest(archive: Archive, path: Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """An index's page on one project, and its list of projects: PEP 503 HTML and PEP 691 JSON, written and read.
 
 With the hashes, `Requires-Python` and yanking (PEP 592) of each file, its size and time (PEP 700), and the hash of the
-metadata file beside it (PEP 658, under both names of PEP 714).
+metadata file beside it: written under the name of PEP 714 alone, read under that of PEP 658, too. Under the older name
+pip 22.3 to 23.1 find nothing of a project whose METADATA spells its name otherwise than its page (Django).
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def _anchor(file: File) -> str:
     if file.yanked is not None:
         attributes["data-yanked"] = file.yanked
     if file.metadata:
-        attributes["data-core-metadata"] = attributes["data-dist-info-metadata"] = f"sha256={file.metadata}"
+        attributes["data-core-metadata"] = f"sha256={file.metadata}"
     written = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
     return f"<a {written}>{html.escape(file.filename)}</a>"
 
@@ -155,7 +156,7 @@ def _file_json(file: File) -> dict[str, Any]:
     if file.requires_python:
         document["requires-python"] = file.requires_python
     if file.metadata:
-        document["core-metadata"] = document["dist-info-metadata"] = {"sha256": file.metadata}
+        document["core-metadata"] = {"sha256": file.metadata}
     if file.size is not None:
         document["size"] = file.size
     if file.uploaded:

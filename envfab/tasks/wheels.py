@@ -30,8 +30,13 @@ SHOWN_PROBLEMS = 3
 def tasks(fleet: Fleet) -> list[Any]:
     """`add_wheel`, `wheels` and `verify_wheels` for `fleet`."""
 
-    @ours("file", True, file="a wheel to add, or a bundle that fetch_wheels wrote; repeatable")
-    def add_wheel(c: Context, file: Iterable[str] = (), json: bool = False) -> None:
+    @ours(
+        "file",
+        True,
+        file="a wheel to add, or a bundle that fetch_wheels wrote; repeatable",
+        trust="take in wheels that were logged without a SHA-256 as well: log the hashes of these files",
+    )
+    def add_wheel(c: Context, file: Iterable[str] = (), trust: bool = False, json: bool = False) -> None:
         """Check wheels, copy them into the house and log them with their SHA-256."""
         run = Invocation(fleet, c, json)
         files = list(file)
@@ -42,18 +47,19 @@ def tasks(fleet: Fleet) -> list[Any]:
             console.stage("adding", len(files))
             for name in files:
                 try:
-                    taken = _take_in(house, _file(name))
+                    taken = _take_in(house, _file(name), console, trust)
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
                     taken = []
                 for one in taken:
-                    yanked = f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
+                    notes = "   its SHA-256 is new in the log" if one.hash_is_new else ""
+                    notes += f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
                     console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
-                                  f"   {one.wheel.filename}{yanked}")  # fmt: skip
+                                  f"   {one.wheel.filename}{notes}")  # fmt: skip
                     added.append(
                         {"file": name, "wheel": one.wheel.filename, "sha256": one.wheel.sha256,
-                         "outcome": one.outcome.value}
+                         "outcome": one.outcome.value, "hash_is_new": one.hash_is_new}
                     )  # fmt: skip
                 console.advance("adding", name)
             if json:
@@ -80,7 +86,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from_="with --repair, a folder or an index's URL to take wheels from; repeatable (always: wheel_source)",
     )
     def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
-        """Compare every wheel with the log: changed, missing, not logged, unreadable; exit with 2 for any."""
+        """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
         run = Invocation(fleet, c, json)
         house, places = run.house, list(from_)
         if places and not repair:
@@ -147,11 +153,23 @@ def _file(typed: str) -> Path:
     return path
 
 
-def _take_in(house: House, path: Path) -> list[Added]:
-    """Add a wheel, or all wheels of a bundle."""
+def _take_in(house: House, path: Path, console: Console, trust: bool) -> list[Added]:
+    """Add a wheel, or all wheels of a bundle; at a terminal, ask about a wheel that was logged without a SHA-256."""
     from envfab.supply.bundle import add_bundle, is_bundle
+    from envfab.wheelhouse.adding import UnknownHash
 
-    return add_bundle(path, house) if is_bundle(path) else [house.add(path)]
+    def add(trust: bool) -> list[Added]:
+        return add_bundle(path, house, trust=trust) if is_bundle(path) else [house.add(path, trust=trust)]
+
+    try:
+        return add(trust)
+    except UnknownHash as error:
+        if console.as_json or not console.can_ask:
+            raise
+        console.print(str(error).splitlines()[0], "yellow")
+        if console.ask("Log the SHA-256 of this file as its hash?  [y]es  [n]o", "yn") != "y":
+            raise
+        return add(True)
 
 
 def house_line(house: House) -> str:

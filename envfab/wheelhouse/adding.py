@@ -41,18 +41,25 @@ class Added:
 
     `outcome`: ADDED came in and was logged; LOGGED lay there, and has a line with its SHA-256 now; RESTORED was logged
     but missing or changed on disk, and is back; PRESENT was there already, and nothing was done. `yanked_reason` tells
-    that it is withdrawn: adding it again does not change that.
+    that it is withdrawn: adding it again does not change that. `hash_is_new` tells that it had been logged without a
+    SHA-256: this file's is its hash from now on.
     """
 
     wheel: Wheel
     outcome: Outcome
     yanked_reason: str | None = None
+    hash_is_new: bool = False
 
 
-def add_all(paths: Sequence[Path], wheels: Path, log: LogFile) -> list[Added]:
+class UnknownHash(HouseError):
+    """A wheel was logged without a SHA-256, and nobody said that this file is the one."""
+
+
+def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -> list[Added]:
     """Put the wheels at `paths` into the folder `wheels` and the log, all of them or, with an error, none.
 
-    Raises `WheelError` and `HouseError`. They are copied under hidden names, outside the log's lock, so that large
+    A wheel that is logged without a SHA-256 comes in only with `trust`. Raises `WheelError` and `HouseError`
+    (`UnknownHash` without that). They are copied under hidden names, outside the log's lock, so that large
     wheels hold up nobody; under the lock they get their names, and then their lines. Whoever is killed in between
     leaves hidden files, which a later call clears away, or wheels without a line, which are no candidates and which
     adding them again logs.
@@ -60,7 +67,7 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile) -> list[Added]:
     coming = [_Coming(path, inspect(path).wheel) for path in paths]
     known = log.read()
     for one in coming:
-        _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename))
+        _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename), trust)
     try:
         wheels.mkdir(parents=True, exist_ok=True)
         house = wheels.resolve()
@@ -70,7 +77,7 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile) -> list[Added]:
                     one.copy = copies.enter_context(_copy(one.path, one.wheel, wheels))
             clear_abandoned(wheels)
             with log.locked() as held:
-                return _enter(coming, wheels, held)
+                return _enter(coming, wheels, held, trust)
     except OSError as error:
         named = coming[0].wheel.filename if len(coming) == 1 else f"{len(coming)} wheels"
         raise HouseError(
@@ -89,7 +96,7 @@ class _Coming:
     copy: Path | None = None
 
 
-def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog) -> list[Added]:
+def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) -> list[Added]:
     """Give the copies their names and the wheels their lines, while nobody else does such things."""
     text = held.read()
     logged = [text.wheels(one.wheel.name).get(one.wheel.filename) for one in coming]
@@ -98,7 +105,7 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog) -> list[Added
     added = []
     try:
         for one, line in zip(coming, logged, strict=True):
-            _refuse_another(one.wheel, line)
+            _refuse_another(one.wheel, line, trust)
             bound = line is not None and line.sha256 is not None
             moved.append(_settle(one.wheel, wheels, one.copy, bound=bound))
             reason = line.yanked_reason if line else None
@@ -106,7 +113,8 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog) -> list[Added
                 added.append(Added(one.wheel, Outcome.RESTORED if moved[-1] else Outcome.PRESENT, reason))
             else:
                 records += _lines(one.wheel, reason)
-                added.append(Added(one.wheel, Outcome.ADDED if moved[-1] else Outcome.LOGGED, reason))
+                how = Outcome.ADDED if moved[-1] else Outcome.LOGGED
+                added.append(Added(one.wheel, how, reason, hash_is_new=line is not None))
         sync_folder(wheels)
         held.append(*records)
     except BaseException:
@@ -147,7 +155,13 @@ def _lines(wheel: Wheel, yanked_reason: str | None) -> Iterator[Record]:
         yield YankRecord(wheel.shown_as, version, wheel.filename, now, yanked_reason)
 
 
-def _refuse_another(wheel: Wheel, logged: LoggedWheel | None) -> None:
+def _refuse_another(wheel: Wheel, logged: LoggedWheel | None, trust: bool) -> None:
+    if logged is not None and logged.sha256 is None and not trust:
+        raise UnknownHash(
+            f"was logged on {logged.added:%Y-%m-%d} without a SHA-256: nothing tells whether this is the same file",
+            where=wheel.filename,
+            hint="compare it with where it came from; fab add_wheel --trust FILE then logs its hash",
+        )
     if logged is not None and logged.sha256 not in (None, wheel.sha256):
         raise HouseError(
             f"a different file was logged under this name on {logged.added:%Y-%m-%d}",

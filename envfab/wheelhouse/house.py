@@ -50,6 +50,7 @@ class Fault(Enum):
     MISSING = "missing"
     UNLOGGED = "unlogged"
     UNREADABLE = "unreadable"
+    UNHASHED = "unhashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,17 @@ class House:
         """The digest that is logged, or, where an older log has none, that of the file."""
         return wheel.sha256 or self._digest(wheel)
 
-    def add(self, path: Path) -> Added:
-        """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done."""
-        return self.add_all([path])[0]
+    def add(self, path: Path, *, trust: bool = False) -> Added:
+        """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done.
 
-    def add_all(self, paths: Sequence[Path]) -> list[Added]:
+        With `trust` also one that was logged without a SHA-256, which `UnknownHash` is for otherwise.
+        """
+        return self.add_all([path], trust=trust)[0]
+
+    def add_all(self, paths: Sequence[Path], *, trust: bool = False) -> list[Added]:
         """`add` several: all, or with an error none."""
         try:
-            return adding.add_all(paths, self.wheels, self._log_file)
+            return adding.add_all(paths, self.wheels, self._log_file, trust=trust)
         finally:
             self.refresh()
 
@@ -245,7 +249,11 @@ class House:
             read_metadata(self.path_of(wheel))
         except (HouseError, WheelError) as error:
             return Finding(wheel.filename, Fault.UNREADABLE, error.what)
-        return None if listed.logged else Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
+        if not listed.logged:
+            return Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
+        if wheel.sha256 is None:
+            return Finding(wheel.filename, Fault.UNHASHED, "logged without a SHA-256: nothing tells whether it changed")
+        return None
 
 
 def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:

@@ -68,12 +68,13 @@ def _repaired(finding: Finding, wheel: Wheel | None, house: House, originals: Se
     if finding.fault is Fault.UNREADABLE:
         raise HouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
     if wheel is None:
-        raise HouseError(
-            f"nobody vouched for it: fab add_wheel {shlex.quote(str(house.wheels / finding.filename))}, or take it away"
-        )
+        shown = shlex.quote(str(house.wheels / finding.filename))
+        raise HouseError(f"it is not logged: fab add_wheel {shown} takes it in, or move it away")
     if wheel.sha256 is None:
+        shown = shlex.quote(str(house.wheels / finding.filename))
         raise HouseError(
-            "it was logged without a SHA-256, so no copy can be told from another: fab add_wheel a good one"
+            "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
+            f"then fab add_wheel --trust {shown}"
         )
     source, original = _found(wheel, originals)
     if finding.fault is Fault.MISSING:

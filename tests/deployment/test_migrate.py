@@ -110,7 +110,7 @@ def test_an_env_file_that_cannot_be_read_is_one_clear_message(workplace: Workpla
     (srv / "env").write_text("SHOP_SECRET='s3cret'\nhunter2\n")
     done = workplace.fab("deploy:web1", "--yes")
     assert done.returncode == 1
-    assert f"{srv}/env:2 is no NAME=value line" in done.stdout
+    assert f"{srv}/env:2: must be NAME=value" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
 
 

@@ -64,6 +64,17 @@ class VirtualenvMaker:
         """An interpreter that every user can run, of the version that runs the tests."""
         return self.python(f"{sys.version_info[0]}.{sys.version_info[1]}", shared=True)
 
+    def fetched(self, requirement: str) -> Path:
+        """A wheel from the package index, kept for later sessions."""
+        target = self.cache / requirement
+        if not target.exists():
+            draft = self.cache / f"{requirement}-{os.getpid()}"
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(draft)]
+            subprocess.run([*command, requirement], check=True, env=dict(self.environment), stdin=subprocess.DEVNULL)
+            _keep(draft, target)
+        (wheel,) = target.glob("*.whl")
+        return wheel
+
     def _template(self, python: Path, *, pip: bool) -> Path:
         """A virtualenv of `python` to copy from."""
         template = self.templates / f"{str(python).strip('/').replace('/', '-')}-{'pip' if pip else 'bare'}"
@@ -85,11 +96,16 @@ class VirtualenvMaker:
             draft = self.cache / f"{OLD_VIRTUALENV}-{os.getpid()}"
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(draft), OLD_VIRTUALENV]
             subprocess.run(command, check=True, env=dict(self.environment), stdin=subprocess.DEVNULL)
-            try:
-                draft.rename(target)
-            except OSError:  # another session was faster
-                shutil.rmtree(draft)
+            _keep(draft, target)
         return target
+
+
+def _keep(draft: Path, target: Path) -> None:
+    """Give what is complete its name."""
+    try:
+        draft.rename(target)
+    except OSError:  # another session was faster
+        shutil.rmtree(draft)
 
 
 def copy_virtualenv(template: Path, path: Path, *, linked: bool = False) -> None:

@@ -156,6 +156,42 @@ def test_verify_wheels_finds_what_is_not_as_it_was_logged(workplace: Workplace) 
     }
 
 
+@pytest.fixture
+def unhashed(workplace: Workplace) -> Path:
+    """A wheel that an older tool logged, without a hash."""
+    wheel = make_wheel(workplace.folder / "wheels", "shop", "1.0")
+    workplace.file("release_log", f"release: shop==1.0 {wheel.name} at 2014-03-01T12:30:00\n")
+    return wheel
+
+
+def test_verify_wheels_finds_what_cannot_be_checked(workplace: Workplace, unhashed: Path) -> None:
+    """Without a logged hash nothing tells whether a file changed: that is a finding, and `add_wheel` asks for `--trust`."""
+    done = workplace.fab("verify_wheels")
+    assert done.returncode == 2
+    assert f"unhashed   {unhashed.name}   logged without a SHA-256: nothing tells whether it changed" in done.stdout
+    make_wheel(unhashed.parent, "shop", "1.0", files={"shop.py": "import evil\n"})
+    refused = workplace.fab("add_wheel", "wheels/shop-1.0-py3-none-any.whl")
+    assert refused.returncode == 1
+    assert "without a SHA-256: nothing tells whether this is the same file" in refused.stdout
+    assert "add_wheel --trust FILE" in refused.stdout
+    assert "sha256" not in workplace.log
+    taken = workplace.fab("add_wheel", "--trust", "wheels/shop-1.0-py3-none-any.whl")
+    assert taken.stdout == f"logged   shop 1.0   {unhashed.name}   its SHA-256 is new in the log\n"
+    assert workplace.fab("verify_wheels").returncode == 0
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1)])
+def test_at_a_terminal_an_unknown_hash_is_asked_about(
+    workplace: Workplace, unhashed: Path, answer: str, status: int
+) -> None:
+    """The question says what is not known; without a yes nothing is logged."""
+    with workplace.at_terminal("add_wheel", f"wheels/{unhashed.name}") as terminal:
+        terminal.expect("Log the SHA-256 of this file as its hash?")
+        terminal.send(f"{answer}\r")
+        assert terminal.finish() == status
+    assert ("sha256" in workplace.log) == (answer == "y")
+
+
 def test_verify_wheels_repairs_what_it_can(workplace: Workplace) -> None:
     """What came back and what was left is told; exit 2 while a finding remains, 0 when there is none."""
     made, gone = workplace.add_made("shop", "1.0"), workplace.add_made("basket", "1.0")

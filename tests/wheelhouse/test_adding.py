@@ -19,7 +19,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import HouseError, WheelError
-from envfab.wheelhouse.adding import ABANDONED_AFTER, Outcome
+from envfab.wheelhouse.adding import ABANDONED_AFTER, Outcome, UnknownHash
 from envfab.wheelhouse.house import House
 from tests.support.wheels import make_wheel, sha256
 
@@ -131,8 +131,10 @@ def test_an_old_line_gets_its_hash_and_a_withdrawn_wheel_stays_withdrawn(house: 
     shutil.copy(wheel, house.wheels)
     old = f"Shop==1.0 {FILE} at 2014-03"
     house.log.write_text(f"release: {old}-01T12:30:00\nyank: {old}-02T12:30:00 reason=loses orders\n", encoding="utf-8")
-    added = house.add(house.wheels / FILE)
-    assert (added.outcome, added.yanked_reason) == (Outcome.LOGGED, "loses orders")
+    with pytest.raises(UnknownHash, match="logged on 2014-03-01 without a SHA-256: nothing tells whether"):
+        house.add(house.wheels / FILE)
+    added = house.add(house.wheels / FILE, trust=True)
+    assert (added.outcome, added.yanked_reason, added.hash_is_new) == (Outcome.LOGGED, "loses orders", True)
     (release,) = house.releases(SHOP)
     assert release.wheel.sha256 == sha256(wheel)
     assert release.added is not None

@@ -116,7 +116,7 @@ def test_a_copy_that_the_house_refuses_changes_nothing(house: House, shelf: Shel
     assert files(house).keys() == {SHOP, unsound.name}
 
 
-def test_what_nobody_vouched_for_is_not_logged(house: House, shelf: Shelf) -> None:
+def test_an_unlogged_wheel_is_not_taken_in_by_itself(house: House, shelf: Shelf) -> None:
     """Not even where its wheel is sound: the one who adds it is the one who vouches for it."""
     stray = make_wheel(house.wheels, "stray", "1.0")
     house.refresh()
@@ -131,7 +131,8 @@ def test_what_was_logged_without_a_hash_cannot_be_told_from_another(house: House
     house.log.write_text(f"release: shop==1.0 {SHOP} at 2020-01-01T00:00:00\n")
     (house.wheels / SHOP).unlink()
     house.refresh()
-    left = "it was logged without a SHA-256, so no copy can be told from another: fab add_wheel a good one"
+    left = "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
+    left += f"then fab add_wheel --trust {house.wheels / SHOP}"
     assert list(repair(house, [shelf])) == [Repair(SHOP, left=left)]
     assert files(house) == {}
 

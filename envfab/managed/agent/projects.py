@@ -4,7 +4,8 @@ from __future__ import absolute_import
 
 import sys
 
-from .kernel import Problem, native
+from .environment_file import parse_environment
+from .kernel import Problem, native, text
 from .processes import base_environment, call, ending
 
 # shorter values (`true`, `8000`) are no secrets, and taking them out would make output unreadable
@@ -34,24 +35,9 @@ def masked(output, values):
 
 
 def read_env_file(path):
-    """The variables of a file of `NAME=value` lines, as systemd's EnvironmentFile has them."""
-    found = {}
+    """The variables of a file, as systemd's EnvironmentFile has them."""
     with open(path, "rb") as stream:
-        lines = stream.read().decode("utf-8", "replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        line = line.strip()
-        if not line or line[0] in "#;":
-            continue
-        name, separator, value = line.partition("=")
-        name = name[len("export ") :].strip() if name.startswith("export ") else name.strip()
-        if not separator or not name.replace("_", "a").isalnum():
-            # the line itself may hold a secret, so only its number is told
-            raise Problem("environment", "%s:%d is no NAME=value line" % (path, number))
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        found[name] = value
-    return found
+        return parse_environment(stream.read().decode("utf-8", "replace"), text(path))
 
 
 OPERATIONS = {"django_admin": django_admin}
