@@ -5,21 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, NoReturn
-
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.server import create_server
+from typing import NoReturn
 
 from envfab.collector.app import create_app
 from envfab.collector.config import Config
+from envfab.collector.server import Server
 from envfab.collector.storage import CollectorError
 from envfab.errors import UsageError
-
-THREADS = 8
-IDLE = 30  # seconds after which a connection that says nothing is closed
-# Larger than what endpoints take: a body that is a little too large is read and refused in words, not cut off.
-MAX_BODY = 32 * 1024 * 1024
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -36,36 +28,12 @@ def serve(config: Config, host: str, port: int, announce: Callable[[str], None])
     """Serve until interrupted; `announce` is called with the URL once clients can connect."""
     listener = _listen(host, port)
     try:
-        # A client that trickles its request is buffered by waitress, and holds no thread.
-        server = create_server(
-            create_app(config),
-            sockets=[listener],
-            threads=THREADS,
-            channel_timeout=IDLE,
-            max_request_body_size=MAX_BODY,
-            ident=None,
-            clear_untrusted_proxy_headers=not config.proxies,
-        )
-        server.channel_class = _Channel
+        server = Server(create_app(config), listener, by_client=not config.proxies)
         signal.signal(signal.SIGTERM, _stop)
         announce(_url(listener))
         server.run()
     finally:
         listener.close()
-
-
-class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Tells the application that a body was chunked, which waitress hides: a size must be declared beforehand."""
-
-    def parse_header(self, header_plus: bytes) -> Any:
-        result = super().parse_header(header_plus)
-        if self.chunked:
-            self.headers["TRANSFER_ENCODING"] = "chunked"
-        return result
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
-    parser_class = _Parser
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -48,7 +48,10 @@ Send = Callable[[bytes], Answer]
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """A server that moved gets the report at its new address, as a POST; never without encryption if it had it."""
+    """A server that moved on its host gets the report at its new address, as a POST.
+
+    Another host, another port, and no encryption where there was some: nobody consented to sending reports there.
+    """
 
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # since Python 3.11 it is there anyway
 
@@ -61,8 +64,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: Message,  # noqa: ARG002 (the base class's signature)
         newurl: str,
     ) -> urllib.request.Request | None:
-        allowed = ("https:",) if req.type == "https" else ("http:", "https:")
-        if code not in _MOVED or not newurl.lower().startswith(allowed):
+        if code not in _MOVED or not _is_same_host(req.full_url, newurl):
             return None
         return urllib.request.Request(newurl, data=req.data, headers=dict(req.headers), method="POST")
 
@@ -88,6 +90,18 @@ def sender(drop_point: str, ssl_verify: str | None) -> Send:
             return Answer(Outcome.NO_ANSWER)
 
     return send
+
+
+def _is_same_host(old: str, new: str) -> bool:
+    """Whether both addresses are of one server: one host and port, or the default port of https instead of http's."""
+    before, after = urllib.parse.urlsplit(old), urllib.parse.urlsplit(new)
+    if after.username is not None or not before.hostname or before.hostname != after.hostname:
+        return False
+    ports = {"http": 80, "https": 443}
+    here, there = (one.port or ports.get(one.scheme) for one in (before, after))
+    if before.scheme == after.scheme:
+        return here == there
+    return (before.scheme, after.scheme, here, there) == ("http", "https", 80, 443)
 
 
 def _judge(status: int, retry_after: str) -> Answer:

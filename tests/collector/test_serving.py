@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
 import requests
 
+from envfab.collector import server
 from envfab.collector.config import is_loopback
 from envfab.collector.serving import parse_address
 from envfab.errors import UsageError
@@ -181,6 +183,73 @@ def test_rude_clients(folder: Path) -> None:
         assert requests.post(f"{url}/", data=body, timeout=5).text == "stored"
         for connection in waiting:
             connection.close()
+
+
+def test_slow_clients_shut_nobody_out(folder: Path) -> None:
+    """Three hundred that send half a request, one byte now and then, cost the others neither a connection nor a second."""
+    with running(folder) as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        slow: list[socket.socket] = []
+        try:
+            for number in range(300):
+                slow.append(socket.create_connection((host, int(port)), timeout=5))
+                # a few at the beginning of a header, a few in the middle of a body
+                half = b"POST / HTTP/1.1\r\n" + (b"Content-Length: 100\r\n\r\nx" if number % 2 else b"X")
+                slow[-1].sendall(half)
+            for connection in slow:
+                with suppress(OSError):
+                    connection.sendall(b"x")
+            began = time.monotonic()
+            assert requests.get(f"{url}/api/applications", timeout=5).json() == []
+            assert requests.post(f"{url}/", data=report(), timeout=5).text == "stored"
+            assert time.monotonic() - began < 3
+        finally:
+            for connection in slow:
+                connection.close()
+
+
+@contextmanager
+def serving(application: WSGIApplication) -> Iterator[tuple[str, int]]:
+    """The server with its limits and another application, in a thread; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made = server.Server(application, listener, by_client=True)
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            made.trigger.pull_trigger(lambda: sys.exit())
+            thread.join(10)
+
+
+def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many bytes come: half a request, and an answer that is not read, end in bounded time."""
+    monkeypatch.setattr(server, "EXCHANGE", 1.0)
+
+    def large(_environ: WSGIEnvironment, start: StartResponse) -> Iterator[bytes]:
+        start("200 OK", [("Content-Length", str(64 << 20))])
+        return iter([b"x" * (64 << 20)])
+
+    with (
+        serving(large) as address,
+        socket.create_connection(address) as half,
+        socket.create_connection(address) as deaf,
+    ):
+        deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        half.sendall(b"GET / HTTP/1.1\r\n")
+        began = time.monotonic()
+        # reset or a broken pipe, whichever comes first
+        with suppress(OSError):
+            while time.monotonic() - began < 20:
+                half.sendall(b"X")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 10
+        # what the kernel had taken in can still be read, and then the end comes
+        read = 0
+        with suppress(OSError):
+            while piece := deaf.recv(1 << 20):
+                read += len(piece)
+        assert read < 64 << 20
 
 
 def test_what_was_answered_survives_kill_9(folder: Path) -> None:

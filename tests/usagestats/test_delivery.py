@@ -22,7 +22,7 @@ from envfab.usagestats.pause import FIRST, Pause, parse_pauses
 from envfab.usagestats.queue import Queue, write_atomically
 from envfab.usagestats.report import MAX_REPORT
 from envfab.usagestats.stats import Stats
-from envfab.usagestats.transport import Answer, Outcome, sender
+from envfab.usagestats.transport import Answer, Outcome, _is_same_host, sender
 from tests.usagestats.conftest import Make
 from tests.usagestats.server import OK, Reply, Server, running_server
 
@@ -238,11 +238,38 @@ class TestHttp:
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
     def test_a_server_that_moved(self, server: Server, status: int) -> None:
-        """The report is posted again where the server says, with its body."""
+        """The report is posted again where the server says on its host, with its body."""
+        server.answer = lambda _: (200, {}) if server.paths[-1] == "/new" else (status, {"Location": "/new"})
+        assert sender(server.url, None)(b"x") == Answer(Outcome.STORED)
+        assert (server.bodies, server.paths) == ([b"x", b"x"], ["/", "/new"])
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    def test_another_host_gets_nothing(self, server: Server, status: int) -> None:
+        """Nobody consented to sending reports there: another name, another port."""
+        for to in (server.url.replace("127.0.0.1", "localhost"), server.url.replace("127.0.0.1", "x@127.0.0.1")):
+            with running_server() as old:
+                old.answer = lambda _, to=to: (status, {"Location": to})  # type: ignore[misc]
+                assert sender(old.url, None)(b"x") == Answer(Outcome.REFUSED)
         with running_server() as old:
-            old.answer = lambda _: (status, {"Location": server.url + "new"})
-            assert sender(old.url, None)(b"x") == Answer(Outcome.STORED)
-        assert (server.bodies, server.paths) == ([b"x"], ["/new"])
+            old.answer = lambda _: (status, {"Location": server.url})
+            assert sender(old.url, None)(b"x") == Answer(Outcome.REFUSED)
+        assert server.bodies == []
+
+    @pytest.mark.parametrize(
+        ("old", "new", "same"),
+        [
+            ("http://a.example/x", "https://a.example/y", True),
+            ("http://a.example:80/", "https://A.EXAMPLE:443/", True),
+            ("https://a.example/", "http://a.example/", False),
+            ("https://a.example/", "https://a.example:8443/", False),
+            ("http://a.example:8080/", "https://a.example/", False),
+            ("http://a.example/", "http://a.example.evil.example/", False),
+            ("http://a.example/", "http://evil.example/a.example", False),
+        ],
+    )
+    def test_which_addresses_are_of_one_host(self, old: str, new: str, same: bool) -> None:
+        """One host and port; https in the place of http is another port of the same server."""
+        assert _is_same_host(old, new) is same
 
     def test_moved_in_a_circle(self, server: Server) -> None:
         """A server that moves for ever has refused."""
