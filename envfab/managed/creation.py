@@ -29,13 +29,18 @@ class Creation:
     error: EnvfabError | None = None
 
 
-def create(members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter) -> list[Creation]:
-    """Make each member's virtualenv with its `python`, under its owner; hosts at once."""
+def create(
+    members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, *, repair: bool = False
+) -> list[Creation]:
+    """Make each member's virtualenv with its `python`, under its owner; hosts at once.
+
+    With `repair` those whose interpreter or pyvenv.cfg is gone get them back, and keep their packages.
+    """
     reporter.stage("creating", len(members))
 
     def one(member: Member) -> Creation:
         try:
-            return _create(member, links, settings, reporter)
+            return _create(member, links, settings, reporter, repair)
         except EnvfabError as error:
             return Creation(member, error=error)
         finally:
@@ -45,7 +50,7 @@ def create(members: Sequence[Member], links: Links, settings: Settings, reporter
         return list(pool.map(one, members))
 
 
-def _create(member: Member, links: Links, settings: Settings, reporter: Reporter) -> Creation:
+def _create(member: Member, links: Links, settings: Settings, reporter: Reporter, repair: bool) -> Creation:
     where, virtualenv = str(member.target), member.virtualenv
     link = links.link(member.host)
     site = Site(member, link, links.sudo_password, settings.command_timeout)
@@ -62,7 +67,12 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
         ) as agent:
             agent.load(bundle.CREATE)
             try:
-                reply = agent.ask("create", system_site_packages=virtualenv.system_site_packages, umask=settings.umask)
+                reply = agent.ask(
+                    "create",
+                    system_site_packages=virtualenv.system_site_packages,
+                    umask=settings.umask,
+                    repair=repair,
+                )
             except OperationFailed as error:
                 raise _explained(error, where) from None
         return Creation(member, reply["with"], reply["version"])

@@ -148,7 +148,7 @@ def start_agent(
     identity: Identity,
     modules: Sequence[str],
     timeout: float | None = None,
-    if_absent: str = "to make the virtualenv, run: fab create_virtualenv",
+    if_absent: str = "fab create_virtualenv makes it, or with --repair gives it the interpreter that it lost",
 ) -> Session:
     """Start the agent with an interpreter of the managed side; raises `Unreachable` with what went wrong.
 

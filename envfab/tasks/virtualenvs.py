@@ -45,15 +45,15 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    @ours()
-    def create_virtualenv(c: Context, name: Iterable[str] = (), json: bool = False) -> None:
+    @ours(repair="give those whose interpreter or pyvenv.cfg is gone new ones; their packages stay")
+    def create_virtualenv(c: Context, name: Iterable[str] = (), repair: bool = False, json: bool = False) -> None:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
         from envfab.managed.creation import create
 
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
-            creations = create(members, links, run.settings, console)
+            creations = create(members, links, run.settings, console, repair=repair)
             for creation in creations:
                 console.print(_created(creation), "red" if creation.error else "")
             if json:

@@ -78,9 +78,10 @@ def agent() -> Iterator[StartAgent]:
     with ExitStack() as stack:
         link = local_link()
 
-        def start(path: Path, *modules: str, starter: Link = link) -> Session:
+        def start(path: Path, *modules: str, starter: Link = link, python: Path | None = None) -> Session:
+            executable = str(python or path / "bin" / "python")
             session = start_agent(
-                starter, f"{path}/bin/python", str(path), where=str(path), identity=Identity(), modules=bundle.PROBE
+                starter, executable, str(path), where=str(path), identity=Identity(), modules=bundle.PROBE
             )
             stack.callback(session.close)
             session.load(modules)

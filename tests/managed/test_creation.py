@@ -93,8 +93,50 @@ def test_a_virtualenv_whose_interpreter_is_gone_is_told_as_such(links: Connectio
     python.symlink_to("/usr/bin/python3.99")
     (creation,) = made([wanted(tmp_path / "venv")], links)
     assert str(creation.error).endswith(
-        "venv: a virtualenv is there whose interpreter is gone (/usr/bin/python3.99): move it away"
+        "venv: its interpreter /usr/bin/python3.99 is gone; fab create_virtualenv --repair gives it another one"
     )
+
+
+def packages(virtualenv: Path) -> set[str]:
+    """The names of what is installed, by its own interpreter."""
+    program = "import importlib.metadata as m; print(*(one.name for one in m.distributions()))"
+    return set(subprocess.check_output([virtualenv / "bin" / "python", "-c", program], text=True, cwd="/").split())
+
+
+@pytest.mark.parametrize("lost", ["interpreter", "pyvenv.cfg"])
+def test_what_a_virtualenv_lost_it_gets_back(
+    links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker, lost: str
+) -> None:
+    """Its packages, and its scripts, stay; a virtualenv that lacks nothing is left alone, and one that is not there is made."""
+    path = make_virtualenv("3.11", tmp_path / "venv")
+    (path / "bin" / "mine").write_text("mine")
+    before = packages(path)
+    if lost == "interpreter":
+        (path / "bin" / "python").unlink()
+        (path / "bin" / "python").symlink_to("/usr/bin/python3.99")
+    else:
+        (path / "pyvenv.cfg").unlink()
+    python = str(make_virtualenv.python("3.11"))
+    wanted_ones = [wanted(path, python), wanted(tmp_path / "new", python)]
+    assert [one.by for one in create(wanted_ones, links, Settings(), Silent(), repair=True)] == ["venv", "venv"]
+    assert packages(path) == before != set()
+    assert (path / "bin" / "mine").read_text() == "mine"
+    assert [one.by for one in create(wanted_ones, links, Settings(), Silent(), repair=True)] == [None, None]
+
+
+def test_what_cannot_be_repaired_is_as_it_was(
+    links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
+) -> None:
+    """No link goes that was there, though it leads nowhere."""
+    path = make_virtualenv("3.11", tmp_path / "venv")
+    (path / "bin" / "python").unlink()
+    (path / "bin" / "python").symlink_to("/usr/bin/python3.99")
+    links_before = {one.name: os.readlink(one) for one in (path / "bin").iterdir() if one.is_symlink()}
+    (path / "pyvenv.cfg").unlink()
+    (path / "pyvenv.cfg").mkdir()
+    (creation,) = create([wanted(path)], links, Settings(), Silent(), repair=True)
+    assert "it could not be repaired with" in str(creation.error)
+    assert {one.name: os.readlink(one) for one in (path / "bin").iterdir() if one.is_symlink()} == links_before
 
 
 @pytest.mark.parametrize("hidden", ["virtualenv", "interpreter"])

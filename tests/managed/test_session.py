@@ -180,7 +180,7 @@ def test_a_missing_virtualenv_says_how_to_make_it(agent: StartAgent, tmp_path: P
     with pytest.raises(Unreachable) as caught:
         agent(path)
     assert str(caught.value) == (
-        f"{path}: there is no {path}/bin/python\n  to make the virtualenv, run: fab create_virtualenv"
+        f"{path}: there is no {path}/bin/python\n  fab create_virtualenv makes it, or with --repair gives it the interpreter that it lost"
     )
 
 

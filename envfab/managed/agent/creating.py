@@ -15,9 +15,12 @@ from .processes import base_environment, call
 def create(agent, request, body):
     """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None where it is there already.
 
-    Nothing is left of one that failed.
+    Nothing is left of one that failed. With `repair` one whose interpreter or pyvenv.cfg is gone gets them back, and
+    keeps all else.
     """
     path = native(request["path"])
+    if request["repair"] and is_broken(path):
+        return repair(agent, path, request)
     if is_there(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
@@ -45,6 +48,45 @@ def create(agent, request, body):
     raise Problem("create", "no virtualenv could be made with %s" % sys.executable, output="\n".join(outputs))
 
 
+def is_broken(path):
+    """Whether something made a virtualenv of this folder whose interpreter or pyvenv.cfg is gone now."""
+    python = os.path.join(path, "bin", "python")
+    return os.path.lexists(python) and not (os.path.exists(python) and is_described(path))
+
+
+def is_described(path):
+    """Whether its interpreter finds what it belongs to: by pyvenv.cfg, or as virtualenv before version 20 wrote it."""
+    libraries = os.path.join(path, "lib")
+    named = os.listdir(libraries) if os.path.isdir(libraries) else []
+    files = ["pyvenv.cfg"] + [os.path.join("lib", name, "orig-prefix.txt") for name in named]
+    return any(os.path.exists(os.path.join(path, file)) for file in files)
+
+
+def repair(agent, path, request):
+    """Give a virtualenv this agent's interpreter and a pyvenv.cfg; after a failure it is as it was."""
+    os.umask(request["umask"])
+    folder = os.path.join(path, "bin")
+    links = [(name, os.readlink(name)) for name in map(lambda one: os.path.join(folder, one), os.listdir(folder))
+             if os.path.basename(name).startswith(("python", "pypy")) and os.path.islink(name)]
+    for name, _ in links:
+        os.unlink(name)
+    outputs = []
+    has_pip = os.path.isdir(os.path.join(path, "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pip"))
+    for title, arguments in ways(request["system_site_packages"]):
+        if has_pip and title == "venv":
+            # the pip that is there stays
+            continue
+        status, output = call(agent, [sys.executable] + arguments + [path], clean_environment(), writes=True)
+        if status == 0:
+            return {"with": "venv" if has_pip else title, "version": sys.version.split()[0]}
+        outputs.append(output)
+    for name, to in links:
+        if os.path.lexists(name):
+            os.unlink(name)
+        os.symlink(to, name)
+    raise Problem("create", "it could not be repaired with %s" % sys.executable, output="\n".join(outputs))
+
+
 def is_there(python):
     """Whether a virtualenv has its interpreter; raises Problem where that is gone, or where this user cannot see it."""
     try:
@@ -61,7 +103,7 @@ def is_there(python):
     if denied:
         what = "a virtualenv is there whose interpreter %s may not use (%s): name its owner as `user` in the fabfile"
         raise Problem("exists", what % (user(), interpreter))
-    raise Problem("exists", "a virtualenv is there whose interpreter is gone (%s): move it away" % interpreter)
+    raise Problem("exists", "its interpreter %s is gone; fab create_virtualenv --repair gives it another one" % interpreter)
 
 
 def user():

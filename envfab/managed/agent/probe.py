@@ -7,12 +7,13 @@ import sys
 
 from .codec import loads
 from .distributions import DESCRIBED, is_leftover, parsed, read_bytes, read_json, scan
-from .kernel import native, text
+from .kernel import Problem, native, text
 
 
 def probe(agent, request, body):
     """Everything that planning needs, in one reply."""
     agent.path = native(request["path"])
+    require_virtualenv(agent.path)
     own, outside = site_folders(agent.path)
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
     memory = os.path.join(agent.path, ".envfab")
@@ -39,6 +40,19 @@ def probe(agent, request, body):
         pip=pip_version(found["own"]),
         stamp=state,
     )
+
+
+def require_virtualenv(path):
+    """Raise `Problem` where what this interpreter installs does not come into the virtualenv at `path`."""
+    prefix = os.path.realpath(sys.prefix)
+    if prefix != os.path.realpath(path):
+        why = "" if os.path.exists(os.path.join(path, "pyvenv.cfg")) else ", since pyvenv.cfg is missing"
+        what = "bin/python works for %s and not for this virtualenv%s; fab create_virtualenv --repair mends that"
+        raise Problem("elsewhere", what % (text(prefix), why))
+    # virtualenv before 20 set `real_prefix`; conda's environments are no virtualenvs and are as good
+    based = getattr(sys, "real_prefix", getattr(sys, "base_prefix", sys.prefix)) != sys.prefix
+    if not based and not os.path.isdir(os.path.join(prefix, "conda-meta")):
+        raise Problem("elsewhere", "this is an interpreter's own folder and not a virtualenv: name another path")
 
 
 def probe_if_changed(agent, request, body):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from envfab.errors import AgentError
 from tests.managed.agent.conftest import site_packages
 from tests.managed.conftest import StartAgent
 from tests.support.virtualenvs import VirtualenvMaker
@@ -69,6 +70,27 @@ def dist_info(folder: Path, name: str, version: str, metadata: bytes = b"", **fi
 def entries(found: dict[str, Any], where: str = "own") -> dict[str, dict[str, Any]]:
     """A probe's distributions by name."""
     return {entry["name"]: entry for entry in found[where]}
+
+
+def test_an_interpreter_that_installs_elsewhere_is_refused(pristine: Callable[[str], Path], agent: StartAgent) -> None:
+    """Without pyvenv.cfg pip would install into the base interpreter: said with the way out, before anything is planned."""
+    path = pristine("3.11")
+    settings = (path / "pyvenv.cfg").read_text()
+    (path / "pyvenv.cfg").unlink()
+    try:
+        with pytest.raises(
+            AgentError, match=r"not for this virtualenv, since pyvenv\.cfg is missing; fab create_virtual"
+        ):
+            agent(path).ask("probe")
+    finally:
+        (path / "pyvenv.cfg").write_text(settings)
+
+
+def test_the_folder_of_an_interpreter_is_no_virtualenv(make_virtualenv: VirtualenvMaker, agent: StartAgent) -> None:
+    """What would be installed there, all of its virtualenvs and the system would have."""
+    python = make_virtualenv.python("3.11")
+    with pytest.raises(AgentError, match="an interpreter's own folder and not a virtualenv"):
+        agent(python.parent.parent, python=python).ask("probe")
 
 
 def test_how_a_distribution_came_is_told(bare: Path, agent: StartAgent, tmp_path: Path) -> None:
