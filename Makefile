@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Tests at once: a part of their time is waiting for hosts.
+WORKERS ?= 3
 # Set (to anything) to test the built wheel instead of the source tree.
 FROM_WHEEL ?=
 
@@ -13,6 +15,7 @@ SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish chromium p
 BIN = .venv/bin
 DOWNLOADS = .demo/downloads
 BUILD = build/from-wheel
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 FIND_WHEELS = --find-links wheels --find-links $(DOWNLOADS)
 # pip too: where Python comes without it, a virtualenv is filled by the house's own.
@@ -50,10 +53,10 @@ test: test-source
 endif
 
 test-source: system-packages .venv/tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 coverage: system-packages .venv/tools ## the tests once more, with what they cover: they take half as long again
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
 # The source is out of the way: `envfab` can only be what the wheel holds.
 test-wheel: system-packages .venv/tools
@@ -63,7 +66,7 @@ test-wheel: system-packages .venv/tools
 	$(BUILD)/venv/bin/python -m pip --disable-pip-version-check install --quiet "$$(echo $(BUILD)/dist/*.whl)[test]"
 	mkdir $(BUILD)/checkout
 	tar -c --exclude=./envfab --exclude='./.[!c]*' --exclude=./build --exclude='./wheels/*.whl' . | tar -x -C $(BUILD)/checkout
-	cd $(BUILD)/checkout && ../venv/bin/python -m pytest $(ARGS)
+	cd $(BUILD)/checkout && ../venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Nothing of it starts a service: the tests start what they need, and stop it.
 system-packages:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.pythons import NOT_INSTALLED
 from tests.support.sshd import Hosts, Unavailable, running_hosts
+from tests.support.tally import Counting
 from tests.support.users import PREFIX
 from tests.support.uv import pack_uv
 from tests.support.virtualenvs import VirtualenvMaker
@@ -36,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Remember the environment that the session was started with, before any test changes it."""
     config.stash[OUTER] = dict(os.environ)
     config.stash[REQUIRE_ALL] = os.environ.get("ENVFAB_TESTS_REQUIRE_ALL") == "1"
+    tally = os.environ.get("ENVFAB_TESTS_TALLY")
+    if tally and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Counting(Path(tally)))
 
 
 @pytest.hookimpl(wrapper=True)
