@@ -50,6 +50,42 @@ def test_every_interpreter_gets_what_fits_it(
         assert has_backport == (version in ("2.7", "3.6", "3.7")), version
 
 
+# the newest Django of each line that still has one for the interpreter, and what it requires
+DJANGO = {"2.7": "1.11.29", "3.6": "3.2.25", "3.7": "2.2.28", "3.8": "4.2.16", "3.9": "4.2.16"}
+NEWEST_DJANGO = "5.2"
+REQUIRED = (
+    *("pytz==2024.1", "sqlparse==0.4.4", "asgiref==3.4.1", "asgiref==3.8.1"),
+    *("typing-extensions==4.1.1", "typing-extensions==4.12.2"),
+)
+FOR_3_8 = ("--only-binary", ":all:", "--python-version", "3.8", "--implementation", "cp", "--abi", "cp38")
+
+
+def test_real_django_is_deployed_to_every_interpreter(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """Also by pips that rewrite a script and record it as it was, as those for CPython 2.7 and 3.6 do."""
+    there = [version for version in VERSIONS if find_python(version)]
+    django = {version: DJANGO.get(version, NEWEST_DJANGO) for version in there}
+    wheels = [make_virtualenv.fetched(f"Django=={version}") for version in sorted(set(django.values()))]
+    wheels += [make_virtualenv.fetched(requirement) for requirement in REQUIRED]
+    if "3.8" in there:
+        wheels += [make_virtualenv.fetched("backports.zoneinfo==0.2.1", *FOR_3_8)]
+    paths = {version: make_virtualenv(version, tmp_path / version) for version in there}
+    listed = ", ".join(
+        f"Virtualenv({str(path)!r}, packages=['Django=={django[version]}'])" for version, path in paths.items()
+    )
+    local.fabfile(f"Host('localhost', virtualenvs=[{listed}])", settings="'compile': False")
+    local.add(*wheels)
+    done = local.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for version, path in paths.items():
+        assert ask(path, "import django; print(django.get_version())") == django[version]
+        script = subprocess.run(
+            [path / "bin" / "django-admin", "--version"], capture_output=True, text=True, check=True
+        )
+        assert script.stdout.strip() == django[version]
+
+
 def expected(version: str) -> str:
     """What the imports print under that version."""
     old = version in ("2.7", "3.6", "3.7", "3.8")

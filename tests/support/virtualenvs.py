@@ -64,13 +64,15 @@ class VirtualenvMaker:
         """An interpreter that every user can run, of the version that runs the tests."""
         return self.python(f"{sys.version_info[0]}.{sys.version_info[1]}", shared=True)
 
-    def fetched(self, requirement: str) -> Path:
-        """A wheel from the package index, kept for later sessions."""
-        target = self.cache / requirement
+    def fetched(self, requirement: str, *options: str) -> Path:
+        """A wheel from the package index, by pip with `options`, kept for later sessions."""
+        target = self.cache / "".join((requirement, *options))
         if not target.exists():
-            draft = self.cache / f"{requirement}-{os.getpid()}"
+            draft = self.cache / f"{target.name}-{os.getpid()}"
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(draft)]
-            subprocess.run([*command, requirement], check=True, env=dict(self.environment), stdin=subprocess.DEVNULL)
+            subprocess.run(
+                [*command, *options, requirement], check=True, env=dict(self.environment), stdin=subprocess.DEVNULL
+            )
             _keep(draft, target)
         (wheel,) = target.glob("*.whl")
         return wheel

@@ -48,6 +48,27 @@ def test_wheels_are_installed_upgraded_and_removed(
 
 
 @OLDEST_AND_NEWEST
+def test_what_an_installer_must_change_is_not_taken_for_damage(
+    workbench: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """A script's first line, and bytecode that a wheel brings and pip compiles anew; a changed script is damage."""
+    session = deploying(workbench)
+    files = {
+        "delta/__init__.py": "D = 1\n",
+        "delta/__pycache__/__init__.cpython-36.pyc": "of another machine",
+        "delta/__pycache__/__init__.cpython-313.pyc": "of another machine",
+        "delta-1.0.data/scripts/delta-run.py": "#!python\nprint(1)\n",
+        "delta-1.0.data/scripts/delta.sh": "#!/bin/sh\necho 1\n",
+    }
+    install(session, wheel(tmp_path, "delta", files=files), compile=True)
+    assert session.ask("verify", names=["delta"]) == {"wrong": {}}
+    script = workbench / "bin" / "delta-run.py"
+    script.write_text(script.read_text().replace("print(1)", "print(2)"))
+    assert session.ask("verify", names=["delta"])["wrong"] == {"delta": ["../../../bin/delta-run.py differs"]}
+    install(session, remove=["delta"])
+
+
+@OLDEST_AND_NEWEST
 def test_what_is_damaged_is_seen_and_mended_by_a_reinstall(workbench: Path, deploying: Starter, tmp_path: Path) -> None:
     """The same version again, files put right."""
     session = deploying(workbench)
