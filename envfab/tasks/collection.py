@@ -8,6 +8,7 @@ from envfab.configuring import error
 from envfab.fleet import Fleet
 from envfab.settings import defaults
 from envfab.tasks import collecting, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
+from envfab.tasks.own_tasks import FleetTasks
 from envfab.tasks.recording import record
 
 
@@ -15,7 +16,7 @@ def build(fleet: Fleet) -> Collection:
     """A new collection: two of them share nothing that can be changed. Raises `ConfigurationError`."""
     if not isinstance(fleet, Fleet):
         raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
-    made = Collection()
+    made = FleetTasks()
     groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collecting)
     tasks = [one for group in groups for one in group.tasks(fleet)]
     on_statistics = statistics.tasks(fleet)

@@ -13,6 +13,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from invoke.parser.context import ParserContext
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet
 from envfab.foreign import harmless
+from envfab.tasks.own_tasks import left_out
 from envfab.tasks.rewriting import for_completion, rewrite
 from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
 
@@ -111,12 +113,26 @@ def _meet_the_command_line() -> None:
     core = program.core
     help_wanted = core[0].args.help.value
     if core.unparsed or core.remainder or help_wanted:
-        shapes = describe(program.collection, program.initial_context)
+        shapes = _described(program)
         _meet_tokens(program, core, shapes)
         if core[0].args.complete.value:
             _complete(core, shapes)
         if isinstance(help_wanted, str) and (named := shapes.named(help_wanted)):
             core[0].args.help.value = named[0]
+
+
+def _described(program: Any) -> Shapes:
+    """What the running program's tokens can mean; an error ends `fab` before anything runs."""
+    shapes = describe(program.collection, program.initial_context)
+    given = program.core[0].args
+    if "collection" not in given:
+        # a program of somebody's own, which has its tasks from elsewhere
+        return shapes
+    name = given.collection.value or program.config.tasks.collection_name
+    try:
+        return replace(shapes, left_out=left_out(name, program.collection))
+    except UsageError as error:
+        raise ParseError(f"envfab: {error}") from None
 
 
 def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:

@@ -102,10 +102,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """All that tokens can mean: the program's own flags, and the tasks by every name they have."""
+    """All that tokens can mean: the program's own flags, and the tasks by every name they have.
+
+    `left_out` are the tasks that the fabfile defines and its namespace does not have.
+    """
 
     core: Shape
     tasks: Mapping[str, Shape]
+    left_out: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Shape | None:
         """The task that `name` means; dashes and underscores are the same for ours."""
