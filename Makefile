@@ -17,7 +17,7 @@ DOWNLOADS = .demo/downloads
 BUILD = build/from-wheel
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-FIND_WHEELS = --find-links wheels --find-links $(DOWNLOADS)
+FIND_WHEELS = --find-links $(DOWNLOADS)
 # pip too: where Python comes without it, a virtualenv is filled by the house's own.
 DEMO_WHEELS = -r examples/requirements.txt pip
 
@@ -34,7 +34,7 @@ help: ## say what can be made
 demo: .venv/installed demo-wheels ## deploy the site of examples/ into a virtualenv on this machine
 	@BIN=$(BIN) DOWNLOADS=$(DOWNLOADS) examples/demo.sh
 
-# Wheels that were fetched once are taken from where they are, the house or the last download.
+# Wheels that were fetched once are taken from the last download.
 demo-wheels: .venv/installed
 	@mkdir -p $(DOWNLOADS)
 	@$(PIP) download --quiet --no-index $(FIND_WHEELS) --dest $(DOWNLOADS) $(DEMO_WHEELS) 2>/dev/null || { \
@@ -42,9 +42,8 @@ demo-wheels: .venv/installed
 	  $(PIP) wheel --quiet --no-deps --wheel-dir $(DOWNLOADS) ./examples/site && \
 	  $(PIP) download --quiet --only-binary :all: $(FIND_WHEELS) --dest $(DOWNLOADS) $(DEMO_WHEELS); }
 
-demo-clean: ## take the demo back: its virtualenv and database, all wheels, and what it wrote into release_log
-	rm -rf .demo wheels/*.whl
-	git checkout -- release_log
+demo-clean: ## take the demo back: all that it made lies in .demo
+	rm -rf .demo
 
 ifdef FROM_WHEEL
 test: test-wheel ## install what the tests need, and run them

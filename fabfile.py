@@ -1,6 +1,6 @@
 """This repository's own fleet: one virtualenv on this machine, with the small Django site of examples/.
 
-`make demo` fills the house and deploys into it; afterwards `.venv/bin/fab plan`, `fab deploy`, … work here too.
+`make demo` fills its wheelhouse (in `.demo/`) and deploys into it; afterwards `.venv/bin/fab plan`, `fab deploy`, … work here too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from envfab import Difio, Fleet, Host, Project, Virtualenv, collection
 DEMO = Path(__file__).resolve().parent / ".demo"
 
 fleet = Fleet(
-    wheels="wheels",
-    release_log="release_log",
+    # A fleet of your own would have "wheels" and "release_log" beside its fabfile: those of this checkout stay clean.
+    wheels=".demo/wheels",
+    release_log=".demo/release_log",
     hosts=[
         Host(
             "localhost",

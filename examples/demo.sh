@@ -9,8 +9,8 @@ fab() {
 }
 
 mkdir -p .demo
-printf '\n$ fab collector &\n'
-"$BIN/fab" collector >.demo/collector.log 2>&1 &
+printf '\n$ fab collector --data .demo/collector &\n'
+"$BIN/fab" collector --data .demo/collector >.demo/collector.log 2>&1 &
 collector=$!
 trap 'kill $collector 2>/dev/null || true; wait $collector 2>/dev/null || true' EXIT
 "$BIN/python" examples/collector_page.py --wait || { cat .demo/collector.log; exit 1; }
@@ -22,5 +22,8 @@ fab deploy:localhost,yes=true
 fab register
 fab plan --check
 
-printf '\nWhat runs there, as its page says (while `fab collector` runs, which this ends now):\n'
+printf '\nWhat runs there, as its page says:\n'
 "$BIN/python" examples/collector_page.py
+printf '\nThe collector ends now. To see the page again, and to try more:\n\n'
+printf '    %s/fab collector --data .demo/collector     then open http://127.0.0.1:8088/\n' "$BIN"
+printf '    %s/fab --list\n' "$BIN"
