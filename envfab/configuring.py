@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from envfab.errors import ConfigurationError
+from envfab.foreign import one_line
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -113,9 +114,17 @@ def check_strings(owner: object, name: str) -> None:
 def check_files(owner: object, name: str) -> None:
     value = getattr(owner, name)
     files = (value,) if isinstance(value, (str, os.PathLike)) else value
-    if not isinstance(files, Sequence) or not all(isinstance(file, (str, os.PathLike)) and str(file) for file in files):
+    if not isinstance(files, Sequence) or not all(is_path(file) for file in files):
         wrong(owner, name, f"{value!r} is no path and no list of paths")
     put(owner, name, tuple(os.fspath(file) for file in files))
+
+
+def is_path(value: object) -> bool:
+    """Whether a value can be the path of a file, and of one that a message can name."""
+    if not isinstance(value, (str, os.PathLike)):
+        return False
+    path = os.fspath(value)
+    return isinstance(path, str) and bool(path) and one_line(path) == path.strip()
 
 
 def check_instances(owner: object, name: str, *kinds: type) -> None:

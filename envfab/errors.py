@@ -60,6 +60,29 @@ class RequirementsError(EnvfabError):
     """A requirements file that cannot be read; `where` is `file:line`."""
 
 
+class SeveralErrors(RequirementsError):
+    """All that is wrong with requirements files, so that one run tells it; it looks like the first of `errors`."""
+
+    shown = 20
+
+    def __init__(self, errors: Sequence[RequirementsError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(errors[0].what, where=errors[0].where, hint=errors[0].hint)
+
+    @classmethod
+    def of(cls, errors: Sequence[RequirementsError]) -> RequirementsError:
+        """One error for `errors`: itself where there is one only, and each sentence once."""
+        flat = [inner for error in errors for inner in (error.errors if isinstance(error, SeveralErrors) else (error,))]
+        once = list({str(error): error for error in flat}.values())
+        return once[0] if len(once) == 1 else cls(once)
+
+    def __str__(self) -> str:
+        lines = [str(error) for error in self.errors[: self.shown]]
+        if len(self.errors) > self.shown:
+            lines.append(f"and {len(self.errors) - self.shown} more")
+        return "\n".join(lines)
+
+
 class WheelError(EnvfabError):
     """A file that is no sound wheel; `where` is the file."""
 

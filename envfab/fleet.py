@@ -25,10 +25,12 @@ from envfab.configuring import (
     configuration,
     error,
     folder_of_the_caller,
+    is_path,
     put,
     wrong,
 )
 from envfab.errors import ConfigurationError
+from envfab.foreign import one_line
 from envfab.servers import DependencyTrack, Difio, Secret, Server, UsageStats
 
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
@@ -98,7 +100,11 @@ class Project:
 
 @configuration
 class Virtualenv:
-    """A managed environment at a full path, with what it must satisfy and what runs in it."""
+    """A managed environment at a full path, with what it must satisfy and what runs in it.
+
+    `groups` and `extras` choose among those of lock files (PEP 751) and of pyproject.toml files in `requirements`;
+    `groups=None` is a lock file's default groups.
+    """
 
     path: str
     user: str | None = None
@@ -110,16 +116,23 @@ class Virtualenv:
     before: CommandLike = ()
     reload: CommandLike = ()
     check: CommandLike = ()
+    groups: Sequence[str] | None = None
+    extras: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_text(self, "path", "python")
         check_user(self, "user")
         check_truth(self, "system_site_packages")
-        if not self.path.startswith("/") or any(character in self.path for character in "\n\r\0"):
+        if not self.path.startswith("/") or one_line(self.path) != self.path.strip():
             wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
         put(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
         check_files(self, "requirements")
         check_strings(self, "packages")
+        check_strings(self, "extras")
+        if self.groups is not None:
+            check_strings(self, "groups")
+        if (self.groups or self.extras) and not self.requirements:
+            wrong(self, "groups" if self.groups else "extras", "chosen of no file", "name it as requirements=…")
         check_instances(self, "projects", Project)
         for name in ("before", "reload", "check"):
             _commands(self, name)
@@ -198,7 +211,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
-            if not isinstance(getattr(self, name), (str, os.PathLike)) or not os.fspath(getattr(self, name)):
+            if not is_path(getattr(self, name)):
                 wrong(self, name, f"{getattr(self, name)!r} is no path")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "hosts", Host)

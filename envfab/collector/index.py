@@ -9,15 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import SpecifierSet
+from packaging.utils import parse_sdist_filename
+from packaging.version import Version
 from sqlalchemy import bindparam, func, select, update
 
 from envfab.collector.newer import Offer
 from envfab.collector.schema import index_projects, installed
 from envfab.collector.storage import Storage, insert_or, run_many
+from envfab.errors import WheelError
+from envfab.facts.wheel import Wheel
 from envfab.foreign import parse_json
+from envfab.util.versions import parse_specifiers, problem_of
 
 ACCEPT = "application/vnd.pypi.simple.v1+json"
 TIMEOUT = 10.0  # seconds for each step
@@ -116,9 +119,12 @@ def _offer(file: Any) -> Offer | None:
         return None
     try:
         filename = str(file.get("filename"))
-        parsed = parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
-        return Offer(parsed[1], SpecifierSet(file.get("requires-python") or ""))
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion, InvalidSpecifier, TypeError):
+        if problem_of(filename):
+            return None
+        is_wheel = filename.endswith(".whl")
+        version = Wheel.from_filename(filename).version if is_wheel else parse_sdist_filename(filename)[1]
+        return Offer(version, parse_specifiers(file.get("requires-python") or ""))
+    except (WheelError, ValueError, TypeError):
         return None
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from packaging.version import Version
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
-from envfab.collector.newer import version_or_none
 from envfab.collector.schema import applications, changes, installed, updates
+from envfab.util.versions import version_or_none
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from packaging.metadata import parse_email
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from envfab.collector.config import HouseFolders
 from envfab.errors import EnvfabError, WheelError
 from envfab.facts.wheel import Release
+from envfab.util.versions import version_or_none
 from envfab.wheelhouse.house import House
 from envfab.wheelhouse.inspection import metadata_file, parse_metadata
 
@@ -68,14 +69,6 @@ def python_of(application_type: str) -> Version | None:
 def runs_on(tags: Iterable[Tag], python: Version | None) -> bool:
     """Whether a wheel is for a CPython, whatever its platform: an application does not tell its own."""
     return python is None or any(_fits(tag, python) for tag in tags)
-
-
-def version_or_none(text: str) -> Version | None:
-    """A version, where PEP 440 knows it."""
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 class HouseNews:

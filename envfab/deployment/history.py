@@ -61,6 +61,8 @@ class Record:
     status: str | None = None
     error: str | None = None
     undoes: str | None = None
+    # what `--upgrade` named, `*` where it named nothing
+    upgrade: tuple[str, ...] = ()
 
     @property
     def before(self) -> Mapping[str, Installed]:
@@ -125,7 +127,7 @@ def from_json(document: object, where: str, what: str = "journal") -> Record:
         known = {field.name: document[field.name] for field in fields(Record) if field.name in document}
         known["snapshot"] = tuple(Installed(**one) for one in document["snapshot"])
         known["changes"] = tuple(Change(**one) for one in document["changes"])
-        for name in ("migrated", "planned"):
+        for name in ("migrated", "planned", "upgrade"):
             known[name] = tuple(document.get(name, ()))
         return Record(**known)
     except (KeyError, TypeError) as error:

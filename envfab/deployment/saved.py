@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,12 @@ from envfab.managed.survey import Found, Links, survey
 from envfab.planning.plan import Plan, Status, from_json
 from envfab.reporter import Reporter
 from envfab.settings import Settings
+from envfab.util.files import read_file
 from envfab.wheelhouse.house import House
 
 FORMAT = 1
+# bytes; a plan of 150 virtualenvs with 200 changes each has 10 million
+LIMIT = 256 << 20
 
 
 def save(path: Path, document: Mapping[str, Any]) -> None:
@@ -39,21 +43,31 @@ def save(path: Path, document: Mapping[str, Any]) -> None:
 
 def load(path: Path) -> dict[Target, Plan]:
     """The plans of a file that `save` wrote; raises `UsageError` and `FormatError`."""
+    hint = "make one with fab plan --out FILE"
     try:
-        document = parse_json(path.read_text(encoding="utf-8"))
+        document = parse_json(read_file(path, LIMIT))
     except OSError as error:
         raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except ValueError:
-        raise FormatError("this is no plan", where=str(path), hint="make one with fab plan --out FILE") from None
-    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
-        raise FormatError("this is no plan", where=str(path), hint="make one with fab plan --out FILE")
+        raise FormatError("this is no plan", where=str(path), hint=hint) from None
+    if not isinstance(document, dict) or type(document.get("format")) is not int:
+        raise FormatError("this is no plan", where=str(path), hint=hint)
     if document["format"] > FORMAT:
         raise FormatError(
             f"this plan has format {document['format']}, and this envfab knows {FORMAT}",
             where=str(path),
             hint="use the envfab that made it",
         )
-    plans = [from_json(one) for one in document.get("virtualenvs", [])]
+    virtualenvs = document.get("virtualenvs")
+    if not isinstance(virtualenvs, list):
+        raise FormatError("this is no plan: its 'virtualenvs' must be a list", where=str(path), hint=hint)
+    try:
+        plans = [from_json(one) for one in virtualenvs]
+    except FormatError as error:
+        raise FormatError(error.what, where=str(path), hint=hint) from None
+    twice = [str(target) for target, number in Counter(plan.target for plan in plans).items() if number > 1]
+    if twice:
+        raise FormatError(f"this is no plan: it has {twice[0]} twice", where=str(path), hint=hint)
     return {plan.target: plan for plan in plans}
 
 

@@ -82,6 +82,7 @@ def begin(work: Work) -> None:
         snapshot=left.snapshot if left else snapshot(probe),
         changes=changes(plan, {wheel.filename: house.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
+        upgrade=plan.upgrade,
     )
     ended = to_json(replace(left, ended=now(), status=INTERRUPTED)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)

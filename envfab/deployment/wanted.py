@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from envfab.errors import RequirementsError, SeveralErrors
 from envfab.facts.requirements import Requirements, parse
 from envfab.fleet import Fleet, Member, Target
+from envfab.util.files import read_file
+
+# bytes; the lock file of a large project has 3 million
+LIMIT = 32 << 20
 
 
 def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target, Requirements]:
-    """The requirements of each member, each file read once; raises `RequirementsError`."""
+    """The requirements of each member, each file read once; raises `RequirementsError`, with all that is wrong."""
     texts: dict[str, str] = {}
+    on_disk = file_reader(fleet.at)
 
     def read(name: str) -> str:
         if name not in texts:
-            texts[name] = fleet.at(name).read_text(encoding="utf-8")
+            texts[name] = on_disk(name)
         return texts[name]
 
     parsed: dict[tuple[object, ...], Requirements] = {}
+    errors: list[RequirementsError] = []
     result = {}
     for member in members:
-        files = tuple(_shown(fleet, file) for file in fleet.requirement_files(member.virtualenv))
-        packages = tuple(member.virtualenv.packages)
-        key = (files, packages)
+        virtualenv = member.virtualenv
+        files = tuple(_shown(fleet, file) for file in fleet.requirement_files(virtualenv))
+        key = (files, virtualenv.packages, virtualenv.groups, virtualenv.extras)
         if key not in parsed:
-            parsed[key] = parse(files, read, packages)
+            try:
+                parsed[key] = parse(
+                    files,
+                    read,
+                    tuple(virtualenv.packages),
+                    groups=virtualenv.groups,
+                    extras=virtualenv.extras,
+                    environment=os.environ,
+                )
+            except RequirementsError as error:
+                errors.append(error)
+                parsed[key] = Requirements(())
         result[member.target] = parsed[key]
+    if errors:
+        raise SeveralErrors.of(errors)
     return result
+
+
+def file_reader(place: Callable[[str], Path] = lambda name: Path(name).expanduser()) -> Callable[[str], str]:
+    """What `parse` reads files with; `place` says where the file of a name lies."""
+    return lambda name: read_file(place(name), LIMIT).decode("utf-8")
 
 
 def _shown(fleet: Fleet, file: Path) -> str:

@@ -8,7 +8,10 @@ from enum import Enum
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
+
+from envfab.facts.lenient import read_requirement
+from envfab.util.versions import version_or_none
 
 
 class Origin(Enum):
@@ -68,16 +71,12 @@ def _built(
     parsed = []
     for text in requires:
         try:
-            parsed.append(Requirement(text))
+            parsed.append(read_requirement(text)[0])
         except InvalidRequirement:
             continue
-    try:
-        version = Version(version_text)
-    except InvalidVersion:
-        version = None
     return Distribution(
         canonicalize_name(shown_as),
-        version,
+        version_or_none(version_text),
         shown_as,
         version_text,
         tuple(parsed),

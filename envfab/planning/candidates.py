@@ -134,6 +134,10 @@ class Candidates:
                 ranked.append((-rank, release.wheel.build, release.wheel.filename, release))
         return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1], reverse=True)]
 
+    def fits(self, wheel: Wheel) -> bool:
+        """Whether the interpreter supports one of the wheel's tags."""
+        return not wheel.tags.isdisjoint(self._tag_ranks())
+
     def supported(self, release: Release) -> bool:
         """Whether the wheel can be read and its Requires-Python admits the interpreter."""
         metadata = self.metadata(release.wheel)

@@ -24,3 +24,7 @@ class Catalogue(Protocol):
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """What the wheel's METADATA says; raises `WheelError` where the file cannot be read."""
         ...
+
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        """Wheels of a project that are there and cannot be used before they are logged, each with its path."""
+        ...

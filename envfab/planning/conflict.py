@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.facts.wheel import Release
+from envfab.facts.wheel import Release, Wheel
 from envfab.planning.candidates import Candidate, allowed
 from envfab.planning.plan import Missing
-from envfab.planning.resolver import Cause, Need, NoSolution, Question
+from envfab.planning.resolver import Cause, Need, NoSolution, Question, needs_of, resolve
 
 _VERSIONS_SHOWN = 5
 _LINES_SHOWN = 8
+# Each search finds the next requirements that are lacking; so many searches, and no more.
+_SEARCHES = 30
+_ROUNDS = 2_000
 
 
 def explain(failure: NoSolution, question: Question) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
-    """A failed search as what is missing, and where nothing is, as the conflicts that there are."""
+    """A failed search as all that is missing, and where nothing is, as the conflicts that there are.
+
+    What is missing is waived, and the search repeated: it goes on to what is missing of the dependencies.
+    """
+    missing: dict[Missing, None] = {}
+    for _ in range(_SEARCHES):
+        lacking = _lacking(failure, question)
+        if not lacking and not missing:
+            return (), tuple(_why_not(failure, question))
+        missing.update((_missing(cause, failure, question), None) for cause in lacking)
+        if not lacking or failure.exhausted:
+            break
+        waived = {(cause.need.name, str(cause.need.specifier)) for cause in lacking}
+        more = [need for cause in lacking for need in _needs_of_unlogged(cause.need, question)]
+        question = replace(question, needs=[*question.needs, *more], waived=question.waived | waived)
+        again = resolve(question, _ROUNDS)
+        if not isinstance(again, NoSolution):
+            break
+        failure = again
+    return tuple(missing), ()
+
+
+def _lacking(failure: NoSolution, question: Question) -> list[Cause]:
+    """The needs of a failed search that nothing there is can meet."""
     direct = [Cause(need, None) for need in question.needs]
-    lacking = _unique(
+    return _unique(
         cause
         for cause in (*direct, *failure.causes)
-        if cause.need.exactly is None and not _served(cause.need, question)
+        if cause.need.exactly is None and not question.waives(cause.need) and not _served(cause.need, question)
     )
-    if lacking:
-        return tuple(_missing(cause, failure, question) for cause in lacking), ()
+
+
+def _why_not(failure: NoSolution, question: Question) -> Iterable[str]:
     if failure.exhausted and not failure.causes:
-        return (), ("the search for versions that suit everybody was given up: pin some of the requirements with ==",)
-    return (), tuple(_conflicts(failure, question))
+        return ["the search for versions that suit everybody was given up: pin some of the requirements with =="]
+    return _conflicts(failure, question)
 
 
 def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Question) -> str:
@@ -42,6 +70,39 @@ def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Questio
         state = f"{installed.version_text} is installed" if installed else "it is not installed"
         return f"{state}, and --only leaves it alone; name it too"
     shelf = candidates.shelf(name)
+    found = _unlogged(name, specifier, question)
+    if found is None:
+        return _why_not_from(shelf, name, specifier, question)
+    unlogged = f"{found[0].filename} lies in the house and is not logged: fab add_wheel {found[1]}"
+    return f"{_why_not_from(shelf, name, specifier, question)}\n{unlogged}" if shelf else unlogged
+
+
+def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: Question) -> tuple[Wheel, str] | None:
+    """The newest wheel that lies in the house without a line in the log, and would do for all that its name says."""
+    candidates = question.candidates
+    wanted = specifier & question.constraints.get(name, SpecifierSet())
+    found = [
+        (wheel, place)
+        for wheel, place in candidates.catalogue.unlogged(name)
+        if wanted.contains(wheel.version, prereleases=True) and candidates.fits(wheel)
+    ]
+    return max(found, key=lambda pair: (pair[0].version, pair[0].build, pair[0].filename), default=None)
+
+
+def _needs_of_unlogged(need: Need, question: Question) -> Iterable[Need]:
+    """What a wheel needs that would meet `need` if it were logged."""
+    found = _unlogged(need.name, need.specifier, question)
+    metadata = question.candidates.metadata(found[0]) if found else None
+    if metadata is None:
+        return []
+    wanted = question.candidates.environment.needed(metadata.requires, need.extras & metadata.extras)
+    return [one for requirement in wanted for one in needs_of(requirement, f"{metadata.name} {metadata.version}")]
+
+
+def _why_not_from(
+    shelf: Mapping[Version, Sequence[Release]], name: NormalizedName, specifier: SpecifierSet, question: Question
+) -> str:
+    candidates = question.candidates
     if not shelf:
         return "the house has no wheel of it" + _suggestion(name, question)
     fitting_range = specifier & question.constraints.get(name, SpecifierSet())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
@@ -12,7 +12,7 @@ from envfab.facts.distribution import Distribution
 from envfab.facts.requirements import Entry
 from envfab.planning.candidates import Candidates
 from envfab.planning.environment import Environment
-from envfab.planning.plan import Options
+from envfab.planning.plan import EVERYTHING, Options
 from envfab.planning.resolver import Need, Question, needs_of
 
 
@@ -21,20 +21,43 @@ def ask(entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Cand
     direct = [entry for entry in entries if not options.only or entry.name in options.only]
     needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
     if options.only:
-        needs += _only_named(options.only, {entry.name for entry in direct}, candidates.installed)
+        needs += _named(options.only, {entry.name for entry in direct}, candidates.installed, "--only")
         needs += [] if options.force else _of_the_others(options.only, candidates.environment, candidates.installed)
+    else:
+        named = options.upgrade - {EVERYTHING}
+        needs += _named(named, {entry.name for entry in direct}, candidates.installed, "--upgrade")
     return Question(
         needs,
         candidates,
         _merged(constraints),
         _pinned_hashes((*entries, *constraints)),
-        frozenset(entry.name for entry in entries) | options.only,
+        _requested(entries, options),
     )
 
 
+def _requested(entries: Sequence[Entry], options: Options) -> Container[NormalizedName]:
+    """The names of which the newest version is wanted, whatever is installed."""
+    if EVERYTHING in options.upgrade:
+        return _Everything()
+    return frozenset(entry.name for entry in entries) | options.only | options.upgrade
+
+
+class _Everything(Container[NormalizedName]):
+    """Holds every name."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
 def applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
-    """Those whose markers hold for the target."""
-    return tuple(entry for entry in entries if environment.applies(entry.requirement.marker))
+    """Those whose markers hold for the target; raises `EnvfabError` for a lock file's that cannot be evaluated."""
+    return tuple(
+        entry
+        for entry in entries
+        if (
+            environment.applies(entry.requirement.marker) if entry.locked is None else environment.chooses(entry.locked)
+        )
+    )
 
 
 def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
@@ -53,12 +76,15 @@ def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[s
     return pinned
 
 
-def _only_named(
-    only: Set[NormalizedName], direct: Set[NormalizedName], installed: Mapping[NormalizedName, Distribution]
+def _named(
+    names: Set[NormalizedName],
+    direct: Set[NormalizedName],
+    installed: Mapping[NormalizedName, Distribution],
+    option: str,
 ) -> Iterator[Need]:
-    """What `--only` names, is installed, and no requirement asks for: whatever version is best."""
-    for name in sorted((only & installed.keys()) - direct):
-        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, "--only")
+    """What an option names, is installed, and no requirement asks for: whatever version is best."""
+    for name in sorted((names & installed.keys()) - direct):
+        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, option)
 
 
 def _of_the_others(

@@ -9,9 +9,10 @@ from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentN
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from envfab.errors import EnvfabError
+from envfab.facts.entries import LockedPackage
 from envfab.facts.interpreter import Interpreter
 
 # packaging fills what is absent with values of the running interpreter, without a word
@@ -30,6 +31,8 @@ _COMPLETE = frozenset(
         "sys_platform",
     }
 )
+# What packaging raises for markers that compare what cannot be compared; `InvalidVersion` is a `ValueError`.
+_NONSENSE = (UndefinedComparison, UndefinedEnvironmentName, ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,23 @@ class Environment:
             return any(
                 marker.evaluate({**self.interpreter.markers, "extra": extra}) for extra in (tuple(extras) or ("",))
             )
-        except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+        except _NONSENSE:
             return False
+
+    def chooses(self, package: LockedPackage) -> bool:
+        """Whether a package of a lock file counts, by its marker and the extras and groups that are chosen.
+
+        Raises `EnvfabError` for a marker that cannot be evaluated.
+        """
+        if package.marker is None:
+            return True
+        chosen = {"extras": package.lock.extras, "dependency_groups": package.lock.groups}
+        try:
+            return package.marker.evaluate({**self.interpreter.markers, **chosen}, context="lock_file")
+        except _NONSENSE:
+            raise EnvfabError(
+                f"its marker cannot be evaluated: {package.marker}", where=package.lock.name, hint="lock it again"
+            ) from None
 
     def needed(self, requires: Iterable[Requirement], extras: Iterable[NormalizedName] = ()) -> Iterator[Requirement]:
         """Those of a distribution's `Requires-Dist` that count for `extras`."""

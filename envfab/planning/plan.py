@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import FormatError, UsageError, WheelError
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Target
+from envfab.util.versions import shortened
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Status(Enum):
@@ -67,6 +71,15 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
+class Newer:
+    """A dependency that stays as it is installed, since nobody asked for a newer one, and the version there is."""
+
+    shown_as: str
+    installed: str
+    available: str
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A requirement that the house cannot meet, who has it, and why no wheel does."""
 
@@ -75,14 +88,19 @@ class Missing:
     why: str
 
 
+# in place of names: all that the requirements lead to
+EVERYTHING = canonicalize_name("*")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a plan may do beyond the requirements."""
+    """What a plan may do beyond the requirements; `upgrade` may hold `EVERYTHING`."""
 
     only: frozenset[NormalizedName] = frozenset()
     reinstall: frozenset[NormalizedName] = frozenset()
     prune: bool = False
     force: bool = False
+    upgrade: frozenset[NormalizedName] = frozenset()
 
     def __post_init__(self) -> None:
         if self.only and self.prune:
@@ -108,6 +126,9 @@ class Plan:
     error: str | None = None
     # what people should know of the virtualenv's past: an interruption, a rollback
     notes: tuple[str, ...] = ()
+    newer: tuple[Newer, ...] = ()
+    # what `--upgrade` named: canonical names, or `EVERYTHING`
+    upgrade: tuple[str, ...] = ()
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -132,31 +153,84 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "fingerprint": plan.fingerprint,
         "error": plan.error,
         "notes": list(plan.notes),
+        "newer": [
+            {"name": newer.shown_as, "installed": newer.installed, "available": newer.available} for newer in plan.newer
+        ],
+        "upgrade": list(plan.upgrade),
     }
 
 
-def from_json(document: Mapping[str, Any]) -> Plan:
+def from_json(document: object) -> Plan:
     """The plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are passed over."""
+    fields = _Fields(document)
     try:
         return Plan(
-            Target(document["user"], document["host"], document["path"]),
-            Status(document["status"]),
-            document["python"],
-            tuple(_action_from_json(action) for action in document["actions"]),
-            tuple(Ahead(ahead["name"], ahead["installed"], ahead["available"]) for ahead in document["ahead"]),
+            Target(fields.text("user"), fields.text("host"), fields.text("path")),
+            Status(fields.text("status")),
+            fields.optional("python"),
+            tuple(_action_from_json(action) for action in fields.objects("actions")),
             tuple(
-                Missing(missing["requirement"], missing["required_by"], missing["why"])
-                for missing in document["missing"]
+                Ahead(one.text("name"), one.text("installed"), one.optional("available"))
+                for one in fields.objects("ahead")
             ),
-            tuple(document.get("conflicts", ())),
-            tuple(document.get("warnings", ())),
-            document.get("fingerprint"),
-            document["error"],
-            tuple(document.get("notes", ())),
+            tuple(
+                Missing(one.text("requirement"), one.text("required_by"), one.text("why"))
+                for one in fields.objects("missing")
+            ),
+            fields.texts("conflicts"),
+            fields.texts("warnings"),
+            fields.optional("fingerprint"),
+            fields.optional("error"),
+            fields.texts("notes"),
+            tuple(
+                Newer(one.text("name"), one.text("installed"), one.text("available")) for one in fields.objects("newer")
+            ),
+            fields.texts("upgrade"),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, WheelError) as error:
-        problem = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise FormatError(f"this is no plan: {problem}", hint="make a new one with fab plan --json") from None
+    except (ValueError, WheelError) as error:
+        what = str(error).partition("\n")[0]
+        raise FormatError(
+            f"this is no plan: {shortened(what, 200)}", hint="make a new one with fab plan --json"
+        ) from None
+
+
+class _Fields:
+    """A JSON object whose fields have types; raises `ValueError` with the field's name."""
+
+    def __init__(self, document: object) -> None:
+        if not isinstance(document, dict):
+            raise ValueError(f"{shortened(repr(document))} must be an object")
+        self._document = document
+
+    def text(self, key: str) -> str:
+        """A text that must be there."""
+        if key not in self._document:
+            raise ValueError(f"{key!r} is missing")
+        return _text(self._document[key], key)
+
+    def optional(self, key: str) -> str | None:
+        """A text, or None."""
+        return None if self._document.get(key) is None else self.text(key)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Texts, or none."""
+        return tuple(_text(one, key) for one in self._list(key))
+
+    def objects(self, key: str) -> Iterator[_Fields]:
+        """Objects, or none."""
+        return (_Fields(one) for one in self._list(key))
+
+    def _list(self, key: str) -> list[Any]:
+        found = self._document.get(key, [])
+        if not isinstance(found, list):
+            raise ValueError(f"{key!r} must be a list, not {shortened(repr(found))}")
+        return found
+
+
+def _text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{key!r} must be a text, not {shortened(repr(value))}")
+    return value
 
 
 def plan_key(plan: Plan) -> str:
@@ -179,17 +253,24 @@ def _action_to_json(action: Action) -> dict[str, Any]:
     }
 
 
-def _action_from_json(action: Mapping[str, Any]) -> Action:
-    shown_as = action["name"]
-    wheel = None
-    if action["wheel"] is not None:
-        wheel = Wheel.from_filename(action["wheel"], action["sha256"], shown_as)
-    return Action(
-        Kind(action["action"]),
-        canonicalize_name(shown_as),
-        shown_as,
-        action["installed"],
-        wheel,
-        action["reason"],
-        tuple(action.get("required_by", ())),
-    )
+def _action_from_json(action: _Fields) -> Action:
+    shown_as = action.text("name")
+    name = _canonical(shown_as)
+    kind = Kind(action.text("action"))
+    filename, installed = action.optional("wheel"), action.optional("installed")
+    wheel = Wheel.from_filename(filename, action.optional("sha256"), shown_as) if filename is not None else None
+    if (wheel is None) != (kind is Kind.REMOVE):
+        raise ValueError(f"{shown_as}: a wheel goes with everything but a removal, and {kind.value} is told")
+    if wheel is not None and (wheel.name != name or str(wheel.version) != action.text("version")):
+        raise ValueError(f"{shown_as}: {wheel.filename} is another release's wheel")
+    if wheel is not None and wheel.sha256 is not None and not _SHA256.fullmatch(wheel.sha256):
+        raise ValueError(f"{shown_as}: {shortened(wheel.sha256)!r} is no SHA-256")
+    return Action(kind, name, shown_as, installed, wheel, action.text("reason"), action.texts("required_by"))
+
+
+def _canonical(shown_as: str) -> NormalizedName:
+    """The canonical name; raises `ValueError` for what is no name of a project: installers would take it for more."""
+    try:
+        return canonicalize_name(shown_as, validate=True)
+    except InvalidName:
+        raise ValueError(f"{shortened(shown_as)!r} is no name of a package") from None

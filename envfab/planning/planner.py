@@ -18,7 +18,9 @@ from envfab.planning.catalogue import Catalogue
 from envfab.planning.conflict import explain
 from envfab.planning.demands import applicable, ask
 from envfab.planning.environment import Environment
-from envfab.planning.plan import Action, Ahead, Kind, Missing, Options, Plan, Status
+from envfab.planning.lock_checks import unfit
+from envfab.planning.newer import newer
+from envfab.planning.plan import EVERYTHING, Action, Ahead, Kind, Missing, Options, Plan, Status
 from envfab.planning.repairs import Repair, repairs
 from envfab.planning.resolver import NoSolution, Question, Solution
 from envfab.planning.rest import broken_by, unrequired
@@ -38,6 +40,9 @@ def plan(probe: Probe, requirements: Requirements, catalogue: Catalogue, options
     """
     planning = _Planning.of(probe, requirements, catalogue, options)
     planning.check_options()
+    problems = unfit(requirements, planning.entries, planning.environment)
+    if problems:
+        return planning.blocked((), problems)
     outcome = resolve_stable(planning.question)
     if isinstance(outcome, NoSolution):
         missing, conflicts = explain(outcome, planning.question)
@@ -50,6 +55,7 @@ class _Planning:
     """One plan in the making."""
 
     probe: Probe
+    requirements: Requirements
     options: Options
     environment: Environment
     installed: Mapping[NormalizedName, Distribution]
@@ -65,7 +71,7 @@ class _Planning:
         entries = applicable(requirements.entries, environment)
         constraints = applicable(requirements.constraints, environment)
         question = ask(entries, constraints, candidates, options)
-        return cls(probe, options, environment, installed, entries, candidates, question)
+        return cls(probe, requirements, options, environment, installed, entries, candidates, question)
 
     def check_options(self) -> None:
         """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
@@ -73,6 +79,15 @@ class _Planning:
         self._refuse("--reinstall", self.options.reinstall - known)
         # a dependency that is yet to come may be named as well
         self._refuse("--only", {name for name in self.options.only - known if not self.candidates.shelf(name)})
+        self._refuse("--upgrade", {name for name in self._upgraded - known if not self.candidates.shelf(name)})
+        if self.options.only:
+            left_alone = sorted(self._upgraded - self.options.only)
+            if left_alone:
+                raise UsageError(f"--upgrade {left_alone[0]}: --only leaves it alone", hint="name it there, too")
+
+    @property
+    def _upgraded(self) -> frozenset[NormalizedName]:
+        return self.options.upgrade - {EVERYTHING}
 
     def _refuse(self, option: str, unknown: Set[NormalizedName]) -> None:
         for name in sorted(unknown):
@@ -92,11 +107,13 @@ class _Planning:
             conflicts=tuple(conflicts),
             warnings=tuple(self._general_warnings()),
             fingerprint=self.probe.fingerprint,
+            upgrade=tuple(sorted(self.options.upgrade)),
         )
 
     def solved(self, solution: Solution) -> Plan:
         """The actions that lead to `solution`."""
         self._refuse("--only", self.options.only - self.installed.keys() - solution.chosen.keys())
+        self._refuse("--upgrade", self._upgraded - self.installed.keys() - solution.chosen.keys())
         actions = {action.name: action for action in self._changes(solution)}
         mending = repairs(self.probe, self.options.reinstall, self.installed, solution.chosen.keys())
         missing = []
@@ -119,7 +136,7 @@ class _Planning:
             for name in unrequired(self.probe, self.environment, solution):
                 actions[name] = self._removal(name)
         broken = broken_by(actions, self.installed, self.environment, solution.chosen.keys())
-        conflicts = [] if self.options.force else broken
+        conflicts = [*self._without_hash(solution), *([] if self.options.force else broken)]
         warnings += [*self._warnings(solution, actions), *(broken if self.options.force else [])]
         status = Status.BLOCKED if missing or conflicts else Status.CHANGES if actions else Status.CURRENT
         return Plan(
@@ -132,6 +149,8 @@ class _Planning:
             conflicts=tuple(conflicts),
             warnings=tuple(dict.fromkeys(warnings)),
             fingerprint=self.probe.fingerprint,
+            newer=newer(self.question, solution, self.options),
+            upgrade=tuple(sorted(self.options.upgrade)),
         )
 
     def _changes(self, solution: Solution) -> Iterator[Action]:
@@ -151,9 +170,13 @@ class _Planning:
 
     def _reason(self, name: NormalizedName, solution: Solution) -> str:
         origins = dict.fromkeys(need.origin for need in self.question.needs if need.name == name and need.origin)
-        if origins:
+        if origins and list(origins) != ["--upgrade"]:
             return ", ".join(origins)
-        return "wanted by " + ", ".join(sorted(parent.shown_as for parent in solution.wanted_by.get(name, ())))
+        parents = sorted(parent.shown_as for parent in solution.wanted_by.get(name, ()))
+        reasons = [f"wanted by {', '.join(parents)}"] if parents else []
+        if name in self.installed and (name in self._upgraded or EVERYTHING in self.options.upgrade):
+            reasons.append("--upgrade")
+        return ", ".join(reasons)
 
     def _reinstall(self, repair: Repair, solution: Solution) -> Action | None:
         there = self.probe.distributions[repair.name]
@@ -199,7 +222,20 @@ class _Planning:
                 return version
         return None
 
+    def _without_hash(self, solution: Solution) -> Iterator[str]:
+        """What would be installed without a hash in the requirements, where `--require-hashes` stands in them."""
+        if not self.requirements.hashes_required:
+            return
+        for name, candidate in sorted(solution.chosen.items()):
+            if candidate.wheel is not None and name not in self.question.hashes:
+                why, where = self._reason(name, solution), self.requirements.hashes_required
+                yield (
+                    f"{candidate} ({why}) has no hash; --require-hashes stands in {where}"
+                    "\n  add it with its hashes, or lock the requirements again: fab lock"
+                )
+
     def _general_warnings(self) -> Iterator[str]:
+        yield from self.requirements.notes
         for name in sorted(self.probe.distributions):
             there = self.probe.distributions[name]
             if there.version is None:
@@ -212,6 +248,8 @@ class _Planning:
             candidate = solution.chosen[name]
             yield from self._unknown_extras(candidate, solution)
             yield from self._yanked(candidate)
+            yield from self._read_leniently(candidate)
+        yield from self._beside_locks(solution)
         for name in sorted(actions):
             wheel = actions[name].wheel
             if wheel is not None and wheel.sha256 is None:
@@ -222,6 +260,24 @@ class _Planning:
     def _unknown_extras(self, candidate: Candidate, solution: Solution) -> Iterator[str]:
         for extra in sorted(solution.extras[candidate.name] - candidate.provides):
             yield f"{candidate.shown_as} {candidate.version} has no extra {extra!r}"
+
+    def _read_leniently(self, candidate: Candidate) -> Iterator[str]:
+        """What the METADATA of a wheel that is to be installed says, and no standard can read."""
+        metadata = self.candidates.metadata(candidate.wheel) if candidate.wheel is not None else None
+        for note in metadata.notes if metadata is not None else ():
+            yield f"{candidate.shown_as} {candidate.version}: {note}"
+
+    def _beside_locks(self, solution: Solution) -> Iterator[str]:
+        """What would be installed that no lock file has, where there is one: its own dependencies should be in it."""
+        if not self.requirements.locks:
+            return
+        locked = {entry.name for entry in self.entries if entry.locked is not None}
+        required = {entry.name for entry in self.entries}
+        for name, candidate in sorted(solution.chosen.items()):
+            parents = [parent.shown_as for parent in solution.wanted_by.get(name, ()) if parent.name in locked]
+            if candidate.wheel is not None and name not in required and parents:
+                files = ", ".join(lock.name for lock in self.requirements.locks)
+                yield f"{candidate} is wanted by {', '.join(sorted(parents))}, and {files} has it not"
 
     def _yanked(self, candidate: Candidate) -> Iterator[str]:
         for release in self.candidates.shelf(candidate.name).get(candidate.version, ()):

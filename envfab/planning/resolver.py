@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,13 +50,22 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be resolved: direct needs in their order, constraints and pinned hashes by name."""
+    """What is to be resolved: direct needs in their order, constraints and pinned hashes by name.
+
+    Of names in `requested` the newest version is wanted; others stay as they are installed if that will do. Needs in
+    `waived` (their names and specifiers) count as met.
+    """
 
     needs: Sequence[Need]
     candidates: Candidates
     constraints: Mapping[NormalizedName, SpecifierSet] = field(default_factory=dict)
     hashes: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
-    requested: frozenset[NormalizedName] = frozenset()
+    requested: Container[NormalizedName] = frozenset()
+    waived: frozenset[tuple[NormalizedName, str]] = frozenset()
+
+    def waives(self, need: Need) -> bool:
+        """Whether a need counts as met, whatever there is."""
+        return bool(self.waived) and need.exactly is None and (need.name, str(need.specifier)) in self.waived
 
     def matching(self, name: NormalizedName, specifier: SpecifierSet) -> Iterator[Candidate]:
         """The candidates that `specifier` and what else holds for the name allow, the preferred one first."""
@@ -160,13 +169,14 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         self.question = question
         self.order = order
         # needs with extras last: those without narrow the project before its extras are looked at
-        self.roots = sorted(question.needs, key=lambda need: bool(need.extras))
+        needs = [need for need in question.needs if not question.waives(need)]
+        self.roots = sorted(needs, key=lambda need: bool(need.extras))
         self.requested_order: dict[str, int] = {}
-        for position, need in enumerate(question.needs):
+        for position, need in enumerate(needs):
             # of the two needs that an entry with extras and a range makes, pip ranks the first alone
             if not (need.extras and need.specifier):
                 self.requested_order.setdefault(self.identify(need), position)
-        self.root_keys = frozenset(self.identify(need) for need in question.needs)
+        self.root_keys = frozenset(self.identify(need) for need in needs)
         self.asked: set[str] = set()
         self.promoted: set[str] = set()
         self.dependents: dict[NormalizedName, list[str]] = {}
@@ -226,6 +236,8 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         environment = self.question.candidates.environment
         for requirement in environment.needed(candidate.requires, candidate.extras & candidate.provides):
             for need in needs_of(requirement):
+                if self.question.waives(need):
+                    continue
                 known = self.dependents.setdefault(need.name, [])
                 if candidate.shown_as not in known and need.name != candidate.name:
                     known.append(candidate.shown_as)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from envfab.errors import RegistrationError
 from envfab.facts.distribution import Distribution, Origin
@@ -19,6 +18,7 @@ from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.planning.environment import Environment
 from envfab.registration.files import write_whole
+from envfab.util.versions import version_or_none
 from envfab.wheelhouse.log_text import LogText
 from envfab.wheelhouse.release_log import InstallRecord
 
@@ -50,7 +50,7 @@ class Digests:
         logged = {
             filename: one.sha256
             for filename, one in self._log.wheels(there.name).items()
-            if _version(one.version) == there.version
+            if version_or_none(one.version) == there.version
         }
         # lines of older tools have no owner
         for spelling in (str(target), f"{target.host}:{target.path}"):
@@ -197,10 +197,3 @@ def tops(graph: Mapping[NormalizedName, Sequence[NormalizedName]]) -> list[Norma
                 reached.add(one)
                 waiting += graph[one]
     return found
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

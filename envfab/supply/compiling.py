@@ -15,7 +15,10 @@ from packaging.version import Version
 from envfab.errors import SupplyError, WheelError
 from envfab.facts.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
+from envfab.planning.demands import applicable
+from envfab.planning.environment import Environment
 from envfab.supply import pages
+from envfab.supply.interpreters import this_one
 from envfab.supply.pages import File
 from envfab.supply.solving import pinned_hashes
 from envfab.wheelhouse.house import House
@@ -29,8 +32,9 @@ def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, V
         folder = Path(name)
         _pages(house, requirements, folder / "simple")
         # hashes that the source pins are heeded by the pages: with one in its source, pip would want all
-        _lines(folder / "constraints.txt", requirements.constraints)
-        _lines(folder / "requirements.in", requirements.entries, "-c constraints.txt\n")
+        here = Environment(this_one())
+        _lines(folder / "constraints.txt", applicable(requirements.constraints, here))
+        _lines(folder / "requirements.in", applicable(requirements.entries, here), "-c constraints.txt\n")
         output = folder / "requirements.txt"
         # fmt: off
         command = [

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.facts.interpreter import Interpreter
+from envfab.facts.lenient import read_requires_python
 from envfab.facts.wheel import Release, Wheel, WheelMetadata
 from envfab.foreign import shown_url
 from envfab.planning.catalogue import Catalogue
@@ -88,6 +89,10 @@ class Index:
             self._releases[name] = found
         return self._releases[name]
 
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:  # noqa: ARG002 -- as `Catalogue` has it
+        """An index has no log."""
+        return ()
+
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """What the wheel's METADATA says: from the file beside it, or else out of the wheel."""
         if wheel.filename not in self._metadata:
@@ -152,6 +157,10 @@ class ForInterpreter:
         """As the index has it."""
         return self.index.releases(name)
 
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        """As the index has it."""
+        return self.index.unlogged(name)
+
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """As the index has it, or only as much as rules the wheel out."""
         wanted = requires_python_of(self.index.file(wheel))
@@ -185,6 +194,10 @@ class PagesAlone:
             self.problems[name] = problem
             return ()
 
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        """As the index has it."""
+        return self.index.unlogged(name)
+
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """What the page says: Requires-Python, and nothing of what is required."""
         return WheelMetadata(wheel.shown_as, wheel.version, (), requires_python_of(self.index.file(wheel)), frozenset())
@@ -215,6 +228,10 @@ class Both:
             ),
         ]
 
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        """The house's."""
+        return self.house.unlogged(name)
+
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """From whichever has the wheel."""
         return (self.house if self.has(wheel) else self.index).metadata(wheel)
@@ -231,11 +248,8 @@ def _withdrawn(releases: Sequence[Release]) -> dict[Version, str | None]:
 
 
 def requires_python_of(file: File) -> SpecifierSet:
-    """What a page says of a file's Requires-Python; nonsense rules nothing out, as in pip."""
-    try:
-        return SpecifierSet(file.requires_python or "")
-    except InvalidSpecifier:
-        return SpecifierSet()
+    """What a page says of a file's Requires-Python; what cannot be read rules nothing out, as in pip."""
+    return read_requires_python(file.requires_python or "")[0]
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -9,13 +9,17 @@ from typing import Any
 
 from packaging.markers import default_environment
 from packaging.tags import parse_tag, sys_tags
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from envfab.errors import FormatError, SupplyError
 from envfab.facts.interpreter import Interpreter
+from envfab.facts.wheel import count_tags
 from envfab.foreign import parse_json
+from envfab.util.versions import parse_version, shortened
 
 FORMAT = 1
+# CPython on macOS supports some 1,500
+MOST_TAGS = 20_000
 # a kernel's name and build differ between hosts that are alike in all else
 _OF_THE_KERNEL = frozenset({"platform_release", "platform_version"})
 
@@ -93,7 +97,7 @@ def from_json(text: str, where: str) -> list[Kind]:
         document = parse_json(text)
         if document["format"] != FORMAT:
             raise FormatError(
-                f"it is of format {document['format']!r}; this envfab reads {FORMAT}",
+                f"it is of format {shortened(repr(document['format']), 20)}; this envfab reads {FORMAT}",
                 where=where,
                 hint="write it again with `fab targets --export`, or use a newer envfab",
             )
@@ -101,14 +105,18 @@ def from_json(text: str, where: str) -> list[Kind]:
         if not found:
             raise ValueError("there is none in it")
         return found
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion) as error:
-        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = shortened(f"{error} is missing" if isinstance(error, KeyError) else str(error), 200)
         raise SupplyError(
             f"no interpreters can be read from it: {problem}", where=where, hint="`fab targets --export FILE` writes it"
         ) from None
 
 
 def _kind(one: Mapping[str, Any]) -> Kind:
+    if sum(count_tags(text.split("-")) for text in one["tags"]) > MOST_TAGS:
+        raise ValueError(f"an interpreter has more than {MOST_TAGS:,} tags")
     tags = tuple(tag for text in one["tags"] for tag in sorted(parse_tag(text), key=str))
     markers = {str(key): str(value) for key, value in one["markers"].items()}
-    return Kind(Interpreter(Version(one["version"]), str(one["implementation"]), markers, tags), tuple(one["targets"]))
+    return Kind(
+        Interpreter(parse_version(one["version"]), str(one["implementation"]), markers, tags), tuple(one["targets"])
+    )

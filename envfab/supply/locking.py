@@ -21,9 +21,12 @@ from envfab.facts.interpreter import Interpreter
 from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
 from envfab.planning.candidates import allowed
+from envfab.planning.demands import applicable
+from envfab.planning.environment import Environment
+from envfab.planning.lock_checks import unfit
 from envfab.supply.compiling import compiled
 from envfab.supply.interpreters import Kind, same, this_one
-from envfab.supply.solving import Chosen, annotated, pinned_hashes, solve, wheels_of
+from envfab.supply.solving import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
 from envfab.wheelhouse.house import House
 
 
@@ -50,6 +53,10 @@ def lock(requirements: Requirements, kind: Kind, house: House) -> Lock:
     Raises `Unsolvable` where the house cannot meet the requirements.
     """
     interpreter = kind.interpreter
+    environment = Environment(interpreter)
+    problems = unfit(requirements, applicable(requirements.entries, environment), environment)
+    if problems:
+        raise Unsolvable(interpreter, (), problems)
     wheels, by = _solved(requirements, interpreter, house)
     chosen = annotated(wheels, requirements, interpreter, house)
     hashes = pinned_hashes(requirements)

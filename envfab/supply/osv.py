@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.facts.distribution import Distribution
 from envfab.foreign import parse_json
 from envfab.supply.osv_records import HINT, every_record, some_records
+from envfab.util.versions import version_or_none
 
 ECOSYSTEM = "PyPI"
 # what reading a record that is none raises
@@ -173,6 +174,11 @@ def vulnerabilities(installed: Iterable[Distribution], export: Export) -> list[V
     return found
 
 
+def unchecked(installed: Iterable[Distribution]) -> list[Distribution]:
+    """What `vulnerabilities` cannot compare with anything, for its version is not one by PEP 440; by name."""
+    return sorted((one for one in installed if one.version is None), key=lambda one: one.name)
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     """A record, as far as it is on projects of PyPI: `affected` has what it says of each."""
@@ -205,7 +211,7 @@ def _ecosystem(affected: Mapping[str, Any]) -> str:
 
 def _advisory(identity: str, record: Mapping[str, Any], affected: Sequence[Mapping[str, Any]]) -> Advisory:
     ranges = [one for part in affected for one in part.get("ranges") or () if one.get("type") == "ECOSYSTEM"]
-    versions = {_version(text) for part in affected for text in part.get("versions") or ()}
+    versions = {version_or_none(text) for part in affected for text in part.get("versions") or ()}
     severity = (record.get("database_specific") or {}).get("severity")
     return Advisory(
         identity,
@@ -221,7 +227,7 @@ def _range(one: Mapping[str, Any]) -> Range:
     events = []
     for event in one["events"]:
         for kind, text in event.items():
-            at = None if str(text) == "0" else _version(str(text))
+            at = None if str(text) == "0" else version_or_none(str(text))
             # an end that nobody can read must not end a range
             if at is not None or kind == "introduced":
                 events.append((str(kind), at))
@@ -229,13 +235,6 @@ def _range(one: Mapping[str, Any]) -> Range:
     # what is fixed and introduced again at once is affected; `last_affected` ends after its version
     order = {"fixed": 0, "limit": 0, "introduced": 1, "last_affected": 2}
     return Range(tuple(sorted(events, key=lambda pair: (pair[1] or first, order.get(pair[0], 3)))))
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 def _moment(text: str) -> datetime:

@@ -23,6 +23,7 @@ from envfab import foreign
 from envfab.errors import SupplyError, WheelError
 from envfab.facts.wheel import Wheel
 from envfab.foreign import shown_url
+from envfab.util.versions import problem_of, shortened
 
 API_VERSION = "1.1"
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -81,12 +82,13 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
         version = str(document["meta"]["api-version"])
         if version.partition(".")[0] != "1":
             raise SupplyError(
-                f"speaks version {version} of the index format; this envfab reads 1.x", where=shown_url(base)
+                f"speaks version {shortened(version, 20)} of the index format; this envfab reads 1.x",
+                where=shown_url(base),
             )
         return tuple(_file_of(one, base) for one in document["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise SupplyError(f"is no page of a package index: {problem}", where=shown_url(base)) from None
+        raise SupplyError(f"is no page of a package index: {shortened(problem, 200)}", where=shown_url(base)) from None
 
 
 def parse_html(text: str, base: str) -> tuple[File, ...]:
@@ -99,7 +101,9 @@ def parse_html(text: str, base: str) -> tuple[File, ...]:
         files = tuple(_file_of_anchor(one, base, urljoin(base, anchors.base or "")) for one in links)
     except (ValueError, AssertionError) as error:
         # addresses that are none, and declarations that Python's parser takes for its own fault
-        raise SupplyError(f"is no page of a package index: {error}", where=shown_url(base)) from None
+        raise SupplyError(
+            f"is no page of a package index: {shortened(str(error), 200)}", where=shown_url(base)
+        ) from None
     # error and login pages come with status 200 as well
     if not (anchors.declared or any(file.filename.endswith(_DISTRIBUTIONS) for file in files)):
         raise SupplyError("is no page of a package index: it links to no distribution", where=shown_url(base))
@@ -118,6 +122,8 @@ def wheel_of(file: File) -> Wheel | None:
 
 def sdist_version(file: File, name: NormalizedName) -> str | None:
     """The version of a source distribution of the project `name`; None for anything else."""
+    if problem_of(file.filename):
+        return None
     try:
         found, version = parse_sdist_filename(file.filename)
     except InvalidSdistFilename:
@@ -201,7 +207,9 @@ def _refuse_paths(filename: str, page: str) -> None:
     """Refuse a page whose files would be stored somewhere else than under their names."""
     if not filename or "/" in filename or "\\" in filename or filename.startswith("."):
         raise SupplyError(
-            f"offers a file named {filename!r}", where=shown_url(page), hint="an index offers plain file names"
+            f"offers a file named {shortened(filename)!a}",
+            where=shown_url(page),
+            hint="an index offers plain file names",
         )
 
 

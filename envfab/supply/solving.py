@@ -17,6 +17,7 @@ from envfab.planning.catalogue import Catalogue
 from envfab.planning.conflict import explain
 from envfab.planning.demands import applicable, ask
 from envfab.planning.environment import Environment
+from envfab.planning.lock_checks import unfit
 from envfab.planning.plan import Missing, Options
 from envfab.planning.resolver import NoSolution
 from envfab.planning.stable import resolve_stable
@@ -47,6 +48,9 @@ def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catal
     candidates = Candidates(environment, {}, catalogue)
     entries = applicable(requirements.entries, environment)
     constraints = applicable(requirements.constraints, environment)
+    problems = unfit(requirements, entries, environment)
+    if problems:
+        raise Unsolvable(interpreter, (), problems)
     question = ask(entries, constraints, candidates, Options())
     outcome = resolve_stable(question)
     if isinstance(outcome, NoSolution):

@@ -18,6 +18,8 @@ SHARED = {
     "wait": "seconds to wait where another deployment is at work on a virtualenv",
     "json": "one JSON document on standard output",
 }
+# may stand without a value, which then is True
+VALUE_OPTIONAL = frozenset({"upgrade"})
 
 
 def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callable[[Callable[..., None]], Any]:
@@ -35,6 +37,7 @@ def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callab
             positional_words=words if words in parameters else None,
             trailing_words=trailing,
             iterable=[name for name, one in parameters.items() if one.annotation == "Iterable[str]"],
+            optional=[name for name in parameters if name in VALUE_OPTIONAL],
             auto_shortflags=False,
             help=shared | texts,
         )(body)

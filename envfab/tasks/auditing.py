@@ -16,10 +16,12 @@ from envfab.tasks.arguments import ours
 from envfab.tasks.invocation import Invocation
 
 if TYPE_CHECKING:
+    from envfab.facts.distribution import Distribution
     from envfab.supply.looking import Look
     from envfab.supply.osv import Vulnerability
 
 SHOWN_SUMMARY = 90
+NO_VERSION = "its version is not one by PEP 440"
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -29,7 +31,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
         """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
         from envfab.supply.looking import look
-        from envfab.supply.osv import read, vulnerabilities
+        from envfab.supply.osv import read, unchecked, vulnerabilities
 
         run = Invocation(fleet, c, json)
         if not osv:
@@ -46,31 +48,31 @@ def tasks(fleet: Fleet) -> list[Any]:
                 console.warning(f"{len(export.unreadable)} records of {osv} cannot be read: {export.unreadable[0]} …")
             rows = []
             for found, there in zip(looks, installed, strict=True):
-                for one in there.values():
-                    if one.version is None:
-                        console.warning(f"{one.shown_as} {one.version_text} has no version by PEP 440: not compared")
-                rows.append((found, vulnerabilities(there.values(), export)))
-            for found, known in rows:
-                _show(run, found, known, age)
+                rows.append((found, vulnerabilities(there.values(), export), unchecked(there.values())))
+            for found, known, left_out in rows:
+                _show(run, found, known, left_out, age)
             console.print(f"{export.records} records, {age}", "dim")
             if json:
                 as_of = export.as_of.isoformat() if export.as_of else None
                 console.json({"format": 1, "as_of": as_of, "virtualenvs": [_json(*row, as_of) for row in rows]})
         if any(found.error for found in looks):
             raise Exit(code=1)
-        if any(known for _found, known in rows):
+        if any(known for _found, known, _left_out in rows):
             raise Exit(code=2)
 
     return [audit]
 
 
-def _show(run: Invocation, found: Look, known: list[Vulnerability], age: str) -> None:
+def _show(run: Invocation, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:
     console, target = run.console, str(found.member.target)
     if found.error is not None:
         console.print(f"{target}   unreachable", "bold red")
         console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
         return
-    console.print(f"{target}   {f'{len(known)} known to be vulnerable' if known else 'nothing known'}", "bold")
+    said = f"{len(known)} known to be vulnerable" if known else "nothing known"
+    console.print(f"{target}   {said}{f', {len(left_out)} not checked' if left_out else ''}", "bold")
+    for there in left_out:
+        console.print(f"    {there.shown_as} {there.version_text}   not checked: {NO_VERSION}", "yellow")
     for one in known:
         first, *others = one.ids
         facts = [first + (f" ({', '.join(others)})" if others else "")]
@@ -81,7 +83,7 @@ def _show(run: Invocation, found: Look, known: list[Vulnerability], age: str) ->
             console.print(f"        {one.summary[:SHOWN_SUMMARY]}")
 
 
-def _json(found: Look, known: list[Vulnerability], as_of: str | None) -> dict[str, Any]:
+def _json(found: Look, known: list[Vulnerability], left_out: list[Distribution], as_of: str | None) -> dict[str, Any]:
     return {
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,
@@ -98,4 +100,5 @@ def _json(found: Look, known: list[Vulnerability], as_of: str | None) -> dict[st
             }
             for one in known
         ],
+        "not_checked": [{"name": one.shown_as, "version": one.version_text, "why": NO_VERSION} for one in left_out],
     }

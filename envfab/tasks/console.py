@@ -65,7 +65,13 @@ class Console:
     def json(self, document: Mapping[str, Any]) -> None:
         """The one JSON document of a run with `--json`."""
         self._stop_progress()
-        _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=False))
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            # half of a surrogate pair, which others may write, or a stream of another encoding
+            text = json.dumps(document, indent=2)
+        _write(sys.stdout, text)
 
     @property
     def can_ask(self) -> bool:

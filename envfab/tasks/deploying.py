@@ -14,6 +14,7 @@ from envfab.errors import UsageError
 from envfab.fleet import Fleet, Target
 from envfab.tasks.arguments import at_least, ours
 from envfab.tasks.invocation import Invocation
+from envfab.tasks.rewriting import TRUE
 from envfab.tasks.tokens import UNSET
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ CHOICE = {
     "prune": "also remove what no requirement needs",
     "force": "go ahead though an installed package outside the requirements would break",
     "reinstall": "install this package again though its version is right; repeatable",
+    "upgrade": "take the newest of this dependency, too, or without a name of all of them; repeatable",
 }
 
 
@@ -51,6 +53,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         name: Iterable[str] = (),
         only: Iterable[str] = (),
         reinstall: Iterable[str] = (),
+        upgrade: Iterable[str] = (),
         prune: bool = False,
         force: bool = False,
         check: bool = False,
@@ -61,7 +64,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.deployment.wanted import read_requirements
 
         run = Invocation(fleet, c, json)
-        members, options = run.select(list(name)), _options(only, reinstall, prune, force)
+        members, options = run.select(list(name)), _options(only, reinstall, prune, force, upgrade)
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
             from envfab.deployment.proposing import propose
@@ -98,6 +101,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         name: Iterable[str] = (),
         only: Iterable[str] = (),
         reinstall: Iterable[str] = (),
+        upgrade: Iterable[str] = (),
         prune: bool = False,
         force: bool = False,
         plan: str = "",
@@ -112,12 +116,13 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.deployment.wanted import read_requirements
 
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
-        console, options = run.console, _options(only, reinstall, prune, force)
+        console, options = run.console, _options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
         saved = _loaded(plan) if plan else None
         if saved is not None and options != _options((), (), False, force):
             raise UsageError(
-                "--plan says all that is to be done", hint="--only, --reinstall and --prune go with fab plan"
+                "--plan says all that is to be done",
+                hint="--only, --reinstall, --upgrade and --prune go with fab plan",
             )
         members = run.select(list(name))
         first = run.select(list(canary)) if canary else ()
@@ -155,7 +160,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                 def resume(names: Sequence[str]) -> str:
                     choice = flags(only=only, reinstall=reinstall, prune=prune, force=force, plan=plan)
                     pace = flags(batch=batch, max_failures=max_failures, wait=wait)
-                    return command(fleet, "deploy", *choice, *pace, names=names)
+                    newest = _upgrade_flags(options)
+                    return command(fleet, "deploy", *choice, *newest, *pace, names=names)
 
                 chosen = agree(console, proposals, yes)
                 carry_out(
@@ -181,10 +187,29 @@ def _loaded(file: str) -> Mapping[Target, Plan]:
     return load(Path(file).expanduser())
 
 
-def _options(only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool) -> Options:
-    from envfab.planning.plan import Options
+def _options(
+    only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool, upgrade: Iterable[str | bool] = ()
+) -> Options:
+    from envfab.planning.plan import EVERYTHING, Options
 
-    return Options(only=_names("--only", only), reinstall=_names("--reinstall", reinstall), prune=prune, force=force)
+    # `--upgrade` alone is True, and `deploy:upgrade=true` its text
+    named = [one for one in upgrade if isinstance(one, str) and one.lower() not in TRUE]
+    everything = len(named) < len(list(upgrade))
+    return Options(
+        only=_names("--only", only),
+        reinstall=_names("--reinstall", reinstall),
+        prune=prune,
+        force=force,
+        upgrade=_names("--upgrade", named) | (frozenset({EVERYTHING}) if everything else frozenset()),
+    )
+
+
+def _upgrade_flags(options: Options) -> list[str]:
+    """The flags that say `options.upgrade` again."""
+    from envfab.planning.plan import EVERYTHING
+    from envfab.tasks.command_line import flags
+
+    return ["--upgrade"] if EVERYTHING in options.upgrade else flags(upgrade=sorted(options.upgrade))
 
 
 def _names(flag: str, given: Iterable[str]) -> frozenset[NormalizedName]:

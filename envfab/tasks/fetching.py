@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -132,8 +133,9 @@ def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found:
 
 def _given(words: Sequence[str]) -> Requirements:
     """What the command line names: files, and requirements as they are."""
+    from envfab.deployment.wanted import file_reader
     from envfab.facts.requirements import parse
 
     files = [word for word in words if word.endswith(FILES) or Path(word).expanduser().is_file()]
     lines = [word for word in words if word not in files]
-    return parse(files, lambda file: Path(file).expanduser().read_text(encoding="utf-8"), lines, "fetch_wheels")
+    return parse(files, file_reader(), lines, "fetch_wheels", environment=os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Pin requirements to releases of the house, with hashes, for the interpreters of the targets."""
+        from envfab.deployment.wanted import file_reader
         from envfab.facts.requirements import parse
         from envfab.supply import locking
 
@@ -44,7 +46,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not requirements:
             raise UsageError("lock needs a file", hint="fab lock:requirements/shop.in")
         place = _place_of_lock(requirements, output, pylock)
-        wanted = parse([requirements], lambda file: Path(file).expanduser().read_text(encoding="utf-8"))
+        wanted = parse([requirements], file_reader(), environment=os.environ)
         command = _command(requirements, list(name), output)
         house = run.house
         with run.console as console, run.connections() as links:

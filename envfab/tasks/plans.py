@@ -9,7 +9,7 @@ from rich.text import Text
 
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import BAD, Deployment, Ending
-from envfab.planning.plan import Action, Kind, Plan, Status, plan_key, to_json
+from envfab.planning.plan import Action, Kind, Newer, Plan, Status, plan_key, to_json
 
 SIGNS = {Kind.INSTALL: "+", Kind.REMOVE: "-", Kind.UPGRADE: " ", Kind.DOWNGRADE: "↓", Kind.REINSTALL: "↻"}
 STYLES = {
@@ -20,6 +20,7 @@ STYLES = {
     Kind.REINSTALL: "yellow",
 }
 SHOWN_TARGETS = 3
+SHOWN_NEWER = 6
 OUTPUT_LINES = 12
 
 
@@ -76,6 +77,8 @@ def _lines(plan: Plan) -> list[Text]:
     for ahead in plan.ahead:
         newest = f"the house has {ahead.available}" if ahead.available else "the house has none that fits"
         lines.append(Text(f"    {ahead.shown_as} {ahead.installed} is ahead: {newest}", "yellow"))
+    if plan.newer:
+        lines.append(_newer(plan.newer))
     for missing in plan.missing:
         lines.append(Text(f"    {missing.requirement}   {missing.required_by}", "red"))
         lines += [Text(f"        {line}") for line in missing.why.splitlines()]
@@ -85,6 +88,15 @@ def _lines(plan: Plan) -> list[Text]:
     if plan.error:
         lines += [Text(f"    {line.strip()}", "red") for line in _without_target(plan).splitlines()]
     return lines
+
+
+def _newer(found: Sequence[Newer]) -> Text:
+    """What is newer and was not asked for, with the command that takes it."""
+    there = [f"{one.shown_as} {one.available} ({one.installed} is installed)" for one in found[:SHOWN_NEWER]]
+    more = [f"and {len(found) - SHOWN_NEWER} more"] if len(found) > SHOWN_NEWER else []
+    name = f" {found[0].shown_as}" if len(found) == 1 else ""
+    takes = "takes it" if len(found) == 1 else "takes them"
+    return Text(f"    newer, not asked for: {', '.join([*there, *more])}; fab deploy --upgrade{name} {takes}", "dim")
 
 
 def _without_target(plan: Plan) -> str:

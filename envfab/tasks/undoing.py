@@ -100,6 +100,8 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
         status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
         text.append(f"\n  {record.deployment}", "bold")
         text.append(f"   {spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
+        if record.upgrade:
+            text.append(f"\n      --upgrade {' '.join(record.upgrade).replace('*', '')}".rstrip(), "dim")
         for change in record.changes[:SHOWN_CHANGES]:
             text.append(f"\n      {change.name}   {change.installed or '-'} → {change.version or '-'}", "dim")
         if len(record.changes) > SHOWN_CHANGES:

@@ -57,6 +57,8 @@ def tasks(fleet: Fleet) -> list[Any]:
                     notes += f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
                     console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
                                   f"   {one.wheel.filename}{notes}")  # fmt: skip
+                    for note in one.notes:
+                        console.warning(f"{one.wheel.filename}: {note}")
                     added.append(
                         {"file": name, "wheel": one.wheel.filename, "sha256": one.wheel.sha256,
                          "outcome": one.outcome.value, "hash_is_new": one.hash_is_new}
@@ -177,6 +179,8 @@ def house_line(house: House) -> str:
     wheels, projects = house.size()
     problems = house.problems()
     there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if house.wheels.exists() else "not there"
+    unlogged = len(house.all_unlogged())
+    there += f", {unlogged} not logged" if unlogged else ""
     log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
     if not house.log.exists():
         log = f"no log, {_shown(house.log)} is not there"
@@ -193,8 +197,13 @@ def warn_of_log(console: Console, house: House) -> None:
 
 
 def warn_of_house(console: Console, house: House) -> None:
-    """`warn_of_log`, and tell of wheels without which plans go by older ones."""
+    """`warn_of_log`, and tell of wheels without which plans go by older ones, and of those that are not logged."""
     warn_of_log(console, house)
+    unlogged = house.all_unlogged()
+    for _wheel, place in unlogged[:SHOWN_PROBLEMS]:
+        console.warning(f"{place} is not logged, and no plan uses it: fab add_wheel {place}")
+    if len(unlogged) > SHOWN_PROBLEMS:
+        console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
     lost = house.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
         console.warning(f"{wheel.filename} is logged, and gone, and all others of it are older: see fab verify_wheels")

@@ -108,7 +108,9 @@ def _judge(status: int, retry_after: str) -> Answer:
     if status == _SEE_OTHER:
         return Answer(Outcome.STORED)
     if status in _TROUBLE:
-        asked = int(retry_after) * 1000 if retry_after.isascii() and retry_after.isdigit() else 0
+        # Python reads no number of 5,000 digits; nine of them are thirty years
+        seconds = int(retry_after[:9]) if retry_after.isascii() and retry_after.isdigit() else 0
+        asked = seconds * 1000
         return Answer(Outcome.NO_ANSWER, asked)
     return Answer(Outcome.REFUSED)
 

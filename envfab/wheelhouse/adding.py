@@ -42,13 +42,15 @@ class Added:
     `outcome`: ADDED came in and was logged; LOGGED lay there, and has a line with its SHA-256 now; RESTORED was logged
     but missing or changed on disk, and is back; PRESENT was there already, and nothing was done. `yanked_reason` tells
     that it is withdrawn: adding it again does not change that. `hash_is_new` tells that it had been logged without a
-    SHA-256: this file's is its hash from now on.
+    SHA-256: this file's is its hash from now on. `notes` are what its METADATA says otherwise than the
+    standards want, and how that is read.
     """
 
     wheel: Wheel
     outcome: Outcome
     yanked_reason: str | None = None
     hash_is_new: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class UnknownHash(HouseError):
@@ -64,7 +66,7 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
     leaves hidden files, which a later call clears away, or wheels without a line, which are no candidates and which
     adding them again logs.
     """
-    coming = [_Coming(path, inspect(path).wheel) for path in paths]
+    coming = [_Coming(path, found.wheel, found.metadata.notes) for path in paths for found in [inspect(path)]]
     known = log.read()
     for one in coming:
         _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename), trust)
@@ -93,6 +95,7 @@ class _Coming:
 
     path: Path
     wheel: Wheel
+    notes: tuple[str, ...]
     copy: Path | None = None
 
 
@@ -110,17 +113,18 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
             moved.append(_settle(one.wheel, wheels, one.copy, bound=bound))
             reason = line.yanked_reason if line else None
             if bound:
-                added.append(Added(one.wheel, Outcome.RESTORED if moved[-1] else Outcome.PRESENT, reason))
+                outcome = Outcome.RESTORED if moved[-1] else Outcome.PRESENT
             else:
                 records += _lines(one.wheel, reason)
-                how = Outcome.ADDED if moved[-1] else Outcome.LOGGED
-                added.append(Added(one.wheel, how, reason, hash_is_new=line is not None))
+                outcome = Outcome.ADDED if moved[-1] else Outcome.LOGGED
+            hash_is_new = line is not None and not bound
+            added.append(Added(one.wheel, outcome, reason, hash_is_new, one.notes))
         sync_folder(wheels)
         held.append(*records)
     except BaseException:
-        for outcome, was_moved in zip(added, moved, strict=False):
-            if was_moved and outcome.outcome is Outcome.ADDED:
-                (wheels / outcome.wheel.filename).unlink(missing_ok=True)
+        for one_added, was_moved in zip(added, moved, strict=False):
+            if was_moved and one_added.outcome is Outcome.ADDED:
+                (wheels / one_added.wheel.filename).unlink(missing_ok=True)
         raise
     return added
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from envfab.errors import WheelError
+from envfab.foreign import is_plain
+from envfab.util.versions import shortened
 
 CHUNK = 1 << 18
 LOCAL_HEADER = 30
@@ -27,8 +29,8 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UNICODE_PATH = 0x7075
 UNICODE_PATH_HEAD = 5
 EXTRA_HEAD = struct.Struct("<HH")
+MOST_SHOWN = 200
 DRIVE = re.compile(r"[A-Za-z]:")
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What zipfile, struct and zlib raise for damaged archives, found by fuzzing them.
 DAMAGE = (
     zipfile.BadZipFile,
@@ -162,12 +164,12 @@ class Archive:
 
     def _check_entry(self, entry: zipfile.ZipInfo) -> None:
         name = entry.orig_filename
-        shown = name.encode("unicode_escape").decode() if CONTROL.search(name) else name
+        shown = shortened(name if is_plain(name) else name.encode("unicode_escape").decode(), MOST_SHOWN)
         for other in _other_names(entry):
             raise self.wrong(f"has a member with two names: {name!a} and {other!a}", "build it again")
         parts = name.removesuffix("/").split("/")
         escapes = name.startswith("/") or "\\" in name or DRIVE.match(name) or ".." in parts
-        if escapes or CONTROL.search(name) or "" in parts or "." in parts:
+        if escapes or not is_plain(name) or "" in parts or "." in parts:
             raise self.wrong(f"has a member whose path leaves the wheel or is not plain: {shown!r}")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -28,8 +28,10 @@ class Contents:
         return {name for name in self.text.names() if name in files and self.text.mentions(name, files[name])}
 
     def size(self) -> tuple[int, int]:
-        """(wheel files there are, projects they belong to), by their names alone."""
-        return sum(len(names) for names in self._files.values()), len(self._files)
+        """(wheel files there are and are logged, projects they belong to), by their names alone."""
+        logged = {filename for _name, filename in self.text.filenames()}
+        numbers = [sum(filename in logged for filename in filenames) for filenames in self._files.values()]
+        return sum(numbers), sum(number > 0 for number in numbers)
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """Every wheel of a project that is both logged and there."""
@@ -54,12 +56,17 @@ class Contents:
 
     def unlogged(self) -> Iterator[Wheel]:
         """Every wheel that is there without a line."""
-        for name, filenames in self._files.items():
-            logged = self.text.wheels(name)
-            for filename in filenames:
-                wheel = None if filename in logged else _wheel_or_none(filename)
-                if wheel is not None:
-                    yield wheel
+        for name in self._files:
+            yield from self.unlogged_of(name)
+
+    def unlogged_of(self, name: NormalizedName) -> Iterator[Wheel]:
+        """Every wheel of a project that is there without a line."""
+        filenames = self._files.get(name, ())
+        logged = self.text.wheels(name) if filenames else {}
+        for filename in filenames:
+            wheel = None if filename in logged else _wheel_or_none(filename)
+            if wheel is not None:
+                yield wheel
 
     def unnamed(self) -> Iterator[str]:
         """Files that end like a wheel and are named like none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,12 +11,12 @@ from enum import Enum
 from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from envfab.errors import HouseError, WheelError
 from envfab.facts.wheel import Release, Wheel, WheelMetadata
 from envfab.fleet import Target
 from envfab.foreign import one_line
+from envfab.util.versions import version_or_none
 from envfab.wheelhouse import adding
 from envfab.wheelhouse.adding import Added
 from envfab.wheelhouse.contents import Contents, wheel_of
@@ -95,6 +96,19 @@ class House:
             self._metadata[wheel.filename] = read_metadata(self.path_of(wheel))
         return self._metadata[wheel.filename]
 
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        """Every wheel of a project that is there without a line in the log, with its path for `add_wheel`."""
+        return [(wheel, self._typed(wheel)) for wheel in self._read().unlogged_of(name)]
+
+    def all_unlogged(self) -> Sequence[tuple[Wheel, str]]:
+        """`unlogged`, of all projects."""
+        found = sorted(self._read().unlogged(), key=lambda wheel: wheel.filename)
+        return [(wheel, self._typed(wheel)) for wheel in found]
+
+    def _typed(self, wheel: Wheel) -> str:
+        path, here = self.path_of(wheel), Path.cwd()
+        return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
     def path_of(self, wheel: Wheel) -> Path:
         """Where the wheel's file lies."""
         return self.wheels / wheel.filename
@@ -149,7 +163,7 @@ class House:
         return tuple(sorted(found, key=lambda one: (one.wheel.name, one.wheel.version, one.wheel.filename)))
 
     def size(self) -> tuple[int, int]:
-        """(wheel files there are, projects they belong to), by their names alone."""
+        """(wheel files there are and are logged, projects they belong to), by their names alone."""
         return self._read().size()
 
     def lost(self) -> tuple[Wheel, ...]:
@@ -263,8 +277,8 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
         project = what.partition("-")[0]
     logged = text.wheels(canonicalize_name(project.strip()))
     if is_release:
-        wanted = _version_or_none(version.strip())
-        found = [one for one in logged.values() if wanted is not None and _version_or_none(one.version) == wanted]
+        wanted = version_or_none(version.strip())
+        found = [one for one in logged.values() if wanted is not None and version_or_none(one.version) == wanted]
     else:
         found = [one for one in logged.values() if one.filename == what]
     if not found:
@@ -274,13 +288,6 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
             hint=f"it has {there}" if there else "name it NAME==VERSION, or by its file name; `fab wheels` lists them",
         )
     return tuple(found)
-
-
-def _version_or_none(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 def _now() -> datetime:

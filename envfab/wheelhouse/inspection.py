@@ -20,22 +20,24 @@ import binascii
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement
-from packaging.specifiers import InvalidSpecifier
-from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from envfab.errors import WheelError
-from envfab.facts.wheel import Wheel, WheelMetadata
+from envfab.facts.wheel import MOST_TAGS, Wheel, WheelMetadata, count_tags
+from envfab.foreign import one_line
+from envfab.util.versions import MOST_DIGITS, parse_version, shortened
 from envfab.wheelhouse.archive import CHUNK, Archive, Limits
 
 WHEEL_MAJOR = 1
 TEXT_LIMIT = 16 << 20
+# Of the header of METADATA, and of WHEEL: real ones have a few kilobytes.
+FIELDS_LIMIT = 4 << 20
 RECORD_LIMIT = 64 << 20
 # The format demands "sha256 or better"; an algorithm's digest size tells a cut digest.
 ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
@@ -120,7 +122,7 @@ _RENAMED = "was the file renamed? Give it the name that it was built with"
 def _names_release(stem: str, wheel: Wheel) -> bool:
     name, _, version = stem.partition("-")
     try:
-        return canonicalize_name(name) == wheel.name and Version(version) == wheel.version
+        return canonicalize_name(name) == wheel.name and parse_version(version) == wheel.version
     except InvalidVersion:
         return False
 
@@ -137,7 +139,10 @@ def parse_metadata(content: bytes, where: str) -> WheelMetadata:
     # with all of `email` behind it: a plan that looks into no wheel does without
     from packaging.metadata import parse_email
 
-    raw, _ = parse_email(_fields(content))
+    fields = _fields(content)
+    if len(fields) > FIELDS_LIMIT:
+        raise WheelError(f"its METADATA has more than {FIELDS_LIMIT:,} bytes of fields", where=where)
+    raw, _ = parse_email(fields)
     name, version = raw.get("name"), raw.get("version")
     if not name or not version:
         raise WheelError("its METADATA has no Name or no Version", where=where)
@@ -146,17 +151,18 @@ def parse_metadata(content: bytes, where: str) -> WheelMetadata:
         return WheelMetadata.build(
             name, version, raw.get("requires_dist", []), raw.get("requires_python"), raw.get("provides_extra", [])
         )
-    except (InvalidName, InvalidRequirement, InvalidSpecifier, InvalidVersion) as error:
-        line = " ".join(str(error).split())
+    except (InvalidName, InvalidRequirement, InvalidVersion) as error:
+        line = shortened(" ".join(str(error).split()), 200)
         raise WheelError(
-            f"its METADATA cannot be read: {line}", where=where, hint="pip refuses such a wheel too"
+            f"its METADATA cannot be read: {line}", where=where, hint="current pip and uv refuse such a wheel, too"
         ) from None
 
 
 def _check_names(archive: Archive, wheel: Wheel, metadata: WheelMetadata) -> None:
     if canonicalize_name(metadata.name) != wheel.name or metadata.version != wheel.version:
+        says = shortened(f"{metadata.name} {metadata.version}")
         raise archive.wrong(
-            f"the file name says {wheel.name} {wheel.version}, METADATA says {metadata.name} {metadata.version}",
+            f"the file name says {wheel.name} {wheel.version}, METADATA says {says}",
             _RENAMED,
         )
 
@@ -170,18 +176,24 @@ def _check_wheel_file(archive: Archive, info: str, wheel: Wheel) -> None:
     major = versions[0].partition(".")[0] if versions else ""
     if not (major.isascii() and major.isdigit()):
         raise archive.wrong(f"{info}/WHEEL has no Wheel-Version")
-    if int(major) > WHEEL_MAJOR:
+    if len(major) > MOST_DIGITS or int(major) > WHEEL_MAJOR:
         raise archive.wrong(
-            f"is a wheel of format {versions[0]}; this envfab reads {WHEEL_MAJOR}.x", "a newer envfab may read it"
+            f"is a wheel of format {shortened(versions[0], 20)}; this envfab reads {WHEEL_MAJOR}.x",
+            "a newer envfab may read it",
         )
-    said = _tags(value for key, value in fields if key == "tag")
-    if said and not {tag.interpreter for tag in said} & {tag.interpreter for tag in wheel.tags}:
-        tags = ", ".join(sorted(map(str, said)))
-        raise archive.wrong(f"{info}/WHEEL has none of the file name's tags, but {tags}", _RENAMED)
+    _check_tags([value for key, value in fields if key == "tag"], archive, info, wheel)
 
 
-def _tags(texts: Iterable[str]) -> frozenset[Tag]:
-    return frozenset(tag for text in texts if text.count("-") == 2 for tag in parse_tag(text))
+def _check_tags(texts: Sequence[str], archive: Archive, info: str, wheel: Wheel) -> None:
+    """Refuse the WHEEL of another file, and one with more tags than anybody can look through."""
+    said = [text.split("-") for text in texts if text.count("-") == 2]
+    number = sum(count_tags(parts) for parts in said)
+    if number > MOST_TAGS:
+        raise archive.wrong(f"{info}/WHEEL has {number:,} tags; {MOST_TAGS:,} are allowed")
+    pythons = {python for parts in said for python in parts[0].lower().split(".")}
+    if said and not pythons & {tag.interpreter for tag in wheel.tags}:
+        shown = shortened(", ".join(sorted("-".join(parts) for parts in said)), 200)
+        raise archive.wrong(f"{info}/WHEEL has none of the file name's tags, but {shown}", _RENAMED)
 
 
 def _check_data(archive: Archive, wheel: Wheel) -> None:
@@ -199,11 +211,8 @@ def _check_data(archive: Archive, wheel: Wheel) -> None:
 
 def _check_record(archive: Archive, info: str) -> None:
     record = f"{info}/RECORD"
-    recorded = _parse_record(archive, record)
     exempt = {record, *(f"{info}/{name}" for name in SIGNATURES)}
-    for path in recorded:
-        if path not in archive.members and path not in exempt:
-            raise archive.wrong(f"lacks a file that its RECORD lists: {path}")
+    recorded = _parse_record(archive, record, exempt)
     for path in archive.members:
         if path in exempt:
             continue
@@ -227,7 +236,7 @@ def _check_member(archive: Archive, path: str, expected: _Recorded) -> None:
         raise archive.wrong(f"{path} has {size:,} bytes, its RECORD says {expected.size:,}")
 
 
-def _parse_record(archive: Archive, record: str) -> dict[str, _Recorded]:
+def _parse_record(archive: Archive, record: str, exempt: Set[str]) -> dict[str, _Recorded]:
     recorded: dict[str, _Recorded] = {}
     try:
         text = archive.read(record, RECORD_LIMIT).decode("utf-8")
@@ -235,12 +244,23 @@ def _parse_record(archive: Archive, record: str) -> dict[str, _Recorded]:
             if not row:
                 continue
             path, digest, size = (*row, "", "")[:3] if len(row) < 3 else row[:3]
+            # told here, so that a RECORD of millions of paths that are not there is not kept in memory
+            if path not in archive.members and path not in exempt:
+                raise archive.wrong(f"lacks a file that its RECORD lists: {shortened(one_line(path), 200)}")
             if path in recorded:
                 raise archive.wrong(f"its RECORD lists {path} twice")
-            recorded[path] = _Recorded(*_parse_digest(archive, path, digest), int(size) if size.strip() else None)
+            recorded[path] = _Recorded(*_parse_digest(archive, path, digest), _size(size))
     except (csv.Error, ValueError) as error:
-        raise archive.wrong(f"its RECORD cannot be read: {error}") from None
+        raise archive.wrong(f"its RECORD cannot be read: {shortened(one_line(str(error)), 200)}") from None
     return recorded
+
+
+def _size(text: str) -> int | None:
+    """A size in bytes, or None where there is none; raises `ValueError` for what is no number, or no such one."""
+    text = text.strip()
+    if len(text) > MOST_DIGITS:
+        raise ValueError("a size is a number of too many digits")
+    return int(text) if text else None
 
 
 def _parse_digest(archive: Archive, path: str, text: str) -> tuple[str, bytes | None]:
@@ -249,7 +269,10 @@ def _parse_digest(archive: Archive, path: str, text: str) -> tuple[str, bytes | 
     algorithm, _, encoded = text.partition("=")
     length = ALGORITHMS.get(algorithm.lower())
     if length is None:
-        raise archive.wrong(f"its RECORD has a hash that is not allowed for {path}: {algorithm}", "sha256 or better is")
+        raise archive.wrong(
+            f"its RECORD has a hash that is not allowed for {path}: {shortened(one_line(algorithm))}",
+            "sha256 or better is",
+        )
     try:
         digest = base64.urlsafe_b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4))
     except (binascii.Error, ValueError):

@@ -9,6 +9,7 @@ from datetime import datetime
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError, HouseError
+from envfab.util.versions import shortened
 from envfab.wheelhouse.release_log import (
     FORMAT,
     Record,
@@ -65,9 +66,11 @@ class LogText:
             return
         for line in self._lines:
             number = line.removeprefix("format: ").strip() if line.startswith("format: ") else ""
-            if number.isdecimal() and int(number) > FORMAT:
+            # without leading zeros a longer number is a larger one, and Python reads no number of 5,000 digits
+            digits = number.lstrip("0")
+            if number.isdecimal() and (len(digits) > 9 or int(digits or "0") > FORMAT):
                 raise FormatError(
-                    f"the release log has format {number}; this envfab reads format {FORMAT}",
+                    f"the release log has format {shortened(number, 9)}; this envfab reads format {FORMAT}",
                     where=self._where,
                     hint="upgrade envfab",
                 )

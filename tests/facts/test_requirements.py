@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import string
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from envfab.errors import RequirementsError
+from envfab.errors import RequirementsError, SeveralErrors
 from envfab.facts.requirements import Requirements, parse
 
 DIGEST = "0f" * 32
@@ -209,12 +211,23 @@ class TestOptions:
             "--only-binary :all:",
             "--no-binary=:none:",
             "--prefer-binary",
-            "--require-hashes",
+            "--use-feature=fast-deps",
         ],
     )
     def test_where_pip_would_look_does_not_matter(self, line: str) -> None:
-        """Wheels come from the house alone, so that files written for pip serve as they are."""
-        assert lines(parsed(f"{line}\nDjango\n")) == ["Django"]
+        """Wheels come from the house alone, so that files written for pip serve as they are; it is told."""
+        requirements = parsed(f"{line}\nDjango\n")
+        assert lines(requirements) == ["Django"]
+        assert requirements.notes[0].startswith("shop.txt: ignored: --")
+        assert "secret" not in str(requirements.notes)
+
+    def test_all_that_was_ignored_is_told_in_one_line_a_file(self) -> None:
+        """With the line of each option, also of those that belong to one requirement."""
+        notes = parsed("-i https://a/\n\nDjango -C a=b\n-r b.txt\n--no-index\n", b="-f ./wheels\n").notes
+        assert notes == (
+            "shop.txt: ignored: --index-url (line 1), --config-settings (line 3), --no-index (line 5)",
+            "b.txt: ignored: --find-links (line 1)",
+        )
 
     @pytest.mark.parametrize(
         ("line", "hint"),
@@ -222,10 +235,8 @@ class TestOptions:
             ("-e .", "editables are not deployed"),
             ("--editable=git+https://example.org/shop.git#egg=shop", "editables are not deployed"),
             ("--pre", "a pre-release is taken where a requirement names one"),
-            ("--use-feature=fast-deps", "pip's index options"),
             ("-x", "pip's index options"),
             ("Django -r other.txt", "pip's index options"),
-            ("Django --config-settings=a=b", "pip's index options"),
         ],
     )
     def test_what_would_change_the_plan_is_refused(self, line: str, hint: str) -> None:
@@ -249,6 +260,122 @@ class TestOptions:
         for line in ("git+https://me:secret@example.org/shop.git", "shop @ https://me:secret@example.org/shop.whl"):
             assert "secret" not in refusal(line)
             assert "https://…@example.org/shop" in refusal(line)
+
+
+class TestVariables:
+    def test_variables_are_put_in_as_pip_does(self) -> None:
+        """Capitals, digits and underscores in braces, in requirements and in options."""
+        environment = {"SHOP_2": "2.1", "FILE": "base"}
+        files = {"shop.txt": "shop==${SHOP_2}\n-r ${FILE}.txt\n", "base.txt": "asgiref  # ${SHOP_2}\n"}
+        requirements = parse(["shop.txt"], reader(files), environment=environment)
+        assert lines(requirements) == ["shop==2.1", "asgiref"]
+
+    @pytest.mark.parametrize("text", ["shop==${SHOP}", "shop==${EMPTY}", "shop==$SHOP", "shop==${shop}"])
+    def test_what_is_not_set_stays(self, text: str) -> None:
+        """As in pip; then the line is no requirement, and the message asks about the variable."""
+        with pytest.raises(RequirementsError) as caught:
+            parse([], reader({}), [text], environment={"EMPTY": "", "shop": "1"})
+        assert str(caught.value).startswith(f"fabfile: {text!r} is no requirement: ")
+        assert ("is the variable set" in str(caught.value)) is ("${" in text)
+
+    def test_values_are_not_repeated_in_messages(self) -> None:
+        """A variable may hold a password: the line is shown as it is written."""
+        with pytest.raises(RequirementsError) as caught:
+            parse([], reader({}), ["shop @@ ${SECRET}"], environment={"SECRET": "pa55word"})
+        assert "'shop @@ ${SECRET}' is no requirement" in str(caught.value)
+        assert "pa55word" not in str(caught.value)
+
+
+class TestRequireHashes:
+    def test_each_line_must_have_a_hash(self) -> None:
+        """Wherever the option stands, in whatever file."""
+        assert refusal(f"Django==5.2 --hash=sha256:{DIGEST}\nasgiref==3.8\n-r b.txt", b="--require-hashes") == (
+            "shop.txt:2: 'asgiref==3.8' has no hash; --require-hashes stands in b.txt:1\n"
+            "  add --hash=sha256:…, or lock the file again: fab lock"
+        )
+
+    def test_a_hash_on_another_line_of_the_project_serves(self) -> None:
+        """As in pip, which takes those of constraints and of all lines together."""
+        hashed = f"Django==5.2 --hash=sha256:{DIGEST}"
+        requirements = parsed(f"--require-hashes\nDjango\n-c pins.txt\n{hashed}", pins=hashed)
+        assert requirements.hashes_required == "shop.txt:1"
+
+    def test_packages_of_the_fabfile_count(self) -> None:
+        """pip's command line does, too."""
+        files = {"shop.txt": "--require-hashes\n"}
+        with pytest.raises(RequirementsError, match=r"^fabfile: 'shop' has no hash"):
+            parse(["shop.txt"], reader(files), ["shop"])
+
+
+class TestSeveralErrors:
+    def test_all_bad_lines_are_told_at_once(self) -> None:
+        """In order, each with its file and line, those of included files among them."""
+        text = "Django=5\nok\n-e .\n-r b.txt\n-r gone.txt\nx @ https://e.org/x.whl\n"
+        message = refusal(text, b="==1\nfine\n--pre\n")
+        places = [line.partition(" ")[0] for line in message.splitlines() if not line.startswith("  ")]
+        assert places == ["shop.txt:1:", "shop.txt:3:", "b.txt:1:", "b.txt:3:", "shop.txt:5:", "shop.txt:6:"]
+
+    def test_more_than_twenty_are_counted(self) -> None:
+        """A file that is something else altogether fills no screen."""
+        message = refusal("=\n" * 50)
+        assert message.endswith("\nand 30 more")
+        assert message.count("is no requirement") == 20
+
+
+class TestLimits:
+    def test_a_number_without_end_is_refused(self) -> None:
+        """Python reads no number of 5,000 digits, and says so only when two versions are compared."""
+        for text in (f"shop=={'1' * 5000}", f"shop ; python_version > '{'1' * 5000}'", f"shop>=1.{'0' * 101}"):
+            message = refusal(text)
+            assert "it has a number of more than 100 digits" in message
+            assert len(message) < 300
+
+    def test_a_long_line_is_refused(self) -> None:
+        """And shown by its beginning."""
+        message = refusal(f"shop[{','.join(f'x{number}' for number in range(5000))}]")
+        assert "it is longer than 10,000 characters" in message
+        assert len(message) < 300
+
+    def test_nested_markers_are_refused(self) -> None:
+        """packaging's parser calls itself for each parenthesis."""
+        assert "more than 50 parentheses" in refusal(f"shop ; {'(' * 2000}os_name=='posix'{')' * 2000}")
+
+    def test_a_chain_of_files_ends(self) -> None:
+        """Of 1,200 files that include each other one error comes, not a traceback."""
+        files = {"shop.txt": "-r 0.txt"} | {f"{number}.txt": f"-r {number + 1}.txt" for number in range(1200)}
+        with pytest.raises(RequirementsError) as caught:
+            parse(["shop.txt"], reader(files))
+        assert str(caught.value) == "49.txt:1: files include each other more than 50 deep\n  include fewer files"
+
+    def test_files_that_double_what_they_include_end(self) -> None:
+        """Thirty files, each of which includes the next twice, would be a thousand million."""
+        files = {"shop.txt": "-r 0.txt"} | {f"{number}.txt": f"-r {number + 1}.txt\n" * 2 for number in range(30)}
+        with pytest.raises(RequirementsError, match=r"files include each other more than 2,000 times"):
+            parse(["shop.txt"], reader({**files, "30.txt": "Django\n"}))
+
+    def test_requirements_without_end_are_refused(self) -> None:
+        """A file is bounded by whoever reads it, what it is included into is not."""
+        files = {"shop.txt": "-r a.txt\n" * 20, "a.txt": "Django\n" * 5000}
+        with pytest.raises(RequirementsError, match=r"^a\.txt:1: there are more than 50,000 requirements"):
+            parse(["shop.txt"], reader(files))
+
+    def test_a_line_of_spaces_takes_no_time(self) -> None:
+        """A comment is looked for in a time that grows with the line, not with its square."""
+        began = time.monotonic()
+        assert lines(parsed(f"Django{' ' * 1_000_000}# why\n")) == ["Django"]
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize("name", ["a\0b.txt", "\ud800.txt"])
+    def test_what_cannot_be_a_path_is_refused(self, name: str) -> None:
+        """With a message that can be printed."""
+
+        def read(file: str) -> str:
+            return f"-r {name}" if file == "shop.txt" else Path(file).read_text()
+
+        with pytest.raises(RequirementsError) as caught:
+            parse(["shop.txt"], read)
+        assert "cannot be the name of a file" in str(caught.value)
+        assert str(caught.value).isascii()
 
 
 class TestRefusals:
@@ -325,47 +452,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         refused = error
     else:
         return
-    assert refused.where.startswith("shop.txt:")
-    assert str(refused).count("\n") <= 1
-
-
-LOCK = """
-lock-version = "1.0"
-created-by = "somebody"
-packages = [
-    {name = "shop", version = "1.0", marker = "python_version < '3.9'", wheels = [
-        {path = "shop-1.0-py3-none-any.whl", hashes = {sha256 = "AAAA", md5 = "abc"}},
-        {url = "https://example.org/shop-1.0-py2-none-any.whl", hashes = {sha256 = "bbbb"}},
-    ]},
-]
-""".replace("AAAA", "A" * 64).replace("bbbb", "b" * 64)
-
-
-@pytest.mark.parametrize("name", ["pylock.toml", "locks/pylock.prod.toml"])
-def test_a_lock_is_pins_with_hashes(name: str) -> None:
-    """A file named as PEP 751 wants is read as a lock: versions, markers, every wheel's SHA-256."""
-    (entry,) = parse([name], lambda _name: LOCK).entries
-    assert str(entry.requirement) == 'shop==1.0; python_version < "3.9"'
-    assert entry.hashes == {"a" * 64, "b" * 64}
-    assert entry.origin == f"{name}:shop"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("lock-version = ", "pylock.toml: it is no lock: "),
-        ('lock-version = "1.0"', "pylock.toml: it is no lock: Missing required value in 'created-by'"),
-        ('lock-version = "2.0"\ncreated-by = "x"\npackages = []', "pylock.toml: it is no lock: "),
-        (
-            'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "shop"\nversion = "1.0"\n'
-            '[packages.sdist]\nurl = "https://example.org/shop-1.0.tar.gz"\nhashes = {sha256 = "a"}',
-            "pylock.toml:shop: it is locked to something else than wheels of a version",
-        ),
-        (LOCK.replace("sha256", "sha3_256"), "pylock.toml:shop: none of its wheels has a SHA-256"),
-    ],
-)
-def test_what_is_no_lock_on_wheels_is_refused(text: str, message: str) -> None:
-    """Damage, a format to come, source distributions and foreign hashes are errors that name the file and the package."""
-    with pytest.raises(RequirementsError) as caught:
-        parse(["pylock.toml"], lambda _name: text)
-    assert message in str(caught.value)
+    for one in refused.errors if isinstance(refused, SeveralErrors) else (refused,):
+        assert one.where.startswith("shop.txt:")
+        assert str(one).count("\n") <= 1

@@ -66,6 +66,7 @@ class DictCatalogue:
     by_name: dict[NormalizedName, list[Release]] = field(default_factory=dict)
     described: dict[str, WheelMetadata | WheelError] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
+    not_logged: list[Wheel] = field(default_factory=list)
 
     def add(
         self,
@@ -79,6 +80,7 @@ class DictCatalogue:
         sha256: str | None = "",
         yanked: str | None = None,
         unreadable: str = "",
+        logged: bool = True,
     ) -> Wheel:
         """Put a wheel in, named by `NAME==VERSION`; its hash is made up unless it is given or None."""
         name, _, version = spec.partition("==")
@@ -86,7 +88,10 @@ class DictCatalogue:
         filename = "-".join([escaped, version, *([build] if build else []), tag]) + ".whl"
         digest = hashlib.sha256(filename.encode()).hexdigest() if sha256 == "" else sha256
         wheel = Wheel.from_filename(filename, digest, name)
-        self.by_name.setdefault(wheel.name, []).append(Release(wheel, None, yanked))
+        if logged:
+            self.by_name.setdefault(wheel.name, []).append(Release(wheel, None, yanked))
+        else:
+            self.not_logged.append(wheel)
         self.described[filename] = (
             WheelError(unreadable, where=filename)
             if unreadable
@@ -99,6 +104,9 @@ class DictCatalogue:
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         return self.by_name.get(name, [])
+
+    def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
+        return [(wheel, f"wheels/{wheel.filename}") for wheel in self.not_logged if wheel.name == name]
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         self.read.append(wheel.filename)

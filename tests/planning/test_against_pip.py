@@ -19,6 +19,8 @@ from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
+from envfab.planning.demands import applicable
+from envfab.planning.environment import Environment
 from envfab.planning.plan import Action, Kind, Options, Plan, Status
 from envfab.planning.planner import plan
 from tests.planning.catalogue import TARGET, distribution, probe, requirements
@@ -41,6 +43,9 @@ GIVEN_UP = "pip gives up where there is a solution"
 
 OUTDATED = "pip keeps an older version for the sake of a choice that it gave up"
 """Asked again after its own installation, pip would go on; here a plan leaves nothing to do for the next one."""
+
+NOTHING_APPLIES = "requirements of which none applies are a mistake"
+"""pip installs nothing, and is content; here `--prune` would remove everything."""
 
 UNSOUND = "pip's answer does not meet the requirements"
 """Where an installed version does not suit, pip goes on with the index's wheel of the very same version and of other
@@ -103,6 +108,12 @@ def _named_difference(
     case: Case, ours: Plan, theirs: Mapping[str, str] | None, there: Probe, required: Requirements
 ) -> str | None:
     """The name of a difference that is meant; None for any other."""
+    if (
+        ours.status is Status.BLOCKED
+        and required.entries
+        and not applicable(required.entries, Environment(there.interpreter))
+    ):
+        return NOTHING_APPLIES
     catalogue = case.catalogue()
     after_ours = applied(ours, there, catalogue)
     sound = ours.status is not Status.BLOCKED and not unmet(after_ours, required)

@@ -179,3 +179,73 @@ class TestConflicts:
         (conflict,) = plan(probe(), requirements(*lines), house(["a==1", "a==12"])).conflicts
         assert conflict.count(" wanted by ") == 8
         assert "\n  and 4 more\n" in conflict
+
+
+class TestAllThatIsMissing:
+    def test_all_of_a_requirement_are_told_at_once(self) -> None:
+        """Those of dependencies too, at any remove, as far as there is METADATA; nobody adds wheels one by one."""
+        catalogue = house({"shop==1.0": ["django", "pillow>=9"], "django==5.2": ["asgiref", "sqlparse"]})
+        made = plan(probe(python=interpreter("3.8.10")), requirements("shop", "gunicorn"), catalogue)
+        assert {(one.requirement, one.required_by) for one in made.missing} == {
+            ("gunicorn", "requirements.txt:2"),
+            ("pillow>=9", "shop 1.0 (requirements.txt:1)"),
+            ("asgiref", "django 5.2 (wanted by shop)"),
+            ("sqlparse", "django 5.2 (wanted by shop)"),
+        }
+
+    def test_what_another_version_does_without_is_not_missing(self) -> None:
+        """Only what no choice of versions goes without is told."""
+        catalogue = house({"django==5.2": ["asgiref>=3.8"], "django==4.2": ["asgiref"], "asgiref==3.7": []})
+        made = plan(probe(), requirements("django", "gunicorn"), catalogue)
+        assert [one.requirement for one in made.missing] == ["gunicorn"]
+
+    def test_a_hundred_missing_ones_are_told(self) -> None:
+        """Direct ones cost one search together."""
+        made = plan(probe(), requirements(*(f"p{number}" for number in range(100))), house(["shop==1.0"]))
+        assert len(made.missing) == 100
+
+
+class TestNotLogged:
+    def test_a_wheel_without_a_line_is_told_with_the_command(self) -> None:
+        """It lies there, and "no wheel of it" would send people looking for it."""
+        catalogue = house(["other==1.0"])
+        catalogue.add("shop==1.0", logged=False)
+        assert missing(catalogue, "shop").why == (
+            "shop-1.0-py2.py3-none-any.whl lies in the house and is not logged: "
+            "fab add_wheel wheels/shop-1.0-py2.py3-none-any.whl"
+        )
+
+    def test_beside_versions_that_do_not_suit(self) -> None:
+        """Only one that would do: of its version, and for this interpreter."""
+        catalogue = house(["shop==1.0"])
+        catalogue.add("shop==3.0", logged=False, tag="cp313-cp313-linux_x86_64")
+        assert missing(catalogue, "shop>=2").why == "the house has 1.0"
+        catalogue.add("shop==2.0", logged=False)
+        assert missing(catalogue, "shop>=2").why.startswith("the house has 1.0\nshop-2.0-py2.py3-none-any.whl lies ")
+
+    def test_what_it_requires_is_looked_for_too(self) -> None:
+        """So that one run names all that is to be added."""
+        catalogue = house(["other==1.0"])
+        catalogue.add("shop==1.0", ["django"], logged=False)
+        made = plan(probe(), requirements("shop"), catalogue)
+        assert [(one.requirement, one.required_by) for one in made.missing] == [
+            ("shop", "requirements.txt:1"),
+            ("django", "shop 1.0"),
+        ]
+
+
+class TestHashesRequired:
+    def test_a_dependency_without_a_hash_blocks(self) -> None:
+        """As pip: with `--require-hashes` everything that is installed has one."""
+        catalogue = house({"shop==1.0": ["django"], "django==5.2": []})
+        digest = catalogue.by_name[next(iter(catalogue.by_name))][0].wheel.sha256
+        lines = ("--require-hashes", f"shop==1.0 --hash=sha256:{digest}")
+        made = plan(probe(), requirements(*lines), catalogue)
+        assert (made.status, made.conflicts) == (
+            Status.BLOCKED,
+            (
+                "django 5.2 (wanted by shop) has no hash; --require-hashes stands in requirements.txt:1\n"
+                "  add it with its hashes, or lock the requirements again: fab lock",
+            ),
+        )
+        assert plan(probe("django==5.2"), requirements(*lines), catalogue).status is Status.CHANGES

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from envfab.errors import FormatError
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Target
-from envfab.planning.plan import Action, Ahead, Kind, Missing, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.plan import Action, Ahead, Kind, Missing, Newer, Plan, Status, from_json, plan_key, to_json
 from envfab.planning.planner import plan
 from tests.planning.catalogue import house, probe, requirements
 
@@ -76,6 +76,8 @@ def test_the_key_does_not_depend_on_whose_plan_it_is(made: Plan, target: Target,
         {"status": Status.BLOCKED},
         {"python": "3.8.10"},
         {"error": "gone"},
+        {"newer": (Newer("a", "1", "2"),)},
+        {"upgrade": ("a",)},
     ],
 )
 def test_whatever_is_shown_makes_another_key(change: dict[str, Any]) -> None:
@@ -125,12 +127,31 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
     assert from_json({**document, "estimate": "soon"}) == from_json(document)
 
 
+def install(**change: Any) -> dict[str, Any]:
+    """A plan's actions with one that differs."""
+    action = {"action": "install", "name": "a", "installed": None, "version": "1", "reason": "", "sha256": None}
+    return {"actions": [{**action, "wheel": "a-1-py3-none-any.whl", **change}]}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         ({"status": "perhaps"}, "'perhaps' is not a valid Status"),
         ({"actions": [{}]}, "'name' is missing"),
-        ({"actions": None}, "'NoneType' object is not iterable"),
+        ({"actions": None}, "'actions' must be a list, not None"),
+        ({"actions": [5]}, "5 must be an object"),
+        ({"target": 5, "user": 5}, "'user' must be a text, not 5"),
+        ({"conflicts": [["no"]]}, "'conflicts' must be a text, not ['no']"),
+        ({"newer": [{"name": "a", "installed": "1"}]}, "'available' is missing"),
+        (install(name="--help"), "'--help' is no name of a package"),
+        (install(name="-r/etc/passwd"), "'-r/etc/passwd' is no name of a package"),
+        (install(action="remove"), "a: a wheel goes with everything but a removal, and remove is told"),
+        (install(wheel=None), "a: a wheel goes with everything but a removal, and install is told"),
+        (install(wheel="b-1-py3-none-any.whl"), "a: b-1-py3-none-any.whl is another release's wheel"),
+        (install(version="2"), "a: a-1-py3-none-any.whl is another release's wheel"),
+        (install(sha256="11"), "a: '11' is no SHA-256"),
+        (install(installed=["1"]), "'installed' must be a text, not ['1']"),
+        (install(wheel=f"a-{'1' * 5000}-py3-none-any.whl"), f"a-{'1' * 78}"),
         (
             {"actions": [{"action": "install", "name": "a", "installed": None, "wheel": "a.zip", "sha256": "", "reason": ""}]},
             "a.zip: ",
@@ -144,3 +165,4 @@ def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> Non
         from_json({**document, **change})
     assert str(caught.value).startswith(f"this is no plan: {problem}")
     assert str(caught.value).endswith("\n  make a new one with fab plan --json")
+    assert len(str(caught.value)) < 350

@@ -1,0 +1,24 @@
+"""TOML out of others' files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envfab.errors import RequirementsError
+from envfab.util.versions import shortened
+
+
+def parse_toml(text: str, where: str, what: str) -> dict[str, Any]:
+    """The document; raises `RequirementsError`, which says that the file is not `what`."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef]  # 3.10 has none
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except ValueError as error:
+        # with numbers that Python refuses to read among it
+        problem = shortened(" ".join(str(error).split()), 200)
+    raise RequirementsError(f"it is no {what}: {problem}", where=where) from None

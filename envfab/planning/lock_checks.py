@@ -1,0 +1,70 @@
+"""Whether requirements may be used for a target at all, as PEP 751 wants it checked of lock files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from envfab.facts.entries import Entry, LockFile, Requirements
+from envfab.planning.environment import Environment
+
+SHOWN = 3
+
+
+def unfit(requirements: Requirements, entries: Sequence[Entry], environment: Environment) -> tuple[str, ...]:
+    """Why `requirements`, of which `entries` apply to the target, cannot be used there; a few lines each."""
+    problems = [
+        problem for lock in requirements.locks for problem in _of_lock(lock, requirements, entries, environment)
+    ]
+    if not problems:
+        problems = list(_of_packages(entries, environment))
+    if not problems and requirements.entries and not entries:
+        problems = [_nothing(requirements.entries, environment)]
+    return tuple(problems)
+
+
+def _of_lock(
+    lock: LockFile, requirements: Requirements, entries: Sequence[Entry], environment: Environment
+) -> Iterator[str]:
+    interpreter = environment.interpreter
+    if lock.requires_python is not None and not environment.supports(lock.requires_python):
+        yield f"{lock.name} requires Python {lock.requires_python}; this interpreter is {interpreter.version}"
+        return
+    if lock.environments is not None and not any(environment.applies(marker) for marker in lock.environments):
+        markers = [str(marker) for marker in lock.environments[:SHOWN]]
+        more = [f"and {len(lock.environments) - SHOWN} more"] if len(lock.environments) > SHOWN else []
+        yield "\n  ".join([f"{lock.name} is not for this environment, but for one of", *(markers or ["none"]), *more])
+        return
+    packages = [
+        entry
+        for entry in (*requirements.entries, *requirements.constraints)
+        if entry.locked is not None and entry.locked.lock == lock
+    ]
+    if packages and not any(entry.locked is not None and entry.locked.lock == lock for entry in entries):
+        what = "1 package applies" if len(packages) == 1 else f"{len(packages)} packages applies"
+        there = f"\n  choose with groups=[…] or extras=[…]: {', '.join(lock.choices)}" if lock.choices else ""
+        yield f"{lock.name}: none of its {what} to this target{there}"
+
+
+def _of_packages(entries: Sequence[Entry], environment: Environment) -> Iterator[str]:
+    """What is wrong with single packages of lock files that apply to the target."""
+    locked = [entry for entry in entries if entry.locked is not None]
+    times = Counter((entry.locked.lock.name, entry.name) for entry in locked if entry.locked)
+    for (file, name), count in times.items():
+        if count > 1:
+            pins = [str(one.requirement) for one in locked if one.name == name and one.origin.startswith(f"{file}:")]
+            yield f"{file} has more than one {name} for this target: {', '.join(pins)}"
+    for entry in locked:
+        assert entry.locked is not None
+        if entry.locked.problem:
+            yield f"{entry.origin}: {entry.locked.problem}"
+        wanted = entry.locked.requires_python
+        if wanted is not None and not environment.supports(wanted):
+            version = environment.interpreter.version
+            yield f"{entry.origin} requires Python {wanted}; this interpreter is {version}"
+
+
+def _nothing(entries: Sequence[Entry], environment: Environment) -> str:
+    files = dict.fromkeys(entry.origin.rpartition(":")[0] or entry.origin for entry in entries)
+    what = "the 1 requirement" if len(entries) == 1 else f"the {len(entries)} requirements"
+    return f"none of {what} in {', '.join(files)} applies to {environment.interpreter.title}"

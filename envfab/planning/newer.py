@@ -1,0 +1,74 @@
+"""Dependencies that stay as they are, as pip's `only-if-needed` has it, and of which there are newer wheels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from packaging.utils import NormalizedName
+
+from envfab.facts.wheel import Release
+from envfab.planning.candidates import Candidate
+from envfab.planning.plan import EVERYTHING, Newer, Options
+from envfab.planning.resolver import NoSolution, Question, Solution, resolve
+
+
+def newer(question: Question, solution: Solution, options: Options) -> tuple[Newer, ...]:
+    """What `--upgrade` would take beyond `solution`, by name.
+
+    May raise `TagsNeeded`: but only where a newer wheel is there, and its tags are not those of every interpreter.
+    """
+    if EVERYTHING in options.upgrade:
+        return ()
+    names = {name for name in _kept(question, solution) if _has_newer(question, solution.chosen[name])}
+    if not names:
+        return ()
+    # whether all others suit a newer one, too, only a search tells
+    eager = resolve(replace(question, requested=_With(question, names)))
+    if isinstance(eager, NoSolution):
+        return ()
+    found = []
+    for name in sorted(names & eager.chosen.keys()):
+        now, then = solution.chosen[name], eager.chosen[name]
+        if then.wheel is not None and then.version > now.version:
+            found.append(Newer(now.shown_as, str(now.version), str(then.version)))
+    return tuple(found)
+
+
+def _kept(question: Question, solution: Solution) -> Iterator[NormalizedName]:
+    """What stays as it is installed, and was not asked for."""
+    free = question.candidates.free
+    for name, candidate in solution.chosen.items():
+        if candidate.wheel is None and name not in question.requested and (free is None or name in free):
+            yield name
+
+
+def _has_newer(question: Question, installed: Candidate) -> bool:
+    """Whether some wheel that may fit is newer; tags are asked for only where they could rule it out."""
+    candidates = question.candidates
+    for version, releases in candidates.shelf(installed.name).items():
+        if version <= installed.version:
+            return False
+        if version.is_prerelease and not installed.version.is_prerelease:
+            continue
+        standing = [release for release in releases if not release.yanked]
+        if any(_fits_all(release, candidates.environment.interpreter.version.major) for release in standing):
+            return True
+        if standing and candidates.fitting(standing):
+            return True
+    return False
+
+
+def _fits_all(release: Release, major: int) -> bool:
+    """Whether a wheel is pure, for every Python of this major version."""
+    return any((tag.interpreter, tag.abi, tag.platform) == (f"py{major}", "none", "any") for tag in release.wheel.tags)
+
+
+class _With:
+    """The names that were asked for, and `names`."""
+
+    def __init__(self, question: Question, names: set[NormalizedName]) -> None:
+        self._requested, self._names = question.requested, names
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._requested or name in self._names

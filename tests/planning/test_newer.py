@@ -1,0 +1,113 @@
+"""Newer dependencies: they stay as they are, are told, and are taken by `--upgrade`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from envfab.errors import UsageError
+from envfab.planning.candidates import TagsNeeded
+from envfab.planning.plan import EVERYTHING, Newer, Options, Plan, Status
+from envfab.planning.planner import plan
+from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
+from tests.planning.test_planner import steps
+
+HOUSE = {"django==5.2": ["asgiref>=3.7", "sqlparse"], "asgiref==3.7": [], "asgiref==3.9": [], "sqlparse==0.4": []}
+THERE = probe(distribution("django==5.2", ["asgiref>=3.7", "sqlparse"]), "asgiref==3.7", "sqlparse==0.4", "other==1.0")
+
+
+def upgrade(*names: str) -> Options:
+    """`--upgrade` with these, or of all."""
+    return Options(upgrade=frozenset(canonicalize_name(name) for name in names) or frozenset({EVERYTHING}))
+
+
+def made(catalogue: DictCatalogue, options: Options | None = None) -> Plan:
+    """The plan of a virtualenv that requires Django."""
+    return plan(THERE, requirements("django"), catalogue, options or Options())
+
+
+def test_a_dependency_that_suits_all_stays_and_the_newer_one_is_told() -> None:
+    """As pip's only-if-needed; the plan is current, and says what `--upgrade` would take."""
+    current = made(house(HOUSE))
+    assert (current.status, current.newer) == (Status.CURRENT, (Newer("asgiref", "3.7", "3.9"),))
+
+
+@pytest.mark.parametrize("names", [(), ("asgiref",), ("AsgiRef", "sqlparse")])
+def test_upgrade_takes_the_newest_of_all_or_of_those(names: tuple[str, ...]) -> None:
+    """And the plan carries what was asked for, with the reason at the action."""
+    upgraded = made(house(HOUSE), upgrade(*names))
+    assert steps(upgraded) == ["upgrade asgiref 3.7 → 3.9"]
+    assert upgraded.actions[0].reason == "wanted by django, --upgrade"
+    assert upgraded.newer == ()
+    assert upgraded.upgrade == tuple(sorted(canonicalize_name(name) for name in names or ("*",)))
+
+
+def test_what_was_not_named_stays() -> None:
+    """And is still told."""
+    named = made(house(HOUSE | {"sqlparse==0.5": []}), upgrade("sqlparse"))
+    assert steps(named) == ["upgrade sqlparse 0.4 → 0.5"]
+    assert named.newer == (Newer("asgiref", "3.7", "3.9"),)
+
+
+def test_what_others_rule_out_is_neither_taken_nor_told() -> None:
+    """What is said to be there is what `--upgrade` would take."""
+    strict = HOUSE | {"django==5.2": ["asgiref>=3.7,<3.8", "sqlparse"]}
+    there = replace(
+        THERE,
+        distributions={
+            **THERE.distributions,
+            canonicalize_name("django"): distribution("django==5.2", ["asgiref<3.8"]),
+        },
+    )
+    done = plan(there, requirements("django"), house(strict))
+    assert (done.status, done.newer) == (Status.CURRENT, ())
+    assert plan(there, requirements("django"), house(strict), upgrade()).actions == ()
+
+
+@pytest.mark.parametrize("how", ["yanked", "pre-release", "Python", "tag"])
+def test_what_would_not_be_chosen_is_not_told(how: str) -> None:
+    """Withdrawn releases, pre-releases, and what does not fit the interpreter."""
+    catalogue = house({name: requires for name, requires in HOUSE.items() if name != "asgiref==3.9"})
+    catalogue.add(
+        "asgiref==4.0rc1" if how == "pre-release" else "asgiref==4.0",
+        yanked="bad" if how == "yanked" else None,
+        requires_python=">=3.13" if how == "Python" else None,
+        tag="cp313-cp313-linux_x86_64" if how == "tag" else "py3-none-any",
+    )
+    assert made(catalogue).newer == ()
+
+
+def test_tags_are_asked_for_only_where_they_decide() -> None:
+    """A wheel for every Python 3 needs no question; one for some machine does."""
+    unknown = replace(THERE, interpreter=interpreter(known_tags=False))
+    assert (
+        plan(unknown, requirements("django==5.2"), house({k: v for k, v in HOUSE.items() if k != "asgiref==3.9"})).newer
+        == ()
+    )
+    catalogue = house(HOUSE)
+    catalogue.add("sqlparse==0.5", tag="cp311-cp311-manylinux2014_x86_64")
+    with pytest.raises(TagsNeeded):
+        plan(unknown, requirements("django==5.2"), catalogue)
+
+
+def test_upgrade_takes_what_is_installed_and_no_requirement_leads_to() -> None:
+    """Where it is named; without names it is left alone."""
+    catalogue = house({**HOUSE, "other==2.0": []})
+    assert steps(made(catalogue, upgrade("other"))) == ["upgrade other 1.0 → 2.0"]
+    assert "other" not in {action.name for action in made(catalogue, upgrade()).actions}
+
+
+def test_upgrade_of_what_nobody_knows_is_refused() -> None:
+    """A spelling mistake must not look like an up-to-date virtualenv."""
+    with pytest.raises(UsageError, match=r"--upgrade asgriref: it is neither required nor installed"):
+        made(house(HOUSE), upgrade("asgriref"))
+
+
+def test_upgrade_goes_with_only() -> None:
+    """What `--only` leaves alone cannot be upgraded, and is refused where it is named."""
+    only = Options(only=frozenset({canonicalize_name("asgiref")}), upgrade=frozenset({EVERYTHING}))
+    assert steps(made(house(HOUSE | {"sqlparse==0.5": []}), only)) == ["upgrade asgiref 3.7 → 3.9"]
+    with pytest.raises(UsageError, match="--upgrade sqlparse: --only leaves it alone"):
+        made(house(HOUSE), replace(only, upgrade=frozenset({canonicalize_name("sqlparse")})))
