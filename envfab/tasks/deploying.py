@@ -188,12 +188,12 @@ def _loaded(file: str) -> Mapping[Target, Plan]:
 
 
 def _options(
-    only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool, upgrade: Iterable[str | bool] = ()
+    only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool, upgrade: Iterable[str] = ()
 ) -> Options:
     from envfab.planning.plan import EVERYTHING, Options
 
-    # `--upgrade` alone is True, and `deploy:upgrade=true` its text
-    named = [one for one in upgrade if isinstance(one, str) and one.lower() not in TRUE]
+    # `--upgrade` alone comes as `true`, and so does `deploy:upgrade=true`
+    named = [one for one in upgrade if one.lower() not in TRUE]
     everything = len(named) < len(list(upgrade))
     return Options(
         only=_names("--only", only),

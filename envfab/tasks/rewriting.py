@@ -63,6 +63,7 @@ class _Walk:
         self.shape = shapes.core
         self.flag: Flag | None = None
         self.flag_has_value = True
+        self.flag_place = 0
         self.valued: set[Flag] = set()
         self.call: _Call | None = None
         self.out: list[str] = []
@@ -138,6 +139,7 @@ class _Walk:
         self._complete_flag()
         self.flag = flag
         self.flag_has_value = False
+        self.flag_place = len(self.out) - 1
         if not flag.takes_value:
             self._note(flag, on)
         elif self.call is not None and flag.kind is not list and flag in self.call.flags:
@@ -160,8 +162,15 @@ class _Walk:
             self.valued.add(flag)
         if self.call is None or flag is None or flag not in self.shape.flags.values():
             return
-        if flag.takes_value and not flag.optional and not self.flag_has_value:
+        if not flag.takes_value or self.flag_has_value:
+            return
+        if not flag.optional:
             raise UsageError(f"{flag.spelling} needs a value", where=repr(self.call.typed), hint=UNSET)
+        if flag.kind is list:
+            # Invoke drops a list's flag without a value, also where it may stand alone.
+            self.out[self.flag_place] = f"{flag.spelling}={TRUE[0]}"
+            self.call.explicit(flag, TRUE[0])
+            self.flag_has_value = True
 
     def _start_call(self, token: str, name: str, shape: Shape) -> None:
         self.end_call()

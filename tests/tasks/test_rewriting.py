@@ -374,3 +374,30 @@ def test_the_guide_is_right(typed: str, meant: str) -> None:
 def test_the_guide_has_examples() -> None:
     """The test above reads them from the guide's first table."""
     assert len(documented()) == 6
+
+
+@fabric.task(klass=Task, positional_words="name", iterable=["name", "upgrade"], optional=["upgrade"])  # type: ignore[untyped-decorator]
+def plan(c: Any, name: Sequence[str] = (), upgrade: Sequence[str] = (), json: bool = False) -> None:
+    """A task of ours with a list whose flag may stand alone."""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name", "upgrade"),
+    [
+        (["plan", "--upgrade"], [], ["true"]),
+        (["plan", "--upgrade", "--json"], [], ["true"]),
+        (["plan:web1", "--upgrade", "--json"], ["web1"], ["true"]),
+        (["plan", "--upgrade", "dep", "--upgrade=other"], [], ["dep", "other"]),
+        (["plan", "--upgrade", "dep", "--upgrade"], [], ["dep", "true"]),
+        (["plan:web1,upgrade=dep,upgrade=other"], ["web1"], ["dep", "other"]),
+        (["plan:web1,upgrade=true"], ["web1"], ["true"]),
+        (["plan:upgrade=dep", "wheels"], [], ["dep"]),
+        (["plan", "--upgrade", "--name", "web1", "wheels"], ["web1"], ["true"]),
+    ],
+)
+def test_a_lists_flag_may_stand_alone(tokens: Sequence[str], name: Sequence[str], upgrade: Sequence[str]) -> None:
+    """Invoke drops such a flag without a word, so that `--upgrade` would do nothing."""
+    program = Collection(plan, wheels)
+    shapes = describe(program, fabric.main.program.initial_context)
+    contexts = Parser(contexts=program.to_contexts()).parse_argv(list(rewrite(tokens, shapes).tokens))
+    assert (contexts[0].args["name"].value, contexts[0].args["upgrade"].value) == (name, upgrade)

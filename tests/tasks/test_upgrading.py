@@ -1,0 +1,120 @@
+"""Newer dependencies, lock files and groups, by real `fab` runs on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, sha256
+from tests.support.workplace import Workplace
+
+DEPLOYED = "Host('localhost', virtualenvs=[Virtualenv({venv!r}, {what})])"
+
+
+@pytest.fixture(scope="module")
+def shop(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A virtualenv with shop 1.0 and its dependency, of which a newer wheel came into the house afterwards."""
+    workplace = Workplace(tmp_path_factory.mktemp("upgrading") / "work")
+    venv = make_virtualenv("3.11", workplace.folder / "venv")
+    workplace.file("shop.txt", "--index-url https://me:secret@e.org/\nshop==1.0\n")
+    workplace.fabfile(DEPLOYED.format(venv=str(venv), what="requirements='shop.txt'"))
+    made = [make_wheel(workplace.folder / "made", "shop", "1.0", requires=["dep>=1", "other"])]
+    made += [make_wheel(workplace.folder / "made", name, "1.0") for name in ("dep", "other")]
+    workplace.add(*made)
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stderr + done.stdout
+    workplace.add(make_wheel(workplace.folder / "made", "dep", "2.0"))
+    return workplace
+
+
+def test_what_is_newer_is_told_and_taken(shop: Workplace) -> None:
+    """The plan is current and names the command; that command, as printed, takes it; the history carries it."""
+    told = shop.fab("plan")
+    assert told.returncode == 0
+    line = "newer, not asked for: dep 2.0 (1.0 is installed); fab deploy --upgrade dep takes it"
+    assert line in told.stdout
+    assert "1 current" in told.stdout
+    assert "warning: shop.txt: ignored: --index-url (line 1)" in told.stdout
+    assert "secret" not in told.stdout
+    for spelled in (["plan", "--upgrade"], ["plan:upgrade=dep"], ["plan:upgrade=true"], ["plan", "--upgrade=dep"]):
+        document = shop.json(*spelled)
+        (virtualenv,) = document["virtualenvs"]
+        assert [(one["name"], one["version"]) for one in virtualenv["actions"]] == [("dep", "2.0")]
+        assert virtualenv["upgrade"] == (["dep"] if "dep" in spelled[-1] else ["*"])
+    saved = shop.folder / "saved.json"
+    assert shop.fab("plan", "--upgrade", "--out", str(saved)).returncode == 0
+    assert json.loads(saved.read_text())["virtualenvs"][0]["upgrade"] == ["*"]
+    assert "--plan says all that is to be done" in shop.fab("deploy", "--plan", str(saved), "--upgrade", "--yes").stderr
+    assert shop.fab("deploy", "--plan", str(saved), "--yes").returncode == 0
+    (virtualenv,) = shop.json("history")["virtualenvs"]
+    assert virtualenv["deployments"][0]["upgrade"] == ["*"]
+    assert "\n      --upgrade\n      dep   1.0 → 2.0" in shop.fab("history", "--limit", "1").stdout
+    assert shop.statuses("plan", "--upgrade") == {f"localhost:{shop.folder / 'venv'}": "current"}
+
+
+def test_a_name_that_nobody_knows_is_refused(shop: Workplace) -> None:
+    """In a short line, with what to do."""
+    done = shop.fab("plan", "--upgrade", "depp")
+    assert done.returncode == 1
+    assert "--upgrade depp: it is neither required nor installed" in done.stderr
+
+
+def test_locks_and_groups_are_planned(shop: Workplace, tmp_path: Path) -> None:
+    """A lock as PDM writes it, and a pyproject.toml's groups, by what the fabfile chooses."""
+    work = Workplace(tmp_path)
+    wheel = shop.folder / "made" / "dep-2.0-py3-none-any.whl"
+    work.file("pyproject.toml", '[dependency-groups]\nweb = ["dep", {include-group = "more"}]\nmore = ["other"]\n')
+    work.file(
+        "pylock.toml",
+        'lock-version = "1.0"\ncreated-by = "pdm"\ndefault-groups = ["default"]\n[[packages]]\nname = "dep"\n'
+        'version = "2.0"\nmarker = "\'default\' in dependency_groups"\n'
+        f'wheels = [{{name = "{wheel.name}", url = "https://e.org/x", hashes = {{sha256 = "{sha256(wheel)}"}}}}]\n',
+    )
+    work.fabfile("")
+    work.add(wheel, shop.folder / "made" / "other-1.0-py3-none-any.whl")
+    venv = str(shop.folder / "venv")
+    planned = {}
+    for what in ("requirements='pylock.toml'", "requirements='pyproject.toml', groups=['web']"):
+        work.fabfile(DEPLOYED.format(venv=venv, what=what))
+        assert work.fab("deploy", "--only", "dep", "--yes").returncode == 0
+        (virtualenv,) = work.json("plan", "--prune", "--force")["virtualenvs"]
+        planned[what] = [(one["action"], one["name"]) for one in virtualenv["actions"]]
+    assert list(planned.values()) == [[("remove", "other"), ("remove", "shop")], [("remove", "shop")]]
+    work.fabfile(DEPLOYED.format(venv=venv, what="requirements='pylock.toml', groups=[]"))
+    blocked = work.fab("plan", "--prune")
+    assert blocked.returncode == 1
+    assert "pylock.toml: none of its 1 package applies to this target" in blocked.stdout
+
+
+def test_bad_lines_of_all_files_are_told_in_one_run(shop: Workplace, tmp_path: Path) -> None:
+    """Of several virtualenvs too, and before any host is contacted."""
+    work = Workplace(tmp_path)
+    work.file("a.txt", "x=1\ny=2\n-e .\n")
+    work.file("b.txt", "z=1\n-r a.txt\nx @ https://e.org/\n")
+    venv = str(shop.folder / "venv")
+    work.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({venv!r}, requirements='a.txt'),"
+        f" Virtualenv({venv + '2'!r}, requirements='b.txt')])"
+    )
+    done = work.fab("plan")
+    assert done.returncode == 1
+    places = [line.removeprefix("envfab: ").partition(" ")[0] for line in done.stderr.splitlines() if line[0] != " "]
+    assert places == ["a.txt:1:", "a.txt:2:", "a.txt:3:", "b.txt:1:", "b.txt:3:"]
+
+
+def test_a_wheel_that_is_not_logged_is_told_with_the_command(shop: Workplace, tmp_path: Path) -> None:
+    """In the headline by its number, and where it would be needed with its path; the command is as it works."""
+    work = Workplace(tmp_path)
+    work.fabfile(DEPLOYED.format(venv=str(shop.folder / "venv"), what="packages=['dep', 'stray']"))
+    work.add(shop.folder / "made" / "dep-2.0-py3-none-any.whl")
+    make_wheel(work.folder / "wheels", "stray", "1.0", requires=["nowhere"])
+    told = work.fab("plan")
+    assert told.returncode == 1
+    assert "1 wheel of 1 project, 1 not logged" in told.stdout
+    assert "lies in the house and is not logged: fab add_wheel wheels/stray-1.0-py3-none-any.whl" in told.stdout
+    assert "nowhere   stray 1.0" in told.stdout
+    assert work.fab("add_wheel", "wheels/stray-1.0-py3-none-any.whl").returncode == 0
+    assert "not logged" not in work.fab("plan").stdout
