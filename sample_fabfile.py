@@ -24,6 +24,7 @@ SHOP = Virtualenv(
     python="python3.11",
     # What must be installed: a requirements file of pip's kind (pins, ranges, hashes, -r, -c) …
     requirements="requirements/shop.txt",
+    # a lock file (pylock.toml) or a pyproject.toml serves, too: groups=["web"], extras=["postgres"] choose of them …
     # … and, or instead, requirements in line.
     packages=["gunicorn>=22"],
     # The Django projects in it. After an installation each is migrated and gets its commands.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from envfab.errors import WheelError
 from envfab.facts.distribution import Origin
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import Probe
@@ -15,9 +16,12 @@ from envfab.facts.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import newest_wheel
 from envfab.planning.plan import Action, Missing
+from envfab.util.versions import version_or_none
 
 PIP = canonicalize_name("pip")
 UV = canonicalize_name("uv")
+# since then pip takes no wheel whose Requires-Dist it cannot read
+STRICT_PIP = Version("24.1")
 # uv asks the interpreter about itself with a program that older ones cannot run
 OLDEST_FOR_UV = Version("3.8")
 # distutils left no list of files that uv could take away
@@ -61,6 +65,17 @@ def choose(wanted: str, actions: Sequence[Action], probe: Probe, catalogue: Cata
         if wanted == "uv":
             why = "the house has no uv wheel that fits it" if _runs_uv(interpreter) else "uv needs CPython 3.8 or newer"
             return Missing("uv", "the setting installer", why)
+    found = _pip(actions, probe, catalogue)
+    if isinstance(found, Installer):
+        version = found.wheel.version if found.wheel is not None else version_or_none(probe.pip or "")
+        refused = _refused_by(version, actions, catalogue)
+        if refused is not None:
+            return refused
+    return found
+
+
+def _pip(actions: Sequence[Action], probe: Probe, catalogue: Catalogue) -> Installer | Missing:
+    interpreter = probe.interpreter
     changing = next((action.wheel for action in actions if action.name == PIP), None)
     if changing is not None:
         return Installer(changing)
@@ -69,6 +84,26 @@ def choose(wanted: str, actions: Sequence[Action], probe: Probe, catalogue: Cata
     pip = newest_wheel(PIP, interpreter, catalogue)
     why = "the virtualenv has no pip, and the house has no pip wheel that fits it"
     return Installer(pip) if pip is not None else Missing("pip", "installing anything", why)
+
+
+def _refused_by(pip: Version | None, actions: Sequence[Action], catalogue: Catalogue) -> Missing | None:
+    """The first wheel that this pip does not install, for its Requires-Dist is not as the standard wants it."""
+    if pip is None or pip < STRICT_PIP:
+        return None
+    for action in actions:
+        if action.wheel is not None and not _is_strict(action.wheel, catalogue):
+            why = f"pip {pip}, which would install it, refuses wheels with such a Requires-Dist"
+            more = "set installer to auto, with a wheel of uv in the house, or build the wheel again"
+            return Missing(f"{action.shown_as}=={action.version}", action.reason, f"{why}\n{more}")
+    return None
+
+
+def _is_strict(wheel: Wheel, catalogue: Catalogue) -> bool:
+    try:
+        return catalogue.metadata(wheel).strict
+    except WheelError:
+        # the house has it no more, and the virtualenv keeps it: it was installed before
+        return True
 
 
 def _runs_uv(interpreter: Interpreter) -> bool:

@@ -82,7 +82,8 @@ def count_tags(parts: Sequence[str]) -> int:
 class WheelMetadata:
     """What planning reads of a wheel's METADATA (PEP 566 and later): names, `Requires-Dist`, `Requires-Python`.
 
-    `notes` are, for people, what was read otherwise than it is written, for no standard knows it.
+    `notes` are, for people, what was read otherwise than it is written, for no standard knows it; `strict` is whether all
+    `Requires-Dist` are as PEP 508 wants them.
     """
 
     name: str
@@ -91,6 +92,7 @@ class WheelMetadata:
     requires_python: SpecifierSet
     extras: frozenset[NormalizedName]
     notes: tuple[str, ...] = ()
+    strict: bool = True
 
     @classmethod
     def build(
@@ -108,6 +110,7 @@ class WheelMetadata:
             python,
             frozenset(canonicalize_name(extra) for extra in extras),
             tuple(filter(None, (*(note for _requirement, note in found), note))),
+            not any(note for _requirement, note in found),
         )
 
 

@@ -162,8 +162,8 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 def from_json(document: object) -> Plan:
     """The plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are passed over."""
-    fields = _Fields(document)
     try:
+        fields = _Fields(document)
         return Plan(
             Target(fields.text("user"), fields.text("host"), fields.text("path")),
             Status(fields.text("status")),

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from envfab.deployment.installer import OWN_PIP, choose
+from envfab.planning.plan import Missing
+from envfab.planning.planner import plan
+from tests.planning.catalogue import DictCatalogue, probe, requirements
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -127,3 +134,21 @@ def test_a_failed_deployment_by_uv_goes_back_by_uv(
     there = {path.name for path in site_packages(path).glob("*.dist-info")}
     assert there == {"shop-1.0.dist-info", "basket-1.0.dist-info"}
     assert workplace.statuses("plan") == {f"web1:{path}": "changes"}
+
+
+@pytest.mark.parametrize(("pip", "refused"), [("24.0", False), ("24.1", True), ("26.3", True)])
+def test_a_pip_that_would_refuse_a_wheel_blocks_the_plan(pip: str, refused: bool) -> None:
+    """Since 24.1 pip installs no wheel whose Requires-Dist it cannot read; that is known before anything is touched."""
+    catalogue = DictCatalogue()
+    catalogue.add("old==1.0", ["pytz (>dev)"])
+    catalogue.add("pytz==2024.1")
+    there = replace(probe(f"pip=={pip}"), pip=pip)
+    made = plan(there, requirements("old"), catalogue)
+    assert made.warnings == ("old 1.0: its Requires-Dist 'pytz (>dev)' is read as 'pytz (>0.0.0dev)'",)
+    found = choose("pip", made.actions, there, catalogue)
+    if not refused:
+        assert found == OWN_PIP
+        return
+    assert isinstance(found, Missing)
+    assert (found.requirement, found.required_by) == ("old==1.0", "requirements.txt:1")
+    assert found.why.startswith(f"pip {pip}, which would install it, refuses wheels with such a Requires-Dist\n")

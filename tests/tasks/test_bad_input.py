@@ -30,6 +30,9 @@ def workplace(tmp_path: Path, hosts: Hosts) -> Workplace:
         ({"r.txt": "six\n-r more.txt\n"}, "r.txt:2: "),
         ({"r.txt": "-r more.txt\n", "more.txt": "six\n-r r.txt\n"}, "more.txt:2: "),
         ({"r.txt": "--pre\n"}, "r.txt:1: "),
+        ({"r.txt": "-r a\0b.txt\n"}, "r.txt:1: a\ufffdb.txt cannot be read: it cannot be the name of a file"),
+        ({"r.txt": "-r /dev/zero\n"}, "r.txt:1: /dev/zero cannot be read: it is not a regular file"),
+        ({"r.txt": f"six=={'1' * 5000}\n"}, "r.txt:1: 'six==1111"),
     ],
 )
 def test_a_requirements_file_that_cannot_be_meant(

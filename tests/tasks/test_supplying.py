@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -252,5 +253,15 @@ def test_audit_tells_known_vulnerabilities_offline(installed: Workplace) -> None
     affected["package"]["name"] = "other"
     installed.file("osv/GHSA-1.json", json.dumps({**record, "affected": [affected]}))
     assert installed.fab("audit", "--osv", "osv").returncode == 0
+    site = next((installed.folder / "venv").glob("lib/python*/site-packages"))
+    odd = installed.file(
+        str(site / "Odd-2004d.dist-info" / "METADATA"), "Metadata-Version: 2.1\nName: Odd\nVersion: 2004d-x\n"
+    )
+    done = installed.fab("audit", "--osv", "osv")
+    assert done.stdout.splitlines()[0].endswith("nothing known, 1 not checked")
+    assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version is not one by PEP 440"
+    (told,) = installed.json("audit", "--osv", "osv")["virtualenvs"]
+    assert told["not_checked"] == [{"name": "Odd", "version": "2004d-x", "why": "its version is not one by PEP 440"}]
+    shutil.rmtree(odd.parent)
     assert "audit needs known vulnerabilities" in installed.fab("audit").stderr
     assert "none.zip: cannot be read" in installed.fab("audit", "--osv", "none.zip").stderr

@@ -120,6 +120,16 @@ class TestTrouble:
         pause = parse_pauses((location / RETRY).read_bytes()).server
         assert 3_500_000 < pause.until - time.time() * 1000 <= 3_600_000
 
+    @pytest.mark.parametrize("seconds", ["9" * 5000, "\u00b2", "-1", "1e9", "Thu, 26 Nov 2026 12:00:00 GMT"])
+    def test_a_pause_that_is_no_number_ends_nothing(
+        self, make: Make, location: Path, server: Server, seconds: str
+    ) -> None:
+        """Python reads no number of 5,000 digits; the report waits like any other."""
+        server.answer = lambda _: (503, {"Retry-After": seconds})
+        submit(make(enabled=True))
+        assert parse_pauses((location / RETRY).read_bytes()).server.until > time.time() * 1000
+        assert len(waiting(location)) == 1
+
     def test_the_pause_grows(self, make: Make, location: Path, dead: str) -> None:
         """Each run that finds the server dead doubles the pause."""
         stats = make(enabled=True, drop_point=dead)

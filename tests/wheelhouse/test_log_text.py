@@ -105,6 +105,15 @@ def test_a_newer_format_is_refused_in_one_line() -> None:
     assert LogText(f"format: 1\n{line}\n", "log").problems() == ()
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "10" * 600, "2" * 10])
+def test_a_format_of_many_digits_is_a_newer_one(number: str) -> None:
+    """Python reads no number of 5,000 digits."""
+    with pytest.raises(FormatError) as caught:
+        LogText(f"format: {number}\n", "release_log")
+    assert len(str(caught.value)) < 120
+    assert LogText(f"format: {'0' * 5000}1\n", "log").problems() == ()
+
+
 def test_a_long_log_is_read_lazily() -> None:
     """Two hundred thousand lines cost a fraction of a second before the first answer."""
     install = format_line(InstallRecord("shop@web1:/srv/shop/venv", FILE, NOON, "d-1"))
