@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from envfab.tasks.console import Console
@@ -28,3 +30,14 @@ def test_two_pieces_of_one_name_are_one_line(capsys: pytest.CaptureFixture[str])
                 console.working("CPython 3.11.7", stage)
                 console.advance(stage, "CPython 3.11.7")
     assert capsys.readouterr().err.splitlines() == ["CPython 3.11.7: resolving", "CPython 3.11.7: downloading"]
+
+
+def test_what_no_stream_takes_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server may answer with half of a surrogate pair: it is replaced in text, and escaped in JSON."""
+    console = Console()
+    console.print("a\ud800b\u202ec")
+    console.json({"message": "a\ud800b"})
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "a\ufffdb\ufffdc"
+    assert json.loads(out.partition("\n")[2]) == {"message": "a\ud800b"}
+    assert out.encode()

@@ -257,6 +257,7 @@ def test_audit_tells_known_vulnerabilities_offline(installed: Workplace) -> None
     odd = installed.file(
         str(site / "Odd-2004d.dist-info" / "METADATA"), "Metadata-Version: 2.1\nName: Odd\nVersion: 2004d-x\n"
     )
+    (odd.parent / "RECORD").write_text("")
     done = installed.fab("audit", "--osv", "osv")
     assert done.stdout.splitlines()[0].endswith("nothing known, 1 not checked")
     assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version is not one by PEP 440"
