@@ -82,8 +82,8 @@ def count_tags(parts: Sequence[str]) -> int:
 class WheelMetadata:
     """What planning reads of a wheel's METADATA (PEP 566 and later): names, `Requires-Dist`, `Requires-Python`.
 
-    `notes` are, for people, what was read otherwise than it is written, for no standard knows it; `strict` is whether all
-    `Requires-Dist` are as PEP 508 wants them.
+    `notes` are, for people, what was read otherwise than it is written, for no standard knows it; `strict` is whether
+    all `Requires-Dist` are as PEP 508 wants them.
     """
 
     name: str
