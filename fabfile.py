@@ -1,7 +1,7 @@
 """This repository's own fleet: one virtualenv on this machine, with the small Django site of examples/.
 
-`make demo` fills its wheelhouse (in `.demo/`) and deploys into it; afterwards `.venv/bin/fab plan`, `fab deploy`, … work
-here too.
+`make demo` fills its wheelhouse (in `.demo/`) and deploys into it; afterwards `.venv/bin/fab plan`, `fab deploy`, …
+work here too.
 """
 
 from __future__ import annotations
