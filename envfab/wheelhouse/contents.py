@@ -20,6 +20,7 @@ class Contents:
     def __init__(self, filenames: Iterable[str], text: LogText) -> None:
         self._files = _by_project(filenames)
         self._releases: dict[NormalizedName, Sequence[Release]] = {}
+        self._logged_names: frozenset[str] | None = None
         self.text = text
 
     def projects(self) -> Collection[NormalizedName]:
@@ -29,9 +30,23 @@ class Contents:
 
     def size(self) -> tuple[int, int]:
         """(wheel files there are and are logged, projects they belong to), by their names alone."""
-        logged = {filename for _name, filename in self.text.filenames()}
+        logged = self._logged()
         numbers = [sum(filename in logged for filename in filenames) for filenames in self._files.values()]
         return sum(numbers), sum(number > 0 for number in numbers)
+
+    def strangers(self) -> Iterator[Wheel]:
+        """Every wheel that is there and that no line names, damaged ones among them: a look that parses no line."""
+        logged = self._logged()
+        for filenames in self._files.values():
+            for filename in filenames:
+                wheel = None if filename in logged else _wheel_or_none(filename)
+                if wheel is not None:
+                    yield wheel
+
+    def _logged(self) -> frozenset[str]:
+        if self._logged_names is None:
+            self._logged_names = frozenset(filename for _name, filename in self.text.filenames())
+        return self._logged_names
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """Every wheel of a project that is both logged and there."""

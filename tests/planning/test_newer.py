@@ -111,3 +111,32 @@ def test_upgrade_goes_with_only() -> None:
     assert steps(made(house(HOUSE | {"sqlparse==0.5": []}), only)) == ["upgrade asgiref 3.7 → 3.9"]
     with pytest.raises(UsageError, match="--upgrade sqlparse: --only leaves it alone"):
         made(house(HOUSE), replace(only, upgrade=frozenset({canonicalize_name("sqlparse")})))
+
+
+def test_several_are_told_by_name() -> None:
+    """Whatever order they were found in."""
+    catalogue = house(
+        {"django==5.2": ["b", "a", "c"], **{f"{name}=={version}": [] for name in "cab" for version in "12"}}
+    )
+    there = probe(distribution("django==5.2", ["b", "a", "c"]), "a==1", "b==1", "c==2")
+    assert [one.shown_as for one in plan(there, requirements("django"), catalogue).newer] == ["a", "b"]
+
+
+def test_what_only_leaves_alone_is_not_told() -> None:
+    """The command that it names would be refused."""
+    only = Options(only=frozenset({canonicalize_name("sqlparse")}))
+    assert made(house(HOUSE), only).newer == ()
+
+
+def test_a_newer_pre_release_is_told_of_a_pre_release() -> None:
+    """As plans take it."""
+    catalogue = house({"django==5.2": ["a"], "a==2.0rc1": [], "a==2.0rc2": []})
+    there = probe(distribution("django==5.2", ["a"]), "a==2.0rc1")
+    assert plan(there, requirements("django"), catalogue).newer == (Newer("a", "2.0rc1", "2.0rc2"),)
+
+
+def test_nothing_is_searched_where_nothing_is_newer() -> None:
+    """An up-to-date virtualenv reads the METADATA of no wheel."""
+    catalogue = house({"django==5.2": ["asgiref"], "asgiref==3.7": []})
+    plan(probe(distribution("django==5.2", ["asgiref"]), "asgiref==3.7"), requirements("django==5.2"), catalogue)
+    assert catalogue.read == []

@@ -23,7 +23,7 @@ def remembered(cache: Path) -> dict[str, list[object]]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folders for one test each, with a file that has not changed for as long as counts: one wait for all tests."""
-    made = [tmp_path_factory.mktemp("wheels") for _ in range(8)]
+    made = [tmp_path_factory.mktemp("wheels") for _ in range(9)]
     for folder in made:
         (folder / "a.whl").write_bytes(b"content")
     time.sleep(SETTLED / 1e9 + 0.1)
@@ -74,6 +74,17 @@ def test_a_damaged_or_newer_memory_is_an_empty_one(folder: Path, tmp_path: Path,
     assert memory.sha256("a.whl") == sha256(folder / "a.whl")
     memory.save()
     assert list(remembered(cache)) == ["a.whl"]
+
+
+def test_what_a_newer_memory_says_of_a_file_is_not_believed(folder: Path, tmp_path: Path) -> None:
+    """Its entries may mean something else, even where they look like ours."""
+    file = learned(folder, cache := tmp_path / "cache")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["files"]["a.whl"][-1] = "0" * 64
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert DigestMemory(cache, folder).sha256("a.whl") == "0" * 64
+    file.write_text(json.dumps({**document, "format": 2}), encoding="utf-8")
+    assert DigestMemory(cache, folder).sha256("a.whl") == sha256(folder / "a.whl")
 
 
 @pytest.mark.parametrize("cache", [None, Path("/proc/nowhere")])
