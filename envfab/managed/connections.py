@@ -8,39 +8,47 @@ connection gets arguments of its own.
 from __future__ import annotations
 
 import logging
-import shlex
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import paramiko
 from fabric import Config, Connection
+from paramiko import SSHConfig
+from paramiko.config import SSHConfigDict
 
 from envfab.errors import Unreachable
 from envfab.fleet import Host
 from envfab.managed import host_keys, trust
 from envfab.managed.channel import GONE, PLACES, start
 from envfab.managed.login import login
-from envfab.managed.lookups import keep_lookups
 from envfab.managed.process import GOODBYE, Link, local_link
 from envfab.managed.refusals import failure
+from envfab.managed.ssh.authentication import Authentication
+from envfab.managed.ssh.config import SSHConfiguration
+from envfab.managed.ssh.host_config import HostConfig, expand_tokens, expander
+from envfab.managed.ssh.keys import KeyFiles
+from envfab.managed.ssh.proxy_command import ProxyCommand
 
 KEEPALIVE = 30
-DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
-DEFAULT_GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
 
 class Connections:
     """The hosts' links, opened when they are first asked for, and shared; safe to use from many threads."""
 
-    def __init__(self, config: Config, host_key_rule: str, connect_timeout: float) -> None:
-        keep_lookups(config)
+    def __init__(
+        self, config: Config, host_key_rule: str, connect_timeout: float, ssh: SSHConfiguration | None = None
+    ) -> None:
+        """`config` is the connections' own; `ssh` is what its SSH configuration says, if that was read already."""
+        self._ssh = ssh or SSHConfiguration.of(config)
+        # Fabric looks hosts up too, for itself: it finds what was found here
+        config._set(base_ssh_config=_Addresses(self._ssh))
         self._config = config
+        self._key_files = KeyFiles()
         self._rule = host_key_rule
         self._timeout = connect_timeout
         self._lock = threading.Lock()
@@ -63,7 +71,7 @@ class Connections:
 
     def login(self, host: Host) -> str:
         """Who logs in to a host."""
-        return login(host, self._config)
+        return login(host, self._config, self._ssh)
 
     def link(self, host: Host) -> Link:
         """The link to a host, its connection open; raises `Unreachable`."""
@@ -73,8 +81,9 @@ class Connections:
                 if host.local:
                     self._links[key] = local_link()
                 else:
-                    self._refuse_circles(host.name)
-                    connection = self._connection(_Hop(host.name, host.user))
+                    hop = _Hop(host.name, host.user)
+                    self._refuse_circles(hop)
+                    connection = self._connection(hop)
                     self._links[key] = Link(
                         host.name, PLACES, partial(start, connection.transport, host.name, self._timeout)
                     )
@@ -116,16 +125,16 @@ class Connections:
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _refuse_circles(self, name: str, seen: tuple[str, ...] = ()) -> None:
+    def _refuse_circles(self, hop: _Hop, seen: tuple[str, ...] = ()) -> None:
         """Raise `Unreachable` where jump hosts lead back to one that is on the way already.
 
         Nothing is locked before that is known: two that lead through each other would wait for each other.
         """
-        if name in seen:
-            raise Unreachable("its jump hosts lead back to itself", where=name, hint="mend ProxyJump")
+        if hop.name in seen:
+            raise Unreachable("its jump hosts lead back to itself", where=hop.name, hint="mend ProxyJump")
         # the first is reached as its own configuration says, each other one through the one before
-        for hop in self._jumps(name)[:1]:
-            self._refuse_circles(hop.name, (*seen, name))
+        for jump in self._jumps(hop)[:1]:
+            self._refuse_circles(jump, (*seen, hop.name))
 
     def _connection(self, hop: _Hop, via: Connection | None = None) -> Connection:
         """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again."""
@@ -157,8 +166,11 @@ class Connections:
                 raise EOFError
             connection.open()
         except BaseException as error:
+            ended = connection.proxy_s_end()
             # Paramiko leaves its thread and socket behind where it is refused
             _close(connection)
+            if ended and not self._closed:
+                raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
             if isinstance(error, (*GONE, ValueError)):
                 raise failure(error, hop.name, connection.user, place, timeout) from None
             raise
@@ -169,50 +181,51 @@ class Connections:
         connection.transport.set_keepalive(KEEPALIVE)
         return connection
 
-    def _configured(self, hop: _Hop, via: Connection | None) -> tuple[Connection, str, int]:
+    def _configured(self, hop: _Hop, via: Connection | None) -> tuple[_Connection, str, int]:
         """(a connection that can be opened, where it leads, its timeout); raises `Unreachable`."""
-        gateway = via or self._gateway(hop.name)
+        ssh = self._ssh.lookup(hop.name, hop.user, hop.port)
+        gateway = via or self._gateway(hop, ssh)
         try:
-            return self._as_configured(hop, gateway)
+            return self._as_configured(hop, ssh, gateway)
         except (ValueError, RuntimeError) as error:
-            # a port that is no number, the home of a user who is none
             raise Unreachable(
                 f"its SSH configuration cannot be used: {error}",
                 where=hop.name,
-                hint="mend what your SSH config says of it",
+                hint="correct what your SSH config says of it",
             ) from None
 
-    def _as_configured(self, hop: _Hop, gateway: Any) -> tuple[Connection, str, int]:
-        name = hop.name
-        settings = self._config.base_ssh_config.lookup(name)
+    def _as_configured(self, hop: _Hop, ssh: HostConfig, gateway: Any) -> tuple[_Connection, str, int]:
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
-        # Fabric adds the configuration's own keys to ours: they would be tried twice
-        kwargs.pop("key_filename", None)
         # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
-        named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), _seconds(settings)
+        named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), ssh.connect_timeout
         timeout = max(1, int(float(next((value for value in named if value), self._timeout))))
-        address, at_port = settings.get("hostname", name), hop.port or int(settings.get("port", self._config.port))
-        known_as = host_keys.lookup_name(address, at_port, settings.get("hostkeyalias"))
-        user_files = _paths(settings.get("userknownhostsfile", DEFAULT_KNOWN_HOSTS))
-        global_files = _paths(settings.get("globalknownhostsfile", DEFAULT_GLOBAL_KNOWN_HOSTS))
-        known = host_keys.known_keys(known_as, [*user_files, *global_files])
+        port = hop.port or ssh.port or int(self._config.port)
+        user = hop.user or ssh.user or str(self._config.user)
+        known_as = host_keys.lookup_name(ssh.hostname, port, ssh.host_key_alias)
+        files = [*ssh.user_known_hosts, *ssh.global_known_hosts]
+        known = host_keys.known_keys(known_as, files)
         if not known and known_as.startswith("["):
             # as ssh does: a key that is recorded for the host serves its other ports
-            known = host_keys.known_keys(address.lower(), [*user_files, *global_files])
-        kwargs["transport_factory"] = self._unless_closed(trust.transport_preferring(known))
+            known = host_keys.known_keys(ssh.hostname.lower(), files)
+        strategy = Authentication(ssh, user, dict(kwargs), self._key_files)
+        # Fabric adds the configuration's own keys to ours: the strategy has them
+        kwargs.pop("key_filename", None)
+        kwargs["auth_strategy"] = strategy
+        kwargs["transport_factory"] = self._unless_closed(trust.transport_preferring(known, ssh.algorithms))
         kwargs.setdefault("banner_timeout", timeout)
-        connection = Connection(
-            name,
-            user=hop.user,
-            port=hop.port,
+        connection = _Connection(
+            hop.name,
+            user=user,
+            port=port,
             config=self._config,
             gateway=gateway,
+            forward_agent=False,
             connect_timeout=timeout,
             connect_kwargs=kwargs,
         )
-        policy = trust.Policy(self._rule, known_as, known, name, user_files, self._remembering)
+        policy = trust.Policy(self._rule, known_as, known, ssh, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
-        return connection, f"{address} port {at_port}", timeout
+        return connection, f"{ssh.hostname} port {port}", timeout
 
     def _unless_closed(self, make: Callable[..., paramiko.Transport]) -> Callable[..., paramiko.Transport]:
         """What makes transports, but none that `close` could not see any more."""
@@ -225,33 +238,63 @@ class Connections:
 
         return make_unless_closed
 
-    def _gateway(self, name: str) -> Any:
-        """What the connection to `name` goes through: a shared connection, a proxy command, or False for nothing."""
+    def _gateway(self, hop: _Hop, ssh: HostConfig) -> Any:
+        """What the connection to `hop` goes through: a shared connection, a proxy command, or False for nothing."""
         through: Connection | None = None
-        for hop in self._jumps(name):
-            through = self._connection(hop, through)
+        for jump in self._jumps(hop):
+            through = self._connection(jump, through)
         if through is not None:
             return through
-        settings = self._config.base_ssh_config.lookup(name)
-        command, gateway = settings.get("proxycommand"), self._config.gateway
-        if "proxyjump" in settings:
+        gateway = self._config.gateway
+        if ssh.proxy_jump is not None:
             return False
-        if command is not None:
-            return False if command.lower() == "none" else command
+        if ssh.proxy_command is not None:
+            return False if ssh.proxy_command.lower() == "none" else ssh.proxy_command
         # one that is a connection leads nowhere but to itself here
         return False if isinstance(gateway, Connection) else gateway or False
 
-    def _jumps(self, name: str) -> tuple[_Hop, ...]:
+    def _jumps(self, hop: _Hop) -> tuple[_Hop, ...]:
         """The jump hosts on the way to a host, in order: the SSH configuration's, or else Fabric's `gateway`."""
-        settings = self._config.base_ssh_config.lookup(name)
-        jump, gateway = settings.get("proxyjump"), self._config.gateway
+        ssh, gateway = self._ssh.lookup(hop.name, hop.user, hop.port), self._config.gateway
         hops: tuple[_Hop, ...] = ()
-        if jump is not None and jump.lower() != "none":
-            hops = tuple(_Hop.parse(text) for text in jump.split(","))
-        elif jump is None and "proxycommand" not in settings and isinstance(gateway, Connection):
+        if ssh.proxy_jump is not None and ssh.proxy_jump.lower() != "none":
+            hops = tuple(_Hop.parse(text) for text in ssh.proxy_jump.split(","))
+        elif ssh.proxy_jump is None and ssh.proxy_command is None and isinstance(gateway, Connection):
             hops = (_Hop(gateway.original_host, gateway.user, gateway.port),)
         # a pattern may match the jump host itself
-        return () if hops and hops[-1].name == name else hops
+        return () if hops and hops[-1].name == hop.name else hops
+
+
+class _Addresses(SSHConfig):
+    """What Fabric is told of the SSH configuration: addresses alone; all else is given to its connections."""
+
+    def __init__(self, ssh: SSHConfiguration) -> None:
+        super().__init__()
+        self._ssh = ssh
+
+    def lookup(self, hostname: str) -> SSHConfigDict:
+        return SSHConfigDict(hostname=self._ssh.lookup(hostname).hostname)
+
+
+class _Connection(Connection):  # type: ignore[misc] # Fabric has no annotations
+    """Fabric's connection, with a ProxyCommand run as OpenSSH runs it."""
+
+    proxy: ProxyCommand | None
+
+    def open_gateway(self) -> Any:
+        if not isinstance(self.gateway, str):
+            return super().open_gateway()
+        expand = expander(self.original_host, self.host, self.port, self.user)
+        self.proxy = ProxyCommand(expand_tokens(self.gateway, expand))
+        return self.proxy
+
+    def proxy_s_end(self) -> str:
+        """How the ProxyCommand ended, where it ended with an error; else empty."""
+        proxy = vars(self).get("proxy")
+        if proxy is None or not proxy.process.poll():
+            return ""
+        words = proxy.last_words()
+        return f"its ProxyCommand ended with status {proxy.process.returncode}{words and ': '}{words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +314,12 @@ class _Hop:
             port = rest.removeprefix(":")
         else:
             host, _, port = place.partition(":")
-        if not host or (port and not port.isdigit()):
-            raise Unreachable(f"ProxyJump {text.strip()!r} is no [user@]host[:port]", where=host or text.strip())
+        if not host or host.startswith("-") or user.startswith("-") or (port and not port.isdigit()):
+            raise Unreachable(
+                f"ProxyJump must be [user@]host[:port], not {text.strip()!r}",
+                where=host or text.strip(),
+                hint="correct it in your SSH config",
+            )
         return cls(host, user or None, int(port) if port else None)
 
 
@@ -294,21 +341,7 @@ def _give_up(sock: Any) -> None:
     if isinstance(sock, paramiko.ProxyCommand):
         sock.process.kill()
         sock.process.communicate()
+        sock.close()
     else:
         with suppress(*GONE):
             sock.close()
-
-
-def _seconds(settings: dict[str, Any]) -> str | None:
-    """ConnectTimeout; `none` is OpenSSH's word for its own default, and says nothing here."""
-    value = settings.get("connecttimeout")
-    return None if value is None or value.lower() == "none" else str(value)
-
-
-def _paths(value: str | Iterable[str]) -> list[Path]:
-    # Paramiko takes the quotes off a value, so that one file with a space in its name looks like two
-    if isinstance(value, str):
-        names = [value] if Path(value).expanduser().exists() else shlex.split(value)
-    else:
-        names = list(value)
-    return [Path(name).expanduser() for name in names if name.lower() != "none"]

@@ -24,6 +24,10 @@ _MAY_MEAN_OTHER_NAMES = re.compile(rb"[|*?]")
 STRICT, ACCEPT_NEW, OFF = "strict", "accept-new", "off"
 
 
+class UnknownHostKey(HostKeyError):
+    """A host of which no key is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownKey:
     """A key that known_hosts has for a host; `revoked` where its line says so."""
@@ -127,7 +131,7 @@ def check(rule: str, name: str, kind: str, blob: bytes, known: Sequence[KnownKey
         )
     if rule == ACCEPT_NEW:
         return True
-    raise HostKeyError(
+    raise UnknownHostKey(
         f"its host key is not known here ({kind} {offered})",
         where=alias,
         hint=f"check and record it once with: ssh {alias}",

@@ -1,20 +1,28 @@
-"""Who logs in to a host: asked for names on a command line too, where nothing is contacted and Paramiko not needed."""
+"""Who logs in to a host: asked for names on a command line too, where nothing is contacted."""
 
 from __future__ import annotations
 
 import getpass
 from typing import TYPE_CHECKING
 
+from envfab.errors import Unreachable
 from envfab.fleet import Host
 
 if TYPE_CHECKING:
     from fabric import Config
 
+    from envfab.managed.ssh.config import SSHConfiguration
 
-def login(host: Host, config: Config) -> str:
-    """A host's `user`, else the SSH config's, else the local user."""
+
+def login(host: Host, config: Config, ssh: SSHConfiguration) -> str:
+    """A host's `user`, else the SSH config's, else Fabric's, which is the local user unless set."""
     if host.local:
         return getpass.getuser()
     if host.user:
         return host.user
-    return str(config.base_ssh_config.lookup(host.name).get("user", config.user))
+    try:
+        configured = ssh.lookup(host.name).user
+    except Unreachable:
+        # whoever connects is told; the others' names must not be lost over it
+        configured = None
+    return configured or str(config.user)

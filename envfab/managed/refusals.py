@@ -7,10 +7,13 @@ import socket
 import paramiko
 
 from envfab.errors import Unreachable
+from envfab.managed.ssh.authentication import LoginRefused
 
 
 def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
     """Why there is no connection, in words for the user."""
+    if isinstance(error, LoginRefused):
+        return _login_refused(error, name, user)
     if isinstance(error, paramiko.BadAuthenticationType):
         return _refused(name, user, f"it takes {', '.join(error.allowed_types)} only")
     if isinstance(error, paramiko.PasswordRequiredException):
@@ -27,6 +30,22 @@ def failure(error: BaseException, name: str, user: str, place: str, timeout: int
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         return Unreachable(f"nothing listens at {place}", where=name)
     return Unreachable(f"cannot connect to {place}: {_first_line(error)}", where=name)
+
+
+def _login_refused(error: LoginRefused, name: str, user: str) -> Unreachable:
+    if error.cut_off:
+        keys = "1 key" if error.cut_off == 1 else f"{error.cut_off} keys"
+        return Unreachable(
+            f"the server ended the login as {user} after {keys}",
+            where=name,
+            hint="name the right one in your SSH config: IdentityFile, and IdentitiesOnly yes",
+        )
+    if error.allowed:
+        return _refused(name, user, f"it takes {', '.join(error.allowed)} only")
+    skipped = f" ({'; '.join(error.skipped)})" if error.skipped else ""
+    if error.encrypted:
+        return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")
+    return _refused(name, user, f"no key or password was accepted{skipped}")
 
 
 def _refused(name: str, user: str, why: str, option: str = "--prompt-for-login-password") -> Unreachable:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import paramiko
 
+from envfab.errors import HostKeyError
 from envfab.managed import host_keys
+from envfab.managed.host_keys import UnknownHostKey
+from envfab.managed.ssh.host_config import HostConfig
+
+NOWHERE = Path("/dev/null")
+# Paramiko's names for what ssh_config(5) configures
+SECURITY_OPTIONS = {"ciphers": "ciphers", "macs": "digests", "kexalgorithms": "kex", "hostkeyalgorithms": "key_types"}
+KNOWN_ALGORITHMS = {"ciphers": "cipher", "digests": "mac", "kex": "kex", "key_types": "key"}
 
 
 class Policy(paramiko.MissingHostKeyPolicy):
@@ -20,31 +28,63 @@ class Policy(paramiko.MissingHostKeyPolicy):
         rule: str,
         known_as: str,
         known: Sequence[host_keys.KnownKey],
-        alias: str,
-        files: Sequence[Path],
+        ssh: HostConfig,
         remembering: threading.Lock,
     ) -> None:
         self._rule = rule
         self._known_as = known_as
         self._known = known
-        self._alias = alias
-        self._files = files
+        self._ssh = ssh
         self._remembering = remembering
 
     def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
         kind, blob = key.get_name(), key.asbytes()
-        if host_keys.check(self._rule, self._known_as, kind, blob, self._known, self._alias) and self._files:
+        files, alias = self._ssh.user_known_hosts, self._ssh.name
+        try:
+            new = host_keys.check(self._rule, self._known_as, kind, blob, self._known, alias)
+        except UnknownHostKey as unknown:
+            if hint := _why_ssh_does_not_mind(self._ssh):
+                raise HostKeyError(unknown.what, where=alias, hint=hint) from None
+            raise
+        if new and files and files[0] != NOWHERE:
             with self._remembering:
-                host_keys.remember(self._files[0], self._known_as, kind, blob, self._alias)
+                host_keys.remember(files[0], self._known_as, kind, blob, alias)
 
 
-def transport_preferring(known: Sequence[host_keys.KnownKey]) -> Callable[..., paramiko.Transport]:
-    """Paramiko's transport, which asks first for the types of key that can be checked."""
+def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
+    """What helps where to log in by hand does not, for ssh asks nobody or writes nothing down; else empty."""
+    if ssh.strict_host_keys in ("no", "off", "false"):
+        said = f"your SSH config says StrictHostKeyChecking {ssh.strict_host_keys}, which only ssh goes by"
+        return f"{said}; if that is meant for fab too, set envfab.host_keys to off"
+    if ssh.user_known_hosts[:1] in ((NOWHERE,), ()):
+        return "your SSH config keeps no host keys (UserKnownHostsFile): name a file, or set envfab.host_keys to off"
+    return ""
+
+
+def transport_preferring(
+    known: Sequence[host_keys.KnownKey], algorithms: Mapping[str, tuple[str, ...]]
+) -> Callable[..., paramiko.Transport]:
+    """Paramiko's transport, with the configured algorithms, which asks first for the types of key that can be checked.
+
+    It raises `SSHException` where Paramiko has none of those that are configured.
+    """
 
     def make(sock: Any, **options: Any) -> paramiko.Transport:
         transport = paramiko.Transport(sock, **options)
         security = transport.get_security_options()
+        for keyword, attribute in SECURITY_OPTIONS.items():
+            if keyword in algorithms:
+                setattr(security, attribute, _available(transport, attribute, algorithms[keyword], keyword))
         security.key_types = tuple(host_keys.preferred(security.key_types, known))
         return transport
 
     return make
+
+
+def _available(transport: paramiko.Transport, attribute: str, wanted: Sequence[str], keyword: str) -> tuple[str, ...]:
+    """Those of the configured algorithms that Paramiko has, in the configured order."""
+    has = getattr(transport, f"_{KNOWN_ALGORITHMS[attribute]}_info")
+    found = tuple(name for name in wanted if name in has)
+    if not found:
+        raise paramiko.SSHException(f"none of the configured {keyword} is available here: {', '.join(wanted)}")
+    return found

@@ -11,6 +11,7 @@ from invoke.context import Context
 
 from envfab.fleet import Fleet, Host, Member
 from envfab.managed.login import login
+from envfab.managed.ssh.config import SSHConfiguration
 from envfab.selectors import select
 from envfab.settings import Settings, refuse_unknown_variables
 from envfab.tasks.command_line import Speech
@@ -37,6 +38,7 @@ class Invocation:
         )
         self.console: Console = Console(as_json, Speech(fleet))
         self._config = context.config
+        self._ssh = SSHConfiguration.of(self._config)
 
     @property
     def house(self) -> House:
@@ -50,7 +52,7 @@ class Invocation:
         """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
         from envfab.managed.connections import Connections
 
-        made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout)
+        made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
         try:
             made.open_ahead([member.host for member in to], self.settings.parallel)
             yield made
@@ -59,10 +61,11 @@ class Invocation:
 
     def login(self, host: Host) -> str:
         """Who logs in to a host."""
-        return login(host, self._config)
+        return login(host, self._config, self._ssh)
 
     def select(self, names: Sequence[str]) -> tuple[Member, ...]:
         """The members that `names` and `fab -H` leave; raises `SelectorError`."""
         chosen = select(names, self.fleet.members(self.login), command_line_hosts())
         note_targets(len(chosen))
+        self._ssh.refuse_if_useless((one.host.name, one.host.user) for one in chosen if not one.host.local)
         return chosen

@@ -386,18 +386,20 @@ class TestTroubles:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("Port ssh", "its SSH configuration cannot be used: invalid literal for int() with base 10: 'ssh'"),
-            ("UserKnownHostsFile ~nosuchuser/known", "its SSH configuration cannot be used: Could not determine home"),
-            ("ConnectTimeout soon", "its SSH configuration cannot be used: could not convert string to float: 'soon'"),
+            ("Port 99999", "CONFIG line 2: Bad port '99999'."),
+            ("UserKnownHostsFile ~nosuchuser/known", "tilde_expand: No such user nosuchuser"),
+            ("ConnectTimeout soon", "CONFIG line 2: invalid time value."),
         ],
     )
     def test_a_configuration_that_cannot_be_used(
         self, connect: Connect, ssh_config: WriteConfig, line: str, message: str
     ) -> None:
         """The host is named, and no other host is kept waiting by it."""
-        connections = connect(ssh_config("Host web1", f"    {line}"))
+        config = ssh_config("Host web1", f"    {line}")
+        connections = connect(config)
         connections.open_ahead([Host("web1")], 1)
-        assert refusal(connections, "web1").startswith(f"web1: {message}")
+        said = f"web1: ssh refuses its configuration: {message.replace('CONFIG', str(config))}"
+        assert refusal(connections, "web1").startswith(said)
         assert says(connections, "web2")
 
     def test_no_timeout_of_its_own(self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig) -> None:

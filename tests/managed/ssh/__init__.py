@@ -1,0 +1,1 @@
+"""What `envfab.managed.ssh` promises."""
