@@ -53,8 +53,8 @@ class Policy(paramiko.MissingHostKeyPolicy):
 
 def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
     """What helps where to log in by hand does not, for ssh asks nobody or writes nothing down; else empty."""
-    if ssh.strict_host_keys in ("no", "off", "false"):
-        said = f"your SSH config says StrictHostKeyChecking {ssh.strict_host_keys}, which only ssh goes by"
+    if ssh.strict_host_keys == "no":
+        said = "your SSH config says StrictHostKeyChecking no, which only ssh goes by"
         return f"{said}; if that is meant for fab too, set envfab.host_keys to off"
     if ssh.user_known_hosts[:1] in ((NOWHERE,), ()):
         return "your SSH config keeps no host keys (UserKnownHostsFile): name a file, or set envfab.host_keys to off"

@@ -29,6 +29,7 @@ from invoke.parser.context import ParserContext
 from envfab.errors import EnvfabError, UsageError
 from envfab.fleet import Fleet
 from envfab.foreign import harmless
+from envfab.tasks.fabric_ssh_files import take_over
 from envfab.tasks.own_tasks import left_out
 from envfab.tasks.rewriting import for_completion, rewrite
 from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
@@ -145,6 +146,7 @@ def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:
             raise UsageError(f"{result.called[0]} takes nothing after --")
         if result.called:
             _check_configuration(core[0].args.config.value, program.config)
+            take_over(program.config, needed_by_others=bool(result.others))
     except UsageError as error:
         raise ParseError(f"envfab: {error}") from None
     core.unparsed = _Tokens(result.tokens)

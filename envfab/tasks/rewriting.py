@@ -20,10 +20,11 @@ FABRIC_1 = {"host": "", "hosts": "", "role": "%", "roles": "%"}
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Tokens that Fabric understands, and which of our tasks they call."""
+    """Tokens that Fabric understands, which of our tasks they call, and which others."""
 
     tokens: tuple[str, ...]
     called: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
@@ -36,7 +37,7 @@ def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
     for token in tokens:
         walk.take(token)
     walk.end_call()
-    return Rewritten(tuple(walk.out), tuple(walk.called))
+    return Rewritten(tuple(walk.out), tuple(walk.called), tuple(walk.others))
 
 
 def for_completion(tokens: Sequence[str], shapes: Shapes) -> list[str]:
@@ -68,6 +69,7 @@ class _Walk:
         self.call: _Call | None = None
         self.out: list[str] = []
         self.called: list[str] = []
+        self.others: list[str] = []
 
     def take(self, token: str) -> None:
         """One token of the command line, in the pieces that Invoke splits it into."""
@@ -180,6 +182,8 @@ class _Walk:
         if shape.ours:
             self.called.append(name)
             self.call = _Call(shape, token, len(self.out))
+        else:
+            self.others.append(name)
 
     def end_call(self) -> None:
         """The current task has all its tokens: put in what its colon arguments say."""

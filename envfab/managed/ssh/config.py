@@ -133,7 +133,11 @@ class SSHConfiguration:
             self._for_paramiko_alone.append(
                 f"without the ssh program Paramiko reads your SSH config, and it does not know {odd}"
             )
-        return host_config(name, self._read_by_paramiko(name, user, port))
+        values = self._read_by_paramiko(name, user, port)
+        if not odd and (commands := [line.value for line in lines if line.keyword == "proxycommand"]):
+            # Paramiko has put in the address as it is written
+            values["proxycommand"] = commands[:1]
+        return host_config(name, values)
 
     # -- by OpenSSH
 

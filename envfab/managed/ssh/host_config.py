@@ -17,6 +17,8 @@ _DEFAULT_IDENTITY = re.compile(r"~/\.ssh/id_(rsa|ecdsa|ecdsa_sk|ed25519|ed25519_
 DEFAULT_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 ALGORITHMS = ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms")
+# ssh -G prints other words than one writes
+_STRICTNESS = {"true": "yes", "false": "no", "off": "no"}
 _TOKEN = re.compile(r"%(.)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Values = Mapping[str, Sequence[str]]
@@ -59,10 +61,11 @@ def host_config(name: str, values: Values) -> HostConfig:
         found = values.get(keyword)
         return None if not found or found[0].lower() == "none" else found[0]
 
-    hostname = one("hostname") or name
+    # as ssh does, before it replaces tokens by them
+    hostname, alias = (one("hostname") or name).lower(), (one("hostkeyalias") or "").lower() or None
     port, user = one("port"), one("user")
-    expand = expander(name, hostname, int(port) if port else 22, user, one("hostkeyalias"), one("proxyjump"))
-    identities = values.get("identityfile", ()) or DEFAULT_IDENTITIES
+    expand = expander(name, hostname, int(port) if port else 22, user, alias, one("proxyjump"))
+    identities = tuple(dict.fromkeys(values.get("identityfile", ()))) or DEFAULT_IDENTITIES
     return HostConfig(
         name,
         hostname,
@@ -78,8 +81,8 @@ def host_config(name: str, values: Values) -> HostConfig:
         proxy_command=values["proxycommand"][0] if values.get("proxycommand") else None,
         user_known_hosts=_files(values.get("userknownhostsfile") or DEFAULT_KNOWN_HOSTS, expand),
         global_known_hosts=_files(values.get("globalknownhostsfile") or DEFAULT_GLOBAL_KNOWN_HOSTS, expand),
-        host_key_alias=one("hostkeyalias"),
-        strict_host_keys=(one("stricthostkeychecking") or "ask").lower(),
+        host_key_alias=alias,
+        strict_host_keys=_STRICTNESS.get(strict := (one("stricthostkeychecking") or "ask").lower(), strict),
         connect_timeout=float(seconds) if (seconds := one("connecttimeout")) else None,
         algorithms={keyword: tuple(values[keyword][0].split(",")) for keyword in ALGORITHMS if values.get(keyword)},
     )

@@ -1,0 +1,33 @@
+"""Fabric's own reading of SSH configurations, which our tasks do without (`envfab.managed.ssh.config` reads them).
+
+Fabric has Paramiko parse the files before any task runs, and ends in a traceback over what Paramiko cannot parse. Where
+tasks of ours alone are called nothing is parsed; where others are called too, an error is one line.
+"""
+
+from __future__ import annotations
+
+import os
+
+import fabric
+import paramiko
+from invoke.exceptions import Exit
+
+
+def take_over(config: fabric.Config, needed_by_others: bool) -> None:
+    """Have the program's `config` load SSH files in this way; `needed_by_others` says whether Fabric's reading counts."""
+    load = config._load_ssh_files
+
+    def load_if_needed() -> None:
+        path = config._runtime_ssh_path
+        if path is not None and not os.path.exists(os.path.expanduser(path)):
+            raise Exit(f"envfab: {path}: there is no such SSH configuration; -S names one", code=1)
+        if not needed_by_others:
+            return
+        try:
+            load()
+        except (paramiko.SSHException, ValueError, OSError) as error:
+            what = f"Fabric cannot read your SSH configuration: {error}"
+            hint = "tasks of envfab alone do not need it to: call them in a command of their own"
+            raise Exit(f"envfab: {what}\n  {hint}", code=1) from None
+
+    config._set(_load_ssh_files=load_if_needed)
