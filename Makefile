@@ -10,7 +10,7 @@ WORKERS ?= 3
 FROM_WHEEL ?=
 
 # What the tests need from Debian, beside Python. They skip what is not there.
-SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish chromium postgresql
+SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish zsh chromium postgresql
 
 BIN = .venv/bin
 DOWNLOADS = .demo/downloads

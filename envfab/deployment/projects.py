@@ -83,7 +83,7 @@ def _agent_of(work: Work, project: Project) -> Iterator[Session]:
         return
     path = work.proposal.member.virtualenv.path
     with start_agent(
-        work.site.reserve(),
+        work.site,
         f"{path}/bin/python",
         path,
         where=f"{work.where} as {project.user}",

@@ -107,7 +107,7 @@ class Rollout:
                 run.work.after = None
             try:
                 outcome = run_command(
-                    work.site.reserve(),
+                    work.site,
                     command.text,
                     where=member.host.name,
                     identity=work.site.as_user(command.user),

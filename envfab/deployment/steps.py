@@ -211,7 +211,7 @@ def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
 def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | None, str]:
     work.after = None
     identity: Identity = work.site.as_user(command.user)
-    outcome = run_command(work.site.reserve(), command.text, where=work.where, identity=identity, timeout=timeout)
+    outcome = run_command(work.site, command.text, where=work.where, identity=identity, timeout=timeout)
     return outcome.status, outcome.output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,13 +12,15 @@ import paramiko
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed import commands
-from envfab.managed.process import CHUNK, GOODBYE, LINGER, Silence
+from envfab.managed.process import CHUNK, GOODBYE, LINGER, SessionsRefused, Silence
 from envfab.managed.stream import Stream
 
 # sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
 PLACES = 8
 # sshd frees a session a little after the client saw it close, and refuses new ones until then
 REFUSED_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+# who is refused for longer than that is not waiting for a session to be freed
+LATE = 0.7
 # what Paramiko raises where a connection is gone; which of them depends on who notices first
 GONE = (OSError, EOFError, paramiko.SSHException)
 
@@ -56,6 +59,11 @@ class SSHProcess:
         """As `Process` says."""
         self._channel.settimeout(seconds)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was finished or given up: it takes no session any more."""
+        return self._channel.closed
+
     def ended(self) -> bool:
         """As `Process` says."""
         return self._channel.exit_status_ready()
@@ -84,14 +92,39 @@ class SSHProcess:
             self._channel.close()
 
 
-def start(transport: paramiko.Transport, name: str, timeout: float, arguments: Sequence[str]) -> SSHProcess:
-    """Start a process on the host `name`; raises `Unreachable`, or `Disconnected`."""
-    for pause in (0, *REFUSED_PAUSES):
-        time.sleep(pause)
-        try:
-            return SSHProcess(transport.open_session(timeout=timeout), arguments)
-        except (*GONE, Disconnected):
-            # Threads that are refused at once take each other's reason away, so it says nothing
-            if not transport.is_active():
-                raise Disconnected("the connection ended", where=name) from None
-    raise Unreachable("the server refuses more sessions", where=name)
+class Sessions:
+    """The sessions of one connection, of which the server may allow fewer than are wanted (`MaxSessions`)."""
+
+    def __init__(self, transport: paramiko.Transport, name: str, timeout: float) -> None:
+        self._transport = transport
+        self._name = name
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._started: list[SSHProcess] = []
+
+    def start(self, arguments: Sequence[str]) -> SSHProcess:
+        """Start a process on the host; raises `Unreachable`, or `Disconnected`.
+
+        `SessionsRefused` is raised where the server refuses one more while others are open.
+        """
+        began = time.monotonic()
+        for pause in (0, *REFUSED_PAUSES):
+            time.sleep(pause)
+            try:
+                process = SSHProcess(self._transport.open_session(timeout=self._timeout), arguments)
+            except (*GONE, Disconnected):
+                # Threads that are refused at once take each other's reason away, so it says nothing
+                if not self._transport.is_active():
+                    raise Disconnected("the connection ended", where=self._name) from None
+                if (others := self._open()) and time.monotonic() - began > LATE:
+                    raise SessionsRefused(others, self._name) from None
+            else:
+                with self._lock:
+                    self._started.append(process)
+                return process
+        raise Unreachable("the server refuses more sessions", where=self._name, hint="its sshd_config: MaxSessions")
+
+    def _open(self) -> int:
+        with self._lock:
+            self._started = [process for process in self._started if not process.closed]
+            return len(self._started)

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import paramiko
@@ -24,7 +23,7 @@ from paramiko.config import SSHConfigDict
 from envfab.errors import Unreachable
 from envfab.fleet import Host
 from envfab.managed import host_keys, trust
-from envfab.managed.channel import GONE, PLACES, start
+from envfab.managed.channel import GONE, PLACES, Sessions
 from envfab.managed.login import login
 from envfab.managed.process import GOODBYE, Link, local_link
 from envfab.managed.refusals import failure
@@ -84,9 +83,8 @@ class Connections:
                     hop = _Hop(host.name, host.user)
                     self._refuse_circles(hop)
                     connection = self._connection(hop)
-                    self._links[key] = Link(
-                        host.name, PLACES, partial(start, connection.transport, host.name, self._timeout)
-                    )
+                    sessions = Sessions(connection.transport, host.name, self._timeout)
+                    self._links[key] = Link(host.name, PLACES, sessions.start)
             return self._links[key]
 
     def open_ahead(self, hosts: Iterable[Host], most: int) -> None:

@@ -26,6 +26,14 @@ class Silence(Disconnected):
     """Nothing came for as long as a read may wait."""
 
 
+class SessionsRefused(Unreachable):
+    """The server allows no session beside the `others` that are open on the connection."""
+
+    def __init__(self, others: int, where: str) -> None:
+        self.others = others
+        super().__init__("the server refuses more sessions", where=where, hint="its sshd_config: MaxSessions")
+
+
 class Process(Protocol):
     """Something that runs there; standard error comes with standard output."""
 
@@ -53,21 +61,30 @@ class Process(Protocol):
 
 
 class Link:
-    """A way to start processes on a host, with a bound on how many run at once."""
+    """A way to start processes on a host, with a bound on how many run at once.
+
+    The bound is lowered where the server turns out to allow fewer.
+    """
 
     def __init__(self, name: str, places: int, start: Callable[[Sequence[str]], Process]) -> None:
         self.name = name
         self.places = places
+        self.tight = False
         self._free = places
         self._changed = threading.Condition()
         self._start = start
+        self._idle: list[Callable[[], None]] = []
 
     def reserve(self, count: int) -> Reservation:
-        """Wait until `count` places are free and take all of them at once, so that none waits for another."""
+        """Wait until `count` places are free and take all of them at once, so that none waits for another.
+
+        Where there are not so many, all there are is enough.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= count)
-            self._free -= count
-        return Reservation(self, count)
+            self._changed.wait_for(lambda: self._free >= min(count, self.places))
+            taken = min(count, self.places)
+            self._free -= taken
+        return Reservation(self, taken)
 
     def release(self, count: int) -> None:
         """Give places back."""
@@ -75,9 +92,43 @@ class Link:
             self._free += count
             self._changed.notify_all()
 
-    def start(self, arguments: Sequence[str]) -> Process:
-        """Start a process; for those who hold a reservation."""
-        return self._start(arguments)
+    def start(self, arguments: Sequence[str], wait: bool = True) -> Process:
+        """Start a process; for those who hold a reservation.
+
+        Where the server allows fewer sessions than there are places, wait until others have ended, or (without `wait`)
+        raise `SessionsRefused`: for those who hold one of these themselves.
+        """
+        while True:
+            try:
+                return self._start(arguments)
+            except SessionsRefused as refused:
+                self._tighten(refused.others)
+                if not wait:
+                    raise
+
+    def _tighten(self, places: int) -> None:
+        with self._changed:
+            self.tight = True
+            fewer = max(1, min(self.places, places))
+            self._free -= self.places - fewer
+            self.places = fewer
+            idle, self._idle = self._idle, []
+            self._changed.notify_all()
+        for end in idle:
+            end()
+
+    def end_where_needed(self, end: Callable[[], None]) -> None:
+        """Have something idle ended where the server allows too few sessions, until `keep_idle` is called."""
+        with self._changed:
+            if not self.tight:
+                self._idle.append(end)
+                return
+        end()
+
+    def keep_idle(self) -> None:
+        """End nothing any more for the sake of others: it may be at work."""
+        with self._changed:
+            self._idle.clear()
 
 
 class Reservation:
@@ -85,7 +136,7 @@ class Reservation:
 
     def __init__(self, link: Link, count: int) -> None:
         self.link = link
-        self._count = count
+        self.count = count
 
     def start(self, arguments: Sequence[str]) -> Process:
         """Start a process in one of the places."""
@@ -93,7 +144,7 @@ class Reservation:
 
     def release(self) -> None:
         """Give the places back; a second time does nothing."""
-        count, self._count = self._count, 0
+        count, self.count = self.count, 0
         if count:
             self.link.release(count)
 

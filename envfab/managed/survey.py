@@ -21,7 +21,7 @@ from envfab.fleet import Host, Member, Target
 from envfab.managed import bundle
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.opening import Identity
-from envfab.managed.process import Link, Reservation
+from envfab.managed.process import Link, Process, Reservation, SessionsRefused
 from envfab.managed.session import Session, start_agent
 from envfab.reporter import Reporter
 
@@ -85,6 +85,24 @@ class Site:
             )
         return self.session
 
+    def start(self, arguments: Sequence[str]) -> Process:
+        """Start a process beside the agent. Where there is no place for both, the agent ends first."""
+        reservation = self.reserve()
+        if self.session is not None:
+            if reservation.count > 1 and not self.link.tight:
+                try:
+                    return self.link.start(arguments, wait=False)
+                except SessionsRefused:
+                    pass
+            self.end_agent()
+        return reservation.start(arguments)
+
+    def end_agent(self) -> None:
+        """End the agent and keep the places; the next who needs it starts it anew."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
+
     def tags(self) -> tuple[Tag, ...]:
         """What its own pip says it supports, most preferred first."""
         session = self.agent()
@@ -93,10 +111,8 @@ class Site:
 
     def leave(self) -> None:
         """End the agent and give the places back."""
-        session, self.session = self.session, None
         reservation, self.reservation = self.reservation, None
-        if session is not None:
-            session.close()
+        self.end_agent()
         if reservation is not None:
             reservation.release()
 
@@ -152,10 +168,11 @@ def survey(
             except EnvfabError as error:
                 what = look(Found(member, site, error=error))
         finally:
-            if stays:
+            if stays and not arrivals.over:
                 staying.append(site)
-            # others wait for its place
-            if not stays or arrivals.over:
+                link.end_where_needed(site.leave)
+            else:
+                # others wait for its place
                 site.leave()
         arrived(member, what)
 
@@ -172,6 +189,7 @@ def survey(
         else:
             at_once = min(link.places, len(mine))
             _join(_all_at_once(lambda member: one(member, link, keep), mine, at_once, "envfab-probe", arrivals))
+        link.keep_idle()
 
     threads = _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host", arrivals)
     try:

@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 
 
 def take_over(config: fabric.Config, needed_by_others: bool) -> None:
-    """Have the program's `config` load SSH files in this way; `needed_by_others` says whether Fabric's reading counts."""
+    """Have the program's `config` load SSH files in this way; `needed_by_others` where other tasks are called too."""
     load = config._load_ssh_files
 
     def load_if_needed() -> None:

@@ -51,7 +51,7 @@ def arguments_through(shell: str, arguments: list[str]) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash", "tcsh", "fish"])
+@pytest.mark.parametrize("shell", ["sh", "bash", "tcsh", "fish", "zsh"])
 def test_every_argument_arrives_as_it_was_sent(shell: str) -> None:
     """Spaces, quotes, `$(…)`, `!`, backslashes, line breaks and emoji survive every login shell."""
     if shutil.which(shell) is None:

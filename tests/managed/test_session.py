@@ -63,7 +63,7 @@ def start(
     )
 
 
-@pytest.mark.parametrize("role", ["admin", "keeper", "noisy", "tcsh", "fish"])
+@pytest.mark.parametrize("role", ["admin", "keeper", "noisy", "tcsh", "fish", "zsh"])
 def test_an_agent_works_under_sudo_whoever_logs_in(
     hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path, role: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_an_agent_works_under_sudo_whoever_logs_in(
     assert not list(hosts.users.homes.glob("*/x"))
 
 
-@pytest.mark.parametrize("role", ["shop", "noisy", "tcsh", "fish"])
+@pytest.mark.parametrize("role", ["shop", "noisy", "tcsh", "fish", "zsh"])
 def test_an_agent_works_without_sudo_too(
     hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path, role: str
 ) -> None:
@@ -353,7 +353,7 @@ def test_endless_output_is_kept_from_its_end() -> None:
     assert len(outcome.output) <= 200_000
 
 
-@pytest.mark.parametrize("role", ["keeper", "fish", "tcsh", "noisy"])
+@pytest.mark.parametrize("role", ["keeper", "fish", "tcsh", "zsh", "noisy"])
 def test_a_command_runs_as_somebody_else(hosts: Hosts, connect: Connect, role: str) -> None:
     """Through sh, whatever the login shell, with that user's home, and without the noise of the login."""
     login = getattr(hosts.users, role)

@@ -15,7 +15,9 @@ from envfab.errors import Unreachable
 from envfab.facts.distribution import Origin
 from envfab.fleet import Member, Target
 from envfab.managed.connections import Connections
-from envfab.managed.survey import Found, leave_all, parse_tag, survey, to_probe
+from envfab.managed.opening import Identity
+from envfab.managed.running import run_command
+from envfab.managed.survey import Found, Site, leave_all, parse_tag, survey, to_probe
 from envfab.reporter import Silent
 from tests.managed.conftest import Connect, member
 from tests.support.leftovers import files_of
@@ -269,3 +271,40 @@ def test_an_interpreter_that_cannot_say_its_version_is_refused() -> None:
 def test_a_tag_may_have_dashes_in_its_platform() -> None:
     """Only the first two dashes divide."""
     assert parse_tag("cp311-abi3-manylinux_2_17_x86_64") == Tag("cp311", "abi3", "manylinux_2_17_x86_64")
+
+
+def test_a_server_that_allows_one_session_is_looked_at_one_after_another(
+    hosts: Hosts, connect: Connect, shops: list[Path]
+) -> None:
+    """`MaxSessions 1`: none of its virtualenvs is unreachable, and their places are known to be fewer from then on."""
+    connections = connect()
+    members = [member(path, "single", login=hosts.users.single, owner=hosts.users.shop) for path in shops[:3]]
+    found = surveyed(members, connections)
+    assert [find.error for find in found] == [None] * 3
+    assert connections.link(members[0].host).places == 1
+
+
+def test_where_the_agent_takes_the_only_session_it_ends_for_another_process(
+    hosts: Hosts, connect: Connect, shops: list[Path]
+) -> None:
+    """And starts anew when it is asked for: a command runs beside it anywhere else."""
+    connections = connect()
+    one = member(shops[0], "single", login=hosts.users.single, owner=hosts.users.shop)
+    site = Site(one, connections.link(one.host), None, None)
+    first = site.agent()
+    assert run_command(site, "echo here", where="single", identity=Identity()).output == "here\n"
+    assert site.agent() is not first
+    assert site.agent().ask("probe")["version"].startswith("3.11")
+    assert run_command(site, "echo again", where="single", identity=Identity()).output == "again\n"
+    site.leave()
+
+
+def test_where_there_is_a_place_for_both_the_agent_stays(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
+    """To start it again costs time, and its lock."""
+    connections = connect()
+    one = member(shops[0], "web1", login=hosts.users.admin, owner=hosts.users.shop)
+    site = Site(one, connections.link(one.host), None, None)
+    first = site.agent()
+    assert run_command(site, "echo here", where="web1", identity=Identity()).output == "here\n"
+    assert site.agent() is first
+    site.leave()

@@ -32,6 +32,8 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
     "noisy": {"HostName": "127.0.0.4", "User": "noisy"},
     "tcsh": {"HostName": "127.0.0.5", "User": "tcsh"},
     "fish": {"HostName": "127.0.0.6", "User": "fish"},
+    "zsh": {"HostName": "127.0.0.7", "User": "zsh"},
+    "single": {"HostName": "127.0.0.8", "User": "single"},
 }
 """Aliases beside web1, web2, …; `User` is a role, `admin` where there is none."""
 
@@ -176,6 +178,8 @@ def _server_config(etc: Path, port: int, users: Users) -> str:
         f"AllowUsers {' '.join(users.with_login)}\n"
         f"Match User {users.noisy}\n"
         f"    Banner {etc}/banner\n"
+        f"Match User {users.single}\n"
+        "    MaxSessions 1\n"
     )
 
 

@@ -14,7 +14,9 @@ from tests.support.sshd import ALIASES, Hosts
 def test_every_alias_lets_its_user_in_by_key(hosts: Hosts) -> None:
     """The system's own ssh logs in to every alias, each as the user that the configuration names."""
     expected = dict.fromkeys((*hosts.names, "jump", "inner1", "inner2"), hosts.users.admin)
-    expected |= {name: getattr(hosts.users, name) for name in ("noisy", "tcsh", "fish") if getattr(hosts.users, name)}
+    expected |= {
+        name: getattr(hosts.users, name) for name in ("noisy", "tcsh", "fish", "zsh") if getattr(hosts.users, name)
+    }
     running = {
         name: subprocess.Popen(hosts.command(name, "id", "-un"), stdout=subprocess.PIPE, text=True) for name in expected
     }
@@ -61,12 +63,12 @@ def test_the_guest_becomes_nobody(hosts: Hosts) -> None:
     assert "not in the sudoers file" in done.stderr
 
 
-@pytest.mark.parametrize("shell", ["tcsh", "fish"])
+@pytest.mark.parametrize("shell", ["tcsh", "fish", "zsh"])
 def test_login_shells_are_what_they_are_called(hosts: Hosts, shell: str) -> None:
-    """The users named after shells run commands through them."""
+    """The users named after shells run commands through them (and zsh in its own place, if it is the last)."""
     if not getattr(hosts.users, shell):
         pytest.skip(f"{shell} is not installed")
-    parent = hosts.run(shell, "ps", "-o", "comm=", "-p", "$fish_pid" if shell == "fish" else "$$")
+    parent = hosts.run(shell, "ps", "-o", "comm=", "-p", "$fish_pid" if shell == "fish" else "$$", "; true")
     assert parent.stdout == f"{shell}\n", parent.stderr
 
 

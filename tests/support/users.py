@@ -23,7 +23,7 @@ NO_HOME = Path("/nonexistent")
 class Users:
     """The names of the test users by role, and what else is to be known of them.
 
-    `tcsh` and `fish` log in with the shell of that name; where it is not installed, the name is empty.
+    `tcsh`, `fish` and `zsh` log in with the shell of that name; where it is not installed, the name is empty.
     """
 
     admin: str
@@ -46,6 +46,10 @@ class Users:
     """Like admin, with tcsh as the login shell."""
     fish: str
     """Like admin, with fish as the login shell."""
+    zsh: str
+    """Like admin, with zsh as the login shell."""
+    single: str
+    """Like admin; sshd allows one session a connection."""
     password: str
     homes: Path
 
@@ -63,7 +67,7 @@ class Users:
     @property
     def sudo_without_password(self) -> tuple[str, ...]:
         """Those who may become anybody, just so."""
-        return tuple(name for name in (self.admin, self.noisy, self.tcsh, self.fish) if name)
+        return tuple(name for name in (self.admin, self.noisy, self.tcsh, self.fish, self.zsh, self.single) if name)
 
     @property
     def uids(self) -> tuple[int, ...]:
@@ -79,7 +83,7 @@ class Users:
 def made_users(homes: Path, public_key: str) -> Iterator[Users]:
     """The test users, with homes in `homes`, open to `public_key`; made one after another, removed at the end."""
     prefix = f"{PREFIX}{os.getpid()}-"
-    shells = {name: shutil.which(name) for name in ("tcsh", "fish")}
+    shells = {name: shutil.which(name) for name in ("tcsh", "fish", "zsh")}
     roles = [field.name for field in fields(Users) if field.name not in ("password", "homes")]
     names = {role: f"{prefix}{role}" if shells.get(role, BASH) else "" for role in roles}
     users = Users(**names, password=f"pass word {secrets.token_hex(6)}", homes=homes)
