@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +53,32 @@ class Target:
 
 @configuration
 class Command:
-    """A shell command, and the user that runs it (default: the SSH user)."""
+    """A command, and the user that runs it (default: the SSH user).
 
-    text: str
+    Text is for a shell; a list is a program and its arguments, which run without one.
+    """
+
+    text: str | Sequence[str]
     user: str | None = None
 
     def __post_init__(self) -> None:
-        check_text(self, "text")
+        if isinstance(self.text, (list, tuple)):
+            _check_arguments(self)
+        else:
+            check_text(self, "text")
+            if "\0" in self.text:
+                wrong(self, "text", "a command cannot hold a NUL character")
         check_user(self, "user")
+
+    @property
+    def arguments(self) -> tuple[str, ...] | None:
+        """The program and its arguments; None where it is text for a shell."""
+        return None if isinstance(self.text, str) else tuple(self.text)
+
+    @property
+    def shown(self) -> str:
+        """As one would type it."""
+        return self.text if isinstance(self.text, str) else shlex.join(self.text)
 
 
 @configuration
@@ -314,6 +333,25 @@ def _no_source(url: object) -> str:
     if not sound or parts.query or parts.fragment or re.search(r"[\x00-\x20\x7f]", url):
         return "it is no http or https address of a folder"
     return ""
+
+
+def _check_arguments(command: Command) -> None:
+    """A list of arguments: a program, and whatever texts it is given."""
+    hint = "say Command(['systemctl', 'reload', 'shop'], user='root')"
+    words = tuple(command.text)
+    for word in words:
+        if not isinstance(word, str):
+            wrong(command, "text", f"{word!r} is not a string: a list is a program and its arguments", hint)
+        if "\0" in word:
+            wrong(command, "text", f"{word!r} cannot be an argument: it holds a NUL character")
+    if not words or not words[0].strip() or words[0] != words[0].strip():
+        wrong(command, "text", "a list must begin with a program", hint)
+    if words[0].startswith("-") or "=" in words[0].partition("/")[0]:
+        # sudo takes NAME=value for a variable
+        wrong(command, "text", f"{words[0]!r} is not a program", hint)
+    if len(words) == 1 and " " in words[0]:
+        wrong(command, "text", f"{words[0]!r} is a program with its arguments in one string", hint)
+    put(command, "text", words)
 
 
 def _commands(owner: object, name: str) -> None:

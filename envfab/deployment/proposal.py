@@ -39,6 +39,8 @@ class Proposal:
     error: EnvfabError | None = None
     # the deployment that this one takes back, where it is a rollback
     undoes: str | None = None
+    # what the fabfile wants run, by its fields, as people read it
+    commands: tuple[tuple[str, str], ...] = ()
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:

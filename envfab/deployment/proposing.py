@@ -112,6 +112,7 @@ def _planner(
     requirements: Mapping[Target, Requirements], house: House, options: Options, settings: Settings
 ) -> Callable[[Found], Proposal]:
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
+    from envfab.deployment.privileges import with_privileges
     from envfab.deployment.proposal import Proposal, propose_one
     from envfab.planning.alike import Plans
     from envfab.planning.plan import Plan, Status
@@ -125,7 +126,7 @@ def _planner(
             lost = Plan(found.member.target, Status.UNREACHABLE, error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
         proposal = propose_one(found.site, found.probe, wanted, plans, settings.installer)
-        return _blocked_if_changed(proposal, files)
+        return with_privileges(_blocked_if_changed(proposal, files))
 
     return look
 

@@ -9,12 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.run import Limit, Run
-from envfab.deployment.steps import ENDING, MAKING, Back
+from envfab.deployment.steps import ENDING, MAKING, Back, execute
 from envfab.deployment.waves import waves
 from envfab.deployment.work import Surroundings, Work
 from envfab.errors import EnvfabError
 from envfab.fleet import Target
-from envfab.managed.running import run_command
 from envfab.managed.session import OperationFailed
 from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
 from envfab.planning.plan import Status
@@ -102,20 +101,14 @@ class Rollout:
         work = runs[0].work
         member = work.proposal.member
         for command in member.host.reload_commands(member.virtualenv):
-            work.says(f"reload of the host: {command.text}")
+            work.says(f"reload of the host: {command.shown}")
             for run in runs:
                 run.work.after = None
             try:
-                outcome = run_command(
-                    work.site,
-                    command.text,
-                    where=member.host.name,
-                    identity=work.site.as_user(command.user),
-                    timeout=self._around.settings.command_timeout,
-                )
+                outcome = execute(work, command, member.host.name, self._around.settings.command_timeout)
                 if outcome.status == 0:
                     continue
-                what = f"the reload command {command.text!r} ended with status {outcome.status}"
+                what = f"the reload command {command.shown!r} ended with status {outcome.status}"
                 raise OperationFailed(what, where=member.host.name, kind="reload", output=outcome.output)
             except EnvfabError as error:
                 for run in runs:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, with_installer
 from envfab.deployment.proposing import Files, Proposals
 from envfab.deployment.undoing import NOTHING_REQUIRED
@@ -115,6 +116,6 @@ def _proposal(found: Found, plan: Plan, house: House, files: Files, installer: s
         if found.probe.fingerprint != plan.fingerprint:
             raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
         files.verify(proposal)
-        return with_installer(proposal, house, installer)
+        return with_privileges(with_installer(proposal, house, installer))
     except EnvfabError as error:
         return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))

@@ -20,9 +20,8 @@ from envfab.errors import DeploymentError, HouseError, Locked
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Command
 from envfab.managed import bundle
-from envfab.managed.opening import Identity
 from envfab.managed.process import Silence
-from envfab.managed.running import run_command
+from envfab.managed.running import Outcome, run_command
 from envfab.managed.session import OperationFailed
 from envfab.managed.survey import to_probe
 from envfab.planning.health import unmet
@@ -149,7 +148,7 @@ def check(work: Work) -> None:
                 if status is None:
                     ending = f"gave no answer within the check_timeout of {settings.check_timeout:g} s"
                 raise OperationFailed(
-                    f"the check {command.text!r} {ending}" + (f" ({attempt + 1} tries)" if attempt else ""),
+                    f"the check {command.shown!r} {ending}" + (f" ({attempt + 1} tries)" if attempt else ""),
                     where=work.where,
                     kind="check",
                     output=output,
@@ -197,21 +196,34 @@ def _release(kept: str) -> tuple[str, str]:
 def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
     """Run commands of the fabfile, one after another; the first that fails raises."""
     for command in commands:
-        work.says(f"{title}: {command.text}")
+        work.says(f"{title}: {command.shown}")
         try:
             status, output = _run(work, command, work.around.settings.command_timeout)
             ending = f"ended with status {status}"
         except Silence as error:
             status, output, ending = None, "", f"failed: {error.what}"
         if status != 0:
-            what = f"the {title} command {command.text!r} {ending}"
+            what = f"the {title} command {command.shown!r} {ending}"
             raise OperationFailed(what, where=work.where, kind=title, output=output)
+
+
+def execute(work: Work, command: Command, where: str, timeout: float | None) -> Outcome:
+    """Run a command of the fabfile as whom it names; raises what sudo has against it, as far as that is known."""
+    site = work.site
+    by_password = command.arguments is not None and site.allowed(command.user, command.arguments).by_password
+    return run_command(
+        site,
+        command.text,
+        where=where,
+        identity=site.as_user(command.user),
+        timeout=timeout,
+        by_password=by_password,
+    )
 
 
 def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | None, str]:
     work.after = None
-    identity: Identity = work.site.as_user(command.user)
-    outcome = run_command(work.site, command.text, where=work.where, identity=identity, timeout=timeout)
+    outcome = execute(work, command, work.where, timeout)
     return outcome.status, outcome.output
 
 

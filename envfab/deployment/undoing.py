@@ -10,6 +10,7 @@ from typing import Any
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
 from envfab.deployment.past import past
+from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder, with_installer
 from envfab.deployment.proposing import Proposals
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
@@ -86,7 +87,7 @@ def undo(found: Found, records: Sequence[Record], house: House, to: str | None, 
         lost = Plan(target, Status.UNREACHABLE if gone else Status.BLOCKED, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return undo_one(found.site, found.probe, records, house, to, installer)
+        return with_privileges(undo_one(found.site, found.probe, records, house, to, installer))
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)

@@ -37,3 +37,24 @@ def shell(word: str, text: str) -> list[str]:
     Before it there is a line with `word`, as above.
     """
     return ["/bin/sh", "-c", 'echo "$0"; exec /bin/sh -c "$1" </dev/null', word, text]
+
+
+def program(word: str, arguments: Sequence[str]) -> list[str]:
+    """The fabfile's own command as arguments, which no shell interprets; there is nothing for it to read.
+
+    Before it there is a line with `word`, as above.
+    """
+    return ["/bin/sh", "-c", 'echo "$0"; exec "$@" </dev/null', word, *arguments]
+
+
+def program_as_user(user: str, arguments: Sequence[str]) -> list[str]:
+    """`arguments` alone under sudo, so that a rule for just this command matches; sudo never asks."""
+    return ["sudo", "-n", "-H", "-u", user, "--", *arguments]
+
+
+def after_password(word: str, prompt: str, arguments: Sequence[str]) -> list[str]:
+    """`arguments` that use sudo, after the password has been given to sudo, which remembers it for one shell.
+
+    That sudo runs nothing, so that no program can ask for the password in its place; when the word is out it is over.
+    """
+    return ["/bin/sh", "-c", 'sudo -S -p "$1" -v; echo "$0"; shift; "$@" </dev/null', word, prompt, *arguments]

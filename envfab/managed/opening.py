@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed import commands
-from envfab.managed.process import Process
+from envfab.managed.process import Starter
+from envfab.managed.sudo_advice import advise
 
 # how long an interpreter and the start-up files of a login may take to come up
 START_LIMIT = 60.0
 # what sudo says last, after it has said what is wrong
 AFTERTHOUGHT = "sudo: error initializing audit plugin sudoers_audit"
-
-
-class Starter(Protocol):
-    """Whoever can start a process on the managed side: a reservation on a link."""
-
-    def start(self, arguments: Sequence[str]) -> Process:
-        """Start it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +31,25 @@ class Identity:
 class Opening:
     """A process on its way up, under sudo where that is needed; raises `Unreachable` for the target.
 
-    `announced` makes its arguments: it is to print the word that it is given, on a line, before anything else.
+    `announced` makes its arguments: it is to print the word that it is given, on a line, before anything else. With
+    `as_written` it uses sudo itself, and asks with the words that it is given second.
     """
 
-    def __init__(self, starter: Starter, announced: Callable[[str], list[str]], where: str, identity: Identity) -> None:
+    def __init__(
+        self,
+        starter: Starter,
+        announced: Callable[[str, str], list[str]],
+        where: str,
+        identity: Identity,
+        as_written: bool = False,
+    ) -> None:
+        self._starter = starter
         self._where = where
         self._identity = identity
         self._prompt = f"envfab-{secrets.token_hex(8)}:"
         self._word = f"envfab-{secrets.token_hex(8)}"
-        line = announced(self._word)
-        if identity.user is not None:
+        line = announced(self._word, self._prompt)
+        if identity.user is not None and not as_written:
             line = commands.as_user(identity.user, self._prompt, line)
         try:
             self.process = starter.start(line)
@@ -73,11 +74,9 @@ class Opening:
             if asked:
                 raise Unreachable(f"sudo refused the password for user {self._identity.user}", where=self._where)
             if self._identity.password is None:
-                raise Unreachable(
-                    f"sudo asks for a password to become {self._identity.user}",
-                    where=self._where,
-                    hint="run fab --prompt-for-sudo-password, or set sudo.password",
-                )
+                # it has the only place
+                self.process.kill()
+                raise advise(self._starter, str(self._identity.user), self._where)
             self.process.write(self._identity.password.encode() + b"\n")
             asked = True
 

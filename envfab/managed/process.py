@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed.stream import Stream
 
+T = TypeVar("T")
 CHUNK = 65536
 # how long a peer may take to close after the end of our input, before its place is given up on
 GOODBYE = 10.0
@@ -60,6 +61,14 @@ class Process(Protocol):
         ...
 
 
+class Starter(Protocol):
+    """Whoever can start a process on the managed side: a reservation on a link."""
+
+    def start(self, arguments: Sequence[str]) -> Process:
+        """Start it."""
+        ...
+
+
 class Link:
     """A way to start processes on a host, with a bound on how many run at once.
 
@@ -74,6 +83,17 @@ class Link:
         self._changed = threading.Condition()
         self._start = start
         self._idle: list[Callable[[], None]] = []
+        self._known: dict[object, object] = {}
+        self._asking: dict[object, threading.Lock] = {}
+
+    def remember(self, key: object, ask: Callable[[], T]) -> T:
+        """What `ask` told of the host; it is asked once for each key, unless it raises."""
+        with self._changed:
+            asking = self._asking.setdefault(key, threading.Lock())
+        with asking:
+            if key not in self._known:
+                self._known[key] = ask()
+            return cast(T, self._known[key])
 
     def reserve(self, count: int) -> Reservation:
         """Wait until `count` places are free and take all of them at once, so that none waits for another.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed import commands
-from envfab.managed.opening import Identity, Opening, Starter
-from envfab.managed.process import LINGER, Process, Silence
+from envfab.managed.opening import Identity, Opening
+from envfab.managed.process import LINGER, Process, Silence, Starter
 
 # what is kept of a command's output: its end
 OUTPUT_KEPT = 200_000
@@ -24,18 +25,23 @@ class Outcome:
 
 def run_command(
     starter: Starter,
-    text: str,
+    command: str | Sequence[str],
     *,
     where: str,
     identity: Identity,
     timeout: float | None = None,
+    by_password: bool = False,
+    as_written: bool = False,
 ) -> Outcome:
-    """Run a fabfile's own shell text to its end, and give the end of what it printed.
+    """Run a fabfile's own shell text, or program with arguments, to its end; give the end of what it printed.
 
-    Raises `Silence` where it has not ended after `timeout` seconds. A service that the text starts may
+    A program of another user is run by sudo alone, with no shell between; `by_password` says whether sudo wants the
+    password for that. With `as_written` it uses sudo by itself, and the password has been given before.
+
+    Raises `Silence` where it has not ended after `timeout` seconds. A service that the command starts may
     keep the output open, and go on printing: it is not waited for.
     """
-    opening = Opening(starter, lambda word: commands.shell(word, text), where, identity)
+    opening = _opening(starter, command, where, identity, by_password, as_written)
     process = opening.process
     try:
         opening.noise()
@@ -51,6 +57,21 @@ def run_command(
         process.kill()
         raise
     return Outcome(process.finish(), printed)
+
+
+def _opening(
+    starter: Starter, command: str | Sequence[str], where: str, identity: Identity, by_password: bool, as_written: bool
+) -> Opening:
+    if isinstance(command, str):
+        return Opening(starter, lambda word, _: commands.shell(word, command), where, identity)
+    arguments = list(command)
+    if identity.user is not None and not as_written:
+        arguments = commands.program_as_user(identity.user, command)
+    if not by_password and not as_written:
+        return Opening(starter, lambda word, _: commands.program(word, arguments), where, Identity())
+    return Opening(
+        starter, lambda word, prompt: commands.after_password(word, prompt, arguments), where, identity, as_written=True
+    )
 
 
 def _output(process: Process, deadline: float | None) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
 from envfab.foreign import parse_json
 from envfab.managed import bundle, commands
-from envfab.managed.opening import Identity, Opening, Starter, last_line
-from envfab.managed.process import Process
+from envfab.managed.opening import Identity, Opening, last_line
+from envfab.managed.process import Process, Starter
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
@@ -154,7 +154,7 @@ def start_agent(
 
     `if_absent` is the hint where there is no such interpreter.
     """
-    opening = Opening(starter, lambda word: commands.python(word, executable, bundle.loader()), where, identity)
+    opening = Opening(starter, lambda word, _: commands.python(word, executable, bundle.loader()), where, identity)
     process = opening.process
     names = [*bundle.KERNEL, *modules]
     first = bundle.modules(*names)

@@ -18,11 +18,12 @@ from envfab.facts.distribution import Distribution, Origin
 from envfab.facts.interpreter import Interpreter
 from envfab.facts.probe import FreeSpace, Probe
 from envfab.fleet import Host, Member, Target
-from envfab.managed import bundle
+from envfab.managed import bundle, sudo
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.opening import Identity
 from envfab.managed.process import Link, Process, Reservation, SessionsRefused
 from envfab.managed.session import Session, start_agent
+from envfab.managed.sudo import Grant, SudoError
 from envfab.reporter import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command
@@ -96,6 +97,23 @@ class Site:
                     pass
             self.end_agent()
         return reservation.start(arguments)
+
+    def allowed(self, user: str | None, arguments: tuple[str, ...] | None) -> Grant:
+        """What sudo says to `arguments` as `user`, or (None) to a shell; tested once a host; raises `SudoError`."""
+        identity, where = self.as_user(user), str(self.member.target)
+
+        def ask() -> Grant | SudoError:
+            try:
+                return sudo.test(self, identity, arguments, where=where, login=self.member.login)
+            except SudoError as refused:
+                return refused
+
+        if identity.user is None:
+            return Grant()
+        found = self.link.remember(("sudo", self.member.login, identity.user, arguments), ask)
+        if isinstance(found, SudoError):
+            raise SudoError(found.what, where=where, hint=found.hint)
+        return found
 
     def end_agent(self) -> None:
         """End the agent and keep the places; the next who needs it starts it anew."""

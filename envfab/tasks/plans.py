@@ -49,9 +49,22 @@ def show_group(group: Sequence[Proposal]) -> Text:
     for line in _lines(plan):
         text.append("\n")
         text.append_text(line)
+    for command in _commands(group):
+        text.append(f"\n    {command}", "dim")
     if len(group) > 1:
         text.append("\n    " + _the_same(group), "dim")
     return text
+
+
+def _commands(group: Sequence[Proposal]) -> list[str]:
+    """What the fabfile wants run: `reload: systemctl reload shop   as root`."""
+    lines = []
+    for field in dict.fromkeys(field for proposal in group for field, _ in proposal.commands):
+        of_each = [[shown for one, shown in proposal.commands if one == field] for proposal in group]
+        lines += [f"{field}: {shown}" for shown in of_each[0]]
+        if any(commands != of_each[0] for commands in of_each):
+            lines.append(f"{field}: another for others, fab plan --json has them all")
+    return lines
 
 
 def _packages(group: Sequence[Proposal]) -> str:
@@ -176,6 +189,7 @@ def _proposal_json(proposal: Proposal) -> dict[str, Any]:
     document = to_json(proposal.plan)
     if proposal.plan.status is Status.CHANGES:
         document["installer"] = str(proposal.installer)
+        document["commands"] = [{"of": field, "command": shown} for field, shown in proposal.commands]
     return document
 
 

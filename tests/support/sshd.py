@@ -233,7 +233,9 @@ def _remove_what_killed_sessions_left() -> None:
     with one_at_a_time():
         stale = {pid for pid in _pids_in_names() if pid == os.getpid() or not Path(f"/proc/{pid}").exists()}
         for pid in stale:
-            (SUDOERS / f"{PREFIX}{pid}").unlink(missing_ok=True)
+            for rules in SUDOERS.glob(f"{PREFIX}{pid}*"):
+                if rules.name in (f"{PREFIX}{pid}", f"{PREFIX}{pid}-rules"):
+                    rules.unlink(missing_ok=True)
             remove_users(f"{PREFIX}{pid}-")
             if pid != os.getpid():
                 for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"):

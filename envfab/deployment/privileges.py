@@ -1,0 +1,73 @@
+"""Whom a deployment must become on the host, tested with sudo before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from envfab.deployment.proposal import Proposal
+from envfab.errors import EnvfabError
+from envfab.fleet import Command, Member
+from envfab.managed.sudo import SudoError
+from envfab.planning.plan import Status
+
+COMMANDS = ("before", "reload", "check")
+
+
+def planned_commands(member: Member) -> tuple[tuple[str, Command], ...]:
+    """(its field, the command) of all that a deployment runs, in order; raises `EnvfabError` where a callable fails."""
+    return tuple(_commands(member))
+
+
+def _commands(member: Member) -> Iterator[tuple[str, Command]]:
+    for field in COMMANDS:
+        try:
+            found = list(member.virtualenv.commands(field))
+            if field == "reload":
+                found += member.host.reload_commands(member.virtualenv)
+        except EnvfabError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
+            raise EnvfabError(
+                f"its {field} command cannot be made: {type(error).__name__}: {error}",
+                where=str(member.target),
+                hint=f"correct the callable that the fabfile gives as {field}",
+            ) from None
+        for command in found:
+            yield field, command
+
+
+def with_privileges(proposal: Proposal) -> Proposal:
+    """The proposal with its commands, blocked where sudo does not allow what they, or the projects, need."""
+    site = proposal.site
+    if proposal.plan.status is not Status.CHANGES or site is None:
+        return proposal
+    try:
+        commands = planned_commands(proposal.member)
+        for field, command in commands:
+            with _named(f"the {field} command {command.shown!r}"):
+                site.allowed(command.user, command.arguments)
+        for project in proposal.member.virtualenv.projects:
+            with _named(f"the project {project.settings}"):
+                user = project.user or proposal.member.target.owner
+                if site.as_user(user) != site.owner:
+                    site.allowed(user, None)
+    except EnvfabError as error:
+        blocked = replace(proposal.plan, status=Status.BLOCKED, error=str(error))
+        return replace(proposal, plan=blocked, error=error)
+    shown = tuple(_shown(field, command) for field, command in commands)
+    return replace(proposal, commands=shown)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say for what sudo was asked, where it refuses."""
+    try:
+        yield
+    except SudoError as refused:
+        raise SudoError(f"{what}: {refused.what}", where=refused.where, hint=refused.hint) from None
+
+
+def _shown(field: str, command: Command) -> tuple[str, str]:
+    return field, command.shown + (f"   as {command.user}" if command.user else "")

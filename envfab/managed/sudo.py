@@ -1,0 +1,126 @@
+"""What sudo allows: tested before anything depends on it, and without running what is tested."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import secrets
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envfab.errors import EnvfabError, Unreachable
+from envfab.managed.opening import Identity, last_line
+from envfab.managed.process import Starter
+from envfab.managed.running import run_command
+from envfab.managed.sudo_advice import advise, sudoers_line
+
+# how sudo says that it would have to ask, whatever it was asked for; the test sets the language
+_ASKS = "a password is required"
+_TEST = (
+    "LC_ALL=C; export LC_ALL; user=$1; shift; "
+    'sudo -n -l -u "$user" -- "$@" </dev/null 2>&1; echo "$0 $?"; sudo -n -l -l </dev/null 2>&1'
+)
+
+
+class SudoError(EnvfabError):
+    """Something that sudo does not allow; `where` is the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Something that sudo allows; `by_password` says whether it wants the password for that."""
+
+    by_password: bool = False
+
+
+def test(starter: Starter, identity: Identity, arguments: Sequence[str] | None, *, where: str, login: str) -> Grant:
+    """Test whether `login` may run `arguments` as another user, or (None) a shell; raises `SudoError`.
+
+    A shell is started for that, and ends at once. A command is only asked for.
+    """
+    if identity.user is None:
+        return Grant()
+    try:
+        if arguments is None:
+            run_command(starter, ":", where=where, identity=identity)
+            return Grant(by_password=identity.password is not None)
+        return _test_command(starter, identity, arguments, where, login)
+    except Unreachable as refused:
+        raise SudoError(refused.what, where=where, hint=refused.hint) from None
+
+
+def _test_command(starter: Starter, identity: Identity, arguments: Sequence[str], where: str, login: str) -> Grant:
+    user, marker, shown = str(identity.user), f"envfab-{secrets.token_hex(8)}", shlex.join(arguments)
+    script = ("/bin/sh", "-c", _TEST, marker, user, *arguments)
+    printed = run_command(starter, script, where=where, identity=Identity()).output
+    said, _, rest = printed.partition(f"{marker} ")
+    status, _, listing = rest.partition("\n")
+    allowed = status.strip() == "0"
+    if not allowed and _ASKS not in said:
+        raise _forbidden(said, login, user, shown, where)
+    if allowed and without_password(listing, user, last_line(said)) is not False:
+        return Grant()
+    if identity.password is None:
+        raise advise(starter, user, where, what=f"sudo asks for a password to run {shown!r} as {user}")
+    return _test_by_password(starter, identity, arguments, where, login)
+
+
+def _test_by_password(starter: Starter, identity: Identity, arguments: Sequence[str], where: str, login: str) -> Grant:
+    """Test it once more with the password given, which sudo remembers for the processes of one shell."""
+    user, shown = str(identity.user), shlex.join(arguments)
+    asked = ("env", "LC_ALL=C", "sudo", "-n", "-l", "-u", user, "--", *arguments)
+    done = run_command(starter, asked, where=where, identity=identity, as_written=True)
+    if done.status == 0:
+        return Grant(by_password=True)
+    if _ASKS in done.output:
+        raise SudoError(
+            f"sudo asks for the password each time, also for {shown!r}",
+            where=where,
+            hint=f"allow it without one in sudoers: {sudoers_line(login, user, shown)}",
+        )
+    raise _forbidden(done.output, login, user, shown, where)
+
+
+def _forbidden(said: str, login: str, user: str, shown: str, where: str) -> SudoError:
+    last = last_line(said)
+    if last.startswith("sudo: ") and "not found" in last:
+        return SudoError(f"{last.removeprefix('sudo: ')}", where=where, hint="give the program's full path")
+    return SudoError(
+        f"sudo does not allow {login} to run {shown!r} as {user}",
+        where=where,
+        hint=f"a line for sudoers: {sudoers_line(login, user, shown)}",
+    )
+
+
+def without_password(listing: str, user: str, command: str) -> bool | None:
+    """Whether what `sudo -l -l` lists allows a command (its full path and arguments) without a password.
+
+    The last entry that matches decides, as in sudoers(5); None where none is recognised.
+    """
+    found: bool | None = None
+    for entry in re.split(r"^Sudoers entry:.*$", listing, flags=re.MULTILINE)[1:]:
+        runas = re.search(r"^\s*RunAsUsers: (.*)$", entry, re.MULTILINE)
+        options = re.search(r"^\s*Options: (.*)$", entry, re.MULTILINE)
+        names = [name.strip() for name in runas[1].split(",")] if runas else ["root"]
+        # groups, numbers and netgroups are sudo's to know
+        if not any(name in (user, "ALL") or name.startswith(("%", "#", "+", "!")) for name in names):
+            continue
+        specs = entry.partition("Commands:")[2].splitlines()
+        if any(_matches(spec.strip(), command) for spec in specs if spec.strip()):
+            found = options is not None and "!authenticate" in options[1]
+    return found
+
+
+def _matches(spec: str, command: str) -> bool:
+    if spec == "ALL":
+        return True
+    path, _, arguments = re.sub(r"^sha\d+:\S+\s+", "", spec).partition(" ")
+    program, _, given = command.partition(" ")
+    if not fnmatch.fnmatchcase(program, _plain(path)):
+        return False
+    return not arguments or (arguments == '""' and not given) or fnmatch.fnmatchcase(given, _plain(arguments))
+
+
+def _plain(pattern: str) -> str:
+    return re.sub(r"\\([,:=\\])", r"\1", pattern)

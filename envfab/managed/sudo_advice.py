@@ -1,0 +1,66 @@
+"""What to do where sudo asks for a password and none was given: not everybody has one to give."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from envfab.errors import Disconnected, Unreachable
+from envfab.managed.process import Starter
+
+PROMPT_HINT = "run fab --prompt-for-sudo-password, or set sudo.password"
+LIMIT = 20.0
+_ASK = (
+    'LC_ALL=C; export LC_ALL; exec </dev/null 2>&1; echo "$0"; id -un; echo "$0"; passwd -S "$(id -un)"; '
+    'echo "$0"; sudo -n -l; echo "$0"'
+)
+# locked, or empty, as passwd -S tells of Linux and of others
+_NO_PASSWORD = ("L", "LK", "NP")
+
+
+def advise(starter: Starter, user: str, where: str, what: str = "") -> Unreachable:
+    """The error for a sudo that asked for a password to become `user`, with advice that fits this login."""
+    login, has_password, allowed = _look(starter)
+    what = what or f"sudo asks for a password to become {user}"
+    if allowed and not has_password:
+        return Unreachable(
+            f"sudo does not allow {login} to run a shell as {user}",
+            where=where,
+            hint=f"it allows {'; '.join(allowed)}: give such a command as a list, Command(['…'], user={user!r})",
+        )
+    if not has_password:
+        return Unreachable(
+            f"{what}, and {login} has none",
+            where=where,
+            hint=f"allow it without one in sudoers: {sudoers_line(login, user, 'ALL')}",
+        )
+    if allowed:
+        return Unreachable(what, where=where, hint=f"{PROMPT_HINT}; without one it allows {'; '.join(allowed)}")
+    return Unreachable(what, where=where, hint=PROMPT_HINT)
+
+
+def sudoers_line(login: str, user: str, command: str) -> str:
+    """The line of sudoers(5) that allows `login` to run a command as `user` without a password."""
+    escaped = re.sub(r"([,:=\\])", r"\\\1", command)
+    return f"{login} ALL=({user}) NOPASSWD: {escaped}"
+
+
+def _look(starter: Starter) -> tuple[str, bool, list[str]]:
+    """(who logs in, whether there may be a password, what sudo allows without one)."""
+    marker = f"envfab-{secrets.token_hex(8)}"
+    printed = bytearray()
+    try:
+        process = starter.start(["/bin/sh", "-c", _ASK, marker])
+        process.limit(LIMIT)
+        while data := process.stream.chunk():
+            printed += data
+        process.finish()
+    except (Unreachable, Disconnected):
+        pass
+    parts = printed.decode("utf-8", "replace").split(f"{marker}\n")
+    if len(parts) < 4:
+        return "the login", True, []
+    status = parts[2].split()
+    listed = re.findall(r"^\s+(\(.*\) .*NOPASSWD: .*(?:\n\s{8,}.*)*)$", parts[3], re.MULTILINE)
+    allowed = [" ".join(line.split()) for line in listed]
+    return parts[1].strip() or "the login", not (len(status) > 1 and status[1] in _NO_PASSWORD), allowed
