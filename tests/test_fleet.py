@@ -15,6 +15,7 @@ from tests.support.wheels import make_wheel
 PATH = "/srv/shop/venv"
 COMMAND_HINT = "give a string, Command(text, user=…), a callable, or a list"
 NO_SOURCE = f"it is no http or https address of a folder\n  {SOURCE_HINT}"
+LIST_HINT = "say Command(['systemctl', 'reload', 'shop'], user='root')"
 NO_STRINGS = "put it in brackets: ['…']"
 
 
@@ -31,6 +32,14 @@ def message_of(make: Any, **fields: Any) -> str:
     ("make", "fields", "message"),
     [
         (Command, {"text": " "}, "Command.text: ' ' is no text\n  give a string that is not empty"),
+        (Command, {"text": []}, f"Command.text: a list must begin with a program\n  {LIST_HINT}"),
+        (Command, {"text": [" "]}, f"Command.text: a list must begin with a program\n  {LIST_HINT}"),
+        (Command, {"text": ["id", 1]}, f"Command.text: 1 is not a string: a list is a program and its arguments\n  {LIST_HINT}"),
+        (Command, {"text": ["-u", "root"]}, f"Command.text: '-u' is not a program\n  {LIST_HINT}"),
+        (Command, {"text": ["A=b", "id"]}, f"Command.text: 'A=b' is not a program\n  {LIST_HINT}"),
+        (Command, {"text": ["id -u"]}, f"Command.text: 'id -u' is a program with its arguments in one string\n  {LIST_HINT}"),
+        (Command, {"text": ["id", "a\0b"]}, "Command.text: 'a\\x00b' cannot be an argument: it holds a NUL character"),
+        (Command, {"text": "id\0"}, "Command.text: a command cannot hold a NUL character"),
         (Command, {"text": "true", "user": "-x"}, "Command.user: '-x' is no user name"),
         (Project, {"settings": "shop/settings.py"}, "Project.settings: 'shop/settings.py' is no dotted module name\n"
          "  say Project('shop.settings')"),
@@ -263,3 +272,11 @@ def test_a_collection_without_a_fleet_is_anchored_at_its_fabfile(tmp_path: Path)
     done = run_fab(tmp_path, "add_wheel", str(wheel))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "wheels" / wheel.name).exists()
+
+
+def test_a_command_as_a_list_is_shown_as_one_would_type_it() -> None:
+    """Its arguments stay as they are, whatever a shell would make of them."""
+    command = Command(["echo", "it's", "$HOME", ""], user="root")
+    assert command.arguments == ("echo", "it's", "$HOME", "")
+    assert command.shown == """echo 'it'"'"'s' '$HOME' ''"""
+    assert (Command("echo $HOME").arguments, Command("echo $HOME").shown) == (None, "echo $HOME")

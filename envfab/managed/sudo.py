@@ -51,18 +51,18 @@ def test(starter: Starter, identity: Identity, arguments: Sequence[str] | None, 
 
 
 def _test_command(starter: Starter, identity: Identity, arguments: Sequence[str], where: str, login: str) -> Grant:
-    user, marker, shown = str(identity.user), f"envfab-{secrets.token_hex(8)}", shlex.join(arguments)
+    user, marker = str(identity.user), f"envfab-{secrets.token_hex(8)}"
     script = ("/bin/sh", "-c", _TEST, marker, user, *arguments)
     printed = run_command(starter, script, where=where, identity=Identity()).output
     said, _, rest = printed.partition(f"{marker} ")
     status, _, listing = rest.partition("\n")
     allowed = status.strip() == "0"
     if not allowed and _ASKS not in said:
-        raise _forbidden(said, login, user, shown, where)
+        raise _forbidden(said, login, user, arguments, where)
     if allowed and without_password(listing, user, last_line(said)) is not False:
         return Grant()
     if identity.password is None:
-        raise advise(starter, user, where, what=f"sudo asks for a password to run {shown!r} as {user}")
+        raise advise(starter, user, where, arguments)
     return _test_by_password(starter, identity, arguments, where, login)
 
 
@@ -77,19 +77,19 @@ def _test_by_password(starter: Starter, identity: Identity, arguments: Sequence[
         raise SudoError(
             f"sudo asks for the password each time, also for {shown!r}",
             where=where,
-            hint=f"allow it without one in sudoers: {sudoers_line(login, user, shown)}",
+            hint=f"allow it without one in sudoers: {sudoers_line(login, user, arguments)}",
         )
-    raise _forbidden(done.output, login, user, shown, where)
+    raise _forbidden(done.output, login, user, arguments, where)
 
 
-def _forbidden(said: str, login: str, user: str, shown: str, where: str) -> SudoError:
+def _forbidden(said: str, login: str, user: str, arguments: Sequence[str], where: str) -> SudoError:
     last = last_line(said)
     if last.startswith("sudo: ") and "not found" in last:
         return SudoError(f"{last.removeprefix('sudo: ')}", where=where, hint="give the program's full path")
     return SudoError(
-        f"sudo does not allow {login} to run {shown!r} as {user}",
+        f"sudo does not allow {login} to run {shlex.join(arguments)!r} as {user}",
         where=where,
-        hint=f"a line for sudoers: {sudoers_line(login, user, shown)}",
+        hint=f"a line for sudoers: {sudoers_line(login, user, arguments)}",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
+from collections.abc import Sequence
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed.process import Starter
@@ -18,11 +20,14 @@ _ASK = (
 _NO_PASSWORD = ("L", "LK", "NP")
 
 
-def advise(starter: Starter, user: str, where: str, what: str = "") -> Unreachable:
-    """The error for a sudo that asked for a password to become `user`, with advice that fits this login."""
+def advise(starter: Starter, user: str, where: str, command: Sequence[str] | None = None) -> Unreachable:
+    """The error for a sudo that asked for a password to become `user`, with advice that fits this login.
+
+    `command` is what it was asked for, or None for a shell.
+    """
     login, has_password, allowed = _look(starter)
-    what = what or f"sudo asks for a password to become {user}"
-    if allowed and not has_password:
+    what = f"sudo asks for a password to {f'run {shlex.join(command)!r} as' if command else 'become'} {user}"
+    if command is None and allowed and not has_password:
         return Unreachable(
             f"sudo does not allow {login} to run a shell as {user}",
             where=where,
@@ -32,17 +37,22 @@ def advise(starter: Starter, user: str, where: str, what: str = "") -> Unreachab
         return Unreachable(
             f"{what}, and {login} has none",
             where=where,
-            hint=f"allow it without one in sudoers: {sudoers_line(login, user, 'ALL')}",
+            hint=f"allow it without one in sudoers: {sudoers_line(login, user, command)}",
         )
-    if allowed:
+    if command is None and allowed:
         return Unreachable(what, where=where, hint=f"{PROMPT_HINT}; without one it allows {'; '.join(allowed)}")
     return Unreachable(what, where=where, hint=PROMPT_HINT)
 
 
-def sudoers_line(login: str, user: str, command: str) -> str:
-    """The line of sudoers(5) that allows `login` to run a command as `user` without a password."""
-    escaped = re.sub(r"([,:=\\])", r"\\\1", command)
-    return f"{login} ALL=({user}) NOPASSWD: {escaped}"
+def sudoers_line(login: str, user: str, arguments: Sequence[str] | None) -> str:
+    """The line of sudoers(5) that allows `login` to run a command, or (None) anything, as `user` without a password."""
+    return f"{login} ALL=({user}) NOPASSWD: {'ALL' if arguments is None else _spec(arguments)}"
+
+
+def _spec(arguments: Sequence[str]) -> str:
+    program, *given = (re.sub(r"([,:=\\ *?\[\]])", r"\\\1", word) for word in arguments)
+    path = program if program.startswith("/") else f"/full/path/of/{program}"
+    return " ".join([path, *given]) if given else f'{path} ""'
 
 
 def _look(starter: Starter) -> tuple[str, bool, list[str]]:

@@ -65,7 +65,7 @@ def blocked(place: Workplace) -> str:
 
 
 def test_a_command_that_sudo_does_not_allow_blocks_the_plan(
-    place: Callable[..., Workplace], hosts: Hosts, rules: Rules, virtualenv: Path
+    place: Callable[..., Workplace], hosts: Hosts, virtualenv: Path
 ) -> None:
     """Before anything is touched; `plan` says so too, and who has no password is not told to give one."""
     blog = hosts.users.blog
@@ -124,15 +124,17 @@ def test_a_command_as_a_list_runs_by_the_rule_for_just_that(
     assert freeze(virtualenv) == {}
 
 
-def test_another_command_than_the_rule_s_blocks_with_a_line_for_sudoers(
+def test_another_command_than_the_rule_s_blocks_with_a_line_for_sudoers_that_works(
     place: Callable[..., Workplace], hosts: Hosts, rules: Rules
 ) -> None:
-    """Also where only the arguments differ."""
+    """Also where only the arguments differ, and whatever characters they have."""
     blog = hosts.users.blog
-    rules(f"{blog} ALL=(root) NOPASSWD: /usr/bin/id -u")
-    said = blocked(place("reload=Command(['/usr/bin/id', '-g'], user='root')"))
-    assert f"sudo does not allow {blog} to run '/usr/bin/id -g' as root" in said
-    assert f"a line for sudoers: {blog} ALL=(root) NOPASSWD: /usr/bin/id -g" in said
+    rules(f"{blog} ALL=(root) NOPASSWD: /usr/bin/printf x")
+    made = place("reload=Command(['/usr/bin/printf', 'a b=c:d,e*', '!'], user='root')")
+    said = blocked(made)
+    assert f"sudo does not allow {blog} to run \"/usr/bin/printf 'a b=c:d,e*' '!'\" as root" in said
+    rules(f"{blog} ALL=(root) NOPASSWD: {said.rpartition('NOPASSWD: ')[2].partition(' 1 blocked')[0]}")
+    assert "1 with changes" in made.fab("plan").stdout
 
 
 def test_a_rule_that_wants_a_password_blocks_without_one(
@@ -145,6 +147,7 @@ def test_a_rule_that_wants_a_password_blocks_without_one(
     )
     said = blocked(place("reload=Command(['/usr/bin/id', '-g'], user='root')"))
     assert "sudo asks for a password to run '/usr/bin/id -g' as root, and " in said
+    assert f"allow it without one in sudoers: {hosts.users.blog} ALL=(root) NOPASSWD: /usr/bin/id -g" in said
     assert "--prompt-for" not in said
 
 
@@ -176,7 +179,7 @@ def test_a_password_is_given_to_sudo_and_to_no_program(
     assert told.read_text() == "|2|root\n"
 
 
-def test_nothing_is_asked_of_sudo_where_nothing_is_to_be_done(place: Callable[..., Workplace], hosts: Hosts) -> None:
+def test_nothing_is_asked_of_sudo_where_nothing_is_to_be_done(place: Callable[..., Workplace]) -> None:
     """A plan that changes nothing runs no command."""
     made = place("reload=Command('id', user='root')")
     made.fabfile(
