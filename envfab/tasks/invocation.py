@@ -58,6 +58,8 @@ class Invocation:
             yield made
         finally:
             made.close()
+            for note in self._ssh.notes:
+                self.console.warning(note)
 
     def login(self, host: Host) -> str:
         """Who logs in to a host."""
