@@ -41,10 +41,11 @@ SHOP = Virtualenv(
             commands=["collectstatic --noinput"],
         )
     ],
-    # Shell commands on the host, run by who logs in unless they name a user: before an installation …
-    before=Command("systemctl stop shop-worker", user="root"),
+    # Commands on the host, run by who logs in unless they name a user: before an installation …
+    # (Text is for a shell. A list is a program and its arguments, for which sudo needs a rule for just that command.)
+    before=Command(["systemctl", "stop", "shop-worker"], user="root"),
     # … after it (here once for every virtualenv; hosts can have one for all) …
-    reload=Command("systemctl start shop-worker", user="root"),
+    reload=Command(["systemctl", "start", "shop-worker"], user="root"),
     # … and the proof, tried several times: if it fails, the packages go back to what they were.
     check="curl -fsS http://localhost:8000/health",
 )
@@ -52,7 +53,7 @@ SHOP = Virtualenv(
 
 def restart(virtualenv: Virtualenv) -> Command:
     """A command that depends on the virtualenv: the unit is called like the folder above it."""
-    return Command(f"systemctl restart {virtualenv.path.split('/')[-2]}", user="root")
+    return Command(["systemctl", "restart", virtualenv.path.split("/")[-2]], user="root")
 
 
 fleet = Fleet(
@@ -68,7 +69,7 @@ fleet = Fleet(
             user="admin",
             groups={"staging"},
             # After all virtualenvs of this host, once, if any of them changed.
-            reload=Command("systemctl reload apache2", user="root"),
+            reload=Command(["systemctl", "reload", "apache2"], user="root"),
             reload_once=True,
             virtualenvs=[
                 SHOP,
