@@ -147,7 +147,7 @@ class SSHConfiguration:
         hostnames = [line for line in lines if line.keyword == "hostname"]
         if not _shareable(text, lines):
             return self._answer(name, user, port, lines)
-        key = (user, port, tuple(id(line) for line in lines if line.keyword != "hostname"))
+        key = (user, port, tuple(_as_ssh_sees(line) for line in lines if line.keyword != "hostname"))
         if key not in self._answers:
             self._answers[key] = self._answer(name, user, port, lines)
         written = hostnames[0].value.strip() if hostnames else name
@@ -253,6 +253,12 @@ def _shareable(text: ConfigText, lines: Sequence[Line]) -> bool:
         if "%" in line.value and line.keyword not in _EXPANDED_HERE:
             return False
     return True
+
+
+def _as_ssh_sees(line: Line) -> Hashable:
+    """All of a line that ssh's answer depends on, where its Host blocks apply."""
+    matches = tuple(condition.words for condition in line.conditions if condition.keyword == "match")
+    return (line.keyword, line.value, matches)
 
 
 def _known_to_paramiko(condition: Any) -> bool:

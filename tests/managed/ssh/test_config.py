@@ -246,7 +246,7 @@ def test_an_ordinary_configuration_asks_ssh_nothing(write: Write, asked: list[st
 
 
 def test_hosts_that_the_same_lines_apply_to_are_asked_for_once(write: Write, asked: list[str]) -> None:
-    """Also where each has an address of its own; who has more lines is asked for apart."""
+    """Also where each has a block, and an address, of its own; who has other lines is asked for apart."""
     blocks = [f"Host web{n}\n HostName 10.0.0.{n}\n" for n in range(20)]
     file = write(
         "".join(blocks) + "Host web7\n User bob\nHost *\nInclude FOLDER/more\n", more="User mary\nCiphers aes256-ctr\n"
