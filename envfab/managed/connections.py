@@ -164,10 +164,10 @@ class Connections:
                 raise EOFError
             connection.open()
         except BaseException as error:
-            ended = connection.proxy_s_end()
+            ended = "" if isinstance(error, paramiko.AuthenticationException) else connection.proxy_s_end()
             # Paramiko leaves its thread and socket behind where it is refused
             _close(connection)
-            if ended and not self._closed:
+            if ended and isinstance(error, GONE) and not self._closed:
                 raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
             if isinstance(error, (*GONE, ValueError)):
                 raise failure(error, hop.name, connection.user, place, timeout) from None
@@ -232,7 +232,12 @@ class Connections:
             if self._closed:
                 _give_up(sock)
                 raise EOFError
-            return make(sock, **options)
+            try:
+                return make(sock, **options)
+            except paramiko.SSHException:
+                # Paramiko forgets it
+                _give_up(sock)
+                raise
 
         return make_unless_closed
 
@@ -283,13 +288,14 @@ class _Connection(Connection):  # type: ignore[misc] # Fabric has no annotations
         if not isinstance(self.gateway, str):
             return super().open_gateway()
         expand = expander(self.original_host, self.host, self.port, self.user)
-        self.proxy = ProxyCommand(expand_tokens(self.gateway, expand))
+        # a plain assignment would be a setting to Fabric
+        self._set(proxy=ProxyCommand(expand_tokens(self.gateway, expand)))
         return self.proxy
 
     def proxy_s_end(self) -> str:
-        """How the ProxyCommand ended, where it ended with an error; else empty."""
+        """How the ProxyCommand ended, where it did; else empty."""
         proxy = vars(self).get("proxy")
-        if proxy is None or not proxy.process.poll():
+        if proxy is None or proxy.process.poll() is None:
             return ""
         words = proxy.last_words()
         return f"its ProxyCommand ended with status {proxy.process.returncode}{words and ': '}{words}"

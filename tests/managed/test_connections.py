@@ -282,6 +282,35 @@ class TestWays:
         config = ssh_config("Host web1", f"    ProxyCommand python3 {script} %p")
         assert says(connect(config), "web1") == hosts.users.admin
 
+    def test_a_proxy_command_is_run_by_the_user_s_shell(
+        self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its variables, quotes and redirections are the shell's to understand, as under ssh."""
+        gated = behind_gates(hosts, tmp_path / "gates", "web1")
+        (tmp_path / "gates" / "web1").touch()
+        monkeypatch.setenv("GATES", str(tmp_path / "gates"))
+        assert gated.config.exists()
+        command = 'python3 "$GATES/gate.py" ${GATES}/web1 %h %p 2>"$GATES/said"'
+        assert says(connect(ssh_config("Host web1", f"    ProxyCommand {command}")), "web1") == hosts.users.admin
+        assert (tmp_path / "gates" / "said").exists()
+
+    def test_a_proxy_command_that_fails_is_named_with_its_last_words(
+        self, connect: Connect, ssh_config: WriteConfig
+    ) -> None:
+        """At once, and not as a server that does not answer."""
+        config = ssh_config("Host web1", "    ProxyCommand sh -c 'echo no way through >&2; exit 3'")
+        assert refusal(connect(config, timeout=30), "web1") == (
+            "web1: its ProxyCommand ended with status 3: no way through\n  correct it in your SSH config"
+        )
+
+    def test_the_configured_algorithms_are_used(self, connect: Connect, ssh_config: WriteConfig) -> None:
+        """As far as they are there; where none of them is, that is said."""
+        before = {*threads_of_paramiko()}
+        assert says(connect(ssh_config("Host web1", "    Ciphers chacha20-poly1305@openssh.com,aes192-ctr")), "web1")
+        assert {transport.local_cipher for transport in {*threads_of_paramiko()} - before} == {"aes192-ctr"}
+        said = refusal(connect(ssh_config("Host web1", "    Ciphers chacha20-poly1305@openssh.com")), "web1")
+        assert "none of the configured ciphers is available here: chacha20-poly1305@openssh.com" in said
+
     def test_a_broken_jump_host_is_named(self, connect: Connect, ssh_config: WriteConfig) -> None:
         """What cannot be reached is the jump host, and the message says so."""
         config = ssh_config("Host web1", "    ProxyJump nowhere.invalid")
@@ -316,6 +345,29 @@ class TestHostKeys:
         said = refusal(connect(config), "web1")
         assert said.startswith("web1: its host key is not known here (ssh-ed25519 SHA256:")
         assert said.endswith("check and record it once with: ssh web1")
+
+    @pytest.mark.parametrize(
+        ("lines", "hint"),
+        [
+            (
+                ("    StrictHostKeyChecking no",),
+                "your SSH config says StrictHostKeyChecking no, which only ssh goes by",
+            ),
+            (
+                (),
+                "your SSH config keeps no host keys (UserKnownHostsFile): name a file, or set envfab.host_keys to off",
+            ),
+        ],
+    )
+    def test_where_ssh_asks_nobody_the_message_helps(
+        self, connect: Connect, ssh_config: WriteConfig, lines: tuple[str, ...], hint: str
+    ) -> None:
+        """To log in by hand would record no key there; `off` is what such a configuration means."""
+        config = ssh_config("Host web1", "    UserKnownHostsFile /dev/null", *lines)
+        first, second = refusal(connect(config), "web1").splitlines()
+        assert first.startswith("web1: its host key is not known here (ssh-ed25519 SHA256:")
+        assert second.strip().startswith(hint)
+        assert says(connect(config, rule="off"), "web1")
 
     def test_a_changed_key_is_refused(
         self, hosts: Hosts, connect: Connect, ssh_config: WriteConfig, tmp_path: Path

@@ -7,10 +7,16 @@ import select
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import paramiko
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 KEPT = 2000
+PATIENCE = 0.3
 
 
 class ProxyCommand(paramiko.ProxyCommand):
@@ -32,6 +38,14 @@ class ProxyCommand(paramiko.ProxyCommand):
             bufsize=0,
         )
 
+    def send(self, content: Buffer) -> int:
+        """Write to the program; raises `ProxyCommandFailure` where it does not read any more."""
+        try:
+            return int(super().send(content))
+        except paramiko.ProxyCommandFailure:
+            self._let_end()
+            raise
+
     def recv(self, size: int) -> bytes:
         """Read what is there; nothing at its end. Raises `TimeoutError` after the time that was set."""
         stdout = self.process.stdout
@@ -40,7 +54,15 @@ class ProxyCommand(paramiko.ProxyCommand):
         waiting.register(stdout, select.POLLIN)
         if not waiting.poll(None if self.timeout is None else self.timeout * 1000):
             raise TimeoutError
-        return os.read(stdout.fileno(), size)
+        data = os.read(stdout.fileno(), size)
+        if not data:
+            self._let_end()
+        return data
+
+    def _let_end(self) -> None:
+        """A program that has closed its streams is about to end, and its status says more than a signal of ours."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE)
 
     def close(self) -> None:
         """End the program, and keep what it said; from any thread, and again."""
