@@ -6,7 +6,10 @@ translated at the edge that meets them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+
+SHOWN_OF_INTERNAL = 300  # characters
 
 
 class EnvfabError(Exception):
@@ -21,6 +24,21 @@ class EnvfabError(Exception):
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
         return f"{line}\n  {self.hint}" if self.hint else line
+
+
+class InternalError(EnvfabError):
+    """A fault in envfab itself, met while it worked on one target; the others are not concerned."""
+
+
+def internal_error(error: Exception, where: str) -> InternalError:
+    """What nobody foresaw, as one target's error; where it was raised goes to the log, which `fab --debug` shows."""
+    logging.getLogger("envfab").debug("internal error at %s", where, exc_info=error)
+    said = " ".join(str(error).split())[:SHOWN_OF_INTERNAL]
+    return InternalError(
+        f"internal error: {type(error).__name__}{': ' if said else ''}{said}",
+        where=where,
+        hint="this is a fault in envfab, please report it: fab --debug shows where it is",
+    )
 
 
 class ConfigurationError(EnvfabError, SystemExit):

@@ -1,12 +1,16 @@
-"""What others wrote, before anything of ours looks at it: JSON of any depth, text that a terminal must not obey."""
+"""What others wrote, before anything of ours looks at it: bounded JSON, text that a terminal must not obey."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
+# no number of ours has more, and Python takes quadratic time for many
+MAX_DIGITS = 100
+MAX_DEPTH = 50
 # What moves a terminal's cursor, what ends a line elsewhere than in a file of ours, what turns the direction of writing
 # (a name could look like another), and halves of surrogate pairs, which no stream can be given.
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
@@ -15,15 +19,74 @@ _DIRECTION = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x2
 _SURROGATES = range(0xD800, 0xE000)
 _HARMFUL = (*_CONTROL, *_LINE_ENDS, *_DIRECTION, *_SURROGATES)
 _HARMLESS = {number: "\ufffd" for number in _HARMFUL if chr(number) not in "\n\t"}
+_ESCAPED = {number: f"\\u{number:04x}" for number in _HARMFUL if number > 0x20}
 _HARMFUL_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_CONTAINERS = (dict, list)
+_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(content: str | bytes) -> Any:
-    """A JSON document; raises `ValueError` for whatever is none, one that is nested too deeply included."""
+    """A JSON document, as RFC 8259 has it, in UTF-8.
+
+    Raises `ValueError`, in words, for whatever is none, and for what only does harm: more than `MAX_DEPTH` levels,
+    numbers of more than `MAX_DIGITS` digits, NaN and infinities, halves of surrogate pairs.
+    """
+    text = content if isinstance(content, str) else content.decode("utf-8-sig")
     try:
-        return json.loads(content)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    _check_depth(value)
+    if not text.isascii() or _HALF_A_PAIR.search(text):
+        _check_pairs(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
+    raise ValueError("it is nested too deeply")
+
+
+def _check_pairs(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a surrogate pair, which is no character") from None
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    number = float(digits) if len(digits) <= MAX_DIGITS else math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"it has a number that is too large: {digits[:20]}")
+    return number
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"it has {constant}, which is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_refuse)
+
+
+def format_json(document: Any) -> str:
+    """A document for programs and people: indented, as it is but for characters that a terminal would obey."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return text.translate(_ESCAPED)
 
 
 def harmless(text: str) -> str:

@@ -16,7 +16,7 @@ from envfab.errors import DeploymentError, EnvfabError
 from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
 from envfab.managed import bundle
-from envfab.managed.survey import to_probe
+from envfab.managed.agent_replies import to_damage, to_probe
 from envfab.planning.repairs import repairs
 from envfab.planning.restoring import restoring
 
@@ -81,8 +81,8 @@ def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedNa
     An installer that died half-way leaves the version that was there before, and not all of its files.
     """
     touched = record.touched & found.distributions.keys()
-    wrong = work.agent.ask("verify", names=sorted(touched))["wrong"] if touched else {}
-    damaged = {canonicalize_name(name) for name in wrong}
+    names = sorted(touched)
+    damaged = set(to_damage(work.agent.ask("verify", names=names), work.where, names)) if names else set()
     return frozenset(one.name for one in repairs(found, damaged, {}, frozenset()).repairs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,10 +12,13 @@ from packaging.utils import NormalizedName, canonicalize_name
 from envfab.errors import FormatError
 from envfab.facts.distribution import Distribution
 from envfab.facts.probe import Probe
+from envfab.fields import Fields
 from envfab.planning.plan import Plan
 
 FORMAT = 1
 INTERRUPTED = "interrupted"
+LATER = ("ended", "status", "error", "undoes")
+MAX_ERROR = 100_000  # characters; it may name all that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
 
@@ -114,27 +118,68 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 def from_json(document: object, where: str, what: str = "journal") -> Record:
-    """The record that `to_json` wrote; raises `FormatError` for a newer format and for anything else."""
-    if not isinstance(document, Mapping) or not isinstance(document.get("format"), int):
+    """The record that `to_json` wrote; raises `FormatError` for a newer format and for anything else.
+
+    Whoever owns the virtualenv can write there what he likes: nothing is believed to have a type, a size or an end.
+    """
+    number = document.get("format") if isinstance(document, Mapping) else None
+    if not isinstance(number, int) or isinstance(number, bool):
         raise FormatError(f"its {what} is none of envfab's", where=where, hint=f"move it away: .envfab/{FILES[what]}")
-    if document["format"] > FORMAT:
+    if number > FORMAT:
         raise FormatError(
-            f"its {what} has format {document['format']}, and this envfab knows {FORMAT}",
+            f"its {what} has format {number}, and this envfab knows {FORMAT}",
             where=where,
             hint="use the envfab that deployed there last, or a newer one",
         )
     try:
-        known = {field.name: document[field.name] for field in fields(Record) if field.name in document}
-        known["snapshot"] = tuple(Installed(**one) for one in document["snapshot"])
-        known["changes"] = tuple(Change(**one) for one in document["changes"])
-        for name in ("migrated", "planned", "upgrade"):
-            known[name] = tuple(document.get(name, ()))
-        return Record(**known)
-    except (KeyError, TypeError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        return _record(Fields.of(document))
+    except ValueError as error:
         raise FormatError(
-            f"its {what} cannot be read: {missing}", where=where, hint=f"move it away: .envfab/{FILES[what]}"
+            f"its {what} cannot be read: {error}", where=where, hint=f"move it away: .envfab/{FILES[what]}"
         ) from None
+
+
+def readable(documents: Sequence[object]) -> list[Record]:
+    """Those of a history's records that can be read: where the others only tell which wheels to keep."""
+    found = []
+    for document in documents:
+        with suppress(FormatError):
+            found.append(from_json(document, "", "history"))
+    return found
+
+
+def _record(said: Fields) -> Record:
+    # what came with later versions may be missing
+    fields = Fields({"migrated": [], "planned": [], "upgrade": [], **dict.fromkeys(LATER), **said.values})
+    return Record(
+        snapshot=tuple(
+            Installed(one.text("name"), one.text("version"), one.text("origin")) for one in fields.objects("snapshot")
+        ),
+        changes=tuple(
+            Change(
+                one.text("action"),
+                one.text("name"),
+                one.text_or_none("installed"),
+                one.text_or_none("version"),
+                one.text_or_none("wheel"),
+                one.text_or_none("sha256"),
+            )
+            for one in fields.objects("changes")
+        ),
+        rollout=fields.text("rollout"),
+        deployment=fields.text("deployment"),
+        who=fields.text("who"),
+        origin=fields.text("origin"),
+        began=fields.text("began"),
+        step=fields.text("step"),
+        migrated=fields.texts("migrated"),
+        planned=fields.texts("planned"),
+        ended=fields.text_or_none("ended"),
+        status=fields.text_or_none("status"),
+        error=fields.text_or_none("error", MAX_ERROR),
+        undoes=fields.text_or_none("undoes"),
+        upgrade=fields.texts("upgrade"),
+    )
 
 
 def kept_wheels(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName
 
 from envfab.deployment.installer import Installer
 from envfab.deployment.pulling import pull
@@ -15,7 +15,7 @@ from envfab.errors import DeploymentError
 from envfab.facts.probe import Probe
 from envfab.facts.wheel import Wheel
 from envfab.managed import bundle
-from envfab.managed.survey import to_probe
+from envfab.managed.agent_replies import to_damage, to_installed, to_lacking, to_probe
 from envfab.planning.plan import Action, Kind
 
 CHUNK = 1 << 18
@@ -35,11 +35,11 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
         return
     kept = work.proposal.probe.kept if work.proposal.probe else ()
     with work.around.gates.one_at_a_time(("cache", target.host, target.owner)):
-        lacking = work.agent.ask("lacking", hashes=list(hashes))["lacking"]
+        lacking = to_lacking(work.agent.ask("lacking", hashes=list(hashes)), work.where, hashes)
         here = [name for name in kept if name.partition(".")[0] in lacking]
         if here:
             work.agent.ask("offer", names=here)
-            lacking = work.agent.ask("lacking", hashes=list(hashes))["lacking"]
+            lacking = to_lacking(work.agent.ask("lacking", hashes=list(hashes)), work.where, hashes)
         if work.around.wheel_source is not None:
             pull(work, [hashes[sha256] for sha256 in lacking], work.around.wheel_source)
             return
@@ -94,7 +94,7 @@ def apply(
         reply = work.agent.ask("install_by_uv", uv_wheel=program, link=settings.link, forget=forget, **request)
     else:
         reply = work.agent.ask("install", pip_wheel=program, **request)
-    return to_probe(work.proposal.member.target, reply["probe"])
+    return to_installed(reply, work.proposal.member.target)
 
 
 def spoken(actions: Sequence[Action]) -> str:
@@ -143,17 +143,19 @@ def verify(work: Work, actions: Sequence[Action]) -> None:
     """
     wrong = _damaged(work, actions)
     if wrong and work.proposal.installer.is_uv:
-        again = [action for action in actions if action.wheel and action.name in map(canonicalize_name, wrong)]
+        again = [action for action in actions if action.wheel and action.name in wrong]
         work.says(f"unpacking again, for files are not as RECORD says: {', '.join(wrong)}")
         found = to_probe(work.proposal.member.target, work.agent.ask("probe")) if work.after is None else work.after
         work.after = apply(work, found, again, work.proposal.installer, anew=again)
         wrong = _damaged(work, again)
+    shown = {action.name: action.shown_as for action in actions}
     for name, problems in wrong.items():
-        raise DeploymentError(f"files of {name} are not as its RECORD says: {'; '.join(problems)}", where=work.where)
+        raise DeploymentError(
+            f"files of {shown[name]} are not as its RECORD says: {'; '.join(problems)}", where=work.where
+        )
 
 
-def _damaged(work: Work, actions: Sequence[Action]) -> Mapping[str, list[str]]:
+def _damaged(work: Work, actions: Sequence[Action]) -> Mapping[NormalizedName, tuple[str, ...]]:
     """What is wrong with the files of the packages that were installed, by name."""
     names = [str(action.name) for action in actions if action.wheel]
-    wrong: Mapping[str, list[str]] = work.agent.ask("verify", names=names)["wrong"] if names else {}
-    return wrong
+    return to_damage(work.agent.ask("verify", names=names), work.where, names) if names else {}

@@ -8,14 +8,16 @@ from datetime import datetime
 from envfab.deployment.history import Record, from_json
 from envfab.errors import FormatError
 from envfab.facts.probe import Probe
+from envfab.foreign import one_line
 
 SHOWN_NAMES = 3
+SHOWN_TEXT = 40  # characters
 
 
 def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     """What people should know of a virtualenv before they deploy: somebody at work, an interruption, a rollback."""
     if probe.holder is not None:
-        who, origin = probe.holder.get("who", "somebody"), probe.holder.get("from", "elsewhere")
+        who, origin = probe.holder.who or "somebody", probe.holder.origin or "elsewhere"
         return (f"{who} from {origin} is deploying to it at this moment: what is shown here may be over soon",)
     if left is not None:
         return (
@@ -23,7 +25,7 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
             f" {spoken(left.began)}; deploy finishes or repairs it",
         )
     try:
-        last = from_json(probe.last, str(probe.target)) if probe.last else None
+        last = from_json(probe.last, str(probe.target)) if probe.last is not None else None
     except FormatError:
         return ()
     if last is None or last.ended is None:
@@ -44,5 +46,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def spoken(moment: str) -> str:
-    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42 CET`."""
-    return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M %Z}"
+    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42 CET`.
+
+    Whoever owns a virtualenv may have recorded anything: what is no time is shown as it is.
+    """
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M %Z}"
+    except (ValueError, OverflowError, OSError):
+        return one_line(moment)[:SHOWN_TEXT]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from envfab.deployment.work import Work
 from envfab.fleet import Project
 from envfab.managed import bundle
+from envfab.managed.agent_replies import to_output
 from envfab.managed.session import OperationFailed, Session, start_agent
 
 APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
@@ -71,7 +72,7 @@ def _django_admin(work: Work, project: Project, arguments: list[str], title: str
             work.migrated += APPLIED.findall(error.output)
             what = f"django-admin {title} of {project.settings} {error.what}"
             raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
-    return str(reply["output"])
+    return to_output(reply, work.where)
 
 
 @contextmanager

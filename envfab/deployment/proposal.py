@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.deployment.history import Record, from_json
@@ -17,6 +17,7 @@ from envfab.facts.requirements import Requirements
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Member
 from envfab.managed import bundle
+from envfab.managed.agent_replies import to_damage
 from envfab.managed.survey import Site
 from envfab.planning.alike import Plans
 from envfab.planning.candidates import TagsNeeded
@@ -55,7 +56,7 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
     is something to do in any case: it is not over.
     """
     try:
-        left = from_json(probe.journal, str(probe.target)) if probe.journal else None
+        left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
         if left is not None:
             plans = Plans(plans.catalogue, _mending(plans.options, left, site, probe, installer))
         try:
@@ -94,8 +95,8 @@ def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
     """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
     agent.load(bundle.DEPLOY)
-    wrong = agent.ask("verify", names=sorted(left.touched))["wrong"]
-    return frozenset(canonicalize_name(name) for name in wrong)
+    names = sorted(left.touched)
+    return frozenset(to_damage(agent.ask("verify", names=names), str(site.member.target), names))
 
 
 def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedName, Version], Wheel | None]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from envfab.deployment import packages
-from envfab.deployment.history import FORMAT, INTERRUPTED, Record, changes, from_json, kept_wheels, snapshot, to_json
+from envfab.deployment.history import INTERRUPTED, Record, changes, from_json, kept_wheels, readable, snapshot, to_json
 from envfab.deployment.projects import migrate_all
 from envfab.deployment.record import now
 from envfab.deployment.work import Work
@@ -20,10 +20,10 @@ from envfab.errors import DeploymentError, HouseError, Locked
 from envfab.facts.wheel import Wheel
 from envfab.fleet import Command
 from envfab.managed import bundle
+from envfab.managed.agent_replies import to_locked, to_probe, to_records
 from envfab.managed.process import Silence
 from envfab.managed.running import Outcome, run_command
 from envfab.managed.session import OperationFailed
-from envfab.managed.survey import to_probe
 from envfab.planning.health import unmet
 
 CHECK_PAUSE = 1.0
@@ -48,9 +48,9 @@ def lock(work: Work) -> None:
             work.says("waiting for the lock")
             if work.around.interrupted.wait(LOCK_PAUSE):
                 raise
-    if reply["probe"] is None:
+    probe = to_locked(reply, work.proposal.member.target)
+    if probe is None:
         return
-    probe = to_probe(work.proposal.member.target, reply["probe"])
     again = work.around.reconsider(work.proposal, probe)
     if again is None:
         raise PlanChanged(
@@ -69,7 +69,7 @@ def begin(work: Work) -> None:
     plan, probe, caller, house = work.proposal.plan, work.proposal.probe, work.around.caller, work.around.house
     if probe is None:
         raise DeploymentError("nobody looked at it", where=work.where)
-    left = from_json(probe.journal, work.where) if probe.journal else None
+    left = from_json(probe.journal, work.where) if probe.journal is not None else None
     record = Record(
         rollout=work.around.rollout,
         deployment=work.id,
@@ -87,7 +87,7 @@ def begin(work: Work) -> None:
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
     # first: from here on the journal is open, whatever is wrong with older records
     work.record = record
-    work.past = [from_json(one, work.where, "history") for one in reply["records"] if one.get("format") == FORMAT]
+    work.past = readable(to_records(reply, work.where))
 
 
 def before(work: Work) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from envfab.deployment.going_back import before
 from envfab.deployment.history import Record, from_json
@@ -18,6 +17,7 @@ from envfab.facts.probe import Probe
 from envfab.facts.requirements import Requirements
 from envfab.fleet import Member
 from envfab.managed import bundle
+from envfab.managed.agent_replies import MAX_RECORDS, to_records
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.survey import Found, Links, Site, survey
 from envfab.planning.plan import Missing, Plan, Status
@@ -27,7 +27,6 @@ from envfab.settings import Settings
 from envfab.wheelhouse.house import House
 
 NOTHING_REQUIRED = Requirements(())
-ALL_RECORDS = 10_000
 
 
 @contextmanager
@@ -54,8 +53,9 @@ def read_history(site: Site) -> list[Record]:
     """A virtualenv's history, oldest first; raises `FormatError` where a newer envfab has written to it."""
     agent = site.agent()
     agent.load(bundle.HISTORY)
-    reply: dict[str, Any] = agent.ask("history", limit=ALL_RECORDS)
-    return [from_json(record, str(site.member.target), "history") for record in reply["records"]]
+    where = str(site.member.target)
+    records = to_records(agent.ask("history", limit=MAX_RECORDS), where)
+    return [from_json(record, where, "history") for record in records]
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def undo_one(
     site: Site, probe: Probe, records: Sequence[Record], house: House, to: str | None, installer: str
 ) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
-    left = from_json(probe.journal, str(probe.target)) if probe.journal else None
+    left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
     if left is not None and to is None:
         chosen: Record | None = left
     elif to is not None:

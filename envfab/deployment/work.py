@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from envfab.errors import Locked
 from envfab.facts.probe import Probe
 from envfab.fleet import Target
 from envfab.managed import bundle
+from envfab.managed.agent_replies import to_locked
 from envfab.managed.session import Session
 from envfab.managed.survey import Site
 from envfab.planning.plan import Status
@@ -81,8 +82,9 @@ class Work:
         if fresh:
             agent.load(bundle.DEPLOY)
             if self.record is not None:
-                journal = agent.ask("lock", holder=self.holder)["probe"]["journal"] or {}
-                if journal.get("deployment") != self.id:
+                found = to_locked(agent.ask("lock", holder=self.holder), self.proposal.member.target)
+                journal = found.journal if found is not None else None
+                if not isinstance(journal, Mapping) or journal.get("deployment") != self.id:
                     self.record = None
                     raise Locked(
                         "another deployment came in between while the host's other virtualenvs were made",

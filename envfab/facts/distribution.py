@@ -72,7 +72,8 @@ def _built(
     for text in requires:
         try:
             parsed.append(read_requirement(text)[0])
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
+            # parentheses in parentheses in a marker, hundreds of them
             continue
     return Distribution(
         canonicalize_name(shown_as),

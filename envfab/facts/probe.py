@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from packaging.utils import NormalizedName
 
@@ -22,13 +21,23 @@ class FreeSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who deploys to a virtualenv at this moment, from where and since when, as far as the lock tells."""
+
+    who: str | None = None
+    origin: str | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A virtualenv as it was read.
 
     `distributions` has the virtualenv's own, by canonical name; `outside` those it only sees (system site
     packages); `duplicates` names present twice; `leftovers` pip's `~name` folders; `journal` the interrupted
-    deployment, or None; `holder` what whoever deploys there at this moment says of himself, or None (then there is no
-    interrupted one); `fingerprint` changes whenever any of it does; `node` is what the host calls itself.
+    deployment as it was read, of whatever type, or None; `holder` who deploys there at this moment, or None (where
+    there is one, there is no interrupted one); `fingerprint` changes whenever any of it does; `node` is what the host
+    calls itself.
     """
 
     target: Target
@@ -37,12 +46,12 @@ class Probe:
     outside: Mapping[NormalizedName, Distribution]
     leftovers: tuple[str, ...]
     duplicates: tuple[str, ...]
-    journal: Mapping[str, Any] | None
+    journal: object
     free: FreeSpace
     pip: str | None
     fingerprint: str
     # what deployments before this one left: the wheels to go back to (`sha256.filename`), the last history record
     kept: tuple[str, ...] = ()
-    last: Mapping[str, Any] | None = None
+    last: object = None
     node: str = ""
-    holder: Mapping[str, Any] | None = None
+    holder: Holder | None = None

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from envfab.errors import EnvfabError
 from envfab.fleet import Host, Member
 from envfab.managed import bundle
+from envfab.managed.agent_replies import Discovered, to_creation, to_discovered
 from envfab.managed.opening import Identity
 from envfab.managed.session import OperationFailed, start_agent
-from envfab.managed.survey import Links, Site
+from envfab.managed.survey import Links, Site, as_its_own
 from envfab.reporter import Reporter
 from envfab.settings import Settings
 
@@ -41,8 +42,8 @@ def create(
     def one(member: Member) -> Creation:
         try:
             return _create(member, links, settings, reporter, repair)
-        except EnvfabError as error:
-            return Creation(member, error=error)
+        except Exception as error:  # noqa: BLE001 - as in a survey: one target's error is not that of the others
+            return Creation(member, error=as_its_own(error, str(member.target)))
         finally:
             reporter.advance("creating", str(member.target))
 
@@ -75,23 +76,13 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
                 )
             except OperationFailed as error:
                 raise _explained(error, where) from None
-        return Creation(member, reply["with"], reply["version"])
+        return Creation(member, *to_creation(reply, where))
 
 
 def _explained(error: OperationFailed, where: str) -> OperationFailed:
     last = next((line for line in reversed(error.output.splitlines()) if line.strip()), "")
     what = f"{error.what}: {last}" if last else error.what
     return OperationFailed(what, where=where, kind=error.kind, output=error.output, errno=error.errno)
-
-
-@dataclass(frozen=True, slots=True)
-class Discovered:
-    """A virtualenv that is there, whoever made it."""
-
-    path: str
-    owner: str
-    python: str
-    system_site_packages: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +103,4 @@ def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
     ):
         agent.load(bundle.DISCOVER)
         reply = agent.ask("discover", roots=ROOTS, depth=DEPTH)
-    found = tuple(Discovered(**entry) for entry in reply["found"])
-    return Discovery(found, tuple(reply["looked_in"]), reply["unread"])
+    return Discovery(*to_discovered(reply, host.name))

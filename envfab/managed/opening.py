@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from envfab.errors import Disconnected, Unreachable
+from envfab.foreign import one_line
 from envfab.managed import commands
 from envfab.managed.process import Starter
 from envfab.managed.sudo_advice import advise
 
 # how long an interpreter and the start-up files of a login may take to come up
 START_LIMIT = 60.0
+MAX_LINE = 500  # characters
 # what sudo says last, after it has said what is wrong
 AFTERTHOUGHT = "sudo: error initializing audit plugin sudoers_audit"
 
@@ -66,7 +68,7 @@ class Opening:
         prompt, word = self._prompt.encode(), self._word.encode() + b"\n"
         asked = False
         while True:
-            marker, noise = self.process.stream.until([prompt, word])
+            marker, noise = self.process.stream.until([prompt, word], START_LIMIT)
             if marker == word:
                 return noise
             if marker is None:
@@ -89,5 +91,6 @@ class Opening:
 
 
 def last_line(printed: str) -> str:
-    """The last line that says something."""
-    return next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "")
+    """The last line that says something, as far as one can be expected to read it."""
+    lines = (one_line(line) for line in reversed(printed.splitlines()))
+    return next((line[:MAX_LINE] for line in lines if line), "")

@@ -9,13 +9,16 @@ from types import TracebackType
 from typing import Any
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
-from envfab.foreign import parse_json
-from envfab.managed import bundle, commands
-from envfab.managed.opening import Identity, Opening, last_line
+from envfab.facts.probe import Holder
+from envfab.foreign import one_line
+from envfab.managed import agent_replies, bundle, commands
+from envfab.managed.agent_replies import MAX_MESSAGE, Alive, Answer, Failure
+from envfab.managed.opening import START_LIMIT, Identity, Opening, last_line
 from envfab.managed.process import Process, Starter
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
+MAX_WORD = 100  # characters
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 # how shells say it
 ABSENT = ("not found", "No such file or directory")
@@ -77,25 +80,30 @@ class Session:
 
     def _reply(self) -> dict[str, Any]:
         self._owed += 1
-        reply: dict[str, Any] = self._owed_replies()[-1]["ok"]
-        return reply
+        return dict(self._owed_replies()[-1].value)
 
-    def _owed_replies(self) -> list[dict[str, Any]]:
-        frames = [self._frame() for _ in range(self._owed)]
-        self._owed = 0
+    def _owed_replies(self) -> list[Answer]:
+        owed, self._owed = self._owed, 0
+        frames = [self._frame() for _ in range(owed)]
+        answers = []
         for frame in frames:
-            if "problem" in frame:
-                raise _problem(frame["problem"], self._where)
-        return frames
+            if isinstance(frame, Failure):
+                raise _problem(frame, self._where)
+            answers.append(frame)
+        return answers
 
-    def _frame(self) -> dict[str, Any]:
+    def _frame(self) -> Answer | Failure:
         try:
-            frame: dict[str, Any] = parse_json(self._process.stream.line())
+            while True:
+                frame = agent_replies.frame(self._process.stream.line())
+                if not isinstance(frame, Alive):
+                    return frame
         except Disconnected as error:
             raise Disconnected(error.what, where=self._where) from None
         except ValueError as error:
+            # whatever comes after it, no request would meet its own answer any more
+            self._process.kill()
             raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
-        return frame
 
     def close(self) -> None:
         """Let the agent end, and free its place."""
@@ -118,25 +126,25 @@ class OperationFailed(AgentError):
         super().__init__(what, where=where)
 
 
-def _problem(problem: Mapping[str, Any], where: str) -> EnvfabError:
-    kind, message = problem["kind"], problem["message"]
-    if kind == "locked":
+def _problem(failure: Failure, where: str) -> EnvfabError:
+    if failure.kind == "locked":
         return Locked(
-            f"another deployment is at work here{_holder(problem.get('holder'))}",
+            f"another deployment is at work here{_spoken(failure.holder)}",
             where=where,
             hint="try again when it is done, or let fab deploy --wait SECONDS wait for it",
         )
-    if kind == "crash":
-        return OperationFailed(f"the agent failed: {message.splitlines()[-1]}", where=where, kind=kind, output=message)
+    message, output = failure.message, failure.output
+    if failure.kind == "crash":
+        message, output = f"the agent failed: {last_line(message)}", message
     return OperationFailed(
-        message, where=where, kind=kind, output=problem.get("output", ""), errno=problem.get("errno")
+        one_line(message)[:MAX_MESSAGE], where=where, kind=failure.kind, output=output, errno=failure.errno
     )
 
 
-def _holder(holder: Mapping[str, Any] | None) -> str:
-    if not holder:
+def _spoken(holder: Holder | None) -> str:
+    if holder is None or holder.who is None:
         return ""
-    return f": {holder.get('who')} from {holder.get('from')}, since {holder.get('since')}"
+    return f": {holder.who} from {holder.origin or 'elsewhere'}, since {holder.since or 'some time'}"
 
 
 def start_agent(
@@ -166,9 +174,9 @@ def start_agent(
         noise = opening.noise()
         if identity.user is not None:
             _write_to_whoever_reads(process, payload)
-        word, more = process.stream.until([AGENT_WORD, OLD_WORD])
+        word, more = process.stream.until([AGENT_WORD, OLD_WORD], START_LIMIT)
         if word == OLD_WORD:
-            version = process.stream.line().decode("ascii", "replace").strip()
+            version = one_line(process.stream.line().decode("ascii", "replace"))[:MAX_WORD]
             raise Unreachable(
                 f"its interpreter is Python {version}", where=where, hint="envfab manages CPython 2.7 and 3.6 or newer"
             )
@@ -177,6 +185,9 @@ def start_agent(
     except Disconnected as error:
         process.kill()
         raise Unreachable(error.what, where=where) from None
+    except ValueError:
+        process.kill()
+        raise Unreachable(f"{executable} is no Python", where=where) from None
     except Unreachable:
         process.kill()
         raise

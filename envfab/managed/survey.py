@@ -7,18 +7,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from packaging.tags import Tag
-from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
-from envfab.errors import EnvfabError, Unreachable
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.fleet import Host, Member, Target
+from envfab.errors import EnvfabError, internal_error
+from envfab.facts.probe import Probe
+from envfab.fleet import Host, Member
 from envfab.managed import bundle, sudo
+from envfab.managed.agent_replies import to_probe, to_tags
 from envfab.managed.arrivals import Arrivals
 from envfab.managed.opening import Identity
 from envfab.managed.process import Link, Process, Reservation, SessionsRefused
@@ -125,7 +122,7 @@ class Site:
         """What its own pip says it supports, most preferred first."""
         session = self.agent()
         session.load(bundle.TAGS)
-        return tuple(parse_tag(text) for text in session.ask("tags")["tags"])
+        return to_tags(session.ask("tags"), str(self.member.target))
 
     def leave(self) -> None:
         """End the agent and give the places back."""
@@ -158,9 +155,9 @@ def survey(
     """Probe all `members`, hosts at once and each one's virtualenvs as its places allow.
 
     `look` is called with each find in its thread, while its agent still runs; what it returns is what arrives. Where it
-    raises an `EnvfabError`, it is called again with that as the find's error. Where a host's places allow, agents stay
-    for what comes next, until the context ends. Whoever leaves before all is there waits for nobody: what is still
-    under way ends with its connection.
+    raises anything, it is called again with that as the find's error: nothing that one virtualenv says ends the rest.
+    Where a host's places allow, agents stay for what comes next, until the context ends. Whoever leaves before all is
+    there waits for nobody: what is still under way ends with its connection.
     """
     by_host: dict[str, list[Member]] = defaultdict(list)
     for member in members:
@@ -183,8 +180,8 @@ def survey(
             try:
                 what = look(Found(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
                 stays = keep
-            except EnvfabError as error:
-                what = look(Found(member, site, error=error))
+            except Exception as error:  # noqa: BLE001 - whatever one target says or does, it is that target's error
+                what = look(Found(member, site, error=as_its_own(error, str(member.target))))
         finally:
             if stays and not arrivals.over:
                 staying.append(site)
@@ -197,9 +194,9 @@ def survey(
     def whole_host(mine: list[Member]) -> None:
         try:
             link = links.link(mine[0].host)
-        except EnvfabError as error:
+        except Exception as error:  # noqa: BLE001 - as above: a host's error is not that of the others
             for member in mine:
-                arrived(member, look(Found(member, None, error=error)))
+                arrived(member, look(Found(member, None, error=as_its_own(error, member.host.name))))
             return
         keep = len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
         if len(mine) == 1:
@@ -246,6 +243,11 @@ def _all_at_once(
     return threads
 
 
+def as_its_own(error: Exception, where: str) -> EnvfabError:
+    """Any exception as the error of the one target or host that it was met at."""
+    return error if isinstance(error, EnvfabError) else internal_error(error, where)
+
+
 def _join(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         thread.join()
@@ -264,57 +266,3 @@ def leave_all(sites: Sequence[Site]) -> None:
     for thread in threads:
         thread.start()
     _join(threads)
-
-
-def to_probe(target: Target, reply: dict[str, Any]) -> Probe:
-    """An agent's reply as a `Probe`; raises `Unreachable` where the interpreter's version is none."""
-    try:
-        version = Version(reply["version"].rstrip("+"))
-    except InvalidVersion:
-        raise Unreachable(f"its interpreter says it is Python {reply['version']!r}", where=str(target)) from None
-    own, duplicates = _by_name(reply["own"], None)
-    outside, _ = _by_name(reply["outside"], Origin.OUTSIDE)
-    return Probe(
-        target=target,
-        interpreter=Interpreter(version, reply["implementation"], reply["markers"]),
-        distributions=own,
-        outside={name: found for name, found in outside.items() if name not in own},
-        leftovers=tuple(reply["leftovers"] + reply["damaged"]),
-        duplicates=duplicates,
-        journal=reply["journal"] if reply["holder"] is None else None,
-        holder=reply["holder"],
-        free=FreeSpace(reply["free"]["bytes"], reply["free"]["inodes"]),
-        pip=reply["pip"],
-        fingerprint=reply["stamp"],
-        kept=tuple(reply["kept"]),
-        last=reply["last"],
-        node=reply["node"],
-    )
-
-
-def _by_name(
-    entries: Sequence[dict[str, Any]], origin: Origin | None
-) -> tuple[dict[NormalizedName, Distribution], tuple[str, ...]]:
-    """(distributions by canonical name, the names that are there twice); the first on the import path counts."""
-    found: dict[NormalizedName, Distribution] = {}
-    twice = []
-    for entry in entries:
-        distribution = Distribution.build(
-            entry["name"],
-            entry["version"],
-            tuple(entry["requires"]),
-            tuple(entry["extras"]),
-            origin or Origin(entry["origin"]),
-            entry["requires_python"],
-        )
-        if distribution.name in found:
-            twice.append(distribution.shown_as)
-        else:
-            found[distribution.name] = distribution
-    return found, tuple(twice)
-
-
-def parse_tag(text: str) -> Tag:
-    """A tag as pip writes it: `cp311-cp311-manylinux_2_17_x86_64`."""
-    interpreter, abi, platform = text.split("-", 2)
-    return Tag(interpreter, abi, platform)

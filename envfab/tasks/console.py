@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from envfab.errors import UsageError
-from envfab.foreign import harmless
+from envfab.foreign import format_json, harmless
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -65,11 +65,11 @@ class Console:
     def json(self, document: Mapping[str, Any]) -> None:
         """The one JSON document of a run with `--json`."""
         self._stop_progress()
-        text = json.dumps(document, indent=2, ensure_ascii=False)
+        text = format_json(document)
         try:
             text.encode(sys.stdout.encoding or "utf-8")
         except UnicodeEncodeError:
-            # half of a surrogate pair, which others may write, or a stream of another encoding
+            # a stream of another encoding
             text = json.dumps(document, indent=2)
         _write(sys.stdout, text)
 

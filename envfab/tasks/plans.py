@@ -9,6 +9,7 @@ from rich.text import Text
 
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import BAD, Deployment, Ending
+from envfab.foreign import one_line
 from envfab.planning.plan import Action, Kind, Newer, Plan, Status, plan_key, to_json
 
 SIGNS = {Kind.INSTALL: "+", Kind.REMOVE: "-", Kind.UPGRADE: " ", Kind.DOWNGRADE: "↓", Kind.REINSTALL: "↻"}
@@ -85,7 +86,7 @@ def _the_same(group: Sequence[Proposal]) -> str:
 
 
 def _lines(plan: Plan) -> list[Text]:
-    lines = [Text(f"    {note}", "yellow") for note in plan.notes]
+    lines = [Text(f"    {one_line(note)}", "yellow") for note in plan.notes]
     lines += _actions(plan.actions)
     for ahead in plan.ahead:
         newest = f"the house has {ahead.available}" if ahead.available else "the house has none that fits"
@@ -97,7 +98,7 @@ def _lines(plan: Plan) -> list[Text]:
         lines += [Text(f"        {line}") for line in missing.why.splitlines()]
     for conflict in plan.conflicts:
         lines += [Text(f"    {line}", "red") for line in conflict.splitlines()]
-    lines += [Text(f"    warning: {warning}", "yellow") for warning in plan.warnings]
+    lines += [Text(f"    warning: {one_line(warning)}", "yellow") for warning in plan.warnings]
     if plan.error:
         lines += [Text(f"    {line.strip()}", "red") for line in _without_target(plan).splitlines()]
     return lines

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.fleet import Fleet
+from envfab.foreign import one_line
 from envfab.tasks.arguments import at_least, ours
 from envfab.tasks.invocation import Invocation
 
@@ -98,20 +99,23 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
         text.append("   nothing was deployed yet", "dim")
     for record in records[:limit]:
         status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
-        text.append(f"\n  {record.deployment}", "bold")
-        text.append(f"   {spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}")
+        text.append(f"\n  {one_line(record.deployment)}", "bold")
+        about = f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}"
+        text.append(f"   {one_line(about)}")
         if record.upgrade:
-            text.append(f"\n      --upgrade {' '.join(record.upgrade).replace('*', '')}".rstrip(), "dim")
+            upgraded = f"--upgrade {' '.join(record.upgrade).replace('*', '')}"
+            text.append(f"\n      {one_line(upgraded)}", "dim")
         for change in record.changes[:SHOWN_CHANGES]:
-            text.append(f"\n      {change.name}   {change.installed or '-'} → {change.version or '-'}", "dim")
+            what = f"{change.name}   {change.installed or '-'} → {change.version or '-'}"
+            text.append(f"\n      {one_line(what)}", "dim")
         if len(record.changes) > SHOWN_CHANGES:
             text.append(f"\n      and {len(record.changes) - SHOWN_CHANGES} more", "dim")
         if record.migrated:
-            text.append(f"\n      migrated: {', '.join(record.migrated)}", "dim")
+            text.append(f"\n      migrated: {one_line(', '.join(record.migrated))}", "dim")
         elif record.planned and record.status != "deployed":
-            text.append(f"\n      was to migrate: {', '.join(record.planned)}", "dim")
+            text.append(f"\n      was to migrate: {one_line(', '.join(record.planned))}", "dim")
         if record.error:
-            text.append(f"\n      {record.error}", "red")
+            text.append(f"\n      {one_line(record.error)}", "red")
     if len(records) > limit:
         text.append(f"\n  {len(records) - limit} more: --limit {len(records)}", "dim")
     return text

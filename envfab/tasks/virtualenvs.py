@@ -17,7 +17,8 @@ from envfab.tasks.looking import interpreters_of
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
-    from envfab.managed.creation import Creation, Discovered
+    from envfab.managed.agent_replies import Discovered
+    from envfab.managed.creation import Creation
 
 
 def tasks(fleet: Fleet) -> list[Any]:

@@ -59,7 +59,7 @@ def test_a_record_from_before_there_were_planned_migrations_is_read() -> None:
         ({"format": "1"}, "here: its history is none of envfab's\n  move it away: .envfab/history.jsonl"),
         (
             {"format": 1, "snapshot": [], "changes": 7},
-            "here: its history cannot be read: 'int' object is not iterable\n  move it away: .envfab/history.jsonl",
+            "here: its history cannot be read: 'changes' must be a list, not a number\n  move it away: .envfab/history.jsonl",
         ),
     ],
 )

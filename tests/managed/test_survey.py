@@ -13,11 +13,13 @@ from packaging.tags import Tag
 
 from envfab.errors import Unreachable
 from envfab.facts.distribution import Origin
+from envfab.facts.probe import Holder
 from envfab.fleet import Member, Target
+from envfab.managed.agent_replies import MARKERS, parse_tag, to_probe
 from envfab.managed.connections import Connections
 from envfab.managed.opening import Identity
 from envfab.managed.running import run_command
-from envfab.managed.survey import Found, Site, leave_all, parse_tag, survey, to_probe
+from envfab.managed.survey import Found, Site, leave_all, survey
 from envfab.reporter import Silent
 from tests.managed.conftest import Connect, member
 from tests.support.leftovers import files_of
@@ -213,7 +215,7 @@ REPLY: dict[str, Any] = {
     "holder": None,
     "version": "3.11.7+",
     "implementation": "CPython",
-    "markers": {},
+    "markers": dict.fromkeys(MARKERS, ""),
     "own": [],
     "outside": [],
     "leftovers": [],
@@ -259,7 +261,7 @@ def test_a_journal_that_somebody_works_with_tells_of_no_interruption() -> None:
     left = to_probe(Target("a", "b", "/c"), reply)
     assert (left.journal, left.holder) == ({"deployment": "d"}, None)
     under_way = to_probe(Target("a", "b", "/c"), reply | {"holder": {"who": "ada"}})
-    assert (under_way.journal, under_way.holder) == (None, {"who": "ada"})
+    assert (under_way.journal, under_way.holder) == (None, Holder("ada"))
 
 
 def test_an_interpreter_that_cannot_say_its_version_is_refused() -> None:

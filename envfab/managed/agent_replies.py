@@ -1,0 +1,296 @@
+"""What an agent says, decoded: each answer into a frozen type, bounded, or the one error of its target.
+
+A host may be hostile, and what lies in `.envfab` its owner may have written: nothing of it is believed to have a
+shape or a size before it was seen to have it. Each function of an answer raises `AgentError` with `where`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.tags import Tag
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from envfab.errors import AgentError, Unreachable, WheelError
+from envfab.facts.distribution import Distribution, Origin
+from envfab.facts.interpreter import Interpreter
+from envfab.facts.probe import FreeSpace, Holder, Probe
+from envfab.facts.wheel import Wheel
+from envfab.fields import Fields
+from envfab.fleet import Target
+from envfab.foreign import one_line, parse_json
+from envfab.managed.stream import LONGEST_LINE
+
+# bytes; the largest is a history, of which the agent sends no more than a quarter of this
+MAX_FRAME = LONGEST_LINE
+MAX_DISTRIBUTIONS = 10_000
+MAX_REQUIRES = 2_000  # of one distribution: some name hundreds
+MAX_ALL_REQUIRES = 50_000
+MAX_TAGS = 10_000  # pip knows 1,500 on a new Linux, and 3,000 on a new macOS
+MAX_RECORDS = 10_000
+MAX_NAME = 200  # characters of a name or a version: file systems take 255 bytes for both
+MAX_PATH = 4_096
+MAX_MESSAGE = 2_000
+MAX_OUTPUT = 200_000  # characters; of more the end is kept
+MARKERS = (
+    "implementation_name",
+    "implementation_version",
+    "os_name",
+    "platform_machine",
+    "platform_python_implementation",
+    "platform_release",
+    "platform_system",
+    "platform_version",
+    "python_full_version",
+    "python_version",
+    "sys_platform",
+)
+
+_ORIGINS = {origin.value: origin for origin in Origin}
+_KEPT = re.compile(r"[0-9a-f]{64}\.[^/]+\.whl")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A request was met; what it brought."""
+
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that could not be met; `kind` says which way, `output` is what a child printed, if one did."""
+
+    kind: str
+    message: str
+    output: str
+    errno: int | None
+    holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """No answer yet: the agent is still at it."""
+
+
+def frame(line: bytes) -> Answer | Failure | Alive:
+    """One line of an agent's; raises `ValueError` where it is none."""
+    fields = Fields.of(parse_json(line))
+    if "problem" in fields.values:
+        return _failure(fields.object("problem"))
+    if "alive" in fields.values:
+        return Alive()
+    return Answer(fields.object("ok").values)
+
+
+def _failure(problem: Fields) -> Failure:
+    said = problem.text("message", MAX_FRAME)[-MAX_OUTPUT:]
+    optional = Fields({"output": "", "errno": None, "holder": None, **problem.values})
+    return Failure(
+        problem.line("kind", MAX_NAME),
+        said,
+        optional.text("output", MAX_FRAME)[-MAX_OUTPUT:],
+        optional.number_or_none("errno"),
+        _holder(optional.value("holder")),
+    )
+
+
+@contextmanager
+def _decoding(where: str) -> Iterator[None]:
+    """Turn what is wrong with an answer into the error of its target."""
+    try:
+        yield
+    except ValueError as error:
+        raise AgentError(
+            f"the agent's answer cannot be used: {error}", where=where, hint="is that host what it should be?"
+        ) from None
+
+
+def to_probe(target: Target, reply: object) -> Probe:
+    """A reply as a `Probe`; raises `Unreachable` where the interpreter's version is none."""
+    with _decoding(str(target)):
+        fields = Fields.of(reply)
+        said = fields.line("version", MAX_NAME)
+        try:
+            version = Version(said.rstrip("+"))
+        except InvalidVersion:
+            raise Unreachable(f"its interpreter says it is Python {said!r}", where=str(target)) from None
+        own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
+        outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
+        markers, free = fields.object("markers"), fields.object("free")
+        holder = _holder(fields.value("holder"))
+        return Probe(
+            target=target,
+            interpreter=Interpreter(
+                version,
+                fields.line("implementation", MAX_NAME),
+                {name: markers.line(name, MAX_MESSAGE) for name in MARKERS},
+            ),
+            distributions=own,
+            outside={name: found for name, found in outside.items() if name not in own},
+            leftovers=(
+                *fields.lines("leftovers", longest=MAX_NAME * 2),
+                *fields.lines("damaged", longest=MAX_NAME * 2),
+            ),
+            duplicates=duplicates,
+            journal=fields.value("journal") if holder is None else None,
+            holder=holder,
+            free=FreeSpace(free.number_or_none("bytes"), free.number_or_none("inodes")),
+            pip=fields.line_or_none("pip", MAX_NAME),
+            fingerprint=fields.line("stamp", MAX_NAME),
+            kept=tuple(name for name in fields.texts("kept", longest=MAX_PATH) if is_kept_wheel(name)),
+            last=fields.value("last"),
+            node=fields.line("node", MAX_NAME * 2),
+        )
+
+
+def _by_name(
+    entries: Sequence[Fields], origin: Origin | None
+) -> tuple[dict[NormalizedName, Distribution], tuple[str, ...]]:
+    """(distributions by canonical name, the names that are there twice); the first on the import path counts."""
+    found: dict[NormalizedName, Distribution] = {}
+    twice, requirements = [], 0
+    for entry in entries:
+        requires = entry.lines("requires", MAX_REQUIRES)
+        requirements += len(requires)
+        if requirements > MAX_ALL_REQUIRES:
+            raise ValueError(f"all that is installed has more than {MAX_ALL_REQUIRES} requirements")
+        distribution = Distribution.build(
+            entry.line("name", MAX_NAME),
+            entry.line("version", MAX_NAME),
+            requires,
+            entry.lines("extras", MAX_REQUIRES, MAX_NAME),
+            origin or _origin(entry),
+            entry.line_or_none("requires_python", MAX_NAME * 2),
+        )
+        if distribution.name in found:
+            twice.append(distribution.shown_as)
+        else:
+            found[distribution.name] = distribution
+    return found, tuple(twice)
+
+
+def _origin(entry: Fields) -> Origin:
+    said = entry.line("origin", MAX_NAME)
+    if said not in _ORIGINS:
+        raise ValueError(f"'origin' is {said!r}, which is not known")
+    return _ORIGINS[said]
+
+
+def _holder(value: object) -> Holder | None:
+    """Who is at work, out of a lock file that its owner may have written: what is not told is not known."""
+    if value is None:
+        return None
+    said = value if isinstance(value, Mapping) else {}
+
+    def known(name: str) -> str | None:
+        text = said.get(name)
+        return one_line(text)[:MAX_NAME] if isinstance(text, str) else None
+
+    return Holder(known("who"), known("from"), known("since"))
+
+
+def is_kept_wheel(name: str) -> bool:
+    """Whether a name is a kept wheel's, `sha256.filename`: all else that lies beside them is not looked at."""
+    if not _KEPT.fullmatch(name):
+        return False
+    try:
+        Wheel.from_filename(name.partition(".")[2])
+    except (WheelError, ValueError):
+        return False
+    return True
+
+
+def to_tags(reply: Mapping[str, Any], where: str) -> tuple[Tag, ...]:
+    """The tags of an interpreter, most preferred first."""
+    with _decoding(where):
+        return tuple(map(parse_tag, Fields(reply).lines("tags", MAX_TAGS, MAX_NAME)))
+
+
+def parse_tag(text: str) -> Tag:
+    """A tag as pip writes it: `cp311-cp311-manylinux_2_17_x86_64`; raises `ValueError`."""
+    parts = text.split("-", 2)
+    if len(parts) < 3:
+        raise ValueError(f"{text!r} is not a tag of an interpreter")
+    return Tag(*parts)
+
+
+def to_locked(reply: Mapping[str, Any], target: Target) -> Probe | None:
+    """Under the lock: the virtualenv as it is now, or None where it is as it was."""
+    with _decoding(str(target)):
+        probe = Fields(reply).value("probe")
+    return None if probe is None else to_probe(target, probe)
+
+
+def to_installed(reply: Mapping[str, Any], target: Target) -> Probe:
+    """The virtualenv after an installer ran."""
+    with _decoding(str(target)):
+        probe = Fields(reply).value("probe")
+    return to_probe(target, probe)
+
+
+def to_records(reply: Mapping[str, Any], where: str) -> list[Any]:
+    """The records of a history, oldest first, each for `history.from_json` to read."""
+    with _decoding(where):
+        return Fields(reply).items("records", MAX_RECORDS)
+
+
+def to_lacking(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> list[str]:
+    """Which of the digests that were `asked` for are not in the host's cache."""
+    with _decoding(where):
+        said = frozenset(Fields(reply).texts("lacking"))
+    return [digest for digest in asked if digest in said]
+
+
+def to_damage(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> dict[NormalizedName, tuple[str, ...]]:
+    """What is wrong with the files of the distributions that were `asked` for, by canonical name."""
+    with _decoding(where):
+        wrong = Fields(reply).object("wrong")
+        if any(len(name) > MAX_NAME for name in wrong.values):
+            raise ValueError(f"a name has more than {MAX_NAME} characters")
+        said = {canonicalize_name(name): wrong.lines(name, longest=MAX_PATH * 2) for name in wrong.values}
+    return {name: said[name] for name in map(canonicalize_name, asked) if name in said}
+
+
+def to_output(reply: Mapping[str, Any], where: str) -> str:
+    """What a child printed that ended well."""
+    with _decoding(where):
+        return Fields(reply).text("output", MAX_FRAME)[-MAX_OUTPUT:]
+
+
+def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:
+    """(what made a virtualenv, the version of its Python); None and None where it is there already."""
+    with _decoding(where):
+        fields = Fields(reply)
+        return fields.line_or_none("with", MAX_NAME), fields.line_or_none("version", MAX_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A virtualenv that is there, whoever made it."""
+
+    path: str
+    owner: str
+    python: str
+    system_site_packages: bool
+
+
+def to_discovered(reply: Mapping[str, Any], where: str) -> tuple[tuple[Discovered, ...], tuple[str, ...], int]:
+    """(the virtualenvs of a host, the folders that were looked in, how many below could not be read)."""
+    with _decoding(where):
+        fields = Fields(reply)
+        found = tuple(
+            Discovered(
+                entry.line("path", MAX_PATH),
+                entry.line("owner", MAX_NAME),
+                entry.line("python", MAX_PATH),
+                entry.truth("system_site_packages"),
+            )
+            for entry in fields.objects("found")
+        )
+        return found, fields.lines("looked_in", longest=MAX_PATH), fields.number("unread")
