@@ -9,7 +9,7 @@ import zlib
 from importlib import resources
 
 KERNEL = ("codec", "kernel")
-PROBE = ("distributions", "probe")
+PROBE = ("files", "distributions", "probe")
 TAGS = ("tags",)
 DEPLOY = ("locking", "processes", "cache", "installing", "journal")
 SWEEP = ("sweeping",)

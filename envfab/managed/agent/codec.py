@@ -5,6 +5,24 @@ agent begins with. Its own C halves do the work; where an interpreter has no suc
 from __future__ import absolute_import
 
 
+# Python takes quadratic time for many digits
+MOST_DIGITS = 100
+
+
+def whole(digits):
+    """A whole number."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number of %d digits" % len(digits))
+    return int(digits)
+
+
+def loads_by_module(text):
+    """The value that a text is, by the module."""
+    import json
+
+    return json.loads(text, parse_int=whole)
+
+
 def _of_the_interpreter():
     """(loads, dumps) of text, in the terms of `json`: the same texts, the same values, `ValueError` for what is none."""
     from _json import encode_basestring_ascii, make_encoder, make_scanner
@@ -14,7 +32,7 @@ def _of_the_interpreter():
 
         strict, encoding = True, "utf-8"
         object_hook = object_pairs_hook = None
-        parse_int, parse_float, parse_constant = int, float, float
+        parse_int, parse_float, parse_constant = staticmethod(whole), float, float
         memo = {}
 
     def refuse(value):
@@ -33,9 +51,7 @@ def _of_the_interpreter():
         except (StopIteration, ValueError, SystemError):
             # Python to 3.11 cannot even say what is wrong before the module is loaded
             pass
-        import json
-
-        return json.loads(text)
+        return loads_by_module(text)
 
     def dumps(value):
         """The text of a value."""
@@ -49,4 +65,6 @@ def _of_the_interpreter():
 try:
     loads, dumps = _of_the_interpreter()
 except (ImportError, TypeError, ValueError, AttributeError):
-    from json import dumps, loads  # noqa: F401
+    from json import dumps  # noqa: F401
+
+    loads = loads_by_module

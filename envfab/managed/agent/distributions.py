@@ -5,9 +5,12 @@ from __future__ import absolute_import
 import os
 
 from .codec import loads
+from .files import content
 from .kernel import native, text
 
 DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
+# bytes of a file about a distribution: descriptions are longer than what is before them
+MOST = 4 << 20
 FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
 
 
@@ -68,8 +71,7 @@ def egg_info(path):
 def egg_link(path):
     """A distribution that `setup.py develop` linked in."""
     try:
-        with open(path, "rb") as stream:
-            source = native(stream.readline().strip())
+        source = native((content(path, MOST) or b"").partition(b"\n")[0].strip())
         names = [name for name in os.listdir(source) if name.endswith(".egg-info")]
     except EnvironmentError:
         return None
@@ -80,12 +82,7 @@ def egg_link(path):
 def egg_requires(path):
     """The lines of a `requires.txt` as `Requires-Dist` writes them."""
     lines, suffix = [], ""
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read().decode("utf-8", "replace")
-    except EnvironmentError:
-        return []
-    for line in content.splitlines():
+    for line in (content(path, MOST) or b"").decode("utf-8", "replace").splitlines():
         line = line.strip()
         if line.startswith("[") and line.endswith("]"):
             extra, _, marker = line[1:-1].partition(":")
@@ -113,17 +110,15 @@ def described(fields, origin, path, recorded):
 
 def read_fields(path):
     """The header fields of a METADATA or PKG-INFO file that matter here; None where it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read()
-    except EnvironmentError:
+    data = content(path, MOST, whole=False)
+    if data is None:
         return None
     fields = dict((name, []) for name in FIELDS)
     current = None
-    if content.startswith(b"\xef\xbb\xbf"):
-        content = content[3:]
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
     # what follows the first empty line is the description, which may be long
-    head = content.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    head = data.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     for line in head.split(b"\n"):
         if not line:
             break
@@ -140,23 +135,15 @@ def read_fields(path):
 
 def read_json(path):
     """The JSON in a file; None where there is none that can be read."""
-    return parsed(read_bytes(path))
+    return parsed(content(path, MOST))
 
 
-def parsed(content):
+def parsed(data):
     """The JSON that bytes are; None where they are none, or there are none."""
-    if not content:
+    if not data:
         return None
     try:
-        return loads(content.decode("utf-8"))
-    except ValueError:
-        return None
-
-
-def read_bytes(path):
-    """What is in a file; None where it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except EnvironmentError:
+        return loads(data.decode("utf-8"))
+    except (ValueError, RuntimeError):
+        # RuntimeError: nested too deeply
         return None

@@ -11,12 +11,17 @@ import os
 import shutil
 
 from . import cache
-from .codec import dumps, loads
+from .codec import dumps
+from .distributions import parsed
+from .files import open_own, own_folder, read
 from .kernel import native, text
 from .probe import site_folders
 
 # a record of a large virtualenv takes some hundred kilobytes
 TAIL = 1 << 20
+# what is told of a history; each of hundreds of deployments has its line in that
+HISTORY = 8 << 20
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 def paths(agent):
@@ -31,7 +36,7 @@ def begin(agent, request, body):
     A history that cannot be written is found out now, while nothing is changed yet. The last `limit` records of it
     are the reply.
     """
-    open(paths(agent)[1], "ab").close()
+    os.close(open_own(agent.path, "history.jsonl", APPEND))
     if request.get("interrupted"):
         append(agent, request["interrupted"])
     step(agent, request, body)
@@ -42,7 +47,8 @@ def step(agent, request, body):
     """Write the journal anew: whole, or as it was before, never in between."""
     journal = paths(agent)[0]
     temporary = journal + ".new"
-    with open(temporary, "wb") as stream:
+    cache.discard(temporary)
+    with os.fdopen(open_own(agent.path, "journal.json.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as stream:
         stream.write(dumps(request["record"]).encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
@@ -64,13 +70,12 @@ def close(agent, request, body):
 
 def append(agent, record):
     """A line for the history, unless its last line has that deployment already (killed before the journal went)."""
-    history = paths(agent)[1]
-    lines = tail(history)
+    lines = tail(agent.path, TAIL)
     last = parse(lines[-1]) if lines else None
     if last and last.get("deployment") == record["deployment"] and last.get("ended"):
         return
     torn = bool(lines) and not lines[-1].endswith(b"\n")
-    with open(history, "ab") as stream:
+    with os.fdopen(open_own(agent.path, "history.jsonl", APPEND), "ab") as stream:
         stream.write((b"\n" if torn else b"") + dumps(record).encode("utf-8") + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
@@ -79,7 +84,7 @@ def append(agent, record):
 def history(agent, request, body):
     """The last `limit` records, oldest first; lines that are none are passed over: `{"records": […]}`."""
     agent.path = native(request["path"])
-    records = [parse(line) for line in tail(paths(agent)[1], size=None)]
+    records = [parse(line) for line in tail(agent.path, HISTORY)]
     return {"records": [record for record in records if record][-request["limit"] :]}
 
 
@@ -88,8 +93,7 @@ def keep(agent, folder, wheels, retain):
 
     One that is there and damaged, by a copy that was cut off, say, is replaced.
     """
-    if not os.path.isdir(folder):
-        os.mkdir(folder, 0o755)
+    own_folder(agent.path, os.path.basename(folder))
     source = cache.folder(agent.path)
     for wheel in wheels:
         place = os.path.join(folder, native(kept_name(wheel)))
@@ -99,8 +103,10 @@ def keep(agent, folder, wheels, retain):
             cache.link_or_copy(cached, place, draft=folder + ".new")
     wanted = set(native(name) for name in retain)
     for name in os.listdir(folder):
-        if name not in wanted:
-            os.unlink(os.path.join(folder, name))
+        full = os.path.join(folder, name)
+        # a folder is none of ours
+        if name not in wanted and not (os.path.isdir(full) and not os.path.islink(full)):
+            os.unlink(full)
 
 
 def kept_name(wheel):
@@ -152,27 +158,26 @@ def canonical(name):
     return re.sub("[-_.]+", "-", text(name)).lower()
 
 
-def tail(path, size=TAIL):
-    """The last lines of a file with their ends, no more than `size` bytes of them; none where there is no file."""
+def tail(path, size):
+    """The last lines of the history with their ends, no more than `size` bytes; none where there is no history."""
     try:
-        with open(path, "rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            start = max(0, stream.tell() - size) if size else 0
-            stream.seek(start)
-            lines = stream.read().splitlines(True)
+        descriptor = open_own(path, "history.jsonl", os.O_RDONLY)
     except EnvironmentError as error:
         if error.errno != errno.ENOENT:
             raise
         return []
+    try:
+        start = max(0, os.fstat(descriptor).st_size - size)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        lines = read(descriptor, size).splitlines(True)
+    finally:
+        os.close(descriptor)
     return lines[1:] if start else lines
 
 
 def parse(line):
     """A line of the history; None where it is torn."""
-    try:
-        record = loads(line.decode("utf-8"))
-    except ValueError:
-        return None
+    record = parsed(line)
     return record if isinstance(record, dict) else None
 
 

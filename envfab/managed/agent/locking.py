@@ -8,9 +8,10 @@ import os
 import time
 
 from .codec import dumps
-from .distributions import read_json
+from .distributions import parsed
+from .files import DIRECTORY, MEMORY, open_own, own_folder, read
 from .kernel import Problem, native
-from .probe import probe_if_changed
+from .probe import HOLDER, probe_if_changed
 
 # seconds between tries: a probe looks whether the lock is held by taking it for a moment
 PAUSES = (0, 0.01, 0.05)
@@ -23,17 +24,15 @@ def lock(agent, request, body):
     pip keeps the lock until it is done.
     """
     path = native(request["path"])
-    folder = os.path.join(path, ".envfab")
-    if not os.path.isdir(folder):
-        os.mkdir(folder, 0o755)
-    file = os.path.join(folder, "lock")
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    folder = own_folder(path)
+    descriptor = open_own(path, "lock", os.O_RDWR | os.O_CREAT)
     set_inherited(descriptor, False)
     if not taken(descriptor):
+        holder = parsed(read(descriptor, HOLDER))
         os.close(descriptor)
-        raise Problem("locked", "another deployment is at work", holder=read_json(file))
+        raise Problem("locked", "another deployment is at work", holder=holder)
     if is_held(folder):
-        holder = read_json(file)
+        holder = parsed(read(descriptor, HOLDER))
         os.close(descriptor)
         raise Problem("locked", "what another deployment started is still at work", holder=holder)
     os.ftruncate(descriptor, 0)
@@ -63,7 +62,7 @@ def hold(agent, request, body):
     but not write to it, and so holds the folder itself.
     """
     try:
-        descriptor = os.open(os.path.join(native(request["path"]), ".envfab"), os.O_RDONLY)
+        descriptor = os.open(os.path.join(native(request["path"]), MEMORY), DIRECTORY)
     except EnvironmentError:
         # a folder that others may not look into: the virtualenv's own lock is all there is
         return {}
@@ -75,7 +74,7 @@ def hold(agent, request, body):
 
 def is_held(folder):
     """Whether somebody who is not its owner still works in the virtualenv (see `hold`)."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False

@@ -5,9 +5,14 @@ from __future__ import absolute_import
 import os
 import sys
 
-from .codec import loads
-from .distributions import DESCRIBED, is_leftover, parsed, read_bytes, read_json, scan
+from .distributions import DESCRIBED, is_leftover, parsed, scan
+from .files import MEMORY, open_own, read, refuse_other_than_folder, remembered
 from .kernel import Problem, native, text
+
+# bytes: a record of a large virtualenv takes some hundred thousand, who holds a lock some hundred
+JOURNAL = 8 << 20
+HOLDER = 1 << 16
+LAST = 1 << 20
 
 
 def probe(agent, request, body):
@@ -16,9 +21,8 @@ def probe(agent, request, body):
     require_virtualenv(agent.path)
     own, outside = site_folders(agent.path)
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
-    memory = os.path.join(agent.path, ".envfab")
-    written = read_bytes(os.path.join(memory, "journal.json"))
-    holder = at_work(agent, memory) if written else None
+    written = remembered(agent.path, "journal.json", JOURNAL)
+    holder = at_work(agent) if written else None
     # first: what changes while it is read is another state than this
     state = stamp(own, outside, written, holder)
     for folder in own:
@@ -32,10 +36,11 @@ def probe(agent, request, body):
         executable=text(sys.executable),
         markers=markers(),
         node=text(os.uname()[1]),
-        journal=parsed(written),
+        # what is there and no JSON is no journal of ours, and not none
+        journal=None if written is None else parsed(written) or {},
         holder=holder,
-        last=last_record(os.path.join(memory, "history.jsonl")),
-        kept=kept_wheels(os.path.join(memory, "wheels")),
+        last=last_record(agent.path),
+        kept=kept_wheels(os.path.join(agent.path, MEMORY, "wheels")),
         free=free_space(agent.path),
         pip=pip_version(found["own"]),
         stamp=state,
@@ -58,14 +63,14 @@ def require_virtualenv(path):
 def probe_if_changed(agent, request, body):
     """A probe as above, or None where all is as it was when one had the stamp `known`; for whoever has the lock."""
     agent.path = native(request["path"])
-    written = read_bytes(os.path.join(agent.path, ".envfab", "journal.json"))
+    written = remembered(agent.path, "journal.json", JOURNAL)
     own, outside = site_folders(agent.path)
     if request.get("known") == stamp(own, outside, written, None):
         return None
     return probe(agent, request, body)
 
 
-def at_work(agent, memory):
+def at_work(agent):
     """What whoever holds the lock (see `locking`) says of himself, None where nobody else does.
 
     A journal that somebody is at work with tells of no interruption. To look takes the lock for a moment, shared:
@@ -75,16 +80,15 @@ def at_work(agent, memory):
         return None
     import fcntl
 
-    file = os.path.join(memory, "lock")
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = open_own(agent.path, "lock", os.O_RDONLY)
     except EnvironmentError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return None
     except EnvironmentError:
-        return read_json(file) or {}
+        return parsed(read(descriptor, HOLDER)) or {}
     finally:
         os.close(descriptor)
 
@@ -140,23 +144,28 @@ def last_change(path):
 def last_record(path):
     """The last line of the history that can be read; None where there is none."""
     try:
-        with open(path, "rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 65536))
-            lines = stream.read().splitlines()
+        descriptor = open_own(path, "history.jsonl", os.O_RDONLY)
     except EnvironmentError:
         return None
+    try:
+        os.lseek(descriptor, max(0, os.fstat(descriptor).st_size - LAST), os.SEEK_SET)
+        lines = read(descriptor, LAST).splitlines()
+    finally:
+        os.close(descriptor)
     for line in reversed(lines):
-        try:
-            return loads(line.decode("utf-8"))
-        except ValueError:
-            continue
+        record = parsed(line)
+        if record is not None:
+            return record
     return None
 
 
 def kept_wheels(folder):
     """The wheels that are kept to go back to, as `sha256.filename`."""
-    return sorted(text(name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
+    try:
+        refuse_other_than_folder(folder, os.lstat(folder))
+        return sorted(text(name) for name in os.listdir(folder))
+    except EnvironmentError:
+        return []
 
 
 def pip_version(distributions):
