@@ -38,7 +38,10 @@ class SSHProcess:
     def _receive(self) -> bytes:
         # to read is to send as well: how much more may come
         with self._told():
-            return self._channel.recv(CHUNK)
+            data = self._channel.recv(CHUNK)
+        if not data:
+            self._say_who_was_silent()
+        return data
 
     def write(self, data: bytes) -> None:
         """As `Process` says."""
@@ -53,7 +56,14 @@ class SSHProcess:
         except TimeoutError:
             raise Silence(f"no answer within {self._channel.gettimeout():g} s") from None
         except GONE:
+            self._say_who_was_silent()
             raise Disconnected("the connection ended") from None
+
+    def _say_who_was_silent(self) -> None:
+        """Raise `Silence` where it was us who ended the connection, for there was no sign of life."""
+        silent = getattr(self._channel.get_transport(), "silent_for", None)
+        if silent is not None:
+            raise Silence(f"the host gave no sign of life for {silent:.0f} s")
 
     def limit(self, seconds: float | None) -> None:
         """As `Process` says."""

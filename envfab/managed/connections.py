@@ -24,6 +24,7 @@ from envfab.errors import Unreachable
 from envfab.fleet import Host
 from envfab.managed import host_keys, trust
 from envfab.managed.channel import GONE, PLACES, Sessions
+from envfab.managed.keepalive import LiveTransport, Watch
 from envfab.managed.login import login
 from envfab.managed.process import GOODBYE, Link, local_link
 from envfab.managed.refusals import failure
@@ -32,8 +33,6 @@ from envfab.managed.ssh.config import SSHConfiguration
 from envfab.managed.ssh.host_config import HostConfig, expand_tokens, expander
 from envfab.managed.ssh.keys import KeyFiles
 from envfab.managed.ssh.proxy_command import ProxyCommand
-
-KEEPALIVE = 30
 
 
 class Connections:
@@ -58,6 +57,7 @@ class Connections:
         # by id: Fabric calls two connections equal that lead to the same place by different ways
         self._opening: dict[int, Connection] = {}
         self._closed = False
+        self._watch = Watch()
         self._remembering = threading.Lock()
         # Paramiko reports refused channels there, which are dealt with here
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -110,6 +110,7 @@ class Connections:
             self._closed = True
             opening, made = [*self._opening.values()], [*reversed(self._open.values())]
             self._open.clear()
+        self._watch.close()
         for connection in opening:
             # whoever opens it cleans up after the error that this is to them, and must still find the transport then
             if (transport := connection.client.get_transport()) is not None:
@@ -175,8 +176,9 @@ class Connections:
         finally:
             with self._lock:
                 del self._opening[id(connection)]
-        # a question may wait for its answer longer than a firewall remembers a silent connection
-        connection.transport.set_keepalive(KEEPALIVE)
+        # a question may wait for its answer longer than a firewall remembers a silent connection, and a host may go
+        if isinstance(connection.transport, LiveTransport):
+            self._watch.add(connection.transport)
         return connection
 
     def _configured(self, hop: _Hop, via: Connection | None) -> tuple[_Connection, str, int]:

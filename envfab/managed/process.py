@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, TypeVar, cast
+from typing import IO, Protocol, TypeVar, cast
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.managed.stream import Stream
@@ -19,6 +19,8 @@ T = TypeVar("T")
 CHUNK = 65536
 # how long a peer may take to close after the end of our input, before its place is given up on
 GOODBYE = 10.0
+# how long a host, or an agent at work, may give no sign of life: as long as some virtual machines are paused for a copy
+SILENCE = 60.0
 # and once it is known to have ended, where something that it started keeps its output open
 LINGER = 0.3
 
@@ -45,7 +47,7 @@ class Process(Protocol):
         ...
 
     def limit(self, seconds: float | None) -> None:
-        """How long a read may wait for the next byte; raises `Silence` then."""
+        """How long a read may wait for the next byte, and a write for a byte to be taken; raises `Silence` then."""
         ...
 
     def ended(self) -> bool:
@@ -192,25 +194,32 @@ class LocalProcess:
         except OSError as error:
             raise Unreachable(f"cannot start {arguments[0]}: {error.strerror}") from None
         self._limit: float | None = None
+        if self._child.stdin is not None:
+            # to write is to wait for room, and not for ever
+            os.set_blocking(self._child.stdin.fileno(), False)
         self.stream = Stream(self._receive)
 
     def _receive(self) -> bytes:
         out = self._child.stdout
         if out is None or out.closed:
             return b""
+        self._wait(out, select.POLLIN, "no answer")
+        return os.read(out.fileno(), CHUNK)
+
+    def _wait(self, pipe: IO[bytes], event: int, what: str) -> None:
         # select() itself takes no descriptor above 1023
         waiting = select.poll()
-        waiting.register(out, select.POLLIN)
+        waiting.register(pipe, event)
         if not waiting.poll(None if self._limit is None else self._limit * 1000):
-            raise Silence(f"no answer within {self._limit:g} s")
-        return os.read(out.fileno(), CHUNK)
+            raise Silence(f"{what} within {self._limit:g} s")
 
     def write(self, data: bytes) -> None:
         """As `Process` says."""
         view = memoryview(data)
         try:
             while view and self._child.stdin is not None:
-                view = view[self._child.stdin.write(view) :]
+                self._wait(self._child.stdin, select.POLLOUT, "nothing was taken")
+                view = view[os.write(self._child.stdin.fileno(), view[:CHUNK]) :]
         except (OSError, ValueError):
             raise Disconnected("the connection ended") from None
 

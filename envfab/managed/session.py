@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -14,7 +16,7 @@ from envfab.foreign import one_line
 from envfab.managed import agent_replies, bundle, commands
 from envfab.managed.agent_replies import MAX_MESSAGE, Alive, Answer, Failure
 from envfab.managed.opening import START_LIMIT, Identity, Opening, last_line
-from envfab.managed.process import Process, Starter
+from envfab.managed.process import SILENCE, Process, Silence, Starter
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
@@ -25,7 +27,10 @@ ABSENT = ("not found", "No such file or directory")
 
 
 class Session:
-    """An agent at work; every method raises `AgentError` (or `Disconnected`, `Locked`), naming `where`."""
+    """An agent at work; every method raises `AgentError` (or `Disconnected`, `Locked`), naming `where`.
+
+    An answer may take `timeout` seconds, or as long as it takes: but an agent that gives no sign of life is given up.
+    """
 
     def __init__(
         self, process: Process, where: str, path: str, timeout: float | None, loaded: Iterable[str] = ()
@@ -36,7 +41,9 @@ class Session:
         self._loaded = set(loaded)
         # how many answers are still to come to what was told
         self._owed = 0
-        process.limit(timeout)
+        self._timeout = timeout
+        self._broken = False
+        process.limit(SILENCE)
 
     def load(self, names: Iterable[str]) -> None:
         """Send agent modules that were not sent yet; nobody waits for that."""
@@ -74,9 +81,10 @@ class Session:
 
     def _write(self, data: bytes) -> None:
         try:
+            self._process.limit(SILENCE)
             self._process.write(data)
         except Disconnected as error:
-            raise Disconnected(error.what, where=self._where) from None
+            raise self._ended(error) from None
 
     def _reply(self) -> dict[str, Any]:
         self._owed += 1
@@ -93,21 +101,44 @@ class Session:
         return answers
 
     def _frame(self) -> Answer | Failure:
+        deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
         try:
             while True:
-                frame = agent_replies.frame(self._process.stream.line())
+                left = deadline - time.monotonic()
+                self._process.limit(min(SILENCE, max(left, 0.0)))
+                try:
+                    frame = agent_replies.frame(self._process.stream.line())
+                except Silence as silence:
+                    raise self._given_up(silence, left) from None
                 if not isinstance(frame, Alive):
                     return frame
         except Disconnected as error:
-            raise Disconnected(error.what, where=self._where) from None
+            raise self._ended(error) from None
         except ValueError as error:
             # whatever comes after it, no request would meet its own answer any more
-            self._process.kill()
+            self._give_up()
             raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
+
+    def _given_up(self, silence: Silence, left: float) -> Silence:
+        """What it is that took too long: the request, or a sign of life."""
+        if self._timeout is not None and left <= SILENCE:
+            return Silence(f"no answer within {self._timeout:g} s")
+        # the connection itself may have been given up before
+        return silence if "sign of life" in silence.what else Silence(f"no sign of life for {SILENCE:g} s")
+
+    def _ended(self, error: Disconnected) -> Disconnected:
+        if isinstance(error, Silence):
+            self._give_up()
+        return Disconnected(error.what, where=self._where)
+
+    def _give_up(self) -> None:
+        self._broken = True
+        self._process.kill()
 
     def close(self) -> None:
         """Let the agent end, and free its place."""
-        self._process.finish()
+        if not self._broken:
+            self._process.finish()
 
     def __enter__(self) -> Session:
         return self

@@ -12,6 +12,7 @@ import paramiko
 from envfab.errors import HostKeyError
 from envfab.managed import host_keys
 from envfab.managed.host_keys import UnknownHostKey
+from envfab.managed.keepalive import LiveTransport
 from envfab.managed.ssh.host_config import HostConfig
 
 NOWHERE = Path("/dev/null")
@@ -70,7 +71,7 @@ def transport_preferring(
     """
 
     def make(sock: Any, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(sock, **options)
+        transport = LiveTransport(sock, **options)
         security = transport.get_security_options()
         for keyword, attribute in SECURITY_OPTIONS.items():
             if keyword in algorithms:

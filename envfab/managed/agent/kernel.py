@@ -1,18 +1,26 @@
 """Frames over standard input and output, and the loop that answers them.
 
 A frame is a line of JSON, then as many raw bytes as its `bytes` says. The managing side asks, one request
-at a time; the agent answers each with one frame: `{"ok": …}` or `{"problem": {"kind", "message"}}`.
+at a time; the agent answers each with one frame: `{"ok": …}` or `{"problem": {"kind", "message"}}`. Before it there
+may be any number of `{"alive": true}`.
 """
 
 from __future__ import absolute_import
 
 import os
 import sys
+import time
 
 from .codec import dumps, loads
 
 PY2 = sys.version_info[0] == 2
+if PY2:
+    from thread import allocate_lock, start_new_thread
+else:
+    from _thread import allocate_lock, start_new_thread
 CHUNK = 65536
+# seconds between two signs of life while a request takes its time
+BEAT = 2.0
 SURROGATES = () if PY2 else ("surrogateescape",)
 
 
@@ -56,6 +64,8 @@ class Agent(object):
         self.load = load
         self.path = None
         self.lock = None
+        self.at_work = False
+        self._writing = allocate_lock()
         self.operations = {"load": self._load}
 
     def _load(self, agent, request, body):
@@ -70,12 +80,20 @@ class Agent(object):
     def send(self, frame):
         """One frame to the managing side; False where nobody listens any more."""
         data = dumps(frame).encode("utf-8") + b"\n"
-        try:
-            while data:
-                data = data[os.write(self.out, data) :]
-        except OSError:
-            return False
+        with self._writing:
+            try:
+                while data:
+                    data = data[os.write(self.out, data) :]
+            except OSError:
+                return False
         return True
+
+    def beat(self):
+        """Tell again and again that this is alive while a request is being met, however long a child takes."""
+        while True:
+            time.sleep(BEAT)
+            if self.at_work and not self.send({"alive": True}):
+                return
 
     def serve(self):
         """Answer until the channel ends."""
@@ -85,6 +103,7 @@ class Agent(object):
                 return
             request = loads(line.decode("utf-8"))
             body = Body(self.stream, request.get("bytes", 0))
+            self.at_work = True
             try:
                 reply = {"ok": self.operations[request["op"]](self, request, body)}
             except Problem as problem:
@@ -102,6 +121,7 @@ class Agent(object):
                     pass
             except EOFError:
                 return
+            self.at_work = False
             if not self.send(reply):
                 return
 
@@ -110,6 +130,7 @@ def serve(stream, load, modules):
     """What the loader calls once the first modules are there."""
     agent = Agent(stream, detach(stream), load)
     agent.adopt(modules)
+    start_new_thread(agent.beat, ())
     agent.serve()
     # all is written and the kernel frees the lock: an interpreter that tidies up only takes time
     os._exit(0)
