@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from queue import SimpleQueue
 
+from envfab.deployment.interrupts import Interrupts
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.run import Limit, Run
@@ -16,8 +17,10 @@ from envfab.errors import EnvfabError
 from envfab.fleet import Target
 from envfab.managed.session import OperationFailed
 from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
+from envfab.managed.workers import join, start_workers
 from envfab.planning.plan import Status
 
+INTERRUPT = "Ctrl-C"
 SETTLED = {
     Status.CURRENT: Ending.CURRENT,
     Status.BLOCKED: Ending.BLOCKED,
@@ -46,56 +49,82 @@ class Rollout:
         # whoever waits at a gate waits for somebody who started before
         around.gates.open([proposal.member for wave in self._waves for proposal in wave])
         most = around.settings.max_failures
+        # whether a second Ctrl-C left deployments as they were
+        self.given_up = False
         self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:
-        """Deploy; after a Ctrl-C or too many failures nothing new starts, and what is under way is finished."""
-        results: dict[Target, Deployment] = {}
-        number = 0
-        for turn, wave in enumerate(self._waves, 1):
-            which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
-            self._around.reporter.stage(f"deploying{which}", len(wave))
-            by_host: dict[str, list[Work]] = defaultdict(list)
-            for proposal in wave:
-                number += 1
-                if proposal.site is not None:
-                    work = Work(f"{self._around.rollout}.{number}", proposal, proposal.site, self._around)
-                    work.host_reload = not proposal.member.host.reload_once
-                    by_host[proposal.member.host.name].append(work)
-            with ThreadPoolExecutor(max(1, min(self._around.settings.parallel, len(by_host))), "envfab-host") as pool:
-                self._wait([pool.submit(self._host, works, results) for works in by_host.values()])
-        return results
+        """Deploy; after a Ctrl-C or too many failures nothing new starts, and what is under way is finished.
 
-    def _wait(self, futures: Sequence[Future[None]]) -> None:
-        while True:
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                return
-            except KeyboardInterrupt:
-                if self._around.interrupted.is_set():
-                    raise
+        After a second Ctrl-C nothing is waited for any more, and what is under way is `given_up` as it is.
+        """
+        runs: list[Run] = []
+        told: SimpleQueue[str] = SimpleQueue()
+        with Interrupts(told, INTERRUPT):
+            for turn, wave in enumerate(self._waves, 1):
+                which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
+                self._around.reporter.stage(f"deploying{which}", len(wave))
+                by_host: dict[str, list[Run]] = defaultdict(list)
+                for proposal in wave:
+                    if proposal.site is not None:
+                        work = Work(f"{self._around.rollout}.{len(runs) + 1}", proposal, proposal.site, self._around)
+                        work.host_reload = not proposal.member.host.reload_once
+                        runs.append(Run(work, self._limit))
+                        by_host[proposal.member.host.name].append(runs[-1])
+                start_workers(
+                    lambda of_host: self._guarded(of_host, told),
+                    by_host.values(),
+                    self._around.settings.parallel,
+                    "envfab-host",
+                )
+                if not self._all_done(len(by_host), told):
+                    self.given_up = True
+                    break
+        return {
+            run.work.proposal.member.target: run.as_left() if self.given_up else run.result()
+            for run in runs
+            if run.began or not self.given_up
+        }
+
+    def _all_done(self, hosts: int, told: SimpleQueue[str]) -> bool:
+        """Wait for all hosts; False where a second Ctrl-C came before that."""
+        while hosts:
+            if told.get() != INTERRUPT:
+                hosts -= 1
+            elif self._around.interrupted.is_set():
+                return False
+            else:
                 self._around.interrupted.set()
-                self._around.reporter.warning("interrupted: nothing new is started, what is under way is finished")
+                self._around.reporter.warning(
+                    "interrupted: nothing new is started, what is under way is finished"
+                    " (a second Ctrl-C ends at once, and leaves it half-done)"
+                )
+        return True
 
-    def _host(self, works: Sequence[Work], results: dict[Target, Deployment]) -> None:
+    def _guarded(self, runs: Sequence[Run], told: SimpleQueue[str]) -> None:
+        try:
+            self._host(runs)
+        except Exception as error:  # noqa: BLE001 - as in `Run.through`
+            for run in runs:
+                run.break_down(error)
+        finally:
+            told.put(runs[0].work.proposal.member.host.name)
+
+    def _host(self, runs: Sequence[Run]) -> None:
         """The virtualenvs of one host; where it reloads once, that comes between making and checking."""
-        at_once = max(1, works[0].site.link.places // PLACES_OF_A_DEPLOYMENT)
-        with ThreadPoolExecutor(min(at_once, len(works)), "envfab-deploy") as pool:
-            once = works[0].proposal.member.host.reload_once
-            parts = MAKING if once else MAKING + ENDING
-            runs = [Run(work, self._limit) for work in works]
-            list(pool.map(lambda run: run.through(parts, last=not once or len(works) > at_once), runs))
-            changed = [run for run in runs if run.going_on]
-            if once and changed:
-                try:
-                    self._reload_once(changed)
-                except Exception as error:  # noqa: BLE001 - as in `Run.through`
-                    for run in changed:
-                        run.break_down(error)
-                list(pool.map(lambda run: run.through(ENDING, last=True), changed))
-        for run in runs:
-            results[run.work.proposal.member.target] = run.result()
+        at_once = max(1, runs[0].work.site.link.places // PLACES_OF_A_DEPLOYMENT)
+        once = runs[0].work.proposal.member.host.reload_once
+        parts = MAKING if once else MAKING + ENDING
+        last = not once or len(runs) > at_once
+        join(start_workers(lambda run: run.through(parts, last=last), runs, at_once, "envfab-deploy"))
+        changed = [run for run in runs if run.going_on]
+        if once and changed:
+            try:
+                self._reload_once(changed)
+            except Exception as error:  # noqa: BLE001 - as in `Run.through`
+                for run in changed:
+                    run.break_down(error)
+            join(start_workers(lambda run: run.through(ENDING, last=True), changed, at_once, "envfab-deploy"))
 
     def _reload_once(self, runs: Sequence[Run]) -> None:
         work = runs[0].work

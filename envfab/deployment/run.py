@@ -12,7 +12,7 @@ from envfab.deployment.going_back import go_back
 from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.steps import ENDING, Back, Step
 from envfab.deployment.work import Work
-from envfab.errors import Disconnected, EnvfabError, Locked, Unreachable
+from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable
 from envfab.fleet import Target
 from envfab.managed.session import OperationFailed
 
@@ -46,10 +46,16 @@ class Run:
         self.work = work
         self._limit = limit
         self._began: float | None = None
+        self._step = ""
         self._ending: Ending | None = None
         self._error: EnvfabError | None = None
         self._output = ""
         self._left_open = ""
+
+    @property
+    def began(self) -> bool:
+        """Whether anything of it was begun."""
+        return self._began is not None and self._ending is not Ending.SKIPPED
 
     @property
     def going_on(self) -> bool:
@@ -76,6 +82,7 @@ class Run:
                 self.work.site.leave()
 
     def _take(self, step: Step) -> None:
+        self._step = step.name
         try:
             step.begin(self.work)
             step.run(self.work)
@@ -141,6 +148,15 @@ class Run:
             self._left_open = f"going back failed: {obstacle.what}; the journal is open, the next fab deploy repairs it"
             return Ending.FAILED
         return Ending.ROLLED_BACK
+
+    def as_left(self) -> Deployment:
+        """What can be told of it where nobody waits for its end."""
+        found = self.result()
+        if self._ending is not None:
+            return found
+        what = f"given up while it was at {self._step or 'its beginning'}: how that ends is not known"
+        left_open = NEXT_DEPLOY if self.work.record is not None else ""
+        return replace(found, error=DeploymentError(what, where=self.work.where), left_open=left_open)
 
     def result(self) -> Deployment:
         """What became of it."""

@@ -98,7 +98,7 @@ def undo_one(
 ) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
     left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
-    if left is not None and to is None:
+    if left is not None and to in (None, left.deployment, left.rollout):
         chosen: Record | None = left
     elif to is not None:
         chosen = next((record for record in records if to in (record.deployment, record.rollout)), None)

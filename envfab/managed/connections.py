@@ -33,6 +33,7 @@ from envfab.managed.ssh.config import SSHConfiguration
 from envfab.managed.ssh.host_config import HostConfig, expand_tokens, expander
 from envfab.managed.ssh.keys import KeyFiles
 from envfab.managed.ssh.proxy_command import ProxyCommand
+from envfab.managed.workers import HURRY, join, start_workers
 
 
 class Connections:
@@ -119,6 +120,10 @@ class Connections:
         for connection in made:
             _close(connection)
         self._links.clear()
+
+    def close_in_a_hurry(self) -> None:
+        """The same, without waiting for hosts that are silent or slow: whoever pressed Ctrl-C wants to go."""
+        join(start_workers(lambda connections: connections.close(), [self], 1, "envfab-close"), HURRY)
 
     def _lock_of(self, key: object) -> threading.Lock:
         with self._lock:

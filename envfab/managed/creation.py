@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from envfab.errors import EnvfabError
-from envfab.fleet import Host, Member
+from envfab.fleet import Host, Member, Target
 from envfab.managed import bundle
 from envfab.managed.agent_replies import Discovered, to_creation, to_discovered
 from envfab.managed.opening import Identity
 from envfab.managed.session import OperationFailed, start_agent
 from envfab.managed.survey import Links, Site, as_its_own
+from envfab.managed.workers import join, start_workers
 from envfab.reporter import Reporter
 from envfab.settings import Settings
 
@@ -39,16 +39,18 @@ def create(
     """
     reporter.stage("creating", len(members))
 
-    def one(member: Member) -> Creation:
+    made: dict[Target, Creation] = {}
+
+    def one(member: Member) -> None:
         try:
-            return _create(member, links, settings, reporter, repair)
+            made[member.target] = _create(member, links, settings, reporter, repair)
         except Exception as error:  # noqa: BLE001 - as in a survey: one target's error is not that of the others
-            return Creation(member, error=as_its_own(error, str(member.target)))
+            made[member.target] = Creation(member, error=as_its_own(error, str(member.target)))
         finally:
             reporter.advance("creating", str(member.target))
 
-    with ThreadPoolExecutor(max(1, min(settings.parallel, len(members))), "envfab-create") as pool:
-        return list(pool.map(one, members))
+    join(start_workers(one, members, settings.parallel, "envfab-create"))
+    return [made[member.target] for member in members]
 
 
 def _create(member: Member, links: Links, settings: Settings, reporter: Reporter, repair: bool) -> Creation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from envfab.managed.opening import Identity
 from envfab.managed.process import Link, Process, Reservation, SessionsRefused
 from envfab.managed.session import Session, start_agent
 from envfab.managed.sudo import Grant, SudoError
+from envfab.managed.workers import HURRY, join, start_workers
 from envfab.reporter import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command
@@ -203,44 +204,36 @@ def survey(
             one(mine[0], link, keep)
         else:
             at_once = min(link.places, len(mine))
-            _join(_all_at_once(lambda member: one(member, link, keep), mine, at_once, "envfab-probe", arrivals))
+            join(_all_at_once(lambda member: one(member, link, keep), mine, at_once, "envfab-probe", arrivals))
         link.keep_idle()
 
     threads = _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host", arrivals)
+    patience = None
     try:
         yield arrivals
+    except KeyboardInterrupt:
+        patience = HURRY
+        raise
     finally:
         if arrivals.missing:
             arrivals.abandon()
         else:
-            _join(threads)
-        leave_all(list(staying))
+            join(threads)
+        leave_all(list(staying), patience)
 
 
 def _all_at_once(
     function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: Arrivals[T]
 ) -> list[threading.Thread]:
-    """Call `function` for each of `arguments` in threads; once `arrivals` are over none is begun any more.
+    """Call `function` for each of `arguments` in threads; once `arrivals` are over none is begun any more."""
 
-    The threads do not keep the program: one of them may be waiting for a host that never answers.
-    """
-    waiting = deque(arguments)
+    def guarded(argument: A) -> None:
+        try:
+            function(argument)
+        except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are awaited
+            arrivals.fail(error)
 
-    def work() -> None:
-        while waiting and not arrivals.over:
-            try:
-                argument = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                function(argument)
-            except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are awaited
-                arrivals.fail(error)
-
-    threads = [threading.Thread(target=work, name=f"{name}-{number}", daemon=True) for number in range(most)]
-    for thread in threads:
-        thread.start()
-    return threads
+    return start_workers(guarded, arguments, most, name, lambda: arrivals.over)
 
 
 def as_its_own(error: Exception, where: str) -> EnvfabError:
@@ -248,21 +241,12 @@ def as_its_own(error: Exception, where: str) -> EnvfabError:
     return error if isinstance(error, EnvfabError) else internal_error(error, where)
 
 
-def _join(threads: Sequence[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join()
-
-
 def hosts_of(members: Iterable[Member]) -> list[str]:
     """The names of their hosts, each once."""
     return list(dict.fromkeys(member.host.name for member in members))
 
 
-def leave_all(sites: Sequence[Site]) -> None:
-    """Leave all sites, at once: each goodbye waits for its peer."""
-    threads = [
-        threading.Thread(target=site.leave, name="envfab-leave") for site in sites if site.session or site.reservation
-    ]
-    for thread in threads:
-        thread.start()
-    _join(threads)
+def leave_all(sites: Sequence[Site], seconds: float | None = None) -> None:
+    """Leave all sites, at once, for each goodbye waits for its peer; in `seconds` at most, whatever becomes of them."""
+    left = [site for site in sites if site.session or site.reservation]
+    join(start_workers(lambda site: site.leave(), left, len(left), "envfab-leave"), seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from invoke.exceptions import Exit
 
@@ -82,23 +82,28 @@ def carry_out(
     silent = [str(one.plan.target) for one in proposals if one.plan.target in canaries and _cannot(one)]
     if silent:
         console.warning(f"nothing starts, for a canary cannot be deployed to: {', '.join(silent)}")
-    results = Rollout(around, chosen).carry_out() if chosen and not silent else {}
+    carrying_out = Rollout(around, chosen)
+    results = carrying_out.carry_out() if chosen and not silent else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
     by_target = {one.plan.target: one.member for one in proposals}
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
     unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
-    deployed = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED]
-    with _told(run.fleet, changed, console):
+    left = [one for one in deployments if carrying_out.given_up and one.left_open]
+    to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
+    with nullcontext() if carrying_out.given_up else _told(run.fleet, changed, console):
         console.print(show_endings(deployments))
-        if deployed:
-            of = names if names or not command_line_hosts() else deployed
+        if to_take_back:
+            of = names if names or not command_line_hosts() else to_take_back
             console.print(f"to take it back: {command(run.fleet, 'rollback', '--to', rollout, names=of)}", "dim")
         if unstarted:
             console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
             console.print(f"to go on with just these: {resume([str(target) for target in unstarted])}")
         if console.as_json:
             console.json(rollout_json(rollout, deployments))
-    if around.interrupted.is_set() or unstarted or any(deployment.ending in BAD for deployment in deployments):
+    if carrying_out.given_up:
+        # whoever cleans up after us hurries then
+        raise KeyboardInterrupt
+    if unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
 
 

@@ -53,11 +53,15 @@ class Invocation:
         from envfab.managed.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
+        close = made.close
         try:
             made.open_ahead([member.host for member in to], self.settings.parallel)
             yield made
+        except KeyboardInterrupt:
+            close = made.close_in_a_hurry
+            raise
         finally:
-            made.close()
+            close()
             for note in self._ssh.notes:
                 self.console.warning(note)
 
