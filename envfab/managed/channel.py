@@ -96,6 +96,10 @@ class SSHProcess:
         self.kill()
         return status if status >= 0 else None
 
+    def abandon(self) -> None:
+        """As `Process` says."""
+        self.kill()
+
     def kill(self) -> None:
         """As `Process` says."""
         with suppress(*GONE):

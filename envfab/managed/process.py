@@ -58,6 +58,10 @@ class Process(Protocol):
         """End its input, wait for its end within reason: its exit status, or None where that is not known."""
         ...
 
+    def abandon(self) -> None:
+        """Close its streams and wait for nothing: what it is in the middle of it may finish."""
+        ...
+
     def kill(self) -> None:
         """Give it up: close its streams, and end it where that can be done."""
         ...
@@ -244,11 +248,20 @@ class LocalProcess:
             if self._child.stdout is not None:
                 self._child.stdout.close()
 
-    def kill(self) -> None:
+    def abandon(self) -> None:
         """As `Process` says."""
+        self._close()
+        # whenever it ends, it is not left as a zombie
+        threading.Thread(target=self._child.wait, name="envfab-abandoned", daemon=True).start()
+
+    def _close(self) -> None:
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
+
+    def kill(self) -> None:
+        """As `Process` says."""
+        self._close()
         if self._child.poll() is None:
             # what runs under sudo is not ours to end; it sees that its streams are closed
             with suppress(ProcessLookupError, PermissionError):

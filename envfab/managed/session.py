@@ -116,7 +116,8 @@ class Session:
             raise self._ended(error) from None
         except ValueError as error:
             # whatever comes after it, no request would meet its own answer any more
-            self._give_up()
+            self._broken = True
+            self._process.kill()
             raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
 
     def _given_up(self, silence: Silence, left: float) -> Silence:
@@ -128,12 +129,9 @@ class Session:
 
     def _ended(self, error: Disconnected) -> Disconnected:
         if isinstance(error, Silence):
-            self._give_up()
+            self._broken = True
+            self._process.abandon()
         return Disconnected(error.what, where=self._where)
-
-    def _give_up(self) -> None:
-        self._broken = True
-        self._process.kill()
 
     def close(self) -> None:
         """Let the agent end, and free its place."""

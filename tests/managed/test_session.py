@@ -374,3 +374,47 @@ def test_a_command_without_sudo_is_told_as_such(hosts: Hosts, connect: Connect) 
     link = connect().link(Host("web1", user=hosts.users.keeper))
     with pytest.raises(Unreachable, match=r"^target: sudo refused the password for user root$"):
         run_command(link.reserve(1), "true", where="target", identity=Identity("root", "wrong"))
+
+
+def test_an_agent_that_is_stopped_is_given_up(here: Path, agent: StartAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, and so is the connection, but it gives no sign of life; nothing waits for it at the end either."""
+    started = agent(here)
+    monkeypatch.setattr("envfab.managed.session.SILENCE", 0.5)
+    start = os.fsencode(here / "bin" / "python")
+    pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(Disconnected, match=rf"^{here}: no sign of life for 0\.5 s$"):
+        started.ask("probe")
+    started.close()
+    assert time.monotonic() - began < 5
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_an_agent_that_takes_nothing_is_given_up(
+    here: Path, agent: StartAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent to one that is stopped fills the pipe, and then waits, but not for ever."""
+    started = agent(here)
+    monkeypatch.setattr("envfab.managed.session.SILENCE", 0.5)
+    start = os.fsencode(here / "bin" / "python")
+    pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(Disconnected, match=rf"^{here}: nothing was taken within 0\.5 s$"):
+        started.tell_file("store", [bytes(1 << 20)], 1 << 20)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_an_agent_whose_child_takes_long_tells_that_it_lives(
+    make_virtualenv: VirtualenvMaker, tmp_path: Path, agent: StartAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long, as long as no `command_timeout` says otherwise."""
+    path = make_virtualenv("3.11", tmp_path / "v", pip=False)
+    django = next(path.glob("lib/python*/site-packages")) / "django"
+    django.mkdir()
+    (django / "__init__.py").touch()
+    (django / "__main__.py").write_text("import time\ntime.sleep(4.5)\nprint('done')\n")
+    started = agent(path, *bundle.PROJECTS)
+    monkeypatch.setattr("envfab.managed.session.SILENCE", 3.0)
+    reply = started.ask("django_admin", settings="s", arguments=[], env={}, env_file=None)
+    assert reply == {"output": "done\n"}

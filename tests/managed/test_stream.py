@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.errors import Disconnected
-from envfab.managed.stream import NOISE_KEPT, Stream
+from envfab.managed.stream import LONGEST_LINE, NOISE_KEPT, Stream
 
 
 def stream_of(chunks: Iterable[bytes]) -> Stream:
@@ -63,3 +63,16 @@ def test_a_line_that_breaks_off_is_a_lost_connection() -> None:
     """Half a line is no answer."""
     with pytest.raises(Disconnected, match="the connection ended"):
         stream_of([b'{"ok": {']).line()
+
+
+def test_a_line_without_end_takes_no_endless_memory() -> None:
+    """It is given up once it is longer than any answer."""
+    stream = Stream(lambda: bytes(1 << 20))
+    with pytest.raises(ValueError, match=rf"^a line of more than {LONGEST_LINE} bytes$"):
+        stream.line()
+
+
+def test_noise_without_end_takes_no_endless_time() -> None:
+    """What prints and prints, and never what is waited for, has its time."""
+    with pytest.raises(Disconnected, match=r"has not come up within 0\.1 s$"):
+        Stream(lambda: b"login: ").until([b"MARK"], 0.1)

@@ -81,11 +81,14 @@ class Hosts:
             self.command(alias, *words, user=user), input=input, capture_output=True, text=True, timeout=60, check=False
         )
 
+    def sessions(self) -> list[int]:
+        """The processes that serve connections."""
+        return [pid for pid in _descendants(self.listener) if _name_of(pid).startswith("sshd")]
+
     def cut(self) -> None:
         """Cut every connection, as a broken network does; the hosts stay up for new ones."""
-        for pid in _descendants(self.listener):
-            if _name_of(pid).startswith("sshd"):
-                _kill(pid)
+        for pid in self.sessions():
+            _kill(pid)
 
     def log_since(self, offset: int) -> str:
         """What sshd has written to its log after the first `offset` bytes."""
