@@ -41,6 +41,20 @@ def internal_error(error: Exception, where: str) -> InternalError:
     )
 
 
+class FabfileFault(Exception):
+    """A function of the fabfile raised: its exception in a line, and as the cause. It is no fault of envfab's."""
+
+
+def unforeseen(error: Exception, where: str) -> EnvfabError:
+    """What no step of a deployment expects, as the error of one target: a fault of the fabfile's, or of envfab's."""
+    if not isinstance(error, FabfileFault):
+        return internal_error(error, where)
+    logging.getLogger("envfab").debug("a function of the fabfile raised, for %s", where, exc_info=error.__cause__)
+    return DeploymentError(
+        f"unforeseen {error}", where=where, hint="a function of the fabfile raised it: fab --debug shows where"
+    )
+
+
 class ConfigurationError(EnvfabError, SystemExit):
     """A fabfile says something that cannot be meant.
 

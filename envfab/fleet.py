@@ -30,7 +30,7 @@ from envfab.configuring import (
     put,
     wrong,
 )
-from envfab.errors import ConfigurationError
+from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
 from envfab.foreign import one_line
 from envfab.servers import DependencyTrack, Difio, Secret, Server, UsageStats
 
@@ -309,7 +309,7 @@ def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command
     elif isinstance(spec, Command):
         yield spec
     elif callable(spec):
-        yield from flat_commands(spec(virtualenv), virtualenv)
+        yield from flat_commands(_called(spec, virtualenv), virtualenv)
     elif isinstance(spec, Sequence):
         for one in spec:
             yield from flat_commands(one, virtualenv)
@@ -319,6 +319,15 @@ def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command
             where=f"a command of {virtualenv.path}",
             hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
         )
+
+
+def _called(function: Callable[[Virtualenv], Any], virtualenv: Virtualenv) -> Any:
+    try:
+        return function(virtualenv)
+    except EnvfabError:
+        raise
+    except Exception as error:
+        raise FabfileFault(f"{type(error).__name__}: {error}") from error
 
 
 def _no_source(url: object) -> str:

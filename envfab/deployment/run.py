@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ from envfab.deployment.going_back import go_back
 from envfab.deployment.record import Deployment, Ending
 from envfab.deployment.steps import ENDING, Back, Step
 from envfab.deployment.work import Work
-from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable
+from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable, unforeseen
 from envfab.fleet import Target
 from envfab.managed.session import OperationFailed
 
@@ -125,9 +124,7 @@ class Run:
         if self._ending is not None:
             return
         self._ending = Ending.FAILED
-        where = "".join(traceback.format_exception(error))
-        what = f"unforeseen {type(error).__name__}: {error}"
-        self._error = OperationFailed(what, where=self.work.where, kind="unforeseen", output=where)
+        self._error = unforeseen(error, self.work.where)
         self._left_open = NEXT_DEPLOY if self.work.record is not None else ""
         self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)

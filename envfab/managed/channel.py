@@ -60,10 +60,10 @@ class SSHProcess:
             raise Disconnected("the connection ended") from None
 
     def _say_who_was_silent(self) -> None:
-        """Raise `Silence` where it was us who ended the connection, for there was no sign of life."""
+        """Raise `Disconnected` where it was us who ended the connection, for there was no sign of life."""
         silent = getattr(self._channel.get_transport(), "silent_for", None)
         if silent is not None:
-            raise Silence(f"the host gave no sign of life for {silent:.0f} s")
+            raise Disconnected(f"the host gave no sign of life for {silent:.0f} s")
 
     def limit(self, seconds: float | None) -> None:
         """As `Process` says."""

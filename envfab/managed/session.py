@@ -108,8 +108,8 @@ class Session:
                 self._process.limit(min(SILENCE, max(left, 0.0)))
                 try:
                     frame = agent_replies.frame(self._process.stream.line())
-                except Silence as silence:
-                    raise self._given_up(silence, left) from None
+                except Silence:
+                    raise self._given_up(left) from None
                 if not isinstance(frame, Alive):
                     return frame
         except Disconnected as error:
@@ -120,12 +120,11 @@ class Session:
             self._process.kill()
             raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
 
-    def _given_up(self, silence: Silence, left: float) -> Silence:
+    def _given_up(self, left: float) -> Silence:
         """What it is that took too long: the request, or a sign of life."""
         if self._timeout is not None and left <= SILENCE:
             return Silence(f"no answer within {self._timeout:g} s")
-        # the connection itself may have been given up before
-        return silence if "sign of life" in silence.what else Silence(f"no sign of life for {SILENCE:g} s")
+        return Silence(f"no sign of life for {SILENCE:g} s")
 
     def _ended(self, error: Disconnected) -> Disconnected:
         if isinstance(error, Silence):

@@ -310,3 +310,30 @@ def test_where_there_is_a_place_for_both_the_agent_stays(hosts: Hosts, connect: 
     assert run_command(site, "echo here", where="web1", identity=Identity()).output == "here\n"
     assert site.agent() is first
     site.leave()
+
+
+def test_a_fault_of_ours_is_one_target_s_error(
+    connect: Connect, pristine: Callable[[str], Path], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """The others are not concerned; it is told as what it is, and where it was raised goes to the log of `--debug`."""
+    config = tmp_path / "config"
+    config.touch()
+    path = pristine("3.11")
+    ours = [member(path), member(tmp_path / "none")]
+
+    def look(found: Found) -> Found:
+        if found.probe is not None:
+            raise LookupError("no such\nthing")
+        return found
+
+    with (
+        caplog.at_level("DEBUG", "envfab"),
+        survey(ours, connect(config), Silent(), parallel=2, timeout=None, look=look) as found,
+    ):
+        bad, other = found.all()
+    assert str(bad.error) == (
+        f"{ours[0].target}: internal error: LookupError: no such thing\n"
+        "  this is a fault in envfab, please report it: fab --debug shows where it is"
+    )
+    assert isinstance(other.error, Unreachable)
+    assert "Traceback" in caplog.text

@@ -88,6 +88,9 @@ class RecordedProcess:
         """As `Process` says."""
         return 0
 
+    def abandon(self) -> None:
+        """As `Process` says."""
+
     def kill(self) -> None:
         """As `Process` says."""
 
