@@ -34,6 +34,14 @@ class LiveTransport(paramiko.Transport):
         packetizer: Any = self.packetizer
         self._read_message, self._send_whole = packetizer.read_message, packetizer.send_message
         packetizer.read_message, packetizer.send_message = self._reading, self._sending
+        # Paramiko starts a thread for that, which would hold up the end of the program
+        self._handshake_until = float("inf")
+        packetizer.start_handshake = self._begin_handshake
+        packetizer.handshake_timed_out = lambda: time.monotonic() > self._handshake_until
+        packetizer.complete_handshake = lambda: self._begin_handshake(float("inf"))
+
+    def _begin_handshake(self, timeout: float) -> None:
+        self._handshake_until = time.monotonic() + timeout
 
     def _reading(self) -> Any:
         message = self._read_message()

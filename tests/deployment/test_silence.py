@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,20 +100,24 @@ def test_the_second_ctrl_c_ends_at_once_whatever_hangs(
     assert not (holding / ".envfab" / "journal.json").exists()
 
 
-@pytest.mark.usefixtures("holding")
-def test_a_ctrl_c_ends_a_look_at_silent_hosts(workplace: Workplace, hosts: Hosts, srv: Path) -> None:
+@pytest.mark.parametrize("banner", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_a_ctrl_c_ends_a_look_at_silent_hosts(local: Workplace, tmp_path: Path, banner: bytes) -> None:
     """Nothing is under way there that could be finished: the first one ends it, within two seconds."""
-    with workplace.at_terminal("deploy", "--yes") as deployment:
-        wait_for(srv / "begun")
-        with stopped_listener(hosts), workplace.at_terminal("plan") as terminal:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = f"Host silent\n HostName 127.0.0.1\n Port {server.getsockname()[1]}\n"
+        (tmp_path / "config").write_text(config)
+        local.fabfile("Host('silent', virtualenvs=[Virtualenv('/srv/v', packages=['shop'])])")
+        local.add_made("shop", "1.0")
+        with local.at_terminal("-S", str(tmp_path / "config"), "plan") as terminal:
+            connection, _ = server.accept()
+            connection.sendall(banner)
             terminal.expect("looking")
             began = time.monotonic()
             terminal.interrupt()
             assert terminal.finish(10) == 1, terminal.shown
             assert time.monotonic() - began < 2
             assert "Traceback" not in terminal.shown
-        (srv / "hold").unlink()
-        assert deployment.finish() == 0, deployment.shown
+            connection.close()
 
 
 def test_whatever_ended_well_is_no_failure_for_a_ctrl_c(workplace: Workplace, holding: Path, srv: Path) -> None:
@@ -125,16 +130,6 @@ def test_whatever_ended_well_is_no_failure_for_a_ctrl_c(workplace: Workplace, ho
         assert terminal.finish() == 0, terminal.shown
     assert "1 deployed" in terminal.shown
     assert freeze(holding) == {"shop": "1.0"}
-
-
-@contextmanager
-def stopped_listener(hosts: Hosts) -> Iterator[None]:
-    """New connections are taken by the system, and nobody says a word."""
-    os.kill(hosts.listener, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(hosts.listener, signal.SIGCONT)
 
 
 def unstyled(shown: str) -> str:
