@@ -92,18 +92,18 @@ def open_own(path, name, flags):
 def check(file, status, folder, writes):
     """Raise what is wrong with an open file of that status, in a folder of that status.
 
-    Only its owner's agent writes. Others may read (`fab register`, by whoever works in a virtualenv): they believe
-    whoever owns the folder.
+    Only its owner's agent writes, and root is trusted by all. Others may read (`fab register`, by whoever works in a
+    virtualenv): they believe whoever owns the folder.
     """
     if stat.S_ISDIR(status.st_mode):
         raise EnvironmentError(errno.EISDIR, os.strerror(errno.EISDIR), file)
     if not stat.S_ISREG(status.st_mode):
         raise refused(file, "is not a regular file")
     me = os.geteuid()
-    if writes and folder.st_uid != me:
+    if writes and folder.st_uid not in (me, ROOT):
         what = "%s belongs to %s, and not to %s: name its owner as `user` in the fabfile, or change whose it is"
         raise Problem("memory", what % (text(os.path.dirname(file)), account(folder.st_uid), account(me)))
-    if status.st_uid not in ((me,) if writes else (me, ROOT, folder.st_uid)):
+    if status.st_uid not in (me, ROOT, folder.st_uid):
         raise refused(file, "belongs to %s" % account(status.st_uid))
     if writes and status.st_nlink > 1:
         raise refused(file, "has another name elsewhere")
