@@ -1,0 +1,1 @@
+"""Known vulnerabilities, out of an OSV export on disk."""

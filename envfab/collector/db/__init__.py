@@ -1,0 +1,1 @@
+"""The collector's tables, and every question that is asked of them."""

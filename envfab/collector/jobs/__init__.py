@@ -1,0 +1,1 @@
+"""The collector's work in the background."""

@@ -1,0 +1,1 @@
+"""What the collector answers: pages, JSON, and the two protocols' endpoints."""

@@ -1,0 +1,1 @@
+"""What a fabfile and its settings say, and the names on a command line."""

@@ -1,0 +1,1 @@
+"""Filling the wheelhouse: from a package index, from a bundle, from where originals are."""

@@ -1,0 +1,1 @@
+"""Dependency-Track's protocol: bills of materials are uploaded, and processed there."""

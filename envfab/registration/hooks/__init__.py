@@ -1,0 +1,1 @@
+"""Registering by itself: when a virtualenv is activated, or from cron."""

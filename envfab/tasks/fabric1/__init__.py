@@ -1,0 +1,1 @@
+"""Fabric 1's task arguments on Fabric 3."""

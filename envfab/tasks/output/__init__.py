@@ -1,0 +1,1 @@
+"""What tasks print: the terminal, progress, plans and results."""
