@@ -24,11 +24,12 @@ from urllib.parse import urlencode
 from flask import Flask
 from sqlalchemy import insert, select
 
-from envfab.collector import usage, weeks
+from envfab.collector import weeks
 from envfab.collector.app import create_app
 from envfab.collector.config import Config, HouseFolders
-from envfab.collector.report_files import StoredReport
-from envfab.collector.schema import applications, behind_weeks
+from envfab.collector.db import usage_reports
+from envfab.collector.db.schema import applications, behind_weeks
+from envfab.collector.report_store import StoredReport
 from envfab.collector.service import Service, milliseconds_now
 from tests.support.postgres import running_postgres
 from tests.support.sshd import Unavailable
@@ -105,7 +106,7 @@ def fill(app: Flask, many: int, packages: int, reports: int) -> None:
             at = now - number * (180 * weeks.DAY // max(1, reports))
             data = body % (at // 1000, number % 500, number % 7, number % 30, 9 + number % 5, number, number % 1000)
             stored = StoredReport("prog", f"{number}.txt", at, "", data)
-            usage.index(connection, stored, stored.parsed())
+            usage_reports.index(connection, stored, stored.parsed())
         rows = [
             {"week": weeks.week_of(now) - 7 * age, "application_id": one, "packages": packages, "behind": one % 40}
             for one in connection.execute(select(applications.c.id)).scalars()

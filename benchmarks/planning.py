@@ -22,14 +22,14 @@ from packaging.version import Version
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.facts.requirements import parse
-from envfab.fleet import Target
-from envfab.planning.alike import Plans
+from envfab.config.fleet import Target
+from envfab.models.distribution import Distribution
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Probe
+from envfab.models.requirements import parse
 from envfab.planning.plan import Options, Status
-from envfab.wheelhouse.house import House
+from envfab.planning.plan_cache import Plans
+from envfab.wheelhouse.wheelhouse import House
 from tests.support.wheels import make_house, make_wheel, release_line
 
 PACKAGES = 30

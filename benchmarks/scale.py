@@ -54,7 +54,7 @@ PLAYED_BACK = """
 import json
 from pathlib import Path
 
-from envfab.managed.connections import Connections
+from envfab.remote.ssh.connections import Connections
 from tests.support.recorded import RecordedLinks
 
 links = RecordedLinks(json.loads(Path("recording.json").read_text()), kinds={kinds})

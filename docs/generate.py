@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.text import Text
 
 from envfab import Fleet, Host, Virtualenv, collection
+from envfab.config.fleet import Member
 from envfab.deployment.proposal import Proposal
-from envfab.facts.distribution import Distribution
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.facts.requirements import Requirements, parse
-from envfab.fleet import Member
+from envfab.models.distribution import Distribution
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Probe
+from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
-from envfab.tasks.plans import alike, show_group
+from envfab.tasks.output.plans import alike, show_group
 from envfab.tasks.wheels import house_line
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))

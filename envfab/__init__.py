@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envfab.fleet import Command, Fleet, Host, Project, Virtualenv
-from envfab.servers import DependencyTrack, Difio, UsageStats
+from envfab.config.fleet import Command, Fleet, Host, Project, Virtualenv
+from envfab.config.servers import DependencyTrack, Difio, UsageStats
 
 if TYPE_CHECKING:
     from invoke.collection import Collection

@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.config.fleet import Target
 from envfab.errors import RegistrationError
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.probe import Probe
-from envfab.fleet import Target
-from envfab.planning.environment import Environment
-from envfab.registration.files import write_whole
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.probe import Probe
+from envfab.planning.marker_environment import Environment
+from envfab.registration.state_files import write_whole
 from envfab.util.versions import version_or_none
-from envfab.wheelhouse.log_text import LogText
-from envfab.wheelhouse.release_log import InstallRecord
+from envfab.wheelhouse.release_log.records import InstallRecord
+from envfab.wheelhouse.release_log.view import LogText
 
 if TYPE_CHECKING:
     from cyclonedx.model.bom import Bom

@@ -11,11 +11,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from envfab.config.fleet import Target
 from envfab.errors import RegistrationError
-from envfab.facts.distribution import Distribution, Origin
-from envfab.fleet import Target
-from envfab.registration.sbom import Digests, document, file_name, tops, write
-from envfab.wheelhouse.log_text import LogText
+from envfab.models.distribution import Distribution, Origin
+from envfab.sbom import Digests, document, file_name, tops, write
+from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64

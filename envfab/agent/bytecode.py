@@ -25,9 +25,9 @@ import sysconfig
 import types
 import warnings
 
-from .cache import discard, sync
-from .installing import canonical, content, digest
-from .kernel import describe
+from .wheel_cache import discard, sync
+from .install import canonical, content, digest
+from .protocol import describe
 
 # flags, the source's time and its size come after the magic number
 HEADER = struct.Struct("<4sIII")

@@ -8,8 +8,8 @@ import pwd
 import shutil
 import sys
 
-from .kernel import Problem, native, text
-from .processes import base_environment, call
+from .protocol import Problem, native, text
+from .subprocesses import base_environment, call
 
 
 def create(agent, request, body):

@@ -5,7 +5,7 @@ from __future__ import absolute_import
 import os
 import pwd
 
-from .kernel import native, text
+from .protocol import native, text
 
 SKIPPED = set(["proc", "sys", "dev", "run", "node_modules", "site-packages", ".git", ".cache", "__pycache__"])
 MOST_FOLDERS = 200000

@@ -5,8 +5,8 @@ from __future__ import absolute_import
 import sys
 
 from .environment_file import parse_environment
-from .kernel import Problem, native, text
-from .processes import base_environment, call, ending
+from .protocol import Problem, native, text
+from .subprocesses import base_environment, call, ending
 
 # shorter values (`true`, `8000`) are no secrets, and taking them out would make output unreadable
 SHORTEST_SECRET = 6

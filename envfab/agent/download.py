@@ -8,9 +8,9 @@ from __future__ import absolute_import
 import json
 import re
 
-from .cache import store
-from .kernel import PY2, Problem
-from .web import Web, shown, word
+from .wheel_cache import store
+from .protocol import PY2, Problem
+from .http import Web, shown, word
 
 if PY2:
     from HTMLParser import HTMLParseError, HTMLParser

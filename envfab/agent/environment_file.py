@@ -7,7 +7,7 @@ silence, a line without `=` and a name that no variable can have, is an error he
 
 from __future__ import absolute_import
 
-from .kernel import Problem
+from .protocol import Problem
 
 COMMENTS = u"#;"
 BLANK = u" \t"

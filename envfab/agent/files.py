@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 
-from .kernel import Problem, text
+from .protocol import Problem, text
 
 MEMORY = ".envfab"
 DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY

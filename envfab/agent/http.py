@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 
-from .kernel import PY2, Problem
+from .protocol import PY2, Problem
 
 try:
     import ssl

@@ -10,11 +10,11 @@ import re
 import shutil
 import sys
 
-from .cache import stage
-from .distributions import dist_info
-from .kernel import PY2, Problem, native, text
+from .wheel_cache import stage
+from .metadata import dist_info
+from .protocol import PY2, Problem, native, text
 from .probe import probe, site_folders
-from .processes import base_environment, call, ending
+from .subprocesses import base_environment, call, ending
 
 PIECE = 1 << 16
 OPTIONS = ["--disable-pip-version-check", "--no-input", "--no-color"]

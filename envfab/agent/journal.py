@@ -10,11 +10,11 @@ import errno
 import os
 import shutil
 
-from . import cache
-from .codec import dumps
-from .distributions import parsed
+from . import wheel_cache
+from .json_codec import dumps
+from .metadata import parsed
 from .files import open_own, own_folder, read
-from .kernel import native, text
+from .protocol import native, text
 from .probe import site_folders
 
 # a record of a large virtualenv takes some hundred kilobytes
@@ -47,13 +47,13 @@ def step(agent, request, body):
     """Write the journal anew: whole, or as it was before, never in between."""
     journal = paths(agent)[0]
     temporary = journal + ".new"
-    cache.discard(temporary)
+    wheel_cache.discard(temporary)
     with os.fdopen(open_own(agent.path, "journal.json.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as stream:
         stream.write(dumps(request["record"]).encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(temporary, journal)
-    cache.sync(os.path.dirname(journal))
+    wheel_cache.sync(os.path.dirname(journal))
     return {}
 
 
@@ -64,7 +64,7 @@ def close(agent, request, body):
     append(agent, request["record"])
     if os.path.exists(journal):
         os.unlink(journal)
-        cache.sync(os.path.dirname(journal))
+        wheel_cache.sync(os.path.dirname(journal))
     return {}
 
 
@@ -94,13 +94,13 @@ def keep(agent, folder, wheels, retain):
     One that is there and damaged, by a copy that was cut off, say, is replaced.
     """
     own_folder(agent.path, os.path.basename(folder))
-    source = cache.folder(agent.path)
+    source = wheel_cache.folder(agent.path)
     for wheel in wheels:
         place = os.path.join(folder, native(kept_name(wheel)))
         cached = os.path.join(source, native(wheel["sha256"]))
-        if os.path.exists(cached) and not cache.is_whole(place, wheel["sha256"]):
+        if os.path.exists(cached) and not wheel_cache.is_whole(place, wheel["sha256"]):
             # not inside: whatever lies there is taken for a wheel
-            cache.link_or_copy(cached, place, draft=folder + ".new")
+            wheel_cache.link_or_copy(cached, place, draft=folder + ".new")
     wanted = set(native(name) for name in retain)
     for name in os.listdir(folder):
         full = os.path.join(folder, name)
@@ -116,12 +116,12 @@ def kept_name(wheel):
 
 def offer(agent, request, body):
     """Put the kept wheels `names` back into the cache, where it lacks them or has them damaged."""
-    folder, place = paths(agent)[2], cache.folder(agent.path)
+    folder, place = paths(agent)[2], wheel_cache.folder(agent.path)
     for name in request["names"]:
         digest = native(name).partition(".")[0]
         kept, cached = os.path.join(folder, native(name)), os.path.join(place, digest)
-        if not cache.is_whole(cached, digest) and cache.is_whole(kept, digest):
-            cache.link_or_copy(kept, cached)
+        if not wheel_cache.is_whole(cached, digest) and wheel_cache.is_whole(kept, digest):
+            wheel_cache.link_or_copy(kept, cached)
     return {}
 
 

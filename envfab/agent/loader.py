@@ -2,7 +2,7 @@
 
 It says its word (`ENVFAB-AGENT`), leaves the home directory, and reads a line with a size and as many bytes:
 zlib, marshal, a list of (module name, source). That no file in the home directory shadows the library was seen to
-before this text could be unpacked (`bundle.loader`).
+before this text could be unpacked (`agent_sources.loader`).
 """
 import os
 import sys
@@ -35,4 +35,4 @@ def load(data):
 
 stream = os.fdopen(os.dup(0), "rb")
 modules = load(stream.read(int(stream.readline())))
-package.kernel.serve(stream, load, modules)
+package.protocol.serve(stream, load, modules)

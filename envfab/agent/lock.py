@@ -7,10 +7,10 @@ import fcntl
 import os
 import time
 
-from .codec import dumps
-from .distributions import parsed
+from .json_codec import dumps
+from .metadata import parsed
 from .files import DIRECTORY, MEMORY, open_own, own_folder, read
-from .kernel import Problem, native
+from .protocol import Problem, native
 from .probe import HOLDER, probe_if_changed
 
 # seconds between tries: a probe looks whether the lock is held by taking it for a moment

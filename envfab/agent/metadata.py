@@ -4,9 +4,9 @@ from __future__ import absolute_import
 
 import os
 
-from .codec import loads
+from .json_codec import loads
 from .files import content
-from .kernel import native, text
+from .protocol import native, text
 
 DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
 # bytes of a file about a distribution: descriptions are longer than what is before them

@@ -5,9 +5,9 @@ from __future__ import absolute_import
 import os
 import sys
 
-from .distributions import DESCRIBED, is_leftover, parsed, scan
+from .metadata import DESCRIBED, is_leftover, parsed, scan
 from .files import MEMORY, open_own, read, refuse_other_than_folder, remembered
-from .kernel import Problem, native, text
+from .protocol import Problem, native, text
 
 # bytes: a record of a large virtualenv takes some hundred thousand, who holds a lock some hundred
 JOURNAL = 8 << 20

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from .codec import dumps, loads
+from .json_codec import dumps, loads
 
 PY2 = sys.version_info[0] == 2
 if PY2:

@@ -7,8 +7,8 @@ import pwd
 import subprocess
 import tempfile
 
-from .kernel import native
-from .locking import set_inherited
+from .protocol import native
+from .lock import set_inherited
 
 KEPT_OUTPUT = 200000
 LOCALES = ("C.UTF-8", "en_US.UTF-8", "en_GB.UTF-8")

@@ -7,10 +7,10 @@ import os
 import shutil
 import zipfile
 
-from . import cache
-from .distributions import DESCRIBED
+from . import wheel_cache
+from .metadata import DESCRIBED
 from .journal import canonical
-from .kernel import CHUNK, PY2, native, text
+from .protocol import CHUNK, PY2, native, text
 from .probe import site_folders
 
 # where in a wheel's `.data` folder lies what belongs beside its other modules (PEP 427)
@@ -33,7 +33,7 @@ def sweep(agent, request, body):
     if owned is None:
         return {"removed": removed}
     for digest in request["wheels"]:
-        place = os.path.join(cache.folder(agent.path), native(digest))
+        place = os.path.join(wheel_cache.folder(agent.path), native(digest))
         try:
             archive = zipfile.ZipFile(place)
         except (EnvironmentError, zipfile.BadZipfile):

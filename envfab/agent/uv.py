@@ -10,12 +10,12 @@ import fcntl
 import os
 import shutil
 
-from .cache import checked, discard, folder, sha256_of
-from .installing import written_requirements
-from .kernel import Problem, native
-from .locking import set_inherited
+from .wheel_cache import checked, discard, folder, sha256_of
+from .install import written_requirements
+from .protocol import Problem, native
+from .lock import set_inherited
 from .probe import probe
-from .processes import base_environment, call, ending
+from .subprocesses import base_environment, call, ending
 
 ALWAYS = ["--no-config", "--offline", "--no-progress", "--color", "never"]
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 
-from .kernel import Problem, native, text
+from .protocol import Problem, native, text
 
 # seconds after which a half-written file is nobody's
 ABANDONED = 3600
@@ -21,7 +21,7 @@ def folder(path):
     HOME counts first, as for other programs; but sudo and the like may leave somebody else's in it.
     """
     # the history is asked for without that module
-    from .processes import account
+    from .subprocesses import account
 
     home = account()[1]
     for base in (os.environ.get("HOME", ""), home):

@@ -15,10 +15,10 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from envfab.audit.osv_records import HINT, every_record, some_records
 from envfab.errors import SupplyError
-from envfab.facts.distribution import Distribution
-from envfab.foreign import parse_json
-from envfab.supply.osv_records import HINT, every_record, some_records
+from envfab.models.distribution import Distribution
+from envfab.util.untrusted import parse_json
 from envfab.util.versions import version_or_none
 
 ECOSYSTEM = "PyPI"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from envfab.errors import SupplyError
-from envfab.wheelhouse.archive import DAMAGE, MAGIC
+from envfab.wheelhouse.safe_zip import DAMAGE, MAGIC
 
 RECORD_LIMIT = 16 << 20
 HINT = "it is the export of OSV for PyPI (all.zip), or its records unpacked in a folder"

@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from envfab.collector import api, pages, pypi, registrations, reports, usage_pages
+from envfab.collector.auth import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
-from envfab.collector.doors import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.service import Background, Service
+from envfab.collector.views import api, applications, pypi, registrations, reports, usage
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -30,9 +30,9 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
-    for room in (reports, registrations, api, pypi, pages, usage_pages):
+    for room in (reports, registrations, api, pypi, applications, usage):
         app.register_blueprint(room.endpoints(service))
-    pages.furnish(app)
+    applications.furnish(app)
     _guard(app, config)
     _answer_errors(app)
     if config.rest is not None:

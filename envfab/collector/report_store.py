@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from envfab.usagestats.report import Report, parse_report
-from envfab.wheelhouse.log_file import sync_folder
+from envfab.wheelhouse.release_log.storage import sync_folder
 
 SUFFIX = ".txt"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from envfab.collector.app import create_app
 from envfab.collector.config import Config
+from envfab.collector.db.engine import CollectorError
 from envfab.collector.server import Server
-from envfab.collector.storage import CollectorError
 from envfab.errors import UsageError
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from envfab.collector import usage, weeks
+from envfab.collector import weeks
 from envfab.collector.config import Config
-from envfab.collector.freshness import Freshness
-from envfab.collector.index import IndexNews
-from envfab.collector.newer import HouseNews
-from envfab.collector.report_files import ReportFolder
-from envfab.collector.storage import CollectorError, Storage
-from envfab.collector.vulnerabilities import KnownVulnerabilities, forget
+from envfab.collector.db import usage_reports
+from envfab.collector.db.engine import CollectorError, Storage
+from envfab.collector.jobs.freshness import Freshness
+from envfab.collector.jobs.latest_versions import HouseNews
+from envfab.collector.jobs.report_index import IndexNews
+from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
+from envfab.collector.report_store import ReportFolder
 from envfab.errors import EnvfabError
 
 UNFINISHED = 60 * 60  # seconds after which a half-written file has nobody who still writes it
@@ -55,11 +56,11 @@ class Service:
         with self.storage.writing() as connection:
             weeks.note(connection, milliseconds_now())
         if time.monotonic() - self._indexed_at > INDEX_EVERY:
-            usage.index_again(self.storage, self.folder)
+            usage_reports.index_again(self.storage, self.folder)
             self._indexed_at = time.monotonic()
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
-            usage.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
+            usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
         # Last, since an index may take its time to answer.
         if self._index is not None and self._index.ask(milliseconds_now()):
             self.freshness.mark_all()

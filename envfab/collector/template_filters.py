@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
-from envfab.collector.report_files import EPOCH
+from envfab.collector.report_store import EPOCH
 
 DAY = 24 * 60 * 60 * 1000
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))

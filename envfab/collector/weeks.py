@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, literal, select
 
-from envfab.collector.schema import applications, behind_weeks
-from envfab.collector.storage import insert_or
+from envfab.collector.db.engine import insert_or
+from envfab.collector.db.schema import applications, behind_weeks
 
 DAY = 24 * 60 * 60 * 1000
 _MONDAY = 4  # the first Monday of 1970 was its fifth day

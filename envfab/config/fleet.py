@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Union
 from urllib.parse import urlsplit
 
-from envfab.configuring import (
+from envfab.config.servers import DependencyTrack, Difio, Secret, Server, UsageStats
+from envfab.config.validation import (
     check_files,
     check_instances,
     check_optional_text,
@@ -31,8 +32,7 @@ from envfab.configuring import (
     wrong,
 )
 from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
-from envfab.foreign import one_line
-from envfab.servers import DependencyTrack, Difio, Secret, Server, UsageStats
+from envfab.util.untrusted import one_line
 
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
 LOCAL = "localhost"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from envfab.config.fleet import Member
 from envfab.errors import SelectorError
-from envfab.fleet import Member
 
 FORMS = "names are host, user@host, user@host:/path, host:/path, :/path, user@ or %group; * ? [a-z] are globs"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import field
 
-from envfab.configuring import check_optional_text, check_text, check_url, configuration, wrong
+from envfab.config.validation import check_optional_text, check_text, check_url, configuration, wrong
 
 Secret = str | Callable[[], str] | None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from envfab.errors import ConfigurationError
-from envfab.foreign import one_line
+from envfab.util.untrusted import one_line
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -52,7 +52,7 @@ def configuration(cls: type[T]) -> type[T]:
 def caller() -> tuple[Path | None, int]:
     """The file and line that make a configuration object: the first on the stack that is not ours."""
     frame = sys._getframe(1)
-    ours = os.path.dirname(__file__) + os.sep
+    ours = os.path.dirname(os.path.dirname(__file__)) + os.sep
     while frame.f_back is not None and frame.f_code.co_filename.startswith((ours, "<string>")):
         frame = frame.f_back
     file = Path(frame.f_code.co_filename)

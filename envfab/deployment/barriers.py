@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
+from envfab.config.fleet import Member, Target
 from envfab.errors import DeploymentError
-from envfab.fleet import Member, Target
 
 
 class _Turn(Enum):

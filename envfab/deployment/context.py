@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from envfab.deployment.gates import Gates
-from envfab.deployment.history import Record, to_json
+from envfab.config.fleet import Target
+from envfab.config.settings import Settings
+from envfab.deployment.barriers import Gates
+from envfab.deployment.journal import Record, to_json
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import Caller, now
+from envfab.deployment.result import Caller, now
 from envfab.errors import Locked
-from envfab.facts.probe import Probe
-from envfab.fleet import Target
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_locked
-from envfab.managed.session import Session
-from envfab.managed.survey import Site
+from envfab.models.probe import Probe
 from envfab.planning.plan import Status
-from envfab.reporter import Reporter
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_locked
+from envfab.remote.agent_session import Session
+from envfab.remote.probe import Site
+from envfab.util.progress import Reporter
+from envfab.wheelhouse.wheelhouse import House
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Work:
         fresh = self.site.session is None
         agent = self.site.agent()
         if fresh:
-            agent.load(bundle.DEPLOY)
+            agent.load(agent_sources.DEPLOY)
             if self.record is not None:
                 found = to_locked(agent.ask("lock", holder=self.holder), self.proposal.member.target)
                 journal = found.journal if found is not None else None

@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envfab.deployment.work import Work
-from envfab.fleet import Project
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_output
-from envfab.managed.session import OperationFailed, Session, start_agent
+from envfab.config.fleet import Project
+from envfab.deployment.context import Work
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_output
+from envfab.remote.agent_session import OperationFailed, Session, start_agent
 
 APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
 # `migrate --plan` indents what a migration does, and names it unindented
@@ -58,7 +58,7 @@ def _planned(work: Work, project: Project) -> tuple[str, ...]:
 def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
     work.after = None
     with _agent_of(work, project) as agent:
-        agent.load(bundle.PROJECTS)
+        agent.load(agent_sources.DJANGO)
         try:
             reply = agent.ask(
                 "django_admin",
@@ -89,9 +89,9 @@ def _agent_of(work: Work, project: Project) -> Iterator[Session]:
         path,
         where=f"{work.where} as {project.user}",
         identity=identity,
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
         timeout=work.site.timeout,
     ) as session:
-        session.load(bundle.PROJECTS)
+        session.load(agent_sources.DJANGO)
         session.ask("hold")
         yield session

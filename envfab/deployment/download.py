@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envfab.deployment.work import Work
+from envfab.deployment.context import Work
 from envfab.errors import DeploymentError
-from envfab.facts.wheel import Wheel
-from envfab.managed import bundle
-from envfab.managed.session import OperationFailed
+from envfab.models.wheel import Wheel
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed
 
 # seconds that the other side may be silent
 PATIENCE = 30.0
@@ -28,7 +28,7 @@ def pull(work: Work, wheels: Sequence[Wheel], source: str) -> None:
     """Have the host fetch wheels from the index at `source`, each with the SHA-256 of the log, or raise."""
     settings, house = work.around.settings, work.around.house
     if wheels:
-        work.agent.load(bundle.PULL)
+        work.agent.load(agent_sources.DOWNLOAD)
     for number, wheel in enumerate(wheels, 1):
         path = house.path_of(wheel)
         work.says(f"fetching wheel {number} of {len(wheels)}: {wheel.filename}")

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from envfab.deployment.going_back import go_back
-from envfab.deployment.record import Deployment, Ending
+from envfab.config.fleet import Target
+from envfab.deployment.context import Work
+from envfab.deployment.recovery import go_back
+from envfab.deployment.result import Deployment, Ending
 from envfab.deployment.steps import ENDING, Back, Step
-from envfab.deployment.work import Work
 from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable, unforeseen
-from envfab.fleet import Target
-from envfab.managed.session import OperationFailed
+from envfab.remote.agent_session import OperationFailed
 
 NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
 

@@ -9,10 +9,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import WheelError
-from envfab.facts.distribution import Origin
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import Probe
-from envfab.facts.wheel import Wheel
+from envfab.models.distribution import Origin
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import Probe
+from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import newest_wheel
 from envfab.planning.plan import Action, Missing

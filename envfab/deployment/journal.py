@@ -10,10 +10,10 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError
-from envfab.facts.distribution import Distribution
-from envfab.facts.probe import Probe
-from envfab.fields import Fields
+from envfab.models.distribution import Distribution
+from envfab.models.probe import Probe
 from envfab.planning.plan import Plan
+from envfab.util.json_fields import Fields
 
 FORMAT = 1
 INTERRUPTED = "interrupted"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from envfab.deployment.history import Record, from_json
+from envfab.deployment.journal import Record, from_json
 from envfab.errors import FormatError
-from envfab.facts.probe import Probe
-from envfab.foreign import one_line
+from envfab.models.probe import Probe
+from envfab.util.untrusted import one_line
 
 SHOWN_NAMES = 3
 SHOWN_TEXT = 40  # characters

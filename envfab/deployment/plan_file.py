@@ -11,19 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from envfab.config.fleet import Member, Target
+from envfab.config.settings import Settings
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, with_installer
-from envfab.deployment.proposing import Files, Proposals
-from envfab.deployment.undoing import NOTHING_REQUIRED
+from envfab.deployment.propose import Files, Proposals
+from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
-from envfab.fleet import Member, Target
-from envfab.foreign import parse_json
-from envfab.managed.survey import Found, Links, survey
 from envfab.planning.plan import Plan, Status, from_json
-from envfab.reporter import Reporter
-from envfab.settings import Settings
-from envfab.util.files import read_file
-from envfab.wheelhouse.house import House
+from envfab.remote.probe import Found, Links, survey
+from envfab.util.paths import read_file
+from envfab.util.progress import Reporter
+from envfab.util.untrusted import parse_json
+from envfab.wheelhouse.wheelhouse import House
 
 FORMAT = 1
 # bytes; a plan of 150 virtualenvs with 200 changes each has 10 million

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from envfab.config.fleet import Command, Member
 from envfab.deployment.proposal import Proposal
 from envfab.errors import EnvfabError
-from envfab.fleet import Command, Member
-from envfab.managed.sudo import SudoError
 from envfab.planning.plan import Status
+from envfab.remote.sudo import SudoError
 
 COMMANDS = ("before", "reload", "check")
 

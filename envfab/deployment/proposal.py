@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.deployment.history import Record, from_json
+from envfab.config.fleet import Member
 from envfab.deployment.installer import OWN_PIP, Installer, choose
-from envfab.deployment.past import past
+from envfab.deployment.journal import Record, from_json
+from envfab.deployment.notes import past
 from envfab.errors import EnvfabError, UsageError
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Member
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_damage
-from envfab.managed.survey import Site
-from envfab.planning.alike import Plans
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import wheel_of
 from envfab.planning.plan import Missing, Options, Plan, Status
-from envfab.planning.restoring import unrestorable
+from envfab.planning.plan_cache import Plans
+from envfab.planning.restore import unrestorable
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_damage
+from envfab.remote.probe import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _mending(options: Options, left: Record, site: Site, probe: Probe, installer
 def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
     """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
-    agent.load(bundle.DEPLOY)
+    agent.load(agent_sources.DEPLOY)
     names = sorted(left.touched)
     return frozenset(to_damage(agent.ask("verify", names=names), str(site.member.target), names))
 

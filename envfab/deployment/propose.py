@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from envfab.config.fleet import Member, Target
+from envfab.config.settings import Settings
 from envfab.errors import HouseError, UsageError
-from envfab.facts.requirements import Requirements
-from envfab.fleet import Member, Target
-from envfab.managed.arrivals import Arrivals
-from envfab.managed.survey import Found, Links, survey
-from envfab.reporter import Reporter
-from envfab.settings import Settings
+from envfab.models.requirements import Requirements
+from envfab.remote.probe import Found, Links, survey
+from envfab.remote.result_queue import Arrivals
+from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.planning.plan import Options
-    from envfab.wheelhouse.house import House
+    from envfab.wheelhouse.wheelhouse import House
 
 
 # how much longer than for one that is late somebody waits for those that come one after the other
@@ -114,8 +114,8 @@ def _planner(
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.privileges import with_privileges
     from envfab.deployment.proposal import Proposal, propose_one
-    from envfab.planning.alike import Plans
     from envfab.planning.plan import Plan, Status
+    from envfab.planning.plan_cache import Plans
 
     plans = Plans(house, options)
     files = Files(house)

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.deployment import packages
-from envfab.deployment.history import Record
+from envfab.deployment import installation
+from envfab.deployment.context import Work
 from envfab.deployment.installer import PIP, Installer
+from envfab.deployment.journal import Record
 from envfab.deployment.proposal import finder
 from envfab.deployment.steps import Back, close, reload
-from envfab.deployment.work import Work
 from envfab.errors import DeploymentError, EnvfabError
-from envfab.facts.probe import Probe
-from envfab.facts.wheel import Wheel
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_damage, to_probe
+from envfab.models.probe import Probe
+from envfab.models.wheel import Wheel
 from envfab.planning.repairs import repairs
-from envfab.planning.restoring import restoring
+from envfab.planning.restore import restoring
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_damage, to_probe
 
 
 def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
@@ -41,10 +41,10 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
         raise DeploymentError(f"these could not be brought back, no wheel of them: {', '.join(lost)}", where=work.where)
     wheels = [action.wheel for action in actions if action.wheel]
     installer = _installer(work, wheels)
-    packages.send(work, installer.and_its_own(wheels))
+    installation.send(work, installer.and_its_own(wheels))
     damaged = [action for action in actions if action.name in unsound]
-    work.after = packages.apply(work, now, actions, installer, anew=damaged)
-    packages.compare(work, actions, work.after)
+    work.after = installation.apply(work, now, actions, installer, anew=damaged)
+    installation.compare(work, actions, work.after)
     _sweep(work, work.record)
     work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     if still := _unsound(work, work.record, work.after):
@@ -59,7 +59,7 @@ def _sweep(work: Work, record: Record) -> None:
     """Remove the files that an installation which was cut off had unpacked, and that belong to nothing now."""
     brought = [change.sha256 for change in record.changes if change.sha256 is not None]
     if brought:
-        work.agent.load(bundle.SWEEP)
+        work.agent.load(agent_sources.SWEEP)
         work.agent.ask("sweep", wheels=brought, names=sorted(record.touched))
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from envfab.config.fleet import Fleet, Member, Target
 from envfab.errors import RequirementsError, SeveralErrors
-from envfab.facts.requirements import Requirements, parse
-from envfab.fleet import Fleet, Member, Target
-from envfab.util.files import read_file
+from envfab.models.requirements import Requirements, parse
+from envfab.util.paths import read_file
 
 # bytes; the lock file of a large project has 3 million
 LIMIT = 32 << 20

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 
+from envfab.config.fleet import Target
 from envfab.errors import EnvfabError
-from envfab.facts.probe import Probe
-from envfab.fleet import Target
+from envfab.models.probe import Probe
 from envfab.planning.plan import Plan
 
 

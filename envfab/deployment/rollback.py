@@ -6,25 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from envfab.deployment.going_back import before
-from envfab.deployment.history import Record, from_json
-from envfab.deployment.past import past
+from envfab.config.fleet import Member
+from envfab.config.settings import Settings
+from envfab.deployment.journal import Record, from_json
+from envfab.deployment.notes import past
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder, with_installer
-from envfab.deployment.proposing import Proposals
+from envfab.deployment.propose import Proposals
+from envfab.deployment.recovery import before
 from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
-from envfab.fleet import Member
-from envfab.managed import bundle
-from envfab.managed.agent_replies import MAX_RECORDS, to_records
-from envfab.managed.arrivals import Arrivals
-from envfab.managed.survey import Found, Links, Site, survey
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
 from envfab.planning.plan import Missing, Plan, Status
-from envfab.planning.restoring import restoring
-from envfab.reporter import Reporter
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
+from envfab.planning.restore import restoring
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import MAX_RECORDS, to_records
+from envfab.remote.probe import Found, Links, Site, survey
+from envfab.remote.result_queue import Arrivals
+from envfab.util.progress import Reporter
+from envfab.wheelhouse.wheelhouse import House
 
 NOTHING_REQUIRED = Requirements(())
 
@@ -52,7 +52,7 @@ def _records(found: Found) -> list[Record]:
 def read_history(site: Site) -> list[Record]:
     """A virtualenv's history, oldest first; raises `FormatError` where a newer envfab has written to it."""
     agent = site.agent()
-    agent.load(bundle.HISTORY)
+    agent.load(agent_sources.HISTORY)
     where = str(site.member.target)
     records = to_records(agent.ask("history", limit=MAX_RECORDS), where)
     return [from_json(record, where, "history") for record in records]

@@ -6,19 +6,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from queue import SimpleQueue
 
+from envfab.config.fleet import Target
+from envfab.deployment.context import Surroundings, Work
+from envfab.deployment.executor import Limit, Run
 from envfab.deployment.interrupts import Interrupts
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import Deployment, Ending
-from envfab.deployment.run import Limit, Run
+from envfab.deployment.result import Deployment, Ending
 from envfab.deployment.steps import ENDING, MAKING, Back, execute
 from envfab.deployment.waves import waves
-from envfab.deployment.work import Surroundings, Work
 from envfab.errors import EnvfabError
-from envfab.fleet import Target
-from envfab.managed.session import OperationFailed
-from envfab.managed.survey import PLACES_OF_A_DEPLOYMENT
-from envfab.managed.workers import join, start_workers
 from envfab.planning.plan import Status
+from envfab.remote.agent_session import OperationFailed
+from envfab.remote.probe import PLACES_OF_A_DEPLOYMENT
+from envfab.remote.workers import join, start_workers
 
 INTERRUPT = "Ctrl-C"
 SETTLED = {

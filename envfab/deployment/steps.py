@@ -11,20 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from envfab.deployment import packages
-from envfab.deployment.history import INTERRUPTED, Record, changes, from_json, kept_wheels, readable, snapshot, to_json
-from envfab.deployment.projects import migrate_all
-from envfab.deployment.record import now
-from envfab.deployment.work import Work
+from envfab.config.fleet import Command
+from envfab.deployment import installation
+from envfab.deployment.context import Work
+from envfab.deployment.django import migrate_all
+from envfab.deployment.journal import INTERRUPTED, Record, changes, from_json, kept_wheels, readable, snapshot, to_json
+from envfab.deployment.result import now
 from envfab.errors import DeploymentError, HouseError, Locked
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Command
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_locked, to_probe, to_records
-from envfab.managed.process import Silence
-from envfab.managed.running import Outcome, run_command
-from envfab.managed.session import OperationFailed
-from envfab.planning.health import unmet
+from envfab.models.wheel import Wheel
+from envfab.planning.consistency import unmet
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_locked, to_probe, to_records
+from envfab.remote.agent_session import OperationFailed
+from envfab.remote.process import Silence
+from envfab.remote.run_command import Outcome, run_command
 
 CHECK_PAUSE = 1.0
 LOCK_PAUSE = 0.5
@@ -37,7 +37,7 @@ class PlanChanged(DeploymentError):
 def lock(work: Work) -> None:
     """Take the virtualenv's lock, and see under it whether it still is as the plan took it to be."""
     deadline = time.monotonic() + work.around.wait
-    work.agent.load(bundle.DEPLOY)
+    work.agent.load(agent_sources.DEPLOY)
     while True:
         try:
             reply = work.agent.ask("lock", holder=work.holder, known=work.proposal.plan.fingerprint)
@@ -61,7 +61,7 @@ def lock(work: Work) -> None:
 
 def upload(work: Work) -> None:
     """Send the wheels that the host lacks."""
-    packages.send(work, work.proposal.wheels)
+    installation.send(work, work.proposal.wheels)
 
 
 def begin(work: Work) -> None:
@@ -101,10 +101,10 @@ def install(work: Work) -> None:
     if probe is None:
         raise DeploymentError("nobody looked at it", where=work.where)
     if actions:
-        work.says(packages.spoken(actions))
-    after = packages.apply(work, probe, actions, work.proposal.installer)
+        work.says(installation.spoken(actions))
+    after = installation.apply(work, probe, actions, work.proposal.installer)
     work.after = after
-    packages.compare(work, actions, after)
+    installation.compare(work, actions, after)
     broken = unmet(after) - unmet(probe)
     if broken and not work.around.force:
         raise DeploymentError(f"after the installation {'; '.join(sorted(broken))}", where=work.where)
@@ -112,7 +112,7 @@ def install(work: Work) -> None:
 
 def verify(work: Work) -> None:
     """The files of all that was installed must be what their RECORD says."""
-    packages.verify(work, work.proposal.plan.actions)
+    installation.verify(work, work.proposal.plan.actions)
 
 
 def migrate(work: Work) -> None:

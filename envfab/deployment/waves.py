@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 
+from envfab.config.fleet import Target
 from envfab.deployment.proposal import Proposal
-from envfab.fleet import Target
 
 
 def waves(chosen: Sequence[Proposal], batch: int | str | None, canaries: Container[Target]) -> list[list[Proposal]]:

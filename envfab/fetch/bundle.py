@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from envfab.errors import FormatError, SupplyError, WheelError
-from envfab.facts.wheel import Wheel
-from envfab.foreign import parse_json
-from envfab.wheelhouse.adding import Added
-from envfab.wheelhouse.archive import MAGIC, Archive
-from envfab.wheelhouse.house import House
-from envfab.wheelhouse.inspection import inspect, sha256_of
+from envfab.models.wheel import Wheel
+from envfab.util.untrusted import parse_json
+from envfab.wheelhouse.add import Added
+from envfab.wheelhouse.safe_zip import MAGIC, Archive
+from envfab.wheelhouse.validate import inspect, sha256_of
+from envfab.wheelhouse.wheelhouse import House
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -14,21 +14,21 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from envfab.errors import SupplyError
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
-from envfab.reporter import Reporter
-from envfab.supply.explaining import explained
-from envfab.supply.index import Both, ForInterpreter, Index
-from envfab.supply.interpreters import Kind
-from envfab.supply.pool import Pool
-from envfab.supply.solving import Unsolvable, solve
-from envfab.supply.web import Timeouts, Web
-from envfab.wheelhouse.adding import Added
-from envfab.wheelhouse.digests import cache_folder
-from envfab.wheelhouse.house import House
-from envfab.wheelhouse.inspection import inspect
+from envfab.fetch.interpreters import Kind
+from envfab.index.client import Both, ForInterpreter, Index
+from envfab.index.http import Timeouts, Web
+from envfab.index.pool import Pool
+from envfab.lockfile.explain import explained
+from envfab.lockfile.solve import Unsolvable, solve
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
+from envfab.planning.marker_environment import Environment
+from envfab.planning.problem import applicable
+from envfab.util.progress import Reporter
+from envfab.wheelhouse.add import Added
+from envfab.wheelhouse.digest_cache import cache_folder
+from envfab.wheelhouse.validate import inspect
+from envfab.wheelhouse.wheelhouse import House
 
 DOWNLOADS_AT_ONCE = 4
 

@@ -12,9 +12,9 @@ from packaging.tags import parse_tag, sys_tags
 from packaging.version import Version
 
 from envfab.errors import FormatError, SupplyError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.wheel import count_tags
-from envfab.foreign import parse_json
+from envfab.models.interpreter import Interpreter
+from envfab.models.wheel import count_tags
+from envfab.util.untrusted import parse_json
 from envfab.util.versions import parse_version, shortened
 
 FORMAT = 1

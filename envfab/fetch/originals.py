@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from envfab.errors import SupplyError, UsageError
-from envfab.facts.wheel import Wheel
-from envfab.foreign import shown_url
-from envfab.supply.fetching import forget, opened
-from envfab.supply.index import Index
-from envfab.wheelhouse.inspection import sha256_of
-from envfab.wheelhouse.repairing import Originals
+from envfab.fetch.fetch import forget, opened
+from envfab.index.client import Index
+from envfab.models.wheel import Wheel
+from envfab.util.untrusted import shown_url
+from envfab.wheelhouse.repair import Originals
+from envfab.wheelhouse.validate import sha256_of
 
 
 class InFolder:

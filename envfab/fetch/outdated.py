@@ -9,12 +9,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
+from envfab.planning.marker_environment import Environment
+from envfab.planning.problem import applicable
 
 
 @dataclass(frozen=True, slots=True)

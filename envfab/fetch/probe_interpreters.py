@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from envfab.config.fleet import Member
+from envfab.config.settings import Settings
 from envfab.errors import EnvfabError
-from envfab.facts.probe import Probe
-from envfab.fleet import Member
-from envfab.managed.survey import Found, Links, survey
-from envfab.reporter import Reporter
-from envfab.settings import Settings
+from envfab.models.probe import Probe
+from envfab.remote.probe import Found, Links, survey
+from envfab.util.progress import Reporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import SupplyError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.lenient import read_requires_python
-from envfab.facts.wheel import Release, Wheel, WheelMetadata
-from envfab.foreign import shown_url
+from envfab.index import pages
+from envfab.index.http import AT_ONCE, NoAnswer, Web
+from envfab.index.pages import HTML_TYPE, JSON_TYPE, File
+from envfab.index.pool import Pool
+from envfab.models.interpreter import Interpreter
+from envfab.models.legacy_metadata import read_requires_python
+from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.environment import Environment
-from envfab.supply import pages
-from envfab.supply.pages import HTML_TYPE, JSON_TYPE, File
-from envfab.supply.pool import Pool
-from envfab.supply.web import AT_ONCE, NoAnswer, Web
-from envfab.wheelhouse.inspection import TEXT_LIMIT, parse_metadata, read_metadata
+from envfab.planning.marker_environment import Environment
+from envfab.util.untrusted import shown_url
+from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
 
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 PAGE_LIMIT = 128 << 20

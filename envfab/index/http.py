@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from envfab.errors import SupplyError
-from envfab.foreign import shown_url
+from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     import requests

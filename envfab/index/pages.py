@@ -19,10 +19,10 @@ from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 
 from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
 
-from envfab import foreign
 from envfab.errors import SupplyError, WheelError
-from envfab.facts.wheel import Wheel
-from envfab.foreign import shown_url
+from envfab.models.wheel import Wheel
+from envfab.util import untrusted
+from envfab.util.untrusted import shown_url
 from envfab.util.versions import problem_of, shortened
 
 API_VERSION = "1.1"
@@ -78,7 +78,7 @@ def list_html(names: Iterable[NormalizedName]) -> str:
 def parse_json(text: str, base: str) -> tuple[File, ...]:
     """The files of a PEP 691 page that lies at `base`; raises `SupplyError` for anything else."""
     try:
-        document = foreign.parse_json(text)
+        document = untrusted.parse_json(text)
         version = str(document["meta"]["api-version"])
         if version.partition(".")[0] != "1":
             raise SupplyError(

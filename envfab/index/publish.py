@@ -18,12 +18,12 @@ from pathlib import Path
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import EnvfabError, FormatError, SupplyError
-from envfab.facts.wheel import Release, Wheel
-from envfab.reporter import Reporter
-from envfab.supply import pages
-from envfab.supply.pages import File
-from envfab.wheelhouse.house import House
-from envfab.wheelhouse.inspection import metadata_file, parse_metadata
+from envfab.index import pages
+from envfab.index.pages import File
+from envfab.models.wheel import Release, Wheel
+from envfab.util.progress import Reporter
+from envfab.wheelhouse.validate import metadata_file, parse_metadata
+from envfab.wheelhouse.wheelhouse import House
 
 FORMAT = 1
 MARK = ".envfab-index"

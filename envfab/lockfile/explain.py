@@ -9,15 +9,15 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envfab.facts.requirements import Requirements
-from envfab.foreign import shown_url
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
+from envfab.fetch.interpreters import Kind
+from envfab.index import pages
+from envfab.index.client import Index, requires_python_of
+from envfab.lockfile.solve import Unsolvable
+from envfab.models.requirements import Requirements
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Missing
-from envfab.supply import pages
-from envfab.supply.index import Index, requires_python_of
-from envfab.supply.interpreters import Kind
-from envfab.supply.solving import Unsolvable
+from envfab.planning.problem import applicable
+from envfab.util.untrusted import shown_url
 
 
 def explained(problem: Unsolvable, requirements: Requirements, kind: Kind, index: Index) -> Unsolvable:

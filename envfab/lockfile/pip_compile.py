@@ -13,15 +13,15 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import SupplyError, WheelError
-from envfab.facts.requirements import Entry, Requirements, parse
+from envfab.fetch.interpreters import this_one
+from envfab.index import pages
+from envfab.index.pages import File
+from envfab.lockfile.solve import pinned_hashes
+from envfab.models.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
-from envfab.supply import pages
-from envfab.supply.interpreters import this_one
-from envfab.supply.pages import File
-from envfab.supply.solving import pinned_hashes
-from envfab.wheelhouse.house import House
+from envfab.planning.marker_environment import Environment
+from envfab.planning.problem import applicable
+from envfab.wheelhouse.wheelhouse import House
 
 TIMEOUT = 600
 

@@ -9,18 +9,18 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import SupplyError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel, WheelMetadata
+from envfab.models.interpreter import Interpreter
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel, WheelMetadata
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.conflict import explain
-from envfab.planning.demands import applicable, ask
-from envfab.planning.environment import Environment
-from envfab.planning.lock_checks import unfit
+from envfab.planning.explain import explain
+from envfab.planning.fixpoint import resolve_stable
+from envfab.planning.lock_file_checks import unfit
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Missing, Options
+from envfab.planning.problem import applicable, ask
 from envfab.planning.resolver import NoSolution
-from envfab.planning.stable import resolve_stable
 
 
 class Unsolvable(SupplyError):

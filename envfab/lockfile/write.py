@@ -17,17 +17,17 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import SupplyError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel
+from envfab.fetch.interpreters import Kind, same, this_one
+from envfab.lockfile.pip_compile import compiled
+from envfab.lockfile.solve import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
+from envfab.models.interpreter import Interpreter
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
 from envfab.planning.candidates import allowed
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
-from envfab.planning.lock_checks import unfit
-from envfab.supply.compiling import compiled
-from envfab.supply.interpreters import Kind, same, this_one
-from envfab.supply.solving import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
-from envfab.wheelhouse.house import House
+from envfab.planning.lock_file_checks import unfit
+from envfab.planning.marker_environment import Environment
+from envfab.planning.problem import applicable
+from envfab.wheelhouse.wheelhouse import House
 
 
 @dataclass(frozen=True, slots=True)

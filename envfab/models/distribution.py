@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.facts.lenient import read_requirement
+from envfab.models.legacy_metadata import read_requirement
 from envfab.util.versions import version_or_none
 
 

@@ -15,9 +15,9 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envfab.errors import RequirementsError
-from envfab.facts.choice import Choice
-from envfab.facts.entries import Entry, LockedPackage, LockFile
-from envfab.facts.toml_text import parse_toml
+from envfab.models.group_choice import Choice
+from envfab.models.requirement_entries import Entry, LockedPackage, LockFile
+from envfab.models.toml_text import parse_toml
 from envfab.util.versions import parse_requirement, problem_of, shortened
 
 NAME = re.compile(r"(^|/)pylock(\.[^./]+)?\.toml$")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.interpreter import Interpreter
-from envfab.fleet import Target
+from envfab.config.fleet import Target
+from envfab.models.distribution import Distribution
+from envfab.models.interpreter import Interpreter
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from packaging.errors import ExceptionGroup
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RequirementsError
-from envfab.facts.choice import Choice
-from envfab.facts.toml_text import parse_toml
+from envfab.models.group_choice import Choice
+from envfab.models.toml_text import parse_toml
 from envfab.util.versions import shortened
 
 NAME = re.compile(r"(^|/)pyproject\.toml$")

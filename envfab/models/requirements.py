@@ -17,10 +17,10 @@ from functools import partial
 from packaging.requirements import InvalidRequirement
 
 from envfab.errors import RequirementsError, SeveralErrors
-from envfab.facts import lock_file, project_file
-from envfab.facts.choice import Choice
-from envfab.facts.entries import Entry, LockFile, Requirements
-from envfab.facts.requirement_lines import IGNORED, divide, expand, logical_lines, without_comment
+from envfab.models import lock_file, project_file
+from envfab.models.group_choice import Choice
+from envfab.models.requirement_entries import Entry, LockFile, Requirements
+from envfab.models.requirement_lines import IGNORED, divide, expand, logical_lines, without_comment
 from envfab.util.versions import parse_requirement, shortened
 
 __all__ = ["Entry", "Requirements", "parse"]

@@ -14,7 +14,7 @@ from packaging.utils import BuildTag, InvalidWheelFilename, NormalizedName, cano
 from packaging.version import InvalidVersion, Version
 
 from envfab.errors import WheelError
-from envfab.facts.lenient import read_requirement, read_requires_python
+from envfab.models.legacy_metadata import read_requirement, read_requires_python
 from envfab.util.versions import parse_version, shortened
 
 # A file system's limit, and more tags than any wheel has: 40 is the most that was seen.

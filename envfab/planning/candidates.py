@@ -12,10 +12,10 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import EnvfabError, WheelError
-from envfab.facts.distribution import Distribution
-from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.models.distribution import Distribution
+from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.environment import Environment
+from envfab.planning.marker_environment import Environment
 
 
 class TagsNeeded(EnvfabError):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from packaging.utils import NormalizedName
 
-from envfab.facts.wheel import Release, Wheel, WheelMetadata
+from envfab.models.wheel import Release, Wheel, WheelMetadata
 
 
 class Catalogue(Protocol):

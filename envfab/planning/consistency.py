@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from packaging.utils import canonicalize_name
 
-from envfab.facts.distribution import Origin
-from envfab.facts.probe import Probe
-from envfab.planning.environment import Environment
+from envfab.models.distribution import Origin
+from envfab.models.probe import Probe
+from envfab.planning.marker_environment import Environment
 
 
 def unmet(probe: Probe) -> frozenset[str]:

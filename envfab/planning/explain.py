@@ -11,7 +11,7 @@ from packaging.tags import Tag
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.facts.wheel import Release, Wheel
+from envfab.models.wheel import Release, Wheel
 from envfab.planning.candidates import Candidate, allowed
 from envfab.planning.plan import Missing
 from envfab.planning.resolver import Cause, Need, NoSolution, Question, needs_of, resolve

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from envfab.facts.entries import Entry, LockFile, Requirements
-from envfab.planning.environment import Environment
+from envfab.models.requirement_entries import Entry, LockFile, Requirements
+from envfab.planning.marker_environment import Environment
 
 SHOWN = 3
 

@@ -6,11 +6,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.wheel import Wheel
+from envfab.models.interpreter import Interpreter
+from envfab.models.wheel import Wheel
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.environment import Environment
+from envfab.planning.marker_environment import Environment
 
 
 def newest_wheel(name: NormalizedName, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:

@@ -12,8 +12,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import EnvfabError
-from envfab.facts.entries import LockedPackage
-from envfab.facts.interpreter import Interpreter
+from envfab.models.interpreter import Interpreter
+from envfab.models.requirement_entries import LockedPackage
 
 # packaging fills what is absent with values of the running interpreter, without a word
 _COMPLETE = frozenset(

@@ -13,9 +13,9 @@ from typing import Any
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from envfab.config.fleet import Target
 from envfab.errors import FormatError, UsageError, WheelError
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Target
+from envfab.models.wheel import Wheel
 from envfab.util.versions import shortened
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
-from envfab.planning import health, planner
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
+from envfab.planning import consistency, planner
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.plan import Options, Plan
@@ -54,7 +54,7 @@ class Plans:
 
     def oddities(self, probe: Probe) -> tuple[str, ...]:
         """What `health.oddities` says of this virtualenv."""
-        return self._odd.get(_situation(probe), lambda: health.oddities(probe))
+        return self._odd.get(_situation(probe), lambda: consistency.oddities(probe))
 
     def _planned(self, probe: Probe, requirements: Requirements) -> Plan | TagsNeeded:
         # that tags are needed is found out for alike virtualenvs together, too

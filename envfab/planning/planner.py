@@ -10,21 +10,21 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import UsageError
-from envfab.facts.distribution import Distribution
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Entry, Requirements
+from envfab.models.distribution import Distribution
+from envfab.models.probe import Probe
+from envfab.models.requirements import Entry, Requirements
 from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.conflict import explain
-from envfab.planning.demands import applicable, ask
-from envfab.planning.environment import Environment
-from envfab.planning.lock_checks import unfit
-from envfab.planning.newer import newer
+from envfab.planning.explain import explain
+from envfab.planning.fixpoint import resolve_stable
+from envfab.planning.lock_file_checks import unfit
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import EVERYTHING, Action, Ahead, Kind, Missing, Options, Plan, Status
+from envfab.planning.problem import applicable, ask
+from envfab.planning.prune import broken_by, unrequired
 from envfab.planning.repairs import Repair, repairs
 from envfab.planning.resolver import NoSolution, Question, Solution
-from envfab.planning.rest import broken_by, unrequired
-from envfab.planning.stable import resolve_stable
+from envfab.planning.upgrades import newer
 
 __all__ = ["TagsNeeded", "plan"]
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.requirements import Entry
+from envfab.models.distribution import Distribution
+from envfab.models.requirements import Entry
 from envfab.planning.candidates import Candidates
-from envfab.planning.environment import Environment
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import EVERYTHING, Options
 from envfab.planning.resolver import Need, Question, needs_of
 

@@ -8,9 +8,9 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.probe import Probe
-from envfab.planning.environment import Environment
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.probe import Probe
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Action, Kind
 from envfab.planning.resolver import Solution
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.probe import Probe
+from envfab.models.distribution import Distribution
+from envfab.models.probe import Probe
 
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 _STAND_INS = "~-.=%"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Set
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.wheel import Wheel
+from envfab.models.distribution import Distribution
+from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, Kind
 
 Find = Callable[[NormalizedName, Version], Wheel | None]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
-from envfab.facts.wheel import Release
+from envfab.models.wheel import Release
 from envfab.planning.candidates import Candidate
 from envfab.planning.plan import EVERYTHING, Newer, Options
 from envfab.planning.resolver import NoSolution, Question, Solution, resolve

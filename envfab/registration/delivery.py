@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from envfab.config.fleet import Fleet, Member
+from envfab.config.servers import Server, secret
 from envfab.errors import EnvfabError, RegistrationError
-from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Member
-from envfab.foreign import shown_url
-from envfab.registration import kinds
-from envfab.registration.dependency_track import Upload
-from envfab.registration.files import state_folder
-from envfab.registration.inventory import Variables
+from envfab.models.probe import Probe
+from envfab.registration import server_kinds
+from envfab.registration.dependency_track.processing import Processing
+from envfab.registration.dependency_track.protocol import Upload
+from envfab.registration.difio.registration import Variables
+from envfab.registration.http import NoAnswer
 from envfab.registration.jobs import Job, Outcome, jobs_for
-from envfab.registration.pending import Pending
-from envfab.registration.processing import Processing
-from envfab.registration.web import NoAnswer
-from envfab.reporter import Reporter, Silent
-from envfab.servers import Server, secret
+from envfab.registration.retry_queue import Pending
+from envfab.registration.state_files import state_folder
+from envfab.util.progress import Reporter, Silent
+from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     import requests
@@ -104,7 +104,7 @@ class Delivery:
         if isinstance(key, RegistrationError):
             return Outcome(job, error=key)
         try:
-            return Outcome(job, kinds.send(session, job.server, key, job.registration))
+            return Outcome(job, server_kinds.send(session, job.server, key, job.registration))
         except NoAnswer as error:
             self._lost[url] = error
             return Outcome(job, error=error)
@@ -114,7 +114,7 @@ class Delivery:
 
 def _secret_of(server: Server) -> str | RegistrationError | None:
     """A server's secret, without the line end that files and password programs give; or why there is none."""
-    called, kept = kinds.secret_of(server)
+    called, kept = server_kinds.secret_of(server)
     where = shown_url(server.url)
     try:
         found = secret(kept)
@@ -233,7 +233,7 @@ def _made_up_for(pending: Pending, jobs: Sequence[Job], servers: Sequence[Server
     return [
         Job(server, missed.target, missed.registration, missed)
         for missed in pending.read()
-        for server in [one for one in by_url.get(missed.url, ()) if kinds.takes(one, missed.registration)][-1:]
+        for server in [one for one in by_url.get(missed.url, ()) if server_kinds.takes(one, missed.registration)][-1:]
         if missed.key not in anew
     ]
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
-from envfab.foreign import one_line, shown_url
+from envfab.util.untrusted import one_line, shown_url
 
 if TYPE_CHECKING:
     import requests

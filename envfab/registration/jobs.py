@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envfab.config.fleet import Member
+from envfab.config.servers import Server
 from envfab.errors import EnvfabError, RegistrationError
-from envfab.facts.probe import Probe
-from envfab.fleet import Member
-from envfab.foreign import shown_url
-from envfab.registration import kinds
-from envfab.registration.difio import Answer
-from envfab.registration.inventory import Variables
-from envfab.registration.kinds import Content
-from envfab.registration.pending import Missed
-from envfab.registration.sbom import Digests
-from envfab.servers import Server
-from envfab.wheelhouse.log_file import LogFile
-from envfab.wheelhouse.log_text import LogText
+from envfab.models.probe import Probe
+from envfab.registration import server_kinds
+from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.registration import Variables
+from envfab.registration.retry_queue import Missed
+from envfab.registration.server_kinds import Content
+from envfab.sbom import Digests
+from envfab.util.untrusted import shown_url
+from envfab.wheelhouse.release_log.storage import LogFile
+from envfab.wheelhouse.release_log.view import LogText
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def jobs_for(
     able, digests = [], Digests(LogText("", ""))
     for server in servers:
         try:
-            kinds.require(server)
-            if kinds.takes_long(server) and release_log is not None:
+            server_kinds.require(server)
+            if server_kinds.takes_long(server) and release_log is not None:
                 digests = Digests(LogFile(release_log).read())
             able.append(server)
         except EnvfabError as error:
@@ -74,11 +74,11 @@ def jobs_for(
     late = 0
     for member, probe in probed:
         for server in able:
-            if kinds.takes_long(server) and time.monotonic() > until:
+            if server_kinds.takes_long(server) and time.monotonic() > until:
                 late += 1
                 continue
             try:
-                content = kinds.content_for(server, member, probe, variables, digests)
+                content = server_kinds.content_for(server, member, probe, variables, digests)
             except RegistrationError as error:
                 unfit[str(error)] = error
             else:

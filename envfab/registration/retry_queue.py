@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from envfab.errors import RegistrationError
-from envfab.foreign import parse_json
-from envfab.registration.dependency_track import Bom
-from envfab.registration.difio import Registration, format_registration, parse_registration
-from envfab.registration.files import write_whole
+from envfab.registration.dependency_track.protocol import Bom
+from envfab.registration.difio.protocol import Registration, format_registration, parse_registration
+from envfab.registration.state_files import write_whole
+from envfab.util.untrusted import parse_json
 
 FORMAT = 2
 MAX_MISSED = 500

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from envfab.config.fleet import Member
+from envfab.config.servers import DependencyTrack, Difio, Secret, Server
 from envfab.errors import RegistrationError
-from envfab.facts.probe import Probe
-from envfab.fleet import Member
-from envfab.foreign import shown_url
-from envfab.registration import client, uploading
-from envfab.registration.dependency_track import Bom, project_name
-from envfab.registration.difio import Answer, Registration
-from envfab.registration.inventory import Variables, known_as, registration
-from envfab.registration.sbom import Digests, document, require_library
-from envfab.servers import DependencyTrack, Difio, Secret, Server
+from envfab.models.probe import Probe
+from envfab.registration.dependency_track import upload
+from envfab.registration.dependency_track.protocol import Bom, project_name
+from envfab.registration.difio import client
+from envfab.registration.difio.protocol import Answer, Registration
+from envfab.registration.difio.registration import Variables, known_as, registration
+from envfab.sbom import Digests, document, require_library
+from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     import requests
@@ -64,4 +65,4 @@ def send(session: requests.Session, server: Server, secret: str | None, content:
         return client.post(session, server.url, secret, content)
     assert isinstance(server, DependencyTrack)
     assert isinstance(content, Bom)
-    return uploading.put(session, server.url, secret, content)
+    return upload.put(session, server.url, secret, content)

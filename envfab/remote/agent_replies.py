@@ -16,15 +16,15 @@ from packaging.tags import Tag
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from envfab.config.fleet import Target
 from envfab.errors import AgentError, Unreachable, WheelError
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Holder, Probe
-from envfab.facts.wheel import Wheel
-from envfab.fields import Fields
-from envfab.fleet import Target
-from envfab.foreign import one_line, parse_json
-from envfab.managed.stream import LONGEST_LINE
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Holder, Probe
+from envfab.models.wheel import Wheel
+from envfab.remote.stream import LONGEST_LINE
+from envfab.util.json_fields import Fields
+from envfab.util.untrusted import one_line, parse_json
 
 # bytes; the largest is a history, of which the agent sends no more than a quarter of this
 MAX_FRAME = LONGEST_LINE

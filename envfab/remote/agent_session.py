@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
-from envfab.facts.probe import Holder
-from envfab.foreign import one_line
-from envfab.managed import agent_replies, bundle, commands
-from envfab.managed.agent_replies import MAX_MESSAGE, Alive, Answer, Failure
-from envfab.managed.opening import START_LIMIT, Identity, Opening, last_line
-from envfab.managed.process import SILENCE, Process, Silence, Starter
+from envfab.models.probe import Holder
+from envfab.remote import agent_replies, agent_sources, command_line
+from envfab.remote.agent_replies import MAX_MESSAGE, Alive, Answer, Failure
+from envfab.remote.process import SILENCE, Process, Silence, Starter
+from envfab.remote.startup import START_LIMIT, Identity, Opening, last_line
+from envfab.util.untrusted import one_line
 
 AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
@@ -49,7 +49,7 @@ class Session:
         """Send agent modules that were not sent yet; nobody waits for that."""
         missing = [name for name in names if name not in self._loaded]
         if missing:
-            body = bundle.modules(*missing)
+            body = agent_sources.modules(*missing)
             self._write_frame("load", len(body), {})
             self._write(body)
             self._owed += 1
@@ -190,10 +190,12 @@ def start_agent(
 
     `if_absent` is the hint where there is no such interpreter.
     """
-    opening = Opening(starter, lambda word, _: commands.python(word, executable, bundle.loader()), where, identity)
+    opening = Opening(
+        starter, lambda word, _: command_line.python(word, executable, agent_sources.loader()), where, identity
+    )
     process = opening.process
-    names = [*bundle.KERNEL, *modules]
-    first = bundle.modules(*names)
+    names = [*agent_sources.KERNEL, *modules]
+    first = agent_sources.modules(*names)
     payload = b"%d\n%s" % (len(first), first)
     try:
         # with sudo not a byte of ours goes out before it has asked, for it reads the password from the same stream

@@ -8,18 +8,18 @@ import marshal
 import zlib
 from importlib import resources
 
-KERNEL = ("codec", "kernel")
-PROBE = ("files", "distributions", "probe")
+KERNEL = ("json_codec", "protocol")
+PROBE = ("files", "metadata", "probe")
 TAGS = ("tags",)
-DEPLOY = ("locking", "processes", "cache", "installing", "journal")
-SWEEP = ("sweeping",)
-PULL = ("web", "pulling")
+DEPLOY = ("lock", "subprocesses", "wheel_cache", "install", "journal")
+SWEEP = ("sweep",)
+DOWNLOAD = ("http", "download")
 UV = ("uv",)
 BYTECODE = ("bytecode",)
-HISTORY = ("cache", "journal")
-PROJECTS = ("locking", "processes", "environment_file", "projects")
-CREATE = ("locking", "processes", "creating")
-DISCOVER = ("discovering",)
+HISTORY = ("wheel_cache", "journal")
+DJANGO = ("lock", "subprocesses", "environment_file", "django")
+CREATE = ("lock", "subprocesses", "create")
+DISCOVER = ("discover",)
 # the last that Python 2.7 reads, and every later one
 MARSHAL_VERSION = 2
 
@@ -45,4 +45,4 @@ def modules(*names: str) -> bytes:
 
 
 def _source(name: str) -> bytes:
-    return (resources.files("envfab.managed.agent") / f"{name}.py").read_bytes()
+    return (resources.files("envfab.agent") / f"{name}.py").read_bytes()

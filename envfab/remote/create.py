@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envfab.config.fleet import Host, Member, Target
+from envfab.config.settings import Settings
 from envfab.errors import EnvfabError
-from envfab.fleet import Host, Member, Target
-from envfab.managed import bundle
-from envfab.managed.agent_replies import Discovered, to_creation, to_discovered
-from envfab.managed.opening import Identity
-from envfab.managed.session import OperationFailed, start_agent
-from envfab.managed.survey import Links, Site, as_its_own
-from envfab.managed.workers import join, start_workers
-from envfab.reporter import Reporter
-from envfab.settings import Settings
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import Discovered, to_creation, to_discovered
+from envfab.remote.agent_session import OperationFailed, start_agent
+from envfab.remote.probe import Links, Site, as_its_own
+from envfab.remote.startup import Identity
+from envfab.remote.workers import join, start_workers
+from envfab.util.progress import Reporter
 
 ROOTS = ("/srv", "/opt", "/var/www", "/var/lib", "/home", "/root", "/usr/local")
 DEPTH = 4
@@ -65,10 +65,10 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
             virtualenv.path,
             where=where,
             identity=site.owner,
-            modules=bundle.PROBE,
+            modules=agent_sources.PROBE,
             if_absent="its `python` in the fabfile must be an interpreter of that host",
         ) as agent:
-            agent.load(bundle.CREATE)
+            agent.load(agent_sources.CREATE)
             try:
                 reply = agent.ask(
                     "create",
@@ -101,8 +101,8 @@ def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
     """The virtualenvs of a host, as the one who logs in can see them."""
     with (
         links.link(host).reserve(1) as places,
-        start_agent(places, python, "/", where=host.name, identity=Identity(), modules=bundle.PROBE) as agent,
+        start_agent(places, python, "/", where=host.name, identity=Identity(), modules=agent_sources.PROBE) as agent,
     ):
-        agent.load(bundle.DISCOVER)
+        agent.load(agent_sources.DISCOVER)
         reply = agent.ask("discover", roots=ROOTS, depth=DEPTH)
     return Discovery(*to_discovered(reply, host.name))

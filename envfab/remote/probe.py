@@ -11,18 +11,18 @@ from typing import Protocol, TypeVar
 
 from packaging.tags import Tag
 
+from envfab.config.fleet import Host, Member
 from envfab.errors import EnvfabError, internal_error
-from envfab.facts.probe import Probe
-from envfab.fleet import Host, Member
-from envfab.managed import bundle, sudo
-from envfab.managed.agent_replies import to_probe, to_tags
-from envfab.managed.arrivals import Arrivals
-from envfab.managed.opening import Identity
-from envfab.managed.process import Link, Process, Reservation, SessionsRefused
-from envfab.managed.session import Session, start_agent
-from envfab.managed.sudo import Grant, SudoError
-from envfab.managed.workers import HURRY, join, start_workers
-from envfab.reporter import Reporter
+from envfab.models.probe import Probe
+from envfab.remote import agent_sources, sudo
+from envfab.remote.agent_replies import to_probe, to_tags
+from envfab.remote.agent_session import Session, start_agent
+from envfab.remote.process import Link, Process, Reservation, SessionsRefused
+from envfab.remote.result_queue import Arrivals
+from envfab.remote.startup import Identity
+from envfab.remote.sudo import Grant, SudoError
+from envfab.remote.workers import HURRY, join, start_workers
+from envfab.util.progress import Reporter
 
 # a deployment needs its own agent and one more process at a time: the project's agent, or a command
 PLACES_OF_A_DEPLOYMENT = 2
@@ -79,7 +79,7 @@ class Site:
                 path,
                 where=str(self.member.target),
                 identity=self.owner,
-                modules=bundle.PROBE,
+                modules=agent_sources.PROBE,
                 timeout=self.timeout,
             )
         return self.session
@@ -122,7 +122,7 @@ class Site:
     def tags(self) -> tuple[Tag, ...]:
         """What its own pip says it supports, most preferred first."""
         session = self.agent()
-        session.load(bundle.TAGS)
+        session.load(agent_sources.TAGS)
         return to_tags(session.ask("tags"), str(self.member.target))
 
     def leave(self) -> None:

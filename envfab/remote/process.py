@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Protocol, TypeVar, cast
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.managed.stream import Stream
+from envfab.remote.stream import Stream
 
 T = TypeVar("T")
 CHUNK = 65536

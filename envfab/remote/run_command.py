@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.managed import commands
-from envfab.managed.opening import Identity, Opening
-from envfab.managed.process import LINGER, Process, Silence, Starter
+from envfab.remote import command_line
+from envfab.remote.process import LINGER, Process, Silence, Starter
+from envfab.remote.startup import Identity, Opening
 
 # what is kept of a command's output: its end
 OUTPUT_KEPT = 200_000
@@ -63,14 +63,18 @@ def _opening(
     starter: Starter, command: str | Sequence[str], where: str, identity: Identity, by_password: bool, as_written: bool
 ) -> Opening:
     if isinstance(command, str):
-        return Opening(starter, lambda word, _: commands.shell(word, command), where, identity)
+        return Opening(starter, lambda word, _: command_line.shell(word, command), where, identity)
     arguments = list(command)
     if identity.user is not None and not as_written:
-        arguments = commands.program_as_user(identity.user, command)
+        arguments = command_line.program_as_user(identity.user, command)
     if not by_password and not as_written:
-        return Opening(starter, lambda word, _: commands.program(word, arguments), where, Identity())
+        return Opening(starter, lambda word, _: command_line.program(word, arguments), where, Identity())
     return Opening(
-        starter, lambda word, prompt: commands.after_password(word, prompt, arguments), where, identity, as_written=True
+        starter,
+        lambda word, prompt: command_line.after_password(word, prompt, arguments),
+        where,
+        identity,
+        as_written=True,
     )
 
 

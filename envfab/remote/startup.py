@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.foreign import one_line
-from envfab.managed import commands
-from envfab.managed.process import Starter
-from envfab.managed.sudo_advice import advise
+from envfab.remote import command_line
+from envfab.remote.process import Starter
+from envfab.remote.sudo_advice import advise
+from envfab.util.untrusted import one_line
 
 # how long an interpreter and the start-up files of a login may take to come up
 START_LIMIT = 60.0
@@ -52,7 +52,7 @@ class Opening:
         self._word = f"envfab-{secrets.token_hex(8)}"
         line = announced(self._word, self._prompt)
         if identity.user is not None and not as_written:
-            line = commands.as_user(identity.user, self._prompt, line)
+            line = command_line.as_user(identity.user, self._prompt, line)
         try:
             self.process = starter.start(line)
         except (Unreachable, Disconnected) as error:

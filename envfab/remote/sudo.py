@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envfab.errors import EnvfabError, Unreachable
-from envfab.managed.opening import Identity, last_line
-from envfab.managed.process import Starter
-from envfab.managed.running import run_command
-from envfab.managed.sudo_advice import advise, sudoers_line
+from envfab.remote.process import Starter
+from envfab.remote.run_command import run_command
+from envfab.remote.startup import Identity, last_line
+from envfab.remote.sudo_advice import advise, sudoers_line
 
 # how sudo says that it would have to ask, whatever it was asked for; the test sets the language
 _ASKS = "a password is required"

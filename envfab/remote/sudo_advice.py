@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.managed.process import Starter
+from envfab.remote.process import Starter
 
 PROMPT_HINT = "run fab --prompt-for-sudo-password, or set sudo.password"
 LIMIT = 20.0

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
-    from envfab.facts.distribution import Distribution
-    from envfab.supply.looking import Look
-    from envfab.supply.osv import Vulnerability
+    from envfab.audit.osv import Vulnerability
+    from envfab.fetch.probe_interpreters import Look
+    from envfab.models.distribution import Distribution
 
 SHOWN_SUMMARY = 90
 NO_VERSION = "its version is not one by PEP 440"
@@ -30,8 +30,8 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours(osv="the OSV export for PyPI: all.zip, or a folder of its records")
     def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
         """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
-        from envfab.supply.looking import look
-        from envfab.supply.osv import read, unchecked, vulnerabilities
+        from envfab.audit.osv import read, unchecked, vulnerabilities
+        from envfab.fetch.probe_interpreters import look
 
         run = Invocation(fleet, c, json)
         if not osv:

@@ -7,22 +7,22 @@ from contextlib import contextmanager, nullcontext
 
 from invoke.exceptions import Exit
 
-from envfab.deployment.gates import Gates
+from envfab.config.fleet import Fleet, Member, Target
+from envfab.deployment.barriers import Gates
+from envfab.deployment.context import Surroundings
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import BAD, Caller, Deployment, Ending, new_rollout_id
+from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
-from envfab.deployment.work import Surroundings
-from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Member, Target
-from envfab.managed.survey import Site
+from envfab.models.probe import Probe
 from envfab.planning.plan import Status, plan_key
+from envfab.remote.probe import Site
 from envfab.tasks.command_line import command
-from envfab.tasks.console import Console
-from envfab.tasks.fabric1 import command_line_hosts
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.plans import rollout_json, show_endings, show_group
+from envfab.tasks.context import Invocation
+from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.output.console import Console
+from envfab.tasks.output.plans import rollout_json, show_endings, show_group
 from envfab.tasks.wheels import house_line, warn_of_house
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 
 
 def show_house(console: Console, house: House, fleet: Fleet) -> None:
@@ -34,7 +34,7 @@ def show_house(console: Console, house: House, fleet: Fleet) -> None:
 def _source(fleet: Fleet) -> str:
     if not fleet.wheel_source:
         return ""
-    from envfab.foreign import shown_url
+    from envfab.util.untrusted import shown_url
 
     shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
     return f" · fetched from {shown}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from envfab.configuring import error
-from envfab.fleet import Fleet
-from envfab.settings import defaults
-from envfab.tasks import collecting, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
+from envfab.config.fleet import Fleet
+from envfab.config.settings import defaults
+from envfab.config.validation import error
+from envfab.tasks import collector, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
 from envfab.tasks.own_tasks import FleetTasks
-from envfab.tasks.recording import record
+from envfab.tasks.usage_recording import record
 
 
 def build(fleet: Fleet) -> Collection:
@@ -17,7 +17,7 @@ def build(fleet: Fleet) -> Collection:
     if not isinstance(fleet, Fleet):
         raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
     made = FleetTasks()
-    groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collecting)
+    groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collector)
     tasks = [one for group in groups for one in group.tasks(fleet)]
     on_statistics = statistics.tasks(fleet)
     if fleet.usage_stats is not None:

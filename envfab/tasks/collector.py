@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
     from envfab.collector.config import Config, HouseFolders
@@ -49,8 +49,8 @@ def tasks(fleet: Fleet) -> list[Any]:
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
         run = Invocation(fleet, c)
-        serving = _serving()
-        host, port = serving.parse_address(bind)
+        serve = _serving()
+        host, port = serve.parse_address(bind)
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
             "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days,
@@ -63,7 +63,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 door = "with a token" if config.tokens else "open to whoever can connect"
                 console.print(f"collector {url} · {door} · data in {config.data}")
 
-            serving.serve(config, host, port, announce)
+            serve.serve(config, host, port, announce)
 
     return [collector]
 
@@ -87,9 +87,9 @@ def _house(fleet: Fleet) -> HouseFolders:
 def _serving() -> Any:
     """The server; raises `UsageError` where the extra is not installed."""
     try:
-        from envfab.collector import serving
+        from envfab.collector import serve
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("envfab"):
             raise
         raise UsageError(f"the collector needs {error.name}", hint="pip install 'envfab[collector]'") from None
-    return serving
+    return serve

@@ -12,8 +12,8 @@ from typing import Any
 
 import fabric.main
 
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
 
 # the program's own flags that decide what a task sees
 FILES = ("config", "ssh-config", "identity")

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from envfab.fleet import Fleet, Host, Member
-from envfab.managed.login import login
-from envfab.managed.ssh.config import SSHConfiguration
-from envfab.selectors import select
-from envfab.settings import Settings, refuse_unknown_variables
+from envfab.config.fleet import Fleet, Host, Member
+from envfab.config.selectors import select
+from envfab.config.settings import Settings, refuse_unknown_variables
+from envfab.remote.ssh.config import SSHConfiguration
+from envfab.remote.ssh.login import login
 from envfab.tasks.command_line import Speech
-from envfab.tasks.fabric1 import command_line_hosts
-from envfab.tasks.recording import note_targets
+from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.usage_recording import note_targets
 
 if TYPE_CHECKING:
-    from envfab.managed.connections import Connections
-    from envfab.tasks.console import Console
-    from envfab.wheelhouse.house import House
+    from envfab.remote.ssh.connections import Connections
+    from envfab.tasks.output.console import Console
+    from envfab.wheelhouse.wheelhouse import House
 
 
 class Invocation:
@@ -29,7 +29,7 @@ class Invocation:
 
     def __init__(self, fleet: Fleet, context: Context, as_json: bool = False, **given: str) -> None:
         """`given` are settings that the command line has; empty ones are as configured."""
-        from envfab.tasks.console import Console
+        from envfab.tasks.output.console import Console
 
         refuse_unknown_variables(os.environ)
         self.fleet = fleet
@@ -43,14 +43,14 @@ class Invocation:
     @property
     def house(self) -> House:
         """The fleet's wheels and their log."""
-        from envfab.wheelhouse.house import House
+        from envfab.wheelhouse.wheelhouse import House
 
         return House(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
 
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
-        from envfab.managed.connections import Connections
+        from envfab.remote.ssh.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
         close = made.close

@@ -9,7 +9,7 @@ from typing import Any
 from invoke.tasks import task
 
 from envfab.errors import UsageError
-from envfab.tasks.fabric1 import Task
+from envfab.tasks.fabric1.task import Task
 
 NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %group, globs; repeatable (default: all)"
 SHARED = {

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet, Target
 from envfab.errors import UsageError
-from envfab.fleet import Fleet, Target
-from envfab.tasks.arguments import at_least, ours
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.rewriting import TRUE
-from envfab.tasks.tokens import UNSET
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.fabric1.rewrite import TRUE
+from envfab.tasks.fabric1.tokens import UNSET
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from envfab.deployment.proposal import Proposal
-    from envfab.facts.probe import Probe
-    from envfab.managed.survey import Site
+    from envfab.models.probe import Probe
     from envfab.planning.plan import Options, Plan
+    from envfab.remote.probe import Site
 
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
@@ -61,28 +61,28 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Show what deploy would do, and do nothing."""
-        from envfab.deployment.wanted import read_requirements
+        from envfab.deployment.requirements_files import read_requirements
 
         run = Invocation(fleet, c, json)
         members, options = run.select(list(name)), _options(only, reinstall, prune, force, upgrade)
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
-            from envfab.deployment.proposing import propose
+            from envfab.deployment.propose import propose
 
             house = run.house
             with propose(requirements, members, links, house, options, run.settings, run.console) as proposing:
                 # loaded while the hosts answer
                 from envfab.planning.plan import Status
-                from envfab.tasks.asking import show
-                from envfab.tasks.carrying_out import show_house
-                from envfab.tasks.plans import plans_json, summary
+                from envfab.tasks.carry_out import show_house
+                from envfab.tasks.output.plans import plans_json, summary
+                from envfab.tasks.prompt import show
 
                 show_house(run.console, house, fleet)
                 proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
             if out:
-                from envfab.deployment.saved import save
+                from envfab.deployment.plan_file import save
                 from envfab.tasks.command_line import command, flags
 
                 save(Path(out).expanduser(), plans_json(proposals))
@@ -113,7 +113,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
-        from envfab.deployment.wanted import read_requirements
+        from envfab.deployment.requirements_files import read_requirements
 
         run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
         console, options = run.console, _options(only, reinstall, prune, force, upgrade)
@@ -133,22 +133,22 @@ def tasks(fleet: Fleet) -> list[Any]:
             console.need_somebody("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
         with console, run.connections(members) as links:
-            from envfab.deployment.proposing import propose
+            from envfab.deployment.propose import propose
 
             house = run.house
             if saved is None:
                 proposing = propose(requirements, members, links, house, options, run.settings, console)
             else:
-                from envfab.deployment.saved import propose_saved
+                from envfab.deployment.plan_file import propose_saved
 
                 proposing = propose_saved(saved, members, links, house, run.settings, console)
             with proposing as proposals:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
-                from envfab.planning.alike import Plans
-                from envfab.tasks.asking import agree
-                from envfab.tasks.carrying_out import carry_out, show_house
+                from envfab.planning.plan_cache import Plans
+                from envfab.tasks.carry_out import carry_out, show_house
                 from envfab.tasks.command_line import command, flags
+                from envfab.tasks.prompt import agree
 
                 show_house(console, house, fleet)
 
@@ -182,7 +182,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 
 def _loaded(file: str) -> Mapping[Target, Plan]:
-    from envfab.deployment.saved import load
+    from envfab.deployment.plan_file import load
 
     return load(Path(file).expanduser())
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet, Member
 from envfab.errors import UsageError
-from envfab.fleet import Fleet, Member
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.looking import exported_interpreters, interpreters_of, of_targets
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
+from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
-    from envfab.facts.requirements import Requirements
-    from envfab.facts.wheel import Wheel
-    from envfab.supply.fetching import Job
-    from envfab.supply.interpreters import Kind
+    from envfab.fetch.fetch import Job
+    from envfab.fetch.interpreters import Kind
+    from envfab.models.requirements import Requirements
+    from envfab.models.wheel import Wheel
 
 FILES = (".txt", ".in", ".toml")
 
@@ -52,8 +52,8 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Fill the house from a package index with what the targets' interpreters need and it lacks."""
         from packaging.utils import canonicalize_name
 
-        from envfab.supply.bundle import write_bundle
-        from envfab.supply.fetching import default_index, distinct, download, forget, needed, opened, take_in
+        from envfab.fetch.bundle import write_bundle
+        from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
 
         run = Invocation(fleet, c, json)
         house = run.house
@@ -113,8 +113,8 @@ def _wheel_json(wheel: Wheel) -> dict[str, Any]:
 
 def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found: Sequence[Kind]) -> list[Job]:
     """What is to be met, for which interpreters."""
-    from envfab.deployment.wanted import read_requirements
-    from envfab.supply.fetching import Job
+    from envfab.deployment.requirements_files import read_requirements
+    from envfab.fetch.fetch import Job
 
     if words:
         given = _given(words)
@@ -133,8 +133,8 @@ def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found:
 
 def _given(words: Sequence[str]) -> Requirements:
     """What the command line names: files, and requirements as they are."""
-    from envfab.deployment.wanted import file_reader
-    from envfab.facts.requirements import parse
+    from envfab.deployment.requirements_files import file_reader
+    from envfab.models.requirements import parse
 
     files = [word for word in words if word.endswith(FILES) or Path(word).expanduser().is_file()]
     lines = [word for word in words if word not in files]

@@ -11,11 +11,11 @@ from typing import Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.looking import interpreters_of
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
+from envfab.tasks.target_interpreters import interpreters_of
 from envfab.tasks.wheels import many, warn_of_house
 
 
@@ -38,9 +38,9 @@ def tasks(fleet: Fleet) -> list[Any]:
         json: bool = False,
     ) -> None:
         """Pin requirements to releases of the house, with hashes, for the interpreters of the targets."""
-        from envfab.deployment.wanted import file_reader
-        from envfab.facts.requirements import parse
-        from envfab.supply import locking
+        from envfab.deployment.requirements_files import file_reader
+        from envfab.lockfile import write
+        from envfab.models.requirements import parse
 
         run = Invocation(fleet, c, json)
         if not requirements:
@@ -52,12 +52,12 @@ def tasks(fleet: Fleet) -> list[Any]:
         with run.console as console, run.connections() as links:
             warn_of_house(console, house)
             found, complete = interpreters_of(run, links, run.select(list(name)))
-            locks = [locking.lock(wanted, kind, house) for kind in found]
+            locks = [write.lock(wanted, kind, house) for kind in found]
             house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
-            files = locking.files_of(locks, place)
+            files = write.files_of(locks, place)
             for file, one in files.items():
-                made = locking.to_pylock(one, house, file) if pylock else locking.to_requirements(one, command)
-                locking.write(file, made)
+                made = write.to_pylock(one, house, file) if pylock else write.to_requirements(one, command)
+                write.write(file, made)
                 console.print(
                     f"{file}   {many(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"
                 )

@@ -11,9 +11,9 @@ from typing import Any
 import invoke.tasks
 from invoke.collection import Collection
 
-from envfab.configuring import error
+from envfab.config.validation import error
 from envfab.errors import UsageError
-from envfab.tasks.tokens import dashed
+from envfab.tasks.fabric1.tokens import dashed
 
 APART = "give yours another name, or keep envfab's apart: ns.add_collection(collection(fleet), name='env')"
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Target
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.proposing import Proposals
-from envfab.fleet import Target
-from envfab.managed.survey import hosts_of
+from envfab.deployment.propose import Proposals
 from envfab.planning.plan import Status
-from envfab.tasks.console import Console
-from envfab.tasks.plans import alike, likeness, show_group
+from envfab.remote.probe import hosts_of
+from envfab.tasks.output.console import Console
+from envfab.tasks.output.plans import alike, likeness, show_group
 
 # seconds after which those who have not come yet are no longer waited for with the first question
 GRACE = 1.0

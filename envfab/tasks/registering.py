@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet, Host, Member, Target, Virtualenv
+from envfab.config.servers import Server
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet, Host, Member, Target, Virtualenv
-from envfab.servers import Server
-from envfab.tasks.arguments import ours
 from envfab.tasks.command_line import how_to_call
-from envfab.tasks.fabric1 import command_line_hosts
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
+from envfab.tasks.fabric1.task import command_line_hosts
 
 if TYPE_CHECKING:
-    from envfab.managed.connections import Connections
-    from envfab.managed.survey import Found
-    from envfab.registration.hook import Call
-    from envfab.registration.inventory import Variables
+    from envfab.registration.difio.registration import Variables
+    from envfab.registration.hooks.activation import Call
     from envfab.registration.jobs import Outcome
-    from envfab.tasks.console import Console
+    from envfab.remote.probe import Found
+    from envfab.remote.ssh.connections import Connections
+    from envfab.tasks.output.console import Console
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -34,7 +34,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     def register(c: Context, name: Iterable[str] = (), local: bool = False, json: bool = False) -> None:
         """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
         from envfab.registration import delivery
-        from envfab.registration.inventory import Variables
+        from envfab.registration.difio.registration import Variables
         from envfab.registration.jobs import jobs_for
 
         run, names = Invocation(fleet, c, json), list(name)
@@ -67,8 +67,8 @@ def tasks(fleet: Fleet) -> list[Any]:
         c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
     ) -> None:
         """Register whenever the active virtualenv is activated (or from cron); twice changes nothing."""
-        from envfab.registration import crontab, hook
-        from envfab.registration.inventory import Variables
+        from envfab.registration.difio.registration import Variables
+        from envfab.registration.hooks import activation, crontab
 
         run = Invocation(fleet, c)
         if (workon and cron) or (schedule and not cron):
@@ -83,14 +83,14 @@ def tasks(fleet: Fleet) -> list[Any]:
                 done = crontab.remove(call) if remove else crontab.install(call, schedule or crontab.DAILY)
                 console.print("the crontab was changed" if done else "the crontab is as it should be")
                 return
-            names = hook.FLEET_VARIABLES if workon else hook.VARIABLES
-            call = hook.Call(*how_to_call(register), _set_variables(names))
-            hooks = hook.global_hooks(os.environ)
+            names = activation.FLEET_VARIABLES if workon else activation.VARIABLES
+            call = activation.Call(*how_to_call(register), _set_variables(names))
+            hooks = activation.global_hooks(os.environ)
             place = hooks if workon else Path(_active().target.path)
             if remove:
-                changed = hook.remove(place if workon else place / "bin")
+                changed = activation.remove(place if workon else place / "bin")
             else:
-                changed = hook.install_for_all(place, call) if workon else hook.install(place, call)
+                changed = activation.install_for_all(place, call) if workon else activation.install(place, call)
             for path in changed:
                 console.print(f"{'changed' if path.exists() else 'removed'}  {path}")
             if not changed:
@@ -99,8 +99,8 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours(output="a folder: one file for each virtualenv (default: standard output, one line for each)")
     def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
         """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
-        from envfab.registration.sbom import Digests, document, write
-        from envfab.wheelhouse.log_file import LogFile
+        from envfab.sbom import Digests, document, write
+        from envfab.wheelhouse.release_log.storage import LogFile
 
         run = Invocation(fleet, c, as_json=not output)
         with run.console as console, run.connections() as links:
@@ -159,7 +159,7 @@ def _there(member: Member) -> Member:
 
 
 def _look(run: Invocation, members: Sequence[Member], links: Connections) -> list[Found]:
-    from envfab.managed.survey import survey
+    from envfab.remote.probe import survey
 
     settings = run.settings
     with survey(
@@ -175,7 +175,7 @@ def _look(run: Invocation, members: Sequence[Member], links: Connections) -> lis
 
 def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> int:
     """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
-    from envfab.registration.kinds import kind_of
+    from envfab.registration.server_kinds import kind_of
 
     codes = {1} if errors else set()
     for error in errors:
@@ -214,9 +214,9 @@ def _registrations_json(outcomes: Sequence[Outcome], errors: Sequence[EnvfabErro
 
 
 def _registration_json(outcome: Outcome) -> dict[str, Any]:
-    from envfab.foreign import shown_url
-    from envfab.registration.difio import Registration
-    from envfab.registration.kinds import kind_of
+    from envfab.registration.difio.protocol import Registration
+    from envfab.registration.server_kinds import kind_of
+    from envfab.util.untrusted import shown_url
 
     sent, answer = outcome.job.registration, outcome.answer
     return {
@@ -240,7 +240,7 @@ def _set_variables(names: Iterable[str]) -> dict[str, str]:
 
 def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
     """What cron calls; nothing of it may be a secret, for everybody sees what cron runs."""
-    from envfab.registration.hook import FLEET_VARIABLES, VARIABLES, Call
+    from envfab.registration.hooks.activation import FLEET_VARIABLES, VARIABLES, Call
 
     variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
     if "@" in variables.get("DIFIO_URL", ""):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
+from envfab.config.fleet import Fleet
+from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet
-from envfab.servers import UsageStats
-from envfab.tasks.arguments import ours
 from envfab.tasks.command_line import spoken_name
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.recording import ENV_VAR, Run, folder_of, open_statistics, preview
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
+from envfab.tasks.usage_recording import ENV_VAR, Run, folder_of, open_statistics, preview
 
 if TYPE_CHECKING:
     from envfab.usagestats import Stats
@@ -225,7 +225,7 @@ def _unkept(stats: Stats) -> EnvfabError:
 
 
 def _server(usage: UsageStats) -> str:
-    from envfab.foreign import shown_url
+    from envfab.util.untrusted import shown_url
 
     return shown_url(usage.url)
 

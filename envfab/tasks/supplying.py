@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.fleet import Fleet
-from envfab.tasks import auditing, fetching, locking
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
+from envfab.tasks import audit, fetch_wheels, lock
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from envfab.errors import SupplyError
-    from envfab.supply.looking import Look
-    from envfab.supply.newer import Outdated
+    from envfab.fetch.outdated import Outdated
+    from envfab.fetch.probe_interpreters import Look
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -31,9 +31,9 @@ def tasks(fleet: Fleet) -> list[Any]:
         _yank_wheel(fleet),
         _publish_index(fleet),
         _outdated(fleet),
-        *locking.tasks(fleet),
-        *fetching.tasks(fleet),
-        *auditing.tasks(fleet),
+        *lock.tasks(fleet),
+        *fetch_wheels.tasks(fleet),
+        *audit.tasks(fleet),
     ]
 
 
@@ -73,7 +73,7 @@ def _publish_index(fleet: Fleet) -> Any:
     @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
     def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
         """Write the house as a static package index (PEP 503, 691, 658), from which pip and uv install."""
-        from envfab.supply.publishing import publish
+        from envfab.index.publish import publish
 
         run = Invocation(fleet, c, json)
         if not folder:
@@ -104,12 +104,12 @@ def _outdated(fleet: Fleet) -> Any:
         """Show what is newer in the house, or in an index, and what of it the requirements allow."""
         from contextlib import ExitStack
 
-        from envfab.deployment.wanted import read_requirements
+        from envfab.deployment.requirements_files import read_requirements
+        from envfab.fetch.fetch import opened
+        from envfab.fetch.outdated import outdated as behind
+        from envfab.fetch.probe_interpreters import look
+        from envfab.index.client import PagesAlone
         from envfab.planning.catalogue import Catalogue
-        from envfab.supply.fetching import opened
-        from envfab.supply.index import PagesAlone
-        from envfab.supply.looking import look
-        from envfab.supply.newer import outdated as behind
 
         run = Invocation(fleet, c, json)
         sources: dict[str, Catalogue] = {"house": run.house}

@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envfab.config.fleet import Member
 from envfab.errors import SupplyError, UsageError
-from envfab.fleet import Member
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
 
 if TYPE_CHECKING:
-    from envfab.managed.connections import Connections
-    from envfab.supply.interpreters import Kind
+    from envfab.fetch.interpreters import Kind
+    from envfab.remote.ssh.connections import Connections
 
 
 def interpreters_of(run: Invocation, links: Connections, members: Sequence[Member]) -> tuple[list[Kind], bool]:
     """(the distinct interpreters, whether every member could be looked at); the others are warned of."""
-    from envfab.supply.interpreters import Kind, kinds, this_one
-    from envfab.supply.looking import look
+    from envfab.fetch.interpreters import Kind, kinds, this_one
+    from envfab.fetch.probe_interpreters import look
 
     if not members:
         return [Kind(this_one())], True
@@ -35,7 +35,7 @@ def interpreters_of(run: Invocation, links: Connections, members: Sequence[Membe
 
 def exported_interpreters(file: str) -> list[Kind]:
     """What `fab targets --export FILE` wrote; raises `SupplyError`."""
-    from envfab.supply.interpreters import from_json
+    from envfab.fetch.interpreters import from_json
 
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.errors import Disconnected, Unreachable
-from envfab.fleet import Fleet
-from envfab.foreign import one_line
-from envfab.tasks.arguments import at_least, ours
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import at_least, ours
+from envfab.util.untrusted import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from envfab.deployment.history import Record
+    from envfab.deployment.journal import Record
     from envfab.deployment.proposal import Proposal
-    from envfab.facts.probe import Probe
-    from envfab.managed.survey import Found, Site
+    from envfab.models.probe import Probe
+    from envfab.remote.probe import Found, Site
 
 SHOWN_CHANGES = 6
 
@@ -31,7 +31,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours(limit="how many deployments of each virtualenv (default: 10)")
     def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
         """Show what was deployed to each virtualenv, newest first, as its own history tells."""
-        from envfab.deployment.undoing import histories
+        from envfab.deployment.rollback import histories
 
         run = Invocation(fleet, c, json)
         at_least(1, "--limit", limit)
@@ -51,10 +51,10 @@ def tasks(fleet: Fleet) -> list[Any]:
         c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
     ) -> None:
         """Bring packages back to what they were before a deployment; databases stay as they are."""
-        from envfab.deployment.undoing import propose_undo, read_history, undo_one
-        from envfab.tasks.asking import agree
-        from envfab.tasks.carrying_out import carry_out, show_house
+        from envfab.deployment.rollback import propose_undo, read_history, undo_one
+        from envfab.tasks.carry_out import carry_out, show_house
         from envfab.tasks.command_line import command, flags
+        from envfab.tasks.prompt import agree
 
         run = Invocation(fleet, c, json)
         console, house = run.console, run.house
@@ -85,7 +85,7 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
     """The newest `limit` of a virtualenv's `records`, and how many more there are."""
     from rich.text import Text
 
-    from envfab.deployment.past import spoken
+    from envfab.deployment.notes import spoken
 
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
@@ -122,7 +122,7 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
 
 
 def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]:
-    from envfab.deployment.history import to_json
+    from envfab.deployment.journal import to_json
 
     return {
         "target": str(found.member.target),

@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 
 from invoke.exceptions import Exit
 
+from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError
-from envfab.servers import UsageStats
 
 if TYPE_CHECKING:
-    from envfab.tasks.fabric1 import Task
+    from envfab.tasks.fabric1.task import Task
     from envfab.usagestats import Stats
 
 Entries = list[tuple[str, object]]
@@ -94,7 +94,7 @@ def preview(stats: Stats, run: Run, ended: str, status: int) -> bytes:
 
 def folder_of(usage: UsageStats) -> Path | None:
     """Where choice and reports lie, in the user's state folder: one folder a server, since consent is given to one."""
-    from envfab.registration.files import state_folder
+    from envfab.registration.state_files import state_folder
 
     state = state_folder(os.environ)
     if state is None or is_anothers(state, os.geteuid()):

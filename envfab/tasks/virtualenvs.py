@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from envfab.fleet import Fleet, Host, Member
-from envfab.tasks.arguments import ours
-from envfab.tasks.invocation import Invocation
-from envfab.tasks.looking import interpreters_of
+from envfab.config.fleet import Fleet, Host, Member
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
+from envfab.tasks.target_interpreters import interpreters_of
 from envfab.tasks.wheels import many
 
 if TYPE_CHECKING:
-    from envfab.managed.agent_replies import Discovered
-    from envfab.managed.creation import Creation
+    from envfab.remote.agent_replies import Discovered
+    from envfab.remote.create import Creation
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -49,7 +49,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours(repair="give those whose interpreter or pyvenv.cfg is gone new ones; their packages stay")
     def create_virtualenv(c: Context, name: Iterable[str] = (), repair: bool = False, json: bool = False) -> None:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
-        from envfab.managed.creation import create
+        from envfab.remote.create import create
 
         run = Invocation(fleet, c, json)
         with run.console as console, run.connections() as links:
@@ -69,8 +69,8 @@ def _export(run: Invocation, members: Sequence[Member], place: Path) -> bool:
     """Write down the interpreters of the members; whether all of them could be looked at."""
     import json
 
-    from envfab.supply.interpreters import to_json
-    from envfab.supply.locking import write
+    from envfab.fetch.interpreters import to_json
+    from envfab.lockfile.write import write
 
     with run.connections() as links:
         found, complete = interpreters_of(run, links, members)
@@ -127,7 +127,7 @@ def _created_json(creation: Creation) -> dict[str, Any]:
 
 def _discover(run: Invocation, name: str) -> None:
     """Draft `Virtualenv(…)` lines for what is on a host and in no fabfile yet."""
-    from envfab.managed.creation import discover
+    from envfab.remote.create import discover
 
     host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)
     known = {virtualenv.path for virtualenv in host.virtualenvs}

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet
-from envfab.tasks.arguments import ours
 from envfab.tasks.clock import local_time
-from envfab.tasks.invocation import Invocation
+from envfab.tasks.context import Invocation
+from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
-    from envfab.tasks.console import Console
-    from envfab.wheelhouse.adding import Added
-    from envfab.wheelhouse.house import House, Listed
-    from envfab.wheelhouse.repairing import Repair
+    from envfab.tasks.output.console import Console
+    from envfab.wheelhouse.add import Added
+    from envfab.wheelhouse.repair import Repair
+    from envfab.wheelhouse.wheelhouse import House, Listed
 
 SHOWN_PROBLEMS = 3
 
@@ -121,8 +121,8 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> list[Repair]:
     """Mend the house, with wheels from `places` and from the fleet's `wheel_source`; what became of each finding."""
-    from envfab.supply.originals import originals
-    from envfab.wheelhouse.repairing import repair
+    from envfab.fetch.originals import originals
+    from envfab.wheelhouse.repair import repair
 
     source = fleet.source_of_wheels()
     with originals([*places, *([source] if source else [])]) as found:
@@ -157,8 +157,8 @@ def _file(typed: str) -> Path:
 
 def _take_in(house: House, path: Path, console: Console, trust: bool) -> list[Added]:
     """Add a wheel, or all wheels of a bundle; at a terminal, ask about a wheel that was logged without a SHA-256."""
-    from envfab.supply.bundle import add_bundle, is_bundle
-    from envfab.wheelhouse.adding import UnknownHash
+    from envfab.fetch.bundle import add_bundle, is_bundle
+    from envfab.wheelhouse.add import UnknownHash
 
     def add(trust: bool) -> list[Added]:
         return add_bundle(path, house, trust=trust) if is_bundle(path) else [house.add(path, trust=trust)]
@@ -223,7 +223,7 @@ def many(number: int, what: str) -> str:
 
 
 def _row(one: Listed) -> tuple[str, ...]:
-    from envfab.wheelhouse.release_log import moment
+    from envfab.wheelhouse.release_log.records import moment
 
     tags = sorted({f"{tag.interpreter}-{tag.abi}-{tag.platform}" for tag in one.wheel.tags})
     shown = tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"

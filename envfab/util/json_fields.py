@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from envfab.foreign import one_line
+from envfab.util.untrusted import one_line
 
 # characters; what is longer is no name, no version, no sentence
 MAX_TEXT = 4_000

@@ -14,12 +14,12 @@ from enum import Enum
 from pathlib import Path
 
 from envfab.errors import HouseError, WheelError
-from envfab.facts.wheel import Wheel
-from envfab.wheelhouse.archive import CHUNK
-from envfab.wheelhouse.inspection import inspect, sha256_of
-from envfab.wheelhouse.log_file import HeldLog, LogFile, sync_folder
-from envfab.wheelhouse.log_text import LoggedWheel
-from envfab.wheelhouse.release_log import Record, ReleaseRecord, YankRecord
+from envfab.models.wheel import Wheel
+from envfab.wheelhouse.release_log.records import Record, ReleaseRecord, YankRecord
+from envfab.wheelhouse.release_log.storage import HeldLog, LogFile, sync_folder
+from envfab.wheelhouse.release_log.view import LoggedWheel
+from envfab.wheelhouse.safe_zip import CHUNK
+from envfab.wheelhouse.validate import inspect, sha256_of
 
 UNFINISHED = ".adding"
 # Longer than any copy takes, also where the clocks of two machines that share the house differ.

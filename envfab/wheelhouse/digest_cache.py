@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from envfab.wheelhouse.inspection import sha256_of
+from envfab.wheelhouse.validate import sha256_of
 
 FORMAT = 1
 # A file written twice within one tick of the file system's clock, with the same size, looks unchanged: what changed

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from envfab.errors import EnvfabError, HouseError
-from envfab.facts.wheel import Wheel
-from envfab.wheelhouse.house import Fault, Finding, House
-from envfab.wheelhouse.inspection import sha256_of
-from envfab.wheelhouse.log_file import sync_folder
+from envfab.models.wheel import Wheel
+from envfab.wheelhouse.release_log.storage import sync_folder
+from envfab.wheelhouse.validate import sha256_of
+from envfab.wheelhouse.wheelhouse import Fault, Finding, House
 
 
 class Originals(Protocol):

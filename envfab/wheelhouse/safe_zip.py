@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from envfab.errors import WheelError
-from envfab.foreign import is_plain
+from envfab.util.untrusted import is_plain
 from envfab.util.versions import shortened
 
 CHUNK = 1 << 18

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import WheelError
-from envfab.facts.wheel import Release, Wheel
-from envfab.wheelhouse.log_text import LoggedWheel, LogText
+from envfab.models.wheel import Release, Wheel
+from envfab.wheelhouse.release_log.view import LoggedWheel, LogText
 
 
 class Contents:

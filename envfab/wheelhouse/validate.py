@@ -29,10 +29,10 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
 from envfab.errors import WheelError
-from envfab.facts.wheel import MOST_TAGS, Wheel, WheelMetadata, count_tags
-from envfab.foreign import one_line
+from envfab.models.wheel import MOST_TAGS, Wheel, WheelMetadata, count_tags
+from envfab.util.untrusted import one_line
 from envfab.util.versions import MOST_DIGITS, parse_version, shortened
-from envfab.wheelhouse.archive import CHUNK, Archive, Limits
+from envfab.wheelhouse.safe_zip import CHUNK, Archive, Limits
 
 WHEEL_MAJOR = 1
 TEXT_LIMIT = 16 << 20

@@ -12,25 +12,25 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.config.fleet import Target
 from envfab.errors import HouseError, WheelError
-from envfab.facts.wheel import Release, Wheel, WheelMetadata
-from envfab.fleet import Target
-from envfab.foreign import one_line
+from envfab.models.wheel import Release, Wheel, WheelMetadata
+from envfab.util.untrusted import one_line
 from envfab.util.versions import version_or_none
-from envfab.wheelhouse import adding
-from envfab.wheelhouse.adding import Added
-from envfab.wheelhouse.contents import Contents, wheel_of
-from envfab.wheelhouse.digests import DigestMemory, cache_folder
-from envfab.wheelhouse.inspection import read_metadata
-from envfab.wheelhouse.log_file import LogFile
-from envfab.wheelhouse.log_text import LoggedWheel, LogText, Problem
-from envfab.wheelhouse.release_log import (
+from envfab.wheelhouse import add
+from envfab.wheelhouse.add import Added
+from envfab.wheelhouse.digest_cache import DigestMemory, cache_folder
+from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
     InstallRecord,
     YankRecord,
     is_whole,
 )
+from envfab.wheelhouse.release_log.storage import LogFile
+from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, Problem
+from envfab.wheelhouse.snapshot import Contents, wheel_of
+from envfab.wheelhouse.validate import read_metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class House:
     def add_all(self, paths: Sequence[Path], *, trust: bool = False) -> list[Added]:
         """`add` several: all, or with an error none."""
         try:
-            return adding.add_all(paths, self.wheels, self._log_file, trust=trust)
+            return add.add_all(paths, self.wheels, self._log_file, trust=trust)
         finally:
             self.refresh()
 
@@ -210,7 +210,7 @@ class House:
 
     def clear_abandoned(self) -> tuple[str, ...]:
         """Remove what an `add` left that was cut off long ago: copies of files, with hidden names."""
-        return adding.clear_abandoned(self.wheels)
+        return add.clear_abandoned(self.wheels)
 
     def log_install(self, target: Target, wheels: Iterable[Wheel], deployment: str) -> None:
         """Note that wheels were installed by a deployment."""

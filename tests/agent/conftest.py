@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from envfab.managed import bundle
-from envfab.managed.opening import Identity
-from envfab.managed.process import local_link
-from envfab.managed.session import Session, start_agent
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import Session, start_agent
+from envfab.remote.process import local_link
+from envfab.remote.startup import Identity
+from tests.remote.conftest import agent, pristine, version
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import sha256
 
+__all__ = ["agent", "pristine", "version"]
 AWKWARD = "a venv's $(touch x) !"
 
 
@@ -88,10 +90,10 @@ def deploying() -> Iterator[Starter]:
             str(virtualenv),
             where=str(virtualenv),
             identity=Identity(),
-            modules=bundle.PROBE,
+            modules=agent_sources.PROBE,
         )
         sessions.append(session)
-        session.load(bundle.DEPLOY)
+        session.load(agent_sources.DEPLOY)
         return session
 
     yield start

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from envfab.managed.agent import bytecode as source
-from tests.managed.agent.conftest import Starter
-from tests.managed.agent.test_uv import NEWEST, SHOP, by_uv, cache, compiled, run
+from envfab.agent import bytecode as source
+from tests.agent.conftest import Starter
+from tests.agent.test_uv import NEWEST, SHOP, by_uv, cache, compiled, run
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 
@@ -165,7 +165,7 @@ def test_a_short_write_leaves_no_bytecode(tmp_path: Path) -> None:
     file = tmp_path / "big.py"
     file.write_text(f"X = {'x' * 200_000!r}\n")
     code = (
-        "import contextlib, resource, sys; from envfab.managed.agent.bytecode import compiles\n"
+        "import contextlib, resource, sys; from envfab.agent.bytecode import compiles\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, -1))\n"
         "with contextlib.suppress(OSError): assert not compiles(*sys.argv[1:])\n"
     )

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from envfab.managed import bundle
-from envfab.managed.agent import web as agent_web
-from envfab.managed.agent.kernel import Problem
-from envfab.managed.session import OperationFailed, Session
-from tests.managed.agent.conftest import Starter
-from tests.supply.serving import running
+from envfab.agent import http as agent_web
+from envfab.agent.protocol import Problem
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, Session
+from tests.agent.conftest import Starter
+from tests.support.serving import running
 from tests.support.tls import make_certificate, under_tls
 from tests.support.wheels import make_wheel, sha256
 
@@ -115,7 +115,7 @@ def asking(url: str) -> Any:
 
 def pull(session: Session, index: str, wheel: Path, **other: Any) -> None:
     """Let the agent fetch a wheel."""
-    session.load(bundle.PULL)
+    session.load(agent_sources.DOWNLOAD)
     told = {"name": "shop", "filename": wheel.name, "sha256": sha256(wheel), "size": wheel.stat().st_size}
     session.ask("pull", **({"url": index, "connect": 5.0, "answer": 5.0} | told | other))
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from envfab.managed.agent import environment_file
-from envfab.managed.agent.kernel import Problem
+from envfab.agent import environment_file
+from envfab.agent.protocol import Problem
 from tests.support.virtualenvs import VirtualenvMaker
 
 # by systemd.exec(5) and the tests of systemd's own parser
@@ -78,14 +78,14 @@ def test_what_systemd_would_pass_over_is_an_error_without_the_line(content: str,
 @pytest.mark.parametrize("version", ["2.7", "3.6"])
 def test_every_interpreter_reads_it_alike(version: str, make_virtualenv: VirtualenvMaker) -> None:
     """The oldest ones, too."""
-    from envfab.managed import bundle
+    from envfab.remote import agent_sources
 
-    sources = {name: bundle._source(name).decode() for name in ("codec", "kernel", "environment_file")}
+    sources = {name: agent_sources._source(name).decode() for name in ("json_codec", "protocol", "environment_file")}
     program = (
         "import sys, json, types\n"
         "package = types.ModuleType('p'); package.__path__ = []; sys.modules['p'] = package\n"
         "sources, contents = json.loads(sys.stdin.read())\n"
-        "for name in ('codec', 'kernel', 'environment_file'):\n"
+        "for name in ('json_codec', 'protocol', 'environment_file'):\n"
         "    module = types.ModuleType('p.' + name); module.__package__ = 'p'; sys.modules['p.' + name] = module\n"
         "    exec(compile(sources[name].encode('utf-8'), name, 'exec'), module.__dict__)\n"
         "print(json.dumps([module.parse_environment(content, 'env') for content in contents]))\n"

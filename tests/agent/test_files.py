@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from envfab.managed import bundle
-from envfab.managed.opening import Identity
-from envfab.managed.process import local_link
-from envfab.managed.session import OperationFailed, Session, start_agent
-from tests.managed.agent.conftest import Starter, site_packages
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, Session, start_agent
+from envfab.remote.process import local_link
+from envfab.remote.startup import Identity
+from tests.agent.conftest import Starter, site_packages
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 
@@ -185,10 +185,10 @@ def test_a_pipe_among_distributions_is_not_waited_for(place: Path, name: str) ->
         str(place),
         where="t",
         identity=Identity(),
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
         timeout=20,
     ) as session:
         found = session.ask("probe")
         assert found["damaged"] == (["odd-1.0.dist-info"] if name == "METADATA" else [])
-        session.load(bundle.DEPLOY)
+        session.load(agent_sources.DEPLOY)
         session.ask("verify", names=["odd"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envfab.managed.session import OperationFailed
-from tests.managed.agent.conftest import Starter, fields, freeze, install, site_packages, store, versions
+from envfab.remote.agent_session import OperationFailed
+from tests.agent.conftest import Starter, fields, freeze, install, site_packages, store, versions
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 

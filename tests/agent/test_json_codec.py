@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import envfab.managed.agent
-from tests.managed.agent.test_kernel import RawAgent
+import envfab.agent
+from tests.agent.test_protocol import RawAgent
 from tests.support.virtualenvs import VirtualenvMaker
 
-CODEC = Path(envfab.managed.agent.__file__).with_name("codec.py")
+CODEC = Path(envfab.agent.__file__).with_name("json_codec.py")
 COMPARED = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]

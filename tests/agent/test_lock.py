@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import Disconnected, Locked
-from envfab.managed.opening import Identity
-from envfab.managed.process import local_link
-from envfab.managed.running import run_command
-from tests.managed.agent.conftest import Starter, fields, store
+from envfab.remote.process import local_link
+from envfab.remote.run_command import run_command
+from envfab.remote.startup import Identity
+from tests.agent.conftest import Starter, fields, store
 from tests.support.wheels import make_wheel
 
 ADA = {"format": 1, "who": "ada", "from": "laptop", "since": "2026-11-20T21:49:00+00:00"}

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from envfab.errors import AgentError
-from tests.managed.agent.conftest import site_packages
-from tests.managed.conftest import StartAgent
+from tests.agent.conftest import site_packages
+from tests.remote.conftest import StartAgent
 from tests.support.virtualenvs import VirtualenvMaker
 
 MARKERS = """

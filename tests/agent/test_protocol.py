@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from envfab.managed import bundle
+from envfab.remote import agent_sources
 from tests.support.virtualenvs import VirtualenvMaker
 
 SLOW = """
@@ -35,7 +35,7 @@ class RawAgent:
 
     def __init__(self, python: Path, folder: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [python, "-B", "-E", "-s", "-c", bundle.loader()],
+            [python, "-B", "-E", "-s", "-c", agent_sources.loader()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -44,7 +44,7 @@ class RawAgent:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        first = bundle.modules(*bundle.KERNEL, *bundle.PROBE)
+        first = agent_sources.modules(*agent_sources.KERNEL, *agent_sources.PROBE)
         self.stdin.write(b"%d\n%s" % (len(first), first))
         while (line := self.stdout.readline()) != b"ENVFAB-AGENT\n":
             assert line, "the agent did not start"
@@ -63,9 +63,9 @@ class RawAgent:
         import marshal
         import zlib
 
-        assert self.ask("load", zlib.compress(marshal.dumps([("extra", source.encode())], bundle.MARSHAL_VERSION))) == {
-            "ok": {}
-        }
+        assert self.ask(
+            "load", zlib.compress(marshal.dumps([("extra", source.encode())], agent_sources.MARSHAL_VERSION))
+        ) == {"ok": {}}
 
     def end(self) -> int:
         """Close the channel: the exit status."""
@@ -112,7 +112,7 @@ def test_modules_in_the_home_shadow_nothing(pristine: Callable[[str], Path], tmp
         (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
     agent = RawAgent(pristine(version) / "bin" / "python", tmp_path)
     assert os.readlink(f"/proc/{agent.process.pid}/cwd") == "/"
-    modules = bundle.modules(*bundle.TAGS, *bundle.DEPLOY)
+    modules = agent_sources.modules(*agent_sources.TAGS, *agent_sources.DEPLOY)
     assert agent.ask("load", modules) == {"ok": {}}
     assert agent.ask("tags")["ok"]["tags"]
     assert agent.end() == 0
@@ -177,7 +177,7 @@ def test_a_host_without_a_utf8_locale_has_the_same_paths(
 def test_a_start_costs_little_more_than_the_interpreter_s_own(pristine: Callable[[str], Path]) -> None:
     """At most 25 CPU ms more than `python -c pass`: several times what it takes, for a busy machine."""
     python = pristine("3.11") / "bin" / "python"
-    payload = bundle.modules(*bundle.KERNEL, *bundle.PROBE)
+    payload = agent_sources.modules(*agent_sources.KERNEL, *agent_sources.PROBE)
 
     def cost(program: str, data: bytes) -> float:
         def once() -> float:
@@ -188,5 +188,5 @@ def test_a_start_costs_little_more_than_the_interpreter_s_own(pristine: Callable
 
         return min(once() for _ in range(5))
 
-    started = cost(bundle.loader(), b"%d\n%s" % (len(payload), payload))
+    started = cost(agent_sources.loader(), b"%d\n%s" % (len(payload), payload))
     assert started - cost("pass", b"") < 0.025

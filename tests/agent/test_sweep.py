@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from envfab.managed import bundle
-from tests.managed.agent.conftest import Starter, install, site_packages, store
+from envfab.remote import agent_sources
+from tests.agent.conftest import Starter, install, site_packages, store
 from tests.support.wheels import make_wheel, second_name, sha256
 
 pytestmark = pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
@@ -42,7 +42,7 @@ def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(
     (site / "sweepable" / "deep" / "cut.txt").write_text("one tw")
     (site / "sweepable" / "own.txt").write_text("what somebody wrote")
     (site / "sweepable_beside.py").write_text("")
-    session.load(bundle.SWEEP)
+    session.load(agent_sources.SWEEP)
     removed = session.ask("sweep", wheels=[sha256(sweepable), "0" * 64], names=[])["removed"]
     assert sorted(Path(file).name for file in removed) == ["cut.txt", "new.py", "sweepable_beside.py"]
     assert sorted(path.relative_to(site).as_posix() for path in site.rglob("*sweepable*")) == ["sweepable"]
@@ -61,7 +61,7 @@ def test_what_may_be_of_a_distribution_without_record_stays(
     files = {"sweptspace/__init__.py": "N = 1\n", "swept_new.py": "x = 1\n"}
     swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY, files=files)
     store(session, swept)
-    session.load(bundle.SWEEP)
+    session.load(agent_sources.SWEEP)
     site = site_packages(workbench)
     (site / "sweptspace").mkdir()
     for name, content in files.items():
@@ -94,7 +94,7 @@ def test_nothing_outside_the_folders_of_packages_goes(workbench: Path, deploying
             archive.writestr(zipfile.ZipInfo(name), "KEPT = 1\n")
     store(session, hostile)
     (site / "linked").symlink_to(outside)
-    session.load(bundle.SWEEP)
+    session.load(agent_sources.SWEEP)
     assert session.ask("sweep", wheels=[sha256(hostile)], names=[]) == {"removed": []}
     assert (outside / "kept.py").exists()
     (site / "linked").unlink()
@@ -107,7 +107,7 @@ def test_a_wheel_that_is_damaged_or_gone_says_nothing(workbench: Path, deploying
     store(session, swept)
     (cached,) = (Path(os.environ["HOME"]) / ".cache/envfab/wheels").glob(sha256(swept))
     cached.write_bytes(b"PK no more")
-    session.load(bundle.SWEEP)
+    session.load(agent_sources.SWEEP)
     assert session.ask("sweep", wheels=[sha256(swept), "0" * 64], names=[]) == {"removed": []}
 
 
@@ -116,7 +116,7 @@ def test_what_is_installed_stays(workbench: Path, deploying: Starter, tmp_path: 
     session = deploying(workbench)
     swept = make_wheel(tmp_path, "swept", "1.0", tags=ANY)
     install(session, swept)
-    session.load(bundle.SWEEP)
+    session.load(agent_sources.SWEEP)
     assert session.ask("sweep", wheels=[sha256(swept)], names=["swept"]) == {"removed": []}
     assert session.ask("verify", names=["swept"]) == {"wrong": {}}
     install(session, remove=["swept"])

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from envfab.managed import bundle
-from envfab.managed.agent import uv as uv_source
-from envfab.managed.session import OperationFailed, Session
-from tests.managed.agent.conftest import Starter, fields, install, site_packages, store, versions
+from envfab.agent import uv as uv_source
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, Session
+from tests.agent.conftest import Starter, fields, install, site_packages, store, versions
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 
@@ -37,7 +37,7 @@ def cache() -> Path:
 
 def by_uv(session: Session, uv: Path, *wheels: Path, **options: Any) -> dict[str, Any]:
     """Store wheels and install them by uv."""
-    session.load(bundle.UV + bundle.BYTECODE)
+    session.load(agent_sources.UV + agent_sources.BYTECODE)
     lacking = session.ask("lacking", hashes=[sha256(wheel) for wheel in (uv, *wheels)])["lacking"]
     store(session, *(wheel for wheel in (uv, *wheels) if sha256(wheel) in lacking))
     asked = {"remove": [], "compile": True, "link": True, "umask": 0o022, "forget": []} | options

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
+from envfab.agent import journal as journal_source
+from envfab.agent import subprocesses
+from envfab.agent import wheel_cache as cache_source
+from envfab.config.fleet import Host
 from envfab.errors import AgentError
-from envfab.fleet import Host
-from envfab.managed import bundle
-from envfab.managed.agent import cache as cache_source
-from envfab.managed.agent import journal as journal_source
-from envfab.managed.agent import processes
-from envfab.managed.opening import Identity
-from envfab.managed.session import OperationFailed, start_agent
-from tests.managed.agent.conftest import Starter, fields, install, store, versions
-from tests.managed.conftest import Connect
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, start_agent
+from envfab.remote.startup import Identity
+from tests.agent.conftest import Starter, fields, install, store, versions
+from tests.remote.conftest import Connect
 from tests.support.leftovers import files_of
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
@@ -172,9 +172,9 @@ def test_an_owner_without_a_home_keeps_wheels_in_the_virtualenv(
         str(path),
         where="target",
         identity=Identity(hosts.users.homeless),
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
     ) as session:
-        session.load(bundle.DEPLOY)
+        session.load(agent_sources.DEPLOY)
         store(session, wheel)
         session.ask("install", wheels=[fields(wheel)], remove=[], pip_wheel=None, compile=False, umask=0o022)
     cached = path / ".envfab" / "cache" / "wheels" / sha256(wheel)
@@ -220,7 +220,7 @@ def test_where_home_is_somebody_else_s_the_user_s_own_counts(tmp_path: Path, mon
     for folder in (shared, own, virtualenv):
         folder.mkdir()
     shared.chmod(0o777)
-    monkeypatch.setattr(processes, "account", lambda: ("me", str(own)))
+    monkeypatch.setattr(subprocesses, "account", lambda: ("me", str(own)))
     for home in (str(shared), str(tmp_path / "missing"), "", "relative"):
         monkeypatch.setenv("HOME", home)
         assert agent_cache.folder(str(virtualenv)) == str(own / ".cache" / "envfab" / "wheels")
@@ -233,7 +233,7 @@ def test_where_home_is_somebody_else_s_the_user_s_own_counts(tmp_path: Path, mon
 
 def test_a_user_without_an_entry_has_a_number_and_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container may run as anybody."""
-    account: Any = processes.account
+    account: Any = subprocesses.account
     monkeypatch.setattr(os, "geteuid", lambda: 3_999_999_999)
     assert account() == ("3999999999", "/")
 
@@ -253,9 +253,9 @@ def test_an_owner_whose_home_others_can_write_to_keeps_wheels_in_the_virtualenv(
             str(path),
             where="target",
             identity=Identity(owner),
-            modules=bundle.PROBE,
+            modules=agent_sources.PROBE,
         ) as session:
-            session.load(bundle.DEPLOY)
+            session.load(agent_sources.DEPLOY)
             store(session, wheel)
     finally:
         home.chmod(mode)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
+from envfab.audit.osv import Index, read, vulnerabilities
 from envfab.errors import SupplyError
-from envfab.supply.osv import Index, read, vulnerabilities
 from tests.planning.catalogue import distribution
 
 NAMES = {canonicalize_name("django"), canonicalize_name("shop")}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.collector.plots import HEIGHT, WIDTH, Point, bar, columns, line, scale
+from envfab.collector.charts import HEIGHT, WIDTH, Point, bar, columns, line, scale
 
 POINTS = st.lists(
     st.builds(Point, st.integers(0, 10**5), st.integers(0, 10**9), st.text(max_size=8)), min_size=1, max_size=80

@@ -20,7 +20,7 @@ import requests
 
 from envfab.collector import server
 from envfab.collector.config import is_loopback
-from envfab.collector.serving import parse_address
+from envfab.collector.serve import parse_address
 from envfab.errors import UsageError
 from tests.collector.sending import form, registration_fields, report
 from tests.support.fab import FAB, clean_environment, run_fab

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from envfab import Command, DependencyTrack, Difio, Fleet, Host, Project, UsageStats, Virtualenv
+from envfab.config.fleet import SOURCE_HINT, flat_commands
+from envfab.config.servers import secret
 from envfab.errors import ConfigurationError
-from envfab.fleet import SOURCE_HINT, flat_commands
-from envfab.servers import secret
 from tests.support.fab import run_fab
 from tests.support.wheels import make_wheel
 

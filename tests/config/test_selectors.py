@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.selectors import select
 from envfab.errors import SelectorError
-from envfab.fleet import Host, Member, Target, Virtualenv
-from envfab.selectors import select
 
 
 def member(owner: str, host: str, path: str, *groups: str) -> Member:

@@ -7,8 +7,8 @@ from fabric import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envfab.config.settings import Settings, defaults, refuse_unknown_variables
 from envfab.errors import ConfigurationError
-from envfab.settings import Settings, defaults, refuse_unknown_variables
 
 
 def test_the_defaults_are_those_of_the_dataclass() -> None:

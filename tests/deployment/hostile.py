@@ -14,26 +14,26 @@ from typing import Any
 
 from rich.text import Text
 
-from envfab.deployment.gates import Gates
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.settings import Settings
+from envfab.deployment.barriers import Gates
+from envfab.deployment.context import Surroundings
 from envfab.deployment.proposal import Proposal, propose_one
-from envfab.deployment.proposing import propose
-from envfab.deployment.record import Caller, Deployment, new_rollout_id
+from envfab.deployment.propose import propose
+from envfab.deployment.result import Caller, Deployment, new_rollout_id
+from envfab.deployment.rollback import histories, propose_undo
 from envfab.deployment.rollout import Rollout, settled
-from envfab.deployment.undoing import histories, propose_undo
-from envfab.deployment.work import Surroundings
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements, parse
-from envfab.fleet import Host, Member, Target, Virtualenv
-from envfab.foreign import format_json, harmless
-from envfab.managed.process import Link, LocalProcess, Process
-from envfab.managed.stream import Stream
-from envfab.planning.alike import Plans
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Options, Status
-from envfab.reporter import Silent
-from envfab.settings import Settings
-from envfab.tasks.plans import plans_json, rollout_json, show_endings, show_group
+from envfab.planning.plan_cache import Plans
+from envfab.remote.process import Link, LocalProcess, Process
+from envfab.remote.stream import Stream
+from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, show_group
 from envfab.tasks.undoing import _shown
-from envfab.wheelhouse.house import House
+from envfab.util.progress import Silent
+from envfab.util.untrusted import format_json, harmless
+from envfab.wheelhouse.wheelhouse import House
 
 SETTINGS = Settings()
 # what an agent says to each operation, one line a time that it was asked

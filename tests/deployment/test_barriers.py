@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from envfab.deployment.gates import Gates
+from envfab.config.fleet import Fleet, Host, Member, Project, Virtualenv
+from envfab.deployment.barriers import Gates
 from envfab.errors import DeploymentError
-from envfab.fleet import Fleet, Host, Member, Project, Virtualenv
 
 
 def members(number: int) -> list[Member]:

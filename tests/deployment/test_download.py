@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.supply.serving import Quiet, running
+from tests.support.serving import Quiet, running
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze

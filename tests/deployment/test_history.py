@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.deployment.history import Change, Installed, Record, from_json, kept_wheels, to_json
+from envfab.deployment.journal import Change, Installed, Record, from_json, kept_wheels, to_json
 from envfab.errors import FormatError
 
 TEXT = st.text(max_size=20)

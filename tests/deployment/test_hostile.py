@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from envfab.deployment.record import Ending
-from envfab.managed.agent import journal, kernel, probe
-from envfab.managed.agent.codec import dumps
+from envfab.agent import journal, probe, protocol
+from envfab.agent.json_codec import dumps
+from envfab.deployment.result import Ending
 from envfab.planning.plan import Status
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 from tests.deployment.hostile import Answer, Conversation, HostileFleet, Replay, as_it_was, recorded
 from tests.support.fab import FAB, clean_environment
 from tests.support.virtualenvs import VirtualenvMaker
@@ -252,11 +252,11 @@ def test_what_an_owner_writes_into_the_memory_is_the_error_of_its_target(
 
 def read(memory: Path, conversation: Conversation, operation: Callable[..., dict[str, Any]]) -> bytes:
     """What an agent would answer to a probe, or for the history, with this memory of its own."""
-    agent: Any = kernel.Agent(None, None, None)  # type: ignore[no-untyped-call]  # it runs on 2.7, too
+    agent: Any = protocol.Agent(None, None, None)  # type: ignore[no-untyped-call]  # it runs on 2.7, too
     request = {"path": str(memory.parent), "limit": 10_000}
     try:
         found = operation(agent, request, None)
-    except kernel.Problem as problem:
+    except protocol.Problem as problem:
         return written({"problem": {"kind": problem.kind, "message": problem.message}})
     if operation is probe.probe:
         said = json.loads(conversation["probe"][0])["ok"]

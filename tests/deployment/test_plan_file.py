@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from envfab.deployment.saved import load
+from envfab.deployment.plan_file import load
 from envfab.errors import EnvfabError, FormatError
 from envfab.planning.plan import Plan, to_json
 from envfab.planning.planner import plan

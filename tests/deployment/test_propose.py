@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from envfab.config.fleet import Fleet, Host, Member, Virtualenv
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.proposing import PATIENCE, Proposals
-from envfab.facts.requirements import Requirements
-from envfab.fleet import Fleet, Host, Member, Virtualenv
-from envfab.managed.arrivals import Arrivals
+from envfab.deployment.propose import PATIENCE, Proposals
+from envfab.models.requirements import Requirements
 from envfab.planning.plan import Plan, Status
+from envfab.remote.result_queue import Arrivals
 
 GRACE = 0.25
 

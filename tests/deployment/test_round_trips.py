@@ -11,20 +11,20 @@ import pytest
 from fabric import Config
 from packaging.utils import canonicalize_name
 
-from envfab.deployment.gates import Gates
-from envfab.deployment.proposing import propose
-from envfab.deployment.record import Caller, Ending
+from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.settings import Settings
+from envfab.deployment.barriers import Gates
+from envfab.deployment.context import Surroundings
+from envfab.deployment.propose import propose
+from envfab.deployment.requirements_files import read_requirements
+from envfab.deployment.result import Caller, Ending
 from envfab.deployment.rollout import Rollout
-from envfab.deployment.wanted import read_requirements
-from envfab.deployment.work import Surroundings
-from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Host, Virtualenv
-from envfab.managed.connections import Connections
-from envfab.managed.process import Link, Process
+from envfab.models.probe import Probe
 from envfab.planning.plan import Options
-from envfab.reporter import Silent
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
+from envfab.remote.process import Link, Process
+from envfab.remote.ssh.connections import Connections
+from envfab.util.progress import Silent
+from envfab.wheelhouse.wheelhouse import House
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from envfab.deployment.proposing import propose
-from envfab.deployment.wanted import read_requirements
-from envfab.facts.wheel import Release
-from envfab.fleet import Fleet, Host, Virtualenv
-from envfab.managed.channel import PLACES
+from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.settings import Settings
+from envfab.deployment.propose import propose
+from envfab.deployment.requirements_files import read_requirements
+from envfab.models.wheel import Release
 from envfab.planning.plan import Options, Status
-from envfab.reporter import Silent
-from envfab.settings import Settings
-from envfab.wheelhouse.house import House
+from envfab.remote.ssh.channel import PLACES
+from envfab.util.progress import Silent
+from envfab.wheelhouse.wheelhouse import House
 from tests.support.recorded import RecordedLinks, Replies, record
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_house

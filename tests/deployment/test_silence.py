@@ -19,9 +19,7 @@ from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
 
-IMPATIENT = (
-    "from envfab.managed import keepalive, session\nkeepalive.INTERVAL, keepalive.SILENCE, session.SILENCE = 1, 4, 6\n"
-)
+IMPATIENT = "from envfab.remote import agent_session\nfrom envfab.remote.ssh import keepalive\nkeepalive.INTERVAL, keepalive.SILENCE, agent_session.SILENCE = 1, 4, 6\n"
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from envfab.config.fleet import Fleet, Host, Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.waves import waves
-from envfab.facts.requirements import Requirements
-from envfab.fleet import Fleet, Host, Virtualenv
+from envfab.models.requirements import Requirements
 from envfab.planning.plan import Plan, Status
 from tests.support.fab import run_fab
 from tests.support.sshd import Hosts

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import EnvfabError
-from envfab.supply.bundle import add_bundle, is_bundle, write_bundle
-from envfab.wheelhouse.house import House
+from envfab.fetch.bundle import add_bundle, is_bundle, write_bundle
+from envfab.wheelhouse.wheelhouse import House
 from tests.support.wheels import make_wheel
 
 Members = dict[str, bytes]

@@ -16,17 +16,17 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import EnvfabError
-from envfab.facts.requirements import parse
-from envfab.reporter import Silent
-from envfab.supply.fetching import Job, distinct, download, needed, opened, take_in
-from envfab.supply.index import Index
-from envfab.supply.interpreters import Kind
-from envfab.supply.publishing import publish
-from envfab.supply.web import Timeouts
-from envfab.wheelhouse.house import House
+from envfab.fetch.fetch import Job, distinct, download, needed, opened, take_in
+from envfab.fetch.interpreters import Kind
+from envfab.index.client import Index
+from envfab.index.http import Timeouts
+from envfab.index.publish import publish
+from envfab.models.requirements import parse
+from envfab.util.progress import Silent
+from envfab.wheelhouse.wheelhouse import House
 from tests.planning.catalogue import interpreter
-from tests.supply.faults import Server, faulty
-from tests.supply.serving import serving
+from tests.support.faulty_index import Server, faulty
+from tests.support.serving import serving
 from tests.support.wheels import make_wheel
 
 SHORT = Timeouts(connect=1.0, read=0.5)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import SupplyError, UsageError
-from envfab.facts.wheel import Wheel
-from envfab.supply.originals import originals
-from tests.supply.faults import faulty
+from envfab.fetch.originals import originals
+from envfab.models.wheel import Wheel
+from tests.support.faulty_index import faulty
 from tests.support.wheels import make_wheel, sha256
 
 

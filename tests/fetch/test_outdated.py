@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envfab.supply.newer import outdated
+from envfab.fetch.outdated import outdated
 from tests.planning.catalogue import DictCatalogue, distribution, house, probe, requirements
 
 

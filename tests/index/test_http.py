@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from envfab.errors import SupplyError
-from envfab.foreign import shown_url
-from envfab.supply.web import Timeouts, Web
-from tests.supply.faults import Server, faulty
+from envfab.index.http import Timeouts, Web
+from envfab.util.untrusted import shown_url
+from tests.support.faulty_index import Server, faulty
 from tests.support.tls import make_certificate, under_tls
 from tests.support.wheels import make_wheel, sha256
 

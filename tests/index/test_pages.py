@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import SupplyError
-from envfab.supply.pages import File, parse_html, parse_json, project_html, project_json, relative_url
+from envfab.index.pages import File, parse_html, parse_json, project_html, project_json, relative_url
 
 BASE = "http://127.0.0.1:1/simple/shop/"
 NAME = canonicalize_name("shop")

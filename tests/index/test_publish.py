@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from envfab.errors import FormatError, HouseError, SupplyError
-from envfab.reporter import Silent
-from envfab.supply.pages import JSON_TYPE, parse_html, parse_json
-from envfab.supply.publishing import publish
-from envfab.wheelhouse.house import House
-from tests.supply.serving import Quiet, running
+from envfab.index.pages import JSON_TYPE, parse_html, parse_json
+from envfab.index.publish import publish
+from envfab.util.progress import Silent
+from envfab.wheelhouse.wheelhouse import House
+from tests.support.serving import Quiet, running
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, release_line, sha256
 

@@ -13,14 +13,14 @@ import pytest
 from packaging.pylock import is_valid_pylock_path
 
 from envfab.errors import EnvfabError, SupplyError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.requirements import Requirements, parse
-from envfab.reporter import Silent
-from envfab.supply.interpreters import Kind, from_json, kinds, this_one, to_json
-from envfab.supply.locking import Lock, files_of, lock, to_pylock, to_requirements, toml, write
-from envfab.supply.publishing import publish
-from envfab.supply.solving import Unsolvable
-from envfab.wheelhouse.house import House
+from envfab.fetch.interpreters import Kind, from_json, kinds, this_one, to_json
+from envfab.index.publish import publish
+from envfab.lockfile.solve import Unsolvable
+from envfab.lockfile.write import Lock, files_of, lock, to_pylock, to_requirements, toml, write
+from envfab.models.interpreter import Interpreter
+from envfab.models.requirements import Requirements, parse
+from envfab.util.progress import Silent
+from envfab.wheelhouse.wheelhouse import House
 from tests.planning.catalogue import interpreter
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import sha256

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from envfab.errors import RequirementsError
-from envfab.facts.requirements import Requirements, parse
+from envfab.models.requirements import Requirements, parse
 
 GROUPS = """
 [dependency-groups]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from envfab.errors import RequirementsError, SeveralErrors
-from envfab.facts.requirements import Requirements, parse
+from envfab.models.requirements import Requirements, parse
 
 DIGEST = "0f" * 32
 OTHER_DIGEST = "ab" * 32

@@ -10,13 +10,13 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from envfab.config.fleet import Target
 from envfab.errors import WheelError
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.facts.requirements import Requirements, parse
-from envfab.facts.wheel import Release, Wheel, WheelMetadata
-from envfab.fleet import Target
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Probe
+from envfab.models.requirements import Requirements, parse
+from envfab.models.wheel import Release, Wheel, WheelMetadata
 
 TARGET = Target("shop", "web1", "/srv/shop/venv")
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.facts.distribution import Distribution
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
+from envfab.models.distribution import Distribution
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
 from envfab.planning.plan import Plan
 from tests.planning.catalogue import DictCatalogue
 

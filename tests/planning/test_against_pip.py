@@ -15,14 +15,14 @@ from packaging.tags import sys_tags
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel
-from envfab.planning.demands import applicable
-from envfab.planning.environment import Environment
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Action, Kind, Options, Plan, Status
 from envfab.planning.planner import plan
+from envfab.planning.problem import applicable
 from tests.planning.catalogue import TARGET, distribution, probe, requirements
 from tests.planning.generated import EXTRA, Case, generate
 from tests.planning.pip_oracle import ask_pip, version_of_pip

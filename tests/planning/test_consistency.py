@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from envfab.facts.distribution import Origin
-from envfab.planning.health import oddities, unmet
+from envfab.models.distribution import Origin
+from envfab.planning.consistency import oddities, unmet
 from tests.planning.catalogue import distribution, probe
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.requirements import Requirements, parse
+from envfab.models.interpreter import Interpreter
+from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Options, Plan, Status
 from envfab.planning.planner import plan
 from tests.planning.catalogue import DictCatalogue, house, interpreter, probe, requirements

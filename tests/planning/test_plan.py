@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
+from envfab.config.fleet import Target
 from envfab.errors import FormatError
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Target
+from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, Ahead, Kind, Missing, Newer, Plan, Status, from_json, plan_key, to_json
 from envfab.planning.planner import plan
 from tests.planning.catalogue import house, probe, requirements

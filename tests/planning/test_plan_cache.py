@@ -11,14 +11,14 @@ from dataclasses import replace
 import pytest
 from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.config.fleet import Target
 from envfab.errors import UsageError
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.probe import Probe
-from envfab.facts.wheel import Release
-from envfab.fleet import Target
-from envfab.planning.alike import Plans
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.probe import Probe
+from envfab.models.wheel import Release
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import Options
+from envfab.planning.plan_cache import Plans
 from envfab.planning.planner import plan
 from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
 

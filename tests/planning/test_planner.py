@@ -8,9 +8,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import UsageError
-from envfab.facts.distribution import Origin
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Requirements
+from envfab.models.distribution import Origin
+from envfab.models.probe import Probe
+from envfab.models.requirements import Requirements
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import Ahead, Kind, Options, Plan, Status
 from envfab.planning.planner import plan

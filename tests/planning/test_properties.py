@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from envfab.facts.probe import Probe
-from envfab.facts.requirements import Entry, Requirements
+from envfab.models.probe import Probe
+from envfab.models.requirements import Entry, Requirements
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import Kind, Options, Plan, Status, from_json, plan_key, to_json
 from envfab.planning.planner import plan

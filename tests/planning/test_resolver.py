@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from envfab.planning.candidates import Candidates
-from envfab.planning.conflict import explain
-from envfab.planning.environment import Environment
+from envfab.planning.explain import explain
+from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
 from envfab.planning.resolver import NoSolution, Question, Solution, needs_of, resolve

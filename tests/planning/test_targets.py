@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 
 from envfab.errors import EnvfabError
-from envfab.facts.interpreter import Interpreter
+from envfab.models.interpreter import Interpreter
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
 from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, tags

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from packaging.version import Version
 
-from envfab.facts.distribution import Distribution, Origin
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.fleet import Host, Member, Target, Virtualenv
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.models.distribution import Distribution, Origin
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Probe
 
 MARKERS = {
     "implementation_name": "cpython",

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Member
-from envfab.foreign import shown_url
+from envfab.config.fleet import Fleet, Member
+from envfab.config.servers import Difio
+from envfab.models.probe import Probe
 from envfab.registration.delivery import after_deployment, register
-from envfab.registration.files import state_folder
-from envfab.registration.inventory import Variables
+from envfab.registration.difio.registration import Variables
 from envfab.registration.jobs import Outcome, jobs_for
-from envfab.registration.pending import Missed, Pending
-from envfab.reporter import Silent
-from envfab.servers import Difio
+from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.state_files import state_folder
+from envfab.util.progress import Silent
+from envfab.util.untrusted import shown_url
 from tests.registration.probes import member, probe, there
 from tests.support.registration_server import RegistrationServer, Reply
 
@@ -196,8 +196,8 @@ def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationS
 
 DEPLOYMENT = """
 import sys
-from envfab.fleet import Fleet
-from envfab.servers import Difio
+from envfab.config.fleet import Fleet
+from envfab.config.servers import Difio
 from envfab.registration.delivery import after_deployment
 from tests.registration.test_delivery import Warnings, virtualenv
 reporter = Warnings()

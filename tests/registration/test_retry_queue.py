@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from envfab.registration import pending
-from envfab.registration.difio import Registration
-from envfab.registration.files import state_folder
-from envfab.registration.pending import Missed, Pending
+from envfab.registration import retry_queue
+from envfab.registration.difio.protocol import Registration
+from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.state_files import state_folder
 
 URL = "https://inventory.example.org/register/"
 
@@ -79,15 +79,15 @@ def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
 def test_the_oldest_go_where_they_are_too_many(tmp_path: Path) -> None:
     """Never more than the bound."""
     state = Pending(tmp_path)
-    state.remember([missed(f"u-{number}") for number in range(pending.MAX_MISSED + 3)])
+    state.remember([missed(f"u-{number}") for number in range(retry_queue.MAX_MISSED + 3)])
     kept = [one.registration.key for one in state.read()]
-    assert len(kept) == pending.MAX_MISSED
-    assert (kept[0], kept[-1]) == ("u-3", f"u-{pending.MAX_MISSED + 2}")
+    assert len(kept) == retry_queue.MAX_MISSED
+    assert (kept[0], kept[-1]) == ("u-3", f"u-{retry_queue.MAX_MISSED + 2}")
 
 
 def test_the_oldest_go_where_they_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file stays small however long the lists are."""
-    monkeypatch.setattr(pending, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(retry_queue, "MAX_BYTES", 20_000)
     state = Pending(tmp_path)
     state.remember([missed(f"u-{number}", packages=100) for number in range(10)])
     assert (tmp_path / "registrations.json").stat().st_size <= 20_000
@@ -98,7 +98,7 @@ def test_the_oldest_go_where_they_are_too_large(tmp_path: Path, monkeypatch: pyt
 def test_what_is_too_old_is_not_sent_any_more(tmp_path: Path) -> None:
     """After a month nobody wants to know."""
     state = Pending(tmp_path)
-    state.remember([missed("u-1", age=pending.MAX_AGE + 10), missed("u-2", age=pending.MAX_AGE - 1000)])
+    state.remember([missed("u-1", age=retry_queue.MAX_AGE + 10), missed("u-2", age=retry_queue.MAX_AGE - 1000)])
     assert [one.registration.key for one in state.read()] == ["u-2"]
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_entry_costs_only_itself(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_envfab_is_left_alone(tmp_path: Path) -> None:
     """Nothing is read from it, and nothing written into it."""
     file = tmp_path / "registrations.json"
-    text = f'{{"format": {pending.FORMAT + 1}, "missed": []}}'
+    text = f'{{"format": {retry_queue.FORMAT + 1}, "missed": []}}'
     file.write_text(text)
     state = Pending(tmp_path)
     assert state.read() == ()

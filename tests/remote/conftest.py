@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import pytest
 from fabric import Config
 
-from envfab.fleet import Host, Member, Target, Virtualenv
-from envfab.managed import bundle
-from envfab.managed.connections import Connections
-from envfab.managed.opening import Identity
-from envfab.managed.process import Link, local_link
-from envfab.managed.session import Session, start_agent
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import Session, start_agent
+from envfab.remote.process import Link, local_link
+from envfab.remote.ssh.connections import Connections
+from envfab.remote.startup import Identity
 from tests.support.pythons import VERSIONS
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
@@ -74,14 +74,14 @@ StartAgent = Callable[..., Session]
 
 @pytest.fixture
 def agent() -> Iterator[StartAgent]:
-    """Starts agents on this machine: `agent(virtualenv, "locking", …)`."""
+    """Starts agents on this machine: `agent(virtualenv, "lock", …)`."""
     with ExitStack() as stack:
         link = local_link()
 
         def start(path: Path, *modules: str, starter: Link = link, python: Path | None = None) -> Session:
             executable = str(python or path / "bin" / "python")
             session = start_agent(
-                starter, executable, str(path), where=str(path), identity=Identity(), modules=bundle.PROBE
+                starter, executable, str(path), where=str(path), identity=Identity(), modules=agent_sources.PROBE
             )
             stack.callback(session.close)
             session.load(modules)

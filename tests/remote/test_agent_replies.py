@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from envfab.config.fleet import Target
 from envfab.errors import AgentError, EnvfabError, Unreachable
-from envfab.facts.probe import Holder
-from envfab.fleet import Target
-from envfab.managed import agent_replies
-from envfab.managed.agent_replies import Alive, Answer, Failure, frame, to_probe
-from tests.managed.test_survey import REPLY, _entry
+from envfab.models.probe import Holder
+from envfab.remote import agent_replies
+from envfab.remote.agent_replies import Alive, Answer, Failure, frame, to_probe
+from tests.remote.test_probe import REPLY, _entry
 
 TARGET = Target("a", "b", "/c")
 CANNOT = "a@b:/c: the agent's answer cannot be used: "

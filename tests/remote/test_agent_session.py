@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from envfab.config.fleet import Host
 from envfab.errors import Disconnected, Unreachable
-from envfab.fleet import Host
-from envfab.managed import bundle
-from envfab.managed.opening import Identity
-from envfab.managed.process import local_link
-from envfab.managed.running import Outcome, run_command
-from envfab.managed.session import OperationFailed, Session, start_agent
-from tests.managed.conftest import Connect, StartAgent
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, Session, start_agent
+from envfab.remote.process import local_link
+from envfab.remote.run_command import Outcome, run_command
+from envfab.remote.startup import Identity
+from tests.remote.conftest import Connect, StartAgent
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 
@@ -59,7 +59,7 @@ def start(
         str(path),
         where=where,
         identity=Identity(owner, password),
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
     )
 
 
@@ -75,7 +75,7 @@ def test_an_agent_works_under_sudo_whoever_logs_in(
     password = hosts.users.password if role == "keeper" else None
     with start(connect, "web1", path, login, hosts.users.shop, password) as session:
         assert session.ask("probe")["executable"] == f"{path}/bin/python"
-        session.load(bundle.DEPLOY)
+        session.load(agent_sources.DEPLOY)
         session.ask("lock", holder={})
     assert (path / ".envfab" / "lock").owner() == hosts.users.shop
     assert not list(hosts.users.homes.glob("*/x"))
@@ -102,9 +102,9 @@ def test_an_agent_works_as_somebody_else_on_this_machine(hosts: Hosts, shared: P
         str(shared),
         where="target",
         identity=Identity(hosts.users.shop),
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
     ) as session:
-        session.load(bundle.DEPLOY)
+        session.load(agent_sources.DEPLOY)
         session.ask("lock", holder={})
     assert (shared / ".envfab" / "lock").owner() == hosts.users.shop
 
@@ -269,7 +269,7 @@ def test_an_operation_that_takes_too_long_is_given_up(here: Path) -> None:
         str(here),
         where="target",
         identity=Identity(),
-        modules=bundle.PROBE,
+        modules=agent_sources.PROBE,
         timeout=0.2,
     )
     try:
@@ -283,7 +283,7 @@ def test_an_operation_that_takes_too_long_is_given_up(here: Path) -> None:
 
 def test_a_crash_in_the_agent_is_one_line(here: Path, agent: StartAgent) -> None:
     """The other side's traceback is kept for whoever wants it, and the agent goes on."""
-    session = agent(here, "locking")
+    session = agent(here, "lock")
     with pytest.raises(OperationFailed) as caught:
         session.ask("lock")
     assert str(caught.value) == f"{here}: the agent failed: KeyError: 'holder'"
@@ -379,7 +379,7 @@ def test_a_command_without_sudo_is_told_as_such(hosts: Hosts, connect: Connect) 
 def test_an_agent_that_is_stopped_is_given_up(here: Path, agent: StartAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is there, and so is the connection, but it gives no sign of life; nothing waits for it at the end either."""
     started = agent(here)
-    monkeypatch.setattr("envfab.managed.session.SILENCE", 0.5)
+    monkeypatch.setattr("envfab.remote.agent_session.SILENCE", 0.5)
     start = os.fsencode(here / "bin" / "python")
     pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
     os.kill(pid, signal.SIGSTOP)
@@ -396,7 +396,7 @@ def test_an_agent_that_takes_nothing_is_given_up(
 ) -> None:
     """What is sent to one that is stopped fills the pipe, and then waits, but not for ever."""
     started = agent(here)
-    monkeypatch.setattr("envfab.managed.session.SILENCE", 0.5)
+    monkeypatch.setattr("envfab.remote.agent_session.SILENCE", 0.5)
     start = os.fsencode(here / "bin" / "python")
     pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
     os.kill(pid, signal.SIGSTOP)
@@ -414,7 +414,7 @@ def test_an_agent_whose_child_takes_long_tells_that_it_lives(
     django.mkdir()
     (django / "__init__.py").touch()
     (django / "__main__.py").write_text("import time\ntime.sleep(4.5)\nprint('done')\n")
-    started = agent(path, *bundle.PROJECTS)
-    monkeypatch.setattr("envfab.managed.session.SILENCE", 3.0)
+    started = agent(path, *agent_sources.DJANGO)
+    monkeypatch.setattr("envfab.remote.agent_session.SILENCE", 3.0)
     reply = started.ask("django_admin", settings="s", arguments=[], env={}, env_file=None)
     assert reply == {"output": "done\n"}

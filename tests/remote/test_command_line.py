@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envfab.managed import bundle, commands
+from envfab.remote import agent_sources, command_line
 
 AWKWARD = [
     "plain",
@@ -43,9 +43,9 @@ AWKWARD = [
 
 def arguments_through(shell: str, arguments: list[str]) -> list[str]:
     """What a program gets when `shell` is the login shell on the way to it."""
-    line = commands.quoted(["printf", "%s\\0", *arguments]) + "\n"
+    line = command_line.quoted(["printf", "%s\\0", *arguments]) + "\n"
     done = subprocess.run(
-        [shell, "-c", commands.LOGIN_SHELL_LINE], input=line.encode(), capture_output=True, check=False
+        [shell, "-c", command_line.LOGIN_SHELL_LINE], input=line.encode(), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.decode().split("\0")[:-1]
@@ -68,13 +68,13 @@ def test_any_text_can_be_an_argument(arguments: list[str]) -> None:
 
 def test_sudo_is_given_the_prompt_and_the_user_and_nothing_to_interpret() -> None:
     """The command behind `--` is no option of sudo's, whatever it looks like."""
-    line = commands.as_user("shop", "PROMPT", ["-x", "y"])
+    line = command_line.as_user("shop", "PROMPT", ["-x", "y"])
     assert line == ["sudo", "-H", "-S", "-p", "PROMPT", "-u", "shop", "--", "-x", "y"]
 
 
 def test_a_text_prints_after_its_word() -> None:
     """The word stands on a line of its own, before the first byte of the command, whose status is kept."""
-    line = commands.shell("WORD", 'read -r x; echo "it\'s $(echo here) $x"; exit 3')
+    line = command_line.shell("WORD", 'read -r x; echo "it\'s $(echo here) $x"; exit 3')
     done = subprocess.run(line, capture_output=True, text=True, check=False, input="not for it\n")
     assert (done.stdout, done.returncode) == ("WORD\nit's here \n", 3)
 
@@ -82,12 +82,12 @@ def test_a_text_prints_after_its_word() -> None:
 def test_an_interpreter_prints_after_its_word() -> None:
     """It is given the loader as it is, and names files in UTF-8, whatever the login's locale."""
     code = "import sys,os;print(sys.argv,os.environ['LC_ALL'],sys.flags.ignore_environment)"
-    line = commands.python("WORD", sys.executable, code)
+    line = command_line.python("WORD", sys.executable, code)
     done = subprocess.run(line, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
     assert done.stdout == "WORD\n['-c'] C.UTF-8 1\n"
 
 
 def test_the_loader_needs_no_quotes() -> None:
     """The only program text on a command line is one line without a quote that a shell could stumble over."""
-    assert not set("'\n\\!$`\0") & set(bundle.loader())
-    assert len(bundle.loader()) < 4096
+    assert not set("'\n\\!$`\0") & set(agent_sources.loader())
+    assert len(agent_sources.loader()) < 4096

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from envfab.fleet import Host, Member, Target, Virtualenv
-from envfab.managed.connections import Connections
-from envfab.managed.creation import ROOTS, Creation, create, discover
-from envfab.reporter import Silent
-from envfab.settings import Settings
-from tests.managed.conftest import Connect, member
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.settings import Settings
+from envfab.remote.create import ROOTS, Creation, create, discover
+from envfab.remote.ssh.connections import Connections
+from envfab.util.progress import Silent
+from tests.remote.conftest import Connect, member
 from tests.support.pythons import find_python
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker

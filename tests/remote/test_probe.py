@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from packaging.tags import Tag
 
+from envfab.config.fleet import Member, Target
 from envfab.errors import Unreachable
-from envfab.facts.distribution import Origin
-from envfab.facts.probe import Holder
-from envfab.fleet import Member, Target
-from envfab.managed.agent_replies import MARKERS, parse_tag, to_probe
-from envfab.managed.connections import Connections
-from envfab.managed.opening import Identity
-from envfab.managed.running import run_command
-from envfab.managed.survey import Found, Site, leave_all, survey
-from envfab.reporter import Silent
-from tests.managed.conftest import Connect, member
+from envfab.models.distribution import Origin
+from envfab.models.probe import Holder
+from envfab.remote.agent_replies import MARKERS, parse_tag, to_probe
+from envfab.remote.probe import Found, Site, leave_all, survey
+from envfab.remote.run_command import run_command
+from envfab.remote.ssh.connections import Connections
+from envfab.remote.startup import Identity
+from envfab.util.progress import Silent
+from tests.remote.conftest import Connect, member
 from tests.support.leftovers import files_of
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.managed.process import Link, LocalProcess, Silence
+from envfab.remote.process import Link, LocalProcess, Silence
 
 
 def python(text: str) -> list[str]:

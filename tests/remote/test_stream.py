@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.errors import Disconnected
-from envfab.managed.stream import LONGEST_LINE, NOISE_KEPT, Stream
+from envfab.remote.stream import LONGEST_LINE, NOISE_KEPT, Stream
 
 
 def stream_of(chunks: Iterable[bytes]) -> Stream:

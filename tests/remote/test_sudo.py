@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from envfab.managed.sudo import without_password
-from envfab.managed.sudo_advice import sudoers_line
+from envfab.remote.sudo import without_password
+from envfab.remote.sudo_advice import sudoers_line
 
 LISTING = """Matching Defaults entries for ada on web1:
     env_reset, secure_path=/usr/sbin\\:/usr/bin

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envfab.supply.pages import JSON_TYPE
-from envfab.wheelhouse.inspection import metadata_file
-from tests.supply.serving import running
+from envfab.index.pages import JSON_TYPE
+from envfab.wheelhouse.validate import metadata_file
+from tests.support.serving import running
 from tests.support.wheels import sha256
 
 Change = Callable[[dict[str, Any]], None]

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envfab.fleet import Host
-from envfab.managed import bundle
-from envfab.managed.channel import PLACES
-from envfab.managed.opening import Identity
-from envfab.managed.process import Link, local_link
-from envfab.managed.session import AGENT_WORD, start_agent
-from envfab.managed.stream import Stream
+from envfab.config.fleet import Host
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import AGENT_WORD, start_agent
+from envfab.remote.process import Link, local_link
+from envfab.remote.ssh.channel import PLACES
+from envfab.remote.startup import Identity
+from envfab.remote.stream import Stream
 
 Replies = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def record(virtualenv: Path) -> Replies:
             str(virtualenv),
             where=str(virtualenv),
             identity=Identity(),
-            modules=(*bundle.PROBE, *bundle.TAGS),
+            modules=(*agent_sources.PROBE, *agent_sources.TAGS),
         ) as session,
     ):
         return {operation: session.ask(operation) for operation in ("probe", "tags")}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envfab.fleet import Host
-from envfab.managed import bundle
-from envfab.managed.opening import Identity
-from envfab.managed.process import Reservation, local_link
-from envfab.managed.session import start_agent
+from envfab.config.fleet import Host
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import start_agent
+from envfab.remote.process import Reservation, local_link
+from envfab.remote.startup import Identity
 from tests.support.recorded import RecordedLinks, record
 from tests.support.virtualenvs import VirtualenvMaker
 
@@ -21,11 +21,11 @@ def test_a_recorded_agent_replies_as_the_real_one(tmp_path: Path, make_virtualen
         with (
             place,
             start_agent(
-                place, f"{path}/bin/python", str(path), where="here", identity=Identity(), modules=bundle.PROBE
+                place, f"{path}/bin/python", str(path), where="here", identity=Identity(), modules=agent_sources.PROBE
             ) as session,
         ):
             probe = session.ask("probe")
-            session.load(bundle.TAGS)
+            session.load(agent_sources.TAGS)
             return {"probe": probe | {"free": None}, "tags": session.ask("tags")}
 
     real = said(local_link().reserve(1))

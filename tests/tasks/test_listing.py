@@ -16,7 +16,7 @@ from envfab import Fleet, Host, Virtualenv, collection
 ns = collection(Fleet(hosts=[Host("web1", user="admin", virtualenvs=[Virtualenv("/srv/venv")])]))
 """
 # what a fabfile says and who logs in; the other rooms are entered by tasks that have work there
-ROOMS = {"configuring", "errors", "fleet", "foreign", "selectors", "servers", "settings", "tasks"}
+ROOMS = {"config", "errors", "tasks", "util"}
 
 
 def loaded(folder: Path, fabfile: str, *arguments: str) -> set[str]:
@@ -36,4 +36,8 @@ def test_listing_loads_nothing_but_names(tmp_path: Path, arguments: list[str]) -
     libraries = {name.partition(".")[0] for name in more} - set(sys.stdlib_module_names)
     assert libraries <= {"envfab", "invoke"}
     rooms = {name.removeprefix("envfab.") for name in more if name.startswith("envfab.")}
-    assert {room for room in rooms if room.partition(".")[0] not in ROOMS} == {"managed", "managed.login"}
+    assert {room for room in rooms if room.partition(".")[0] not in ROOMS} == {
+        "remote",
+        "remote.ssh",
+        "remote.ssh.login",
+    }

@@ -17,7 +17,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, SelectorError
-from envfab.tasks.recording import ending, is_anothers
+from envfab.tasks.usage_recording import ending, is_anothers
 from tests.support.fab import FAB, clean_environment, run_fab
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker

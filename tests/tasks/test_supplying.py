@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.supply.serving import serving
+from tests.support.serving import serving
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
 

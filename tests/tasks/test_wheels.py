@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.supply.serving import serving
 from tests.support.fab import run_fab
+from tests.support.serving import serving
 from tests.support.wheels import make_wheel, sha256
 from tests.support.workplace import Workplace
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.util.files import read_file
+from envfab.util.paths import read_file
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.foreign import format_json, harmless, is_plain, one_line, parse_json, shown_url
+from envfab.util.untrusted import format_json, harmless, is_plain, one_line, parse_json, shown_url
 
 # C0, DEL, C1; line and paragraph separator; what turns text around: marks, embeddings, overrides, isolates
 STEERING = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x061C, 0x200E, 0x200F]

@@ -19,8 +19,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import HouseError, WheelError
-from envfab.wheelhouse.adding import ABANDONED_AFTER, Outcome, UnknownHash
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.add import ABANDONED_AFTER, Outcome, UnknownHash
+from envfab.wheelhouse.wheelhouse import House
 from tests.support.wheels import make_wheel, sha256
 
 SHOP = canonicalize_name("shop")
@@ -253,7 +253,7 @@ def test_two_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
 ADD = """
 import sys
 from pathlib import Path
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 house = House(Path(sys.argv[1]), Path(sys.argv[2]), cache=Path(sys.argv[3]))
 print("ready", flush=True)
 house.add(Path(sys.argv[4]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.wheelhouse.digests import SETTLED, DigestMemory, cache_folder
+from envfab.wheelhouse.digest_cache import SETTLED, DigestMemory, cache_folder
 from tests.support.wheels import sha256
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import SupplyError
-from envfab.facts.wheel import Wheel
-from envfab.wheelhouse.house import Fault, House
-from envfab.wheelhouse.repairing import Repair, repair
+from envfab.models.wheel import Wheel
+from envfab.wheelhouse.repair import Repair, repair
+from envfab.wheelhouse.wheelhouse import Fault, House
 from tests.support.wheels import make_wheel, release_line, sha256
 
 SHOP = "shop-1.0-py3-none-any.whl"

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envfab.errors import WheelError
-from envfab.facts.wheel import Wheel
-from envfab.wheelhouse.archive import Limits
-from envfab.wheelhouse.inspection import inspect, read_metadata
+from envfab.models.wheel import Wheel
+from envfab.wheelhouse.safe_zip import Limits
+from envfab.wheelhouse.validate import inspect, read_metadata
 from tests.support.wheels import make_wheel, record_text, second_name, sha256, write_zip
 
 INFO = "shop-1.0.dist-info"

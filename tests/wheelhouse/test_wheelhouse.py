@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from envfab.config.fleet import Target
 from envfab.errors import HouseError, WheelError
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Target
+from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
-from envfab.wheelhouse import digests
-from envfab.wheelhouse.house import Fault, House
+from envfab.wheelhouse import digest_cache
+from envfab.wheelhouse.wheelhouse import Fault, House
 from tests.support.wheels import FIRST_RELEASE, make_house, make_wheel, release_line, sha256
 
 SHOP = canonicalize_name("shop")
@@ -74,9 +74,9 @@ def test_every_file_is_read_where_all_are_examined(
 ) -> None:
     """A disk that loses a bit changes neither size nor time nor inode, by which digests are remembered."""
     wheel = house.add(make_wheel(tmp_path / "dist", "shop", "1.0")).wheel
-    monkeypatch.setattr(digests, "SETTLED", -1)
+    monkeypatch.setattr(digest_cache, "SETTLED", -1)
     house.verify_unchanged([wheel])
-    monkeypatch.setattr(digests, "sha256_of", lambda _path: "0" * 64)
+    monkeypatch.setattr(digest_cache, "sha256_of", lambda _path: "0" * 64)
     house.verify_unchanged([wheel])
     assert [finding.fault for finding in house.examine()] == [Fault.CHANGED]
 

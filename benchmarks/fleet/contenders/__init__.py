@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.fleet.house import House
-from envfab.settings import INSTALLERS
+from envfab.config.settings import INSTALLERS
 
 HERE = Path(__file__).resolve().parent
 BINARY, CACHED, PYTHON = "uv binary", "uv in envfab's cache", "Python for Ansible"

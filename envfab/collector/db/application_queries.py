@@ -12,7 +12,7 @@ from typing import Any
 from packaging.version import Version
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
-from envfab.collector.schema import applications, changes, installed, updates
+from envfab.collector.db.schema import applications, changes, installed, updates
 from envfab.util.versions import version_or_none
 
 

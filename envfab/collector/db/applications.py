@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from envfab.collector.schema import applications, changes, installed, updates
-from envfab.collector.storage import insert_or, run_many
-from envfab.registration.difio import Registration
+from envfab.collector.db.engine import insert_or, run_many
+from envfab.collector.db.schema import applications, changes, installed, updates
+from envfab.registration.difio.protocol import Registration
 
 Package = tuple[str, str]  # as published, and its version
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from envfab.collector import schema
+from envfab.collector.db import schema
 from envfab.errors import ConfigurationError, EnvfabError
 
 # Seconds that a writer waits for another one.

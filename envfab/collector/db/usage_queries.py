@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from envfab.collector.schema import reports, usage_counts
+from envfab.collector.db.schema import reports, usage_counts
 
 ALL = ""  # the key under which every report is counted
 _counts = usage_counts.c

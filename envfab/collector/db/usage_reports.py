@@ -6,9 +6,9 @@ import logging
 
 from sqlalchemy import Connection, delete, select
 
-from envfab.collector.report_files import ReportFolder, StoredReport
-from envfab.collector.schema import reports, usage_counts
-from envfab.collector.storage import Storage, insert_or, run_many
+from envfab.collector.db.engine import Storage, insert_or, run_many
+from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.report_store import ReportFolder, StoredReport
 from envfab.usagestats.report import MalformedReport, Report
 
 MAX_ENTRIES = 10_000  # keys of a report

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envfab.collector.lookups import Installed
+from envfab.audit.osv import Vulnerability
+from envfab.collector.db.application_queries import Installed
+from envfab.collector.jobs.vulnerabilities import severity
 from envfab.collector.service import Service
-from envfab.collector.vulnerabilities import severity
-from envfab.supply.osv import Vulnerability
 
 
 @dataclass(frozen=True, slots=True)

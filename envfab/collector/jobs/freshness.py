@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from packaging.version import Version
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from envfab.collector.index import parse_offers
-from envfab.collector.newer import HouseNews, Offer, Signature, newer_than, newest, python_of
-from envfab.collector.schema import applications, index_projects, installed
-from envfab.collector.storage import Storage, run_many
+from envfab.collector.db.engine import Storage, run_many
+from envfab.collector.db.schema import applications, index_projects, installed
+from envfab.collector.jobs.latest_versions import HouseNews, Offer, Signature, newer_than, newest, python_of
+from envfab.collector.jobs.report_index import parse_offers
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from packaging.version import Version
 
 from envfab.collector.config import HouseFolders
 from envfab.errors import EnvfabError, WheelError
-from envfab.facts.wheel import Release
+from envfab.models.wheel import Release
 from envfab.util.versions import version_or_none
-from envfab.wheelhouse.house import House
-from envfab.wheelhouse.inspection import metadata_file, parse_metadata
+from envfab.wheelhouse.validate import metadata_file, parse_metadata
+from envfab.wheelhouse.wheelhouse import House
 
 log = logging.getLogger(__name__)
 

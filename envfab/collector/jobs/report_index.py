@@ -14,12 +14,12 @@ from packaging.utils import parse_sdist_filename
 from packaging.version import Version
 from sqlalchemy import bindparam, func, select, update
 
-from envfab.collector.newer import Offer
-from envfab.collector.schema import index_projects, installed
-from envfab.collector.storage import Storage, insert_or, run_many
+from envfab.collector.db.engine import Storage, insert_or, run_many
+from envfab.collector.db.schema import index_projects, installed
+from envfab.collector.jobs.latest_versions import Offer
 from envfab.errors import WheelError
-from envfab.facts.wheel import Wheel
-from envfab.foreign import parse_json
+from envfab.models.wheel import Wheel
+from envfab.util.untrusted import parse_json
 from envfab.util.versions import parse_specifiers, problem_of
 
 ACCEPT = "application/vnd.pypi.simple.v1+json"

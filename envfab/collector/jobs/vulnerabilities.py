@@ -13,11 +13,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from envfab.collector.schema import applications, installed
-from envfab.collector.storage import Storage, run_many
+from envfab.audit.osv import Index, Vulnerability, vulnerabilities
+from envfab.collector.db.engine import Storage, run_many
+from envfab.collector.db.schema import applications, installed
 from envfab.errors import EnvfabError, SupplyError
-from envfab.facts.distribution import Distribution
-from envfab.supply.osv import Index, Vulnerability, vulnerabilities
+from envfab.models.distribution import Distribution
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from flask import Blueprint, Response, jsonify, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
-from envfab.collector import lookups, usage_lookups
-from envfab.collector.findings import findings_of
-from envfab.collector.lookups import Application, Installed
-from envfab.collector.rendering import day_name, iso
+from envfab.collector.db import application_queries, usage_queries
+from envfab.collector.db.application_queries import Application, Installed
+from envfab.collector.db.usage_queries import Period
+from envfab.collector.jobs.findings import findings_of
 from envfab.collector.service import Service
-from envfab.collector.usage_lookups import Period
+from envfab.collector.template_filters import day_name, iso
 
 TOP = 20  # values of a key
 
@@ -31,16 +31,16 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/applications")
     def applications() -> Response:
         with storage.reading() as connection:
-            found = lookups.list_applications(connection)
+            found = application_queries.list_applications(connection)
         return jsonify([_application(one) for one in found])
 
     @routes.get("/applications/<path:uuid>")
     def application(uuid: str) -> Response:
         with storage.reading() as connection:
-            found = lookups.find_application(connection, uuid)
+            found = application_queries.find_application(connection, uuid)
             if found is None:
                 raise NotFound("no application has this uuid")
-            packages = lookups.packages_of(connection, found)
+            packages = application_queries.packages_of(connection, found)
         installed = [
             {"name": one.shown_as, "version": one.version, "newer": one.newer,
              "newer_house": one.newer_house, "newer_index": one.newer_index}
@@ -51,7 +51,7 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/packages/<name>")
     def package(name: str) -> Response:
         with storage.reading() as connection:
-            found = lookups.find_package(connection, canonicalize_name(name))
+            found = application_queries.find_package(connection, canonicalize_name(name))
         if found is None:
             raise NotFound("no application has this package")
         users = [
@@ -66,9 +66,9 @@ def endpoints(service: Service) -> Blueprint:
         program = request.args.get("program")
         period = Period(program, 0)
         with storage.reading() as connection:
-            programs = usage_lookups.list_programs(connection)
-            by_day = usage_lookups.by_day(connection, period)
-            keys = usage_lookups.list_keys(connection, period, TOP)
+            programs = usage_queries.list_programs(connection)
+            by_day = usage_queries.by_day(connection, period)
+            keys = usage_queries.list_keys(connection, period, TOP)
         return jsonify(
             {
                 "reports": sum(by_day.values()),

@@ -10,10 +10,11 @@ from flask import Blueprint, Flask, Response, render_template, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
-from envfab.collector import lookups, plots, rendering, weeks
-from envfab.collector.findings import findings_of
-from envfab.collector.lookups import Package, User
-from envfab.collector.plots import Point
+from envfab.collector import charts, template_filters, weeks
+from envfab.collector.charts import Point
+from envfab.collector.db import application_queries
+from envfab.collector.db.application_queries import Package, User
+from envfab.collector.jobs.findings import findings_of
 from envfab.collector.service import Service, milliseconds_now
 from envfab.collector.weeks import Week
 
@@ -27,7 +28,7 @@ def endpoints(service: Service) -> Blueprint:
     """The pages of applications and packages."""
     routes = Blueprint("pages", __name__)
     storage = service.storage
-    stale = service.config.stale_days * rendering.DAY
+    stale = service.config.stale_days * template_filters.DAY
 
     @routes.before_request
     def catch_up() -> None:
@@ -38,8 +39,8 @@ def endpoints(service: Service) -> Blueprint:
         text, user_id, sort = _query(), request.args.get("user_id", type=_user_id), _sort()
         page = max(1, request.args.get("page", 1, type=_page_number))
         with storage.reading() as connection:
-            counts = lookups.count_applications(connection, text=text, user_id=user_id)
-            found = lookups.list_applications(
+            counts = application_queries.count_applications(connection, text=text, user_id=user_id)
+            found = application_queries.list_applications(
                 connection, text=text, user_id=user_id, sort=sort, limit=A_PAGE, offset=(page - 1) * A_PAGE
             )
         return render_template(
@@ -50,11 +51,11 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/applications/<path:uuid>")
     def application(uuid: str) -> str:
         with storage.reading() as connection:
-            found = lookups.find_application(connection, uuid)
+            found = application_queries.find_application(connection, uuid)
             if found is None:
                 raise NotFound("no application has this uuid")
-            packages = lookups.packages_of(connection, found)
-            updates = lookups.history(connection, found.id)
+            packages = application_queries.packages_of(connection, found)
+            updates = application_queries.history(connection, found.id)
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
         return render_template(
             "application.html", application=found, packages=packages, updates=updates, stale=stale,
@@ -66,13 +67,13 @@ def endpoints(service: Service) -> Blueprint:
     def packages() -> str:
         text = _query()
         with storage.reading() as connection:
-            found = lookups.list_packages(connection, text=text, limit=5 * A_PAGE)
+            found = application_queries.list_packages(connection, text=text, limit=5 * A_PAGE)
         return render_template("packages.html", packages=found, text=text)
 
     @routes.get("/packages/<name>")
     def package(name: str) -> str:
         with storage.reading() as connection:
-            found = lookups.find_package(connection, canonicalize_name(name))
+            found = application_queries.find_package(connection, canonicalize_name(name))
         if found is None:
             raise NotFound("no application has this package")
         return render_template("package.html", package=found, versions=_versions(found))
@@ -80,23 +81,23 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/behind")
     def behind() -> str:
         with storage.reading() as connection:
-            total = lookups.count_applications(connection)
+            total = application_queries.count_applications(connection)
             listed = weeks.list_weeks(connection, milliseconds_now())
-            late = lookups.most_behind(lookups.list_packages(connection), A_PAGE)
+            late = application_queries.most_behind(application_queries.list_packages(connection), A_PAGE)
         return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late)
 
     @routes.get("/search")
     def search() -> str:
         text = _query()
         with storage.reading() as connection:
-            found = lookups.list_applications(connection, text=text, limit=FOUND) if text else ()
-            packages = lookups.list_packages(connection, text=text, limit=FOUND) if text else ()
+            found = application_queries.list_applications(connection, text=text, limit=FOUND) if text else ()
+            packages = application_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
         return render_template("search.html", text=text, applications=found, packages=packages, most=FOUND)
 
     @routes.get("/feed.atom")
     def feed() -> Response:
         with storage.reading() as connection:
-            updates = lookups.history(connection)
+            updates = application_queries.history(connection)
         return Response(render_template("feed.xml", updates=updates), mimetype="application/atom+xml")
 
     return routes
@@ -106,10 +107,16 @@ def furnish(app: Flask) -> None:
     """Give templates their words."""
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
-    for function in (rendering.iso, rendering.clock, rendering.day_name, rendering.xml_text, rendering.shown_bytes):
+    for function in (
+        template_filters.iso,
+        template_filters.clock,
+        template_filters.day_name,
+        template_filters.xml_text,
+        template_filters.shown_bytes,
+    ):
         environment.filters[function.__name__] = function
-    environment.tests["link"] = rendering.is_link
-    environment.globals["bar"] = plots.bar
+    environment.tests["link"] = template_filters.is_link
+    environment.globals["bar"] = charts.bar
     app.context_processor(_moment)
 
 
@@ -128,7 +135,7 @@ def _export(service: Service) -> Export | None:
 
 def _moment() -> dict[str, object]:
     now = milliseconds_now()
-    return {"now": now, "ago": lambda then: rendering.ago(then, now)}
+    return {"now": now, "ago": lambda then: template_filters.ago(then, now)}
 
 
 def _query() -> str:
@@ -155,7 +162,9 @@ def _bounded(text: str, most: int) -> int:
 
 
 def _plot(found: Sequence[Week]) -> object:
-    return plots.line([Point(one.week, one.behind, rendering.day_name(one.week)) for one in found], "Packages behind")
+    return charts.line(
+        [Point(one.week, one.behind, template_filters.day_name(one.week)) for one in found], "Packages behind"
+    )
 
 
 def _versions(package: Package) -> list[tuple[str, list[User]]]:

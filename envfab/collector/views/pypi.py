@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import Version
 
-from envfab.collector.newer import HouseFile
+from envfab.collector.jobs.latest_versions import HouseFile
 from envfab.collector.service import Service
 from envfab.errors import EnvfabError
 

@@ -6,11 +6,11 @@ from flask import Blueprint, Response, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import BadRequest
 
-from envfab.collector import inventory
-from envfab.collector.bodies import read_body
+from envfab.collector.db import applications
+from envfab.collector.request_body import read_body
 from envfab.collector.service import Service, milliseconds_now
 from envfab.errors import RegistrationError
-from envfab.registration.difio import (
+from envfab.registration.difio.protocol import (
     MAX_BODY,
     Registration,
     format_answer,
@@ -34,7 +34,7 @@ def endpoints(service: Service) -> Blueprint:
             # before others have to wait: new names are looked up in the export
             known.of([(canonicalize_name(name), version) for name, version in registration.packages])
         with service.storage.writing() as connection:
-            number = inventory.store(connection, registration, milliseconds_now())
+            number = applications.store(connection, registration, milliseconds_now())
             service.freshness.mark(connection, number)
             if known is not None:
                 known.mark(connection, number)

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, NotFound
 
-from envfab.collector import usage
-from envfab.collector.bodies import read_body
-from envfab.collector.report_files import StoredReport, is_program
+from envfab.collector.db import usage_reports
+from envfab.collector.report_store import StoredReport, is_program
+from envfab.collector.request_body import read_body
 from envfab.collector.service import Service
 from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
 
@@ -42,7 +42,7 @@ def endpoints(service: Service) -> Blueprint:
 def _parsed(body: bytes, program: str) -> Report:
     try:
         report = parse_report(body, program)
-        usage.check_size(report)
+        usage_reports.check_size(report)
     except MalformedReport as error:
         raise BadRequest(str(error)) from None
     return report
@@ -52,7 +52,7 @@ def _index(service: Service, stored: StoredReport, report: Report) -> None:
     """Count a report that is safe on disk already: where that fails now, the work in the background makes up for it."""
     try:
         with service.storage.writing() as connection:
-            usage.index(connection, stored, report)
+            usage_reports.index(connection, stored, report)
     except SQLAlchemyError as error:
         log.warning("the usage report %s is not indexed yet: %s", stored.file, error)
         service.index_soon()

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
-from envfab.collector import plots, rendering, usage_lookups
-from envfab.collector.plots import Point
-from envfab.collector.report_files import ReportFolder, is_program
+from envfab.collector import charts, template_filters
+from envfab.collector.charts import Point
+from envfab.collector.db import usage_queries
+from envfab.collector.db.usage_queries import Period, ReportLine, label
+from envfab.collector.report_store import ReportFolder, is_program
 from envfab.collector.service import Service, milliseconds_now
-from envfab.collector.usage_lookups import Period, ReportLine, label
 from envfab.usagestats.report import format_time
 
 CHARTS = {
@@ -41,17 +42,17 @@ def endpoints(service: Service) -> Blueprint:
         days = _days()
         period = _period(days)
         with storage.reading() as connection:
-            programs = usage_lookups.list_programs(connection)
-            by_day = usage_lookups.by_day(connection, period)
-            charts = usage_lookups.values_of(connection, period, list(CHARTS))
-            keys = usage_lookups.list_keys(connection, period)
-            users = usage_lookups.count_users(connection, period.program, period.since * rendering.DAY)
-            latest = usage_lookups.list_reports(connection, period.program, limit=LATEST)
-        points = over_time(by_day, period.since, milliseconds_now() // rendering.DAY)
+            programs = usage_queries.list_programs(connection)
+            by_day = usage_queries.by_day(connection, period)
+            values = usage_queries.values_of(connection, period, list(CHARTS))
+            keys = usage_queries.list_keys(connection, period)
+            users = usage_queries.count_users(connection, period.program, period.since * template_filters.DAY)
+            latest = usage_queries.list_reports(connection, period.program, limit=LATEST)
+        points = over_time(by_day, period.since, milliseconds_now() // template_filters.DAY)
         return render_template(
             "usage.html", programs=programs, program=period.program, days=days, periods=PERIODS,
-            total=sum(by_day.values()), points=points, plot=plots.columns(points, "Reports"),
-            charts=[(CHARTS[key], key, grouped(key, charts[key])) for key in CHARTS if charts[key]],
+            total=sum(by_day.values()), points=points, plot=charts.columns(points, "Reports"),
+            charts=[(CHARTS[key], key, grouped(key, values[key])) for key in CHARTS if values[key]],
             keys=keys, latest=latest, users=users,
         )  # fmt: skip
 
@@ -60,7 +61,7 @@ def endpoints(service: Service) -> Blueprint:
         name, days = request.args.get("name", ""), _days()
         period = _period(days)
         with storage.reading() as connection:
-            values = usage_lookups.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
+            values = usage_queries.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
         if not values:
             raise NotFound("no report has this key")
         return render_template(
@@ -82,8 +83,8 @@ def endpoints(service: Service) -> Blueprint:
     def export() -> Response:
         period = _period(_days())
         with storage.reading() as connection:
-            keys = [key.key for key in usage_lookups.list_keys(connection, period, 1)]
-            lines = usage_lookups.list_reports(connection, period.program, since=period.since * rendering.DAY)
+            keys = [key.key for key in usage_queries.list_keys(connection, period, 1)]
+            lines = usage_queries.list_reports(connection, period.program, since=period.since * template_filters.DAY)
         headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
         return Response(csv_lines(service.folder, keys, lines), headers=headers, mimetype="text/csv")
 
@@ -99,7 +100,9 @@ def over_time(by_day: dict[int, int], since: int, today: int) -> list[Point]:
     sums: Counter[int] = Counter()
     for day, number in by_day.items():
         sums[first + (day - first) // step * step] += number
-    return [Point(day, sums[day], rendering.day_name(day)) for day in range(first, max(today, max(by_day)) + 1, step)]
+    return [
+        Point(day, sums[day], template_filters.day_name(day)) for day in range(first, max(today, max(by_day)) + 1, step)
+    ]
 
 
 def grouped(key: str, values: Counter[str]) -> list[tuple[str, int]]:
@@ -123,7 +126,7 @@ def csv_lines(folder: ReportFolder, keys: Sequence[str], lines: Sequence[ReportL
         found: dict[str, list[str]] = {}
         for key, value in report.entries:
             found.setdefault(key, []).append(value)
-        fixed = [rendering.iso(line.at), line.program, format_time(report.date), report.user or ""]
+        fixed = [template_filters.iso(line.at), line.program, format_time(report.date), report.user or ""]
         yield _csv_line([*fixed, *("\n".join(found.get(key, ())) for key in keys)])
 
 
@@ -149,12 +152,12 @@ def _period(days: int) -> Period:
     program = request.args.get("program")
     if program and not is_program(program):
         raise NotFound("no program can be called that")
-    return Period(program, milliseconds_now() // rendering.DAY - days)
+    return Period(program, milliseconds_now() // template_filters.DAY - days)
 
 
 def _read(service: Service, number: int) -> tuple[ReportLine, bytes, str]:
     with service.storage.reading() as connection:
-        line = usage_lookups.find_report(connection, number) if number < 2**63 else None
+        line = usage_queries.find_report(connection, number) if number < 2**63 else None
     if line is None:
         raise NotFound("there is no such report")
     try:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
-from envfab.registration.uploading import is_processing
-from envfab.registration.web import READ_TIMEOUT
+from envfab.registration.dependency_track.upload import is_processing
+from envfab.registration.http import READ_TIMEOUT
 
 if TYPE_CHECKING:
     import requests

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from envfab.config.fleet import Target
 from envfab.errors import RegistrationError
-from envfab.fleet import Target
-from envfab.foreign import one_line, parse_json
-from envfab.registration.difio import Answer
-from envfab.registration.web import SHOWN
+from envfab.registration.difio.protocol import Answer
+from envfab.registration.http import SHOWN
+from envfab.util.untrusted import one_line, parse_json
 
 # One project a virtualenv, in one version for good: what people decided about its findings stays with it.
 VERSION = "current"

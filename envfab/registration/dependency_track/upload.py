@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
-from envfab.foreign import shown_url
-from envfab.registration.dependency_track import (
+from envfab.registration.dependency_track.protocol import (
     MAX_PROBLEM,
     PROBLEM,
     Bom,
@@ -17,8 +16,9 @@ from envfab.registration.dependency_track import (
     parse_processing,
     parse_upload,
 )
-from envfab.registration.difio import Answer
-from envfab.registration.web import Reply, check_secret, exchange
+from envfab.registration.difio.protocol import Answer
+from envfab.registration.http import Reply, check_secret, exchange
+from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     import requests

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envfab.errors import RegistrationError
-from envfab.foreign import one_line
-from envfab.registration.difio import Answer, Registration, format_registration, parse_answer
-from envfab.registration.web import Reply, check_secret, exchange
+from envfab.registration.difio.protocol import Answer, Registration, format_registration, parse_answer
+from envfab.registration.http import Reply, check_secret, exchange
+from envfab.util.untrusted import one_line
 
 if TYPE_CHECKING:
     import requests

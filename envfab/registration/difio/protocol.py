@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
-from envfab.foreign import parse_json
+from envfab.util.untrusted import parse_json
 
 MAX_BODY = 2 * 1024 * 1024  # bytes; what servers accept
 MAX_PACKAGES = 10_000

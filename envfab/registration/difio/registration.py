@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from envfab.config.fleet import Member, Target
+from envfab.config.servers import Difio, Secret, Server
 from envfab.errors import ConfigurationError, RegistrationError, UsageError
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import Probe
-from envfab.fleet import Member, Target
-from envfab.registration.difio import Registration
-from envfab.servers import Difio, Secret, Server
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import Probe
+from envfab.registration.difio.protocol import Registration
 
 VIRTUALENV = canonicalize_name("virtualenv")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envfab.errors import RegistrationError
-from envfab.registration.files import write_whole
+from envfab.registration.state_files import write_whole
 
 SCRIPT = "envfab-register"
 FLEET_VARIABLES = ("DIFIO_URL", "DIFIO_USER_ID")

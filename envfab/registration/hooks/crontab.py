@@ -7,7 +7,7 @@ import shlex
 import subprocess
 
 from envfab.errors import RegistrationError, UsageError
-from envfab.registration.hook import Call
+from envfab.registration.hooks.activation import Call
 
 DAILY = "37 4 * * *"
 LONGEST_LINE = 990  # cron takes 998 characters

@@ -13,8 +13,8 @@ import paramiko
 from paramiko.agent import AgentKey
 from paramiko.pkey import PublicBlob
 
-from envfab.managed.ssh.host_config import HostConfig
-from envfab.managed.ssh.keys import (
+from envfab.remote.ssh.host_config import HostConfig
+from envfab.remote.ssh.keys import (
     Encrypted,
     Identity,
     KeyFiles,

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 import paramiko
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.managed import commands
-from envfab.managed.process import CHUNK, GOODBYE, LINGER, SessionsRefused, Silence
-from envfab.managed.stream import Stream
+from envfab.remote import command_line
+from envfab.remote.process import CHUNK, GOODBYE, LINGER, SessionsRefused, Silence
+from envfab.remote.stream import Stream
 
 # sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
 PLACES = 8
@@ -32,8 +32,8 @@ class SSHProcess:
         self._channel = channel
         channel.set_combine_stderr(True)
         self.stream = Stream(self._receive)
-        channel.exec_command(commands.LOGIN_SHELL_LINE)
-        self.write(os.fsencode(commands.quoted(arguments)) + b"\n")
+        channel.exec_command(command_line.LOGIN_SHELL_LINE)
+        self.write(os.fsencode(command_line.quoted(arguments)) + b"\n")
 
     def _receive(self) -> bytes:
         # to read is to send as well: how much more may come

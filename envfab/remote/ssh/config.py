@@ -21,10 +21,10 @@ import paramiko
 from paramiko import SSHConfig
 
 from envfab.errors import EnvfabError, Unreachable
-from envfab.managed.ssh import openssh
-from envfab.managed.ssh.config_text import ConfigText, Line
-from envfab.managed.ssh.host_config import HostConfig, expander, host_config
-from envfab.managed.ssh.keywords import KEYWORDS, PLAIN
+from envfab.remote.ssh import openssh
+from envfab.remote.ssh.config_text import ConfigText, Line
+from envfab.remote.ssh.host_config import HostConfig, expander, host_config
+from envfab.remote.ssh.keywords import KEYWORDS, PLAIN
 
 SYSTEM_FILE = "/etc/ssh/ssh_config"
 # what `ssh -G` prints with the tokens still in it

@@ -20,20 +20,20 @@ from fabric import Config, Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
+from envfab.config.fleet import Host
 from envfab.errors import Unreachable
-from envfab.fleet import Host
-from envfab.managed import host_keys, trust
-from envfab.managed.channel import GONE, PLACES, Sessions
-from envfab.managed.keepalive import LiveTransport, Watch
-from envfab.managed.login import login
-from envfab.managed.process import GOODBYE, Link, local_link
-from envfab.managed.refusals import failure
-from envfab.managed.ssh.authentication import Authentication
-from envfab.managed.ssh.config import SSHConfiguration
-from envfab.managed.ssh.host_config import HostConfig, expand_tokens, expander
-from envfab.managed.ssh.keys import KeyFiles
-from envfab.managed.ssh.proxy_command import ProxyCommand
-from envfab.managed.workers import HURRY, join, start_workers
+from envfab.remote.process import GOODBYE, Link, local_link
+from envfab.remote.ssh import host_key_policy, known_hosts
+from envfab.remote.ssh.authentication import Authentication
+from envfab.remote.ssh.channel import GONE, PLACES, Sessions
+from envfab.remote.ssh.config import SSHConfiguration
+from envfab.remote.ssh.errors import failure
+from envfab.remote.ssh.host_config import HostConfig, expand_tokens, expander
+from envfab.remote.ssh.keepalive import LiveTransport, Watch
+from envfab.remote.ssh.keys import KeyFiles
+from envfab.remote.ssh.login import login
+from envfab.remote.ssh.proxy_command import ProxyCommand
+from envfab.remote.workers import HURRY, join, start_workers
 
 
 class Connections:
@@ -206,17 +206,17 @@ class Connections:
         timeout = max(1, int(float(next((value for value in named if value), self._timeout))))
         port = hop.port or ssh.port or int(self._config.port)
         user = hop.user or ssh.user or str(self._config.user)
-        known_as = host_keys.lookup_name(ssh.hostname, port, ssh.host_key_alias)
+        known_as = known_hosts.lookup_name(ssh.hostname, port, ssh.host_key_alias)
         files = [*ssh.user_known_hosts, *ssh.global_known_hosts]
-        known = host_keys.known_keys(known_as, files)
+        known = known_hosts.known_keys(known_as, files)
         if not known and known_as.startswith("["):
             # as ssh does: a key that is recorded for the host serves its other ports
-            known = host_keys.known_keys(ssh.hostname.lower(), files)
+            known = known_hosts.known_keys(ssh.hostname.lower(), files)
         strategy = Authentication(ssh, user, dict(kwargs), self._key_files)
         # Fabric adds the configuration's own keys to ours: the strategy has them
         kwargs.pop("key_filename", None)
         kwargs["auth_strategy"] = strategy
-        kwargs["transport_factory"] = self._unless_closed(trust.transport_preferring(known, ssh.algorithms))
+        kwargs["transport_factory"] = self._unless_closed(host_key_policy.transport_preferring(known, ssh.algorithms))
         kwargs.setdefault("banner_timeout", timeout)
         connection = _Connection(
             hop.name,
@@ -228,7 +228,7 @@ class Connections:
             connect_timeout=timeout,
             connect_kwargs=kwargs,
         )
-        policy = trust.Policy(self._rule, known_as, known, ssh, self._remembering)
+        policy = host_key_policy.Policy(self._rule, known_as, known, ssh, self._remembering)
         connection.client.set_missing_host_key_policy(policy)
         return connection, f"{ssh.hostname} port {port}", timeout
 

@@ -7,7 +7,7 @@ import socket
 import paramiko
 
 from envfab.errors import Unreachable
-from envfab.managed.ssh.authentication import LoginRefused
+from envfab.remote.ssh.authentication import LoginRefused
 
 
 def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:

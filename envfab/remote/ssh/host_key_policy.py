@@ -10,10 +10,10 @@ from typing import Any
 import paramiko
 
 from envfab.errors import HostKeyError
-from envfab.managed import host_keys
-from envfab.managed.host_keys import UnknownHostKey
-from envfab.managed.keepalive import LiveTransport
-from envfab.managed.ssh.host_config import HostConfig
+from envfab.remote.ssh import known_hosts
+from envfab.remote.ssh.host_config import HostConfig
+from envfab.remote.ssh.keepalive import LiveTransport
+from envfab.remote.ssh.known_hosts import UnknownHostKey
 
 NOWHERE = Path("/dev/null")
 # Paramiko's names for what ssh_config(5) configures
@@ -28,7 +28,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
         self,
         rule: str,
         known_as: str,
-        known: Sequence[host_keys.KnownKey],
+        known: Sequence[known_hosts.KnownKey],
         ssh: HostConfig,
         remembering: threading.Lock,
     ) -> None:
@@ -42,14 +42,14 @@ class Policy(paramiko.MissingHostKeyPolicy):
         kind, blob = key.get_name(), key.asbytes()
         files, alias = self._ssh.user_known_hosts, self._ssh.name
         try:
-            new = host_keys.check(self._rule, self._known_as, kind, blob, self._known, alias)
+            new = known_hosts.check(self._rule, self._known_as, kind, blob, self._known, alias)
         except UnknownHostKey as unknown:
             if hint := _why_ssh_does_not_mind(self._ssh):
                 raise HostKeyError(unknown.what, where=alias, hint=hint) from None
             raise
         if new and files and files[0] != NOWHERE:
             with self._remembering:
-                host_keys.remember(files[0], self._known_as, kind, blob, alias)
+                known_hosts.remember(files[0], self._known_as, kind, blob, alias)
 
 
 def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
@@ -63,7 +63,7 @@ def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
 
 
 def transport_preferring(
-    known: Sequence[host_keys.KnownKey], algorithms: Mapping[str, tuple[str, ...]]
+    known: Sequence[known_hosts.KnownKey], algorithms: Mapping[str, tuple[str, ...]]
 ) -> Callable[..., paramiko.Transport]:
     """Paramiko's transport, with the configured algorithms, which asks first for the types of key that can be checked.
 
@@ -76,7 +76,7 @@ def transport_preferring(
         for keyword, attribute in SECURITY_OPTIONS.items():
             if keyword in algorithms:
                 setattr(security, attribute, _available(transport, attribute, algorithms[keyword], keyword))
-        security.key_types = tuple(host_keys.preferred(security.key_types, known))
+        security.key_types = tuple(known_hosts.preferred(security.key_types, known))
         return transport
 
     return make

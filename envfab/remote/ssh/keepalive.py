@@ -13,7 +13,7 @@ from typing import Any
 import paramiko
 from paramiko.common import cMSG_GLOBAL_REQUEST
 
-from envfab.managed.process import SILENCE
+from envfab.remote.process import SILENCE
 
 # seconds without a sign of life after which one is asked for: half of what firewalls remember at the least
 INTERVAL = 15.0

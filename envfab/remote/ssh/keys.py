@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from paramiko.agent import AgentKey, AgentSSH
 
-from envfab.managed.ssh.host_config import HostConfig
+from envfab.remote.ssh.host_config import HostConfig
 
 OPENSSH_BEGINS = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 OPENSSH_ENDS = b"-----END OPENSSH PRIVATE KEY-----"

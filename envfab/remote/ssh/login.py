@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING
 
+from envfab.config.fleet import Host
 from envfab.errors import Unreachable
-from envfab.fleet import Host
 
 if TYPE_CHECKING:
     from fabric import Config
 
-    from envfab.managed.ssh.config import SSHConfiguration
+    from envfab.remote.ssh.config import SSHConfiguration
 
 
 def login(host: Host, config: Config, ssh: SSHConfiguration) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from envfab.errors import UsageError
-from envfab.tasks.tokens import UNSET, Flag, Shape, Shapes, dashed, split_arguments
+from envfab.tasks.fabric1.tokens import UNSET, Flag, Shape, Shapes, dashed, split_arguments
 
 TRUE = ("true", "yes", "1")
 FALSE = ("false", "no", "0")

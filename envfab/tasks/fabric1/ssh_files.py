@@ -1,4 +1,4 @@
-"""Fabric's own reading of SSH configurations, which our tasks do without (`envfab.managed.ssh.config` reads them).
+"""Fabric's own reading of SSH configurations, which our tasks do without (`envfab.remote.ssh.config` reads them).
 
 Fabric has Paramiko parse the files before any task runs, and ends in a traceback over what Paramiko cannot parse. Where
 tasks of ours alone are called nothing is parsed; where others are called too, an error is one line.

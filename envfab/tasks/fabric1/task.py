@@ -26,13 +26,13 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
+from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.fleet import Fleet
-from envfab.foreign import harmless
-from envfab.tasks.fabric_ssh_files import take_over
+from envfab.tasks.fabric1.rewrite import for_completion, rewrite
+from envfab.tasks.fabric1.ssh_files import take_over
+from envfab.tasks.fabric1.tokens import Flag, Shape, Shapes, dashed
 from envfab.tasks.own_tasks import left_out
-from envfab.tasks.rewriting import for_completion, rewrite
-from envfab.tasks.tokens import Flag, Shape, Shapes, dashed
+from envfab.util.untrusted import harmless
 
 CONFIGURATIONS = (".yaml", ".yml", ".json")
 

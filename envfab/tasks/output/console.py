@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from envfab.errors import UsageError
-from envfab.foreign import format_json, harmless
+from envfab.util.untrusted import format_json, harmless
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from envfab.tasks.command_line import Speech
-    from envfab.tasks.styled import Styled
+    from envfab.tasks.output.styled import Styled
 
 
 class Console:
@@ -109,7 +109,7 @@ class Console:
     def _styled(self) -> Styled:
         with self._loading:
             if self._loaded is None:
-                from envfab.tasks.styled import Styled
+                from envfab.tasks.output.styled import Styled
 
                 self._loaded = Styled(self.as_json, self._speech)
             return self._loaded

@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import BAD, Deployment, Ending
-from envfab.foreign import one_line
+from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.planning.plan import Action, Kind, Newer, Plan, Status, plan_key, to_json
+from envfab.util.untrusted import one_line
 
 SIGNS = {Kind.INSTALL: "+", Kind.REMOVE: "-", Kind.UPGRADE: " ", Kind.DOWNGRADE: "↓", Kind.REINSTALL: "↻"}
 STYLES = {

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from envfab.foreign import harmless
+from envfab.util.untrusted import harmless
 
 if TYPE_CHECKING:
     from envfab.tasks.command_line import Speech

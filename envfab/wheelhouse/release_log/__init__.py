@@ -1,1 +1,1 @@
-"""The append-only text file of what came into the wheelhouse and where it went: its lines, how it is written, what it says."""
+"""The append-only text file of what came into the wheelhouse and where it went: lines, file, meaning."""

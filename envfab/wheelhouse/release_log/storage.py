@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from envfab.errors import HouseError
-from envfab.wheelhouse.log_text import LogText
-from envfab.wheelhouse.release_log import Record, format_line
+from envfab.wheelhouse.release_log.records import Record, format_line
+from envfab.wheelhouse.release_log.view import LogText
 
 
 class _Memory:

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError, HouseError
 from envfab.util.versions import shortened
-from envfab.wheelhouse.release_log import (
+from envfab.wheelhouse.release_log.records import (
     FORMAT,
     Record,
     ReleaseRecord,

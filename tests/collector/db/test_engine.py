@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import inspect, select, text, update
 
-from envfab.collector.schema import FORMAT, formats, installed
-from envfab.collector.storage import CollectorError, Storage
+from envfab.collector.db.engine import CollectorError, Storage
+from envfab.collector.db.schema import FORMAT, formats, installed
 from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register, report

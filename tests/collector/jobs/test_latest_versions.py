@@ -18,10 +18,10 @@ from packaging.tags import parse_tag
 from packaging.version import Version
 
 from envfab.collector.config import HouseFolders
-from envfab.collector.index import KNOWN_FOR, IndexNews, format_offers, parse_offers, parse_project
-from envfab.collector.newer import Offer, newer_than, newest, python_of, runs_on
+from envfab.collector.jobs.latest_versions import Offer, newer_than, newest, python_of, runs_on
+from envfab.collector.jobs.report_index import KNOWN_FOR, IndexNews, format_offers, parse_offers, parse_project
 from envfab.collector.service import milliseconds_now
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
 from tests.support.wheels import make_house, make_wheel

@@ -16,12 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from envfab.collector.config import HouseFolders
-from envfab.collector.schema import applications
+from envfab.collector.db.schema import applications
 from tests.collector.browser import MEASURE, chromium, dump_dom, serving, with_measuring
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
+from tests.collector.jobs.test_vulnerabilities import record, write_export
 from tests.collector.sending import register, report
-from tests.collector.test_vulnerabilities import record, write_export
 from tests.support.wheels import make_house
 
 HTML = {"Accept": "text/html"}

@@ -12,7 +12,7 @@ import requests
 from flask.testing import FlaskClient
 
 from envfab.collector.config import HouseFolders
-from envfab.wheelhouse.house import House
+from envfab.wheelhouse.wheelhouse import House
 from tests.collector.browser import serving
 from tests.collector.conftest import MakeApp
 from tests.support.wheels import FIRST_RELEASE, make_wheel, release_line, sha256

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from envfab.collector import usage
-from envfab.collector.report_files import ReportFolder
-from envfab.collector.schema import reports, usage_counts
+from envfab.collector.db import usage_reports
+from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.report_store import ReportFolder
 from envfab.collector.service import milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report
@@ -151,7 +151,7 @@ def test_old_reports_are_deleted(make_app: MakeApp, database: str) -> None:
     with service.storage.reading() as connection:
         assert connection.execute(select(func.count()).select_from(reports)).scalar_one() == 1
         days = connection.execute(select(usage_counts.c.day).distinct()).scalars().all()
-    assert days == [milliseconds_now() // usage.DAY]
+    assert days == [milliseconds_now() // usage_reports.DAY]
 
 
 def test_the_index_can_be_made_again(make_app: MakeApp, database: str, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_report_counts_once(make_app: MakeApp, database: str) -> None:
     event.listen(service.storage.engine, "before_cursor_execute", lambda *args: counted.append(args[3]))
     for _ in range(2):
         with service.storage.writing() as connection:
-            usage.index(connection, stored, stored.parsed())
+            usage_reports.index(connection, stored, stored.parsed())
     keys = [
         tuple(row.values())[:4] if isinstance(row, dict) else row[:4]
         for rows in counted

@@ -16,19 +16,25 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envfab.config.fleet import Fleet, Member, Target
+from envfab.config.servers import DependencyTrack, Difio, Server
 from envfab.errors import RegistrationError
-from envfab.facts.probe import Probe
-from envfab.fleet import Fleet, Member, Target
+from envfab.models.probe import Probe
 from envfab.registration.delivery import after_deployment, register
-from envfab.registration.dependency_track import Bom, parse_problem, parse_processing, parse_upload, project_name
-from envfab.registration.difio import Answer
-from envfab.registration.files import state_folder
-from envfab.registration.inventory import Variables
+from envfab.registration.dependency_track.protocol import (
+    Bom,
+    parse_problem,
+    parse_processing,
+    parse_upload,
+    project_name,
+)
+from envfab.registration.dependency_track.upload import put
+from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.registration import Variables
 from envfab.registration.jobs import Outcome, jobs_for
-from envfab.registration.pending import Missed, Pending
-from envfab.registration.uploading import put
-from envfab.reporter import Silent
-from envfab.servers import DependencyTrack, Difio, Server
+from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.state_files import state_folder
+from envfab.util.progress import Silent
 from tests.registration.probes import member, probe, there
 from tests.support.dependency_track import JSON, KEY, DependencyTrackServer, problem, running_dependency_track
 from tests.support.registration_server import RegistrationServer, Reply

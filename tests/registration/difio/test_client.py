@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from envfab.errors import RegistrationError
-from envfab.registration import web
-from envfab.registration.client import post
-from envfab.registration.difio import Answer, Registration, format_registration
+from envfab.registration import http
+from envfab.registration.difio.client import post
+from envfab.registration.difio.protocol import Answer, Registration, format_registration
 from tests.support.registration_server import RegistrationServer, Reply
 
 SHOP = Registration(7, "u-1", "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"),))
@@ -143,7 +143,7 @@ def test_a_connection_that_is_closed_is_told_in_a_line() -> None:
 
 def test_a_slow_server_is_given_up_on(server: RegistrationServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request waits without end."""
-    monkeypatch.setattr(web, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(http, "READ_TIMEOUT", 0.2)
     server.answer = server.slow
     assert failure(server.url) == f"{server.url}: Communication failed: no answer within 0.2 s"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.registration.difio import Registration, format_registration, parse_registration
+from envfab.registration.difio.protocol import Registration, format_registration, parse_registration
 
 RECORDED = Path(__file__).with_name("original_agent")
 UUID = "7a99f652-977a-477a-b35c-1d8e60478425"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
-from envfab.registration import difio
-from envfab.registration.difio import Answer, Registration
+from envfab.registration.difio import protocol
+from envfab.registration.difio.protocol import Answer, Registration
 
 UUID = "7a99f652-977a-477a-b35c-1d8e60478425"
 SHOP = Registration(7, UUID, "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"), ("pip", "24.0")))
@@ -42,7 +42,7 @@ def body(data: object) -> bytes:
 def refusal(form: bytes) -> str:
     """Why a form is refused."""
     with pytest.raises(RegistrationError) as caught:
-        difio.parse_registration(form)
+        protocol.parse_registration(form)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -54,18 +54,18 @@ packages = st.lists(
     max_size=8,
     unique_by=lambda package: canonicalize_name(package[0]),
 ).map(tuple)
-registrations = st.builds(Registration, st.integers(0, difio.MAX_USER_ID), texts, texts, texts, texts, packages)
+registrations = st.builds(Registration, st.integers(0, protocol.MAX_USER_ID), texts, texts, texts, texts, packages)
 
 
 @given(registrations)
 def test_what_is_formatted_is_parsed_as_the_same(registration: Registration) -> None:
     """Every registration comes back from its form as it went in."""
-    assert difio.parse_registration(difio.format_registration(registration)) == registration
+    assert protocol.parse_registration(protocol.format_registration(registration)) == registration
 
 
 def test_the_form_holds_the_documented_fields() -> None:
     """The form has one field, `json_data`, with the protocol's keys in the original agent's order."""
-    form = parse_qs(difio.format_registration(SHOP).decode("ascii"), strict_parsing=True)
+    form = parse_qs(protocol.format_registration(SHOP).decode("ascii"), strict_parsing=True)
     assert list(form) == ["json_data"]
     assert list(json.loads(form["json_data"][0]).items()) == list(payload().items())
 
@@ -73,13 +73,13 @@ def test_the_form_holds_the_documented_fields() -> None:
 def test_agents_of_other_platforms_and_languages_can_register() -> None:
     """Another vendor, another kind of packages and unknown keys are passed over."""
     data = payload(app_vendor=0, pkg_type=5, extra={"a": 1}, installed=[{"n": "rails", "v": "4.2", "t": 300}])
-    assert difio.parse_registration(body(data)).packages == (("rails", "4.2"),)
+    assert protocol.parse_registration(body(data)).packages == (("rails", "4.2"),)
 
 
 def test_the_first_entry_of_a_package_counts() -> None:
     """A package listed twice, however it is spelled, is taken once."""
     data = payload(installed=[{"n": "Virtual_Env", "v": "1"}, {"n": "six", "v": "2"}, {"n": "virtual-env", "v": "3"}])
-    assert difio.parse_registration(body(data)).packages == (("Virtual_Env", "1"), ("six", "2"))
+    assert protocol.parse_registration(body(data)).packages == (("Virtual_Env", "1"), ("six", "2"))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_missing_fields_are_refused(field: str) -> None:
         (b"json_data=%ff", "the form is not UTF-8"),
         (b"\xff", "the form is not UTF-8"),
         (b"a=1&" * 21, "the form has more than 20 fields"),
-        (b"json_data=" + b"x" * difio.MAX_BODY, "the registration has more than 2097152 bytes"),
+        (b"json_data=" + b"x" * protocol.MAX_BODY, "the registration has more than 2097152 bytes"),
     ],
 )
 def test_forms_that_are_none_are_refused_in_one_line(form: bytes, message: str) -> None:
@@ -146,7 +146,7 @@ def test_no_bytes_make_it_crash(data: bytes) -> None:
     """Any bytes are either a registration or refused."""
     for form in (data, b"json_data=" + data):
         with pytest.raises(RegistrationError):
-            difio.parse_registration(form)
+            protocol.parse_registration(form)
 
 
 def test_a_registration_that_no_server_could_store_cannot_be_made() -> None:
@@ -160,12 +160,12 @@ def test_a_registration_that_no_server_could_store_cannot_be_made() -> None:
 @given(st.builds(Answer, st.text(storable, max_size=50), st.integers(0, 255)))
 def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
     """Every answer is parsed as what was formatted."""
-    assert difio.parse_answer(difio.format_answer(answer)) == answer
+    assert protocol.parse_answer(protocol.format_answer(answer)) == answer
 
 
 def test_our_own_server_answers_like_the_original() -> None:
     """The message names the application, the exit code is 0."""
-    answer = json.loads(difio.format_answer(difio.registered(UUID)))
+    answer = json.loads(protocol.format_answer(protocol.registered(UUID)))
     assert answer == {"message": f"Success, registered/updated application with uuid {UUID}", "exit_code": 0}
 
 
@@ -186,5 +186,5 @@ def test_our_own_server_answers_like_the_original() -> None:
 def test_answers_that_are_none_are_refused(data: bytes, message: str) -> None:
     """Only the protocol's answer counts as one; 256 would end a process as success."""
     with pytest.raises(RegistrationError) as caught:
-        difio.parse_answer(data)
+        protocol.parse_answer(data)
     assert str(caught.value) == message

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from envfab.config.servers import Difio
 from envfab.errors import RegistrationError, UsageError
-from envfab.registration.inventory import Variables, registration
-from envfab.servers import Difio
+from envfab.registration.difio.registration import Variables, registration
 from tests.registration.probes import member, probe, there
 
 SERVER = Difio("https://inventory.example.org/application/register/", user_id=7, token="hush")

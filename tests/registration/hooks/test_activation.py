@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.errors import RegistrationError
-from envfab.registration import hook
-from envfab.registration.hook import Call, global_hooks, with_block, without_block
+from envfab.registration.hooks import activation
+from envfab.registration.hooks.activation import Call, global_hooks, with_block, without_block
 from tests.support.virtualenvs import VirtualenvMaker
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -91,14 +91,14 @@ def shell(
 
 def test_activation_registers(hooked: Hooked) -> None:
     """Sourcing bin/activate calls `fab register --local` in the fabfile's folder, with the virtualenv active."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     shell('. "$1/bin/activate"', hooked.virtualenv)
     assert hooked.calls() == [hooked.call.folder, str(hooked.virtualenv), "", "register", "--local"]
 
 
 def test_workon_registers_once(hooked: Hooked) -> None:
     """virtualenvwrapper sources bin/activate, then bin/postactivate: that is one registration, each time anew."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     workon = '. "$1/bin/activate"; . "$1/bin/postactivate"; '
     shell(workon + "deactivate; " + workon, hooked.virtualenv)
     assert hooked.calls(2).count("--local") == 2
@@ -106,7 +106,7 @@ def test_workon_registers_once(hooked: Hooked) -> None:
 
 def test_postactivate_alone_registers(hooked: Hooked) -> None:
     """Where it is run as a program, or sourced by somebody's own script."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     subprocess.run(
         [hooked.virtualenv / "bin" / "postactivate"],
         env={**os.environ, "VIRTUAL_ENV": str(hooked.virtualenv)},
@@ -126,7 +126,7 @@ def test_activation_is_quick_quiet_and_whole_whatever_happens(
     hooked: Hooked, program: str | None, options: str
 ) -> None:
     """Also for shells that end at the first error, and for whoever waits for their output to end."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     if program is None:
         hooked.program.unlink()
     else:
@@ -138,15 +138,15 @@ def test_activation_is_quick_quiet_and_whole_whatever_happens(
 
 def test_a_lost_fabfile_or_script_breaks_no_activation(hooked: Hooked, tmp_path: Path) -> None:
     """Neither a folder that is gone nor a deleted script is an error."""
-    hook.install(hooked.virtualenv, Call(str(tmp_path / "gone"), hooked.call.command))
+    activation.install(hooked.virtualenv, Call(str(tmp_path / "gone"), hooked.call.command))
     assert shell('set -eu; . "$1/bin/activate"', hooked.virtualenv)[0] == ""
-    (hooked.virtualenv / "bin" / hook.SCRIPT).unlink()
+    (hooked.virtualenv / "bin" / activation.SCRIPT).unlink()
     assert shell('set -eu; . "$1/bin/activate"', hooked.virtualenv)[0] == ""
 
 
 def test_a_home_that_cannot_be_written_breaks_nothing(hooked: Hooked) -> None:
     """The log is a convenience: without a home it registers all the same."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     shell('. "$1/bin/activate"', hooked.virtualenv, env={"XDG_STATE_HOME": "/proc/none", "HOME": "/proc/none"})
     assert hooked.calls()[-1] == "--local"
 
@@ -154,7 +154,7 @@ def test_a_home_that_cannot_be_written_breaks_nothing(hooked: Hooked) -> None:
 def test_what_goes_wrong_can_be_read_afterwards(hooked: Hooked, clean_environment: Path) -> None:
     """The last run's output is in the user's state folder."""
     hooked.program.write_text(RECORDER + "echo 'it failed' >&2\n")
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     shell('. "$1/bin/activate"', hooked.virtualenv)
     hooked.calls()
     assert (clean_environment / ".local/state/envfab/register_hook.log").read_text() == "it failed\n"
@@ -169,7 +169,7 @@ def test_everything_is_quoted(tmp_path: Path, make_virtualenv: VirtualenvMaker, 
     activate.write_text("VIRTUAL_ENV=$1\nexport VIRTUAL_ENV\n")
     folder = tmp_path / f"{name} fab"
     program = _recorder(folder, RECORDER)
-    hook.install(virtualenv, Call(str(folder), [str(program), name, "register"], {"DIFIO_UUID": name}))
+    activation.install(virtualenv, Call(str(folder), [str(program), name, "register"], {"DIFIO_UUID": name}))
     shell('. "$1/bin/activate"', virtualenv)
     lines = Hooked(virtualenv, program, Call("", [])).calls()
     assert lines == [str(folder), str(virtualenv), name, name, "register", "--local"]
@@ -178,28 +178,28 @@ def test_everything_is_quoted(tmp_path: Path, make_virtualenv: VirtualenvMaker, 
 
 def test_variables_of_the_shell_outrank_those_of_the_hook(hooked: Hooked) -> None:
     """What was set when the hook was made is a default."""
-    hook.install(hooked.virtualenv, Call(hooked.call.folder, hooked.call.command, {"DIFIO_UUID": "then"}))
+    activation.install(hooked.virtualenv, Call(hooked.call.folder, hooked.call.command, {"DIFIO_UUID": "then"}))
     shell('. "$1/bin/activate"', hooked.virtualenv, env={"DIFIO_UUID": "now"})
     assert hooked.calls()[2] == "now"
 
 
 def test_twice_changes_nothing(hooked: Hooked) -> None:
     """The second time says so, and touches no file."""
-    changed = hook.install(hooked.virtualenv, hooked.call)
+    changed = activation.install(hooked.virtualenv, hooked.call)
     assert [path.name for path in changed] == ["envfab-register", "postactivate", "activate"]
     before = hooked.files()
     times = {path: path.stat().st_mtime_ns for path in changed}
-    assert hook.install(hooked.virtualenv, hooked.call) == []
+    assert activation.install(hooked.virtualenv, hooked.call) == []
     assert hooked.files() == before
     assert {path: path.stat().st_mtime_ns for path in changed} == times
 
 
 def test_another_fabfile_takes_the_hook_over(hooked: Hooked, tmp_path: Path) -> None:
     """There is one hook; the last fabfile has it."""
-    hook.install(hooked.virtualenv, hooked.call)
-    changed = hook.install(hooked.virtualenv, Call(str(tmp_path / "other"), hooked.call.command))
+    activation.install(hooked.virtualenv, hooked.call)
+    changed = activation.install(hooked.virtualenv, Call(str(tmp_path / "other"), hooked.call.command))
     assert [path.name for path in changed] == ["envfab-register", "postactivate", "activate"]
-    assert hook.remove(hooked.virtualenv / "bin")
+    assert activation.remove(hooked.virtualenv / "bin")
     assert "envfab" not in (hooked.virtualenv / "bin" / "activate").read_text()
 
 
@@ -209,27 +209,27 @@ def test_removing_leaves_what_was_there(hooked: Hooked, own: bytes | None) -> No
     if own is not None:
         (hooked.virtualenv / "bin" / "postactivate").write_bytes(own)
     before = hooked.files()
-    hook.install(hooked.virtualenv, hooked.call)
-    assert hook.remove(hooked.virtualenv / "bin")
+    activation.install(hooked.virtualenv, hooked.call)
+    assert activation.remove(hooked.virtualenv / "bin")
     assert hooked.files() == before
-    assert hook.remove(hooked.virtualenv / "bin") == []
+    assert activation.remove(hooked.virtualenv / "bin") == []
 
 
 def test_what_a_user_adds_to_the_hook_stays(hooked: Hooked) -> None:
     """A file that the hook made and somebody went on with is kept when the hook goes."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     postactivate = hooked.virtualenv / "bin" / "postactivate"
     with postactivate.open("a") as file:
         file.write("echo mine\n")
-    hook.install(hooked.virtualenv, hooked.call)
-    hook.remove(hooked.virtualenv / "bin")
+    activation.install(hooked.virtualenv, hooked.call)
+    activation.remove(hooked.virtualenv / "bin")
     assert postactivate.read_text() == "#!/bin/sh\necho mine\n"
 
 
 def test_a_users_own_hook_still_runs(hooked: Hooked) -> None:
     """What was in postactivate is run as before."""
     (hooked.virtualenv / "bin" / "postactivate").write_text("echo mine")
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     said, _ = shell('. "$1/bin/activate"; . "$1/bin/postactivate"', hooked.virtualenv)
     assert said == "mine\n"
 
@@ -240,10 +240,10 @@ def test_a_linked_hook_stays_a_link(hooked: Hooked, tmp_path: Path) -> None:
     kept.write_text("echo mine\n")
     link = hooked.virtualenv / "bin" / "postactivate"
     link.symlink_to(kept)
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     assert link.is_symlink()
     assert "envfab register_hook" in kept.read_text()
-    hook.remove(hooked.virtualenv / "bin")
+    activation.remove(hooked.virtualenv / "bin")
     assert kept.read_text() == "echo mine\n"
 
 
@@ -252,7 +252,7 @@ def test_files_keep_their_owners(hooked: Hooked) -> None:
     """Somebody who hooks into another's virtualenv does not take its files away."""
     activate = hooked.virtualenv / "bin" / "activate"
     os.chown(activate, 12345, 23456)
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     assert (activate.stat().st_uid, activate.stat().st_gid) == (12345, 23456)
 
 
@@ -261,17 +261,17 @@ def test_the_global_hook_serves_every_virtualenv(hooked: Hooked, tmp_path: Path)
     hooks = tmp_path / "work on"
     hooks.mkdir()
     (hooks / "postactivate").write_text("#!/bin/bash\n# mine\n")
-    assert hook.install_for_all(hooks, hooked.call)
+    assert activation.install_for_all(hooks, hooked.call)
     workon = (
         '. "$1/bin/activate"; . "$2/postactivate"; if [ -f "$1/bin/postactivate" ]; then . "$1/bin/postactivate"; fi'
     )
     shell(f"set -eu; {workon}", hooked.virtualenv, hooks)
     assert hooked.calls().count("--local") == 1
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     shell(f"set -eu; {workon}", hooked.virtualenv, hooks)
     assert hooked.calls(2).count("--local") == 2
-    assert hook.install_for_all(hooks, hooked.call) == []
-    hook.remove(hooks)
+    assert activation.install_for_all(hooks, hooked.call) == []
+    activation.remove(hooks)
     assert [path.name for path in hooks.iterdir()] == ["postactivate"]
     assert (hooks / "postactivate").read_text() == "#!/bin/bash\n# mine\n"
 
@@ -285,7 +285,7 @@ def test_where_the_global_hooks_are() -> None:
 
 def test_other_shells_take_it_too(hooked: Hooked) -> None:
     """sh, whatever it is here, and zsh where there is one."""
-    hook.install(hooked.virtualenv, hooked.call)
+    activation.install(hooked.virtualenv, hooked.call)
     for program in filter(shutil.which, ("sh", "dash", "zsh")):
         said, _ = shell('set -eu; . "$1/bin/activate"; . "$1/bin/postactivate"', hooked.virtualenv, program=program)
         assert said == ""
@@ -293,19 +293,19 @@ def test_other_shells_take_it_too(hooked: Hooked) -> None:
 
 def test_a_script_with_a_password_is_its_owners_alone(hooked: Hooked) -> None:
     """An address may hold one; other scripts can be run by everybody who activates."""
-    script = hooked.virtualenv / "bin" / hook.SCRIPT
-    hook.install(hooked.virtualenv, Call("/", ["fab"], {"DIFIO_URL": "https://example.org/"}))
+    script = hooked.virtualenv / "bin" / activation.SCRIPT
+    activation.install(hooked.virtualenv, Call("/", ["fab"], {"DIFIO_URL": "https://example.org/"}))
     assert script.stat().st_mode & 0o777 == 0o755
-    hook.install(hooked.virtualenv, Call("/", ["fab"], {"DIFIO_URL": "https://me:pw@example.org/"}))
+    activation.install(hooked.virtualenv, Call("/", ["fab"], {"DIFIO_URL": "https://me:pw@example.org/"}))
     assert script.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_no_virtualenv_is_refused(tmp_path: Path) -> None:
     """The message names the folder."""
     with pytest.raises(RegistrationError, match=f"^{re.escape(str(tmp_path))}: there is no bin/activate"):
-        hook.install(tmp_path, Call("/", ["fab"]))
+        activation.install(tmp_path, Call("/", ["fab"]))
     with pytest.raises(RegistrationError, match="there is no such folder of hooks"):
-        hook.install_for_all(tmp_path / "gone", Call("/", ["fab"]))
+        activation.install_for_all(tmp_path / "gone", Call("/", ["fab"]))
 
 
 def test_a_damaged_block_is_not_guessed_at(hooked: Hooked) -> None:
@@ -313,7 +313,7 @@ def test_a_damaged_block_is_not_guessed_at(hooked: Hooked) -> None:
     postactivate = hooked.virtualenv / "bin" / "postactivate"
     postactivate.write_text("# >>> envfab register_hook >>>\nhalf\n")
     with pytest.raises(RegistrationError) as caught:
-        hook.install(hooked.virtualenv, hooked.call)
+        activation.install(hooked.virtualenv, hooked.call)
     assert str(caught.value) == (
         f"{postactivate}: the end of its register_hook block is missing\n  remove the block by hand"
     )

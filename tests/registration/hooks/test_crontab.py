@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import RegistrationError, UsageError
-from envfab.registration import crontab
-from envfab.registration.hook import Call
+from envfab.registration.hooks import crontab
+from envfab.registration.hooks.activation import Call
 from tests.support.crontab import FakeCrontab
 
 CALL = Call("/srv/our fleet", ["/opt/it's/fab", "register"])

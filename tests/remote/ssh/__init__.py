@@ -1,1 +1,1 @@
-"""What `envfab.managed.ssh` promises."""
+"""What `envfab.remote.ssh` promises."""

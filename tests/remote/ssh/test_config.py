@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envfab.errors import Unreachable
-from envfab.managed.ssh import openssh
-from envfab.managed.ssh.config import SSHConfigError, SSHConfiguration
-from envfab.managed.ssh.host_config import HostConfig
+from envfab.remote.ssh import openssh
+from envfab.remote.ssh.config import SSHConfigError, SSHConfiguration
+from envfab.remote.ssh.host_config import HostConfig
 
 HOSTS = ("web1", "web2", "db.example.org", "10.0.0.7")
 Write = Callable[..., Path]

@@ -18,14 +18,14 @@ from fabric import Config, Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
+from envfab.config.fleet import Host
 from envfab.errors import Disconnected, HostKeyError, Unreachable
-from envfab.fleet import Host
-from envfab.managed.channel import PLACES
-from envfab.managed.connections import Connections
-from envfab.managed.opening import Identity
-from envfab.managed.process import Silence
-from envfab.managed.running import run_command
-from tests.managed.conftest import Connect
+from envfab.remote.process import Silence
+from envfab.remote.run_command import run_command
+from envfab.remote.ssh.channel import PLACES
+from envfab.remote.ssh.connections import Connections
+from envfab.remote.startup import Identity
+from tests.remote.conftest import Connect
 from tests.support.late import behind_gates, mute
 from tests.support.sshd import Hosts
 

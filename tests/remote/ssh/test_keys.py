@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from envfab.config.fleet import Host
 from envfab.errors import Unreachable
-from envfab.fleet import Host
-from envfab.managed.connections import Connections
-from envfab.managed.opening import Identity
-from envfab.managed.running import run_command
-from envfab.managed.ssh.host_config import HostConfig
-from envfab.managed.ssh.keys import (
+from envfab.remote.run_command import run_command
+from envfab.remote.ssh.connections import Connections
+from envfab.remote.ssh.host_config import HostConfig
+from envfab.remote.ssh.keys import (
     Encrypted,
     KeyFiles,
     SocketAgent,
@@ -29,7 +28,8 @@ from envfab.managed.ssh.keys import (
     offered,
     public_blob,
 )
-from tests.managed.conftest import Connect
+from envfab.remote.startup import Identity
+from tests.remote.conftest import Connect
 from tests.support.sshd import Hosts
 
 KINDS = {"ed25519": [], "rsa": ["-b", "2048"], "ecdsa": ["-b", "384"]}

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.errors import HostKeyError
-from envfab.managed.host_keys import (
+from envfab.remote.ssh.known_hosts import (
     KnownKey,
     check,
     fingerprint,

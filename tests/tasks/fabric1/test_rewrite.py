@@ -15,9 +15,9 @@ from invoke.exceptions import ParseError
 from invoke.parser.parser import Parser
 
 from envfab.errors import UsageError
-from envfab.tasks.fabric1 import Task, describe
-from envfab.tasks.rewriting import for_completion, rewrite
-from envfab.tasks.tokens import escape
+from envfab.tasks.fabric1.rewrite import for_completion, rewrite
+from envfab.tasks.fabric1.task import Task, describe
+from envfab.tasks.fabric1.tokens import escape
 
 
 @fabric.task(klass=Task, positional_words="name", iterable=["name", "only"], optional=["why"], aliases=["roll_out"])  # type: ignore[untyped-decorator]
@@ -360,7 +360,7 @@ class TestCompletion:
 
 def documented() -> list[tuple[str, str]]:
     """The examples of the guide: what is typed, and what it means."""
-    guide = Path(__file__).parents[2] / "docs" / "coming-from-fabric-1.md"
+    guide = Path(__file__).parents[3] / "docs" / "coming-from-fabric-1.md"
     rows = re.findall(r"^\| `fab ([^`]+)` \| `fab ([^`]+)` \|$", guide.read_text(encoding="utf-8"), re.MULTILINE)
     return [(typed, meant) for typed, meant in rows if "*" not in typed]
 

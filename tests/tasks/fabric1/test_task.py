@@ -15,7 +15,7 @@ import json, sys
 import fabric
 from invoke import Collection
 from envfab.errors import HouseError
-from envfab.tasks.fabric1 import Task, command_line_hosts
+from envfab.tasks.fabric1.task import Task, command_line_hosts
 
 def tell(task, **given):
     print(json.dumps([task, given]))

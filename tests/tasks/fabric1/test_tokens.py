@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from envfab.errors import UsageError
-from envfab.tasks.tokens import escape, split_arguments
+from envfab.tasks.fabric1.tokens import escape, split_arguments
 
 
 class TestGrammar:

@@ -8,18 +8,18 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from envfab.config.fleet import Fleet, Host, Virtualenv
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.record import Deployment, Ending
+from envfab.deployment.result import Deployment, Ending
 from envfab.errors import AgentError
-from envfab.facts.distribution import Distribution
-from envfab.facts.interpreter import Interpreter
-from envfab.facts.probe import FreeSpace, Probe
-from envfab.facts.requirements import Requirements
-from envfab.facts.wheel import Wheel
-from envfab.fleet import Fleet, Host, Virtualenv
-from envfab.managed.session import OperationFailed
+from envfab.models.distribution import Distribution
+from envfab.models.interpreter import Interpreter
+from envfab.models.probe import FreeSpace, Probe
+from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, Ahead, Kind, Missing, Plan, Status
-from envfab.tasks.plans import alike, show_endings, show_group, summary
+from envfab.remote.agent_session import OperationFailed
+from envfab.tasks.output.plans import alike, show_endings, show_group, summary
 
 
 def proposal(host: str, status: Status, **fields: object) -> Proposal:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from envfab.tasks.console import Console
+from envfab.tasks.output.console import Console
 
 
 def test_a_step_that_goes_on_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:

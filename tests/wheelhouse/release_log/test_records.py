@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import HouseError
-from envfab.wheelhouse.release_log import (
+from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
     InstallRecord,

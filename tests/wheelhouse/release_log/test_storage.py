@@ -17,8 +17,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from envfab.errors import HouseError
-from envfab.wheelhouse.log_file import LogFile
-from envfab.wheelhouse.release_log import ErrorRecord, Record, ReleaseRecord, format_line
+from envfab.wheelhouse.release_log.records import ErrorRecord, Record, ReleaseRecord, format_line
+from envfab.wheelhouse.release_log.storage import LogFile
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 RECORD = ReleaseRecord("Django", "5.2.1", "django-5.2.1-py3-none-any.whl", NOON)

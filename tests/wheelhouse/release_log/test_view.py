@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import EnvfabError, FormatError
-from envfab.wheelhouse.log_text import LogText, derive
-from envfab.wheelhouse.release_log import InstallRecord, Record, ReleaseRecord, YankRecord, format_line
-from tests.wheelhouse.test_release_log import FILE, NAME, NOON, SHA, UTC, digests, times, words
+from envfab.wheelhouse.release_log.records import InstallRecord, Record, ReleaseRecord, YankRecord, format_line
+from envfab.wheelhouse.release_log.view import LogText, derive
+from tests.wheelhouse.release_log.test_records import FILE, NAME, NOON, SHA, UTC, digests, times, words
 
 
 def release(at: datetime = NOON, sha256: str | None = SHA, project: str = "Django") -> ReleaseRecord:

@@ -8,15 +8,15 @@ from typing import Any, BinaryIO
 
 from packaging.utils import NormalizedName
 
+from envfab.deployment.context import Work
+from envfab.deployment.download import pull
 from envfab.deployment.installer import Installer
-from envfab.deployment.pulling import pull
-from envfab.deployment.work import Work
 from envfab.errors import DeploymentError
-from envfab.facts.probe import Probe
-from envfab.facts.wheel import Wheel
-from envfab.managed import bundle
-from envfab.managed.agent_replies import to_damage, to_installed, to_lacking, to_probe
+from envfab.models.probe import Probe
+from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, Kind
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_damage, to_installed, to_lacking, to_probe
 
 CHUNK = 1 << 18
 # so many wheels are on their way at once: a slow connection is not asked for each, nor is a full disk sent all
@@ -89,7 +89,7 @@ def apply(
     }
     program = _fields(work, installer.wheel) if installer.wheel else None
     if installer.is_uv:
-        work.agent.load(bundle.UV + bundle.BYTECODE if settings.compile else bundle.UV)
+        work.agent.load(agent_sources.UV + agent_sources.BYTECODE if settings.compile else agent_sources.UV)
         forget = [str(action.name) for action in anew]
         reply = work.agent.ask("install_by_uv", uv_wheel=program, link=settings.link, forget=forget, **request)
     else:

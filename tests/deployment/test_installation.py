@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.deployment.packages import CHUNK, exactly, spoken
-from envfab.facts.wheel import Wheel
+from envfab.deployment.installation import CHUNK, exactly, spoken
+from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, Kind
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
