@@ -12,13 +12,13 @@ from invoke.context import Context
 from envfab.config.fleet import Fleet, Host, Member
 from envfab.config.selectors import select
 from envfab.config.settings import Settings, refuse_unknown_variables
-from envfab.remote.ssh.config import SSHConfiguration
 from envfab.remote.ssh.login import login
 from envfab.tasks.command_line import Speech
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.usage_recording import note_targets
 
 if TYPE_CHECKING:
+    from envfab.remote.ssh.config import SSHConfiguration
     from envfab.remote.ssh.connections import Connections
     from envfab.tasks.output.console import Console
     from envfab.wheelhouse.wheelhouse import House
@@ -29,6 +29,7 @@ class Invocation:
 
     def __init__(self, fleet: Fleet, context: Context, as_json: bool = False, **given: str) -> None:
         """`given` are settings that the command line has; empty ones are as configured."""
+        from envfab.remote.ssh.config import SSHConfiguration
         from envfab.tasks.output.console import Console
 
         refuse_unknown_variables(os.environ)
@@ -38,7 +39,7 @@ class Invocation:
         )
         self.console: Console = Console(as_json, Speech(fleet))
         self._config = context.config
-        self._ssh = SSHConfiguration.of(self._config)
+        self._ssh: SSHConfiguration = SSHConfiguration.of(self._config)
 
     @property
     def house(self) -> House:
@@ -50,7 +51,8 @@ class Invocation:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
-        from envfab.remote.ssh.connections import Connections
+        from envfab.remote.ssh.config import SSHConfiguration
+    from envfab.remote.ssh.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
         close = made.close
