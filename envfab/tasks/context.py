@@ -51,8 +51,7 @@ class Invocation:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
-        from envfab.remote.ssh.config import SSHConfiguration
-    from envfab.remote.ssh.connections import Connections
+        from envfab.remote.ssh.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
         close = made.close
