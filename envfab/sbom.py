@@ -17,7 +17,7 @@ from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe
 from envfab.planning.marker_environment import Environment
-from envfab.registration.state_files import write_whole
+from envfab.util.atomic import write_file
 from envfab.util.versions import version_or_none
 from envfab.wheelhouse.release_log.records import InstallRecord
 from envfab.wheelhouse.release_log.view import LogText
@@ -84,7 +84,7 @@ def write(folder: Path, target: Target, text: str) -> Path:
     path = folder / file_name(target)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, f"{text}\n".encode())
+        write_file(path, f"{text}\n".encode())
     except OSError as error:
         raise RegistrationError(f"cannot be written: {error.strerror}", where=str(path)) from None
     return path

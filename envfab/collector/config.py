@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from envfab.errors import ConfigurationError
+from envfab.util.paths import expand
 
 PREFIX = "ENVFAB_COLLECTOR_"
 VARIABLES = (
@@ -106,13 +107,13 @@ def from_settings(
     reports = said.get("REPORTS")
     osv = said.get("OSV")
     return Config(
-        data=Path(said["DATA"]).expanduser().absolute(),
+        data=_path(said["DATA"], "DATA", flags),
         database=said.get("DATABASE", ""),
-        reports=Path(reports).expanduser().absolute() if reports else None,
-        house=find_house(Path(house).expanduser().absolute()) if house else default_house,
+        reports=_path(reports, "REPORTS", flags) if reports else None,
+        house=find_house(_path(house, "HOUSE", flags)) if house else default_house,
         index=said.get("INDEX", ""),
-        osv=Path(osv).expanduser().absolute() if osv else None,
-        tokens=_tokens(said),
+        osv=_path(osv, "OSV", flags) if osv else None,
+        tokens=_tokens(said, flags),
         open=flag(said, "OPEN", False),
         store_addresses=flag(said, "STORE_ADDRESSES", True),
         keep_days=_number(said, "KEEP_DAYS", flags) if said.get("KEEP_DAYS") else None,
@@ -151,7 +152,7 @@ def find_house(folder: Path) -> HouseFolders:
 def read_tokens(path: Path) -> tuple[str, ...]:
     """The tokens of a file, one a line, so that an old one can stay valid while clients change; `#` comments out."""
     try:
-        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigurationError(f"cannot read the token file: {reason}", where=str(path)) from None
@@ -169,9 +170,9 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     return said
 
 
-def _tokens(said: Mapping[str, str]) -> tuple[str, ...]:
+def _tokens(said: Mapping[str, str], flags: Collection[str]) -> tuple[str, ...]:
     tokens = (said["TOKEN"],) if said.get("TOKEN") else ()
-    return tokens + (read_tokens(Path(said["TOKEN_FILE"])) if said.get("TOKEN_FILE") else ())
+    return tokens + (read_tokens(_path(said["TOKEN_FILE"], "TOKEN_FILE", flags)) if said.get("TOKEN_FILE") else ())
 
 
 def flag(said: Mapping[str, str], name: str, default: bool) -> bool:
@@ -182,11 +183,21 @@ def flag(said: Mapping[str, str], name: str, default: bool) -> bool:
     return _YES_OR_NO[value]
 
 
+def _path(text: str, name: str, flags: Collection[str]) -> Path:
+    try:
+        return expand(text).absolute()
+    except ValueError as error:
+        raise ConfigurationError(f"{text!a}: {error}", where=_shown(name, flags)) from None
+
+
+def _shown(name: str, flags: Collection[str]) -> str:
+    return f"--{name.lower().replace('_', '-')}" if name in flags else f"{PREFIX}{name}"
+
+
 def _number(said: Mapping[str, str], name: str, flags: Collection[str], least: int = 1) -> int:
     value = said[name].strip()
     if not value.isascii() or not value.isdecimal() or not least <= int(value) <= 100_000:
-        where = f"--{name.lower().replace('_', '-')}" if name in flags else f"{PREFIX}{name}"
-        raise ConfigurationError(f"{value!r} is no whole number from {least} up", where=where)
+        raise ConfigurationError(f"must be a whole number from {least} up, not {value!r}", where=_shown(name, flags))
     return int(value)
 
 

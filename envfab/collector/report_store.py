@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from envfab.usagestats.report import Report, parse_report
-from envfab.wheelhouse.release_log.storage import sync_folder
+from envfab.util.atomic import rename, sync_folder
 
 SUFFIX = ".txt"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -123,8 +123,7 @@ def _write(folder: Path, name: str, data: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        hidden.rename(folder / name)
+        rename(hidden, folder / name)
     except OSError:
         hidden.unlink(missing_ok=True)  # of a full disk, say
         raise
-    sync_folder(folder)

@@ -32,6 +32,7 @@ from envfab.config.validation import (
     wrong,
 )
 from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
+from envfab.util.paths import expand
 from envfab.util.untrusted import one_line
 
 CommandLike = Union[str, "Command", Callable[["Virtualenv"], Any], Sequence[Any]]
@@ -283,7 +284,10 @@ class Fleet:
     def at(self, path: str | os.PathLike[str]) -> Path:
         """A path of this fleet: relative ones start at the fabfile's folder, `~` is the user's home."""
         assert isinstance(self.root, Path)
-        return self.root / Path(path).expanduser()
+        try:
+            return self.root / expand(os.fspath(path))
+        except ValueError as problem:
+            raise error("Fleet", f"{os.fspath(path)!a}: {problem}") from None
 
     def requirement_files(self, virtualenv: Virtualenv) -> tuple[Path, ...]:
         """The requirements files of `virtualenv`, where they lie."""

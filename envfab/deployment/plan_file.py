@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.planning.plan import Plan, Status, from_json
 from envfab.remote.probe import Found, Links, survey
+from envfab.util.atomic import write_file
 from envfab.util.paths import read_file
 from envfab.util.progress import Reporter
 from envfab.util.untrusted import parse_json
@@ -32,14 +32,10 @@ LIMIT = 256 << 20
 
 def save(path: Path, document: Mapping[str, Any]) -> None:
     """Write a plan's document, whole or not at all; raises `UsageError` where that cannot be."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.rename(path)
+        write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UsageError(f"cannot write the plan: {error.strerror}", where=str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[Target, Plan]:

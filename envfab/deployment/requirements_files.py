@@ -9,7 +9,7 @@ from pathlib import Path
 from envfab.config.fleet import Fleet, Member, Target
 from envfab.errors import RequirementsError, SeveralErrors
 from envfab.models.requirements import Requirements, parse
-from envfab.util.paths import read_file
+from envfab.util.paths import expand, read_file
 
 # bytes; the lock file of a large project has 3 million
 LIMIT = 32 << 20
@@ -51,7 +51,7 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
     return result
 
 
-def file_reader(place: Callable[[str], Path] = lambda name: Path(name).expanduser()) -> Callable[[str], str]:
+def file_reader(place: Callable[[str], Path] = expand) -> Callable[[str], str]:
     """What `parse` reads files with; `place` says where the file of a name lies."""
     return lambda name: read_file(place(name), LIMIT).decode("utf-8")
 

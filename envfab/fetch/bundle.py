@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from envfab.errors import FormatError, SupplyError, WheelError
 from envfab.models.wheel import Wheel
+from envfab.util.atomic import replacing
 from envfab.util.untrusted import parse_json
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.safe_zip import MAGIC, Archive
@@ -29,22 +29,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
     """Write the wheels and their manifest to `place`, at once; raises `SupplyError`."""
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
     ordered = sorted(wheels, key=lambda path: path.name)
     listed = [{"filename": path.name, "sha256": sha256_of(path), "size": path.stat().st_size} for path in ordered]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         # wheels are compressed already
-        with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+        with replacing(place) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(MANIFEST, json.dumps({"format": FORMAT, "wheels": listed}, indent=1))
             for path in ordered:
                 archive.write(path, f"wheels/{path.name}")
-        os.replace(draft, place)
     except OSError as error:
         raise SupplyError(f"the bundle cannot be written: {error.strerror}", where=str(place)) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def is_bundle(path: Path) -> bool:

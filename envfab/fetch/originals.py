@@ -10,6 +10,7 @@ from envfab.errors import SupplyError, UsageError
 from envfab.fetch.fetch import forget, opened
 from envfab.index.client import Index
 from envfab.models.wheel import Wheel
+from envfab.util.paths import user_path
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.repair import Originals
 from envfab.wheelhouse.validate import sha256_of
@@ -65,5 +66,5 @@ def originals(places: Sequence[str]) -> Iterator[list[Originals]]:
         found: list[Originals] = []
         for place in places:
             is_url = place.startswith(("http://", "https://"))
-            found.append(InIndex(place, stack) if is_url else InFolder(Path(place).expanduser()))
+            found.append(InIndex(place, stack) if is_url else InFolder(user_path(place, "--from")))
         yield found

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from envfab.errors import SupplyError
+from envfab.util.atomic import rename
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Web:
                     hint="try again; where it stays so, tell whoever keeps the index, and do not use the file",
                 )
             os.fsync(file.fileno())
-            os.replace(draft, place)
+            rename(draft, place)
 
     def _append(self, url: str, descriptor: int, limit: int) -> None:
         """Write what comes at the end of an open file, from where the file ends where the server can do that.

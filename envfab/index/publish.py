@@ -21,6 +21,7 @@ from envfab.errors import EnvfabError, FormatError, SupplyError
 from envfab.index import pages
 from envfab.index.pages import File
 from envfab.models.wheel import Release, Wheel
+from envfab.util.atomic import DRAFT, rename, write_file
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.validate import metadata_file, parse_metadata
 from envfab.wheelhouse.wheelhouse import House
@@ -127,7 +128,7 @@ class _Publishing:
         self._write(folder / HTML_PAGE, pages.project_html(name, plain).encode(), done)
         wanted = {HTML_PAGE, JSON_PAGE} | {f"{file.filename}{end}" for file in plain for end in ("", ".metadata")}
         for entry in folder.iterdir():
-            if entry.name not in wanted and entry.name.endswith((".whl", ".metadata", UNFINISHED)):
+            if entry.name not in wanted and entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):
                 entry.unlink()
                 done.removed += 1
         return len(files)
@@ -176,7 +177,7 @@ class _Publishing:
             except OSError:
                 # another file system, one without links, or somebody else's file
                 shutil.copy2(source, draft)
-            os.replace(draft, place)
+            rename(draft, place)
             done.written += 1
         return status.st_size
 
@@ -184,16 +185,14 @@ class _Publishing:
         """`content` under its name at once, unless it is there already."""
         if place.exists() and place.read_bytes() == content:
             return
-        draft = place.with_name(f".{place.name}{UNFINISHED}")
-        draft.write_bytes(content)
-        os.replace(draft, place)
+        write_file(place, content)
         done.written += 1
 
     def _remove_project(self, folder: Path, done: Published) -> None:
         """What was published of a project that the house has no more; anything else in there stays."""
         # the pages first, so that nobody is sent to a wheel that has gone
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix == ".whl"):
-            if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", ".metadata", UNFINISHED)):
+            if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):
                 entry.unlink()
                 done.removed += 1
         with contextlib.suppress(OSError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from envfab.planning.candidates import allowed
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
+from envfab.util.atomic import write_file
 from envfab.wheelhouse.wheelhouse import House
 
 
@@ -205,13 +205,8 @@ def files_of(locks: Sequence[Lock], place: Path) -> dict[Path, Lock]:
 
 def write(place: Path, text: str) -> None:
     """A file at once, never half of it."""
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, place)
+        write_file(place, text.encode())
     except OSError as error:
         raise SupplyError(f"cannot be written: {error.strerror}", where=str(place)) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink()

@@ -17,7 +17,7 @@ from typing import Any
 from envfab.errors import RegistrationError
 from envfab.registration.dependency_track.protocol import Bom
 from envfab.registration.difio.protocol import Registration, format_registration, parse_registration
-from envfab.registration.state_files import write_whole
+from envfab.util.atomic import write_file
 from envfab.util.untrusted import parse_json
 
 FORMAT = 2
@@ -85,7 +85,7 @@ class Pending:
                 if tuple(new) == old:
                     return True
                 if new:
-                    write_whole(file, _format(new), 0o600)
+                    write_file(file, _format(new), 0o600)
                 else:
                     file.unlink(missing_ok=True)
         except (OSError, _Newer):

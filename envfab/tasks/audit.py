@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -14,6 +13,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.audit.osv import Vulnerability
@@ -42,7 +42,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             members = run.select(list(name))
             looks = look(members, links, run.settings, console, tags=False)
             installed = [{**found.probe.outside, **found.probe.distributions} if found.probe else {} for found in looks]
-            export = read(Path(osv).expanduser(), {one for there in installed for one in there})
+            export = read(user_path(osv, "--osv"), {one for there in installed for one in there})
             age = export.age(datetime.now(timezone.utc))
             if export.unreadable:
                 console.warning(f"{len(export.unreadable)} records of {osv} cannot be read: {export.unreadable[0]} …")

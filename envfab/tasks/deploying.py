@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -16,6 +15,7 @@ from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.fabric1.rewrite import TRUE
 from envfab.tasks.fabric1.tokens import UNSET
+from envfab.util.paths import output_path, user_path
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -64,6 +64,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.deployment.requirements_files import read_requirements
 
         run = Invocation(fleet, c, json)
+        place = output_path(out, "--out") if out else None
         members, options = run.select(list(name)), _options(only, reinstall, prune, force, upgrade)
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
@@ -81,11 +82,11 @@ def tasks(fleet: Fleet) -> list[Any]:
                 proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
-            if out:
+            if place is not None:
                 from envfab.deployment.plan_file import save
                 from envfab.tasks.command_line import command, flags
 
-                save(Path(out).expanduser(), plans_json(proposals))
+                save(place, plans_json(proposals))
                 run.console.print(f"saved to {out}, for {command(fleet, 'deploy', *flags(plan=out))}")
             if json:
                 run.console.json(plans_json(proposals))
@@ -184,7 +185,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 def _loaded(file: str) -> Mapping[Target, Plan]:
     from envfab.deployment.plan_file import load
 
-    return load(Path(file).expanduser())
+    return load(user_path(file, "--plan"))
 
 
 def _options(

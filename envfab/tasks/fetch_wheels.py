@@ -17,6 +17,7 @@ from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 from envfab.tasks.wheels import many
+from envfab.util.paths import expand, user_path
 
 if TYPE_CHECKING:
     from envfab.fetch.fetch import Job
@@ -97,7 +98,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 def _place_of_bundle(bundle: str) -> Path:
     """Where a bundle goes; raises `UsageError` where no file can be, before anything is downloaded."""
-    place = Path(bundle).expanduser()
+    place = user_path(bundle, "--bundle")
     if not place.name or place.is_dir():
         raise UsageError("a bundle is one file", where=bundle, hint="--bundle FILE")
     return place
@@ -131,11 +132,18 @@ def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found:
     return jobs
 
 
+def _is_file(word: str) -> bool:
+    try:
+        return expand(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _given(words: Sequence[str]) -> Requirements:
     """What the command line names: files, and requirements as they are."""
     from envfab.deployment.requirements_files import file_reader
     from envfab.models.requirements import parse
 
-    files = [word for word in words if word.endswith(FILES) or Path(word).expanduser().is_file()]
+    files = [word for word in words if word.endswith(FILES) or _is_file(word)]
     lines = [word for word in words if word not in files]
     return parse(files, file_reader(), lines, "fetch_wheels", environment=os.environ)

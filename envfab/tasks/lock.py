@@ -17,6 +17,7 @@ from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import interpreters_of
 from envfab.tasks.wheels import many, warn_of_house
+from envfab.util.paths import user_path
 
 
 def tasks(fleet: Fleet) -> list[Any]:
@@ -84,11 +85,11 @@ def _command(requirements: str, names: list[str], output: str) -> str:
 
 def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
     """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
-    source = Path(requirements).expanduser()
+    source = user_path(requirements, "requirements")
     if not source.name:
         raise UsageError("no requirements can be read from a folder", where=requirements, hint="name a requirements.in")
     if output:
-        place = Path(output).expanduser()
+        place = user_path(output, "--output")
     elif pylock:
         place = source.with_name("pylock.toml")
     else:

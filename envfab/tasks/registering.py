@@ -17,6 +17,7 @@ from envfab.tasks.command_line import how_to_call
 from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.registration.difio.registration import Variables
@@ -103,6 +104,9 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.wheelhouse.release_log.storage import LogFile
 
         run = Invocation(fleet, c, as_json=not output)
+        folder = user_path(output, "--output") if output else Path()
+        if folder.is_file():
+            raise UsageError(f"{output!r} is a file: name a folder", where="--output")
         with run.console as console, run.connections() as links:
             names = list(name)
             members = run.select(names) if fleet.hosts or names else [_there(_active())]
@@ -113,7 +117,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                     _complain(console, str(find.error))
                 elif output:
                     text = document(find.probe, digests, indent=2)
-                    console.print(str(write(Path(output).expanduser(), find.member.target, text)))
+                    console.print(str(write(folder, find.member.target, text)))
                 else:
                     console.line(document(find.probe, digests))
         if any(find.error is not None for find in finds):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -16,6 +15,7 @@ from envfab.tasks import audit, fetch_wheels, lock
 from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
 from envfab.tasks.wheels import many
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -78,7 +78,7 @@ def _publish_index(fleet: Fleet) -> Any:
         run = Invocation(fleet, c, json)
         if not folder:
             raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
-        place = Path(folder).expanduser()
+        place = user_path(folder, "folder")
         if place.is_file():
             raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
         with run.console as console:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Member
 from envfab.errors import SupplyError, UsageError
 from envfab.tasks.context import Invocation
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.fetch.interpreters import Kind
@@ -38,7 +38,7 @@ def exported_interpreters(file: str) -> list[Kind]:
     from envfab.fetch.interpreters import from_json
 
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
+        text = user_path(file, "--interpreters").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise SupplyError(f"cannot be read: {reason}", where=file) from None

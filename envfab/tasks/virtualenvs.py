@@ -15,6 +15,7 @@ from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import interpreters_of
 from envfab.tasks.wheels import many
+from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
     from envfab.remote.agent_replies import Discovered
@@ -31,12 +32,13 @@ def tasks(fleet: Fleet) -> list[Any]:
     def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
         run = Invocation(fleet, c, json)
+        place = output_path(export, "--export") if export else None
         with run.console as console:
             if discover:
                 _discover(run, discover)
                 return
             members = run.select(list(name))
-            complete = _export(run, members, Path(export).expanduser()) if export else True
+            complete = _export(run, members, place) if place else True
             for member in members:
                 console.print(_line(member))
             if not members:

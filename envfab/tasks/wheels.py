@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import stat
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.clock import local_time
 from envfab.tasks.context import Invocation
 from envfab.tasks.decorators import ours
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.tasks.output.console import Console
@@ -138,7 +138,7 @@ def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> 
 
 def _file(typed: str) -> Path:
     """The file that was typed; raises `UsageError` for what is none."""
-    path = Path(os.path.expanduser(typed))
+    path = user_path(typed, "file")
     try:
         folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Reading files that others wrote, or named."""
+"""Paths that people type, and files that others wrote."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import errno
 import os
 import stat
 from pathlib import Path
+
+from envfab.errors import UsageError
+
+UNSET = "is a variable of your shell unset?"
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -28,3 +32,36 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(path))
     return content
+
+
+def expand(text: str) -> Path:
+    """The path that a text names, its `~` or `~user` expanded; raises `ValueError`, in words, where it names none."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if "\0" in text:
+        raise ValueError("has a NUL character in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no user {text.partition('/')[0][1:]!r}") from None
+
+
+def user_path(text: str, argument: str) -> Path:
+    """The path that `argument` (`--out`, `file`) was given; raises `UsageError` that names the argument."""
+    try:
+        return expand(text)
+    except ValueError as error:
+        shown = ascii(text) if text.strip() else "the path"
+        raise UsageError(
+            f"{shown}: {error}" if text.strip() else f"{shown} {error}", where=argument, hint=UNSET
+        ) from None
+
+
+def output_path(text: str, argument: str) -> Path:
+    """`user_path` of a file to write: no folder, and in a folder that is there."""
+    path = user_path(text, argument)
+    if path.is_dir():
+        raise UsageError(f"{text!r} is a folder: name a file", where=argument)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{text!r}: there is no folder {str(path.parent)!r}", where=argument, hint="make it first")
+    return path

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from envfab.errors import HouseError, WheelError
 from envfab.models.wheel import Wheel
+from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.release_log.records import Record, ReleaseRecord, YankRecord
-from envfab.wheelhouse.release_log.storage import HeldLog, LogFile, sync_folder
+from envfab.wheelhouse.release_log.storage import HeldLog, LogFile
 from envfab.wheelhouse.release_log.view import LoggedWheel
 from envfab.wheelhouse.safe_zip import CHUNK
 from envfab.wheelhouse.validate import inspect, sha256_of

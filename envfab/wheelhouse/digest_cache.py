@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from envfab.util.atomic import write_file
 from envfab.wheelhouse.validate import sha256_of
 
 FORMAT = 1
@@ -61,14 +62,9 @@ class DigestMemory:
         if self._file is None or not self._changed or self._known is None:
             return
         present = {filename: entry for filename, entry in self._known.items() if (self._folder / filename).exists()}
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                beside.write_text(json.dumps({"format": FORMAT, "files": present}), encoding="utf-8")
-                beside.replace(self._file)
-            finally:
-                beside.unlink(missing_ok=True)
+            write_file(self._file, json.dumps({"format": FORMAT, "files": present}).encode())
         self._changed = False
 
     def _load(self) -> dict[str, list[object]]:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from envfab.errors import EnvfabError, HouseError
 from envfab.models.wheel import Wheel
-from envfab.wheelhouse.release_log.storage import sync_folder
+from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.validate import sha256_of
 from envfab.wheelhouse.wheelhouse import Fault, Finding, House
 

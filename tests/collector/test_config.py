@@ -51,7 +51,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
         ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),
         ({"DATA": "/d", "TOKEN_FILE": os.devnull}, "/dev/null: the token file holds no token"),
-        ({"DATA": "/d", "OPEN": "1", "KEEP_DAYS": "0"}, "ENVFAB_COLLECTOR_KEEP_DAYS: '0' is no whole number from 1 up"),
+        ({"DATA": "/d", "OPEN": "1", "KEEP_DAYS": "0"}, "ENVFAB_COLLECTOR_KEEP_DAYS: must be a whole number from 1 up, not '0'"),
         (
             {"DATA": "/d", "OPEN": "1", "TOKNE": "x"},
             "ENVFAB_COLLECTOR_TOKNE: is no setting\n  there are DATA, DATABASE",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envfab.util.paths import read_file
+from envfab.errors import UsageError
+from envfab.util.paths import output_path, read_file, user_path
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
@@ -34,3 +35,30 @@ def test_what_cannot_be_a_path_is_an_os_error(name: str) -> None:
     """Python's own `ValueError` would be taken for a fault of the contents."""
     with pytest.raises(OSError, match="it cannot be the name of a file"):
         read_file(Path(name), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("a\0b", "has a NUL character in it"),
+        ("~nosuchuser/x", "no user 'nosuchuser'"),
+    ],
+)
+def test_what_names_no_path_is_told(text: str, why: str) -> None:
+    """In words that name the argument."""
+    with pytest.raises(UsageError, match=why) as caught:
+        user_path(text, "--out")
+    assert str(caught.value).startswith("--out: ")
+
+
+def test_an_output_is_a_file_in_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told before anything is done for it."""
+    monkeypatch.chdir(tmp_path)
+    assert output_path("new", "--out") == Path("new")
+    assert output_path("~/new", "--out") == Path.home() / "new"
+    with pytest.raises(UsageError, match="is a folder: name a file"):
+        output_path(".", "--out")
+    with pytest.raises(UsageError, match="there is no folder 'none'"):
+        output_path("none/new", "--out")

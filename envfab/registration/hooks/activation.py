@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envfab.errors import RegistrationError
-from envfab.registration.state_files import write_whole
+from envfab.util.atomic import write_file
+from envfab.util.paths import user_path
 
 SCRIPT = "envfab-register"
 FLEET_VARIABLES = ("DIFIO_URL", "DIFIO_USER_ID")
@@ -123,8 +124,8 @@ def global_hooks(environment: Mapping[str, str]) -> Path:
     """Where virtualenvwrapper has its global hooks."""
     for name in ("VIRTUALENVWRAPPER_HOOK_DIR", "WORKON_HOME"):
         if environment.get(name):
-            return Path(environment[name]).expanduser()
-    return Path("~/.virtualenvs").expanduser()
+            return user_path(environment[name], name)
+    return user_path("~/.virtualenvs", "HOME")
 
 
 def with_block(content: bytes | None, lines: str) -> bytes:
@@ -202,7 +203,7 @@ def _put(path: Path, content: bytes, mode: int | None) -> list[Path]:
             mode = stat.S_IMODE(there.st_mode) if there else 0o755
         if there and path.read_bytes() == content and stat.S_IMODE(there.st_mode) == mode:
             return []
-        write_whole(path, content, mode, owner=(there.st_uid, there.st_gid) if there else None)
+        write_file(path, content, mode, owner=(there.st_uid, there.st_gid) if there else None)
         return [path]
 
 

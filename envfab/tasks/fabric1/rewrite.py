@@ -223,7 +223,7 @@ class _Call:
 
     def explicit(self, flag: Flag, value: str | bool) -> None:
         """A flag of the call, as typed."""
-        if flag.name == self.shape.words and isinstance(value, str) and not value.strip():
+        if isinstance(value, str) and not value.strip():
             raise UsageError(f"{flag.spelling} is empty", where=repr(self.typed), hint=UNSET)
         self.flags.setdefault(flag, []).append(self._checked(flag, value))
 

@@ -14,7 +14,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import fabric
@@ -32,6 +31,7 @@ from envfab.tasks.fabric1.rewrite import for_completion, rewrite
 from envfab.tasks.fabric1.ssh_files import take_over
 from envfab.tasks.fabric1.tokens import Flag, Shape, Shapes, dashed
 from envfab.tasks.own_tasks import left_out
+from envfab.util.paths import user_path
 from envfab.util.untrusted import harmless
 
 CONFIGURATIONS = (".yaml", ".yml", ".json")
@@ -168,7 +168,7 @@ def _check_configuration(file: str | None, config: fabric.Config) -> None:
 
 
 def _check_file(file: str) -> None:
-    place = Path(os.path.expanduser(file))
+    place = user_path(file, "-f")
     if place.suffix == ".py":
         name = shlex.quote(place.stem)
         raise UsageError("-f names a configuration file, no fabfile", where=file, hint=f"say fab -c {name}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from envfab.errors import HouseError
+from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.release_log.records import Record, format_line
 from envfab.wheelhouse.release_log.view import LogText
 
@@ -135,15 +136,6 @@ class LogFile:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
         except FileNotFoundError:
             return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Have a folder's new and renamed entries on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
