@@ -29,7 +29,7 @@ from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace, freeze
 
 MUTATIONS = 500
-FILES = 120
+FILES = 60
 PLANNED = ("probe", "lock", "lacking", "store", "begin", "step", "install", "verify", "close")
 STEERING = "\x1b[2J\x9b31m\u202e\u2066\u2028\x07"
 # what takes these places once the rest is JSON
@@ -264,7 +264,7 @@ def read(memory: Path, conversation: Conversation, operation: Callable[..., dict
     return bytes(dumps({"ok": found}).encode()) + b"\n"
 
 
-@pytest.mark.parametrize("operation", PLANNED)
+@pytest.mark.parametrize("operation", ["probe", "lock", "begin", "install"])
 def test_no_line_in_an_answer_s_place_ends_the_run(house: House, conversation: Conversation, operation: str) -> None:
     """JSON of another shape, none at all, half of it, nothing."""
     for line in LINES:
