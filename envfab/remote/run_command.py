@@ -96,6 +96,9 @@ def _output(process: Process, deadline: float | None) -> str:
             break
         printed += data
         del printed[:-OUTPUT_KEPT]
+        # what prints without a pause is never silent
+        if enough is None and deadline is not None and time.monotonic() >= deadline:
+            raise Silence("the command did not end")
         # what it printed itself may still be on its way; whoever prints on after that is a service
         if enough is None and process.ended():
             enough = time.monotonic() + LINGER

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from envfab.errors import EnvfabError, Unreachable
 from envfab.remote.process import Starter
 from envfab.remote.run_command import run_command
-from envfab.remote.startup import Identity, last_line
+from envfab.remote.startup import START_LIMIT, Identity, last_line
 from envfab.remote.sudo_advice import advise, sudoers_line
 
 # how sudo says that it would have to ask, whatever it was asked for; the test sets the language
@@ -43,7 +43,7 @@ def test(starter: Starter, identity: Identity, arguments: Sequence[str] | None, 
         return Grant()
     try:
         if arguments is None:
-            run_command(starter, ":", where=where, identity=identity)
+            run_command(starter, ":", where=where, identity=identity, timeout=START_LIMIT)
             return Grant(by_password=identity.password is not None)
         return _test_command(starter, identity, arguments, where, login)
     except Unreachable as refused:
@@ -53,7 +53,7 @@ def test(starter: Starter, identity: Identity, arguments: Sequence[str] | None, 
 def _test_command(starter: Starter, identity: Identity, arguments: Sequence[str], where: str, login: str) -> Grant:
     user, marker = str(identity.user), f"envfab-{secrets.token_hex(8)}"
     script = ("/bin/sh", "-c", _TEST, marker, user, *arguments)
-    printed = run_command(starter, script, where=where, identity=Identity()).output
+    printed = run_command(starter, script, where=where, identity=Identity(), timeout=START_LIMIT).output
     said, _, rest = printed.partition(f"{marker} ")
     status, _, listing = rest.partition("\n")
     allowed = status.strip() == "0"
@@ -70,7 +70,7 @@ def _test_by_password(starter: Starter, identity: Identity, arguments: Sequence[
     """Test it once more with the password given, which sudo remembers for the processes of one shell."""
     user, shown = str(identity.user), shlex.join(arguments)
     asked = ("env", "LC_ALL=C", "sudo", "-n", "-l", "-u", user, "--", *arguments)
-    done = run_command(starter, asked, where=where, identity=identity, as_written=True)
+    done = run_command(starter, asked, where=where, identity=identity, as_written=True, timeout=START_LIMIT)
     if done.status == 0:
         return Grant(by_password=True)
     if _ASKS in done.output:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import time
 from collections.abc import Sequence
 
 from envfab.errors import Disconnected, Unreachable
 from envfab.remote.process import Starter
 
 PROMPT_HINT = "run fab --prompt-for-sudo-password, or set sudo.password"
-LIMIT = 20.0
+LIMIT = 20.0  # seconds
+KEPT = 100_000  # bytes
 _ASK = (
     'LC_ALL=C; export LC_ALL; exec </dev/null 2>&1; echo "$0"; id -un; echo "$0"; passwd -S "$(id -un)"; '
     'echo "$0"; sudo -n -l; echo "$0"'
@@ -62,7 +64,8 @@ def _look(starter: Starter) -> tuple[str, bool, list[str]]:
     try:
         process = starter.start(["/bin/sh", "-c", _ASK, marker])
         process.limit(LIMIT)
-        while data := process.stream.chunk():
+        deadline = time.monotonic() + LIMIT
+        while len(printed) < KEPT and time.monotonic() < deadline and (data := process.stream.chunk()):
             printed += data
         process.finish()
     except (Unreachable, Disconnected):

@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,35 @@ def test_the_second_ctrl_c_ends_at_once_whatever_hangs(
     assert taken.returncode == 0, taken.stdout + taken.stderr
     assert freeze(holding) == {}
     assert not (holding / ".envfab" / "journal.json").exists()
+
+
+def test_a_ctrl_c_does_not_reach_the_program_that_leads_to_a_host(
+    workplace: Workplace, hosts: Hosts, holding: Path, srv: Path
+) -> None:
+    """A ProxyCommand shares the terminal; what is under way by way of it is finished all the same."""
+    config = workplace.folder / "proxied"
+    relay = workplace.file(
+        "relay.py",
+        "import os, socket, sys, threading\n"
+        "there = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "def back():\n"
+        "    while data := there.recv(65536):\n"
+        "        os.write(1, data)\n"
+        "threading.Thread(target=back, daemon=True).start()\n"
+        "while data := os.read(0, 65536):\n"
+        "    there.sendall(data)\n",
+    )
+    command = f"Host web1\n ProxyCommand {sys.executable} {relay} %h %p\n"
+    config.write_text(command + hosts.config.read_text())
+    with Workplace(workplace.folder).at_terminal("-S", str(config), "deploy", "--yes") as terminal:
+        terminal.expect("before: touch")
+        wait_for(srv / "begun")
+        terminal.interrupt()
+        terminal.expect("what is under way is finished")
+        time.sleep(0.5)
+        (srv / "hold").unlink()
+        assert terminal.finish() == 0, terminal.shown
+    assert freeze(holding) == {"shop": "1.0"}
 
 
 @pytest.mark.parametrize("banner", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])

@@ -332,6 +332,12 @@ def test_a_command_that_does_not_end_is_given_up() -> None:
     assert time.monotonic() - began < 3
 
 
+def test_a_command_that_prints_without_a_pause_is_given_up() -> None:
+    """There is always something to read, and no silence that could tell the time."""
+    with pytest.raises(Disconnected, match=r"^here: the command did not end within 0\.3 s$"):
+        command("exec yes", timeout=0.3)
+
+
 @pytest.mark.parametrize("way", ["here", "ssh"])
 def test_a_service_that_a_command_starts_is_not_waited_for(request: pytest.FixtureRequest, way: str) -> None:
     """A daemon that keeps the output open does not hold up a reload."""

@@ -30,8 +30,11 @@ class ProxyCommand(paramiko.ProxyCommand):
         self._words = ""
         # a file, for a pipe that nobody empties would hold the program up; it is closed with the program
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        # a Ctrl-C at the terminal is for us: the first one lets what is under way finish, by way of this program, too.
+        # It stays in the terminal's group, for it may have to ask there.
+        shell = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"]
         self.process = subprocess.Popen(
-            [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"],
+            ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", *shell],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
