@@ -18,7 +18,7 @@ BUILD = build/from-wheel
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 FIND_WHEELS = --find-links $(DOWNLOADS)
-# pip too: where Python comes without it, a virtualenv is filled by the house's own.
+# pip too: where Python comes without it, a virtualenv is filled by the wheelhouse's own.
 DEMO_WHEELS = -r examples/requirements.txt pip
 
 # Debian's Python has no ensurepip without python3-venv; pip can put itself there instead.
@@ -99,7 +99,7 @@ docs: .venv/tools ## write the task reference and the picture of a plan
 bench: .venv/installed ## measure envfab beside its peers (root; ARGS="--hosts 3 --rounds 1": a trial)
 	@$(BIN)/python -m benchmarks.fleet $(ARGS)
 
-clean: ## remove what was made here, except the house and its log
+clean: ## remove what was made here, except the wheelhouse and its log
 	rm -rf .venv .demo build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # The stamps below are as old as the last installation; pyproject.toml says what to install.

@@ -57,7 +57,7 @@ def restart(virtualenv: Virtualenv) -> Command:
 
 
 fleet = Fleet(
-    # The house: the folder of wheels, and the log of what came in and where it went. `fab add_wheel` makes them.
+    # The wheelhouse: the folder of wheels, and the log of what came in and where it went. `fab add_wheel` makes them.
     wheels="wheels",
     release_log="release_log",
     # Let hosts fetch wheels from where `fab publish_index` published them, instead of being sent them from here:

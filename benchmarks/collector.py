@@ -26,14 +26,14 @@ from sqlalchemy import insert, select
 
 from envfab.collector import weeks
 from envfab.collector.app import create_app
-from envfab.collector.config import Config, HouseFolders
+from envfab.collector.config import Config, WheelhouseFolders
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import applications, behind_weeks
 from envfab.collector.report_store import StoredReport
 from envfab.collector.service import Service, milliseconds_now
 from tests.support.postgres import running_postgres
 from tests.support.sshd import Unavailable
-from tests.support.wheels import make_house
+from tests.support.wheels import make_wheelhouse
 
 ROUNDS = 15
 PAGES = (
@@ -54,9 +54,11 @@ def main() -> None:
     for name, url in databases():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            house = HouseFolders(*make_house(root, sizes.packages, 2))
+            wheelhouse = WheelhouseFolders(*make_wheelhouse(root, sizes.packages, 2))
             osv = make_export(root / "all.zip", sizes.records)
-            app = create_app(Config(data=root / "data", database=url, house=house, osv=osv, open=True, rest=None))
+            app = create_app(
+                Config(data=root / "data", database=url, wheelhouse=wheelhouse, osv=osv, open=True, rest=None)
+            )
             print(f"{name}: {sizes.applications} applications of {sizes.packages} packages, {sizes.reports} reports")
             fill(app, sizes.applications, sizes.packages, sizes.reports)
             measure_pages(app)

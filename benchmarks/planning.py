@@ -1,10 +1,10 @@
-"""What planning costs as the house grows: 20 virtualenvs against 100 wheels and against 10,000.
+"""What planning costs as the wheelhouse grows: 20 virtualenvs against 100 wheels and against 10,000.
 
     python benchmarks/planning.py [--runs 9]
 
 Each virtualenv has 30 packages, all of them current but one; no two are alike, so nothing is planned once for several.
-What is measured begins with a house that nobody has read yet: its folder, its log, METADATA of the wheels at hand, and
-the 20 plans.
+What is measured begins with a wheelhouse that nobody has read yet: its folder, its log, METADATA of the wheels at hand,
+and the 20 plans.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from envfab.models.probe import FreeSpace, Probe
 from envfab.models.requirements import parse
 from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
-from envfab.wheelhouse.wheelhouse import House
-from tests.support.wheels import make_house, make_wheel, release_line
+from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.wheels import make_wheel, make_wheelhouse, release_line
 
 PACKAGES = 30
 VIRTUALENVS = 20
@@ -43,8 +43,8 @@ MARKERS = {
 
 
 def furnish(root: Path, wheels: int) -> None:
-    """A house of so many wheels: what the virtualenvs need, and others around it."""
-    folder, log = make_house(root, projects=(wheels - PACKAGES - 1) // 5, versions=5, real=False, prefix="other")
+    """A wheelhouse of so many wheels: what the virtualenvs need, and others around it."""
+    folder, log = make_wheelhouse(root, projects=(wheels - PACKAGES - 1) // 5, versions=5, real=False, prefix="other")
     lines = []
     for number in range(PACKAGES):
         requires = [f"package-{number - 1}>=1"] if number else []
@@ -77,11 +77,11 @@ def probe(number: int) -> Probe:
 
 
 def once(root: Path) -> float:
-    """Seconds for the 20 plans out of a house that nobody has read yet."""
+    """Seconds for the 20 plans out of a wheelhouse that nobody has read yet."""
     requirements = parse(["shop.txt"], lambda _name: "".join(f"package-{number}\n" for number in range(PACKAGES)))
     probes = [probe(number) for number in range(VIRTUALENVS)]
     began = time.perf_counter()
-    plans = Plans(House(root / "wheels", root / "release_log", cache=root), Options())
+    plans = Plans(Wheelhouse(root / "wheels", root / "release_log", cache=root), Options())
     made = [plans.plan(one, requirements) for one in probes]
     seconds = time.perf_counter() - began
     if any(plan.status is not Status.CHANGES or len(plan.actions) != 1 for plan in made):

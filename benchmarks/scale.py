@@ -1,4 +1,4 @@
-"""How time, memory and threads grow: with the virtualenvs of a fleet, the wheels of a house, the lines of a log.
+"""How time, memory and threads grow: with the virtualenvs of a fleet, the wheels of a wheelhouse, the lines of a log.
 
     python benchmarks/scale.py [--runs 5] [--without-hosts]
 
@@ -32,7 +32,7 @@ from benchmarks.fleet import hosts as ssh
 from benchmarks.fleet.publishing import between
 from tests.support.pythons import copied_python, reachable_by_all
 from tests.support.recorded import record
-from tests.support.wheels import make_house, make_wheel, release_line
+from tests.support.wheels import make_wheel, make_wheelhouse, release_line
 
 RESULTS = Path(__file__).with_name("results") / "scale.json"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -124,7 +124,7 @@ def _run(arguments: Sequence[str], folder: Path) -> tuple[float, float, float, i
 
 
 def furnish(folder: Path) -> list[Path]:
-    """A house of 28 wheels that require each other, and the requirements that name them all; the wheels."""
+    """A wheelhouse of 28 wheels that require each other, and the requirements that name them all; the wheels."""
     wheels = folder / "wheels"
     made = []
     for number in range(PACKAGES):
@@ -193,18 +193,18 @@ def _fleet(root: Path, name: str, virtualenvs: int, each: int, kinds: int) -> Pa
     return folder
 
 
-def in_houses(root: Path, runs: int) -> Iterator[Row]:
-    """Houses of up to 10,000 wheels, and logs of up to 200,000 lines; 20 virtualenvs."""
+def in_wheelhouses(root: Path, runs: int) -> Iterator[Row]:
+    """Wheelhouses of up to 10,000 wheels, and logs of up to 200,000 lines; 20 virtualenvs."""
     sizes = [("wheels", 1000, 0), ("wheels", 10_000, 0), ("log lines", 1000, 20_000), ("log lines", 1000, 200_000)]
     for unit, wheels, lines in sizes:
         folder = _fleet(root, f"{wheels} {lines}", 20, 1, 1)
         there = (folder / "release_log").read_text()
-        make_house(folder, projects=wheels // 5, versions=5, real=False, prefix="other")
+        make_wheelhouse(folder, projects=wheels // 5, versions=5, real=False, prefix="other")
         names = sorted(wheel.name for wheel in (folder / "wheels").iterdir())
         with (folder / "release_log").open("a") as log:
             log.write(there)
             log.writelines(_installs(names, lines - wheels - PACKAGES))
-        situation = Situation(f"{unit} of a house", wheels if unit == "wheels" else lines, unit, folder)
+        situation = Situation(f"{unit} of a wheelhouse", wheels if unit == "wheels" else lines, unit, folder)
         new = [make_wheel(folder / "new", f"new-{number}", "1.0") for number in range(ADDED * (runs + 1))]
         yield situation.measured(runs, "plan")
         yield situation.measured(runs, "wheels")
@@ -252,7 +252,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        series = [played_back, in_houses]
+        series = [played_back, in_wheelhouses]
         if options.without_hosts or ssh.missing():
             print(f"no SSH hosts: {ssh.missing() or 'as you wish'}")
         else:

@@ -28,8 +28,8 @@ from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
 from envfab.tasks.output.plans import alike, show_group
-from envfab.tasks.wheels import house_line
-from envfab.wheelhouse.wheelhouse import House
+from envfab.tasks.wheels import wheelhouse_line
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
@@ -69,11 +69,11 @@ def picture() -> str:
 
 
 def _shown(folder: Path) -> Iterator[Text]:
-    house = _house(folder)
+    wheelhouse = _wheelhouse(folder)
     yield Text("$ fab deploy:'web*'", "bold")
-    line = house_line(house)
-    yield Text("house    wheels · " + line.partition(" · ")[2], "dim")
-    proposals = [_proposal(f"web{number}", house) for number in range(1, 10)]
+    line = wheelhouse_line(wheelhouse)
+    yield Text("wheelhouse  wheels · " + line.partition(" · ")[2], "dim")
+    proposals = [_proposal(f"web{number}", wheelhouse) for number in range(1, 10)]
     for group in alike(proposals):
         yield show_group(group)
     waiting = sum(proposal.plan.status is Status.CHANGES for proposal in proposals)
@@ -81,10 +81,10 @@ def _shown(folder: Path) -> Iterator[Text]:
     yield Text(question, "bold")
 
 
-def _house(folder: Path) -> House:
+def _wheelhouse(folder: Path) -> Wheelhouse:
     from tests.support.wheels import make_wheel
 
-    house = House(folder / "wheels", folder / "release_log", cache=folder)
+    wheelhouse = Wheelhouse(folder / "wheels", folder / "release_log", cache=folder)
     newest = [
         make_wheel(folder, "Django", "5.2.19", requires=["asgiref>=3.8.1,<4", "sqlparse>=0.3.1"]),
         make_wheel(folder, "asgiref", "3.13.0"),
@@ -94,16 +94,16 @@ def _house(folder: Path) -> House:
         make_wheel(folder, "shop", "2.1", requires=["Django>=5.2", "pillow>=13"]),
     ]
     for wheel in newest:
-        house.add(wheel)
-    return house
+        wheelhouse.add(wheel)
+    return wheelhouse
 
 
-def _proposal(host: str, house: House) -> Proposal:
+def _proposal(host: str, wheelhouse: Wheelhouse) -> Proposal:
     old = host == "web9"
     member = _member(host)
     probe = _probe(member, "3.8.18" if old else "3.11.7")
     requirements = _requirements()
-    return Proposal(member, requirements, plan(probe, requirements, house), probe=probe)
+    return Proposal(member, requirements, plan(probe, requirements, wheelhouse), probe=probe)
 
 
 def _member(host: str) -> Member:

@@ -119,7 +119,7 @@ class WheelError(EnvfabError):
     """A file that is no sound wheel; `where` is the file."""
 
 
-class HouseError(EnvfabError):
+class WheelhouseError(EnvfabError):
     """The wheels directory or the release log is not as it must be."""
 
 

@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.fleet.contenders import Contender, available
 from benchmarks.fleet.errors import BenchmarkError
 from benchmarks.fleet.hosts import SHM, running_hosts
-from benchmarks.fleet.house import KEPT, REPOSITORY, pins
 from benchmarks.fleet.machine import facts
 from benchmarks.fleet.processes import adopt_orphans
 from benchmarks.fleet.publishing import publish
@@ -26,6 +25,7 @@ from benchmarks.fleet.report import document
 from benchmarks.fleet.results import Played, Results, load, save
 from benchmarks.fleet.running import run_all
 from benchmarks.fleet.stage import Stage
+from benchmarks.fleet.wheelhouse import KEPT, REPOSITORY, pins
 from benchmarks.fleet.workloads import NAMES
 
 RESULTS = REPOSITORY / "benchmarks" / "results" / "fleet.json"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from benchmarks.fleet.house import pins
 from benchmarks.fleet.stage import Stage
+from benchmarks.fleet.wheelhouse import pins
 
 
 def facts(stage: Stage) -> dict[str, str]:

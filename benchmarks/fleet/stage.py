@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from benchmarks.fleet.contenders import HERE, Contender, envfab
 from benchmarks.fleet.hosts import Hosts, checked
-from benchmarks.fleet.house import REQUIREMENTS, House, house, pins
 from benchmarks.fleet.measuring import Command, Cost, measure
 from benchmarks.fleet.states import VIRTUALENV, States
+from benchmarks.fleet.wheelhouse import REQUIREMENTS, Wheelhouse, pins, wheelhouse
 from benchmarks.fleet.workloads import Workload
 
 PREPARING = canonicalize_name("iniconfig")
@@ -25,17 +25,17 @@ class Stage:
 
     hosts: Hosts
     states: States
-    house: House
+    wheelhouse: Wheelhouse
     controller: Path
     prepared: set[str] = field(default_factory=set)
     state: str = ""
 
     @classmethod
     def made(cls, hosts: Hosts) -> Stage:
-        """With the house filled by envfab itself, and archives of the wheels for those who like them better."""
+        """With the wheelhouse filled by envfab itself, and archives of the wheels for those who like them better."""
         controller = hosts.root / "controller"
         (controller / "home" / ".ssh").mkdir(parents=True, mode=0o700)
-        wheels = house(controller / "wheels")
+        wheels = wheelhouse(controller / "wheels")
         for state, folder in wheels.folders.items():
             names = sorted(path.name for path in folder.iterdir())
             checked("tar", "-C", str(folder), "-cf", f"{controller}/wheels/{state}.tar", *names)
@@ -49,7 +49,7 @@ class Stage:
     def command(self, words: Sequence[str], requirements: str, **others: str) -> Command:
         """A command of the controller, with the environment that all contenders get, and nothing of ours."""
         environment = {
-            "PATH": f"{self.house.python.parent}:{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{self.wheelhouse.python.parent}:{os.environ.get('PATH', os.defpath)}",
             "HOME": str(self.controller / "home"),
             "LANG": "C.UTF-8",
             "ANSIBLE_CONFIG": str(HERE / "with_ansible" / "ansible.cfg"),
@@ -59,8 +59,8 @@ class Stage:
             "BENCH_KNOWN_HOSTS": str(self.hosts.config.with_name("known_hosts")),
             "BENCH_HOME": str(self.hosts.home),
             "BENCH_VIRTUALENVS": f"{self.hosts.home}/{VIRTUALENV}",
-            "BENCH_HOUSE": str(self.controller / "house"),
-            "BENCH_WHEELS": str(self.house.folders.get(requirements, "")),
+            "BENCH_HOUSE": str(self.controller / "wheelhouse"),
+            "BENCH_WHEELS": str(self.wheelhouse.folders.get(requirements, "")),
             "BENCH_REQUIREMENTS": str(REQUIREMENTS / f"{requirements}.txt"),
             **others,
         }
@@ -78,11 +78,11 @@ class Stage:
         def deploy_something() -> None:
             path = f"{self.hosts.home}/other"
             requirements = str(self.controller / "preparing.txt")
-            words = contender.command(self.house, self.hosts.config)
+            words = contender.command(self.wheelhouse, self.hosts.config)
             names = {"BENCH_HOSTS": first, "BENCH_VIRTUALENVS": path, "BENCH_REQUIREMENTS": requirements}
             measure(self.command(words, "before", **contender.settings, **names), self.hosts)
 
-        self.states.furnish(contender.furniture, self.house, deploy_something)
+        self.states.furnish(contender.furniture, self.wheelhouse, deploy_something)
         self.states.save(name)
         self.prepared.add(name)
 
@@ -100,7 +100,9 @@ class Stage:
     def play(self, contender: Contender, workload: Workload, *, memory: bool = False) -> Cost:
         """One run, from one state to another, which is checked."""
         self.bring(contender, workload.begins)
-        command = self.command(contender.command(self.house, self.hosts.config), workload.goal, **contender.settings)
+        command = self.command(
+            contender.command(self.wheelhouse, self.hosts.config), workload.goal, **contender.settings
+        )
         cost = measure(command, self.hosts, memory=memory)
         self.states.check(pins(workload.goal), compiled=contender.compiles)
         self.state = f"{_owner(contender)}/{workload.goal}"
@@ -110,7 +112,7 @@ class Stage:
         """One run on the first host alone, which is left and taken as it is."""
         paths = " ".join(f"{self.hosts.home}/{name}" for name in virtualenvs)
         variables = {**contender.settings, "BENCH_HOSTS": self.hosts.names[0], "BENCH_VIRTUALENVS": paths}
-        words = contender.command(self.house, self.hosts.config)
+        words = contender.command(self.wheelhouse, self.hosts.config)
         cost = measure(self.command(words, "before", **variables), self.hosts)
         for name in virtualenvs:
             self.states.check(pins("before"), compiled=contender.compiles, virtualenv=name, number=1)

@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from benchmarks.fleet.contenders import BINARY, CACHED, PYTHON
 from benchmarks.fleet.errors import BenchmarkError
 from benchmarks.fleet.hosts import UID, Host, Hosts, checked
-from benchmarks.fleet.house import House
+from benchmarks.fleet.wheelhouse import Wheelhouse
 from tests.support.pythons import copied_python, reachable_by_all
 
 VIRTUALENV = "shop"
@@ -65,18 +65,18 @@ class States:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(restore, self.hosts.all[:number]))
 
-    def furnish(self, furniture: str, house: House, deploy_something: Callable[[], None]) -> None:
+    def furnish(self, furniture: str, wheelhouse: Wheelhouse, deploy_something: Callable[[], None]) -> None:
         """Put into the first host's home what a contender finds there; `deploy_something` is envfab's way to do it."""
         home = self.hosts.all[0].home
         if furniture == BINARY:
-            with zipfile.ZipFile(house.wheel("uv")) as wheel:
+            with zipfile.ZipFile(wheelhouse.wheel("uv")) as wheel:
                 name = next(name for name in wheel.namelist() if name.endswith("/scripts/uv"))
                 (home / "bin").mkdir()
                 (home / "bin" / "uv").write_bytes(wheel.read(name))
             (home / "bin" / "uv").chmod(0o755)
         elif furniture == PYTHON:
             self.hosts.run(self.hosts.all[0], f"{self.python} -m venv --without-pip {self.hosts.home}/ansible")
-            with zipfile.ZipFile(house.wheel("packaging")) as wheel:
+            with zipfile.ZipFile(wheelhouse.wheel("packaging")) as wheel:
                 wheel.extractall(site_packages(home / "ansible"))
         elif furniture == CACHED:
             self.add_virtualenvs("other")

@@ -47,7 +47,7 @@ def bytecode(shared, wheels, link):
     for wheel in wheels:
         dist_info = homes.get(canonical(wheel["name"]))
         if dist_info is not None:
-            waiting.append(Package(dist_info, os.path.join(kept, wheel["sha256"]), link))
+            waiting.append(CompiledPackage(dist_info, os.path.join(kept, wheel["sha256"]), link))
     problems = []
     for wait in (False, True):
         waiting = [package for package in waiting if not package.share_or_say(wait, problems)]
@@ -64,7 +64,7 @@ def dist_infos():
     return found
 
 
-class Package(object):
+class CompiledPackage(object):
     """A distribution in a virtualenv, and the place where the `.pyc` files of its wheel are kept."""
 
     def __init__(self, dist_info, place, link):

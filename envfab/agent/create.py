@@ -119,7 +119,7 @@ def ways(system_site_packages):
     options = ["--system-site-packages"] if system_site_packages else []
     if sys.version_info[0] > 2:
         yield "venv", ["-m", "venv"] + options
-        # Debian's python3 has venv without ensurepip; pip then comes from the house
+        # Debian's python3 has venv without ensurepip; pip then comes from the wheelhouse
         yield "venv, without pip", ["-m", "venv", "--without-pip"] + options
     yield "virtualenv", ["-m", "virtualenv", "--no-download"] + options
 

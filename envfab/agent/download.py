@@ -10,7 +10,7 @@ import re
 
 from .wheel_cache import store
 from .protocol import PY2, Problem
-from .http import Web, shown, word
+from .http import HTTPClient, shown, word
 
 if PY2:
     from HTMLParser import HTMLParseError, HTMLParser
@@ -41,7 +41,7 @@ def pull(agent, request, body):
     seconds to wait for a connection and for each piece of an answer.
     """
     filename, size = word(request["filename"]), request["size"]
-    web = Web(word(request["url"]), request["connect"], request["answer"])
+    web = HTTPClient(word(request["url"]), request["connect"], request["answer"])
     try:
         url = look_up(web, word(request["name"]), filename, word(request["sha256"]))
         with web.get(url, "*/*", AT_LEAST + size / SLOWEST) as answer:
@@ -67,7 +67,7 @@ class Arriving(object):
         answer, seen = self._answer, 0
         if answer.length not in (None, self._size):
             told = (shown(answer.url), answer.length, self._size)
-            raise Problem("index-other", "%s has %d bytes, and the wheel of the house %d" % told)
+            raise Problem("index-other", "%s has %d bytes, and the wheel of the wheelhouse %d" % told)
         for data in answer.pieces(self._size):
             seen += len(data)
             yield data

@@ -44,7 +44,7 @@ BUNDLES = (
 )
 
 
-class Web(object):
+class HTTPClient(object):
     """Asks the server of the address `root`, which may hold a user and a password, and whomever it sends us to."""
 
     def __init__(self, root, connect, answer):
@@ -61,7 +61,7 @@ class Web(object):
 
     @contextlib.contextmanager
     def get(self, url, accept, seconds):
-        """The `Answer` of an address, or a `Problem`; closed at the end of the context, or after so many seconds."""
+        """The `HTTPResponse` of an address, or a `Problem`; closed at the end of the context, or after so many seconds."""
         for _ in range(REDIRECTS + 1):
             with self._asked(url, accept, seconds) as answer:
                 if answer.status == 200:
@@ -93,7 +93,7 @@ class Web(object):
                 connection.request("GET", line, headers=headers)
                 response = connection.getresponse()
             with contextlib.closing(response):
-                yield Answer(url, response, self._answer, deadline)
+                yield HTTPResponse(url, response, self._answer, deadline)
         finally:
             deadline.close()
             sock.close()
@@ -112,7 +112,7 @@ class Web(object):
         return parts
 
 
-class Answer(object):
+class HTTPResponse(object):
     """What a server answers: its status, its type, and its bytes, which are read once."""
 
     def __init__(self, url, response, patience, deadline):

@@ -1,4 +1,4 @@
-"""Installing and removing by a uv out of the house, whose cache is shared by all virtualenvs of one owner on a host."""
+"""Installing and removing by a uv out of the wheelhouse, whose cache is shared by all virtualenvs of one owner on a host."""
 
 from __future__ import absolute_import
 

@@ -66,7 +66,7 @@ class Advisory:
 
 
 @dataclass(slots=True)
-class Export:
+class OSVExport:
     """What an export says of the projects that were asked for, and how old it is."""
 
     advisories: dict[NormalizedName, list[Advisory]] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Export:
         for name, advisory in found.items():
             self.advisories.setdefault(name, []).append(advisory)
 
-    def checked(self, place: Path) -> Export:
+    def checked(self, place: Path) -> OSVExport:
         """Itself; raises `SupplyError` where it holds nothing on PyPI, for that is no all-clear."""
         if not self.records:
             raise SupplyError(f"has no OSV record on a {ECOSYSTEM} project", where=str(place), hint=HINT)
@@ -111,9 +111,9 @@ class Vulnerability:
     fixed: tuple[str, ...]
 
 
-def read(place: Path, names: Collection[NormalizedName]) -> Export:
+def read(place: Path, names: Collection[NormalizedName]) -> OSVExport:
     """The export at `place`, as far as it tells of `names`; raises `SupplyError` where it holds nothing on PyPI."""
-    export = Export()
+    export = OSVExport()
     for name, content in every_record(place):
         try:
             record = _Record.parse(content)
@@ -127,7 +127,7 @@ def read(place: Path, names: Collection[NormalizedName]) -> Export:
     return export.checked(place)
 
 
-class Index:
+class AdvisoryIndex:
     """Which records of an export tell of which project. The records stay on disk, and are read when they are asked for.
 
     Making one reads all of the export; raises `SupplyError`.
@@ -135,7 +135,7 @@ class Index:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.export = Export()
+        self.export = OSVExport()
         self._names: dict[NormalizedName, list[str]] = {}
         for name, content in every_record(place):
             try:
@@ -148,10 +148,10 @@ class Index:
                 self._names.setdefault(one, []).append(name)
         self.export.checked(place)
 
-    def about(self, names: Iterable[NormalizedName]) -> Export:
+    def about(self, names: Iterable[NormalizedName]) -> OSVExport:
         """What the export tells of `names`; raises `SupplyError` where that cannot be read any more."""
         wanted = set(names)
-        export = Export(as_of=self.export.as_of, records=self.export.records)
+        export = OSVExport(as_of=self.export.as_of, records=self.export.records)
         keys = dict.fromkeys(key for name in wanted for key in self._names.get(name, ()))
         for key, content in some_records(self.place, keys) if keys else ():
             try:
@@ -162,7 +162,7 @@ class Index:
         return export
 
 
-def vulnerabilities(installed: Iterable[Distribution], export: Export) -> list[Vulnerability]:
+def vulnerabilities(installed: Iterable[Distribution], export: OSVExport) -> list[Vulnerability]:
     """The known vulnerabilities of what is installed; records on the same one are merged."""
     found = []
     for there in sorted(installed, key=lambda one: one.name):

@@ -32,8 +32,8 @@ SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class HouseFolders:
-    """Where the house lies: its wheels and its release log."""
+class WheelhouseFolders:
+    """Where the wheelhouse lies: its wheels and its release log."""
 
     wheels: Path
     log: Path
@@ -53,7 +53,7 @@ class Config:
     data: Path
     database: str = ""
     reports: Path | None = None
-    house: HouseFolders | None = None
+    wheelhouse: WheelhouseFolders | None = None
     index: str = ""
     osv: Path | None = None
     tokens: tuple[str, ...] = ()
@@ -97,20 +97,20 @@ def from_environment(environ: Mapping[str, str]) -> Config:
 
 
 def from_settings(
-    said: Mapping[str, str], default_house: HouseFolders | None = None, flags: Collection[str] = ()
+    said: Mapping[str, str], default_wheelhouse: WheelhouseFolders | None = None, flags: Collection[str] = ()
 ) -> Config:
     """The configuration that texts by the names of `VARIABLES` give; empty ones are not set.
 
     Errors name the variable, or, of those in `flags`, the flag of `fab collector`.
     """
-    house = said.get("HOUSE")
+    wheelhouse = said.get("HOUSE")
     reports = said.get("REPORTS")
     osv = said.get("OSV")
     return Config(
         data=_path(said["DATA"], "DATA", flags),
         database=said.get("DATABASE", ""),
         reports=_path(reports, "REPORTS", flags) if reports else None,
-        house=find_house(_path(house, "HOUSE", flags)) if house else default_house,
+        wheelhouse=find_wheelhouse(_path(wheelhouse, "HOUSE", flags)) if wheelhouse else default_wheelhouse,
         index=said.get("INDEX", ""),
         osv=_path(osv, "OSV", flags) if osv else None,
         tokens=_tokens(said, flags),
@@ -137,16 +137,16 @@ def settings_in(environ: Mapping[str, str]) -> dict[str, str]:
     return _variables(environ)
 
 
-def find_house(folder: Path) -> HouseFolders:
-    """The house at `folder`: its wheels, with the release log inside or beside; or a folder that holds both."""
+def find_wheelhouse(folder: Path) -> WheelhouseFolders:
+    """The wheelhouse at `folder`: its wheels, with the release log inside or beside; or a folder that holds both."""
     if not folder.is_dir():
         raise ConfigurationError(
-            f"there is no folder {folder}", where="collector house", hint="name the wheels' folder"
+            f"there is no folder {folder}", where="collector wheelhouse", hint="name the wheels' folder"
         )
     if (folder / "wheels").is_dir():
-        return HouseFolders(folder / "wheels", folder / "release_log")
+        return WheelhouseFolders(folder / "wheels", folder / "release_log")
     inside = folder / "release_log"
-    return HouseFolders(folder, inside if inside.exists() else folder.parent / "release_log")
+    return WheelhouseFolders(folder, inside if inside.exists() else folder.parent / "release_log")
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from envfab.collector.config import Config
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.jobs.freshness import Freshness
-from envfab.collector.jobs.latest_versions import HouseNews
+from envfab.collector.jobs.latest_versions import WheelhouseNews
 from envfab.collector.jobs.report_index import IndexNews
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.report_store import ReportFolder
@@ -36,8 +36,8 @@ class Service:
             _make(folder)
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
-        self.house = HouseNews(config.house) if config.house else None
-        self.freshness = Freshness(self.storage, self.house)
+        self.wheelhouse = WheelhouseNews(config.wheelhouse) if config.wheelhouse else None
+        self.freshness = Freshness(self.storage, self.wheelhouse)
         self.vulnerabilities = KnownVulnerabilities(self.storage, config.osv) if config.osv else None
         if self.vulnerabilities is None:
             forget(self.storage)

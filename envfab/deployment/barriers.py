@@ -19,7 +19,7 @@ class _Turn(Enum):
     PASSED = 3
 
 
-class Gates:
+class Barriers:
     """Each database is migrated once a rollout, in the first virtualenv (in the order of starting) that comes to it.
 
     Nobody of a database passes its gate before that. Whoever waits does so for somebody earlier in the order,

@@ -9,7 +9,7 @@ from typing import Any
 
 from envfab.config.fleet import Target
 from envfab.config.settings import Settings
-from envfab.deployment.barriers import Gates
+from envfab.deployment.barriers import Barriers
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller, now
@@ -19,20 +19,20 @@ from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_locked
 from envfab.remote.agent_session import Session
-from envfab.remote.probe import Site
+from envfab.remote.probe import TargetSession
 from envfab.util.progress import Reporter
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RolloutContext:
     """What all deployments of a rollout share; `wait` is how many seconds a lock is waited for."""
 
     rollout: str
     caller: Caller
-    house: House
+    wheelhouse: Wheelhouse
     settings: Settings
-    gates: Gates
+    gates: Barriers
     reporter: Reporter
     # asked where a virtualenv changed since its plan was made: the proposal to go on with, or None
     reconsider: Callable[[Proposal, Probe], Proposal | None]
@@ -47,13 +47,13 @@ class Surroundings:
 
 
 @dataclass(slots=True)
-class Work:
+class DeploymentContext:
     """One deployment under way; `record` is its open journal, once it has begun."""
 
     id: str
     proposal: Proposal
-    site: Site
-    around: Surroundings
+    site: TargetSession
+    around: RolloutContext
     # where the host's own reload runs once for all of its virtualenvs, it is not this work's
     host_reload: bool = True
     going_back: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from envfab.config.fleet import Project
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_output
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
@@ -18,7 +18,7 @@ APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
 PLANNED = re.compile(r"^(\w+\.\w+)$", re.MULTILINE)
 
 
-def migrate_all(work: Work) -> None:
+def migrate_all(work: DeploymentContext) -> None:
     """Bring each project's database up to date, and run its commands; a rollback leaves databases as they are."""
     gates, target = work.around.gates, work.proposal.member.target
     for project in work.proposal.member.virtualenv.projects:
@@ -37,7 +37,7 @@ def migrate_all(work: Work) -> None:
             _django_admin(work, project, shlex.split(command), command)
 
 
-def _migrate(work: Work, project: Project) -> tuple[str, ...]:
+def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
     """Apply the project's migrations; which they are is written down first, and returned."""
     planned = _planned(work, project)
     work.plans_migrations(planned)
@@ -47,7 +47,7 @@ def _migrate(work: Work, project: Project) -> tuple[str, ...]:
     return planned
 
 
-def _planned(work: Work, project: Project) -> tuple[str, ...]:
+def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
     """What `migrate` would apply; nothing where Django cannot say (before 2.2), or where migrating will say why."""
     try:
         return tuple(PLANNED.findall(_django_admin(work, project, ["migrate", "--plan", "--no-color"], "migrate")))
@@ -55,7 +55,7 @@ def _planned(work: Work, project: Project) -> tuple[str, ...]:
         return ()
 
 
-def _django_admin(work: Work, project: Project, arguments: list[str], title: str) -> str:
+def _django_admin(work: DeploymentContext, project: Project, arguments: list[str], title: str) -> str:
     work.after = None
     with _agent_of(work, project) as agent:
         agent.load(agent_sources.DJANGO)
@@ -76,7 +76,7 @@ def _django_admin(work: Work, project: Project, arguments: list[str], title: str
 
 
 @contextmanager
-def _agent_of(work: Work, project: Project) -> Iterator[Session]:
+def _agent_of(work: DeploymentContext, project: Project) -> Iterator[Session]:
     """The agent that runs as the project's user: the owner's own, or a second one."""
     identity = work.site.as_user(project.user or work.proposal.member.target.owner)
     if identity == work.site.owner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.errors import DeploymentError
 from envfab.models.wheel import Wheel
 from envfab.remote import agent_sources
@@ -14,8 +14,8 @@ from envfab.remote.agent_session import OperationFailed
 PATIENCE = 30.0
 # what to do, by the kind of problem that the agent tells of
 HINTS = {
-    "index-lacks": "bring the index that wheel_source names up to the house (fab publish_index), and run this again",
-    "index-other": "what was released never changes: bring the index up to the house (fab publish_index), or see who "
+    "index-lacks": "bring the index that wheel_source names up to date (fab publish_index), and run this again",
+    "index-other": "what was released never changes: bring the index up to date (fab publish_index), or see who "
     "changed it",
     "index-page": "wheel_source must name a package index, like the folder that fab publish_index writes",
     "index-login": "wheel_source may hold a user and a password: https://USER:PASSWORD@…, best given by a callable",
@@ -24,13 +24,13 @@ HINTS = {
 }
 
 
-def pull(work: Work, wheels: Sequence[Wheel], source: str) -> None:
+def pull(work: DeploymentContext, wheels: Sequence[Wheel], source: str) -> None:
     """Have the host fetch wheels from the index at `source`, each with the SHA-256 of the log, or raise."""
-    settings, house = work.around.settings, work.around.house
+    settings, wheelhouse = work.around.settings, work.around.wheelhouse
     if wheels:
         work.agent.load(agent_sources.DOWNLOAD)
     for number, wheel in enumerate(wheels, 1):
-        path = house.path_of(wheel)
+        path = wheelhouse.path_of(wheel)
         work.says(f"fetching wheel {number} of {len(wheels)}: {wheel.filename}")
         try:
             work.agent.ask(
@@ -38,7 +38,7 @@ def pull(work: Work, wheels: Sequence[Wheel], source: str) -> None:
                 url=source,
                 name=wheel.name,
                 filename=wheel.filename,
-                sha256=house.sha256(wheel),
+                sha256=wheelhouse.sha256(wheel),
                 size=path.stat().st_size,
                 connect=settings.connect_timeout,
                 answer=PATIENCE,

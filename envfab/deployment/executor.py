@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from envfab.config.fleet import Target
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.deployment.recovery import go_back
 from envfab.deployment.result import Deployment, Ending
-from envfab.deployment.steps import ENDING, Back, Step
+from envfab.deployment.steps import ENDING, Recovery, Step
 from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable, unforeseen
 from envfab.remote.agent_session import OperationFailed
 
@@ -38,10 +38,10 @@ class Limit:
         return self._interrupted.is_set() or (self._most is not None and self._failures >= self._most)
 
 
-class Run:
+class DeploymentRun:
     """A work on its way through the steps, and how it ended."""
 
-    def __init__(self, work: Work, limit: Limit) -> None:
+    def __init__(self, work: DeploymentContext, limit: Limit) -> None:
         self.work = work
         self._limit = limit
         self._began: float | None = None
@@ -70,7 +70,7 @@ class Run:
                     break
                 if not self.work.done and self._limit.reached:
                     self._ending = Ending.SKIPPED
-                    self._note(self.work.around.house.log_aborting, "not started: the rollout had stopped")
+                    self._note(self.work.around.wheelhouse.log_aborting, "not started: the rollout had stopped")
                     break
                 self._take(step)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others' results must not be lost with it
@@ -96,7 +96,7 @@ class Run:
             if self._ending is not None:
                 self.work.around.reporter.done(self.work.where, self._ending.value)
 
-    def fail(self, error: EnvfabError, back: Back) -> None:
+    def fail(self, error: EnvfabError, back: Recovery) -> None:
         """It ends here: as `rolled-back` where the packages can be brought back, else as `failed` or milder."""
         self._error = error
         self._output = error.output if isinstance(error, OperationFailed) else ""
@@ -108,7 +108,7 @@ class Run:
             self._ending = Ending.UNREACHABLE
         else:
             self._ending = self._went_back(error, back)
-            self._note(self.work.around.house.log_error, error.what)
+            self._note(self.work.around.wheelhouse.log_error, error.what)
         self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)
 
@@ -129,14 +129,14 @@ class Run:
         self._limit.failed()
         self.work.around.reporter.done(self.work.where, self._ending.value)
 
-    def _went_back(self, error: EnvfabError, back: Back) -> Ending:
+    def _went_back(self, error: EnvfabError, back: Recovery) -> Ending:
         if self.work.record is None:
             return Ending.FAILED
         if isinstance(error, (Disconnected, Locked)):
             why = "somebody else is at work" if isinstance(error, Locked) else "the connection is gone"
             self._left_open = f"{why}, {NEXT_DEPLOY}"
             return Ending.FAILED
-        if back is Back.NOTHING:
+        if back is Recovery.NOTHING:
             self._left_open = NEXT_DEPLOY
             return Ending.FAILED
         try:

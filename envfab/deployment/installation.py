@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 from packaging.utils import NormalizedName
 
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.deployment.download import pull
 from envfab.deployment.installer import Installer
 from envfab.errors import DeploymentError
 from envfab.models.probe import Probe
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, Kind
+from envfab.planning.plan import Action, ActionKind
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage, to_installed, to_lacking, to_probe
 
@@ -23,14 +23,14 @@ CHUNK = 1 << 18
 WHEELS_AHEAD = 8
 
 
-def send(work: Work, wheels: Sequence[Wheel]) -> None:
+def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
     """Send the wheels that the host's cache lacks; whoever shares the cache waits and then sends nothing.
 
     Where the fleet has a `wheel_source`, the host fetches them from there. What the virtualenv itself keeps goes into
     the cache by a link.
     """
-    house, target = work.around.house, work.proposal.member.target
-    hashes = {house.sha256(wheel): wheel for wheel in wheels}
+    wheelhouse, target = work.around.wheelhouse, work.proposal.member.target
+    hashes = {wheelhouse.sha256(wheel): wheel for wheel in wheels}
     if not hashes:
         return
     kept = work.proposal.probe.kept if work.proposal.probe else ()
@@ -44,7 +44,7 @@ def send(work: Work, wheels: Sequence[Wheel]) -> None:
             pull(work, [hashes[sha256] for sha256 in lacking], work.around.wheel_source)
             return
         for number, sha256 in enumerate(lacking, 1):
-            path = house.path_of(hashes[sha256])
+            path = wheelhouse.path_of(hashes[sha256])
             work.says(f"sending wheel {number} of {len(lacking)}: {path.name}")
             try:
                 stream = path.open("rb")
@@ -69,7 +69,7 @@ def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def apply(
-    work: Work, found: Probe, actions: Sequence[Action], installer: Installer, anew: Sequence[Action] = ()
+    work: DeploymentContext, found: Probe, actions: Sequence[Action], installer: Installer, anew: Sequence[Action] = ()
 ) -> Probe:
     """Install and remove what `actions` say, in one call of the installer for each of the two; how it is afterwards.
 
@@ -83,7 +83,7 @@ def apply(
         return to_probe(work.proposal.member.target, work.agent.ask("probe"))
     request: dict[str, Any] = {
         "wheels": wheels,
-        "remove": [action.shown_as for action in actions if action.kind is Kind.REMOVE],
+        "remove": [action.shown_as for action in actions if action.kind is ActionKind.REMOVE],
         "compile": settings.compile,
         "umask": settings.umask,
     }
@@ -109,33 +109,33 @@ def spoken(actions: Sequence[Action]) -> str:
     return ", ".join(parts)
 
 
-def _clear(work: Work, found: Probe, actions: Sequence[Action]) -> None:
+def _clear(work: DeploymentContext, found: Probe, actions: Sequence[Action]) -> None:
     """Take away what an interrupted pip left, before pip stumbles over it."""
     if found.leftovers or found.duplicates:
         names = [str(action.name) for action in actions if action.wheel]
         work.agent.ask("clear", leftovers=list(found.leftovers), names=names)
 
 
-def _fields(work: Work, wheel: Wheel) -> dict[str, Any]:
+def _fields(work: DeploymentContext, wheel: Wheel) -> dict[str, Any]:
     return {
         "name": str(wheel.name),
         "version": str(wheel.version),
         "filename": wheel.filename,
-        "sha256": work.around.house.sha256(wheel),
+        "sha256": work.around.wheelhouse.sha256(wheel),
     }
 
 
-def compare(work: Work, actions: Sequence[Action], after: Probe) -> None:
+def compare(work: DeploymentContext, actions: Sequence[Action], after: Probe) -> None:
     """Raise `DeploymentError` where a version is not what the actions say."""
     for action in actions:
         there = after.distributions.get(action.name)
-        expected = None if action.kind is Kind.REMOVE else action.version
+        expected = None if action.kind is ActionKind.REMOVE else action.version
         if (there.version if there else None) != expected:
             found = f"{there.version_text} is installed" if there else "it is not installed"
             raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
 
 
-def verify(work: Work, actions: Sequence[Action]) -> None:
+def verify(work: DeploymentContext, actions: Sequence[Action]) -> None:
     """Raise `DeploymentError` where a file of what was installed is not as its RECORD says.
 
     A file that several virtualenvs share may have been damaged in any of them: then what was kept unpacked of
@@ -155,7 +155,7 @@ def verify(work: Work, actions: Sequence[Action]) -> None:
         )
 
 
-def _damaged(work: Work, actions: Sequence[Action]) -> Mapping[NormalizedName, tuple[str, ...]]:
+def _damaged(work: DeploymentContext, actions: Sequence[Action]) -> Mapping[NormalizedName, tuple[str, ...]]:
     """What is wrong with the files of the packages that were installed, by name."""
     names = [str(action.name) for action in actions if action.wheel]
     return to_damage(work.agent.ask("verify", names=names), work.where, names) if names else {}

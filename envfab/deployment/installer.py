@@ -1,4 +1,4 @@
-"""What installs into a virtualenv: its own pip, the house's pip, or the house's uv."""
+"""What installs into a virtualenv: its own pip, the wheelhouse's pip, or the wheelhouse's uv."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_FOR_UV = (Origin.EGG_INFO, Origin.EDITABLE)
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """A wheel of the house that is run on the host, pip's or uv's; without one the virtualenv's own pip."""
+    """A wheel of the wheelhouse that is run on the host, pip's or uv's; without one the virtualenv's own pip."""
 
     wheel: Wheel | None = None
 
@@ -46,7 +46,7 @@ class Installer:
     def __str__(self) -> str:
         if self.wheel is None:
             return "pip"
-        return f"uv {self.wheel.version}" if self.is_uv else f"pip {self.wheel.version} of the house"
+        return f"uv {self.wheel.version}" if self.is_uv else f"pip {self.wheel.version} of the wheelhouse"
 
 
 OWN_PIP = Installer()
@@ -55,7 +55,7 @@ OWN_PIP = Installer()
 def choose(wanted: str, actions: Sequence[Action], probe: Probe, catalogue: Catalogue) -> Installer | Missing:
     """What to install with where the setting says `wanted`, or what is missing for that; may raise `TagsNeeded`.
 
-    `auto` is uv where the house has one that fits and all that it would replace came from wheels, else pip.
+    `auto` is uv where the wheelhouse has one that fits and all that it would replace came from wheels, else pip.
     """
     interpreter = probe.interpreter
     if wanted != "pip":
@@ -63,7 +63,11 @@ def choose(wanted: str, actions: Sequence[Action], probe: Probe, catalogue: Cata
         if uv is not None and (wanted == "uv" or not _replaces_others(actions, probe)):
             return Installer(uv)
         if wanted == "uv":
-            why = "the house has no uv wheel that fits it" if _runs_uv(interpreter) else "uv needs CPython 3.8 or newer"
+            why = (
+                "the wheelhouse has no uv wheel that fits it"
+                if _runs_uv(interpreter)
+                else "uv needs CPython 3.8 or newer"
+            )
             return Missing("uv", "the setting installer", why)
     found = _pip(actions, probe, catalogue)
     if isinstance(found, Installer):
@@ -82,7 +86,7 @@ def _pip(actions: Sequence[Action], probe: Probe, catalogue: Catalogue) -> Insta
     if PIP in probe.distributions:
         return OWN_PIP
     pip = newest_wheel(PIP, interpreter, catalogue)
-    why = "the virtualenv has no pip, and the house has no pip wheel that fits it"
+    why = "the virtualenv has no pip, and the wheelhouse has no pip wheel that fits it"
     return Installer(pip) if pip is not None else Missing("pip", "installing anything", why)
 
 
@@ -93,7 +97,7 @@ def _refused_by(pip: Version | None, actions: Sequence[Action], catalogue: Catal
     for action in actions:
         if action.wheel is not None and not _is_strict(action.wheel, catalogue):
             why = f"pip {pip}, which would install it, refuses wheels with such a Requires-Dist"
-            more = "set installer to auto, with a wheel of uv in the house, or build the wheel again"
+            more = "set installer to auto, with a wheel of uv in the wheelhouse, or build the wheel again"
             return Missing(f"{action.shown_as}=={action.version}", action.reason, f"{why}\n{more}")
     return None
 
@@ -102,7 +106,7 @@ def _is_strict(wheel: Wheel, catalogue: Catalogue) -> bool:
     try:
         return catalogue.metadata(wheel).strict
     except WheelError:
-        # the house has it no more, and the virtualenv keeps it: it was installed before
+        # the wheelhouse has it no more, and the virtualenv keeps it: it was installed before
         return True
 
 

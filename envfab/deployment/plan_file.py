@@ -18,12 +18,12 @@ from envfab.deployment.propose import Files, Proposals
 from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.planning.plan import Plan, Status, from_json
-from envfab.remote.probe import Found, Links, survey
+from envfab.remote.probe import Links, ProbeResult, survey
 from envfab.util.atomic import write_file
 from envfab.util.paths import read_file
 from envfab.util.progress import Reporter
 from envfab.util.untrusted import parse_json
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 FORMAT = 1
 # bytes; a plan of 150 virtualenvs with 200 changes each has 10 million
@@ -73,19 +73,19 @@ def propose_saved(
     plans: Mapping[Target, Plan],
     members: Sequence[Member],
     links: Links,
-    house: House,
+    wheelhouse: Wheelhouse,
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Proposals]:
     """The saved plans of `members`, blocked where the virtualenv or a wheel is no longer what it was."""
-    files = Files(house)
+    files = Files(wheelhouse)
     with survey(
         _planned(plans, members, reporter),
         links,
         reporter,
         parallel=settings.parallel,
         timeout=settings.command_timeout,
-        look=lambda found: _proposal(found, plans[found.member.target], house, files, settings.installer),
+        look=lambda found: _proposal(found, plans[found.member.target], wheelhouse, files, settings.installer),
     ) as arrivals:
         yield Proposals(arrivals, lambda _all: None)
 
@@ -101,7 +101,7 @@ def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: 
     return chosen
 
 
-def _proposal(found: Found, plan: Plan, house: House, files: Files, installer: str) -> Proposal:
+def _proposal(found: ProbeResult, plan: Plan, wheelhouse: Wheelhouse, files: Files, installer: str) -> Proposal:
     if found.error is not None or found.probe is None:
         lost = Plan(plan.target, Status.UNREACHABLE, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
@@ -112,6 +112,6 @@ def _proposal(found: Found, plan: Plan, house: House, files: Files, installer: s
         if found.probe.fingerprint != plan.fingerprint:
             raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
         files.verify(proposal)
-        return with_privileges(with_installer(proposal, house, installer))
+        return with_privileges(with_installer(proposal, wheelhouse, installer))
     except EnvfabError as error:
         return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))

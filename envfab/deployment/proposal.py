@@ -24,7 +24,7 @@ from envfab.planning.plan_cache import Plans
 from envfab.planning.restore import unrestorable
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage
-from envfab.remote.probe import Site
+from envfab.remote.probe import TargetSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Proposal:
     member: Member
     requirements: Requirements
     plan: Plan
-    site: Site | None = None
+    site: TargetSession | None = None
     probe: Probe | None = None
     installer: Installer = OWN_PIP
     error: EnvfabError | None = None
@@ -49,7 +49,9 @@ class Proposal:
         return self.installer.and_its_own([action.wheel for action in self.plan.actions if action.wheel])
 
 
-def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Plans, installer: str) -> Proposal:
+def propose_one(
+    site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans, installer: str
+) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose.
 
     Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there
@@ -80,7 +82,7 @@ def propose_one(site: Site, probe: Probe, requirements: Requirements, plans: Pla
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
 
 
-def _mending(options: Options, left: Record, site: Site, probe: Probe, installer: str) -> Options:
+def _mending(options: Options, left: Record, site: TargetSession, probe: Probe, installer: str) -> Options:
     """`options`, and to reinstall whatever of an interrupted deployment is there but not whole.
 
     Beside its files a package has bytecode, which uv leaves to us: where the installation was not over, it may lack.
@@ -91,7 +93,7 @@ def _mending(options: Options, left: Record, site: Site, probe: Probe, installer
     return replace(options, reinstall=options.reinstall | again)
 
 
-def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
+def damaged_by(left: Record, site: TargetSession) -> frozenset[NormalizedName]:
     """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
     agent.load(agent_sources.DEPLOY)
@@ -99,8 +101,10 @@ def damaged_by(left: Record, site: Site) -> frozenset[NormalizedName]:
     return frozenset(to_damage(agent.ask("verify", names=names), str(site.member.target), names))
 
 
-def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedName, Version], Wheel | None]:
-    """Finds the wheel of one version: among those that the virtualenv keeps, or in the house."""
+def finder(
+    site: TargetSession, probe: Probe, wheelhouse: Catalogue
+) -> Callable[[NormalizedName, Version], Wheel | None]:
+    """Finds the wheel of one version: among those that the virtualenv keeps, or in the wheelhouse."""
     kept = {}
     for name in probe.kept:
         digest, _, filename = name.partition(".")
@@ -113,35 +117,35 @@ def finder(site: Site, probe: Probe, house: Catalogue) -> Callable[[NormalizedNa
         if (name, version) in kept:
             return kept[name, version]
         try:
-            return wheel_of(name, version, interpreters[-1], house)
+            return wheel_of(name, version, interpreters[-1], wheelhouse)
         except TagsNeeded:
             interpreters.append(probe.interpreter.with_tags(site.tags()))
-            return wheel_of(name, version, interpreters[-1], house)
+            return wheel_of(name, version, interpreters[-1], wheelhouse)
 
     return find
 
 
-def _warned_of_losses(proposal: Proposal, house: Catalogue) -> Proposal:
+def _warned_of_losses(proposal: Proposal, wheelhouse: Catalogue) -> Proposal:
     """The proposal with a warning for what could not be brought back if the deployment failed."""
     if proposal.site is None or proposal.probe is None:
         return proposal
-    lost = unrestorable(proposal.plan.actions, finder(proposal.site, proposal.probe, house))
-    warnings = tuple(f"{name} could not be brought back: no wheel of it is in the house" for name in lost)
+    lost = unrestorable(proposal.plan.actions, finder(proposal.site, proposal.probe, wheelhouse))
+    warnings = tuple(f"{name} could not be brought back: no wheel of it is in the wheelhouse" for name in lost)
     return replace(proposal, plan=replace(proposal.plan, warnings=(*proposal.plan.warnings, *warnings)))
 
 
-def with_installer(proposal: Proposal, house: Catalogue, wanted: str) -> Proposal:
+def with_installer(proposal: Proposal, wheelhouse: Catalogue, wanted: str) -> Proposal:
     """The proposal with what the setting `wanted` installs with, blocked where there is none."""
     made, probe = proposal.plan, proposal.probe
     if probe is None or not made.actions:
         return proposal
     try:
-        found = choose(wanted, made.actions, probe, house)
+        found = choose(wanted, made.actions, probe, wheelhouse)
     except TagsNeeded:
         if proposal.site is None:
             raise
         probe = replace(probe, interpreter=probe.interpreter.with_tags(proposal.site.tags()))
-        found = choose(wanted, made.actions, probe, house)
+        found = choose(wanted, made.actions, probe, wheelhouse)
     if isinstance(found, Missing):
         return replace(proposal, plan=replace(made, status=Status.BLOCKED, missing=(*made.missing, found)))
     return replace(proposal, installer=found)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Member, Target
 from envfab.config.settings import Settings
-from envfab.errors import HouseError, UsageError
+from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
-from envfab.remote.probe import Found, Links, survey
-from envfab.remote.result_queue import Arrivals
+from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.planning.plan import Options
-    from envfab.wheelhouse.wheelhouse import House
+    from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
 # how much longer than for one that is late somebody waits for those that come one after the other
@@ -32,7 +32,7 @@ PATIENCE = 5
 class Proposals:
     """The proposals of one run as they get ready; `refuse` raises what is wrong with all of them."""
 
-    def __init__(self, arrivals: Arrivals[Proposal], refuse: Callable[[Sequence[Proposal]], None]) -> None:
+    def __init__(self, arrivals: ResultQueue[Proposal], refuse: Callable[[Sequence[Proposal]], None]) -> None:
         self._arrivals = arrivals
         self._refuse = refuse
 
@@ -84,13 +84,13 @@ def propose(
     requirements: Mapping[Target, Requirements],
     members: Sequence[Member],
     links: Links,
-    house: House,
+    wheelhouse: Wheelhouse,
     options: Options,
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Proposals]:
     """Look at all members at once and plan each; hosts are looked at while what plans is loaded."""
-    planner: Future[Callable[[Found], Proposal]] = Future()
+    planner: Future[Callable[[ProbeResult], Proposal]] = Future()
     with survey(
         members,
         links,
@@ -100,7 +100,7 @@ def propose(
         look=lambda found: planner.result()(found),
     ) as arrivals:
         try:
-            planner.set_result(_planner(requirements, house, options, settings))
+            planner.set_result(_planner(requirements, wheelhouse, options, settings))
         except BaseException as error:
             # whoever waits for it must not wait for ever
             planner.set_exception(error)
@@ -109,18 +109,18 @@ def propose(
 
 
 def _planner(
-    requirements: Mapping[Target, Requirements], house: House, options: Options, settings: Settings
-) -> Callable[[Found], Proposal]:
+    requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options, settings: Settings
+) -> Callable[[ProbeResult], Proposal]:
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.privileges import with_privileges
     from envfab.deployment.proposal import Proposal, propose_one
     from envfab.planning.plan import Plan, Status
     from envfab.planning.plan_cache import Plans
 
-    plans = Plans(house, options)
-    files = Files(house)
+    plans = Plans(wheelhouse, options)
+    files = Files(wheelhouse)
 
-    def look(found: Found) -> Proposal:
+    def look(found: ProbeResult) -> Proposal:
         wanted = requirements[found.member.target]
         if found.site is None or found.probe is None:
             lost = Plan(found.member.target, Status.UNREACHABLE, error=str(found.error))
@@ -132,18 +132,18 @@ def _planner(
 
 
 class Files:
-    """The files of a house's wheels, each compared with the log once, from whatever thread."""
+    """The files of a wheelhouse's wheels, each compared with the log once, from whatever thread."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, wheelhouse: Wheelhouse) -> None:
+        self._wheelhouse = wheelhouse
         self._unchanged: set[str] = set()
         self._reading = threading.Lock()
 
     def verify(self, proposal: Proposal) -> None:
-        """Raise `HouseError` where a wheel of the proposal is not the file that was logged."""
+        """Raise `WheelhouseError` where a wheel of the proposal is not the file that was logged."""
         with self._reading:
             unread = [wheel for wheel in proposal.wheels if wheel.filename not in self._unchanged]
-            self._house.verify_unchanged(unread)
+            self._wheelhouse.verify_unchanged(unread)
             self._unchanged.update(wheel.filename for wheel in unread)
 
 
@@ -153,7 +153,7 @@ def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
 
     try:
         files.verify(proposal)
-    except HouseError as error:
+    except WheelhouseError as error:
         return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
     return proposal
 

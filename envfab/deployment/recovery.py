@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.deployment import installation
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.deployment.installer import PIP, Installer
 from envfab.deployment.journal import Record
 from envfab.deployment.proposal import finder
-from envfab.deployment.steps import Back, close, reload
+from envfab.deployment.steps import Recovery, close, reload
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.models.probe import Probe
 from envfab.models.wheel import Wheel
@@ -21,7 +21,7 @@ from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage, to_probe
 
 
-def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
+def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> None:
     """Bring the packages back, reload where the failing step asks for it, and close the journal as `rolled-back`.
 
     Raises what stands in the way; the journal then stays open for the next deployment.
@@ -34,7 +34,7 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     _sweep(work, work.record)
     work.come_to("going back")
     now = to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    find = finder(work.site, now, work.around.house)
+    find = finder(work.site, now, work.around.wheelhouse)
     unsound = _unsound(work, work.record, now)
     actions, lost = restoring(now.distributions, before(work.record), find, unsound)
     if lost:
@@ -50,12 +50,12 @@ def go_back(work: Work, failure: EnvfabError, back: Back) -> None:
     if still := _unsound(work, work.record, work.after):
         raise DeploymentError(f"these are still not whole: {', '.join(sorted(still))}", where=work.where)
     _compare_with_before(work, work.record, work.after)
-    if back is Back.PACKAGES_AND_RELOAD:
+    if back is Recovery.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", wheels, error=failure.what)
 
 
-def _sweep(work: Work, record: Record) -> None:
+def _sweep(work: DeploymentContext, record: Record) -> None:
     """Remove the files that an installation which was cut off had unpacked, and that belong to nothing now."""
     brought = [change.sha256 for change in record.changes if change.sha256 is not None]
     if brought:
@@ -63,7 +63,7 @@ def _sweep(work: Work, record: Record) -> None:
         work.agent.ask("sweep", wheels=brought, names=sorted(record.touched))
 
 
-def _compare_with_before(work: Work, record: Record, found: Probe) -> None:
+def _compare_with_before(work: DeploymentContext, record: Record, found: Probe) -> None:
     """Raise `DeploymentError` where what is installed is not what the record's snapshot has: the last proof."""
     then = {name: version for name, (_, version) in before(record).items()}
     here = {name: one.version_text for name, one in found.distributions.items()}
@@ -75,7 +75,7 @@ def _compare_with_before(work: Work, record: Record, found: Probe) -> None:
         raise DeploymentError(f"not as before the deployment: {', '.join(sorted(wrong))}", where=work.where)
 
 
-def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedName]:
+def _unsound(work: DeploymentContext, record: Record, found: Probe) -> frozenset[NormalizedName]:
     """What the deployment was to touch and that is not whole: damaged, there twice, or with rests of it about.
 
     An installer that died half-way leaves the version that was there before, and not all of its files.
@@ -86,7 +86,7 @@ def _unsound(work: Work, record: Record, found: Probe) -> frozenset[NormalizedNa
     return frozenset(one.name for one in repairs(found, damaged, {}, frozenset()).repairs)
 
 
-def _installer(work: Work, wheels: Sequence[Wheel]) -> Installer:
+def _installer(work: DeploymentContext, wheels: Sequence[Wheel]) -> Installer:
     """The plan's own, but never a pip that is itself to go back."""
     pip = next((wheel for wheel in wheels if wheel.name == PIP), None)
     return work.proposal.installer if pip is None or work.proposal.installer.is_uv else Installer(pip)

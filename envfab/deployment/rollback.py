@@ -21,10 +21,10 @@ from envfab.planning.plan import Missing, Plan, Status
 from envfab.planning.restore import restoring
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records
-from envfab.remote.probe import Found, Links, Site, survey
-from envfab.remote.result_queue import Arrivals
+from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
+from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 NOTHING_REQUIRED = Requirements(())
 
@@ -32,7 +32,7 @@ NOTHING_REQUIRED = Requirements(())
 @contextmanager
 def histories(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
-) -> Iterator[Arrivals[tuple[Found, list[Record]]]]:
+) -> Iterator[ResultQueue[tuple[ProbeResult, list[Record]]]]:
     """Every member's history, oldest first; empty where it could not be spoken with."""
     with survey(
         members,
@@ -45,11 +45,11 @@ def histories(
         yield arrivals
 
 
-def _records(found: Found) -> list[Record]:
+def _records(found: ProbeResult) -> list[Record]:
     return read_history(found.site) if found.site is not None and found.error is None else []
 
 
-def read_history(site: Site) -> list[Record]:
+def read_history(site: TargetSession) -> list[Record]:
     """A virtualenv's history, oldest first; raises `FormatError` where a newer envfab has written to it."""
     agent = site.agent()
     agent.load(agent_sources.HISTORY)
@@ -60,7 +60,12 @@ def read_history(site: Site) -> list[Record]:
 
 @contextmanager
 def propose_undo(
-    members: Sequence[Member], links: Links, house: House, settings: Settings, reporter: Reporter, to: str | None
+    members: Sequence[Member],
+    links: Links,
+    wheelhouse: Wheelhouse,
+    settings: Settings,
+    reporter: Reporter,
+    to: str | None,
 ) -> Iterator[Proposals]:
     """For each member the way back to before the deployment or rollout `to`, or before its last deployment."""
 
@@ -74,12 +79,14 @@ def propose_undo(
         reporter,
         parallel=settings.parallel,
         timeout=settings.command_timeout,
-        look=lambda found: undo(found, _records(found), house, to, settings.installer),
+        look=lambda found: undo(found, _records(found), wheelhouse, to, settings.installer),
     ) as arrivals:
         yield Proposals(arrivals, refuse)
 
 
-def undo(found: Found, records: Sequence[Record], house: House, to: str | None, installer: str) -> Proposal:
+def undo(
+    found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None, installer: str
+) -> Proposal:
     """The way back for one virtualenv."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
@@ -87,14 +94,14 @@ def undo(found: Found, records: Sequence[Record], house: House, to: str | None, 
         lost = Plan(target, Status.UNREACHABLE if gone else Status.BLOCKED, error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return with_privileges(undo_one(found.site, found.probe, records, house, to, installer))
+        return with_privileges(undo_one(found.site, found.probe, records, wheelhouse, to, installer))
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)
 
 
 def undo_one(
-    site: Site, probe: Probe, records: Sequence[Record], house: House, to: str | None, installer: str
+    site: TargetSession, probe: Probe, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None, installer: str
 ) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
     left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
@@ -115,8 +122,8 @@ def undo_one(
     if chosen is None:
         return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
     damaged = damaged_by(left, site) if left is not None else frozenset()
-    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, house), damaged)
-    why = "no wheel of it is kept in the virtualenv or in the house"
+    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, wheelhouse), damaged)
+    why = "no wheel of it is kept in the virtualenv or in the wheelhouse"
     missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
     status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
     # the rollout and not the deployment: virtualenvs that go back alike are shown once
@@ -130,7 +137,7 @@ def undo_one(
         warnings=_stay_applied(records, left, chosen),
     )
     proposal = replace(proposal, plan=plan, undoes=chosen.deployment)
-    return with_installer(proposal, house, installer) if status is Status.CHANGES else proposal
+    return with_installer(proposal, wheelhouse, installer) if status is Status.CHANGES else proposal
 
 
 def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:

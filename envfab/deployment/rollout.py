@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from envfab.config.fleet import Target
-from envfab.deployment.context import Surroundings, Work
-from envfab.deployment.executor import Limit, Run
+from envfab.deployment.context import DeploymentContext, RolloutContext
+from envfab.deployment.executor import DeploymentRun, Limit
 from envfab.deployment.interrupts import Interrupts
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Deployment, Ending
-from envfab.deployment.steps import ENDING, MAKING, Back, execute
+from envfab.deployment.steps import ENDING, MAKING, Recovery, execute
 from envfab.deployment.waves import waves
 from envfab.errors import EnvfabError
 from envfab.planning.plan import Status
@@ -43,7 +43,7 @@ class Rollout:
     new starts.
     """
 
-    def __init__(self, around: Surroundings, chosen: Sequence[Proposal]) -> None:
+    def __init__(self, around: RolloutContext, chosen: Sequence[Proposal]) -> None:
         self._around = around
         self._waves = waves(chosen, around.settings.batch, around.canaries)
         # whoever waits at a gate waits for somebody who started before
@@ -58,18 +58,20 @@ class Rollout:
 
         After a second Ctrl-C nothing is waited for any more, and what is under way is `given_up` as it is.
         """
-        runs: list[Run] = []
+        runs: list[DeploymentRun] = []
         told: SimpleQueue[str] = SimpleQueue()
         with Interrupts(told, INTERRUPT):
             for turn, wave in enumerate(self._waves, 1):
                 which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
                 self._around.reporter.stage(f"deploying{which}", len(wave))
-                by_host: dict[str, list[Run]] = defaultdict(list)
+                by_host: dict[str, list[DeploymentRun]] = defaultdict(list)
                 for proposal in wave:
                     if proposal.site is not None:
-                        work = Work(f"{self._around.rollout}.{len(runs) + 1}", proposal, proposal.site, self._around)
+                        work = DeploymentContext(
+                            f"{self._around.rollout}.{len(runs) + 1}", proposal, proposal.site, self._around
+                        )
                         work.host_reload = not proposal.member.host.reload_once
-                        runs.append(Run(work, self._limit))
+                        runs.append(DeploymentRun(work, self._limit))
                         by_host[proposal.member.host.name].append(runs[-1])
                 start_workers(
                     lambda of_host: self._guarded(of_host, told),
@@ -101,16 +103,16 @@ class Rollout:
                 )
         return True
 
-    def _guarded(self, runs: Sequence[Run], told: SimpleQueue[str]) -> None:
+    def _guarded(self, runs: Sequence[DeploymentRun], told: SimpleQueue[str]) -> None:
         try:
             self._host(runs)
-        except Exception as error:  # noqa: BLE001 - as in `Run.through`
+        except Exception as error:  # noqa: BLE001 - as in `DeploymentRun.through`
             for run in runs:
                 run.break_down(error)
         finally:
             told.put(runs[0].work.proposal.member.host.name)
 
-    def _host(self, runs: Sequence[Run]) -> None:
+    def _host(self, runs: Sequence[DeploymentRun]) -> None:
         """The virtualenvs of one host; where it reloads once, that comes between making and checking."""
         at_once = max(1, runs[0].work.site.link.places // PLACES_OF_A_DEPLOYMENT)
         once = runs[0].work.proposal.member.host.reload_once
@@ -121,12 +123,12 @@ class Rollout:
         if once and changed:
             try:
                 self._reload_once(changed)
-            except Exception as error:  # noqa: BLE001 - as in `Run.through`
+            except Exception as error:  # noqa: BLE001 - as in `DeploymentRun.through`
                 for run in changed:
                     run.break_down(error)
             join(start_workers(lambda run: run.through(ENDING, last=True), changed, at_once, "envfab-deploy"))
 
-    def _reload_once(self, runs: Sequence[Run]) -> None:
+    def _reload_once(self, runs: Sequence[DeploymentRun]) -> None:
         work = runs[0].work
         member = work.proposal.member
         for command in member.host.reload_commands(member.virtualenv):
@@ -141,7 +143,7 @@ class Rollout:
                 raise OperationFailed(what, where=member.host.name, kind="reload", output=outcome.output)
             except EnvfabError as error:
                 for run in runs:
-                    run.fail(error, Back.PACKAGES_AND_RELOAD)
+                    run.fail(error, Recovery.PACKAGES_AND_RELOAD)
                     # the next one may need these places to go back
                     run.work.site.leave()
                 return

@@ -1,4 +1,4 @@
-"""The steps of one deployment, in order. Each is a function of the `Work` that it carries on.
+"""The steps of one deployment, in order. Each is a function of the `DeploymentContext` that it carries on.
 
 `STEPS` is the order; a step that needs nothing done returns at once. What a step raises ends the deployment;
 `Step.back` says what then becomes of the packages.
@@ -13,18 +13,18 @@ from enum import Enum
 
 from envfab.config.fleet import Command
 from envfab.deployment import installation
-from envfab.deployment.context import Work
+from envfab.deployment.context import DeploymentContext
 from envfab.deployment.django import migrate_all
 from envfab.deployment.journal import INTERRUPTED, Record, changes, from_json, kept_wheels, readable, snapshot, to_json
 from envfab.deployment.result import now
-from envfab.errors import DeploymentError, HouseError, Locked
+from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.planning.consistency import unmet
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_locked, to_probe, to_records
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.process import Silence
-from envfab.remote.run_command import Outcome, run_command
+from envfab.remote.run_command import CommandResult, run_command
 
 CHECK_PAUSE = 1.0
 LOCK_PAUSE = 0.5
@@ -34,7 +34,7 @@ class PlanChanged(DeploymentError):
     """The virtualenv is not as it was when the plan was made, and nobody agreed to another one."""
 
 
-def lock(work: Work) -> None:
+def lock(work: DeploymentContext) -> None:
     """Take the virtualenv's lock, and see under it whether it still is as the plan took it to be."""
     deadline = time.monotonic() + work.around.wait
     work.agent.load(agent_sources.DEPLOY)
@@ -59,14 +59,19 @@ def lock(work: Work) -> None:
     work.proposal = again
 
 
-def upload(work: Work) -> None:
+def upload(work: DeploymentContext) -> None:
     """Send the wheels that the host lacks."""
     installation.send(work, work.proposal.wheels)
 
 
-def begin(work: Work) -> None:
+def begin(work: DeploymentContext) -> None:
     """Open the journal: what is installed now, and what is to be done. One that was interrupted ends in the history."""
-    plan, probe, caller, house = work.proposal.plan, work.proposal.probe, work.around.caller, work.around.house
+    plan, probe, caller, wheelhouse = (
+        work.proposal.plan,
+        work.proposal.probe,
+        work.around.caller,
+        work.around.wheelhouse,
+    )
     if probe is None:
         raise DeploymentError("nobody looked at it", where=work.where)
     left = from_json(probe.journal, work.where) if probe.journal is not None else None
@@ -79,7 +84,7 @@ def begin(work: Work) -> None:
         step="begin",
         # what was there before an interruption is what to go back to, not the ruins
         snapshot=left.snapshot if left else snapshot(probe),
-        changes=changes(plan, {wheel.filename: house.sha256(wheel) for wheel in work.proposal.wheels}),
+        changes=changes(plan, {wheel.filename: wheelhouse.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
         upgrade=plan.upgrade,
     )
@@ -90,12 +95,12 @@ def begin(work: Work) -> None:
     work.past = readable(to_records(reply, work.where))
 
 
-def before(work: Work) -> None:
+def before(work: DeploymentContext) -> None:
     """Run the commands that the fabfile wants run first."""
     run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
 
 
-def install(work: Work) -> None:
+def install(work: DeploymentContext) -> None:
     """Install and remove what the plan says; what was whole before must not be broken after."""
     actions, probe = work.proposal.plan.actions, work.proposal.probe
     if probe is None:
@@ -110,17 +115,17 @@ def install(work: Work) -> None:
         raise DeploymentError(f"after the installation {'; '.join(sorted(broken))}", where=work.where)
 
 
-def verify(work: Work) -> None:
+def verify(work: DeploymentContext) -> None:
     """The files of all that was installed must be what their RECORD says."""
     installation.verify(work, work.proposal.plan.actions)
 
 
-def migrate(work: Work) -> None:
+def migrate(work: DeploymentContext) -> None:
     """Bring each project's database up to date, once a database, and run the projects' own commands."""
     migrate_all(work)
 
 
-def reload(work: Work) -> None:
+def reload(work: DeploymentContext) -> None:
     """Reload the services that use the virtualenv."""
     member = work.proposal.member
     run_all(work, "reload", member.virtualenv.commands("reload"))
@@ -129,7 +134,7 @@ def reload(work: Work) -> None:
         run_all(work, "reload", member.host.reload_commands(member.virtualenv))
 
 
-def check(work: Work) -> None:
+def check(work: DeploymentContext) -> None:
     """Ask the fabfile's checks whether all is well, again and again until the time or the tries are used up."""
     settings = work.around.settings
     for command in work.proposal.member.virtualenv.commands("check"):
@@ -156,32 +161,32 @@ def check(work: Work) -> None:
             time.sleep(CHECK_PAUSE)
 
 
-def finish(work: Work) -> None:
+def finish(work: DeploymentContext) -> None:
     """Write down what came where, in the release log and in the virtualenv's own history, and close the journal."""
     wheels = [action.wheel for action in work.proposal.plan.actions if action.wheel]
     try:
-        work.around.house.log_install(work.proposal.member.target, wheels, work.id)
-    except HouseError as unlogged:
+        work.around.wheelhouse.log_install(work.proposal.member.target, wheels, work.id)
+    except WheelhouseError as unlogged:
         # a copy for people: the virtualenv's own history is what counts
         work.around.reporter.warning(f"{work.where} is deployed, but {unlogged}")
     close(work, "deployed", wheels)
 
 
-def close(work: Work, status: str, wheels: list[Wheel], error: str | None = None) -> None:
+def close(work: DeploymentContext, status: str, wheels: list[Wheel], error: str | None = None) -> None:
     """End the journal with `status`; keep `wheels` and what the last deployments may need to go back."""
     if work.record is None:
         return
-    house, keep = work.around.house, work.around.settings.keep
+    wheelhouse, keep = work.around.wheelhouse, work.around.settings.keep
     ended = replace(work.record, ended=now(), status=status, migrated=tuple(work.migrated), error=error)
     if work.after is None:
         work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     after = work.after
     wanted = kept_wheels([*work.past, ended], after.distributions, keep)
-    names = {*after.kept, *(f"{house.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
+    names = {*after.kept, *(f"{wheelhouse.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
     work.agent.ask(
         "close",
         record=to_json(ended),
-        wheels=[{"sha256": house.sha256(wheel), "filename": wheel.filename} for wheel in wheels],
+        wheels=[{"sha256": wheelhouse.sha256(wheel), "filename": wheel.filename} for wheel in wheels],
         retain=[name for name in sorted(names) if _release(name) in wanted],
     )
     work.record = None
@@ -193,7 +198,7 @@ def _release(kept: str) -> tuple[str, str]:
     return str(wheel.name), str(wheel.version)
 
 
-def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
+def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) -> None:
     """Run commands of the fabfile, one after another; the first that fails raises."""
     for command in commands:
         work.says(f"{title}: {command.shown}")
@@ -207,7 +212,7 @@ def run_all(work: Work, title: str, commands: tuple[Command, ...]) -> None:
             raise OperationFailed(what, where=work.where, kind=title, output=output)
 
 
-def execute(work: Work, command: Command, where: str, timeout: float | None) -> Outcome:
+def execute(work: DeploymentContext, command: Command, where: str, timeout: float | None) -> CommandResult:
     """Run a command of the fabfile as whom it names; raises what sudo has against it, as far as that is known."""
     site = work.site
     by_password = command.arguments is not None and site.allowed(command.user, command.arguments).by_password
@@ -221,13 +226,13 @@ def execute(work: Work, command: Command, where: str, timeout: float | None) -> 
     )
 
 
-def _run(work: Work, command: Command, timeout: float | None) -> tuple[int | None, str]:
+def _run(work: DeploymentContext, command: Command, timeout: float | None) -> tuple[int | None, str]:
     work.after = None
     outcome = execute(work, command, work.where, timeout)
     return outcome.status, outcome.output
 
 
-class Back(Enum):
+class Recovery(Enum):
     """What a failing step asks for."""
 
     NOTHING = "nothing was changed"
@@ -235,7 +240,7 @@ class Back(Enum):
     PACKAGES_AND_RELOAD = "packages go back, and what uses them is reloaded again"
 
 
-def _always(_work: Work) -> bool:
+def _always(_work: DeploymentContext) -> bool:
     return True
 
 
@@ -248,40 +253,40 @@ class Step:
     """
 
     name: str
-    run: Callable[[Work], None]
-    back: Back
-    to_do: Callable[[Work], bool] = _always
+    run: Callable[[DeploymentContext], None]
+    back: Recovery
+    to_do: Callable[[DeploymentContext], bool] = _always
     by_agent: bool = False
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: DeploymentContext) -> None:
         """Note in the journal that it begins."""
         if self.to_do(work):
             work.come_to(self.name, wait=not self.by_agent)
 
 
-def _reloads(work: Work) -> bool:
+def _reloads(work: DeploymentContext) -> bool:
     member = work.proposal.member
     return bool(member.virtualenv.reload or member.host.reload)
 
 
 # up to where a host's virtualenvs are ready for the one reload that they share
 MAKING = (
-    Step("lock", lock, Back.NOTHING),
-    Step("upload", upload, Back.NOTHING),
-    Step("begin", begin, Back.NOTHING),
-    Step("before", before, Back.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
-    Step("install", install, Back.PACKAGES, by_agent=True),
-    Step("verify", verify, Back.PACKAGES, by_agent=True),
-    Step("migrate", migrate, Back.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.projects)),
-    Step("reload", reload, Back.PACKAGES_AND_RELOAD, to_do=_reloads),
+    Step("lock", lock, Recovery.NOTHING),
+    Step("upload", upload, Recovery.NOTHING),
+    Step("begin", begin, Recovery.NOTHING),
+    Step("before", before, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
+    Step("install", install, Recovery.PACKAGES, by_agent=True),
+    Step("verify", verify, Recovery.PACKAGES, by_agent=True),
+    Step("migrate", migrate, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.projects)),
+    Step("reload", reload, Recovery.PACKAGES_AND_RELOAD, to_do=_reloads),
 )
 ENDING = (
     Step(
         "check",
         check,
-        Back.PACKAGES_AND_RELOAD,
+        Recovery.PACKAGES_AND_RELOAD,
         to_do=lambda work: bool(work.proposal.member.virtualenv.check),
     ),
-    Step("finish", finish, Back.NOTHING, by_agent=True),
+    Step("finish", finish, Recovery.NOTHING, by_agent=True),
 )
 STEPS = MAKING + ENDING

@@ -19,7 +19,7 @@ from envfab.util.untrusted import parse_json
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.safe_zip import MAGIC, Archive
 from envfab.wheelhouse.validate import inspect, sha256_of
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -85,13 +85,13 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
         yield wheels
 
 
-def add_bundle(path: Path, house: House, *, trust: bool = False) -> list[Added]:
-    """Add all wheels of a bundle; `trust` is that of `House.add_all`.
+def add_bundle(path: Path, wheelhouse: Wheelhouse, *, trust: bool = False) -> list[Added]:
+    """Add all wheels of a bundle; `trust` is that of `Wheelhouse.add_all`.
 
-    Raises what `unpacked` and `House.add_all` raise, and then the house is as it was.
+    Raises what `unpacked` and `Wheelhouse.add_all` raise, and then the wheelhouse is as it was.
     """
     with unpacked(path) as wheels:
-        return house.add_all(wheels, trust=trust)
+        return wheelhouse.add_all(wheels, trust=trust)
 
 
 def _manifest(archive: Archive, path: Path) -> dict[str, str]:

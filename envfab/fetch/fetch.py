@@ -1,4 +1,4 @@
-"""Filling the house from a package index: resolve for every interpreter, download what is lacking, take it in."""
+"""Filling the wheelhouse from a package index: resolve for every interpreter, download what is lacking, take it in."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from envfab.errors import SupplyError
-from envfab.fetch.interpreters import Kind
-from envfab.index.client import Both, ForInterpreter, Index
-from envfab.index.http import Timeouts, Web
+from envfab.fetch.interpreters import InterpreterKind
+from envfab.index.client import Both, ForInterpreter, PackageIndex
+from envfab.index.http import IndexSession, Timeouts
 from envfab.index.pool import Pool
 from envfab.lockfile.explain import explained
 from envfab.lockfile.solve import Unsolvable, solve
@@ -28,24 +28,24 @@ from envfab.util.progress import Reporter
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.digest_cache import cache_folder
 from envfab.wheelhouse.validate import inspect
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 DOWNLOADS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Wheels, by file name, that the house has, and those of the index that it lacks."""
+    """Wheels, by file name, that the wheelhouse has, and those of the index that it lacks."""
 
     here: Sequence[Wheel]
     lacking: Sequence[Wheel]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FetchJob:
     """Requirements, and an interpreter for which they are to be met."""
 
-    kind: Kind
+    kind: InterpreterKind
     requirements: Requirements
 
 
@@ -62,16 +62,16 @@ def opened(
     downloads: Path | None = None,
     timeouts: Timeouts | None = None,
     own: Collection[NormalizedName] = (),
-) -> Iterator[Index]:
+) -> Iterator[PackageIndex]:
     """An index to ask for all but `own`; what is downloaded lies in the user's cache folder, or in `downloads`."""
     with tempfile.TemporaryDirectory(prefix="envfab-") as folder:
         cache = cache_folder(os.environ)
         place = downloads or (cache / "fetched" if cache is not None else Path(folder))
-        with Web(timeouts) as web, Index(url, web, place, own) as index:
+        with IndexSession(timeouts) as web, PackageIndex(url, web, place, own) as index:
             yield index
 
 
-def needed(jobs: Sequence[Job], house: House, index: Index, reporter: Reporter) -> Needed:
+def needed(jobs: Sequence[FetchJob], wheelhouse: Wheelhouse, index: PackageIndex, reporter: Reporter) -> Needed:
     """The wheels that all jobs come to; raises `SupplyError` that tells, for every interpreter, what cannot be met
     and why."""
     here: dict[str, Wheel] = {}
@@ -81,7 +81,7 @@ def needed(jobs: Sequence[Job], house: House, index: Index, reporter: Reporter) 
     for job in jobs:
         interpreter = job.kind.interpreter
         reporter.working(interpreter.title, "resolving")
-        both = Both(house, ForInterpreter.of(index, interpreter))
+        both = Both(wheelhouse, ForInterpreter.of(index, interpreter))
         entries = applicable(job.requirements.entries, Environment(interpreter))
         index.expect(dict.fromkeys(entry.name for entry in entries))
         try:
@@ -97,7 +97,7 @@ def needed(jobs: Sequence[Job], house: House, index: Index, reporter: Reporter) 
     return Needed(*([found[filename] for filename in sorted(found)] for found in (here, lacking)))
 
 
-def download(wheels: Sequence[Wheel], index: Index, reporter: Reporter) -> list[Path]:
+def download(wheels: Sequence[Wheel], index: PackageIndex, reporter: Reporter) -> list[Path]:
     """The wheels on disk, each verified and inspected; raises the first `EnvfabError`, keeping what has come."""
     size = sum(index.file(wheel).size or 0 for wheel in wheels)
     reporter.stage(f"downloading {size / 1e6:.1f} MB", len(wheels))
@@ -116,9 +116,9 @@ def download(wheels: Sequence[Wheel], index: Index, reporter: Reporter) -> list[
         return [future.result() for future in futures]
 
 
-def take_in(paths: Sequence[Path], house: House) -> list[Added]:
-    """Add downloaded wheels to the house, and forget the downloads."""
-    added = house.add_all(paths)
+def take_in(paths: Sequence[Path], wheelhouse: Wheelhouse) -> list[Added]:
+    """Add downloaded wheels to the wheelhouse, and forget the downloads."""
+    added = wheelhouse.add_all(paths)
     forget(paths)
     return added
 
@@ -129,9 +129,9 @@ def forget(paths: Sequence[Path]) -> None:
         shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def distinct(jobs: Sequence[Job]) -> list[Job]:
+def distinct(jobs: Sequence[FetchJob]) -> list[FetchJob]:
     """The jobs with one for each interpreter and requirements, its targets joined."""
-    found: list[Job] = []
+    found: list[FetchJob] = []
     for job in jobs:
         for number, known in enumerate(found):
             if known.kind.interpreter == job.kind.interpreter and known.requirements == job.requirements:

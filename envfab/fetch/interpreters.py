@@ -25,7 +25,7 @@ _OF_THE_KERNEL = frozenset({"platform_release", "platform_version"})
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class InterpreterKind:
     """An interpreter, its tags known, and the targets that have it."""
 
     interpreter: Interpreter
@@ -49,12 +49,12 @@ class Kind:
         return f"{short}{release[0]}{release[1]}"
 
 
-def kinds(found: Iterable[tuple[str, Interpreter]]) -> list[Kind]:
+def kinds(found: Iterable[tuple[str, Interpreter]]) -> list[InterpreterKind]:
     """The distinct interpreters among (target, interpreter), in the order of each one's first."""
     groups: dict[object, tuple[Interpreter, list[str]]] = {}
     for target, interpreter in found:
         groups.setdefault(_key(interpreter), (interpreter, []))[1].append(target)
-    return [Kind(interpreter, tuple(targets)) for interpreter, targets in groups.values()]
+    return [InterpreterKind(interpreter, tuple(targets)) for interpreter, targets in groups.values()]
 
 
 def this_one() -> Interpreter:
@@ -74,7 +74,7 @@ def _key(interpreter: Interpreter) -> tuple[object, ...]:
     return interpreter.implementation, interpreter.version, frozenset(markers.items()), interpreter.tags
 
 
-def to_json(found: Iterable[Kind]) -> dict[str, Any]:
+def to_json(found: Iterable[InterpreterKind]) -> dict[str, Any]:
     """What `fab targets --export` writes; `from_json` reads it."""
     return {
         "format": FORMAT,
@@ -91,7 +91,7 @@ def to_json(found: Iterable[Kind]) -> dict[str, Any]:
     }
 
 
-def from_json(text: str, where: str) -> list[Kind]:
+def from_json(text: str, where: str) -> list[InterpreterKind]:
     """The interpreters that another machine wrote down; raises `FormatError` and `SupplyError`."""
     try:
         document = parse_json(text)
@@ -112,11 +112,11 @@ def from_json(text: str, where: str) -> list[Kind]:
         ) from None
 
 
-def _kind(one: Mapping[str, Any]) -> Kind:
+def _kind(one: Mapping[str, Any]) -> InterpreterKind:
     if sum(count_tags(text.split("-")) for text in one["tags"]) > MOST_TAGS:
         raise ValueError(f"an interpreter has more than {MOST_TAGS:,} tags")
     tags = tuple(tag for text in one["tags"] for tag in sorted(parse_tag(text), key=str))
     markers = {str(key): str(value) for key, value in one["markers"].items()}
-    return Kind(
+    return InterpreterKind(
         Interpreter(parse_version(one["version"]), str(one["implementation"]), markers, tags), tuple(one["targets"])
     )

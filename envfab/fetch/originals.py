@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envfab.errors import SupplyError, UsageError
 from envfab.fetch.fetch import forget, opened
-from envfab.index.client import Index
+from envfab.index.client import PackageIndex
 from envfab.models.wheel import Wheel
 from envfab.util.paths import user_path
 from envfab.util.untrusted import shown_url
@@ -44,7 +44,7 @@ class InIndex:
     def __init__(self, url: str, stack: ExitStack) -> None:
         self._url = url
         self._stack = stack
-        self._index: Index | None = None
+        self._index: PackageIndex | None = None
         self.name = shown_url(url)
 
     def find(self, wheel: Wheel) -> Path | None:

@@ -1,4 +1,4 @@
-"""What is installed in an older version than there is, in the house or in an index."""
+"""What is installed in an older version than there is, in the wheelhouse or in an index."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from envfab.config.fleet import Member
 from envfab.config.settings import Settings
 from envfab.errors import EnvfabError
 from envfab.models.probe import Probe
-from envfab.remote.probe import Found, Links, survey
+from envfab.remote.probe import Links, ProbeResult, survey
 from envfab.util.progress import Reporter
 
 
@@ -27,7 +27,7 @@ def look(
 ) -> list[Look]:
     """Probe all members at once, with their interpreters' tags where `tags` are wanted."""
 
-    def ask(found: Found) -> Look:
+    def ask(found: ProbeResult) -> Look:
         probe = found.probe
         if tags and found.site is not None and probe is not None:
             probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))

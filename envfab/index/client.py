@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.index import pages
-from envfab.index.http import AT_ONCE, NoAnswer, Web
+from envfab.index.http import AT_ONCE, IndexSession, IndexUnavailable
 from envfab.index.pages import HTML_TYPE, JSON_TYPE, File
 from envfab.index.pool import Pool
 from envfab.models.interpreter import Interpreter
@@ -31,7 +31,7 @@ ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 PAGE_LIMIT = 128 << 20
 
 
-class Index:
+class PackageIndex:
     """A catalogue of the wheels that an index offers (PEP 691 or 503, PEP 658); `downloads` is where wheels are kept.
 
     It is never asked for projects in `own`: their names are nobody's business, and its wheels of that name are somebody
@@ -39,7 +39,7 @@ class Index:
     `SupplyError` where the index does not answer as one does.
     """
 
-    def __init__(self, url: str, web: Web, downloads: Path, own: Collection[NormalizedName] = ()) -> None:
+    def __init__(self, url: str, web: IndexSession, downloads: Path, own: Collection[NormalizedName] = ()) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
         self.own = frozenset(own)
         self._web = web
@@ -50,7 +50,7 @@ class Index:
         self._metadata: dict[str, WheelMetadata] = {}
         self._files: dict[str, File] = {}
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> PackageIndex:
         return self
 
     def __exit__(
@@ -141,11 +141,11 @@ class Index:
 class ForInterpreter:
     """An index for one interpreter: of wheels that their page rules out for it no metadata is read."""
 
-    index: Index
+    index: PackageIndex
     environment: Environment
 
     @classmethod
-    def of(cls, index: Index, interpreter: Interpreter) -> ForInterpreter:
+    def of(cls, index: PackageIndex, interpreter: Interpreter) -> ForInterpreter:
         """The index as `interpreter` sees it."""
         return cls(index, Environment(interpreter))
 
@@ -177,7 +177,7 @@ class PagesAlone:
     `problems`; once no answer came at all, nothing more is asked.
     """
 
-    index: Index
+    index: PackageIndex
     problems: dict[NormalizedName, SupplyError] = field(default_factory=dict)
 
     def projects(self) -> Collection[NormalizedName]:
@@ -186,7 +186,7 @@ class PagesAlone:
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """As the index has it, if it answers."""
-        if name in self.problems or any(isinstance(problem, NoAnswer) for problem in self.problems.values()):
+        if name in self.problems or any(isinstance(problem, IndexUnavailable) for problem in self.problems.values()):
             return ()
         try:
             return self.index.releases(name)
@@ -205,18 +205,18 @@ class PagesAlone:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """The house and an index as one; of a wheel that both have, the house's counts."""
+    """The wheelhouse and an index as one; of a wheel that both have, the wheelhouse's counts."""
 
-    house: Catalogue
+    wheelhouse: Catalogue
     index: Catalogue
 
     def projects(self) -> Collection[NormalizedName]:
         """The names that either has."""
-        return {*self.house.projects(), *self.index.projects()}
+        return {*self.wheelhouse.projects(), *self.index.projects()}
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """The wheels that either has."""
-        here = self.house.releases(name)
+        here = self.wheelhouse.releases(name)
         known = {release.wheel.identity for release in here}
         there = [release for release in self.index.releases(name) if release.wheel.identity not in known]
         withdrawn = _withdrawn(here)
@@ -229,20 +229,20 @@ class Both:
         ]
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
-        """The house's."""
-        return self.house.unlogged(name)
+        """The wheelhouse's."""
+        return self.wheelhouse.unlogged(name)
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
         """From whichever has the wheel."""
-        return (self.house if self.has(wheel) else self.index).metadata(wheel)
+        return (self.wheelhouse if self.has(wheel) else self.index).metadata(wheel)
 
     def has(self, wheel: Wheel) -> bool:
-        """Whether the house has the wheel."""
-        return any(release.wheel.identity == wheel.identity for release in self.house.releases(wheel.name))
+        """Whether the wheelhouse has the wheel."""
+        return any(release.wheel.identity == wheel.identity for release in self.wheelhouse.releases(wheel.name))
 
 
 def _withdrawn(releases: Sequence[Release]) -> dict[Version, str | None]:
-    """The reasons, by version, of what the house has withdrawn: other machines' wheels of it are no better."""
+    """The reasons, by version, of what the wheelhouse has withdrawn: other machines' wheels of it are no better."""
     standing = {release.wheel.version for release in releases if not release.yanked}
     return {one.wheel.version: one.yanked_reason for one in releases if one.wheel.version not in standing}
 

@@ -38,7 +38,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IndexResponse:
     """What came, the type it is said to have, and the address it came from in the end."""
 
     content: bytes
@@ -46,11 +46,11 @@ class Answer:
     url: str
 
 
-class NoAnswer(SupplyError):
+class IndexUnavailable(SupplyError):
     """Nothing came from a server, or less than it said."""
 
 
-class Web:
+class IndexSession:
     """Asks web servers, from up to `AT_ONCE` threads."""
 
     def __init__(self, timeouts: Timeouts | None = None) -> None:
@@ -79,7 +79,7 @@ class Web:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=AT_ONCE, max_retries=again))
 
-    def __enter__(self) -> Web:
+    def __enter__(self) -> IndexSession:
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class Web:
         self._closed = True
         self._session.close()
 
-    def get(self, url: str, accept: str, limit: int) -> Answer | None:
+    def get(self, url: str, accept: str, limit: int) -> IndexResponse | None:
         """What lies at an address; None where there is nothing (404, 410). Raises `SupplyError` for all else."""
         with self._open(url, {"Accept": accept}) as response:
             if response.status_code in (404, 410):
@@ -101,7 +101,7 @@ class Web:
                 if len(content) > limit:
                     raise SupplyError(f"sends more than {limit:,} bytes", where=shown_url(url))
             kind = response.headers.get("Content-Type", "").partition(";")[0].lower()
-            return Answer(bytes(content), kind, response.url)
+            return IndexResponse(bytes(content), kind, response.url)
 
     def download(self, url: str, sha256: str, place: Path, size: int | None = None) -> None:
         """Bring a file of `size` bytes to `place`, whose folder is made; goes on where an earlier try was cut off.
@@ -125,8 +125,8 @@ class Web:
                 return
             try:
                 self._append(url, file.fileno(), limit)
-            except NoAnswer as error:
-                raise NoAnswer(error.what, where=error.where, hint="try again: what has come is kept") from None
+            except IndexUnavailable as error:
+                raise IndexUnavailable(error.what, where=error.where, hint="try again: what has come is kept") from None
             if _digest(draft) != sha256:
                 draft.unlink()
                 raise SupplyError(
@@ -206,7 +206,7 @@ class Web:
             what = "the connection ended in the middle of an answer"
         else:
             what = "cannot be reached"
-        return NoAnswer(what, where=shown_url(url))
+        return IndexUnavailable(what, where=shown_url(url))
 
 
 def _refused(response: requests.Response, url: str) -> SupplyError:

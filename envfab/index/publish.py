@@ -1,4 +1,4 @@
-"""The house as a static package index, for any web server.
+"""The wheelhouse as a static package index, for any web server.
 
 A reader never sees half of anything: each file is written beside its place and renamed, wheels come before the page
 that names them, and go after it. Publishing again touches only what changed.
@@ -24,7 +24,7 @@ from envfab.models.wheel import Release, Wheel
 from envfab.util.atomic import DRAFT, rename, write_file
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.validate import metadata_file, parse_metadata
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 FORMAT = 1
 MARK = ".envfab-index"
@@ -42,17 +42,17 @@ class Published:
     removed: int = 0
 
 
-def publish(house: House, folder: Path, reporter: Reporter) -> Published:
-    """Bring `folder`, which is made or was published to before, to what the house has.
+def publish(wheelhouse: Wheelhouse, folder: Path, reporter: Reporter) -> Published:
+    """Bring `folder`, which is made or was published to before, to what the wheelhouse has.
 
-    Raises `HouseError` where a wheel changed since it was logged, and `SupplyError`; then readers still find the index
-    as it was, or parts of the new one, all of them sound.
+    Raises `WheelhouseError` where a wheel changed since it was logged, and `SupplyError`; then readers still find the
+    index as it was, or parts of the new one, all of them sound.
     """
-    names = sorted(house.projects())
-    house.verify_unchanged(release.wheel for name in names for release in house.releases(name))
+    names = sorted(wheelhouse.projects())
+    wheelhouse.verify_unchanged(release.wheel for name in names for release in wheelhouse.releases(name))
     try:
-        with _claimed(folder, house):
-            return _Publishing(house, folder, reporter).run(names)
+        with _claimed(folder, wheelhouse):
+            return _Publishing(wheelhouse, folder, reporter).run(names)
     except OSError as error:
         raise SupplyError(
             f"cannot publish here: {error.strerror}", where=str(error.filename or folder), hint="may you write there?"
@@ -60,7 +60,7 @@ def publish(house: House, folder: Path, reporter: Reporter) -> Published:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path, house: House) -> Iterator[None]:
+def _claimed(folder: Path, wheelhouse: Wheelhouse) -> Iterator[None]:
     """The folder while this process alone publishes to it; what is not an index is left alone."""
     mark = folder / MARK
     if folder.exists() and not mark.exists() and any(folder.iterdir()):
@@ -69,8 +69,8 @@ def _claimed(folder: Path, house: House) -> Iterator[None]:
             where=str(folder),
             hint="name a folder that is empty or not there yet",
         )
-    if folder.resolve().is_relative_to(house.wheels.resolve()):
-        raise SupplyError("this is the house itself", where=str(folder), hint="name a folder beside it")
+    if folder.resolve().is_relative_to(wheelhouse.wheels.resolve()):
+        raise SupplyError("this is the wheelhouse itself", where=str(folder), hint="name a folder beside it")
     folder.mkdir(parents=True, exist_ok=True)
     with open(mark, "a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -89,7 +89,7 @@ def _claimed(folder: Path, house: House) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Publishing:
-    house: House
+    wheelhouse: Wheelhouse
     folder: Path
     reporter: Reporter
 
@@ -116,7 +116,7 @@ class _Publishing:
         folder.mkdir(exist_ok=True)
         before = _published_before(folder)
         files = []
-        for release in self.house.releases(name):
+        for release in self.wheelhouse.releases(name):
             try:
                 files.append((release.wheel, self._file(folder, release, before.get(release.wheel.filename), done)))
             except EnvfabError as error:
@@ -137,12 +137,12 @@ class _Publishing:
         """A wheel and its metadata in their places, and the line that tells of them."""
         wheel = release.wheel
         place, beside = folder / wheel.filename, folder / f"{wheel.filename}.metadata"
-        digest = self.house.sha256(wheel)
+        digest = self.wheelhouse.sha256(wheel)
         size = self._wheel(wheel, place, done)
         if before is not None and before.sha256 == digest and before.metadata and beside.exists():
             requires_python, told = before.requires_python, before.metadata
         else:
-            content = metadata_file(self.house.path_of(wheel))
+            content = metadata_file(self.wheelhouse.path_of(wheel))
             requires_python = str(parse_metadata(content, wheel.filename).requires_python) or None
             told = hashlib.sha256(content).hexdigest()
             self._write(beside, content, done)
@@ -159,7 +159,7 @@ class _Publishing:
 
     def _wheel(self, wheel: Wheel, place: Path, done: Published) -> int:
         """The wheel linked or copied to its place; its size."""
-        source = self.house.path_of(wheel)
+        source = self.wheelhouse.path_of(wheel)
         status = source.stat()
         try:
             there = place.stat()
@@ -189,7 +189,7 @@ class _Publishing:
         done.written += 1
 
     def _remove_project(self, folder: Path, done: Published) -> None:
-        """What was published of a project that the house has no more; anything else in there stays."""
+        """What was published of a project that the wheelhouse has no more; anything else in there stays."""
         # the pages first, so that nobody is sent to a wheel that has gone
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix == ".whl"):
             if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):

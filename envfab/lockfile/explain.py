@@ -1,4 +1,4 @@
-"""Why house and index together cannot meet requirements, and what to do about it."""
+"""Why wheelhouse and index together cannot meet requirements, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envfab.fetch.interpreters import Kind
+from envfab.fetch.interpreters import InterpreterKind
 from envfab.index import pages
-from envfab.index.client import Index, requires_python_of
+from envfab.index.client import PackageIndex, requires_python_of
 from envfab.lockfile.solve import Unsolvable
 from envfab.models.requirements import Requirements
 from envfab.planning.marker_environment import Environment
@@ -20,23 +20,25 @@ from envfab.planning.problem import applicable
 from envfab.util.untrusted import shown_url
 
 
-def explained(problem: Unsolvable, requirements: Requirements, kind: Kind, index: Index) -> Unsolvable:
+def explained(
+    problem: Unsolvable, requirements: Requirements, kind: InterpreterKind, index: PackageIndex
+) -> Unsolvable:
     """What a search in both found, in terms of both, with what the index says of it beside wheels that would do."""
     missing = [
         Missing(one.requirement, one.required_by, "\n    ".join(_why(one, requirements, kind, index)))
         for one in problem.missing
     ]
-    conflicts = [one.replace("the house has", "house and index have") for one in problem.conflicts]
+    conflicts = [one.replace("the wheelhouse has", "wheelhouse and index have") for one in problem.conflicts]
     return Unsolvable(kind.interpreter, missing, conflicts)
 
 
-def _why(one: Missing, requirements: Requirements, kind: Kind, index: Index) -> Iterator[str]:
+def _why(one: Missing, requirements: Requirements, kind: InterpreterKind, index: PackageIndex) -> Iterator[str]:
     requirement = Requirement(one.requirement)
     name = canonicalize_name(requirement.name)
     if name in index.own:
         yield one.why
         return
-    yield one.why.replace("the house has", "house and index have")
+    yield one.why.replace("the wheelhouse has", "wheelhouse and index have")
     files = index.files(name)
     if not files:
         yield f"{shown_url(index.url)} does not know the project"
@@ -54,7 +56,9 @@ def _why(one: Missing, requirements: Requirements, kind: Kind, index: Index) -> 
         yield f"build it on a machine like that (pip wheel --no-deps {built}), and add_wheel what that makes"
 
 
-def _newest_source(requirement: Requirement, requirements: Requirements, kind: Kind, index: Index) -> Version | None:
+def _newest_source(
+    requirement: Requirement, requirements: Requirements, kind: InterpreterKind, index: PackageIndex
+) -> Version | None:
     """The newest source distribution that would do; None where there is none."""
     name = canonicalize_name(requirement.name)
     environment = Environment(kind.interpreter)

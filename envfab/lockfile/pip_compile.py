@@ -1,4 +1,4 @@
-"""pip-compile's answer for the interpreter that runs this program, with the house for its only index."""
+"""pip-compile's answer for the interpreter that runs this program, with the wheelhouse for its only index."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from envfab.models.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 TIMEOUT = 600
 
 
-def compiled(requirements: Requirements, house: House) -> dict[NormalizedName, Version]:
+def compiled(requirements: Requirements, wheelhouse: Wheelhouse) -> dict[NormalizedName, Version]:
     """The versions that pip-compile pins; raises `SupplyError` with its words."""
     with tempfile.TemporaryDirectory(prefix="envfab-lock-") as name:
         folder = Path(name)
-        _pages(house, requirements, folder / "simple")
+        _pages(wheelhouse, requirements, folder / "simple")
         # hashes that the source pins are heeded by the pages: with one in its source, pip would want all
         here = Environment(this_one())
         _lines(folder / "constraints.txt", applicable(requirements.constraints, here))
@@ -84,27 +84,27 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | {"PIP_CONFIG_FILE": os.devnull, "HOME": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def _pages(house: House, requirements: Requirements, folder: Path) -> None:
+def _pages(wheelhouse: Wheelhouse, requirements: Requirements, folder: Path) -> None:
     """Index pages of all projects that the requirements might lead to; the wheels stay where they are."""
     hashes = pinned_hashes(requirements)
-    for name in _reachable(house, requirements):
+    for name in _reachable(wheelhouse, requirements):
         listed = []
-        for release in house.releases(name):
+        for release in wheelhouse.releases(name):
             if not allowed(release.wheel, hashes.get(name)):
                 continue
             try:
-                requires_python = str(house.metadata(release.wheel).requires_python) or None
+                requires_python = str(wheelhouse.metadata(release.wheel).requires_python) or None
             except WheelError:
                 # planning passes over what cannot be read, too
                 continue
-            place = house.path_of(release.wheel).resolve().as_uri()
-            digest = house.sha256(release.wheel)
+            place = wheelhouse.path_of(release.wheel).resolve().as_uri()
+            digest = wheelhouse.sha256(release.wheel)
             listed.append(File(release.wheel.filename, place, digest, requires_python, release.yanked_reason))
         (folder / name).mkdir(parents=True)
         (folder / name / "index.html").write_text(pages.project_html(name, listed), encoding="utf-8")
 
 
-def _reachable(house: House, requirements: Requirements) -> Iterator[NormalizedName]:
+def _reachable(wheelhouse: Wheelhouse, requirements: Requirements) -> Iterator[NormalizedName]:
     waiting = [entry.name for entry in requirements.entries]
     seen = set()
     while waiting:
@@ -113,8 +113,8 @@ def _reachable(house: House, requirements: Requirements) -> Iterator[NormalizedN
             continue
         seen.add(name)
         yield name
-        for release in house.releases(name):
+        for release in wheelhouse.releases(name):
             try:
-                waiting += [canonicalize_name(one.name) for one in house.metadata(release.wheel).requires]
+                waiting += [canonicalize_name(one.name) for one in wheelhouse.metadata(release.wheel).requires]
             except WheelError:
                 continue

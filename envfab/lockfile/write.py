@@ -1,4 +1,4 @@
-"""Locks out of the house: pinned, hashed and annotated requirements, as pip-compile writes them, or a pylock.toml."""
+"""Lock files out of the wheelhouse: requirements pinned, hashed and annotated like pip-compile's, or a pylock.toml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import SupplyError
-from envfab.fetch.interpreters import Kind, same, this_one
+from envfab.fetch.interpreters import InterpreterKind, same, this_one
 from envfab.lockfile.pip_compile import compiled
 from envfab.lockfile.solve import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
 from envfab.models.interpreter import Interpreter
@@ -27,12 +27,12 @@ from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
 from envfab.util.atomic import write_file
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A project at a version, with all wheels of the house that may be it: other machines' have other hashes."""
+    """A project at a version, with all wheels of the wheelhouse that may be it: other machines' have other hashes."""
 
     chosen: Chosen
     wheels: tuple[Wheel, ...]
@@ -42,45 +42,47 @@ class Pin:
 class Lock:
     """What requirements come to for one kind of interpreter; `by` tells what found it."""
 
-    kind: Kind
+    kind: InterpreterKind
     pins: tuple[Pin, ...]
     by: str
 
 
-def lock(requirements: Requirements, kind: Kind, house: House) -> Lock:
+def lock(requirements: Requirements, kind: InterpreterKind, wheelhouse: Wheelhouse) -> Lock:
     """By pip-compile for the interpreter that runs this program, by planning's resolver for every other.
 
-    Raises `Unsolvable` where the house cannot meet the requirements.
+    Raises `Unsolvable` where the wheelhouse cannot meet the requirements.
     """
     interpreter = kind.interpreter
     environment = Environment(interpreter)
     problems = unfit(requirements, applicable(requirements.entries, environment), environment)
     if problems:
         raise Unsolvable(interpreter, (), problems)
-    wheels, by = _solved(requirements, interpreter, house)
-    chosen = annotated(wheels, requirements, interpreter, house)
+    wheels, by = _solved(requirements, interpreter, wheelhouse)
+    chosen = annotated(wheels, requirements, interpreter, wheelhouse)
     hashes = pinned_hashes(requirements)
-    return Lock(kind, tuple(Pin(one, _wheels(one, house, hashes.get(one.wheel.name))) for one in chosen), by)
+    return Lock(kind, tuple(Pin(one, _wheels(one, wheelhouse, hashes.get(one.wheel.name))) for one in chosen), by)
 
 
 def _solved(
-    requirements: Requirements, interpreter: Interpreter, house: House
+    requirements: Requirements, interpreter: Interpreter, wheelhouse: Wheelhouse
 ) -> tuple[Mapping[NormalizedName, Wheel], str]:
     if not same(interpreter, this_one()):
-        return solve(requirements, interpreter, house), "envfab"
+        return solve(requirements, interpreter, wheelhouse), "envfab"
     try:
-        return wheels_of(compiled(requirements, house), interpreter, house, pinned_hashes(requirements)), "pip-compile"
+        return wheels_of(
+            compiled(requirements, wheelhouse), interpreter, wheelhouse, pinned_hashes(requirements)
+        ), "pip-compile"
     except SupplyError:
-        # where there is no answer, this one says why in terms of the house
-        solve(requirements, interpreter, house)
+        # where there is no answer, this one says why in terms of the wheelhouse
+        solve(requirements, interpreter, wheelhouse)
         raise
 
 
-def _wheels(chosen: Chosen, house: House, hashes: frozenset[str] | None) -> tuple[Wheel, ...]:
+def _wheels(chosen: Chosen, wheelhouse: Wheelhouse, hashes: frozenset[str] | None) -> tuple[Wheel, ...]:
     """The wheels of that version that the source allows; withdrawn ones only where all are."""
     releases = [
         one
-        for one in house.releases(chosen.wheel.name)
+        for one in wheelhouse.releases(chosen.wheel.name)
         if one.wheel.version == chosen.wheel.version and allowed(one.wheel, hashes)
     ]
     standing = [one for one in releases if not one.yanked] or releases
@@ -119,7 +121,7 @@ def _pin_lines(pin: Pin) -> Iterator[str]:
         yield from (f"    #   {one}" for one in via)
 
 
-def to_pylock(made: Lock, house: House, place: Path) -> str:
+def to_pylock(made: Lock, wheelhouse: Wheelhouse, place: Path) -> str:
     """The text of a pylock.toml (PEP 751) that will lie at `place`: paths in it are relative."""
     interpreter = made.kind.interpreter
     release = interpreter.version.release
@@ -130,18 +132,18 @@ def to_pylock(made: Lock, house: House, place: Path) -> str:
         environments=[Marker(environment)],
         requires_python=SpecifierSet(f"=={release[0]}.{release[1]}.*"),
         created_by="envfab",
-        packages=[_package(pin, house, place) for pin in made.pins],
+        packages=[_package(pin, wheelhouse, place) for pin in made.pins],
     ).to_dict()
-    return "# Made by `fab lock --pylock` out of the house.\n" + toml(document)
+    return "# Made by `fab lock --pylock` out of the wheelhouse.\n" + toml(document)
 
 
-def _package(pin: Pin, house: House, place: Path) -> Package:
+def _package(pin: Pin, wheelhouse: Wheelhouse, place: Path) -> Package:
     folder = place.resolve().parent
     wheels = [
         PackageWheel(
             name=wheel.filename,
-            path=Path(os.path.relpath(house.path_of(wheel).resolve(), folder)).as_posix(),
-            size=house.path_of(wheel).stat().st_size,
+            path=Path(os.path.relpath(wheelhouse.path_of(wheel).resolve(), folder)).as_posix(),
+            size=wheelhouse.path_of(wheel).stat().st_size,
             hashes={"sha256": str(wheel.sha256)},
         )
         for wheel in pin.wheels

@@ -38,7 +38,7 @@ _REFUSED = {
     "--editable": "editables are not deployed: build a wheel, add it with add_wheel and require it by name",
     "--pre": "a pre-release is taken where a requirement names one: NAME>=2.0rc1",
 }
-_NO_FILES = "what is deployed are wheels of the house: add the wheel with add_wheel and require it by name"
+_NO_FILES = "what is deployed are wheels of the wheelhouse: add the wheel with add_wheel and require it by name"
 
 
 def parse(

@@ -116,7 +116,7 @@ class WheelMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A wheel in the house: when it was added, and why it was withdrawn where it was (PEP 592)."""
+    """A wheel in the wheelhouse: when it was added, and why it was withdrawn where it was (PEP 592)."""
 
     wheel: Wheel
     added: datetime | None

@@ -116,7 +116,7 @@ class Candidates:
         return self._made[key]
 
     def shelf(self, name: NormalizedName) -> Mapping[Version, Sequence[Release]]:
-        """The house's releases of a project by version, newest first."""
+        """The wheelhouse's releases of a project by version, newest first."""
         if name not in self._shelves:
             by_version: dict[Version, list[Release]] = {}
             for release in self.catalogue.releases(name):
@@ -168,7 +168,7 @@ class Candidates:
         kept: Candidate | None,
         pending: bool,
     ) -> Iterator[Candidate]:
-        """The house's candidates, newest first; the installed one is put in at its place while it is `pending`."""
+        """The wheelhouse's candidates, newest first; the installed one is put in at its place while it is `pending`."""
         versions = [version for version in self.shelf(name) if specifier.contains(version, prereleases=True)]
         for stage in self._stages(name, versions, specifier, kept):
             some_fit = False

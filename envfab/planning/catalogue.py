@@ -1,4 +1,4 @@
-"""Where planning finds wheels: the house, an index, or a test's dictionary."""
+"""Where planning finds wheels: the wheelhouse, an index, or a test's dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why there is no plan, in words: what the house lacks, and who wants what."""
+"""Why there is no plan, in words: what the wheelhouse lacks, and who wants what."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.version import Version
 from envfab.models.wheel import Release, Wheel
 from envfab.planning.candidates import Candidate, allowed
 from envfab.planning.plan import Missing
-from envfab.planning.resolver import Cause, Need, NoSolution, Question, needs_of, resolve
+from envfab.planning.resolver import Cause, Criterion, NoSolution, ResolutionProblem, needs_of, resolve
 
 _VERSIONS_SHOWN = 5
 _LINES_SHOWN = 8
@@ -23,7 +23,7 @@ _SEARCHES = 30
 _ROUNDS = 2_000
 
 
-def explain(failure: NoSolution, question: Question) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
+def explain(failure: NoSolution, question: ResolutionProblem) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
     """A failed search as all that is missing, and where nothing is, as the conflicts that there are.
 
     What is missing is waived, and the search repeated: it goes on to what is missing of the dependencies.
@@ -46,7 +46,7 @@ def explain(failure: NoSolution, question: Question) -> tuple[tuple[Missing, ...
     return tuple(missing), ()
 
 
-def _lacking(failure: NoSolution, question: Question) -> list[Cause]:
+def _lacking(failure: NoSolution, question: ResolutionProblem) -> list[Cause]:
     """The needs of a failed search that nothing there is can meet."""
     direct = [Cause(need, None) for need in question.needs]
     return _unique(
@@ -56,14 +56,14 @@ def _lacking(failure: NoSolution, question: Question) -> list[Cause]:
     )
 
 
-def _why_not(failure: NoSolution, question: Question) -> Iterable[str]:
+def _why_not(failure: NoSolution, question: ResolutionProblem) -> Iterable[str]:
     if failure.exhausted and not failure.causes:
         return ["the search for versions that suit everybody was given up: pin some of the requirements with =="]
     return _conflicts(failure, question)
 
 
-def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Question) -> str:
-    """Why no wheel of the house will do for a requirement: the first thing that rules out the last of them."""
+def why_missing(name: NormalizedName, specifier: SpecifierSet, question: ResolutionProblem) -> str:
+    """Why no wheel of the wheelhouse will do for a requirement: the first thing that rules out the last of them."""
     candidates = question.candidates
     if candidates.free is not None and name not in candidates.free:
         installed = candidates.installed.get(name)
@@ -73,12 +73,12 @@ def why_missing(name: NormalizedName, specifier: SpecifierSet, question: Questio
     found = _unlogged(name, specifier, question)
     if found is None:
         return _why_not_from(shelf, name, specifier, question)
-    unlogged = f"{found[0].filename} lies in the house and is not logged: fab add_wheel {found[1]}"
+    unlogged = f"{found[0].filename} lies in the wheelhouse and is not logged: fab add_wheel {found[1]}"
     return f"{_why_not_from(shelf, name, specifier, question)}\n{unlogged}" if shelf else unlogged
 
 
-def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: Question) -> tuple[Wheel, str] | None:
-    """The newest wheel that lies in the house without a line in the log, and would do for all that its name says."""
+def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: ResolutionProblem) -> tuple[Wheel, str] | None:
+    """The newest wheel in the wheelhouse that is not logged, and would do for all that its name says."""
     candidates = question.candidates
     wanted = specifier & question.constraints.get(name, SpecifierSet())
     found = [
@@ -89,7 +89,7 @@ def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: Question)
     return max(found, key=lambda pair: (pair[0].version, pair[0].build, pair[0].filename), default=None)
 
 
-def _needs_of_unlogged(need: Need, question: Question) -> Iterable[Need]:
+def _needs_of_unlogged(need: Criterion, question: ResolutionProblem) -> Iterable[Criterion]:
     """What a wheel needs that would meet `need` if it were logged."""
     found = _unlogged(need.name, need.specifier, question)
     metadata = question.candidates.metadata(found[0]) if found else None
@@ -100,16 +100,19 @@ def _needs_of_unlogged(need: Need, question: Question) -> Iterable[Need]:
 
 
 def _why_not_from(
-    shelf: Mapping[Version, Sequence[Release]], name: NormalizedName, specifier: SpecifierSet, question: Question
+    shelf: Mapping[Version, Sequence[Release]],
+    name: NormalizedName,
+    specifier: SpecifierSet,
+    question: ResolutionProblem,
 ) -> str:
     candidates = question.candidates
     if not shelf:
-        return "the house has no wheel of it" + _suggestion(name, question)
+        return "the wheelhouse has no wheel of it" + _suggestion(name, question)
     fitting_range = specifier & question.constraints.get(name, SpecifierSet())
     inside = [version for version in shelf if fitting_range.contains(version, prereleases=True)]
     if not inside:
         constrained = any(specifier.contains(version, prereleases=True) for version in shelf)
-        return f"the house has {_listed(shelf)}" + (", which a constraint rules out" if constrained else "")
+        return f"the wheelhouse has {_listed(shelf)}" + (", which a constraint rules out" if constrained else "")
     of_tags = [release for version in inside for release in candidates.fitting(shelf[version])]
     if not of_tags:
         return _tags_there_are(
@@ -125,15 +128,15 @@ def _why_not_from(
         versions = _listed({release.wheel.version for release in supported})
         if all(release.wheel.sha256 is None for release in supported):
             return f"the release log has no hash for {versions}: log it again with add_wheel"
-        return f"the house has {versions}, but no wheel with a hash that is pinned"
+        return f"the wheelhouse has {versions}, but no wheel with a hash that is pinned"
     withdrawn = [release for release in admitted if release.yanked]
     if not withdrawn:
-        return f"the house has only pre-releases that would do: {_listed(one.wheel.version for one in admitted)}"
+        return f"the wheelhouse has only pre-releases that would do: {_listed(one.wheel.version for one in admitted)}"
     newest = withdrawn[0]
     return f"{newest.wheel.version} was yanked" + (f": {newest.yanked_reason}" if newest.yanked_reason else "")
 
 
-def _served(need: Need, question: Question) -> bool:
+def _served(need: Criterion, question: ResolutionProblem) -> bool:
     return next(question.matching(need.name, need.specifier), None) is not None
 
 
@@ -142,12 +145,12 @@ def _unique(causes: Iterable[Cause]) -> list[Cause]:
     return list({(cause.need.text, cause.need.origin, str(cause.parent)): cause for cause in causes}.values())
 
 
-def _missing(cause: Cause, failure: NoSolution, question: Question) -> Missing:
+def _missing(cause: Cause, failure: NoSolution, question: ResolutionProblem) -> Missing:
     wanted_by = cause.need.origin if cause.parent is None else _introduced(cause.parent, failure, question)
     return Missing(cause.need.text, wanted_by, why_missing(cause.need.name, cause.need.specifier, question))
 
 
-def _conflicts(failure: NoSolution, question: Question) -> Iterable[str]:
+def _conflicts(failure: NoSolution, question: ResolutionProblem) -> Iterable[str]:
     """One text a project that its dependents disagree on."""
     by_name: dict[NormalizedName, list[Cause]] = {}
     for cause in _unique(failure.causes):
@@ -160,7 +163,7 @@ def _conflicts(failure: NoSolution, question: Question) -> Iterable[str]:
         yield _conflict(name, of_name, failure, question)
 
 
-def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, question: Question) -> str:
+def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, question: ResolutionProblem) -> str:
     shown = _shown_as(name, question)
     lines = sorted(dict.fromkeys(_who_wants(cause, failure, question) for cause in causes))
     if len(lines) > _LINES_SHOWN:
@@ -169,12 +172,14 @@ def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution
     if constraint is not None:
         lines.append(f"{shown}{constraint} is a constraint")
     installed = question.candidates.installed.get(name)
-    there = [f"the house has {_listed(question.candidates.shelf(name))}"] if question.candidates.shelf(name) else []
+    there = (
+        [f"the wheelhouse has {_listed(question.candidates.shelf(name))}"] if question.candidates.shelf(name) else []
+    )
     there += [f"{installed.version_text} is installed"] if installed else []
     return "\n  ".join([f"no version of {shown} suits everybody", *lines, *there])
 
 
-def _who_wants(cause: Cause, failure: NoSolution, question: Question) -> str:
+def _who_wants(cause: Cause, failure: NoSolution, question: ResolutionProblem) -> str:
     if cause.parent is None:
         return f"{cause.need.text} wanted by {cause.need.origin}"
     if cause.need.exactly is not None:
@@ -182,7 +187,7 @@ def _who_wants(cause: Cause, failure: NoSolution, question: Question) -> str:
     return f"{cause.need.text} wanted by {_introduced(cause.parent, failure, question)}"
 
 
-def _introduced(parent: Candidate, failure: NoSolution, question: Question) -> str:
+def _introduced(parent: Candidate, failure: NoSolution, question: ResolutionProblem) -> str:
     """A candidate with the line that asks for it, or else the projects that want it."""
     origins = dict.fromkeys(need.origin for need in question.needs if need.name == parent.name)
     dependents = failure.dependents.get(parent.name, ())
@@ -191,7 +196,7 @@ def _introduced(parent: Candidate, failure: NoSolution, question: Question) -> s
     return f"{parent} ({added})" if added else str(parent)
 
 
-def _shown_as(name: NormalizedName, question: Question) -> str:
+def _shown_as(name: NormalizedName, question: ResolutionProblem) -> str:
     installed = question.candidates.installed.get(name)
     if installed:
         return installed.shown_as
@@ -200,7 +205,7 @@ def _shown_as(name: NormalizedName, question: Question) -> str:
     return name
 
 
-def _suggestion(name: NormalizedName, question: Question) -> str:
+def _suggestion(name: NormalizedName, question: ResolutionProblem) -> str:
     close = difflib.get_close_matches(name, list(question.candidates.catalogue.projects()), n=1, cutoff=0.75)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -221,20 +226,21 @@ def _tags_there_are(releases: Sequence[Release], supported: Sequence[Tag]) -> st
     pythons = {tag.interpreter for tag in supported}
     of_python = {tag for tag in tags if tag.interpreter in pythons}
     if not of_python:
-        return f"the house has it for {_only(tag.interpreter for tag in tags)}; this interpreter is {best.interpreter}"
+        there = _only(tag.interpreter for tag in tags)
+        return f"the wheelhouse has it for {there}; this interpreter is {best.interpreter}"
     abis = {(tag.interpreter, tag.abi) for tag in supported}
     of_abi = {tag for tag in of_python if (tag.interpreter, tag.abi) in abis}
     if not of_abi:
         there = _only(f"{tag.interpreter}-{tag.abi}" for tag in of_python)
-        return f"the house has it for {there}; this interpreter is {best.interpreter}-{best.abi}"
-    return f"the house has it for {_only(tag.platform for tag in of_abi)}; this machine is {best.platform}"
+        return f"the wheelhouse has it for {there}; this interpreter is {best.interpreter}-{best.abi}"
+    return f"the wheelhouse has it for {_only(tag.platform for tag in of_abi)}; this machine is {best.platform}"
 
 
 def _only(parts: Iterable[str]) -> str:
     return f"{', '.join(sorted(set(parts)))} only"
 
 
-def _unsupported(releases: Sequence[Release], question: Question) -> str:
+def _unsupported(releases: Sequence[Release], question: ResolutionProblem) -> str:
     release = releases[0]
     metadata = question.candidates.metadata(release.wheel)
     if metadata is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from envfab.planning.resolver import NoSolution, Question, Solution, resolve
+from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, resolve
 
 _LOOKS = 5
 
 
-def resolve_stable(question: Question) -> Solution | NoSolution:
+def resolve_stable(question: ResolutionProblem) -> Solution | NoSolution:
     """Resolve, then again as if the solution were installed, until nothing changes.
 
     A search that goes back on a choice may keep what it had pinned for that choice's sake, so that a newer version,

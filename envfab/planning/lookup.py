@@ -1,4 +1,4 @@
-"""Single wheels of the house for one interpreter, apart from any plan."""
+"""Single wheels of the wheelhouse for one interpreter, apart from any plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envfab.planning.marker_environment import Environment
 
 
 def newest_wheel(name: NormalizedName, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:
-    """The house's newest that fits, yanked ones and pre-releases aside, or None; may raise `TagsNeeded`."""
+    """The wheelhouse's newest that fits, yanked ones and pre-releases aside, or None; may raise `TagsNeeded`."""
     candidates = Candidates(Environment(interpreter), {}, catalogue)
     found = next(candidates.matching(name, SpecifierSet()), None)
     return found.wheel if found else None

@@ -30,7 +30,7 @@ class Status(Enum):
     UNREACHABLE = "unreachable"
 
 
-class Kind(Enum):
+class ActionKind(Enum):
     """What an action does."""
 
     INSTALL = "install"
@@ -47,7 +47,7 @@ class Action:
     `reason` is for people: where the requirement stands (`requirements/shop.txt:3`), or `wanted by Django`.
     """
 
-    kind: Kind
+    kind: ActionKind
     name: NormalizedName
     shown_as: str
     installed: str | None
@@ -63,7 +63,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A distribution that is installed in a newer version than any wheel of the house that fits."""
+    """A distribution that is installed in a newer version than any wheel of the wheelhouse that fits."""
 
     shown_as: str
     installed: str
@@ -81,7 +81,7 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A requirement that the house cannot meet, who has it, and why no wheel does."""
+    """A requirement that the wheelhouse cannot meet, who has it, and why no wheel does."""
 
     requirement: str
     required_by: str
@@ -256,10 +256,10 @@ def _action_to_json(action: Action) -> dict[str, Any]:
 def _action_from_json(action: _Fields) -> Action:
     shown_as = action.text("name")
     name = _canonical(shown_as)
-    kind = Kind(action.text("action"))
+    kind = ActionKind(action.text("action"))
     filename, installed = action.optional("wheel"), action.optional("installed")
     wheel = Wheel.from_filename(filename, action.optional("sha256"), shown_as) if filename is not None else None
-    if (wheel is None) != (kind is Kind.REMOVE):
+    if (wheel is None) != (kind is ActionKind.REMOVE):
         raise ValueError(f"{shown_as}: a wheel goes with everything but a removal, and {kind.value} is told")
     if wheel is not None and (wheel.name != name or str(wheel.version) != action.text("version")):
         raise ValueError(f"{shown_as}: {wheel.filename} is another release's wheel")

@@ -37,7 +37,7 @@ class _Once(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """Plans out of one house, from any thread; each situation is worked out once, however many virtualenvs share it."""
+    """Plans out of one wheelhouse, from any thread; what several virtualenvs have in common is planned once."""
 
     catalogue: Catalogue
     options: Options

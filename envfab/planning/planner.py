@@ -1,4 +1,4 @@
-"""From what is required, what is there and what the house has to the plan that closes the gap."""
+"""From what is required, what is there and what the wheelhouse has to the plan that closes the gap."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from envfab.planning.explain import explain
 from envfab.planning.fixpoint import resolve_stable
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment
-from envfab.planning.plan import EVERYTHING, Action, Ahead, Kind, Missing, Options, Plan, Status
+from envfab.planning.plan import EVERYTHING, Action, ActionKind, Ahead, Missing, Options, Plan, Status
 from envfab.planning.problem import applicable, ask
 from envfab.planning.prune import broken_by, unrequired
 from envfab.planning.repairs import Repair, repairs
-from envfab.planning.resolver import NoSolution, Question, Solution
+from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution
 from envfab.planning.upgrades import newer
 
 __all__ = ["TagsNeeded", "plan"]
@@ -61,7 +61,7 @@ class _Planning:
     installed: Mapping[NormalizedName, Distribution]
     entries: tuple[Entry, ...]
     candidates: Candidates
-    question: Question
+    question: ResolutionProblem
 
     @classmethod
     def of(cls, probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options) -> _Planning:
@@ -128,10 +128,10 @@ class _Planning:
                 actions[action.name] = action
             elif repair.asked:
                 version = self.installed[repair.name].version_text
-                why = "the house has no wheel of this version that fits"
+                why = "the wheelhouse has no wheel of this version that fits"
                 missing.append(Missing(f"{repair.name}=={version}", "--reinstall", why))
             else:
-                warnings.append(f"{repair.reason}, but the house has no wheel to repair it with")
+                warnings.append(f"{repair.reason}, but the wheelhouse has no wheel to repair it with")
         if self.options.prune:
             for name in unrequired(self.probe, self.environment, solution):
                 actions[name] = self._removal(name)
@@ -187,7 +187,7 @@ class _Planning:
             return None
         parents = solution.wanted_by.get(repair.name, ())
         return Action(
-            Kind.REINSTALL,
+            ActionKind.REINSTALL,
             repair.name,
             there.shown_as,
             there.version_text,
@@ -198,10 +198,10 @@ class _Planning:
 
     def _removal(self, name: NormalizedName) -> Action:
         there = self.probe.distributions[name]
-        return Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, "nothing requires it")
+        return Action(ActionKind.REMOVE, name, there.shown_as, there.version_text, None, "nothing requires it")
 
     def _ahead(self, solution: Solution) -> Iterator[Ahead]:
-        """What is kept although the house has older versions of it only (or, of a direct requirement, none at all)."""
+        """What is kept although the wheelhouse has only older versions of it (or, of a direct requirement, none)."""
         direct = {entry.name for entry in self.entries}
         for name in sorted(solution.chosen):
             candidate = solution.chosen[name]
@@ -301,9 +301,9 @@ class _Planning:
                 yield f"{chosen.shown_as} {best.version} does not go with what --only leaves alone"
 
 
-def _kind(there: Distribution | None, version: Version) -> Kind:
+def _kind(there: Distribution | None, version: Version) -> ActionKind:
     if there is None:
-        return Kind.INSTALL
+        return ActionKind.INSTALL
     if there.version is None or version > there.version:
-        return Kind.UPGRADE
-    return Kind.DOWNGRADE if version < there.version else Kind.REINSTALL
+        return ActionKind.UPGRADE
+    return ActionKind.DOWNGRADE if version < there.version else ActionKind.REINSTALL

@@ -13,10 +13,12 @@ from envfab.models.requirements import Entry
 from envfab.planning.candidates import Candidates
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import EVERYTHING, Options
-from envfab.planning.resolver import Need, Question, needs_of
+from envfab.planning.resolver import Criterion, ResolutionProblem, needs_of
 
 
-def ask(entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Candidates, options: Options) -> Question:
+def ask(
+    entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Candidates, options: Options
+) -> ResolutionProblem:
     """The question that `entries` and `constraints`, which apply to the target, make of it."""
     direct = [entry for entry in entries if not options.only or entry.name in options.only]
     needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
@@ -26,7 +28,7 @@ def ask(entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Cand
     else:
         named = options.upgrade - {EVERYTHING}
         needs += _named(named, {entry.name for entry in direct}, candidates.installed, "--upgrade")
-    return Question(
+    return ResolutionProblem(
         needs,
         candidates,
         _merged(constraints),
@@ -81,15 +83,15 @@ def _named(
     direct: Set[NormalizedName],
     installed: Mapping[NormalizedName, Distribution],
     option: str,
-) -> Iterator[Need]:
+) -> Iterator[Criterion]:
     """What an option names, is installed, and no requirement asks for: whatever version is best."""
     for name in sorted((names & installed.keys()) - direct):
-        yield Need(name, frozenset(), SpecifierSet(), installed[name].shown_as, option)
+        yield Criterion(name, frozenset(), SpecifierSet(), installed[name].shown_as, option)
 
 
 def _of_the_others(
     only: Set[NormalizedName], environment: Environment, installed: Mapping[NormalizedName, Distribution]
-) -> Iterator[Need]:
+) -> Iterator[Criterion]:
     """What those that stay want of those that may change, as far as they have it now."""
     for name in sorted(installed.keys() - only):
         other = installed[name]

@@ -11,7 +11,7 @@ from packaging.version import Version
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe
 from envfab.planning.marker_environment import Environment
-from envfab.planning.plan import Action, Kind
+from envfab.planning.plan import Action, ActionKind
 from envfab.planning.resolver import Solution
 
 # What installs distributions, and what virtualenv puts there, is nobody's requirement and stays all the same.
@@ -49,7 +49,7 @@ def _met(requirement: Requirement, version: Version | None) -> bool:
 
 def _breakage(bystander: Distribution, requirement: Requirement, action: Action) -> str:
     wanted = str(requirement).partition(";")[0].strip()
-    fate = "would be removed" if action.kind is Kind.REMOVE else f"would become {action.version}"
+    fate = "would be removed" if action.kind is ActionKind.REMOVE else f"would become {action.version}"
     return (
         f"{bystander.shown_as} {bystander.version_text} is installed and needs {wanted}, "
         f"but {action.shown_as} {action.installed} {fate}"

@@ -23,7 +23,7 @@ _PROMOTED_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Need:
+class Criterion:
     """A requirement as the search sees it; `origin` says where it stands, or is empty for a dependency's."""
 
     name: NormalizedName
@@ -44,26 +44,26 @@ class Need:
 class Cause:
     """A need that could not be met together with others, and the candidate that has it (None: a direct one)."""
 
-    need: Need
+    need: Criterion
     parent: Candidate | None
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ResolutionProblem:
     """What is to be resolved: direct needs in their order, constraints and pinned hashes by name.
 
     Of names in `requested` the newest version is wanted; others stay as they are installed if that will do. Needs in
     `waived` (their names and specifiers) count as met.
     """
 
-    needs: Sequence[Need]
+    needs: Sequence[Criterion]
     candidates: Candidates
     constraints: Mapping[NormalizedName, SpecifierSet] = field(default_factory=dict)
     hashes: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
     requested: Container[NormalizedName] = frozenset()
     waived: frozenset[tuple[NormalizedName, str]] = frozenset()
 
-    def waives(self, need: Need) -> bool:
+    def waives(self, need: Criterion) -> bool:
         """Whether a need counts as met, whatever there is."""
         return bool(self.waived) and need.exactly is None and (need.name, str(need.specifier)) in self.waived
 
@@ -99,17 +99,17 @@ class NoSolution:
     exhausted: bool = False
 
 
-def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Need]:
+def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Criterion]:
     """A requirement as needs: one with extras and a range is two, so that the range narrows the project at once."""
     name = canonicalize_name(requirement.name)
     extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
     text = str(requirement).partition(";")[0].strip()
     if extras and requirement.specifier:
-        yield Need(name, frozenset(), requirement.specifier, text, origin)
-    yield Need(name, extras, requirement.specifier, text, origin)
+        yield Criterion(name, frozenset(), requirement.specifier, text, origin)
+    yield Criterion(name, extras, requirement.specifier, text, origin)
 
 
-def resolve(question: Question, rounds: int = ROUNDS) -> Solution | NoSolution:
+def resolve(question: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSolution:
     """The solution that pip would find, else one that another order of search finds, else why there is none.
 
     The search ends after `rounds`, those in other orders after a tenth of them.
@@ -117,7 +117,7 @@ def resolve(question: Question, rounds: int = ROUNDS) -> Solution | NoSolution:
     failure: NoSolution | None = None
     for attempt, order in enumerate(_ORDERS):
         provider = _Provider(question, order)
-        search: Resolution[Need, Candidate, str] = Resolution(provider, BaseReporter())
+        search: Resolution[Criterion, Candidate, str] = Resolution(provider, BaseReporter())
         try:
             state = search.resolve(provider.roots, max_rounds=rounds // _SHARE_OF_OTHER_ORDERS if attempt else rounds)
         except ResolutionImpossible as impossible:
@@ -159,13 +159,13 @@ def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
 
 
 Preference = tuple[Any, ...]
-Order = Callable[["_Provider", str, Sequence[Need]], Preference]
+Order = Callable[["_Provider", str, Sequence[Criterion]], Preference]
 
 
-class _Provider(AbstractProvider[Need, Candidate, str]):
+class _Provider(AbstractProvider[Criterion, Candidate, str]):
     """Answers resolvelib's questions; `order` says which name is to be decided first."""
 
-    def __init__(self, question: Question, order: Order) -> None:
+    def __init__(self, question: ResolutionProblem, order: Order) -> None:
         self.question = question
         self.order = order
         # needs with extras last: those without narrow the project before its extras are looked at
@@ -181,17 +181,17 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         self.promoted: set[str] = set()
         self.dependents: dict[NormalizedName, list[str]] = {}
         self._conflicts: Counter[str] = Counter()
-        self._dependencies: dict[Candidate, tuple[Need, ...]] = {}
-        self._met: dict[tuple[Need, Candidate], bool] = {}
+        self._dependencies: dict[Candidate, tuple[Criterion, ...]] = {}
+        self._met: dict[tuple[Criterion, Candidate], bool] = {}
 
-    def identify(self, requirement_or_candidate: Need | Candidate) -> str:
+    def identify(self, requirement_or_candidate: Criterion | Candidate) -> str:
         one = requirement_or_candidate
         return f"{one.name}[{','.join(sorted(one.extras))}]" if one.extras else one.name
 
     def find_matches(
         self,
         identifier: str,
-        requirements: Mapping[str, Iterator[Need]],
+        requirements: Mapping[str, Iterator[Criterion]],
         incompatibilities: Mapping[str, Iterator[Candidate]],
     ) -> Callable[[], Iterator[Candidate]] | list[Candidate]:
         self.asked.add(identifier)
@@ -217,22 +217,22 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
 
         return matches
 
-    def is_satisfied_by(self, requirement: Need, candidate: Candidate) -> bool:
+    def is_satisfied_by(self, requirement: Criterion, candidate: Candidate) -> bool:
         # resolvelib asks the same again every round
         pair = (requirement, candidate)
         if pair not in self._met:
             self._met[pair] = requirement.met_by(candidate)
         return self._met[pair]
 
-    def get_dependencies(self, candidate: Candidate) -> tuple[Need, ...]:
+    def get_dependencies(self, candidate: Candidate) -> tuple[Criterion, ...]:
         if candidate not in self._dependencies:
             self._dependencies[candidate] = tuple(self._needs(candidate))
         return self._dependencies[candidate]
 
-    def _needs(self, candidate: Candidate) -> Iterator[Need]:
+    def _needs(self, candidate: Candidate) -> Iterator[Criterion]:
         if candidate.base is not None:
             text = f"{candidate.shown_as}=={candidate.version}"
-            yield Need(candidate.name, frozenset(), SpecifierSet(), text, exactly=candidate.base)
+            yield Criterion(candidate.name, frozenset(), SpecifierSet(), text, exactly=candidate.base)
         environment = self.question.candidates.environment
         for requirement in environment.needed(candidate.requires, candidate.extras & candidate.provides):
             for need in needs_of(requirement):
@@ -276,7 +276,7 @@ class _Provider(AbstractProvider[Need, Candidate, str]):
         return self.order(self, identifier, [info.requirement for info in information[identifier]])
 
 
-def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Need]) -> Preference:
+def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Criterion]) -> Preference:
     """What is often in conflict, has one candidate, is pinned, is bounded above, was asked for first; then by name."""
     operators = [(one.operator, one.version) for need in needs for one in need.specifier]
     return (
@@ -292,15 +292,15 @@ def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Need]) -> Pref
     )
 
 
-def _by_name(_provider: _Provider, identifier: str, _needs: Sequence[Need]) -> Preference:
+def _by_name(_provider: _Provider, identifier: str, _needs: Sequence[Criterion]) -> Preference:
     return (identifier,)
 
 
-def _by_name_backwards(_provider: _Provider, identifier: str, _needs: Sequence[Need]) -> Preference:
+def _by_name_backwards(_provider: _Provider, identifier: str, _needs: Sequence[Criterion]) -> Preference:
     return tuple(-ord(character) for character in identifier)
 
 
-def _dependencies_first(provider: _Provider, identifier: str, needs: Sequence[Need]) -> Preference:
+def _dependencies_first(provider: _Provider, identifier: str, needs: Sequence[Criterion]) -> Preference:
     return (identifier in provider.root_keys, -len(needs), identifier)
 
 

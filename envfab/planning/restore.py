@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from envfab.models.distribution import Distribution
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, Kind
+from envfab.planning.plan import Action, ActionKind
 
 Find = Callable[[NormalizedName, Version], Wheel | None]
 
@@ -32,7 +32,7 @@ def restoring(
     for name in sorted(now.keys() | before.keys()):
         there, was = now.get(name), before.get(name)
         if was is None and there is not None:
-            actions.append(Action(Kind.REMOVE, name, there.shown_as, there.version_text, None, GONE))
+            actions.append(Action(ActionKind.REMOVE, name, there.shown_as, there.version_text, None, GONE))
         elif was is not None and (there is None or there.version_text != was[1] or name in unsound):
             wheel = _find(name, was[1], find)
             if wheel is None:
@@ -60,9 +60,9 @@ def _find(name: NormalizedName, version: str, find: Find) -> Wheel | None:
         return None
 
 
-def _kind(there: Distribution | None, version: Version) -> Kind:
+def _kind(there: Distribution | None, version: Version) -> ActionKind:
     if there is None:
-        return Kind.INSTALL
+        return ActionKind.INSTALL
     if there.version is None or version > there.version:
-        return Kind.UPGRADE
-    return Kind.DOWNGRADE if version < there.version else Kind.REINSTALL
+        return ActionKind.UPGRADE
+    return ActionKind.DOWNGRADE if version < there.version else ActionKind.REINSTALL

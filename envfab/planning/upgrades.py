@@ -10,10 +10,10 @@ from packaging.utils import NormalizedName
 from envfab.models.wheel import Release
 from envfab.planning.candidates import Candidate
 from envfab.planning.plan import EVERYTHING, Newer, Options
-from envfab.planning.resolver import NoSolution, Question, Solution, resolve
+from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, resolve
 
 
-def newer(question: Question, solution: Solution, options: Options) -> tuple[Newer, ...]:
+def newer(question: ResolutionProblem, solution: Solution, options: Options) -> tuple[Newer, ...]:
     """What `--upgrade` would take beyond `solution`, by name.
 
     May raise `TagsNeeded`: but only where a newer wheel is there, and its tags are not those of every interpreter.
@@ -35,7 +35,7 @@ def newer(question: Question, solution: Solution, options: Options) -> tuple[New
     return tuple(found)
 
 
-def _kept(question: Question, solution: Solution) -> Iterator[NormalizedName]:
+def _kept(question: ResolutionProblem, solution: Solution) -> Iterator[NormalizedName]:
     """What stays as it is installed, and was not asked for."""
     free = question.candidates.free
     for name, candidate in solution.chosen.items():
@@ -43,7 +43,7 @@ def _kept(question: Question, solution: Solution) -> Iterator[NormalizedName]:
             yield name
 
 
-def _has_newer(question: Question, installed: Candidate) -> bool:
+def _has_newer(question: ResolutionProblem, installed: Candidate) -> bool:
     """Whether some wheel that may fit is newer; tags are asked for only where they could rule it out."""
     candidates = question.candidates
     for version, releases in candidates.shelf(installed.name).items():
@@ -67,7 +67,7 @@ def _fits_all(release: Release, major: int) -> bool:
 class _With:
     """The names that were asked for, and `names`."""
 
-    def __init__(self, question: Question, names: set[NormalizedName]) -> None:
+    def __init__(self, question: ResolutionProblem, names: set[NormalizedName]) -> None:
         self._requested, self._names = question.requested, names
 
     def __contains__(self, name: object) -> bool:

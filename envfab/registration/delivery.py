@@ -21,7 +21,7 @@ from envfab.registration.dependency_track.processing import Processing
 from envfab.registration.dependency_track.protocol import Upload
 from envfab.registration.difio.registration import Variables
 from envfab.registration.http import NoAnswer
-from envfab.registration.jobs import Job, Outcome, jobs_for
+from envfab.registration.jobs import Job, RegistrationOutcome, jobs_for
 from envfab.registration.retry_queue import Pending
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Reporter, Silent
@@ -50,7 +50,7 @@ class Delivery:
         self._jobs = list(jobs)
         self._reporter = reporter
         self._waiting = deque(enumerate(self._jobs))
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, RegistrationOutcome] = {}
         self._lost: dict[str, NoAnswer] = {}
         self._secrets: dict[Server, str | RegistrationError | None] = {}
         self._asking = threading.Lock()
@@ -61,13 +61,13 @@ class Delivery:
         for _ in range(min(AT_ONCE, len(self._jobs))):
             threading.Thread(target=self._work, name="envfab-register", daemon=True).start()
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[RegistrationOutcome]:
         """The outcomes in the order of the jobs; those that take longer count as not answered."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._outcomes) == len(self._jobs), seconds)
             self._waiting.clear()
             return [
-                self._outcomes.get(number) or Outcome(job, error=_too_slow(job, seconds))
+                self._outcomes.get(number) or RegistrationOutcome(job, error=_too_slow(job, seconds))
                 for number, job in enumerate(self._jobs)
             ]
 
@@ -98,18 +98,18 @@ class Delivery:
                     self._changed.notify_all()
                 self._reporter.advance(STAGE, job.target)
 
-    def _send(self, session: requests.Session, job: Job) -> Outcome:
+    def _send(self, session: requests.Session, job: Job) -> RegistrationOutcome:
         url = job.server.url
         key = self._lost.get(url) or self.secret(job.server)
         if isinstance(key, RegistrationError):
-            return Outcome(job, error=key)
+            return RegistrationOutcome(job, error=key)
         try:
-            return Outcome(job, server_kinds.send(session, job.server, key, job.registration))
+            return RegistrationOutcome(job, server_kinds.send(session, job.server, key, job.registration))
         except NoAnswer as error:
             self._lost[url] = error
-            return Outcome(job, error=error)
+            return RegistrationOutcome(job, error=error)
         except RegistrationError as error:
-            return Outcome(job, error=error)
+            return RegistrationOutcome(job, error=error)
 
 
 def _secret_of(server: Server) -> str | RegistrationError | None:
@@ -137,7 +137,7 @@ def register(
     reporter: Reporter,
     environment: Mapping[str, str],
     processing: float = PROCESSING_PATIENCE,
-) -> list[Outcome]:
+) -> list[RegistrationOutcome]:
     """Send, and wait for the answers; with them goes what these servers missed before. What fails is remembered.
 
     Where a server processes what it got, wait for that, too, for `processing` seconds at most.
@@ -154,7 +154,9 @@ def register(
     return _processed(outcomes, delivery, reporter, processing)
 
 
-def _processed(outcomes: Sequence[Outcome], delivery: Delivery, reporter: Reporter, seconds: float) -> list[Outcome]:
+def _processed(
+    outcomes: Sequence[RegistrationOutcome], delivery: Delivery, reporter: Reporter, seconds: float
+) -> list[RegistrationOutcome]:
     """The outcomes, once what was uploaded is processed; a warning for each server where that is not so."""
     tokens: dict[Server, list[str]] = {}
     for outcome in outcomes:
@@ -238,7 +240,7 @@ def _made_up_for(pending: Pending, jobs: Sequence[Job], servers: Sequence[Server
     ]
 
 
-def _warnings(outcomes: Sequence[Outcome], remembered: bool) -> Iterator[str]:
+def _warnings(outcomes: Sequence[RegistrationOutcome], remembered: bool) -> Iterator[str]:
     """One line a server that did not answer, and one for each registration that it refused."""
     lost: dict[str, tuple[RegistrationError, list[str]]] = {}
     for outcome in outcomes:

@@ -13,7 +13,7 @@ from envfab.config.servers import Server
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
 from envfab.registration import server_kinds
-from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.difio.registration import Variables
 from envfab.registration.retry_queue import Missed
 from envfab.registration.server_kinds import Content
@@ -38,11 +38,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RegistrationOutcome:
     """What became of a job: exactly one of `answer` and `error`; `processed` where a server tells that afterwards."""
 
     job: Job
-    answer: Answer | None = None
+    answer: ServerAnswer | None = None
     error: RegistrationError | None = None
     processed: bool | None = None
 

@@ -11,7 +11,7 @@ from envfab.models.probe import Probe
 from envfab.registration.dependency_track import upload
 from envfab.registration.dependency_track.protocol import Bom, project_name
 from envfab.registration.difio import client
-from envfab.registration.difio.protocol import Answer, Registration
+from envfab.registration.difio.protocol import Registration, ServerAnswer
 from envfab.registration.difio.registration import Variables, known_as, registration
 from envfab.sbom import Digests, document, require_library
 from envfab.util.untrusted import shown_url
@@ -59,7 +59,7 @@ def content_for(server: Server, member: Member, probe: Probe, variables: Variabl
     return Bom(name, server.project, len(probe.distributions), document(probe, digests))
 
 
-def send(session: requests.Session, server: Server, secret: str | None, content: Content) -> Answer:
+def send(session: requests.Session, server: Server, secret: str | None, content: Content) -> ServerAnswer:
     """Send, and read the answer; raises `RegistrationError` for anything but an answer."""
     if isinstance(server, Difio) and isinstance(content, Registration):
         return client.post(session, server.url, secret, content)

@@ -56,7 +56,7 @@ _KEPT = re.compile(r"[0-9a-f]{64}\.[^/]+\.whl")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentReply:
     """A request was met; what it brought."""
 
     value: Mapping[str, Any]
@@ -78,14 +78,14 @@ class Alive:
     """No answer yet: the agent is still at it."""
 
 
-def frame(line: bytes) -> Answer | Failure | Alive:
+def frame(line: bytes) -> AgentReply | Failure | Alive:
     """One line of an agent's; raises `ValueError` where it is none."""
     fields = Fields.of(parse_json(line))
     if "problem" in fields.values:
         return _failure(fields.object("problem"))
     if "alive" in fields.values:
         return Alive()
-    return Answer(fields.object("ok").values)
+    return AgentReply(fields.object("ok").values)
 
 
 def _failure(problem: Fields) -> Failure:

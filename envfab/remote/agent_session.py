@@ -13,7 +13,7 @@ from typing import Any
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
 from envfab.models.probe import Holder
 from envfab.remote import agent_replies, agent_sources, command_line
-from envfab.remote.agent_replies import MAX_MESSAGE, Alive, Answer, Failure
+from envfab.remote.agent_replies import MAX_MESSAGE, AgentReply, Alive, Failure
 from envfab.remote.process import SILENCE, Process, Silence, Starter
 from envfab.remote.startup import START_LIMIT, Identity, Opening, last_line
 from envfab.util.untrusted import one_line
@@ -90,7 +90,7 @@ class Session:
         self._owed += 1
         return dict(self._owed_replies()[-1].value)
 
-    def _owed_replies(self) -> list[Answer]:
+    def _owed_replies(self) -> list[AgentReply]:
         owed, self._owed = self._owed, 0
         frames = [self._frame() for _ in range(owed)]
         answers = []
@@ -100,7 +100,7 @@ class Session:
             answers.append(frame)
         return answers
 
-    def _frame(self) -> Answer | Failure:
+    def _frame(self) -> AgentReply | Failure:
         deadline = time.monotonic() + (math.inf if self._timeout is None else self._timeout)
         try:
             while True:

@@ -11,7 +11,7 @@ from envfab.errors import EnvfabError
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import Discovered, to_creation, to_discovered
 from envfab.remote.agent_session import OperationFailed, start_agent
-from envfab.remote.probe import Links, Site, as_its_own
+from envfab.remote.probe import Links, TargetSession, as_its_own
 from envfab.remote.startup import Identity
 from envfab.remote.workers import join, start_workers
 from envfab.util.progress import Reporter
@@ -56,7 +56,7 @@ def create(
 def _create(member: Member, links: Links, settings: Settings, reporter: Reporter, repair: bool) -> Creation:
     where, virtualenv = str(member.target), member.virtualenv
     link = links.link(member.host)
-    site = Site(member, link, links.sudo_password, settings.command_timeout)
+    site = TargetSession(member, link, links.sudo_password, settings.command_timeout)
     with link.reserve(1) as places:
         reporter.working(where, f"making it with {virtualenv.python}")
         with start_agent(

@@ -17,8 +17,8 @@ from envfab.models.probe import Probe
 from envfab.remote import agent_sources, sudo
 from envfab.remote.agent_replies import to_probe, to_tags
 from envfab.remote.agent_session import Session, start_agent
-from envfab.remote.process import Link, Process, Reservation, SessionsRefused
-from envfab.remote.result_queue import Arrivals
+from envfab.remote.process import HostConnection, Process, Reservation, SessionsRefused
+from envfab.remote.result_queue import ResultQueue
 from envfab.remote.startup import Identity
 from envfab.remote.sudo import Grant, SudoError
 from envfab.remote.workers import HURRY, join, start_workers
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Links(Protocol):
     """Where links to hosts come from (`connections.Connections`)."""
 
-    def link(self, host: Host) -> Link:
+    def link(self, host: Host) -> HostConnection:
         """The link to a host; raises `Unreachable`."""
         ...
 
@@ -44,11 +44,11 @@ class Links(Protocol):
 
 
 @dataclass(slots=True)
-class Site:
+class TargetSession:
     """A virtualenv that can be spoken with: its places on the link and, while it has one, its agent."""
 
     member: Member
-    link: Link
+    link: HostConnection
     sudo_password: str | None = field(repr=False)
     timeout: float | None
     reservation: Reservation | None = None
@@ -134,11 +134,11 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ProbeResult:
     """What a survey says of a member: exactly one of `probe` and `error`."""
 
     member: Member
-    site: Site | None
+    site: TargetSession | None
     probe: Probe | None = None
     error: EnvfabError | None = None
 
@@ -151,8 +151,8 @@ def survey(
     *,
     parallel: int,
     timeout: float | None,
-    look: Callable[[Found], T],
-) -> Iterator[Arrivals[T]]:
+    look: Callable[[ProbeResult], T],
+) -> Iterator[ResultQueue[T]]:
     """Probe all `members`, hosts at once and each one's virtualenvs as its places allow.
 
     `look` is called with each find in its thread, while its agent still runs; what it returns is what arrives. Where it
@@ -163,8 +163,8 @@ def survey(
     by_host: dict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_host[member.host.name].append(member)
-    arrivals: Arrivals[T] = Arrivals(members)
-    staying: list[Site] = []
+    arrivals: ResultQueue[T] = ResultQueue(members)
+    staying: list[TargetSession] = []
     reporter.stage("looking", len(members), lambda: hosts_of(arrivals.missing))
 
     def arrived(member: Member, what: T) -> None:
@@ -173,16 +173,16 @@ def survey(
             reporter.advance("looking", str(member.target))
         arrivals.put(member.target, what)
 
-    def one(member: Member, link: Link, keep: bool) -> None:
-        site = Site(member, link, links.sudo_password, timeout)
+    def one(member: Member, link: HostConnection, keep: bool) -> None:
+        site = TargetSession(member, link, links.sudo_password, timeout)
         stays = False
         try:
             site.reserve(PLACES_OF_A_DEPLOYMENT if keep else 1)
             try:
-                what = look(Found(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
+                what = look(ProbeResult(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
                 stays = keep
             except Exception as error:  # noqa: BLE001 - whatever one target says or does, it is that target's error
-                what = look(Found(member, site, error=as_its_own(error, str(member.target))))
+                what = look(ProbeResult(member, site, error=as_its_own(error, str(member.target))))
         finally:
             if stays and not arrivals.over:
                 staying.append(site)
@@ -197,7 +197,7 @@ def survey(
             link = links.link(mine[0].host)
         except Exception as error:  # noqa: BLE001 - as above: a host's error is not that of the others
             for member in mine:
-                arrived(member, look(Found(member, None, error=as_its_own(error, member.host.name))))
+                arrived(member, look(ProbeResult(member, None, error=as_its_own(error, member.host.name))))
             return
         keep = len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
         if len(mine) == 1:
@@ -223,7 +223,7 @@ def survey(
 
 
 def _all_at_once(
-    function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: Arrivals[T]
+    function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: ResultQueue[T]
 ) -> list[threading.Thread]:
     """Call `function` for each of `arguments` in threads; once `arrivals` are over none is begun any more."""
 
@@ -246,7 +246,7 @@ def hosts_of(members: Iterable[Member]) -> list[str]:
     return list(dict.fromkeys(member.host.name for member in members))
 
 
-def leave_all(sites: Sequence[Site], seconds: float | None = None) -> None:
+def leave_all(sites: Sequence[TargetSession], seconds: float | None = None) -> None:
     """Leave all sites, at once, for each goodbye waits for its peer; in `seconds` at most, whatever becomes of them."""
     left = [site for site in sites if site.session or site.reservation]
     join(start_workers(lambda site: site.leave(), left, len(left), "envfab-leave"), seconds)

@@ -75,7 +75,7 @@ class Starter(Protocol):
         ...
 
 
-class Link:
+class HostConnection:
     """A way to start processes on a host, with a bound on how many run at once.
 
     The bound is lowered where the server turns out to allow fewer.
@@ -160,7 +160,7 @@ class Link:
 class Reservation:
     """Places on a link; at most `count` processes started through it may run at the same time."""
 
-    def __init__(self, link: Link, count: int) -> None:
+    def __init__(self, link: HostConnection, count: int) -> None:
         self.link = link
         self.count = count
 
@@ -270,6 +270,6 @@ class LocalProcess:
                 self._child.wait(1)
 
 
-def local_link() -> Link:
+def local_link() -> HostConnection:
     """This machine, without SSH."""
-    return Link("localhost", 32, LocalProcess)
+    return HostConnection("localhost", 32, LocalProcess)

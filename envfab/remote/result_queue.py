@@ -11,7 +11,7 @@ from envfab.config.fleet import Member, Target
 T = TypeVar("T")
 
 
-class Arrivals(Generic[T]):
+class ResultQueue(Generic[T]):
     """One thing for each of `members`, as it comes; what is taken at once is in their order."""
 
     def __init__(self, members: Sequence[Member]) -> None:

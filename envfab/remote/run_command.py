@@ -16,7 +16,7 @@ OUTPUT_KEPT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandResult:
     """How a command of the fabfile ended."""
 
     status: int | None
@@ -32,7 +32,7 @@ def run_command(
     timeout: float | None = None,
     by_password: bool = False,
     as_written: bool = False,
-) -> Outcome:
+) -> CommandResult:
     """Run a fabfile's own shell text, or program with arguments, to its end; give the end of what it printed.
 
     A program of another user is run by sudo alone, with no shell between; `by_password` says whether sudo wants the
@@ -56,7 +56,7 @@ def run_command(
     except Unreachable:
         process.kill()
         raise
-    return Outcome(process.finish(), printed)
+    return CommandResult(process.finish(), printed)
 
 
 def _opening(

@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.paths import user_path
 
@@ -33,7 +33,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.audit.osv import read, unchecked, vulnerabilities
         from envfab.fetch.probe_interpreters import look
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         if not osv:
             raise UsageError(
                 "audit needs known vulnerabilities", hint="fab audit --osv all.zip: OSV's export for PyPI, from a file"
@@ -63,7 +63,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [audit]
 
 
-def _show(run: Invocation, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:
+def _show(run: TaskContext, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:
     console, target = run.console, str(found.member.target)
     if found.error is not None:
         console.print(f"{target}   unreachable", "bold red")

@@ -8,27 +8,27 @@ from contextlib import contextmanager, nullcontext
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet, Member, Target
-from envfab.deployment.barriers import Gates
-from envfab.deployment.context import Surroundings
+from envfab.deployment.barriers import Barriers
+from envfab.deployment.context import RolloutContext
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
 from envfab.models.probe import Probe
 from envfab.planning.plan import Status, plan_key
-from envfab.remote.probe import Site
+from envfab.remote.probe import TargetSession
 from envfab.tasks.command_line import command
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.plans import rollout_json, show_endings, show_group
-from envfab.tasks.wheels import house_line, warn_of_house
-from envfab.wheelhouse.wheelhouse import House
+from envfab.tasks.wheels import warn_of_wheelhouse, wheelhouse_line
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
-def show_house(console: Console, house: House, fleet: Fleet) -> None:
-    """The house in a line, with where targets get its wheels, and the lines of its log that were skipped."""
-    console.print(house_line(house) + _source(fleet), "dim")
-    warn_of_house(console, house)
+def show_wheelhouse(console: Console, wheelhouse: Wheelhouse, fleet: Fleet) -> None:
+    """The wheelhouse in a line, with where targets get its wheels, and the lines of its log that were skipped."""
+    console.print(wheelhouse_line(wheelhouse) + _source(fleet), "dim")
+    warn_of_wheelhouse(console, wheelhouse)
 
 
 def _source(fleet: Fleet) -> str:
@@ -41,11 +41,11 @@ def _source(fleet: Fleet) -> str:
 
 
 def carry_out(
-    run: Invocation,
-    house: House,
+    run: TaskContext,
+    wheelhouse: Wheelhouse,
     proposals: Sequence[Proposal],
     chosen: Sequence[Proposal],
-    again: Callable[[Proposal, Probe, Site], Proposal | None],
+    again: Callable[[Proposal, Probe, TargetSession], Proposal | None],
     *,
     names: Sequence[str],
     resume: Callable[[Sequence[str]], str],
@@ -66,12 +66,12 @@ def carry_out(
         return _agreed(console, old, new, yes) if new is not None else None
 
     rollout = new_rollout_id()
-    around = Surroundings(
+    around = RolloutContext(
         rollout=rollout,
         caller=Caller.here(),
-        house=house,
+        wheelhouse=wheelhouse,
         settings=run.settings,
-        gates=Gates(),
+        gates=Barriers(),
         reporter=console,
         reconsider=reconsider,
         force=force,

@@ -10,11 +10,11 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
-    from envfab.collector.config import Config, HouseFolders
+    from envfab.collector.config import Config, WheelhouseFolders
 
 ADDRESS = "127.0.0.1:8088"
 
@@ -48,7 +48,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         no_addresses: bool = False,
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
-        run = Invocation(fleet, c)
+        run = TaskContext(fleet, c)
         serve = _serving()
         host, port = serve.parse_address(bind)
         given = {
@@ -74,14 +74,14 @@ def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
 
     said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
     to_proxies = flag(said, "OPEN", False)
-    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _house(fleet), given.keys())
+    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _wheelhouse(fleet), given.keys())
     return replace(config, local=not config.tokens and not to_proxies)
 
 
-def _house(fleet: Fleet) -> HouseFolders:
-    from envfab.collector.config import HouseFolders
+def _wheelhouse(fleet: Fleet) -> WheelhouseFolders:
+    from envfab.collector.config import WheelhouseFolders
 
-    return HouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
+    return WheelhouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
 
 
 def _serving() -> Any:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from envfab.remote.ssh.config import SSHConfiguration
     from envfab.remote.ssh.connections import Connections
     from envfab.tasks.output.console import Console
-    from envfab.wheelhouse.wheelhouse import House
+    from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
-class Invocation:
+class TaskContext:
     """Made by a task out of its context; what costs time is made when it is first asked for."""
 
     def __init__(self, fleet: Fleet, context: Context, as_json: bool = False, **given: str) -> None:
@@ -42,11 +42,11 @@ class Invocation:
         self._ssh: SSHConfiguration = SSHConfiguration.of(self._config)
 
     @property
-    def house(self) -> House:
+    def wheelhouse(self) -> Wheelhouse:
         """The fleet's wheels and their log."""
-        from envfab.wheelhouse.wheelhouse import House
+        from envfab.wheelhouse.wheelhouse import Wheelhouse
 
-        return House(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
+        return Wheelhouse(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
 
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:

@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet, Target
 from envfab.errors import UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.fabric1.rewrite import TRUE
 from envfab.tasks.fabric1.tokens import UNSET
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
     from envfab.planning.plan import Options, Plan
-    from envfab.remote.probe import Site
+    from envfab.remote.probe import TargetSession
 
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
@@ -63,22 +63,22 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Show what deploy would do, and do nothing."""
         from envfab.deployment.requirements_files import read_requirements
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         place = output_path(out, "--out") if out else None
         members, options = run.select(list(name)), _options(only, reinstall, prune, force, upgrade)
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
             from envfab.deployment.propose import propose
 
-            house = run.house
-            with propose(requirements, members, links, house, options, run.settings, run.console) as proposing:
+            wheelhouse = run.wheelhouse
+            with propose(requirements, members, links, wheelhouse, options, run.settings, run.console) as proposing:
                 # loaded while the hosts answer
                 from envfab.planning.plan import Status
-                from envfab.tasks.carry_out import show_house
+                from envfab.tasks.carry_out import show_wheelhouse
                 from envfab.tasks.output.plans import plans_json, summary
                 from envfab.tasks.prompt import show
 
-                show_house(run.console, house, fleet)
+                show_wheelhouse(run.console, wheelhouse, fleet)
                 proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
@@ -116,7 +116,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
         from envfab.deployment.requirements_files import read_requirements
 
-        run = Invocation(fleet, c, json, batch=batch, max_failures=max_failures)
+        run = TaskContext(fleet, c, json, batch=batch, max_failures=max_failures)
         console, options = run.console, _options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
         saved = _loaded(plan) if plan else None
@@ -136,27 +136,29 @@ def tasks(fleet: Fleet) -> list[Any]:
         with console, run.connections(members) as links:
             from envfab.deployment.propose import propose
 
-            house = run.house
+            wheelhouse = run.wheelhouse
             if saved is None:
-                proposing = propose(requirements, members, links, house, options, run.settings, console)
+                proposing = propose(requirements, members, links, wheelhouse, options, run.settings, console)
             else:
                 from envfab.deployment.plan_file import propose_saved
 
-                proposing = propose_saved(saved, members, links, house, run.settings, console)
+                proposing = propose_saved(saved, members, links, wheelhouse, run.settings, console)
             with proposing as proposals:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
                 from envfab.planning.plan_cache import Plans
-                from envfab.tasks.carry_out import carry_out, show_house
+                from envfab.tasks.carry_out import carry_out, show_wheelhouse
                 from envfab.tasks.command_line import command, flags
                 from envfab.tasks.prompt import agree
 
-                show_house(console, house, fleet)
+                show_wheelhouse(console, wheelhouse, fleet)
 
-                def again(old: Proposal, probe: Probe, site: Site) -> Proposal | None:
+                def again(old: Proposal, probe: Probe, site: TargetSession) -> Proposal | None:
                     if saved is not None:
                         return None
-                    return propose_one(site, probe, old.requirements, Plans(house, options), run.settings.installer)
+                    return propose_one(
+                        site, probe, old.requirements, Plans(wheelhouse, options), run.settings.installer
+                    )
 
                 def resume(names: Sequence[str]) -> str:
                     choice = flags(only=only, reinstall=reinstall, prune=prune, force=force, plan=plan)
@@ -167,7 +169,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                 chosen = agree(console, proposals, yes)
                 carry_out(
                     run,
-                    house,
+                    wheelhouse,
                     proposals.all(),
                     chosen,
                     again,

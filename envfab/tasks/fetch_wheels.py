@@ -13,15 +13,15 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet, Member
 from envfab.errors import UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 from envfab.tasks.wheels import many
 from envfab.util.paths import expand, user_path
 
 if TYPE_CHECKING:
-    from envfab.fetch.fetch import Job
-    from envfab.fetch.interpreters import Kind
+    from envfab.fetch.fetch import FetchJob
+    from envfab.fetch.interpreters import InterpreterKind
     from envfab.models.requirements import Requirements
     from envfab.models.wheel import Wheel
 
@@ -38,7 +38,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         interpreters="instead of looking at the targets, read what `fab targets --export FILE` wrote",
         index="the package index to fetch from (default: PyPI)",
         own="a project of your own, which is never looked up in the index; repeatable",
-        bundle="write all that is needed into this one file, to carry to another house, instead of taking it in",
+        bundle="write all that is needed into this one file, to carry to another wheelhouse, instead of taking it in",
     )
     def fetch_wheels(
         c: Context,
@@ -50,14 +50,14 @@ def tasks(fleet: Fleet) -> list[Any]:
         bundle: str = "",
         json: bool = False,
     ) -> None:
-        """Fill the house from a package index with what the targets' interpreters need and it lacks."""
+        """Fill the wheelhouse from a package index with what the targets' interpreters need and it lacks."""
         from packaging.utils import canonicalize_name
 
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
 
-        run = Invocation(fleet, c, json)
-        house = run.house
+        run = TaskContext(fleet, c, json)
+        wheelhouse = run.wheelhouse
         place = _place_of_bundle(bundle) if bundle else None
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
@@ -68,15 +68,15 @@ def tasks(fleet: Fleet) -> list[Any]:
                 kinds = of_targets(kinds, {str(member.target) for member in members})
             jobs = _jobs(run, members, list(requirements), kinds)
             with opened(index or default_index(), own=[canonicalize_name(one) for one in own]) as source:
-                found = needed(distinct(jobs), house, source, console)
+                found = needed(distinct(jobs), wheelhouse, source, console)
                 if place is not None:
-                    house.verify_unchanged(found.here)
+                    wheelhouse.verify_unchanged(found.here)
                 paths = download(found.lacking, source, console)
                 if place is not None:
-                    write_bundle(place, [*map(house.path_of, found.here), *paths])
+                    write_bundle(place, [*map(wheelhouse.path_of, found.here), *paths])
                     forget(paths)
                 else:
-                    take_in(paths, house)
+                    take_in(paths, wheelhouse)
             for wheel in found.lacking:
                 console.print(f"{'fetched' if bundle else 'added':<8} {_line(wheel)}")
             if place is not None:
@@ -84,7 +84,7 @@ def tasks(fleet: Fleet) -> list[Any]:
                     console.print(f"{'had':<8} {_line(wheel)}")
                 console.print(f"{place} holds {many(len(found.here) + len(found.lacking), 'wheel')}")
             elif not found.lacking:
-                console.print("the house has all of it already")
+                console.print("the wheelhouse has all of it already")
             if json:
                 console.json(
                     {"format": 1, "fetched": [_wheel_json(wheel) for wheel in found.lacking],
@@ -112,17 +112,19 @@ def _wheel_json(wheel: Wheel) -> dict[str, Any]:
     return {"name": wheel.shown_as, "version": str(wheel.version), "wheel": wheel.filename, "sha256": wheel.sha256}
 
 
-def _jobs(run: Invocation, members: tuple[Member, ...], words: list[str], found: Sequence[Kind]) -> list[Job]:
+def _jobs(
+    run: TaskContext, members: tuple[Member, ...], words: list[str], found: Sequence[InterpreterKind]
+) -> list[FetchJob]:
     """What is to be met, for which interpreters."""
     from envfab.deployment.requirements_files import read_requirements
-    from envfab.fetch.fetch import Job
+    from envfab.fetch.fetch import FetchJob
 
     if words:
         given = _given(words)
-        return [Job(kind, given) for kind in found]
+        return [FetchJob(kind, given) for kind in found]
     wanted = {str(target): one for target, one in read_requirements(run.fleet, members).items() if one.entries}
     jobs = [
-        Job(replace(kind, targets=(target,)), wanted[target])
+        FetchJob(replace(kind, targets=(target,)), wanted[target])
         for kind in found
         for target in kind.targets
         if target in wanted

@@ -13,10 +13,10 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import interpreters_of
-from envfab.tasks.wheels import many, warn_of_house
+from envfab.tasks.wheels import many, warn_of_wheelhouse
 from envfab.util.paths import user_path
 
 
@@ -38,26 +38,26 @@ def tasks(fleet: Fleet) -> list[Any]:
         pylock: bool = False,
         json: bool = False,
     ) -> None:
-        """Pin requirements to releases of the house, with hashes, for the interpreters of the targets."""
+        """Pin requirements to releases of the wheelhouse, with hashes, for the interpreters of the targets."""
         from envfab.deployment.requirements_files import file_reader
         from envfab.lockfile import write
         from envfab.models.requirements import parse
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         if not requirements:
             raise UsageError("lock needs a file", hint="fab lock:requirements/shop.in")
         place = _place_of_lock(requirements, output, pylock)
         wanted = parse([requirements], file_reader(), environment=os.environ)
         command = _command(requirements, list(name), output)
-        house = run.house
+        wheelhouse = run.wheelhouse
         with run.console as console, run.connections() as links:
-            warn_of_house(console, house)
+            warn_of_wheelhouse(console, wheelhouse)
             found, complete = interpreters_of(run, links, run.select(list(name)))
-            locks = [write.lock(wanted, kind, house) for kind in found]
-            house.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
+            locks = [write.lock(wanted, kind, wheelhouse) for kind in found]
+            wheelhouse.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
             files = write.files_of(locks, place)
             for file, one in files.items():
-                made = write.to_pylock(one, house, file) if pylock else write.to_requirements(one, command)
+                made = write.to_pylock(one, wheelhouse, file) if pylock else write.to_requirements(one, command)
                 write.write(file, made)
                 console.print(
                     f"{file}   {many(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"

@@ -14,7 +14,7 @@ from envfab.config.fleet import Fleet, Host, Member, Target, Virtualenv
 from envfab.config.servers import Server
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.command_line import how_to_call
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.util.paths import user_path
@@ -22,8 +22,8 @@ from envfab.util.paths import user_path
 if TYPE_CHECKING:
     from envfab.registration.difio.registration import Variables
     from envfab.registration.hooks.activation import Call
-    from envfab.registration.jobs import Outcome
-    from envfab.remote.probe import Found
+    from envfab.registration.jobs import RegistrationOutcome
+    from envfab.remote.probe import ProbeResult
     from envfab.remote.ssh.connections import Connections
     from envfab.tasks.output.console import Console
 
@@ -38,7 +38,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.registration.difio.registration import Variables
         from envfab.registration.jobs import jobs_for
 
-        run, names = Invocation(fleet, c, json), list(name)
+        run, names = TaskContext(fleet, c, json), list(name)
         local = local or not (fleet.hosts or names)
         variables = Variables.read(os.environ)
         variables = variables if local else variables.for_a_fleet()
@@ -71,7 +71,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.registration.difio.registration import Variables
         from envfab.registration.hooks import activation, crontab
 
-        run = Invocation(fleet, c)
+        run = TaskContext(fleet, c)
         if (workon and cron) or (schedule and not cron):
             raise UsageError("--workon, and --cron with its --schedule, exclude each other")
         if not remove:
@@ -103,7 +103,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         from envfab.sbom import Digests, document, write
         from envfab.wheelhouse.release_log.storage import LogFile
 
-        run = Invocation(fleet, c, as_json=not output)
+        run = TaskContext(fleet, c, as_json=not output)
         folder = user_path(output, "--output") if output else Path()
         if folder.is_file():
             raise UsageError(f"{output!r} is a file: name a folder", where="--output")
@@ -162,7 +162,7 @@ def _there(member: Member) -> Member:
     return member
 
 
-def _look(run: Invocation, members: Sequence[Member], links: Connections) -> list[Found]:
+def _look(run: TaskContext, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
     from envfab.remote.probe import survey
 
     settings = run.settings
@@ -177,7 +177,7 @@ def _look(run: Invocation, members: Sequence[Member], links: Connections) -> lis
         return finds.all()
 
 
-def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> int:
+def _tell(console: Console, outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> int:
     """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
     from envfab.registration.server_kinds import kind_of
 
@@ -203,7 +203,7 @@ def _tell(console: Console, outcomes: Sequence[Outcome], errors: Sequence[Envfab
     return codes.pop() if len(codes) == 1 else int(bool(codes))
 
 
-def _tell_of_missed(console: Console, outcome: Outcome) -> None:
+def _tell_of_missed(console: Console, outcome: RegistrationOutcome) -> None:
     if outcome.answer is not None:
         console.note(f"made up for: {outcome.job.target}: {outcome.answer.message}")
 
@@ -212,12 +212,12 @@ def _complain(console: Console, message: str) -> None:
     console.note(f"envfab: {message}", "red")
 
 
-def _registrations_json(outcomes: Sequence[Outcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
+def _registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
     told = [_registration_json(outcome) for outcome in outcomes if outcome.job.missed is None]
     return told + [{"target": error.where, "status": "unreachable", "error": str(error)} for error in errors]
 
 
-def _registration_json(outcome: Outcome) -> dict[str, Any]:
+def _registration_json(outcome: RegistrationOutcome) -> dict[str, Any]:
     from envfab.registration.difio.protocol import Registration
     from envfab.registration.server_kinds import kind_of
     from envfab.util.untrusted import shown_url

@@ -19,9 +19,9 @@ from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.command_line import spoken_name
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.usage_recording import ENV_VAR, Run, folder_of, open_statistics, preview
+from envfab.tasks.usage_recording import ENV_VAR, TaskRun, folder_of, open_statistics, preview
 
 if TYPE_CHECKING:
     from envfab.usagestats import Stats
@@ -43,7 +43,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours()
     def stats_enable(c: Context) -> None:
         """Opt in: anonymous reports of envfab's own use are sent, those kept so far with the next one."""
-        run, usage = Invocation(fleet, c), _configured(fleet)
+        run, usage = TaskContext(fleet, c), _configured(fleet)
         stats = _open(usage)
         if not stats.enable_reporting():
             raise _unkept(stats)
@@ -60,7 +60,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours()
     def stats_disable(c: Context) -> None:
         """Opt out: nothing is recorded or sent any more, and what was kept is deleted."""
-        run, stats = Invocation(fleet, c), _open(_configured(fleet))
+        run, stats = TaskContext(fleet, c), _open(_configured(fleet))
         kept, forgotten = stats.disable_reporting(), stats.forget_user()
         if not kept:
             raise _unkept(stats)
@@ -72,7 +72,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours()
     def stats_status(c: Context, json: bool = False) -> None:
         """Show whether envfab's own use is recorded and sent, what waits and where, and what switches it off."""
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         state = State.read(fleet.usage_stats, os.environ) if fleet.usage_stats is not None else None
         with run.console as console:
             for line in state.lines() if state is not None else [f"{NOT_CONFIGURED}: {HOW}"]:
@@ -84,10 +84,10 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours()
     def stats_show(c: Context, json: bool = False) -> None:
         """Print the reports that wait, exactly as they would be sent; where none waits, show what one is like."""
-        run, usage = Invocation(fleet, c, json), _configured(fleet)
+        run, usage = TaskContext(fleet, c, json), _configured(fleet)
         stats = _open(usage)
         reports = stats.pending()
-        example = b"" if reports else preview(stats, Run(stats_show.name, time.time()), "done", 0)
+        example = b"" if reports else preview(stats, TaskRun(stats_show.name, time.time()), "done", 0)
         with run.console as console:
             state = State.read(usage, os.environ)
             console.note(f"{_reports(len(reports))} for {state.server} · {state.meaning}")
@@ -103,7 +103,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     @ours()
     def stats_submit(c: Context, json: bool = False) -> None:
         """Send the reports that wait, now, whatever the pause after a failure; only after you have opted in."""
-        run, usage = Invocation(fleet, c, json), _configured(fleet)
+        run, usage = TaskContext(fleet, c, json), _configured(fleet)
         stats = _open(usage)
         if not stats.sending:
             state = State.read(usage, os.environ)

@@ -1,4 +1,4 @@
-"""The tasks that keep the house and carry it: `yank_wheel`, `publish_index`, `outdated`, and their neighbours'."""
+"""The tasks that keep the wheelhouse and carry it: `yank_wheel`, `publish_index`, `outdated`, and their neighbours'."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks import audit, fetch_wheels, lock
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.wheels import many
 from envfab.util.paths import user_path
@@ -46,7 +46,7 @@ def _yank_wheel(fleet: Fleet) -> Any:
     )
     def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
         """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         named = list(wheel)
         if not named:
             raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
@@ -55,14 +55,14 @@ def _yank_wheel(fleet: Fleet) -> Any:
                 "why is it withdrawn?",
                 hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
             )
-        house, yanked = run.house, []
+        wheelhouse, yanked = run.wheelhouse, []
         with run.console as console:
-            for what, fresh in house.yank_all(named, reason).items():
+            for what, fresh in wheelhouse.yank_all(named, reason).items():
                 for one in fresh:
                     console.print(f"yanked   {one.shown_as} {one.version}   {one.filename}")
                     yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
                 if not fresh:
-                    console.print(f"{what} was yanked already: {'; '.join(house.why_yanked(what))}")
+                    console.print(f"{what} was yanked already: {'; '.join(wheelhouse.why_yanked(what))}")
             if json:
                 console.json({"format": 1, "yanked": yanked, "reason": reason})
 
@@ -72,17 +72,17 @@ def _yank_wheel(fleet: Fleet) -> Any:
 def _publish_index(fleet: Fleet) -> Any:
     @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
     def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
-        """Write the house as a static package index (PEP 503, 691, 658), from which pip and uv install."""
+        """Write the wheelhouse as a static package index (PEP 503, 691, 658), from which pip and uv install."""
         from envfab.index.publish import publish
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         if not folder:
             raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
         place = user_path(folder, "folder")
         if place.is_file():
             raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
         with run.console as console:
-            done = publish(run.house, place, console)
+            done = publish(run.wheelhouse, place, console)
             console.print(
                 f"{many(done.wheels, 'wheel')} of {many(done.projects, 'project')} in {folder}: "
                 f"{many(done.written, 'file')} written, {done.removed} removed"
@@ -101,7 +101,7 @@ def _outdated(fleet: Fleet) -> Any:
     def outdated(
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
     ) -> None:
-        """Show what is newer in the house, or in an index, and what of it the requirements allow."""
+        """Show what is newer in the wheelhouse, or in an index, and what of it the requirements allow."""
         from contextlib import ExitStack
 
         from envfab.deployment.requirements_files import read_requirements
@@ -111,8 +111,8 @@ def _outdated(fleet: Fleet) -> Any:
         from envfab.index.client import PagesAlone
         from envfab.planning.catalogue import Catalogue
 
-        run = Invocation(fleet, c, json)
-        sources: dict[str, Catalogue] = {"house": run.house}
+        run = TaskContext(fleet, c, json)
+        sources: dict[str, Catalogue] = {"wheelhouse": run.wheelhouse}
         problems: Mapping[NormalizedName, SupplyError] = {}
         with run.console as console, run.connections() as links, ExitStack() as stack:
             members = run.select(list(name))
@@ -147,7 +147,7 @@ def _outdated(fleet: Fleet) -> Any:
     return outdated
 
 
-def _show_outdated(run: Invocation, found: Look, older: list[Outdated]) -> None:
+def _show_outdated(run: TaskContext, found: Look, older: list[Outdated]) -> None:
     console, target = run.console, str(found.member.target)
     if found.error is not None:
         console.print(f"{target}   unreachable", "bold red")
@@ -177,7 +177,7 @@ def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
             {
                 "name": one.shown_as,
                 "installed": str(one.installed),
-                "house": str(one.newest["house"]) if "house" in one.newest else None,
+                "house": str(one.newest["wheelhouse"]) if "wheelhouse" in one.newest else None,
                 "index": str(one.newest["index"]) if "index" in one.newest else None,
                 "allowed": str(one.allowed) if one.allowed else None,
             }

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Member
 from envfab.errors import SupplyError, UsageError
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
-    from envfab.fetch.interpreters import Kind
+    from envfab.fetch.interpreters import InterpreterKind
     from envfab.remote.ssh.connections import Connections
 
 
-def interpreters_of(run: Invocation, links: Connections, members: Sequence[Member]) -> tuple[list[Kind], bool]:
+def interpreters_of(
+    run: TaskContext, links: Connections, members: Sequence[Member]
+) -> tuple[list[InterpreterKind], bool]:
     """(the distinct interpreters, whether every member could be looked at); the others are warned of."""
-    from envfab.fetch.interpreters import Kind, kinds, this_one
+    from envfab.fetch.interpreters import InterpreterKind, kinds, this_one
     from envfab.fetch.probe_interpreters import look
 
     if not members:
-        return [Kind(this_one())], True
+        return [InterpreterKind(this_one())], True
     looks = look(members, links, run.settings, run.console)
     for found in looks:
         if found.error is not None:
@@ -33,7 +35,7 @@ def interpreters_of(run: Invocation, links: Connections, members: Sequence[Membe
     return kinds(there), len(there) == len(looks)
 
 
-def exported_interpreters(file: str) -> list[Kind]:
+def exported_interpreters(file: str) -> list[InterpreterKind]:
     """What `fab targets --export FILE` wrote; raises `SupplyError`."""
     from envfab.fetch.interpreters import from_json
 
@@ -45,7 +47,7 @@ def exported_interpreters(file: str) -> list[Kind]:
     return from_json(text, file)
 
 
-def of_targets(kinds: Sequence[Kind], targets: Set[str]) -> list[Kind]:
+def of_targets(kinds: Sequence[InterpreterKind], targets: Set[str]) -> list[InterpreterKind]:
     """The interpreters that some of `targets` have, for these alone; raises `UsageError` where there is none."""
     found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in kinds]
     left = [kind for kind in found if kind.targets]

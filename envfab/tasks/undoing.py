@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import Disconnected, Unreachable
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.util.untrusted import one_line
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envfab.deployment.journal import Record
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
-    from envfab.remote.probe import Found, Site
+    from envfab.remote.probe import ProbeResult, TargetSession
 
 SHOWN_CHANGES = 6
 
@@ -33,7 +33,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Show what was deployed to each virtualenv, newest first, as its own history tells."""
         from envfab.deployment.rollback import histories
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         at_least(1, "--limit", limit)
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
@@ -52,22 +52,22 @@ def tasks(fleet: Fleet) -> list[Any]:
     ) -> None:
         """Bring packages back to what they were before a deployment; databases stay as they are."""
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
-        from envfab.tasks.carry_out import carry_out, show_house
+        from envfab.tasks.carry_out import carry_out, show_wheelhouse
         from envfab.tasks.command_line import command, flags
         from envfab.tasks.prompt import agree
 
-        run = Invocation(fleet, c, json)
-        console, house = run.console, run.house
+        run = TaskContext(fleet, c, json)
+        console, wheelhouse = run.console, run.wheelhouse
         at_least(0, "--wait", wait)
         with console, run.connections() as links:
             members = run.select(list(name))
             if not yes:
                 console.need_somebody("rollback")
-            show_house(console, house, fleet)
-            with propose_undo(members, links, house, run.settings, console, to or None) as proposals:
+            show_wheelhouse(console, wheelhouse, fleet)
+            with propose_undo(members, links, wheelhouse, run.settings, console, to or None) as proposals:
 
-                def again(_old: Proposal, probe: Probe, site: Site) -> Proposal:
-                    return undo_one(site, probe, read_history(site), house, to or None, run.settings.installer)
+                def again(_old: Proposal, probe: Probe, site: TargetSession) -> Proposal:
+                    return undo_one(site, probe, read_history(site), wheelhouse, to or None, run.settings.installer)
 
                 chosen = agree(console, proposals, yes, "Roll back")
 
@@ -75,13 +75,13 @@ def tasks(fleet: Fleet) -> list[Any]:
                     return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
 
                 carry_out(
-                    run, house, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
+                    run, wheelhouse, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
                 )
 
     return [history, rollback]
 
 
-def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
+def _shown(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:
     """The newest `limit` of a virtualenv's `records`, and how many more there are."""
     from rich.text import Text
 
@@ -121,7 +121,7 @@ def _shown(found: Found, records: Sequence[Record], limit: int) -> Text:
     return text
 
 
-def _json(found: Found, records: Sequence[Record], limit: int) -> dict[str, Any]:
+def _json(found: ProbeResult, records: Sequence[Record], limit: int) -> dict[str, Any]:
     from envfab.deployment.journal import to_json
 
     return {

@@ -35,7 +35,7 @@ DAY = 24 * 3600.0  # seconds
 
 
 @dataclass(slots=True)
-class Run:
+class TaskRun:
     """One call of a task; `targets` is None where it chooses none."""
 
     task: str
@@ -49,7 +49,7 @@ class Run:
 
 
 # A task's body makes its `Invocation` itself, so that the run under way can only be found, not handed on.
-_UNDER_WAY: ContextVar[Run | None] = ContextVar("envfab_run_under_way", default=None)
+_UNDER_WAY: ContextVar[TaskRun | None] = ContextVar("envfab_run_under_way", default=None)
 
 
 def note_targets(number: int) -> None:
@@ -76,7 +76,7 @@ def open_statistics(usage: UsageStats) -> Stats | None:
     return Stats(folder, Prompt(""), usage.url, __version__, unique_user_id=True, env_var=ENV_VAR, skip_ci=True)
 
 
-def submit(stats: Stats, run: Run, ended: str, status: int) -> None:
+def submit(stats: Stats, run: TaskRun, ended: str, status: int) -> None:
     """Keep the report of `run`, and send it if the user has opted in."""
     from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME
 
@@ -84,7 +84,7 @@ def submit(stats: Stats, run: Run, ended: str, status: int) -> None:
     stats.submit(run.entries(ended, status), OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME)
 
 
-def preview(stats: Stats, run: Run, ended: str, status: int) -> bytes:
+def preview(stats: Stats, run: TaskRun, ended: str, status: int) -> bytes:
     """The bytes that `submit` would send; none where nothing is recorded."""
     from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME
 
@@ -134,7 +134,7 @@ def _recorded(task: Task, usage: UsageStats, ask: Callable[[], str]) -> Callable
 
     @functools.wraps(body)
     def run_and_note(*args: Any, **kwargs: Any) -> Any:
-        run = Run(name, time.time())
+        run = TaskRun(name, time.time())
         token = _UNDER_WAY.set(run)
         ended, status = "done", 0
         try:
@@ -151,7 +151,7 @@ def _recorded(task: Task, usage: UsageStats, ask: Callable[[], str]) -> Callable
     return run_and_note
 
 
-def _note(run: Run, usage: UsageStats, ended: str, status: int, ask: Callable[[], str] | None) -> None:
+def _note(run: TaskRun, usage: UsageStats, ended: str, status: int, ask: Callable[[], str] | None) -> None:
     """Keep a report; whatever goes wrong with it is nobody's business."""
     from envfab.usagestats.quiet import quietly
 

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet, Host, Member
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.target_interpreters import interpreters_of
 from envfab.tasks.wheels import many
@@ -31,7 +31,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     )
     def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         place = output_path(export, "--export") if export else None
         with run.console as console:
             if discover:
@@ -53,7 +53,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
         from envfab.remote.create import create
 
-        run = Invocation(fleet, c, json)
+        run = TaskContext(fleet, c, json)
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
             creations = create(members, links, run.settings, console, repair=repair)
@@ -67,7 +67,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [targets, create_virtualenv]
 
 
-def _export(run: Invocation, members: Sequence[Member], place: Path) -> bool:
+def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
     """Write down the interpreters of the members; whether all of them could be looked at."""
     import json
 
@@ -127,7 +127,7 @@ def _created_json(creation: Creation) -> dict[str, Any]:
     }
 
 
-def _discover(run: Invocation, name: str) -> None:
+def _discover(run: TaskContext, name: str) -> None:
     """Draft `Virtualenv(…)` lines for what is on a host and in no fabfile yet."""
     from envfab.remote.create import discover
 

@@ -1,4 +1,4 @@
-"""The tasks of the house: `add_wheel`, `wheels` and `verify_wheels`."""
+"""The tasks of the wheelhouse: `add_wheel`, `wheels` and `verify_wheels`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.clock import local_time
-from envfab.tasks.context import Invocation
+from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.tasks.output.console import Console
     from envfab.wheelhouse.add import Added
-    from envfab.wheelhouse.repair import Repair
-    from envfab.wheelhouse.wheelhouse import House, Listed
+    from envfab.wheelhouse.repair import RepairResult
+    from envfab.wheelhouse.wheelhouse import Listed, Wheelhouse
 
 SHOWN_PROBLEMS = 3
 
@@ -37,17 +37,17 @@ def tasks(fleet: Fleet) -> list[Any]:
         trust="take in wheels that were logged without a SHA-256 as well: log the hashes of these files",
     )
     def add_wheel(c: Context, file: Iterable[str] = (), trust: bool = False, json: bool = False) -> None:
-        """Check wheels, copy them into the house and log them with their SHA-256."""
-        run = Invocation(fleet, c, json)
+        """Check wheels, copy them into the wheelhouse and log them with their SHA-256."""
+        run = TaskContext(fleet, c, json)
         files = list(file)
         if not files:
             raise UsageError("add_wheel needs a file", hint="fab add_wheel:dist/shop-2.1-py3-none-any.whl")
-        house, console, added, refused = run.house, run.console, [], []
+        wheelhouse, console, added, refused = run.wheelhouse, run.console, [], []
         with console:
             console.stage("adding", len(files))
             for name in files:
                 try:
-                    taken = _take_in(house, _file(name), console, trust)
+                    taken = _take_in(wheelhouse, _file(name), console, trust)
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
@@ -71,13 +71,13 @@ def tasks(fleet: Fleet) -> list[Any]:
 
     @ours()
     def wheels(c: Context, json: bool = False) -> None:
-        """List the house: versions, tags, dates, sizes, what is yanked or not logged."""
-        run = Invocation(fleet, c, json)
-        house = run.house
+        """List the wheelhouse: versions, tags, dates, sizes, what is yanked or not logged."""
+        run = TaskContext(fleet, c, json)
+        wheelhouse = run.wheelhouse
         with run.console as console:
-            listed = house.list()
-            console.print(house_line(house), "dim")
-            warn_of_log(console, house)
+            listed = wheelhouse.list()
+            console.print(wheelhouse_line(wheelhouse), "dim")
+            warn_of_log(console, wheelhouse)
             for line in _table([_row(one) for one in listed]):
                 console.print(line)
             if json:
@@ -89,15 +89,15 @@ def tasks(fleet: Fleet) -> list[Any]:
     )
     def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
         """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
-        run = Invocation(fleet, c, json)
-        house, places = run.house, list(from_)
+        run = TaskContext(fleet, c, json)
+        wheelhouse, places = run.wheelhouse, list(from_)
         if places and not repair:
             raise UsageError("--from is for --repair", hint="fab verify_wheels --repair --from …")
         with run.console as console:
-            console.print(house_line(house), "dim")
-            warn_of_log(console, house)
-            repairs = _repair(fleet, house, console, places) if repair else []
-            findings, why = list(house.examine()), {one.filename: one.left for one in repairs}
+            console.print(wheelhouse_line(wheelhouse), "dim")
+            warn_of_log(console, wheelhouse)
+            repairs = _repair(fleet, wheelhouse, console, places) if repair else []
+            findings, why = list(wheelhouse.examine()), {one.filename: one.left for one in repairs}
             for finding in findings:
                 console.print(f"{finding.fault.value:<10} {finding.filename}   {finding.detail}", "red")
                 if why.get(finding.filename):
@@ -119,19 +119,19 @@ def tasks(fleet: Fleet) -> list[Any]:
     return [add_wheel, wheels, verify_wheels]
 
 
-def _repair(fleet: Fleet, house: House, console: Console, places: list[str]) -> list[Repair]:
-    """Mend the house, with wheels from `places` and from the fleet's `wheel_source`; what became of each finding."""
+def _repair(fleet: Fleet, wheelhouse: Wheelhouse, console: Console, places: list[str]) -> list[RepairResult]:
+    """Mend the wheelhouse, with wheels from `places` and the fleet's `wheel_source`; what became of each finding."""
     from envfab.fetch.originals import originals
     from envfab.wheelhouse.repair import repair
 
     source = fleet.source_of_wheels()
     with originals([*places, *([source] if source else [])]) as found:
         repairs = []
-        for one in repair(house, found):
+        for one in repair(wheelhouse, found):
             repairs.append(one)
             if one.done:
                 console.print(f"repaired   {one.filename}   {one.done}", "green")
-            elif one.filename == house.log.name:
+            elif one.filename == wheelhouse.log.name:
                 console.print(f"left       {one.filename}   {one.left}")
     return repairs
 
@@ -155,13 +155,13 @@ def _file(typed: str) -> Path:
     return path
 
 
-def _take_in(house: House, path: Path, console: Console, trust: bool) -> list[Added]:
+def _take_in(wheelhouse: Wheelhouse, path: Path, console: Console, trust: bool) -> list[Added]:
     """Add a wheel, or all wheels of a bundle; at a terminal, ask about a wheel that was logged without a SHA-256."""
     from envfab.fetch.bundle import add_bundle, is_bundle
     from envfab.wheelhouse.add import UnknownHash
 
     def add(trust: bool) -> list[Added]:
-        return add_bundle(path, house, trust=trust) if is_bundle(path) else [house.add(path, trust=trust)]
+        return add_bundle(path, wheelhouse, trust=trust) if is_bundle(path) else [wheelhouse.add(path, trust=trust)]
 
     try:
         return add(trust)
@@ -174,37 +174,37 @@ def _take_in(house: House, path: Path, console: Console, trust: bool) -> list[Ad
         return add(True)
 
 
-def house_line(house: House) -> str:
-    """The house in one line: `house  wheels · 214 wheels of 61 projects · log intact`."""
-    wheels, projects = house.size()
-    problems = house.problems()
-    there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if house.wheels.exists() else "not there"
-    unlogged = len(house.all_unlogged())
+def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
+    """The wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
+    wheels, projects = wheelhouse.size()
+    problems = wheelhouse.problems()
+    there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if wheelhouse.wheels.exists() else "not there"
+    unlogged = len(wheelhouse.all_unlogged())
     there += f", {unlogged} not logged" if unlogged else ""
     log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
-    if not house.log.exists():
-        log = f"no log, {_shown(house.log)} is not there"
-    return f"house    {_shown(house.wheels)} · {there} · {log}"
+    if not wheelhouse.log.exists():
+        log = f"no log, {_shown(wheelhouse.log)} is not there"
+    return f"wheelhouse  {_shown(wheelhouse.wheels)} · {there} · {log}"
 
 
-def warn_of_log(console: Console, house: House) -> None:
+def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
     """Tell of the lines of the release log that nobody can read; a few of them stand for all."""
-    problems = house.problems()
+    problems = wheelhouse.problems()
     for problem in problems[:SHOWN_PROBLEMS]:
-        console.warning(f"{_shown(house.log)}: {problem}")
+        console.warning(f"{_shown(wheelhouse.log)}: {problem}")
     if len(problems) > SHOWN_PROBLEMS:
-        console.warning(f"{_shown(house.log)}: and {len(problems) - SHOWN_PROBLEMS} more such lines")
+        console.warning(f"{_shown(wheelhouse.log)}: and {len(problems) - SHOWN_PROBLEMS} more such lines")
 
 
-def warn_of_house(console: Console, house: House) -> None:
+def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
     """`warn_of_log`, and tell of wheels without which plans go by older ones, and of those that are not logged."""
-    warn_of_log(console, house)
-    unlogged = house.all_unlogged()
+    warn_of_log(console, wheelhouse)
+    unlogged = wheelhouse.all_unlogged()
     for _wheel, place in unlogged[:SHOWN_PROBLEMS]:
         console.warning(f"{place} is not logged, and no plan uses it: fab add_wheel {place}")
     if len(unlogged) > SHOWN_PROBLEMS:
         console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
-    lost = house.lost()
+    lost = wheelhouse.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
         console.warning(f"{wheel.filename} is logged, and gone, and all others of it are older: see fab verify_wheels")
     if len(lost) > SHOWN_PROBLEMS:

@@ -29,7 +29,7 @@ RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ReportDelivery:
     """Brings the reports of `queue` to `drop_point` while `wanted()` says that the user has not opted out.
 
     In a `hurry` no pause holds anything back: a person asked for it.
@@ -63,7 +63,7 @@ class Delivery:
 
     def _round(self, send: Send, tried: set[str]) -> bool:
         """Try what is due and not in `tried`; whether to go on after it."""
-        from envfab.usagestats.transport import Outcome
+        from envfab.usagestats.transport import SendOutcome
 
         pauses = self._pauses().only(self.queue.names())
         for name in [name for name in self.due() if name not in tried]:
@@ -78,11 +78,11 @@ class Delivery:
                 continue
             self._save(pauses.unanswered(now()))
             answer = send(data)
-            if answer.outcome is Outcome.NO_ANSWER:
+            if answer.outcome is SendOutcome.NO_ANSWER:
                 self._save(pauses.unanswered(now(), answer.at_least))
                 return False
             # One that cannot be removed is treated as refused, or it would be sent by every run.
-            if answer.outcome is Outcome.STORED and self.queue.remove(name):
+            if answer.outcome is SendOutcome.STORED and self.queue.remove(name):
                 pauses = pauses.delivered(name)
             else:
                 pauses = pauses.refused(name, now())
@@ -107,7 +107,7 @@ class Delivery:
 class Courier(threading.Thread):
     """The thread of a delivery; a daemon, so that nothing but `wait_for_couriers` holds up the program's end."""
 
-    def __init__(self, delivery: Delivery, unsaved: bytes | None = None) -> None:
+    def __init__(self, delivery: ReportDelivery, unsaved: bytes | None = None) -> None:
         super().__init__(name="usage statistics", daemon=True)
         self._delivery = delivery
         self._unsaved = unsaved

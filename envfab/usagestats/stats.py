@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from envfab.usagestats import consent
-from envfab.usagestats.delivery import Courier, Delivery, now, wait_at_exit
+from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
 from envfab.usagestats.prompt import Prompt
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
@@ -194,8 +194,8 @@ class Stats:
     def _queue(self) -> Queue:
         return Queue(Path(self.location))
 
-    def _delivery(self, *, hurry: bool = False) -> Delivery:
-        return Delivery(self._queue, self.drop_point, self.ssl_verify, self._still_wanted, hurry)
+    def _delivery(self, *, hurry: bool = False) -> ReportDelivery:
+        return ReportDelivery(self._queue, self.drop_point, self.ssl_verify, self._still_wanted, hurry)
 
     def _forbidden(self) -> bool:
         return consent.environment_forbids(os.environ, self.env_var, skip_ci=self.skip_ci)

@@ -28,7 +28,7 @@ _MOVED = frozenset({301, 302, 307, 308})
 _SEE_OTHER = 303  # "it is done, look there"
 
 
-class Outcome(Enum):
+class SendOutcome(Enum):
     """What became of a POST."""
 
     STORED = "stored"
@@ -37,14 +37,14 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SendResult:
     """The outcome, and the pause in milliseconds that the server asked for."""
 
-    outcome: Outcome
+    outcome: SendOutcome
     at_least: int = 0
 
 
-Send = Callable[[bytes], Answer]
+Send = Callable[[bytes], SendResult]
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -74,7 +74,7 @@ def sender(drop_point: str, ssl_verify: str | None) -> Send:
     url, authorization = _split_credentials(drop_point)
     opener = urllib.request.build_opener(_Redirects(), urllib.request.HTTPSHandler(context=_context(url, ssl_verify)))
 
-    def send(body: bytes) -> Answer:
+    def send(body: bytes) -> SendResult:
         request = urllib.request.Request(url, data=body, method="POST")
         request.add_header("Content-Type", "text/plain; charset=utf-8")
         request.add_header("User-Agent", "envfab-usagestats")
@@ -82,12 +82,12 @@ def sender(drop_point: str, ssl_verify: str | None) -> Send:
             request.add_unredirected_header("Authorization", authorization)
         try:
             with opener.open(request, timeout=TIMEOUT):
-                return Answer(Outcome.STORED)
+                return SendResult(SendOutcome.STORED)
         except urllib.error.HTTPError as error:
             with error:
                 return _judge(error.code, error.headers.get("Retry-After", ""))
         except (OSError, HTTPException, ValueError):
-            return Answer(Outcome.NO_ANSWER)
+            return SendResult(SendOutcome.NO_ANSWER)
 
     return send
 
@@ -104,15 +104,15 @@ def _is_same_host(old: str, new: str) -> bool:
     return (before.scheme, after.scheme, here, there) == ("http", "https", 80, 443)
 
 
-def _judge(status: int, retry_after: str) -> Answer:
+def _judge(status: int, retry_after: str) -> SendResult:
     if status == _SEE_OTHER:
-        return Answer(Outcome.STORED)
+        return SendResult(SendOutcome.STORED)
     if status in _TROUBLE:
         # Python reads no number of 5,000 digits; nine of them are thirty years
         seconds = int(retry_after[:9]) if retry_after.isascii() and retry_after.isdigit() else 0
         asked = seconds * 1000
-        return Answer(Outcome.NO_ANSWER, asked)
-    return Answer(Outcome.REFUSED)
+        return SendResult(SendOutcome.NO_ANSWER, asked)
+    return SendResult(SendOutcome.REFUSED)
 
 
 def _split_credentials(drop_point: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Wheels come into the house: inspected, copied, logged."""
+"""Wheels come into the wheelhouse: inspected, copied, logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 
-from envfab.errors import HouseError, WheelError
+from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.release_log.records import Record, ReleaseRecord, YankRecord
@@ -23,11 +23,11 @@ from envfab.wheelhouse.safe_zip import CHUNK
 from envfab.wheelhouse.validate import inspect, sha256_of
 
 UNFINISHED = ".adding"
-# Longer than any copy takes, also where the clocks of two machines that share the house differ.
+# Longer than any copy takes, also where the clocks of two machines that share the wheelhouse differ.
 ABANDONED_AFTER = 24 * 3600
 
 
-class Outcome(Enum):
+class AddOutcome(Enum):
     """What adding a wheel came to."""
 
     ADDED = "added"
@@ -38,7 +38,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A wheel that is in the house now.
+    """A wheel that is in the wheelhouse now.
 
     `outcome`: ADDED came in and was logged; LOGGED lay there, and has a line with its SHA-256 now; RESTORED was logged
     but missing or changed on disk, and is back; PRESENT was there already, and nothing was done. `yanked_reason` tells
@@ -48,20 +48,20 @@ class Added:
     """
 
     wheel: Wheel
-    outcome: Outcome
+    outcome: AddOutcome
     yanked_reason: str | None = None
     hash_is_new: bool = False
     notes: tuple[str, ...] = ()
 
 
-class UnknownHash(HouseError):
+class UnknownHash(WheelhouseError):
     """A wheel was logged without a SHA-256, and nobody said that this file is the one."""
 
 
 def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -> list[Added]:
     """Put the wheels at `paths` into the folder `wheels` and the log, all of them or, with an error, none.
 
-    A wheel that is logged without a SHA-256 comes in only with `trust`. Raises `WheelError` and `HouseError`
+    A wheel that is logged without a SHA-256 comes in only with `trust`. Raises `WheelError` and `WheelhouseError`
     (`UnknownHash` without that). They are copied under hidden names, outside the log's lock, so that large
     wheels hold up nobody; under the lock they get their names, and then their lines. Whoever is killed in between
     leaves hidden files, which a later call clears away, or wheels without a line, which are no candidates and which
@@ -73,17 +73,17 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
         _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename), trust)
     try:
         wheels.mkdir(parents=True, exist_ok=True)
-        house = wheels.resolve()
+        wheelhouse = wheels.resolve()
         with contextlib.ExitStack() as copies:
             for one in coming:
-                if one.path.parent.resolve() != house:
+                if one.path.parent.resolve() != wheelhouse:
                     one.copy = copies.enter_context(_copy(one.path, one.wheel, wheels))
             clear_abandoned(wheels)
             with log.locked() as held:
                 return _enter(coming, wheels, held, trust)
     except OSError as error:
         named = coming[0].wheel.filename if len(coming) == 1 else f"{len(coming)} wheels"
-        raise HouseError(
+        raise WheelhouseError(
             f"cannot take in {named}: {error.strerror}",
             where=str(wheels),
             hint="whoever adds wheels must be allowed to write to the folder and the release log",
@@ -114,17 +114,17 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
             moved.append(_settle(one.wheel, wheels, one.copy, bound=bound))
             reason = line.yanked_reason if line else None
             if bound:
-                outcome = Outcome.RESTORED if moved[-1] else Outcome.PRESENT
+                outcome = AddOutcome.RESTORED if moved[-1] else AddOutcome.PRESENT
             else:
                 records += _lines(one.wheel, reason)
-                outcome = Outcome.ADDED if moved[-1] else Outcome.LOGGED
+                outcome = AddOutcome.ADDED if moved[-1] else AddOutcome.LOGGED
             hash_is_new = line is not None and not bound
             added.append(Added(one.wheel, outcome, reason, hash_is_new, one.notes))
         sync_folder(wheels)
         held.append(*records)
     except BaseException:
         for one_added, was_moved in zip(added, moved, strict=False):
-            if was_moved and one_added.outcome is Outcome.ADDED:
+            if was_moved and one_added.outcome is AddOutcome.ADDED:
                 (wheels / one_added.wheel.filename).unlink(missing_ok=True)
         raise
     return added
@@ -140,10 +140,10 @@ def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bo
     if present == wheel.sha256:
         return False
     if copy is None:
-        raise HouseError("it changed while it was being read", where=str(place), hint="add it again")
+        raise WheelhouseError("it changed while it was being read", where=str(place), hint="add it again")
     if present is not None and not bound:
-        raise HouseError(
-            "another file of this name lies in the house",
+        raise WheelhouseError(
+            "another file of this name lies in the wheelhouse",
             where=str(place),
             hint="add that one, or remove it first",
         )
@@ -168,7 +168,7 @@ def _refuse_another(wheel: Wheel, logged: LoggedWheel | None, trust: bool) -> No
             hint="compare it with where it came from; fab add_wheel --trust FILE then logs its hash",
         )
     if logged is not None and logged.sha256 not in (None, wheel.sha256):
-        raise HouseError(
+        raise WheelhouseError(
             f"a different file was logged under this name on {logged.added:%Y-%m-%d}",
             where=wheel.filename,
             hint="what was released never changes: give this one a new version or build number",
@@ -181,7 +181,7 @@ def _copy(path: Path, wheel: Wheel, wheels: Path) -> Iterator[Path]:
     copy = wheels / f".{secrets.token_hex(8)}{UNFINISHED}"
     digest = hashlib.sha256()
     try:
-        # Not a temporary file of the standard library's: those only their owner may read, and a team shares the house.
+        # Not the standard library's temporary file: only its owner may read that, and a team shares the wheelhouse.
         with open(path, "rb") as source, open(copy, "xb") as target:
             while chunk := source.read(CHUNK):
                 digest.update(chunk)

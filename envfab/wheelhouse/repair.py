@@ -1,4 +1,4 @@
-"""Mending the house where nothing can be lost by it.
+"""Mending the wheelhouse where nothing can be lost by it.
 
 A logged wheel that is missing or was changed comes back from where the very file is, by the log's SHA-256. A changed
 file is set aside for that, never overwritten. What nobody vouched for is not logged, and nothing is deleted but the
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from envfab.errors import EnvfabError, HouseError
+from envfab.errors import EnvfabError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.validate import sha256_of
-from envfab.wheelhouse.wheelhouse import Fault, Finding, House
+from envfab.wheelhouse.wheelhouse import Fault, Finding, Wheelhouse
 
 
 class Originals(Protocol):
@@ -37,7 +37,7 @@ class Originals(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class RepairResult:
     """What became of something that was not as it should be: `done`, or `left` as it is, and why."""
 
     filename: str
@@ -45,45 +45,49 @@ class Repair:
     left: str = ""
 
 
-def repair(house: House, originals: Sequence[Originals]) -> Iterator[Repair]:
+def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[RepairResult]:
     """Mend what can be mended, one after the other."""
-    if ended := house.end_torn_line():
-        yield Repair(house.log.name, done=f"its last line was whole but for the line end, which it has now: {ended}")
-    if problems := len(house.problems()):
+    if ended := wheelhouse.end_torn_line():
+        yield RepairResult(
+            wheelhouse.log.name, done=f"its last line was whole but for the line end, which it has now: {ended}"
+        )
+    if problems := len(wheelhouse.problems()):
         left = "1 line that nobody can read stays" if problems == 1 else f"{problems} lines that nobody can read stay"
-        yield Repair(house.log.name, left=f"{left}, for the log is only ever added to: log again what they were for")
-    for name in house.clear_abandoned():
-        yield Repair(name, done="removed: the copy of an add_wheel that was cut off more than a day ago")
-    logged = {listed.wheel.filename: listed.wheel for listed in house.list() if listed.logged}
-    for finding in list(house.examine()):
+        yield RepairResult(
+            wheelhouse.log.name, left=f"{left}, for the log is only ever added to: log again what they were for"
+        )
+    for name in wheelhouse.clear_abandoned():
+        yield RepairResult(name, done="removed: the copy of an add_wheel that was cut off more than a day ago")
+    logged = {listed.wheel.filename: listed.wheel for listed in wheelhouse.list() if listed.logged}
+    for finding in list(wheelhouse.examine()):
         wheel = logged.get(finding.filename)
         try:
-            yield Repair(finding.filename, done=_repaired(finding, wheel, house, originals))
+            yield RepairResult(finding.filename, done=_repaired(finding, wheel, wheelhouse, originals))
         except EnvfabError as why:
-            yield Repair(finding.filename, left=_in_a_line(why))
+            yield RepairResult(finding.filename, left=_in_a_line(why))
 
 
-def _repaired(finding: Finding, wheel: Wheel | None, house: House, originals: Sequence[Originals]) -> str:
+def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> str:
     """What was done about a finding; raises `EnvfabError` that tells why nothing was."""
     if finding.fault is Fault.UNREADABLE:
-        raise HouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
+        raise WheelhouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
     if wheel is None:
-        shown = shlex.quote(str(house.wheels / finding.filename))
-        raise HouseError(f"it is not logged: fab add_wheel {shown} takes it in, or move it away")
+        shown = shlex.quote(str(wheelhouse.wheels / finding.filename))
+        raise WheelhouseError(f"it is not logged: fab add_wheel {shown} takes it in, or move it away")
     if wheel.sha256 is None:
-        shown = shlex.quote(str(house.wheels / finding.filename))
-        raise HouseError(
+        shown = shlex.quote(str(wheelhouse.wheels / finding.filename))
+        raise WheelhouseError(
             "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
             f"then fab add_wheel --trust {shown}"
         )
     source, original = _found(wheel, originals)
     if finding.fault is Fault.MISSING:
-        house.add(original)
+        wheelhouse.add(original)
         return f"brought back from {source.name}"
-    place = house.path_of(wheel)
+    place = wheelhouse.path_of(wheel)
     aside = _set_aside(place)
     try:
-        house.add(original)
+        wheelhouse.add(original)
     except EnvfabError:
         aside.unlink(missing_ok=True)
         raise
@@ -100,7 +104,7 @@ def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Pat
             problems.append(f"{source.name} does not have the file that was logged")
         except EnvfabError as error:
             problems.append(_in_a_line(error))
-    raise HouseError(
+    raise WheelhouseError(
         "; ".join(problems) or "no other copy is at hand: name a folder or an index that has it with --from"
     )
 

@@ -14,7 +14,7 @@ from envfab.wheelhouse.release_log.view import LoggedWheel, LogText
 class Contents:
     """What the names in the folder and the lines of the log say; no file is looked at.
 
-    A wheel's name is parsed only when its project is asked for, so that a large house costs little.
+    A wheel's name is parsed only when its project is asked for, so that a large wheelhouse costs little.
     """
 
     def __init__(self, filenames: Iterable[str], text: LogText) -> None:

@@ -1,4 +1,4 @@
-"""The house: the wheels directory together with the release log."""
+"""The wheelhouse: the wheels directory together with the release log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.config.fleet import Target
-from envfab.errors import HouseError, WheelError
+from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.util.untrusted import one_line
 from envfab.util.versions import version_or_none
@@ -28,7 +28,7 @@ from envfab.wheelhouse.release_log.records import (
     is_whole,
 )
 from envfab.wheelhouse.release_log.storage import LogFile
-from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, Problem
+from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, SkippedLine
 from envfab.wheelhouse.snapshot import Contents, wheel_of
 from envfab.wheelhouse.validate import read_metadata
 
@@ -45,7 +45,7 @@ class Listed:
 
 
 class Fault(Enum):
-    """What can be wrong with a file of the house."""
+    """What can be wrong with a file of the wheelhouse."""
 
     CHANGED = "changed"
     MISSING = "missing"
@@ -56,14 +56,14 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A file of the house that is not as the log says."""
+    """A file of the wheelhouse that is not as the log says."""
 
     filename: str
     fault: Fault
     detail: str
 
 
-class House:
+class Wheelhouse:
     """The wheels there are, as a `Catalogue` for planning, and what is done with them.
 
     The folder and the log are read once, at the first question; `add`, `yank` and `refresh` make the next question
@@ -118,7 +118,7 @@ class House:
         return wheel.sha256 or self._digest(wheel)
 
     def add(self, path: Path, *, trust: bool = False) -> Added:
-        """Inspect a wheel, copy it in, log it; raises `WheelError` and `HouseError`, and then nothing was done.
+        """Inspect a wheel, copy it in, log it; raises `WheelError` and `WheelhouseError`, and then nothing was done.
 
         With `trust` also one that was logged without a SHA-256, which `UnknownHash` is for otherwise.
         """
@@ -136,8 +136,8 @@ class House:
         return self.yank_all([what], reason)[what]
 
     def yank_all(self, named: Iterable[str], reason: str) -> Mapping[str, tuple[Wheel, ...]]:
-        """`yank` several, by what each was named; raises `HouseError` where there is one of them not, and withdraws
-        none."""
+        """`yank` several, by what each was named; raises `WheelhouseError` where one is not there, and
+        withdraws none."""
         now = _now()
         with self._log_file.locked() as held:
             text = held.read()
@@ -170,17 +170,17 @@ class House:
         """Wheels that are logged and not there, newer than all of their project that are: plans go by older ones."""
         return tuple(one.wheel for one in self._read().lost())
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[SkippedLine, ...]:
         """The lines of the log that were skipped; reads the whole log."""
         return self._read().text.problems()
 
     def verify_unchanged(self, wheels: Iterable[Wheel]) -> None:
-        """Raise `HouseError` where a wheel is not the file that was logged; one without a logged hash passes."""
+        """Raise `WheelhouseError` where a wheel is not the file that was logged; one without a logged hash passes."""
         changed = [wheel for wheel in wheels if self._is_changed(wheel)]
         self._digests.save()
         if changed:
             names = ", ".join(sorted(wheel.filename for wheel in changed))
-            raise HouseError(
+            raise WheelhouseError(
                 f"changed on disk after it was logged: {names}",
                 where=str(self.wheels),
                 hint="add the original file again, or build a new version: what was released never changes",
@@ -236,7 +236,7 @@ class House:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise HouseError(f"cannot read the wheels folder: {error.strerror}", where=str(self.wheels)) from None
+            raise WheelhouseError(f"cannot read the wheels folder: {error.strerror}", where=str(self.wheels)) from None
 
     def _size(self, wheel: Wheel) -> int | None:
         try:
@@ -251,7 +251,7 @@ class House:
         try:
             return self._digests.sha256(wheel.filename, anew=anew)
         except OSError as error:
-            raise HouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
+            raise WheelhouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
 
     def _examine(self, listed: Listed) -> Finding | None:
         wheel = listed.wheel
@@ -261,7 +261,7 @@ class House:
             if self._is_changed(wheel, anew=True):
                 return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 is not the one that was logged")
             read_metadata(self.path_of(wheel))
-        except (HouseError, WheelError) as error:
+        except (WheelhouseError, WheelError) as error:
             return Finding(wheel.filename, Fault.UNREADABLE, error.what)
         if not listed.logged:
             return Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
@@ -271,7 +271,7 @@ class House:
 
 
 def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
-    """The logged wheels that a file name or `name==version` means; raises `HouseError` where there is none."""
+    """The logged wheels that a file name or `name==version` means; raises `WheelhouseError` where there is none."""
     project, is_release, version = what.partition("==")
     if not is_release:
         project = what.partition("-")[0]
@@ -283,7 +283,7 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
         found = [one for one in logged.values() if one.filename == what]
     if not found:
         there = ", ".join(sorted({f"{one.project}=={one.version}" for one in logged.values()}))
-        raise HouseError(
+        raise WheelhouseError(
             f"the release log has no {what}",
             hint=f"it has {there}" if there else "name it NAME==VERSION, or by its file name; `fab wheels` lists them",
         )

@@ -109,7 +109,7 @@ def served() -> Iterator[Index]:
 
 def asking(url: str) -> Any:
     """The agent's own code at work here, not over a channel."""
-    make: Any = agent_web.Web
+    make: Any = agent_web.HTTPClient
     return make(url, 5.0, 5.0)
 
 
@@ -253,7 +253,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     "another file": ({"page": "html", "file": says(b"x" * 10_000, length="")},
                      "index-other", f"{FILE} sends more than SIZE bytes"),
     "another size": ({"page": "html", "file": says(b"x")},
-                     "index-other", f"{FILE} has 1 bytes, and the wheel of the house SIZE"),
+                     "index-other", f"{FILE} has 1 bytes, and the wheel of the wheelhouse SIZE"),
     "more and more": ({"page": "html", "file": wrong_size}, "index-other", f"{FILE} sends more than SIZE bytes"),
     "less than it should": ({"page": "html", "file": says(b"x" * 100, length="")},
                             "index-silent", f"{FILE} ended after 100 of SIZE bytes"),

@@ -1,4 +1,4 @@
-"""Installing with each interpreter's own pip, old or new, or with a pip out of the house."""
+"""Installing with each interpreter's own pip, old or new, or with a pip out of the wheelhouse."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def pip_wheel(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPat
     members[record] = b"".join(
         f"{name},,\n".encode() if name == record else _row(name, content) for name, content in members.items()
     )
-    path = tmp_path_factory.mktemp("house") / f"pip-{number}-py2.py3-none-any.whl"
+    path = tmp_path_factory.mktemp("wheelhouse") / f"pip-{number}-py2.py3-none-any.whl"
     write_zip(path, members)
     return path
 

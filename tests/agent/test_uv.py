@@ -1,4 +1,4 @@
-"""Installing by a uv out of the house, and bytecode that is compiled once for all virtualenvs of a host."""
+"""Installing by a uv out of the wheelhouse, and bytecode that is compiled once for all virtualenvs of a host."""
 
 from __future__ import annotations
 

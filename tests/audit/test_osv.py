@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.audit.osv import Index, read, vulnerabilities
+from envfab.audit.osv import AdvisoryIndex, read, vulnerabilities
 from envfab.errors import SupplyError
 from tests.planning.catalogue import distribution
 
@@ -169,7 +169,7 @@ def test_an_index_tells_the_same_as_reading_all_of_it(tmp_path: Path) -> None:
         for number in range(len(records)):
             archive.write(folder / f"{number}.json", f"{number}.json")
     for place in (folder, tmp_path / "all.zip", folder / "0.json"):
-        index, whole = Index(place), read(place, NAMES)
+        index, whole = AdvisoryIndex(place), read(place, NAMES)
         assert index.about(NAMES).advisories == whole.advisories
         assert index.export.as_of == whole.as_of
         assert index.about([canonicalize_name("django")]).advisories.keys() == {"django"}
@@ -182,9 +182,9 @@ def test_an_index_of_an_export_that_is_gone(tmp_path: Path) -> None:
     for changed in (None, b"PK\x03\x04 cut", b"{}"):
         with zipfile.ZipFile(place, "w") as archive:
             archive.writestr("a.json", json.dumps(record("GHSA-1", {"introduced": "0"})))
-        index = Index(place)
+        index = AdvisoryIndex(place)
         place.unlink() if changed is None else place.write_bytes(changed)
         with pytest.raises(SupplyError):
             index.about(NAMES)
     with pytest.raises(SupplyError):
-        Index(place)
+        AdvisoryIndex(place)

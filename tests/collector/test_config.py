@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.collector.config import Config, HouseFolders, find_house, from_environment
+from envfab.collector.config import Config, WheelhouseFolders, find_wheelhouse, from_environment
 from envfab.errors import ConfigurationError, EnvfabError
 from tests.collector.conftest import MakeApp
 from tests.support.fab import clean_environment
@@ -30,7 +30,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         data=tmp_path / "data",
         database="postgresql://h/n",
         reports=tmp_path / "reports",
-        house=HouseFolders(tmp_path / "wheels", tmp_path / "release_log"),
+        wheelhouse=WheelhouseFolders(tmp_path / "wheels", tmp_path / "release_log"),
         index="https://index.example.org/simple/",
         osv=tmp_path / "all.zip",
         tokens=("third token", "first token", "second token"),
@@ -51,7 +51,10 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
         ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),
         ({"DATA": "/d", "TOKEN_FILE": os.devnull}, "/dev/null: the token file holds no token"),
-        ({"DATA": "/d", "OPEN": "1", "KEEP_DAYS": "0"}, "ENVFAB_COLLECTOR_KEEP_DAYS: must be a whole number from 1 up, not '0'"),
+        (
+            {"DATA": "/d", "OPEN": "1", "KEEP_DAYS": "0"},
+            "ENVFAB_COLLECTOR_KEEP_DAYS: must be a whole number from 1 up, not '0'",
+        ),
         (
             {"DATA": "/d", "OPEN": "1", "TOKNE": "x"},
             "ENVFAB_COLLECTOR_TOKNE: is no setting\n  there are DATA, DATABASE",
@@ -84,10 +87,10 @@ def test_what_cannot_work(make_app: MakeApp, settings: dict[str, object], messag
     assert str(caught.value).startswith(message)
 
 
-def test_a_house_that_is_not_there(tmp_path: Path) -> None:
-    """A folder that is misspelt is no empty house."""
+def test_a_wheelhouse_that_is_not_there(tmp_path: Path) -> None:
+    """A folder that is misspelt is no empty wheelhouse."""
     with pytest.raises(ConfigurationError, match=r"there is no folder"):
-        find_house(tmp_path / "whels")
+        find_wheelhouse(tmp_path / "whels")
 
 
 def test_open_must_be_said() -> None:
@@ -95,14 +98,14 @@ def test_open_must_be_said() -> None:
     assert from_environment({"ENVFAB_COLLECTOR_DATA": "/d", "ENVFAB_COLLECTOR_OPEN": "1"}).tokens == ()
 
 
-def test_where_a_house_is(tmp_path: Path) -> None:
-    """A house is the wheels' folder with the log inside or beside, or a folder that holds both."""
+def test_where_a_wheelhouse_is(tmp_path: Path) -> None:
+    """A wheelhouse is the wheels' folder with the log inside or beside, or a folder that holds both."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    assert find_house(wheels) == HouseFolders(wheels, tmp_path / "release_log")
-    assert find_house(tmp_path) == HouseFolders(wheels, tmp_path / "release_log")
+    assert find_wheelhouse(wheels) == WheelhouseFolders(wheels, tmp_path / "release_log")
+    assert find_wheelhouse(tmp_path) == WheelhouseFolders(wheels, tmp_path / "release_log")
     (wheels / "release_log").touch()
-    assert find_house(wheels) == HouseFolders(wheels, wheels / "release_log")
+    assert find_wheelhouse(wheels) == WheelhouseFolders(wheels, wheels / "release_log")
 
 
 def test_the_wsgi_application(tmp_path: Path) -> None:

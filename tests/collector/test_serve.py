@@ -24,16 +24,16 @@ from envfab.collector.serve import parse_address
 from envfab.errors import UsageError
 from tests.collector.sending import form, registration_fields, report
 from tests.support.fab import FAB, clean_environment, run_fab
-from tests.support.wheels import make_house
+from tests.support.wheels import make_wheelhouse
 
 FABFILE = "from envfab import Fleet, collection\nns = collection(Fleet())\n"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a fabfile and a house."""
+    """A folder with a fabfile and a wheelhouse."""
     (tmp_path / "fabfile.py").write_text(FABFILE, encoding="utf-8")
-    make_house(tmp_path, 1, 2)
+    make_wheelhouse(tmp_path, 1, 2)
     return tmp_path
 
 
@@ -61,7 +61,7 @@ def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def test_a_day_in_the_life(folder: Path) -> None:
-    """Up within two seconds, on loopback and without configuration; its data beside the fabfile; the fleet's house."""
+    """Up within two seconds, on loopback and without configuration; its data beside the fabfile; the fleet's wheelhouse."""
     began = time.monotonic()
     with running(folder) as (process, url):
         assert requests.get(f"{url}/api/applications", timeout=5).json() == []

@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from envfab.collector import weeks
-from envfab.collector.config import HouseFolders
+from envfab.collector.config import WheelhouseFolders
 from envfab.collector.service import milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
-from tests.support.wheels import make_house
+from tests.support.wheels import make_wheelhouse
 
 WEEK = 7 * weeks.DAY
 
@@ -25,7 +25,11 @@ def test_weeks_begin_on_monday() -> None:
 
 def test_weeks_are_noted(make_app: MakeApp, database: str, tmp_path: Path) -> None:
     """A week's last note stays; this week is as it is now, noted or not."""
-    service = service_of(app := make_app(database=database, house=HouseFolders(*make_house(tmp_path / "house", 3, 2))))
+    service = service_of(
+        app := make_app(
+            database=database, wheelhouse=WheelhouseFolders(*make_wheelhouse(tmp_path / "wheelhouse", 3, 2))
+        )
+    )
     client, now = app.test_client(), milliseconds_now()
     register(client, "u1", [(f"project-{number}", "1.0") for number in range(3)])
     register(client, "u2", [("project-0", "1.0")])

@@ -131,7 +131,7 @@ def test_what_cannot_be_meant_is_an_error(make: Any, fields: dict[str, Any], mes
 
 
 def test_an_empty_fleet_is_fine() -> None:
-    """`Fleet()` alone means no hosts and a house beside the file that makes it."""
+    """`Fleet()` alone means no hosts and a wheelhouse beside the file that makes it."""
     fleet = Fleet()
     assert (fleet.hosts, fleet.registration, fleet.usage_stats) == ((), (), None)
     assert fleet.at(fleet.wheels) == Path(__file__).parent / "wheels"
@@ -266,7 +266,7 @@ def test_a_mistake_in_a_fabfile_ends_fab_without_a_traceback(tmp_path: Path) -> 
 
 
 def test_a_collection_without_a_fleet_is_anchored_at_its_fabfile(tmp_path: Path) -> None:
-    """`collection()` alone makes its house beside the fabfile that calls it, not in the package."""
+    """`collection()` alone makes its wheelhouse beside the fabfile that calls it, not in the package."""
     (tmp_path / "fabfile.py").write_text("from envfab import collection\nns = collection()\n")
     wheel = make_wheel(tmp_path / "dist", "shop", "1.0")
     done = run_fab(tmp_path, "add_wheel", str(wheel))

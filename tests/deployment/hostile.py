@@ -16,8 +16,8 @@ from rich.text import Text
 
 from envfab.config.fleet import Host, Member, Target, Virtualenv
 from envfab.config.settings import Settings
-from envfab.deployment.barriers import Gates
-from envfab.deployment.context import Surroundings
+from envfab.deployment.barriers import Barriers
+from envfab.deployment.context import RolloutContext
 from envfab.deployment.proposal import Proposal, propose_one
 from envfab.deployment.propose import propose
 from envfab.deployment.result import Caller, Deployment, new_rollout_id
@@ -27,13 +27,13 @@ from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
-from envfab.remote.process import Link, LocalProcess, Process
+from envfab.remote.process import HostConnection, LocalProcess, Process
 from envfab.remote.stream import Stream
 from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, show_group
 from envfab.tasks.undoing import _shown
 from envfab.util.progress import Silent
 from envfab.util.untrusted import format_json, harmless
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 SETTINGS = Settings()
 # what an agent says to each operation, one line a time that it was asked
@@ -150,10 +150,10 @@ class HostileFleet:
     """Virtualenvs by host name, each with what starts a process on that host."""
 
     starts: Mapping[str, Callable[[Sequence[str]], Process]]
-    house: House
+    wheelhouse: Wheelhouse
     path: str
     sudo_password: str | None = None
-    links: dict[str, Link] = field(default_factory=dict)
+    links: dict[str, HostConnection] = field(default_factory=dict)
 
     @property
     def members(self) -> list[Member]:
@@ -163,9 +163,9 @@ class HostileFleet:
             for name in self.starts
         ]
 
-    def link(self, host: Host) -> Link:
+    def link(self, host: Host) -> HostConnection:
         """As `Links` says."""
-        return self.links.setdefault(host.name, Link(host.name, 8, self.starts[host.name]))
+        return self.links.setdefault(host.name, HostConnection(host.name, 8, self.starts[host.name]))
 
     def requirements(self) -> Mapping[Target, Requirements]:
         """All want a shop."""
@@ -176,16 +176,18 @@ class HostileFleet:
         """(the plans, what became of each host's virtualenv, all that is shown of both)."""
         shown: list[str | Text] = []
         options = Options()
-        with propose(self.requirements(), self.members, self, self.house, options, SETTINGS, Silent()) as proposing:
+        with propose(
+            self.requirements(), self.members, self, self.wheelhouse, options, SETTINGS, Silent()
+        ) as proposing:
             proposals = proposing.all()
             shown += [show_group([proposal]) for proposal in proposals]
             shown.append(format_json(plans_json(proposals)))
-            around = Surroundings(
+            around = RolloutContext(
                 rollout=new_rollout_id(),
                 caller=Caller("ada", "laptop"),
-                house=self.house,
+                wheelhouse=self.wheelhouse,
                 settings=SETTINGS,
-                gates=Gates(),
+                gates=Barriers(),
                 reporter=Silent(),
                 reconsider=self.plan_again,
             )
@@ -199,13 +201,13 @@ class HostileFleet:
         """The plan for a virtualenv that changed, or says so."""
         if old.site is None:
             return None
-        return propose_one(old.site, probe, old.requirements, Plans(self.house, Options()), "pip")
+        return propose_one(old.site, probe, old.requirements, Plans(self.wheelhouse, Options()), "pip")
 
     def look_back(self) -> tuple[dict[str, Status], str]:
         """(what rolling back would be for each host's virtualenv, what is shown of all histories)."""
         with histories(self.members, self, SETTINGS, Silent()) as arrivals:
             shown = [_shown(found, records[::-1], 10) for found, records in arrivals.all()]
-        with propose_undo(self.members, self, self.house, SETTINGS, Silent(), None) as proposing:
+        with propose_undo(self.members, self, self.wheelhouse, SETTINGS, Silent(), None) as proposing:
             proposals = proposing.all()
         shown += [show_group([proposal]) for proposal in proposals]
         return {one.plan.target.host: one.plan.status for one in proposals}, text_of(shown)
@@ -216,10 +218,12 @@ def text_of(shown: Iterable[str | Text]) -> str:
     return "\n".join(harmless(one if isinstance(one, str) else one.plain) for one in shown)
 
 
-def recorded(path: Path, house: House) -> Conversation:
-    """What a real agent says in a deployment of the house's shop to the virtualenv at `path`, and of its history."""
+def recorded(path: Path, wheelhouse: Wheelhouse) -> Conversation:
+    """What a real agent says in a deployment of the wheelhouse's shop to the virtualenv at `path`, and of its history."""
     conversation: dict[str, list[bytes]] = {}
-    fleet = HostileFleet({"here": lambda arguments: Recording(LocalProcess(arguments), conversation)}, house, str(path))
+    fleet = HostileFleet(
+        {"here": lambda arguments: Recording(LocalProcess(arguments), conversation)}, wheelhouse, str(path)
+    )
     _, endings, shown = fleet.plan_and_deploy()
     assert endings["here"].ending.value == "deployed", shown
     with suppress(KeyError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from envfab.config.fleet import Fleet, Host, Member, Project, Virtualenv
-from envfab.deployment.barriers import Gates
+from envfab.deployment.barriers import Barriers
 from envfab.errors import DeploymentError
 
 
@@ -22,9 +22,9 @@ def members(number: int) -> list[Member]:
 
 
 @pytest.fixture
-def three() -> tuple[Gates, list[Member]]:
+def three() -> tuple[Barriers, list[Member]]:
     """Gates that three virtualenvs will come to."""
-    gates, listed = Gates(), members(3)
+    gates, listed = Barriers(), members(3)
     gates.open(listed)
     return gates, listed
 
@@ -36,7 +36,7 @@ def started(function: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def test_the_others_wait_for_the_first_in_order(three: tuple[Gates, list[Member]]) -> None:
+def test_the_others_wait_for_the_first_in_order(three: tuple[Barriers, list[Member]]) -> None:
     """Whoever comes earlier than its turn waits; one migrates, and the others are told what it was to apply."""
     gates, (first, second, third) = three
     order: list[tuple[str, bool, tuple[str, ...]]] = []
@@ -57,7 +57,7 @@ def test_the_others_wait_for_the_first_in_order(three: tuple[Gates, list[Member]
     assert order == [("web0", True, told), ("web1", False, told), ("web2", False, told)]
 
 
-def test_whoever_leaves_hands_its_turn_to_the_next(three: tuple[Gates, list[Member]]) -> None:
+def test_whoever_leaves_hands_its_turn_to_the_next(three: tuple[Barriers, list[Member]]) -> None:
     """A virtualenv that fails before its migration is not waited for."""
     gates, (first, second, _) = three
     gates.leave(first.target)
@@ -65,7 +65,7 @@ def test_whoever_leaves_hands_its_turn_to_the_next(three: tuple[Gates, list[Memb
         assert migrates
 
 
-def test_a_failed_migration_fails_everybody_after_it(three: tuple[Gates, list[Member]]) -> None:
+def test_a_failed_migration_fails_everybody_after_it(three: tuple[Barriers, list[Member]]) -> None:
     """The next one raises, and so does the one after that."""
     gates, (first, *others) = three
     with pytest.raises(ZeroDivisionError), gates.database("shop", first.target):
@@ -78,7 +78,7 @@ def test_a_failed_migration_fails_everybody_after_it(three: tuple[Gates, list[Me
 
 def test_one_at_a_time_means_one_at_a_time() -> None:
     """Of those with the same key one is inside; another key is no obstacle."""
-    gates = Gates()
+    gates = Barriers()
     came: list[str] = []
 
     def come(key: str) -> None:

@@ -14,7 +14,7 @@ from tests.support.workplace import Workplace, freeze
 
 
 def three_hosts(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> list[Path]:
-    """Virtualenvs of user shop on web1, web2, web3, and a house with shop 1.0 and what it needs."""
+    """Virtualenvs of user shop on web1, web2, web3, and a wheelhouse with shop 1.0 and what it needs."""
     paths = [make_virtualenv("3.11", srv / f"v{number}", owner=hosts.users.shop) for number in (1, 2, 3)]
     listed = ", ".join(
         f"Host('web{number}', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.shop!r}, requirements='shop.txt')])"
@@ -322,16 +322,16 @@ def test_a_bystander_that_would_break_blocks_unless_forced(
     assert freeze(path) == {"basket": "2.0", "bystander": "1.0"}
 
 
-def test_a_virtualenv_without_pip_is_served_by_the_house_s_pip(
+def test_a_virtualenv_without_pip_is_served_by_the_wheelhouse_s_pip(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, pip_wheel: Path
 ) -> None:
-    """Where there is no pip, a pip wheel of the house is run; where the house has none, the plan is blocked."""
+    """Where there is no pip, a pip wheel of the wheelhouse is run; where the wheelhouse has none, the plan is blocked."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin, pip=False)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])")
     workplace.add_made("shop", "1.0")
     blocked = workplace.fab("plan")
     assert blocked.returncode == 1
-    assert "the virtualenv has no pip, and the house has no pip wheel that fits it" in blocked.stdout
+    assert "the virtualenv has no pip, and the wheelhouse has no pip wheel that fits it" in blocked.stdout
     workplace.add(pip_wheel)
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr

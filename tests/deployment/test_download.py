@@ -63,7 +63,7 @@ def one_here(path: Path, packages: str = "['shop']", **more: Any) -> str:
 def test_wheels_come_from_the_index_once_a_host_and_owner(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, published: Published
 ) -> None:
-    """Over SSH and sudo: two virtualenvs of one owner share what one of them fetched; the house sends nothing."""
+    """Over SSH and sudo: two virtualenvs of one owner share what one of them fetched; the wheelhouse sends nothing."""
     owner = hosts.users.shop
     first, second = (make_virtualenv("3.11", srv / name, owner=owner) for name in ("first", "second"))
     fleet(
@@ -132,7 +132,7 @@ def test_a_callable_gives_the_address_and_nothing_shows_its_password(
     where = next(number for number, line in enumerate(lines) if line.endswith(f"{path}   failed"))
     assert lines[where + 1 : where + 4] == [
         f"shop-1.0-py3-none-any.whl cannot be fetched: there is no {published.url}shop/",
-        "bring the index that wheel_source names up to the house (fab publish_index), and run this again",
+        "bring the index that wheel_source names up to the wheelhouse (fab publish_index), and run this again",
         "done: lock",
     ]
     assert freeze(path) == {}

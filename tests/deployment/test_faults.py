@@ -46,7 +46,7 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A Django project with shop 1.0 deployed and migrated, and shop 2.0 with a second migration in the house."""
+    """A Django project with shop 1.0 deployed and migrated, and shop 2.0 with a second migration in the wheelhouse."""
 
     hosts: Hosts
     folder: Path

@@ -21,7 +21,7 @@ from envfab.agent import journal, probe, protocol
 from envfab.agent.json_codec import dumps
 from envfab.deployment.result import Ending
 from envfab.planning.plan import Status
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.deployment.hostile import Answer, Conversation, HostileFleet, Replay, as_it_was, recorded
 from tests.support.fab import FAB, clean_environment
 from tests.support.virtualenvs import VirtualenvMaker
@@ -130,20 +130,20 @@ def written(document: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
     """It has a shop."""
-    folder = tmp_path_factory.mktemp("house")
-    made = House(folder / "wheels", folder / "release_log", cache=folder / "cache")
+    folder = tmp_path_factory.mktemp("wheelhouse")
+    made = Wheelhouse(folder / "wheels", folder / "release_log", cache=folder / "cache")
     made.add(make_wheel(folder, "shop", "1.0"))
     return made
 
 
 @pytest.fixture(scope="module")
 def conversation(
-    house: House, make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory
+    wheelhouse: Wheelhouse, make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Conversation:
     """What a real agent said in a deployment."""
-    return recorded(make_virtualenv("3.11", tmp_path_factory.mktemp("real") / "v"), house)
+    return recorded(make_virtualenv("3.11", tmp_path_factory.mktemp("real") / "v"), wheelhouse)
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +162,11 @@ def remembering(conversation: Conversation) -> Conversation:
     }
 
 
-def two(house: House, good: Conversation, bad: Conversation, answer: Answer) -> HostileFleet:
+def two(wheelhouse: Wheelhouse, good: Conversation, bad: Conversation, answer: Answer) -> HostileFleet:
     """A fleet of a good host and a bad one."""
     return HostileFleet(
         {"bad": lambda words: Replay(words, bad, answer), "good": lambda words: Replay(words, good, as_it_was)},
-        house,
+        wheelhouse,
         "/srv/v",
     )
 
@@ -190,21 +190,21 @@ def assert_the_good_one_is_deployed(fleet: HostileFleet) -> None:
 
 @pytest.mark.parametrize("chunk", range(10))
 def test_a_mutated_answer_is_the_error_of_its_target(
-    house: House, conversation: Conversation, remembering: Conversation, chunk: int
+    wheelhouse: Wheelhouse, conversation: Conversation, remembering: Conversation, chunk: int
 ) -> None:
     """To whatever operation of a deployment, a first one or one after an interruption."""
     for seed in range(chunk, MUTATIONS, 10):
         bad = remembering if seed % 3 else conversation
         try:
-            assert_the_good_one_is_deployed(two(house, conversation, bad, Mutator(seed)))
+            assert_the_good_one_is_deployed(two(wheelhouse, conversation, bad, Mutator(seed)))
         except Exception as error:
             raise AssertionError(f"with the mutation of seed {seed}") from error
 
 
-def test_a_mutated_history_is_the_error_of_its_target(house: House, remembering: Conversation) -> None:
+def test_a_mutated_history_is_the_error_of_its_target(wheelhouse: Wheelhouse, remembering: Conversation) -> None:
     """`history` and `rollback` show the good one's, and go back with it."""
     for seed in range(FILES):
-        fleet = two(house, remembering, remembering, Mutator(seed, ("probe", "history", "verify")))
+        fleet = two(wheelhouse, remembering, remembering, Mutator(seed, ("probe", "history", "verify")))
         assert_the_good_one_is_looked_back_at(fleet, seed)
 
 
@@ -225,7 +225,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_an_owner_writes_into_the_memory_is_the_error_of_its_target(
-    house: House, conversation: Conversation, remembering: Conversation, memory: Path
+    wheelhouse: Wheelhouse, conversation: Conversation, remembering: Conversation, memory: Path
 ) -> None:
     """Journals, histories and locks of any content: read by the agent, and what it makes of them by us."""
     record = json.loads(remembering["history"][0])["ok"]["records"][0]
@@ -242,7 +242,7 @@ def test_what_an_owner_writes_into_the_memory_is_the_error_of_its_target(
                 "history": read(memory, conversation, journal.history),
             }
         answer = lambda asked, said, answers=answers: answers.get(asked, said)  # noqa: E731
-        fleet = two(house, conversation, conversation, answer)
+        fleet = two(wheelhouse, conversation, conversation, answer)
         try:
             assert_the_good_one_is_deployed(fleet)
             assert_the_good_one_is_looked_back_at(fleet, seed)
@@ -265,11 +265,13 @@ def read(memory: Path, conversation: Conversation, operation: Callable[..., dict
 
 
 @pytest.mark.parametrize("operation", ["probe", "lock", "begin", "install"])
-def test_no_line_in_an_answer_s_place_ends_the_run(house: House, conversation: Conversation, operation: str) -> None:
+def test_no_line_in_an_answer_s_place_ends_the_run(
+    wheelhouse: Wheelhouse, conversation: Conversation, operation: str
+) -> None:
     """JSON of another shape, none at all, half of it, nothing."""
     for line in LINES:
         answer = lambda asked, said, line=line: line if asked == operation else said  # noqa: E731
-        assert_the_good_one_is_deployed(two(house, conversation, conversation, answer))
+        assert_the_good_one_is_deployed(two(wheelhouse, conversation, conversation, answer))
 
 
 SAYS = {

@@ -1,4 +1,4 @@
-"""Files of the house that go away or change while a deployment is under way."""
+"""Files of the wheelhouse that go away or change while a deployment is under way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from envfab.deployment.installation import CHUNK, exactly, spoken
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, Kind
+from envfab.planning.plan import Action, ActionKind
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
 
@@ -36,7 +36,7 @@ def test_as_many_bytes_go_out_as_were_announced(size: int, there: int) -> None:
 def test_what_is_done_is_said_in_a_few_words(kinds: str, words: str) -> None:
     """One that is alone by its name, several by their number; a rollback may only remove."""
     wheel = Wheel.from_filename("p-1.0-py3-none-any.whl")
-    named = {"i": Kind.INSTALL, "u": Kind.UPGRADE, "d": Kind.DOWNGRADE, "r": Kind.REMOVE}
+    named = {"i": ActionKind.INSTALL, "u": ActionKind.UPGRADE, "d": ActionKind.DOWNGRADE, "r": ActionKind.REMOVE}
     actions = [
         Action(named[letter], canonicalize_name(f"P{at}"), f"P{at}", None, None if letter == "r" else wheel, "")
         for at, letter in enumerate(kinds)

@@ -61,7 +61,7 @@ def test_auto_takes_uv_where_it_fits_and_pip_elsewhere(
     assert freeze(new) == freeze(old) == {}
 
 
-def test_uv_where_the_house_has_none_or_the_python_is_too_old(
+def test_uv_where_the_wheelhouse_has_none_or_the_python_is_too_old(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, uv_wheel: Path
 ) -> None:
     """Whoever asks for uv and nothing else gets a blocked plan that says why."""
@@ -71,7 +71,7 @@ def test_uv_where_the_house_has_none_or_the_python_is_too_old(
     workplace.add_made("shop", "1.0")
     assert workplace.statuses("plan", status=1) == {f"web1:{new}": "blocked", f"web1:{old}": "blocked"}
     shown = workplace.fab("plan").stdout
-    assert "the house has no uv wheel that fits it" in shown
+    assert "the wheelhouse has no uv wheel that fits it" in shown
     assert "uv needs CPython 3.8 or newer" in shown
     workplace.add(uv_wheel)
     assert workplace.statuses("plan", status=1) == {f"web1:{new}": "changes", f"web1:{old}": "blocked"}

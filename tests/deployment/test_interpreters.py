@@ -1,4 +1,4 @@
-"""One house, one requirement list, and virtualenvs of every CPython that is managed."""
+"""One wheelhouse, one requirement list, and virtualenvs of every CPython that is managed."""
 
 from __future__ import annotations
 

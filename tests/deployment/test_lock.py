@@ -20,7 +20,7 @@ from tests.support.workplace import Workplace, freeze
 
 @pytest.fixture
 def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
-    """A bare virtualenv on web1, and shop 1.0 in the house."""
+    """A bare virtualenv on web1, and shop 1.0 in the wheelhouse."""
     srv.chmod(0o777)
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])")

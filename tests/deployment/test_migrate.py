@@ -24,7 +24,7 @@ PROJECT = (
 def site(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, django_wheels: Sequence[Path]
 ) -> list[Path]:
-    """A Django project in three virtualenvs on three hosts, of one database, with shop 1.0 in the house."""
+    """A Django project in three virtualenvs on three hosts, of one database, with shop 1.0 in the wheelhouse."""
     users = hosts.users
     paths = [make_virtualenv("3.11", srv / f"v{number}", owner=users.shop) for number in (1, 2, 3)]
     (srv / "env").write_text(f"# of the shop\nSHOP_SECRET='s3cret'\nexport SHOP_DATABASE={srv}/db/db.sqlite3\n")

@@ -37,7 +37,7 @@ def mounted(place: Path, *arguments: str) -> Iterator[None]:
 
 @pytest.fixture
 def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
-    """A virtualenv of user blog on web1, with shop 1.0 deployed; shop 2.0, of some size, in the house."""
+    """A virtualenv of user blog on web1, with shop 1.0 deployed; shop 2.0, of some size, in the wheelhouse."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.blog)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.blog!r}, packages=['shop'])])"

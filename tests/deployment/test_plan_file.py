@@ -12,12 +12,12 @@ from envfab.deployment.plan_file import load
 from envfab.errors import EnvfabError, FormatError
 from envfab.planning.plan import Plan, to_json
 from envfab.planning.planner import plan
-from tests.planning.catalogue import house, probe, requirements
+from tests.planning.catalogue import probe, requirements, wheelhouse
 
 
 def made() -> Plan:
     """A plan with an action."""
-    return plan(probe(), requirements("a"), house(["a==1"]))
+    return plan(probe(), requirements("a"), wheelhouse(["a==1"]))
 
 
 def saved(folder: Path, document: object) -> Path:

@@ -13,7 +13,7 @@ from envfab.deployment.proposal import Proposal
 from envfab.deployment.propose import PATIENCE, Proposals
 from envfab.models.requirements import Requirements
 from envfab.planning.plan import Plan, Status
-from envfab.remote.result_queue import Arrivals
+from envfab.remote.result_queue import ResultQueue
 
 GRACE = 0.25
 
@@ -27,7 +27,7 @@ def members() -> tuple[Member, ...]:
 
 def batches(members: tuple[Member, ...], pauses: Iterator[float], status: Status = Status.CHANGES) -> list[list[str]]:
     """The hosts of each batch, where the members come one after another, each after a pause."""
-    arrivals: Arrivals[Proposal] = Arrivals(members)
+    arrivals: ResultQueue[Proposal] = ResultQueue(members)
 
     def come() -> None:
         for member in members:

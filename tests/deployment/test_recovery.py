@@ -39,7 +39,7 @@ metadata.write_text(metadata.read_text().replace("1.9", "1.10"))
 
 @pytest.fixture
 def alpha(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
-    """A virtualenv on this machine with alpha 1.9 deployed, alpha 1.10 in the house, and a pip that can be struck."""
+    """A virtualenv on this machine with alpha 1.9 deployed, alpha 1.10 in the wheelhouse, and a pip that can be struck."""
     path = make_virtualenv("3.11", local.folder / "v")
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'])])")
     local.add_made("alpha", "1.9", files=FILES)

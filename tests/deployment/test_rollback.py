@@ -14,7 +14,7 @@ from tests.support.workplace import Workplace, freeze
 
 @pytest.fixture
 def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
-    """A virtualenv on web1 with shop 1.0 and basket 1.0 deployed; shop 2.0, which drops basket for cart, in the house."""
+    """A virtualenv on web1 with shop 1.0 and basket 1.0 deployed; shop 2.0, which drops basket for cart, in the wheelhouse."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.shop!r}, packages=['shop'],"
@@ -102,7 +102,7 @@ def test_an_unknown_id_is_an_error(workplace: Workplace, shop: Path) -> None:
 
 
 def test_wheels_to_go_back_to_stay_with_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """Without house and cache a rollback still finds the wheels that the last deployments brought."""
+    """Without wheelhouse and cache a rollback still finds the wheels that the last deployments brought."""
     workplace.fab("deploy", "--yes")
     for wheel in (workplace.folder / "wheels").iterdir():
         wheel.unlink()
@@ -131,7 +131,7 @@ def test_wheels_that_nobody_goes_back_to_are_let_go(workplace: Workplace, shop: 
 def test_what_could_not_be_brought_back_is_told_before(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
-    """A package that was installed by hand, of a version that the house never had, is named in the plan."""
+    """A package that was installed by hand, of a version that the wheelhouse never had, is named in the plan."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'], check='false')])", "'check_retries': 0"
@@ -143,7 +143,7 @@ def test_what_could_not_be_brought_back_is_told_before(
     (workplace.folder / "wheels" / wheel.name).unlink()
     workplace.add_made("shop", "2.0")
     shown = workplace.fab("plan").stdout
-    assert "shop 1.0 could not be brought back: no wheel of it is in the house" in shown
+    assert "shop 1.0 could not be brought back: no wheel of it is in the wheelhouse" in shown
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
     assert "going back failed: these could not be brought back, no wheel of them: shop 1.0" in done.stdout
@@ -192,7 +192,7 @@ def test_a_rollback_takes_back_what_was_interrupted(workplace: Workplace, shop: 
 
 
 def test_wheels_that_are_lost_block_a_rollback_and_are_named(workplace: Workplace, shop: Path) -> None:
-    """Neither the virtualenv nor the house has them: nothing is done."""
+    """Neither the virtualenv nor the wheelhouse has them: nothing is done."""
     workplace.fab("deploy", "--yes")
     for folder in (workplace.folder / "wheels", shop / ".envfab" / "wheels"):
         for wheel in folder.glob("*shop-1.0*"):
@@ -201,7 +201,7 @@ def test_wheels_that_are_lost_block_a_rollback_and_are_named(workplace: Workplac
     assert done.returncode == 1
     assert "1 blocked" in done.stdout
     assert "shop 1.0   the state before " in done.stdout
-    assert "no wheel of it is kept in the virtualenv or in the house" in done.stdout
+    assert "no wheel of it is kept in the virtualenv or in the wheelhouse" in done.stdout
     assert freeze(shop) == NEW
 
 

@@ -13,18 +13,18 @@ from packaging.utils import canonicalize_name
 
 from envfab.config.fleet import Fleet, Host, Virtualenv
 from envfab.config.settings import Settings
-from envfab.deployment.barriers import Gates
-from envfab.deployment.context import Surroundings
+from envfab.deployment.barriers import Barriers
+from envfab.deployment.context import RolloutContext
 from envfab.deployment.propose import propose
 from envfab.deployment.requirements_files import read_requirements
 from envfab.deployment.result import Caller, Ending
 from envfab.deployment.rollout import Rollout
 from envfab.models.probe import Probe
 from envfab.planning.plan import Options
-from envfab.remote.process import Link, Process
+from envfab.remote.process import HostConnection, Process
 from envfab.remote.ssh.connections import Connections
 from envfab.util.progress import Silent
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
 
@@ -32,7 +32,7 @@ from tests.support.wheels import make_wheel
 class Line:
     """A wire tap: the operations that went to agents, and how often an answer was waited for."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: HostConnection) -> None:
         self.operations: list[str] = []
         self.trips = 0
         start = link._start
@@ -64,13 +64,17 @@ def deployed(folder: Path, virtualenv: Virtualenv) -> tuple[Line, Probe]:
     """What a deployment to one virtualenv of this machine asked, and how it says that it left it."""
     host = Host("localhost", virtualenvs=[virtualenv])
     fleet = Fleet(hosts=[host], root=folder)
-    house = House(fleet.at("wheels"), fleet.at("release_log"))
+    wheelhouse = Wheelhouse(fleet.at("wheels"), fleet.at("release_log"))
     links = Connections(Config(runtime_ssh_path="/dev/null"), "strict", 10)
     line = Line(links.link(host))
     settings = Settings.from_mapping({"compile": False})
     members = fleet.members(links.login)
-    with propose(read_requirements(fleet, members), members, links, house, Options(), settings, Silent()) as proposals:
-        around = Surroundings("r", Caller.here(), house, settings, Gates(), Silent(), lambda _old, _probe: None)
+    with propose(
+        read_requirements(fleet, members), members, links, wheelhouse, Options(), settings, Silent()
+    ) as proposals:
+        around = RolloutContext(
+            "r", Caller.here(), wheelhouse, settings, Barriers(), Silent(), lambda _old, _probe: None
+        )
         results = Rollout(around, proposals.all()).carry_out()
     links.close()
     (result,) = results.values()
@@ -81,8 +85,8 @@ def deployed(folder: Path, virtualenv: Virtualenv) -> tuple[Line, Probe]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A fleet's folder, with one wheel in the house."""
-    House(tmp_path / "wheels", tmp_path / "release_log").add(make_wheel(tmp_path / "made", "shop", "1.0"))
+    """A fleet's folder, with one wheel in the wheelhouse."""
+    Wheelhouse(tmp_path / "wheels", tmp_path / "release_log").add(make_wheel(tmp_path / "made", "shop", "1.0"))
     return tmp_path
 
 

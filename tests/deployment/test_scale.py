@@ -17,10 +17,10 @@ from envfab.models.wheel import Release
 from envfab.planning.plan import Options, Status
 from envfab.remote.ssh.channel import PLACES
 from envfab.util.progress import Silent
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.recorded import RecordedLinks, Replies, record
 from tests.support.virtualenvs import VirtualenvMaker
-from tests.support.wheels import make_house
+from tests.support.wheels import make_wheelhouse
 
 PARALLEL = 10
 
@@ -31,13 +31,13 @@ def replies(tmp_path_factory: pytest.TempPathFactory, make_virtualenv: Virtualen
     return record(make_virtualenv("3.11", tmp_path_factory.mktemp("recorded") / "venv"))
 
 
-class CountingHouse(House):
+class CountingWheelhouse(Wheelhouse):
     """Counts how often a project is looked up."""
 
     asked = 0
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """As `House` says."""
+        """As `Wheelhouse` says."""
         self.asked += 1
         return super().releases(name)
 
@@ -54,9 +54,9 @@ class Counts:
 
 
 def counts(folder: Path, replies: Replies, virtualenvs: int, *, each: int, kinds: int) -> Counts:
-    """Look at a fleet, `each` virtualenvs a host, in a house of three projects of which two are required."""
+    """Look at a fleet, `each` virtualenvs a host, in a wheelhouse of three projects of which two are required."""
     folder.mkdir()
-    wheels, log = make_house(folder, projects=3)
+    wheels, log = make_wheelhouse(folder, projects=3)
     (folder / "requirements.txt").write_text("project-1\n")
     hosts = [
         Host(
@@ -67,13 +67,15 @@ def counts(folder: Path, replies: Replies, virtualenvs: int, *, each: int, kinds
         for host in range(virtualenvs // each)
     ]
     fleet = Fleet(hosts=hosts, root=folder)
-    house, links = CountingHouse(wheels, log, cache=folder), RecordedLinks(replies, kinds)
+    wheelhouse, links = CountingWheelhouse(wheels, log, cache=folder), RecordedLinks(replies, kinds)
     members = fleet.members(lambda _host: "shop")
     with propose(
-        read_requirements(fleet, members), members, links, house, Options(), Settings(parallel=PARALLEL), Silent()
+        read_requirements(fleet, members), members, links, wheelhouse, Options(), Settings(parallel=PARALLEL), Silent()
     ) as proposals:
         found = proposals.all()
-    return Counts(frozenset(one.plan.status for one in found), len(found), links.started, house.asked, links.threads)
+    return Counts(
+        frozenset(one.plan.status for one in found), len(found), links.started, wheelhouse.asked, links.threads
+    )
 
 
 @pytest.mark.parametrize("each", [1, 10])

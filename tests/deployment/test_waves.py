@@ -108,7 +108,7 @@ def test_max_failures_lets_some_fail(workplace: Workplace, srv: Path, four: list
 
 
 def test_a_saved_plan_is_carried_out_as_it_was_reviewed(workplace: Workplace, four: list[Path]) -> None:
-    """What came into the house afterwards has no part in it."""
+    """What came into the wheelhouse afterwards has no part in it."""
     assert workplace.fab("plan", "--out", "friday.json").returncode == 0
     workplace.add_made("shop", "2.0")
     done = workplace.fab("deploy", "--plan", "friday.json", "--yes")

@@ -1,4 +1,4 @@
-"""Bundles: what is written comes in, what is not exactly that stays out, and the house is as it was."""
+"""Bundles: what is written comes in, what is not exactly that stays out, and the wheelhouse is as it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from envfab.errors import EnvfabError
 from envfab.fetch.bundle import add_bundle, is_bundle, write_bundle
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.wheels import make_wheel
 
 Members = dict[str, bytes]
@@ -20,7 +20,7 @@ Members = dict[str, bytes]
 
 @pytest.fixture
 def wheels(tmp_path: Path) -> list[Path]:
-    """Two wheels that no house has."""
+    """Two wheels that no wheelhouse has."""
     return [make_wheel(tmp_path / "dist", name, "1.0") for name in ("shop", "basket")]
 
 
@@ -32,17 +32,17 @@ def bundle(tmp_path: Path, wheels: list[Path]) -> Path:
     return place
 
 
-def names(house: House) -> list[str]:
+def names(wheelhouse: Wheelhouse) -> list[str]:
     """What lies in the wheels folder."""
-    return sorted(path.name for path in house.wheels.iterdir()) if house.wheels.exists() else []
+    return sorted(path.name for path in wheelhouse.wheels.iterdir()) if wheelhouse.wheels.exists() else []
 
 
-def test_what_is_packed_comes_in(bundle: Path, wheels: list[Path], house: House) -> None:
+def test_what_is_packed_comes_in(bundle: Path, wheels: list[Path], wheelhouse: Wheelhouse) -> None:
     """All wheels are logged as if each had been added; a second time they are there already."""
     assert is_bundle(bundle)
-    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["added", "added"]
-    assert names(house) == sorted(wheel.name for wheel in wheels)
-    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["present", "present"]
+    assert [one.outcome.value for one in add_bundle(bundle, wheelhouse)] == ["added", "added"]
+    assert names(wheelhouse) == sorted(wheel.name for wheel in wheels)
+    assert [one.outcome.value for one in add_bundle(bundle, wheelhouse)] == ["present", "present"]
     assert [path.name for path in bundle.parent.iterdir()] == ["wheels.bundle"]
 
 
@@ -101,16 +101,16 @@ def with_a_bomb(members: Members) -> None:
     ],
 )
 def test_what_is_not_as_it_was_packed_stays_out(
-    bundle: Path, house: House, change: Callable[[Members], None], message: str
+    bundle: Path, wheelhouse: Wheelhouse, change: Callable[[Members], None], message: str
 ) -> None:
     """Nothing of such a bundle comes in, and the error names the bundle and what is wrong with it."""
     rewrite(bundle, change)
     with pytest.raises(EnvfabError) as caught:
-        add_bundle(bundle, house)
+        add_bundle(bundle, wheelhouse)
     assert message in str(caught.value)
     assert str(bundle) in str(caught.value)
-    assert names(house) == []
-    assert not house.log.exists()
+    assert names(wheelhouse) == []
+    assert not wheelhouse.log.exists()
 
 
 def rewrite(bundle: Path, change: Callable[[Members], None]) -> None:
@@ -128,29 +128,31 @@ def packed(bundle: Path, members: Mapping[str, bytes]) -> None:
             archive.writestr(name, content)
 
 
-def test_an_unsound_wheel_keeps_all_others_out(tmp_path: Path, wheels: list[Path], house: House) -> None:
+def test_an_unsound_wheel_keeps_all_others_out(tmp_path: Path, wheels: list[Path], wheelhouse: Wheelhouse) -> None:
     """The manifest being right does not make a file a wheel."""
     bad = make_wheel(tmp_path / "dist", "till", "1.0", filename="till-2.0-py3-none-any.whl")
     write_bundle(tmp_path / "b", [*wheels, bad])
     with pytest.raises(EnvfabError, match=r"till-2\.0-py3-none-any\.whl has the dist-info folder of another release"):
-        add_bundle(tmp_path / "b", house)
-    assert names(house) == []
+        add_bundle(tmp_path / "b", wheelhouse)
+    assert names(wheelhouse) == []
 
 
-def test_a_different_file_of_a_known_name_keeps_all_others_out(bundle: Path, tmp_path: Path, house: House) -> None:
+def test_a_different_file_of_a_known_name_keeps_all_others_out(
+    bundle: Path, tmp_path: Path, wheelhouse: Wheelhouse
+) -> None:
     """What was logged never changes, and the bundle comes in as a whole or not at all."""
-    house.add(make_wheel(tmp_path / "own", "shop", "1.0", files={"shop.py": "ours"}))
+    wheelhouse.add(make_wheel(tmp_path / "own", "shop", "1.0", files={"shop.py": "ours"}))
     with pytest.raises(EnvfabError, match="a different file was logged under this name"):
-        add_bundle(bundle, house)
-    assert names(house) == ["shop-1.0-py3-none-any.whl"]
+        add_bundle(bundle, wheelhouse)
+    assert names(wheelhouse) == ["shop-1.0-py3-none-any.whl"]
 
 
 def test_a_failure_half_way_keeps_all_out(
-    bundle: Path, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, wheelhouse: Wheelhouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wheels that have their names already lose them again where a later one, or the log, cannot be written."""
-    house.add(make_wheel(tmp_path / "own", "till", "1.0"))
-    before = house.log.read_bytes()
+    wheelhouse.add(make_wheel(tmp_path / "own", "till", "1.0"))
+    before = wheelhouse.log.read_bytes()
     replace, calls = os.replace, []
 
     def failing(source: Path, target: Path) -> None:
@@ -161,26 +163,26 @@ def test_a_failure_half_way_keeps_all_out(
 
     monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(EnvfabError, match="cannot take in 2 wheels: No space left on device"):
-        add_bundle(bundle, house)
-    assert names(house) == ["till-1.0-py3-none-any.whl"]
-    assert house.log.read_bytes() == before
+        add_bundle(bundle, wheelhouse)
+    assert names(wheelhouse) == ["till-1.0-py3-none-any.whl"]
+    assert wheelhouse.log.read_bytes() == before
     monkeypatch.undo()
-    assert [one.outcome.value for one in add_bundle(bundle, house)] == ["added", "added"]
+    assert [one.outcome.value for one in add_bundle(bundle, wheelhouse)] == ["added", "added"]
 
 
-def test_a_manifest_that_is_nested_too_deeply_is_refused(bundle: Path, house: House) -> None:
+def test_a_manifest_that_is_nested_too_deeply_is_refused(bundle: Path, wheelhouse: Wheelhouse) -> None:
     """One clear error, as for any other manifest that is none."""
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("manifest.json", "[" * 200_000)
     with pytest.raises(EnvfabError, match="its manifest cannot be read: it is nested too deeply"):
-        add_bundle(bundle, house)
+        add_bundle(bundle, wheelhouse)
 
 
-def test_a_cut_bundle_says_so(bundle: Path, house: House) -> None:
+def test_a_cut_bundle_says_so(bundle: Path, wheelhouse: Wheelhouse) -> None:
     """Half a file is no bundle, though the end of its last wheel looks like the end of an archive."""
     bundle.write_bytes(bundle.read_bytes()[:-100])
     with pytest.raises(EnvfabError, match="was it copied whole"):
-        add_bundle(bundle, house)
+        add_bundle(bundle, wheelhouse)
 
 
 def test_where_no_bundle_can_be_written_is_told(wheels: list[Path], tmp_path: Path) -> None:

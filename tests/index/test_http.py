@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from envfab.errors import SupplyError
-from envfab.index.http import Timeouts, Web
+from envfab.index.http import IndexSession, Timeouts
 from envfab.util.untrusted import shown_url
 from tests.support.faulty_index import Server, faulty
 from tests.support.tls import make_certificate, under_tls
@@ -28,13 +28,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_an_answer_without_end_is_cut_off(server: Server) -> None:
     """More than the limit is an error, not memory."""
     server.answers["/big"] = (200, "text/html", bytes(100_000))
-    with Web() as web, pytest.raises(SupplyError, match="sends more than 99,999 bytes"):
+    with IndexSession() as web, pytest.raises(SupplyError, match="sends more than 99,999 bytes"):
         web.get(server.url.replace("simple/", "big"), "*/*", 99_999)
 
 
 def test_nothing_there_is_no_error_but_for_a_file(server: Server, tmp_path: Path) -> None:
     """A page that is not there is None; a file that the index told of must be there."""
-    with Web() as web:
+    with IndexSession() as web:
         assert web.get(f"{server.url}nothing/", "*/*", 100) is None
         with pytest.raises(SupplyError, match="answers HTTP 404"):
             web.download(server.url.replace("simple/", "files/none.whl"), "0" * 64, tmp_path / "d" / "none.whl")
@@ -46,7 +46,7 @@ def test_what_is_there_whole_is_not_sent_again(server: Server, tmp_path: Path) -
     place = tmp_path / "downloads" / wheel.name
     place.parent.mkdir()
     place.with_name(f"{wheel.name}.part").write_bytes(wheel.read_bytes())
-    with Web() as web:
+    with IndexSession() as web:
         web.download(server.url.replace("simple/", f"files/{wheel.name}"), sha256(wheel), place)
         web.download(server.url.replace("simple/", f"files/{wheel.name}"), sha256(wheel), place)
     assert place.read_bytes() == wheel.read_bytes()
@@ -56,7 +56,7 @@ def test_what_is_there_whole_is_not_sent_again(server: Server, tmp_path: Path) -
 def test_a_busy_server_is_asked_again(server: Server) -> None:
     """503 and the like are often over a moment later: three tries."""
     server.answers["/busy"] = (503, "text/html", b"busy")
-    with Web(Timeouts(1, 1)) as web, pytest.raises(SupplyError, match="answers HTTP 503"):
+    with IndexSession(Timeouts(1, 1)) as web, pytest.raises(SupplyError, match="answers HTTP 503"):
         web.get(server.url.replace("simple/", "busy"), "*/*", 100)
     assert server.asked == ["/busy"] * 3
 
@@ -97,7 +97,7 @@ def leading_to(address: str) -> type[http.server.BaseHTTPRequestHandler]:
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> None:
     """One line, and no way around it."""
-    with under_tls(leading_to("/"), certificate) as url, Web() as web, pytest.raises(SupplyError) as caught:
+    with under_tls(leading_to("/"), certificate) as url, IndexSession() as web, pytest.raises(SupplyError) as caught:
         web.get(url, "*/*", 100)
     assert str(caught.value).startswith(f"{url}: its certificate is refused")
 
@@ -107,7 +107,7 @@ def test_nothing_leads_from_https_to_http(server: Server, certificate: Path, mon
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with (
         under_tls(leading_to(f"{server.url}shop/"), certificate) as url,
-        Web() as web,
+        IndexSession() as web,
         pytest.raises(SupplyError) as caught,
     ):
         web.get(url, "*/*", 100)

@@ -1,4 +1,4 @@
-"""The house as a static index: what readers find, what pip and uv install, what a second run touches."""
+"""The wheelhouse as a static index: what readers find, what pip and uv install, what a second run touches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from envfab.errors import FormatError, HouseError, SupplyError
+from envfab.errors import FormatError, SupplyError, WheelhouseError
 from envfab.index.pages import JSON_TYPE, parse_html, parse_json
 from envfab.index.publish import publish
 from envfab.util.progress import Silent
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.serving import Quiet, running
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, release_line, sha256
@@ -28,18 +28,18 @@ from tests.support.wheels import make_wheel, release_line, sha256
 Add = Callable[..., Path]
 
 
-def published(house: House, folder: Path) -> tuple[int, int, int, int]:
+def published(wheelhouse: Wheelhouse, folder: Path) -> tuple[int, int, int, int]:
     """Publish; how many wheels and projects there are, how many files were written and removed."""
-    done = publish(house, folder, Silent())
+    done = publish(wheelhouse, folder, Silent())
     return done.wheels, done.projects, done.written, done.removed
 
 
-def test_tells_all_that_installers_ask_for(house: House, add: Add, tmp_path: Path) -> None:
+def test_tells_all_that_installers_ask_for(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """Hashes, Requires-Python, yanking with its reason, the metadata file's hash, sizes and times."""
     add("Shop", "1.0", requires_python=">=3.8")
     wheel = add("Shop", "1.10", requires=["basket>=2"])
-    house.yank("shop==1.0", 'loses "data" & more')
-    assert published(house, tmp_path / "index")[:2] == (2, 1)
+    wheelhouse.yank("shop==1.0", 'loses "data" & more')
+    assert published(wheelhouse, tmp_path / "index")[:2] == (2, 1)
     folder = tmp_path / "index" / "shop"
     page = json.loads((folder / "index.v1_json").read_text())
     assert page["versions"] == ["1.10", "1.0"]
@@ -60,25 +60,25 @@ def test_tells_all_that_installers_ask_for(house: House, add: Add, tmp_path: Pat
     assert (folder / wheel.name).samefile(wheel)
 
 
-def test_again_touches_only_what_changed(house: House, add: Add, tmp_path: Path) -> None:
+def test_again_touches_only_what_changed(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """Nothing, where nothing changed; one wheel, its metadata and two pages, where one came; gone ones go."""
     add("shop", "1.0")
     add("basket", "1.0")
     index = tmp_path / "index"
-    published(house, index)
-    assert published(house, index) == (2, 2, 0, 0)
+    published(wheelhouse, index)
+    assert published(wheelhouse, index) == (2, 2, 0, 0)
     add("shop", "1.1")
-    assert published(house, index) == (3, 2, 4, 0)
-    house.yank("shop==1.1", "broken")
-    assert published(house, index) == (3, 2, 2, 0)
-    (house.wheels / "basket-1.0-py3-none-any.whl").unlink()
-    house.refresh()
-    assert published(house, index) == (2, 1, 2, 4)
+    assert published(wheelhouse, index) == (3, 2, 4, 0)
+    wheelhouse.yank("shop==1.1", "broken")
+    assert published(wheelhouse, index) == (3, 2, 2, 0)
+    (wheelhouse.wheels / "basket-1.0-py3-none-any.whl").unlink()
+    wheelhouse.refresh()
+    assert published(wheelhouse, index) == (2, 1, 2, 4)
     assert sorted(path.name for path in index.iterdir()) == [".envfab-index", "index.html", "index.v1_json", "shop"]
 
 
 def test_wheels_are_copied_where_links_are_refused(
-    house: House, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wheelhouse: Wheelhouse, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On another file system wheels are copied, once."""
     wheel = add("shop", "1.0")
@@ -88,32 +88,32 @@ def test_wheels_are_copied_where_links_are_refused(
 
     # a second file system cannot be had without root
     monkeypatch.setattr(os, "link", refuse)
-    published(house, tmp_path / "index")
+    published(wheelhouse, tmp_path / "index")
     copy = tmp_path / "index" / "shop" / wheel.name
     assert copy.read_bytes() == wheel.read_bytes()
     assert not copy.samefile(wheel)
-    assert published(house, tmp_path / "index") == (1, 1, 0, 0)
+    assert published(wheelhouse, tmp_path / "index") == (1, 1, 0, 0)
 
 
-def test_a_reader_never_meets_a_page_without_its_wheels(house: House, add: Add, tmp_path: Path) -> None:
+def test_a_reader_never_meets_a_page_without_its_wheels(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """Whoever is stopped half-way leaves pages whose files are all there, and the next run finishes."""
     add("shop", "1.0")
     index = tmp_path / "index"
-    published(house, index)
+    published(wheelhouse, index)
     add("shop", "1.1")
     (index / "shop" / ".shop-1.1-py3-none-any.whl.publishing").write_text("half a wheel")
     (index / "shop" / ".index.html.publishing").write_text("half a page")
     page = json.loads((index / "shop" / "index.v1_json").read_text())
     assert all((index / "shop" / file["filename"]).exists() for file in page["files"])
-    published(house, index)
+    published(wheelhouse, index)
     assert not list((index / "shop").glob(".*"))
 
 
-def test_whoever_reads_meanwhile_finds_whole_pages(house: House, add: Add, tmp_path: Path) -> None:
+def test_whoever_reads_meanwhile_finds_whole_pages(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """While releases come one after another, every page that is read parses, and every file that it names is there."""
     add("shop", "1.0")
     index = tmp_path / "index"
-    published(house, index)
+    published(wheelhouse, index)
     done = threading.Event()
     seen: set[int] = set()
     broken: list[str] = []
@@ -134,7 +134,7 @@ def test_whoever_reads_meanwhile_finds_whole_pages(house: House, add: Add, tmp_p
     try:
         for minor in range(1, 20):
             add("shop", f"1.{minor}")
-            published(house, index)
+            published(wheelhouse, index)
     finally:
         done.set()
         reader.join()
@@ -142,36 +142,36 @@ def test_whoever_reads_meanwhile_finds_whole_pages(house: House, add: Add, tmp_p
     assert len(seen) > 1
 
 
-def test_refuses_folders_that_are_no_index(house: House, add: Add, tmp_path: Path) -> None:
-    """Somebody's folder, the house itself, an index in a format to come: left as they are."""
+def test_refuses_folders_that_are_no_index(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
+    """Somebody's folder, the wheelhouse itself, an index in a format to come: left as they are."""
     add("shop", "1.0")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
     with pytest.raises(SupplyError, match="it is no index of envfab's"):
-        published(house, tmp_path / "home")
-    with pytest.raises(SupplyError, match="this is the house itself"):
-        published(house, house.wheels / "index")
+        published(wheelhouse, tmp_path / "home")
+    with pytest.raises(SupplyError, match="this is the wheelhouse itself"):
+        published(wheelhouse, wheelhouse.wheels / "index")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / ".envfab-index").write_text("2\n")
     with pytest.raises(FormatError, match="format '2'; this envfab writes 1"):
-        published(house, tmp_path / "new")
+        published(wheelhouse, tmp_path / "new")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
-    assert [path.name for path in house.wheels.iterdir()] == ["shop-1.0-py3-none-any.whl"]
+    assert [path.name for path in wheelhouse.wheels.iterdir()] == ["shop-1.0-py3-none-any.whl"]
 
 
-def test_folders_of_somebody_else_are_left_alone(house: House, add: Add, tmp_path: Path) -> None:
+def test_folders_of_somebody_else_are_left_alone(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """Only what was published goes; a folder beside it, with a page of its own, is nobody's project."""
     add("shop", "1.0")
     index = tmp_path / "index"
-    published(house, index)
+    published(wheelhouse, index)
     (index / "docs").mkdir()
     (index / "docs" / "index.html").write_text("how to use this")
-    assert published(house, index)[-1] == 0
+    assert published(wheelhouse, index)[-1] == 0
     assert (index / "docs" / "index.html").exists()
 
 
 def test_pages_are_there_after_their_wheels_and_gone_before_them(
-    house: House, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wheelhouse: Wheelhouse, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever looks in between never finds a page that names a file which is not there."""
     add("shop", "1.0")
@@ -195,42 +195,42 @@ def test_pages_are_there_after_their_wheels_and_gone_before_them(
 
     for name in moments:
         monkeypatch.setattr(os, name, watched(name))
-    published(house, index)
+    published(wheelhouse, index)
     add("shop", "1.1")
-    published(house, index)
+    published(wheelhouse, index)
     basket.unlink()
-    house.refresh()
-    published(house, index)
+    wheelhouse.refresh()
+    published(wheelhouse, index)
     assert lacking == []
     assert [path.name for path in index.iterdir() if path.is_dir()] == ["shop"]
 
 
-def test_what_cannot_be_read_is_left_out(house: House, add: Add, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_left_out(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """A logged file that is no wheel spoils neither its project's page nor the index."""
     add("shop", "1.0")
-    bad = house.wheels / "shop-0.9-py3-none-any.whl"
+    bad = wheelhouse.wheels / "shop-0.9-py3-none-any.whl"
     bad.write_text("no wheel")
-    with house.log.open("a") as log:
+    with wheelhouse.log.open("a") as log:
         log.write(release_line(bad, "shop", "0.9") + "\n")
-    house.refresh()
-    assert published(house, tmp_path / "index")[:2] == (1, 1)
+    wheelhouse.refresh()
+    assert published(wheelhouse, tmp_path / "index")[:2] == (1, 1)
     assert not (tmp_path / "index" / "shop" / bad.name).exists()
 
 
-def test_a_place_that_cannot_be_written_is_told_of(house: House, add: Add, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_told_of(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """A file in the way is one clear error."""
     add("shop", "1.0")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SupplyError, match="cannot publish here: Not a directory"):
-        published(house, tmp_path / "file" / "index")
+        published(wheelhouse, tmp_path / "file" / "index")
 
 
-def test_a_changed_wheel_is_not_published(house: House, add: Add, tmp_path: Path) -> None:
+def test_a_changed_wheel_is_not_published(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
     """What is not as it was logged never reaches a reader."""
     wheel = add("shop", "1.0")
     make_wheel(wheel.parent, "shop", "1.0", files={"shop.py": "import evil\n"})
-    with pytest.raises(HouseError, match="changed on disk after it was logged"):
-        published(house, tmp_path / "index")
+    with pytest.raises(WheelhouseError, match="changed on disk after it was logged"):
+        published(wheelhouse, tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
 
@@ -240,7 +240,7 @@ WANTED = {"Shop": "1.0", "basket": "2.1", "under_score": "1.0", "dot.ted": "1.0"
 
 
 class Negotiating(Quiet):
-    """A web server that gives JSON to who asks for it, as docs/house.md has nginx and Apache do."""
+    """A web server that gives JSON to who asks for it, as docs/wheelhouse.md has nginx and Apache do."""
 
     def send_head(self) -> Any:
         """The page in the form that is asked for first."""
@@ -257,20 +257,20 @@ class Negotiating(Quiet):
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of projects whose names are spelled otherwise than their pages'."""
     folder = tmp_path_factory.mktemp("index")
-    house = House(folder / "wheels", folder / "release_log", cache=folder / "cache")
+    wheelhouse = Wheelhouse(folder / "wheels", folder / "release_log", cache=folder / "cache")
 
     def add(name: str, version: str, **options: Any) -> None:
-        house.add(make_wheel(folder / "made", name, version, **options))
+        wheelhouse.add(make_wheel(folder / "made", name, version, **options))
 
     add("Shop", "1.0", requires=["basket[gift]>=2", "under_score", "dot.ted"])
     add("shop", "2.0", requires_python=">=3.99")
     add("shop", "1.5")
-    house.yank("shop==1.5", "broken")
+    wheelhouse.yank("shop==1.5", "broken")
     add("basket", "2.1", extras=["gift"], requires=['paper; extra == "gift"'])
     for name in ("under_score", "dot.ted"):
         add(name, "1.0")
     add("paper", "1.0+corp1")
-    published(house, folder / "simple")
+    published(wheelhouse, folder / "simple")
     return folder / "simple"
 
 

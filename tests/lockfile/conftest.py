@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.wheelhouse import add, house
+from tests.support.wheelhouse import add, wheelhouse
 
-__all__ = ["add", "house"]
+__all__ = ["add", "wheelhouse"]

@@ -215,7 +215,7 @@ class TestOptions:
         ],
     )
     def test_where_pip_would_look_does_not_matter(self, line: str) -> None:
-        """Wheels come from the house alone, so that files written for pip serve as they are; it is told."""
+        """Wheels come from the wheelhouse alone, so that files written for pip serve as they are; it is told."""
         requirements = parsed(f"{line}\nDjango\n")
         assert lines(requirements) == ["Django"]
         assert requirements.notes[0].startswith("shop.txt: ignored: --")
@@ -396,7 +396,7 @@ class TestRefusals:
         """What is deployed is a logged wheel, known by its name."""
         message = refusal(f"Django\n{line}\n")
         assert message.startswith("shop.txt:2: ")
-        assert message.endswith("wheels of the house: add the wheel with add_wheel and require it by name")
+        assert message.endswith("wheels of the wheelhouse: add the wheel with add_wheel and require it by name")
 
     @pytest.mark.parametrize(
         "line", ["Django=5.2", "Django==", "Django 5.2", "Django=>5", "==5.2", 'a ; python == "3"']

@@ -1,4 +1,4 @@
-"""A house made of dictionaries, and virtualenvs made of lines, for tests of planning."""
+"""A wheelhouse made of dictionaries, and virtualenvs made of lines, for tests of planning."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class DictCatalogue:
         return described
 
 
-def house(wheels: Mapping[str, Sequence[str]] | Iterable[str]) -> DictCatalogue:
+def wheelhouse(wheels: Mapping[str, Sequence[str]] | Iterable[str]) -> DictCatalogue:
     """Plain wheels: `{"Django==5.2": ["asgiref>=3.8"]}`, or names alone."""
     catalogue = DictCatalogue()
     pairs = wheels.items() if isinstance(wheels, Mapping) else [(spec, ()) for spec in wheels]

@@ -1,4 +1,4 @@
-"""Generated houses, virtualenvs and requirements: one `Case` a seed, always the same one."""
+"""Generated wheelhouses, virtualenvs and requirements: one `Case` a seed, always the same one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class InstalledSpec:
 
 @dataclass(frozen=True)
 class Case:
-    """A house, a virtualenv and what it must satisfy."""
+    """A wheelhouse, a virtualenv and what it must satisfy."""
 
     seed: int
     wheels: tuple[WheelSpec, ...]
@@ -62,7 +62,7 @@ class Case:
     constraints: tuple[str, ...]
 
     def catalogue(self) -> DictCatalogue:
-        """The house, in memory."""
+        """The wheelhouse, in memory."""
         catalogue = DictCatalogue()
         for wheel in self.wheels:
             catalogue.add(
@@ -125,7 +125,7 @@ def _dependency(dice: random.Random, name: str) -> str:
 
 
 def _installed(dice: random.Random, names: Sequence[str], wheels: Sequence[WheelSpec]) -> list[InstalledSpec]:
-    """Nothing for half of the cases; else some of the house's versions, or others with dependencies of their own."""
+    """Nothing for half of the cases; else some of the wheelhouse's versions, or others with dependencies of their own."""
     if dice.random() < 0.5:
         return []
     there = []

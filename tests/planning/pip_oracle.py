@@ -1,4 +1,4 @@
-"""What pip itself would do: a house served as an index, and pip asked in a process that answers many questions."""
+"""What pip itself would do: a wheelhouse served as an index, and pip asked in a process that answers many questions."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _question(case: Case, folder: Path, address: str) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _index(cases: Mapping[int, Case], folder: Path) -> Iterator[str]:
-    """Every case's house as an index on loopback, at `/SEED/simple/`."""
+    """Every case's wheelhouse as an index on loopback, at `/SEED/simple/`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Index, cases, folder))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)

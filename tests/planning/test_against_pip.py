@@ -1,4 +1,4 @@
-"""The resolver's answers beside pip's own, for the same interpreter and the same house."""
+"""The resolver's answers beside pip's own, for the same interpreter and the same wheelhouse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.marker_environment import Environment
-from envfab.planning.plan import Action, Kind, Options, Plan, Status
+from envfab.planning.plan import Action, ActionKind, Options, Plan, Status
 from envfab.planning.planner import plan
 from envfab.planning.problem import applicable
 from tests.planning.catalogue import TARGET, distribution, probe, requirements
@@ -36,7 +36,7 @@ CURRENT_RULES_SINCE = (26, 0)
 
 HELD_BACK = "an installed final release keeps a pre-release out"
 """pip asks packaging about the index alone; here the installed version is a candidate like the others, so that the
-house's only wheel, a release candidate, does not replace a final release."""
+wheelhouse's only wheel, a release candidate, does not replace a final release."""
 
 GIVEN_UP = "pip gives up where there is a solution"
 """Backjumping can skip a solution; here other orders of search follow before a conflict is called one."""
@@ -68,7 +68,7 @@ def pip_python(
 
 
 def test_our_plans_install_what_pip_would_install(pip_python: Path, tmp_path: Path) -> None:
-    """Of hundreds of generated houses, each is planned as pip resolves it, but for the differences that have names."""
+    """Of hundreds of generated wheelhouses, each is planned as pip resolves it, but for the differences that have names."""
     tags = tuple(sys_tags())
     here = Interpreter(Version(platform.python_version()), platform.python_implementation(), _markers(), tags)
     cases = [generate(seed, native_tag=str(tags[0])) for seed in SEEDS]
@@ -134,7 +134,7 @@ def _named_difference(
 def _as_plan(wheels: Mapping[str, str]) -> Plan:
     """What pip would install, as a plan."""
     actions = [
-        Action(Kind.INSTALL, canonicalize_name(name), name, None, Wheel.from_filename(filename), "")
+        Action(ActionKind.INSTALL, canonicalize_name(name), name, None, Wheel.from_filename(filename), "")
         for name, filename in wheels.items()
     ]
     return Plan(TARGET, Status.CHANGES, actions=tuple(actions))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
-from tests.planning.catalogue import house, probe, requirements
+from tests.planning.catalogue import probe, requirements, wheelhouse
 from tests.planning.soundness import applied, unmet
 
 
 def test_what_was_pinned_for_a_choice_that_was_given_up_is_looked_at_again() -> None:
     """The search pins `shop 1` while `base 1` limits it, and `base 2` frees it later."""
-    catalogue = house(
+    catalogue = wheelhouse(
         {
             "base==1": ["shop<2"],
             "base==2rc1": [],

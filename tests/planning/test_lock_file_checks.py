@@ -10,10 +10,10 @@ from envfab.models.interpreter import Interpreter
 from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Options, Plan, Status
 from envfab.planning.planner import plan
-from tests.planning.catalogue import DictCatalogue, house, interpreter, probe, requirements
+from tests.planning.catalogue import DictCatalogue, interpreter, probe, requirements, wheelhouse
 from tests.planning.test_planner import steps
 
-DJANGO = house(["django==5.2", "asgiref==3.8", "ruff==1.0"])
+DJANGO = wheelhouse(["django==5.2", "asgiref==3.8", "ruff==1.0"])
 
 PDM = """
 lock-version = "1.0"
@@ -25,7 +25,7 @@ default-groups = ["default"]
 
 
 def package(name: str, version: str, marker: str = "", more: str = "") -> str:
-    """A package of a lock, with the wheel that the house has."""
+    """A package of a lock, with the wheel that the wheelhouse has."""
     filename = f"{name}-{version}-py2.py3-none-any.whl"
     (wheel,) = [
         release.wheel
@@ -138,7 +138,7 @@ def test_environments_block_where_none_is_the_targets() -> None:
 
 def test_two_entries_of_a_package_block_where_both_apply() -> None:
     """PEP 751: the ambiguity is an error."""
-    two = house(["django==5.2", "django==5.1"])
+    two = wheelhouse(["django==5.2", "django==5.1"])
     assert two.by_name
     entry = package("django", "5.2")
     text = PDM + entry + entry.replace("5.2", "5.1")
@@ -158,7 +158,7 @@ def test_what_is_locked_to_no_wheel_blocks_only_where_it_applies() -> None:
 
 
 def test_what_a_lock_lacks_is_told() -> None:
-    """A lock names all that it needs; what else its packages want comes out of the house, and the plan says so."""
+    """A lock names all that it needs; what else its packages want comes out of the wheelhouse, and the plan says so."""
     catalogue = DictCatalogue()
     catalogue.add("django==5.2", ["asgiref"], sha256=DJANGO.by_name[next(iter(DJANGO.by_name))][0].wheel.sha256)
     catalogue.add("asgiref==3.8")

@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 from envfab.config.fleet import Target
 from envfab.errors import FormatError
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, Ahead, Kind, Missing, Newer, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Newer, Plan, Status, from_json, plan_key, to_json
 from envfab.planning.planner import plan
-from tests.planning.catalogue import house, probe, requirements
+from tests.planning.catalogue import probe, requirements, wheelhouse
 
 texts = st.text(max_size=12)
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,6}[A-Za-z0-9]", fullmatch=True)
@@ -28,9 +28,9 @@ targets = st.builds(Target, texts, texts, texts)
 def actions(draw: st.DrawFn) -> Action:
     """An action as the planner makes them: its wheel is shown by the same name."""
     name = draw(names)
-    kind = draw(st.sampled_from(Kind))
+    kind = draw(st.sampled_from(ActionKind))
     wheel = None
-    if kind is not Kind.REMOVE:
+    if kind is not ActionKind.REMOVE:
         escaped = canonicalize_name(name).replace("-", "_")
         digest = draw(st.none() | st.text("0123456789abcdef", min_size=64, max_size=64))
         wheel = Wheel.from_filename(f"{escaped}-{draw(versions)}-py3-none-any.whl", digest, name)
@@ -82,13 +82,13 @@ def test_the_key_does_not_depend_on_whose_plan_it_is(made: Plan, target: Target,
 )
 def test_whatever_is_shown_makes_another_key(change: dict[str, Any]) -> None:
     """Nobody agrees to a plan that differs in anything they could see."""
-    made = plan(probe(), requirements("a"), house(["a==1"]))
+    made = plan(probe(), requirements("a"), wheelhouse(["a==1"]))
     assert plan_key(replace(made, **change)) != plan_key(made)
 
 
 def test_the_shape_that_is_documented() -> None:
     """Programs read `fab plan --json` by these names; others may be added."""
-    made = plan(probe("Django==5.1"), requirements("Django"), house({"Django==5.2": []}))
+    made = plan(probe("Django==5.1"), requirements("Django"), wheelhouse({"Django==5.2": []}))
     document = to_json(made)
     sha256 = document["actions"][0].pop("sha256")
     assert len(sha256) == 64
@@ -122,7 +122,7 @@ def test_the_shape_that_is_documented() -> None:
 
 def test_keys_of_a_later_version_are_passed_over() -> None:
     """Other keys may be added without a new format."""
-    document = to_json(plan(probe(), requirements("a"), house(["a==1"])))
+    document = to_json(plan(probe(), requirements("a"), wheelhouse(["a==1"])))
     document["actions"][0]["size"] = 12
     assert from_json({**document, "estimate": "soon"}) == from_json(document)
 
@@ -160,7 +160,7 @@ def install(**change: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> None:
     """A damaged file is one line, with what to do."""
-    document = to_json(plan(probe(), requirements("a"), house(["a==1"])))
+    document = to_json(plan(probe(), requirements("a"), wheelhouse(["a==1"])))
     with pytest.raises(FormatError) as caught:
         from_json({**document, **change})
     assert str(caught.value).startswith(f"this is no plan: {problem}")

@@ -20,7 +20,7 @@ from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import Options
 from envfab.planning.plan_cache import Plans
 from envfab.planning.planner import plan
-from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
+from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 
 OTHER = Target("shop", "web2", "/srv/shop/venv")
 
@@ -118,7 +118,7 @@ def test_who_comes_while_a_plan_is_made_waits_for_it() -> None:
 
 def test_what_went_wrong_is_not_remembered() -> None:
     """A mistake names the virtualenv that it is about, so that each is looked at."""
-    plans = Plans(house(["a==2"]), Options(reinstall=frozenset({canonicalize_name("b")})))
+    plans = Plans(wheelhouse(["a==2"]), Options(reinstall=frozenset({canonicalize_name("b")})))
     for target in (OTHER, Target("shop", "web3", "/srv/shop/venv")):
         with pytest.raises(UsageError, match=str(target)):
             plans.plan(probe("a==1", target=target), requirements("a"))
@@ -126,7 +126,7 @@ def test_what_went_wrong_is_not_remembered() -> None:
 
 def test_oddities_of_alike_virtualenvs_are_found_once() -> None:
     """What is odd about one is odd about all that are like it, and is the same object."""
-    plans = Plans(house([]), Options())
+    plans = Plans(wheelhouse([]), Options())
     there = probe(distribution("a==1", ["b"]))
     found = plans.oddities(there)
     assert found == ("already so: a wants b, which is not installed",)

@@ -12,9 +12,9 @@ from envfab.models.distribution import Origin
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.planning.candidates import TagsNeeded
-from envfab.planning.plan import Ahead, Kind, Options, Plan, Status
+from envfab.planning.plan import ActionKind, Ahead, Options, Plan, Status
 from envfab.planning.planner import plan
-from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
+from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 
 
 def only(*names: str) -> Options:
@@ -46,7 +46,7 @@ DJANGO = {"Django==5.2": ["asgiref>=3.8"], "Django==5.1": ["asgiref>=3.7"], "asg
 class TestVersions:
     def test_unpinned_takes_the_newest(self) -> None:
         """With what it depends on, and the reason for each."""
-        made = plan(probe("Django==5.1", "asgiref==3.7"), requirements("Django"), house(DJANGO))
+        made = plan(probe("Django==5.1", "asgiref==3.7"), requirements("Django"), wheelhouse(DJANGO))
         assert steps(made) == ["upgrade asgiref 3.7 → 3.9", "upgrade Django 5.1 → 5.2"]
         assert [(action.reason, action.required_by) for action in made.actions] == [
             ("wanted by Django", ("Django",)),
@@ -56,86 +56,88 @@ class TestVersions:
 
     def test_a_pin_is_followed_downwards(self) -> None:
         """`==` is that version, also when it is a downgrade."""
-        assert planned(probe("Django==5.2", "asgiref==3.8"), requirements("Django==5.1"), house(DJANGO)) == [
+        assert planned(probe("Django==5.2", "asgiref==3.8"), requirements("Django==5.1"), wheelhouse(DJANGO)) == [
             "downgrade Django 5.2 → 5.1"
         ]
 
     def test_a_local_version_meets_a_pin_and_outranks_it(self) -> None:
         """A company's own build `5.1.3+corp1` is a `5.1.3`."""
-        catalogue = house(["Django==5.1.3", "Django==5.1.3+corp1"])
+        catalogue = wheelhouse(["Django==5.1.3", "Django==5.1.3+corp1"])
         assert planned(probe("Django==5.1.3"), requirements("Django==5.1.3"), catalogue) == [
             "upgrade Django 5.1.3 → 5.1.3+corp1"
         ]
 
     def test_a_range_takes_the_newest_inside(self) -> None:
-        """The house's newest is not always wanted."""
-        assert planned(probe(), requirements("asgiref<3.9"), house(DJANGO)) == ["install asgiref 3.8"]
+        """The wheelhouse's newest is not always wanted."""
+        assert planned(probe(), requirements("asgiref<3.9"), wheelhouse(DJANGO)) == ["install asgiref 3.8"]
 
     def test_a_dependency_nobody_names_stays(self) -> None:
         """The installed version does while it satisfies everybody, though there is a newer one."""
-        assert planned(probe("asgiref==3.8"), requirements("Django"), house(DJANGO)) == ["install Django 5.2"]
+        assert planned(probe("asgiref==3.8"), requirements("Django"), wheelhouse(DJANGO)) == ["install Django 5.2"]
 
     def test_a_constraint_requires_nothing_but_limits(self) -> None:
         """`-c` holds for whatever is installed in the end."""
         required = requirements("Django", constraints=["asgiref<3.9", "gunicorn==1"])
-        assert planned(probe(), required, house(DJANGO)) == ["install asgiref 3.8", "install Django 5.2"]
+        assert planned(probe(), required, wheelhouse(DJANGO)) == ["install asgiref 3.8", "install Django 5.2"]
 
     def test_names_are_compared_canonically_and_shown_as_published(self) -> None:
         """`typing_extensions` and `Typing.Extensions` are one project."""
-        catalogue = house(["Typing_Extensions==4.0"])
+        catalogue = wheelhouse(["Typing_Extensions==4.0"])
         assert planned(probe("typing-extensions==4.0"), requirements("TYPING.extensions"), catalogue) == []
         assert planned(probe(), requirements("TYPING.extensions"), catalogue) == ["install Typing_Extensions 4.0"]
 
-    def test_newer_than_the_house_is_left_alone(self) -> None:
+    def test_newer_than_the_wheelhouse_is_left_alone(self) -> None:
         """It is `ahead`, and the plan says of what."""
-        made = plan(probe("Django==6.0", "asgiref==3.9"), requirements("Django"), house(DJANGO))
+        made = plan(probe("Django==6.0", "asgiref==3.9"), requirements("Django"), wheelhouse(DJANGO))
         assert (made.status, made.actions) == (Status.CURRENT, ())
         assert made.ahead == (Ahead("Django", "6.0", "5.2"),)
 
-    def test_required_installed_and_not_in_the_house_is_ahead_of_nothing(self) -> None:
-        """The house could not install it again."""
-        made = plan(probe("gunicorn==23"), requirements("gunicorn"), house(DJANGO))
+    def test_required_installed_and_not_in_the_wheelhouse_is_ahead_of_nothing(self) -> None:
+        """The wheelhouse could not install it again."""
+        made = plan(probe("gunicorn==23"), requirements("gunicorn"), wheelhouse(DJANGO))
         assert made.ahead == (Ahead("gunicorn", "23", None),)
 
     def test_a_version_that_is_none_is_replaced(self) -> None:
         """Old installers left versions that PEP 440 cannot order."""
-        made = plan(probe("asgiref==3.8-custom_build"), requirements("asgiref"), house(DJANGO))
+        made = plan(probe("asgiref==3.8-custom_build"), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["upgrade asgiref 3.8-custom_build → 3.9"]
         assert made.warnings == ("asgiref 3.8-custom_build is installed, which is no version by PEP 440",)
 
     def test_actions_come_in_order_of_name(self) -> None:
         """Two plans that do the same look the same."""
-        catalogue = house(["b==1", "A==1", "c==1"])
+        catalogue = wheelhouse(["b==1", "A==1", "c==1"])
         assert planned(probe(), requirements("c", "b", "A"), catalogue) == ["install A 1", "install b 1", "install c 1"]
 
 
 class TestPreReleases:
     def test_they_wait_for_a_final_release(self) -> None:
-        """A release candidate in the house upgrades nobody."""
-        assert planned(probe("a==1.0"), requirements("a"), house(["a==1.0", "a==2.0rc1"])) == []
+        """A release candidate in the wheelhouse upgrades nobody."""
+        assert planned(probe("a==1.0"), requirements("a"), wheelhouse(["a==1.0", "a==2.0rc1"])) == []
 
     def test_one_that_is_named_is_taken(self) -> None:
         """A specifier with a pre-release in it allows them."""
-        assert planned(probe(), requirements("a>=2.0rc1"), house(["a==1.0", "a==2.0rc1"])) == ["install a 2.0rc1"]
+        assert planned(probe(), requirements("a>=2.0rc1"), wheelhouse(["a==1.0", "a==2.0rc1"])) == ["install a 2.0rc1"]
 
     def test_where_there_is_nothing_else_it_is_taken(self) -> None:
         """packaging's rule: only pre-releases match, so they do."""
-        assert planned(probe(), requirements("a"), house(["a==2.0rc1"])) == ["install a 2.0rc1"]
+        assert planned(probe(), requirements("a"), wheelhouse(["a==2.0rc1"])) == ["install a 2.0rc1"]
 
     def test_a_final_release_that_does_not_fit_keeps_none_out(self) -> None:
         """What cannot be installed is no candidate."""
-        catalogue = house(["a==2.0rc1"])
+        catalogue = wheelhouse(["a==2.0rc1"])
         catalogue.add("a==1.0", requires_python="<3.9")
         assert planned(probe(), requirements("a"), catalogue) == ["install a 2.0rc1"]
 
     def test_an_installed_final_release_keeps_them_out(self) -> None:
         """The installed version is a candidate too."""
-        assert planned(probe("a==1.0"), requirements("a"), house(["a==2.0rc1"])) == []
+        assert planned(probe("a==1.0"), requirements("a"), wheelhouse(["a==2.0rc1"])) == []
 
     def test_an_installed_one_gives_way_to_a_newer_one_of_its_kind(self) -> None:
-        """Somebody who runs release candidates gets the next one where the house has no final release."""
-        assert planned(probe("a==2.0rc1"), requirements("a"), house(["a==2.0rc2"])) == ["upgrade a 2.0rc1 → 2.0rc2"]
-        assert planned(probe("a==2.0rc1"), requirements("a"), house(["a==2.0rc2", "a==1.0"])) == []
+        """Somebody who runs release candidates gets the next one where the wheelhouse has no final release."""
+        assert planned(probe("a==2.0rc1"), requirements("a"), wheelhouse(["a==2.0rc2"])) == [
+            "upgrade a 2.0rc1 → 2.0rc2"
+        ]
+        assert planned(probe("a==2.0rc1"), requirements("a"), wheelhouse(["a==2.0rc2", "a==1.0"])) == []
 
 
 class TestWheels:
@@ -160,7 +162,7 @@ class TestWheels:
 
     def test_a_yanked_one_serves_only_a_pin(self) -> None:
         """With a warning that says why it was withdrawn."""
-        catalogue = house(["a==1.0"])
+        catalogue = wheelhouse(["a==1.0"])
         catalogue.add("a==1.1", yanked="eats data")
         assert planned(probe(), requirements("a"), catalogue) == ["install a 1.0"]
         made = plan(probe(), requirements("a==1.1"), catalogue)
@@ -169,7 +171,7 @@ class TestWheels:
 
     def test_an_installed_yanked_one_stays_with_a_warning(self) -> None:
         """Withdrawing a release downgrades nobody."""
-        catalogue = house(["a==1.0"])
+        catalogue = wheelhouse(["a==1.0"])
         catalogue.add("a==1.1", yanked="eats data")
         made = plan(probe("a==1.1"), requirements("a"), catalogue)
         assert made.actions == ()
@@ -198,15 +200,17 @@ class TestWheels:
 
     def test_one_that_cannot_be_read_is_left_out_with_a_warning(self) -> None:
         """A damaged wheel stops nobody who can do without it."""
-        catalogue = house(["a==1.0"])
+        catalogue = wheelhouse(["a==1.0"])
         wheel = catalogue.add("a==1.1", unreadable="no METADATA in it")
         made = plan(probe(), requirements("a"), catalogue)
         assert steps(made) == ["install a 1.0"]
         assert made.warnings == (f"{wheel.filename} is left out: no METADATA in it",)
 
     def test_metadata_is_read_of_wheels_that_matter_alone(self) -> None:
-        """A house of thousands of wheels costs their names."""
-        catalogue = house([*(f"Django=={major}.{minor}" for major in range(1, 5) for minor in range(9)), "other==1"])
+        """A wheelhouse of thousands of wheels costs their names."""
+        catalogue = wheelhouse(
+            [*(f"Django=={major}.{minor}" for major in range(1, 5) for minor in range(9)), "other==1"]
+        )
         plan(probe(), requirements("Django"), catalogue)
         assert catalogue.read == ["django-4.8-py2.py3-none-any.whl"]
 
@@ -214,7 +218,7 @@ class TestWheels:
 class TestExtras:
     def test_an_extra_brings_its_dependencies(self) -> None:
         """Also when the project itself is installed already."""
-        catalogue = house(["argon2==1"])
+        catalogue = wheelhouse(["argon2==1"])
         catalogue.add("Django==5.2", ['argon2 ; extra == "fast"'], extras=["fast"])
         there = distribution("Django==5.2", ['argon2 ; extra == "fast"'], ["fast"])
         assert planned(probe(there), requirements("Django"), catalogue) == []
@@ -222,7 +226,7 @@ class TestExtras:
 
     def test_an_unknown_extra_is_told(self) -> None:
         """pip warns too; it may be a spelling mistake."""
-        made = plan(probe(), requirements("asgiref[fats]"), house(DJANGO))
+        made = plan(probe(), requirements("asgiref[fats]"), wheelhouse(DJANGO))
         assert steps(made) == ["install asgiref 3.9"]
         assert made.warnings == ("asgiref 3.9 has no extra 'fats'",)
 
@@ -231,24 +235,24 @@ class TestTags:
     def test_a_current_virtualenv_never_needs_them(self) -> None:
         """Asking for tags costs half a probe."""
         there = probe("Django==5.2", "asgiref==3.9", python=interpreter(known_tags=False))
-        made = plan(there, requirements("Django", "asgiref<4"), house(DJANGO))
+        made = plan(there, requirements("Django", "asgiref<4"), wheelhouse(DJANGO))
         assert made.status is Status.CURRENT
 
     def test_one_that_is_ahead_does_not_need_them_either(self) -> None:
-        """Nothing in the house is newer."""
+        """Nothing in the wheelhouse is newer."""
         there = probe("Django==6.0", "asgiref==3.9", python=interpreter(known_tags=False))
-        assert plan(there, requirements("Django"), house(DJANGO)).ahead == (Ahead("Django", "6.0", "5.2"),)
+        assert plan(there, requirements("Django"), wheelhouse(DJANGO)).ahead == (Ahead("Django", "6.0", "5.2"),)
 
     def test_a_newer_wheel_calls_for_them(self) -> None:
         """Whether it fits decides the plan."""
         there = probe("Django==5.1", "asgiref==3.9", python=interpreter(known_tags=False))
         with pytest.raises(TagsNeeded, match="without the interpreter's tags"):
-            plan(there, requirements("Django"), house(DJANGO))
-        assert plan(there, requirements("Django==5.1"), house(DJANGO)).status is Status.CURRENT
+            plan(there, requirements("Django"), wheelhouse(DJANGO))
+        assert plan(there, requirements("Django==5.1"), wheelhouse(DJANGO)).status is Status.CURRENT
 
 
 class TestOnly:
-    CATALOGUE = house({"a==1": [], "a==2": ["b>=2"], "a==1.5": [], "b==1": [], "b==2": [], "c==1": [], "c==2": []})
+    CATALOGUE = wheelhouse({"a==1": [], "a==2": ["b>=2"], "a==1.5": [], "b==1": [], "b==2": [], "c==1": [], "c==2": []})
 
     def test_all_others_stay(self) -> None:
         """Neither upgraded nor installed, although they are required."""
@@ -277,7 +281,7 @@ class TestOnly:
 
     def test_others_are_not_repaired_either(self) -> None:
         """Left alone means left alone; the damage is told."""
-        catalogue = house(["a==1", "bb==1", "bb==2"])
+        catalogue = wheelhouse(["a==1", "bb==1", "bb==2"])
         there = probe("a==1", "bb==1", leftovers=["~b"], duplicates=["bb"])
         made = plan(there, requirements("a", "bb"), catalogue, only("a"))
         assert (made.actions, made.warnings) == ((), ("~b is left of an interrupted pip",))
@@ -314,7 +318,7 @@ class TestOthers:
     def test_what_the_plan_would_break_blocks_it(self) -> None:
         """Outside the requirements too, an installed distribution keeps what it needs."""
         there = probe("asgiref==3.7", distribution("channels==3.0", ["asgiref<3.8", "gone>=1"]))
-        made = plan(there, requirements("Django"), house(DJANGO))
+        made = plan(there, requirements("Django"), wheelhouse(DJANGO))
         assert made.status is Status.BLOCKED
         assert made.conflicts == (
             "channels 3.0 is installed and needs asgiref<3.8, but asgiref 3.7 would become 3.9\n"
@@ -324,14 +328,14 @@ class TestOthers:
     def test_force_goes_ahead_with_a_warning(self) -> None:
         """The user has been told."""
         there = probe("asgiref==3.7", distribution("channels==3.0", ["asgiref<3.8"]))
-        made = plan(there, requirements("Django"), house(DJANGO), Options(force=True))
+        made = plan(there, requirements("Django"), wheelhouse(DJANGO), Options(force=True))
         assert (made.status, made.conflicts) == (Status.CHANGES, ())
         assert made.warnings[0].startswith("channels 3.0 is installed and needs asgiref<3.8")
 
     def test_what_is_broken_already_is_no_reason(self) -> None:
         """A virtualenv is not held to a state that it was never in."""
         there = probe("asgiref==3.7", distribution("channels==3.0", ["asgiref<3.5", "gone"]))
-        assert planned(there, requirements("Django"), house(DJANGO)) == [
+        assert planned(there, requirements("Django"), wheelhouse(DJANGO)) == [
             "upgrade asgiref 3.7 → 3.9",
             "install Django 5.2",
         ]
@@ -339,7 +343,7 @@ class TestOthers:
     def test_markers_of_others_count_for_the_target(self) -> None:
         """What another Python would need breaks nothing."""
         there = probe("asgiref==3.7", distribution("channels==3.0", ['asgiref<3.8 ; python_version < "3"']))
-        assert plan(there, requirements("Django"), house(DJANGO)).status is Status.CHANGES
+        assert plan(there, requirements("Django"), wheelhouse(DJANGO)).status is Status.CHANGES
 
 
 class TestOrigins:
@@ -347,14 +351,14 @@ class TestOrigins:
     def test_what_satisfies_is_left_alone_however_it_came(self, origin: Origin) -> None:
         """Editables and direct URLs are versions like any other."""
         there = probe(distribution("Django==5.2", ["asgiref"], origin=origin), "asgiref==3.9")
-        assert planned(there, requirements("Django"), house(DJANGO)) == []
-        assert planned(there, requirements("Django==5.1"), house(DJANGO)) == ["downgrade Django 5.2 → 5.1"]
+        assert planned(there, requirements("Django"), wheelhouse(DJANGO)) == []
+        assert planned(there, requirements("Django==5.1"), wheelhouse(DJANGO)) == ["downgrade Django 5.2 → 5.1"]
 
     def test_system_packages_count_and_are_never_changed(self) -> None:
         """A needed newer version is installed into the virtualenv, beside them."""
         outside = [distribution("asgiref==3.8", origin=Origin.OUTSIDE)]
-        assert planned(probe(outside=outside), requirements("Django"), house(DJANGO)) == ["install Django 5.2"]
-        made = plan(probe(outside=outside), requirements("asgiref"), house(DJANGO))
+        assert planned(probe(outside=outside), requirements("Django"), wheelhouse(DJANGO)) == ["install Django 5.2"]
+        made = plan(probe(outside=outside), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["install asgiref 3.9"]
         assert made.actions[0].installed is None
 
@@ -372,21 +376,21 @@ class TestPrune:
             "packaging==26",
             outside=[distribution("system==1", origin=Origin.OUTSIDE)],
         )
-        made = plan(there, requirements("Django"), house(DJANGO), Options(prune=True))
+        made = plan(there, requirements("Django"), wheelhouse(DJANGO), Options(prune=True))
         assert steps(made) == ["remove old 1"]
-        assert (made.actions[0].kind, made.actions[0].reason) == (Kind.REMOVE, "nothing requires it")
-        assert planned(there, requirements("Django"), house(DJANGO)) == []
+        assert (made.actions[0].kind, made.actions[0].reason) == (ActionKind.REMOVE, "nothing requires it")
+        assert planned(there, requirements("Django"), wheelhouse(DJANGO)) == []
 
     def test_what_a_removed_one_needed_goes_along(self) -> None:
         """Both at once, so that neither breaks the other."""
         there = probe("asgiref==3.9", distribution("old==1", ["older"]), "older==1")
-        made = plan(there, requirements("asgiref"), house(DJANGO), Options(prune=True))
+        made = plan(there, requirements("asgiref"), wheelhouse(DJANGO), Options(prune=True))
         assert steps(made) == ["remove old 1", "remove older 1"]
 
     def test_a_dropped_dependency_is_pruned_in_the_same_go(self) -> None:
         """What counts is who requires it afterwards."""
         there = probe(distribution("Django==5.1", ["asgiref", "pytz"]), "pytz==1", "asgiref==3.9")
-        made = plan(there, requirements("Django"), house(DJANGO), Options(prune=True))
+        made = plan(there, requirements("Django"), wheelhouse(DJANGO), Options(prune=True))
         assert steps(made) == ["upgrade Django 5.1 → 5.2", "remove pytz 1"]
 
     def test_it_does_not_go_with_only(self) -> None:
@@ -399,14 +403,14 @@ class TestReinstall:
     def test_what_is_asked_for_is_installed_again(self) -> None:
         """At its own version, required or not."""
         options = Options(reinstall=frozenset({canonicalize_name("asgiref")}))
-        made = plan(probe("asgiref==3.8"), requirements("Django"), house(DJANGO), options)
+        made = plan(probe("asgiref==3.8"), requirements("Django"), wheelhouse(DJANGO), options)
         assert steps(made) == ["reinstall asgiref 3.8", "install Django 5.2"]
         assert made.actions[0].reason == "asked for with --reinstall"
 
     def test_without_its_wheel_it_is_blocked(self) -> None:
         """Nothing could be put in its place."""
         options = Options(reinstall=frozenset({canonicalize_name("asgiref")}))
-        made = plan(probe("asgiref==3.7"), requirements("asgiref<3.8"), house(DJANGO), options)
+        made = plan(probe("asgiref==3.7"), requirements("asgiref<3.8"), wheelhouse(DJANGO), options)
         assert made.status is Status.BLOCKED
         assert [(one.requirement, one.required_by) for one in made.missing] == [("asgiref==3.7", "--reinstall")]
 
@@ -416,44 +420,44 @@ class TestReinstall:
             plan(
                 probe(),
                 requirements("Django"),
-                house(DJANGO),
+                wheelhouse(DJANGO),
                 Options(reinstall=frozenset({canonicalize_name("nope")})),
             )
 
     @pytest.mark.parametrize("leftover", ["~sgiref", "~sgiref-3.9.dist-info", "~-giref"])
     def test_leftovers_are_repaired_where_it_can_be_told_whose_they_are(self, leftover: str) -> None:
         """pip puts a tilde in the place of the first letter while it replaces a folder."""
-        made = plan(probe("asgiref==3.9", leftovers=[leftover]), requirements("asgiref"), house(DJANGO))
+        made = plan(probe("asgiref==3.9", leftovers=[leftover]), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["reinstall asgiref 3.9"]
         assert made.warnings == (f"{leftover} is left of an interrupted pip",)
 
     def test_other_leftovers_are_only_told(self) -> None:
         """Nobody knows what they belong to."""
-        made = plan(probe("asgiref==3.9", leftovers=["~omething"]), requirements("asgiref"), house(DJANGO))
+        made = plan(probe("asgiref==3.9", leftovers=["~omething"]), requirements("asgiref"), wheelhouse(DJANGO))
         assert (made.status, made.warnings) == (Status.CURRENT, ("~omething is left of an interrupted pip",))
 
     def test_what_is_there_twice_is_installed_again(self) -> None:
         """Two dist-info folders of one project are an interrupted upgrade."""
-        made = plan(probe("asgiref==3.9", duplicates=["asgiref"]), requirements("asgiref"), house(DJANGO))
+        made = plan(probe("asgiref==3.9", duplicates=["asgiref"]), requirements("asgiref"), wheelhouse(DJANGO))
         assert [(action.kind, action.reason) for action in made.actions] == [
-            (Kind.REINSTALL, "asgiref is installed twice")
+            (ActionKind.REINSTALL, "asgiref is installed twice")
         ]
 
-    def test_damage_that_the_house_cannot_repair_is_told(self) -> None:
+    def test_damage_that_the_wheelhouse_cannot_repair_is_told(self) -> None:
         """It does not stop the rest."""
-        made = plan(probe("asgiref==3.7", duplicates=["asgiref"]), requirements("asgiref<3.8"), house(DJANGO))
+        made = plan(probe("asgiref==3.7", duplicates=["asgiref"]), requirements("asgiref<3.8"), wheelhouse(DJANGO))
         assert made.status is Status.CURRENT
-        assert made.warnings == ("asgiref is installed twice, but the house has no wheel to repair it with",)
+        assert made.warnings == ("asgiref is installed twice, but the wheelhouse has no wheel to repair it with",)
 
     def test_what_is_changed_anyway_is_not_reinstalled(self) -> None:
         """An upgrade repairs as well."""
-        made = plan(probe("asgiref==3.8", duplicates=["asgiref"]), requirements("asgiref"), house(DJANGO))
+        made = plan(probe("asgiref==3.8", duplicates=["asgiref"]), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["upgrade asgiref 3.8 → 3.9"]
 
     def test_what_lies_outside_is_not_reinstalled(self) -> None:
         """The virtualenv's owner has no say there."""
         outside = [distribution("asgiref==3.9", origin=Origin.OUTSIDE)]
         options = Options(reinstall=frozenset({canonicalize_name("asgiref")}))
-        made = plan(probe(outside=outside), requirements("asgiref"), house(DJANGO), options)
+        made = plan(probe(outside=outside), requirements("asgiref"), wheelhouse(DJANGO), options)
         assert made.actions == ()
         assert made.warnings == ("asgiref lies outside the virtualenv and is not reinstalled",)

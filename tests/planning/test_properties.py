@@ -1,4 +1,4 @@
-"""What holds for every plan, over generated houses and virtualenvs."""
+"""What holds for every plan, over generated wheelhouses and virtualenvs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from envfab.models.probe import Probe
 from envfab.models.requirements import Entry, Requirements
 from envfab.planning.candidates import TagsNeeded
-from envfab.planning.plan import Kind, Options, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.plan import ActionKind, Options, Plan, Status, from_json, plan_key, to_json
 from envfab.planning.planner import plan
 from tests.planning.catalogue import distribution, interpreter, probe, requirements
 from tests.planning.generated import EXTRA, Case, generate
@@ -138,7 +138,7 @@ def test_pruning_leaves_what_is_required_and_nothing_else(case: Case, python: st
     if not done(made):
         return
     after = applied(made, there, case.catalogue())
-    removed = {action.name for action in made.actions if action.kind is Kind.REMOVE}
+    removed = {action.name for action in made.actions if action.kind is ActionKind.REMOVE}
     assert removed.isdisjoint(after.distributions)
     for name in after.distributions:
         fewer = {other: one for other, one in after.distributions.items() if other != canonicalize_name(name)}

@@ -11,16 +11,16 @@ from envfab.planning.explain import explain
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
-from envfab.planning.resolver import NoSolution, Question, Solution, needs_of, resolve
-from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
+from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, needs_of, resolve
+from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 
 
-def question(catalogue: DictCatalogue, *lines: str) -> Question:
+def question(catalogue: DictCatalogue, *lines: str) -> ResolutionProblem:
     """What is to be resolved for an empty virtualenv."""
     entries = requirements(*lines).entries
     needs = [need for entry in entries for need in needs_of(entry.requirement, entry.origin)]
     candidates = Candidates(Environment(interpreter()), {}, catalogue)
-    return Question(needs, candidates, requested=frozenset(entry.name for entry in entries))
+    return ResolutionProblem(needs, candidates, requested=frozenset(entry.name for entry in entries))
 
 
 def chosen(outcome: Solution | NoSolution) -> list[str]:
@@ -41,13 +41,13 @@ def pigeons(number: int) -> DictCatalogue:
 
 def test_an_older_version_is_taken_where_the_newest_suits_nobody_else() -> None:
     """The search goes back on a choice."""
-    catalogue = house({"a==2": ["c>=2"], "a==1": ["c"], "b==1": ["c<2"], "c==1": [], "c==2": []})
+    catalogue = wheelhouse({"a==2": ["c>=2"], "a==1": ["c"], "b==1": ["c<2"], "c==1": [], "c==2": []})
     assert chosen(resolve(question(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
 
 
 def test_what_pip_would_miss_is_found() -> None:
     """pip's order of search jumps over `p2 1.0` here; another order finds it before a conflict is called one."""
-    catalogue = house(
+    catalogue = wheelhouse(
         {
             "p0==2.1": ["p2[fast]>=1.0"],
             "p1==1.0.1": ["p2==1.1"],
@@ -64,7 +64,7 @@ def test_what_pip_would_miss_is_found() -> None:
 
 def test_dropped_candidates_leave_nothing_behind() -> None:
     """What only a version that was given up wanted is not installed."""
-    catalogue = house(
+    catalogue = wheelhouse(
         {"a==2": ["only-of-two", "c>=2"], "a==1": [], "b==1": ["c<2"], "c==1": [], "c==2": [], "only-of-two==1": []}
     )
     assert chosen(resolve(question(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
@@ -82,7 +82,7 @@ def test_circles_end(lines: Iterable[str]) -> None:
 
 def test_a_project_is_not_its_own_dependent() -> None:
     """`Django[fast]` depends on Django in the search, and on nobody's screen."""
-    catalogue = house(["argon2==1"])
+    catalogue = wheelhouse(["argon2==1"])
     catalogue.add("Django==5.2", ['argon2 ; extra == "fast"', 'Django[fast] ; extra == "all"'], extras=["fast", "all"])
     made = plan(probe(), requirements("Django[all]"), catalogue)
     assert [(action.name, action.reason, action.required_by) for action in made.actions] == [
@@ -93,7 +93,7 @@ def test_a_project_is_not_its_own_dependent() -> None:
 
 def test_an_extra_that_is_not_declared_brings_nothing() -> None:
     """As with pip: without `Provides-Extra`, a marker that asks for it counts for nothing."""
-    catalogue = house({"a==1": ['b ; extra == "fast"', 'c ; extra != "fast"'], "b==1": [], "c==1": []})
+    catalogue = wheelhouse({"a==1": ['b ; extra == "fast"', 'c ; extra != "fast"'], "b==1": [], "c==1": []})
     assert chosen(resolve(question(catalogue, "a[fast]"))) == ["a 1", "c 1"]
 
 
@@ -111,13 +111,13 @@ def test_all_extras_of_a_project_are_of_one_version() -> None:
 
 def test_a_pre_release_is_no_way_out_of_a_conflict() -> None:
     """While a final release fits the range, no pre-release is tried."""
-    catalogue = house({"a==1.0": ["gone"], "a==2.0rc1": []})
+    catalogue = wheelhouse({"a==1.0": ["gone"], "a==2.0rc1": []})
     assert plan(probe(), requirements("a"), catalogue).status is Status.BLOCKED
 
 
 def test_a_yanked_release_is_no_way_out_of_a_conflict() -> None:
     """While a pin has another wheel to choose, the withdrawn one is not tried."""
-    catalogue = house({"a==1.0+corp1": ["gone"]})
+    catalogue = wheelhouse({"a==1.0+corp1": ["gone"]})
     catalogue.add("a==1.0", yanked="eats data")
     assert plan(probe(), requirements("a==1.0"), catalogue).status is Status.BLOCKED
 
@@ -135,7 +135,7 @@ def test_the_best_of_a_pin_that_names_yanked_wheels_only() -> None:
 def test_an_installed_dependency_gives_way_where_it_must() -> None:
     """It is preferred, not sacred."""
     there = probe(distribution("b==1", ["c<2"]), "c==1")
-    catalogue = house({"a==1": ["b", "c>=2"], "b==1": ["c<2"], "b==2": ["c"], "c==1": [], "c==2": []})
+    catalogue = wheelhouse({"a==1": ["b", "c>=2"], "b==1": ["c<2"], "b==2": ["c"], "c==1": [], "c==2": []})
     made = plan(there, requirements("a"), catalogue)
     assert [f"{action.name} {action.version}" for action in made.actions] == ["a 1", "b 2", "c 2"]
 

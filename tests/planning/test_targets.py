@@ -18,7 +18,7 @@ TARGETS = ("2.7.18", "3.6.15", "3.8.10", "3.11.7", "3.13.1")
 
 
 def shop() -> DictCatalogue:
-    """One house for all of them: a pure wheel, compiled ones, and releases that left old Pythons behind."""
+    """One wheelhouse for all of them: a pure wheel, compiled ones, and releases that left old Pythons behind."""
     catalogue = DictCatalogue()
     catalogue.add("Shop==1.0", ["Engine", 'backport ; python_version < "3.7"'], tag="py2.py3-none-any")
     catalogue.add("Shop==2.0", ["Engine>=2"], tag="py3-none-any", requires_python=">=3.8")
@@ -41,7 +41,7 @@ def shop() -> DictCatalogue:
         ("3.13.1", ["engine-2.0-1-cp38-abi3-manylinux2014_x86_64", "shop-2.0-py3-none-any"]),
     ],
 )  # fmt: skip
-def test_each_target_gets_its_own_wheels_of_one_house(python: str, wheels: list[str]) -> None:
+def test_each_target_gets_its_own_wheels_of_one_wheelhouse(python: str, wheels: list[str]) -> None:
     """Tags, Requires-Python and markers are the target's, down to the dependencies."""
     made = plan(probe(python=interpreter(python)), requirements("Shop"), shop())
     assert [action.wheel.filename.removesuffix(".whl") for action in made.actions if action.wheel] == wheels
@@ -85,7 +85,7 @@ def test_a_release_candidate_of_python_counts_as_its_release() -> None:
 
 
 def test_a_comparison_without_sense_does_not_count() -> None:
-    """A marker that compares with no version is no reason to stop, in the house or in the virtualenv."""
+    """A marker that compares with no version is no reason to stop, in the wheelhouse or in the virtualenv."""
     catalogue = DictCatalogue()
     catalogue.add("a==1.0", ['gone ; platform_release >= "6.1-custom"'])
     there = probe(distribution("b==1.0", ['gone ; platform_version > "x y"']))

@@ -11,7 +11,7 @@ from envfab.errors import UsageError
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import EVERYTHING, Newer, Options, Plan, Status
 from envfab.planning.planner import plan
-from tests.planning.catalogue import DictCatalogue, distribution, house, interpreter, probe, requirements
+from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 from tests.planning.test_planner import steps
 
 HOUSE = {"django==5.2": ["asgiref>=3.7", "sqlparse"], "asgiref==3.7": [], "asgiref==3.9": [], "sqlparse==0.4": []}
@@ -30,14 +30,14 @@ def made(catalogue: DictCatalogue, options: Options | None = None) -> Plan:
 
 def test_a_dependency_that_suits_all_stays_and_the_newer_one_is_told() -> None:
     """As pip's only-if-needed; the plan is current, and says what `--upgrade` would take."""
-    current = made(house(HOUSE))
+    current = made(wheelhouse(HOUSE))
     assert (current.status, current.newer) == (Status.CURRENT, (Newer("asgiref", "3.7", "3.9"),))
 
 
 @pytest.mark.parametrize("names", [(), ("asgiref",), ("AsgiRef", "sqlparse")])
 def test_upgrade_takes_the_newest_of_all_or_of_those(names: tuple[str, ...]) -> None:
     """And the plan carries what was asked for, with the reason at the action."""
-    upgraded = made(house(HOUSE), upgrade(*names))
+    upgraded = made(wheelhouse(HOUSE), upgrade(*names))
     assert steps(upgraded) == ["upgrade asgiref 3.7 → 3.9"]
     assert upgraded.actions[0].reason == "wanted by django, --upgrade"
     assert upgraded.newer == ()
@@ -46,7 +46,7 @@ def test_upgrade_takes_the_newest_of_all_or_of_those(names: tuple[str, ...]) -> 
 
 def test_what_was_not_named_stays() -> None:
     """And is still told."""
-    named = made(house(HOUSE | {"sqlparse==0.5": []}), upgrade("sqlparse"))
+    named = made(wheelhouse(HOUSE | {"sqlparse==0.5": []}), upgrade("sqlparse"))
     assert steps(named) == ["upgrade sqlparse 0.4 → 0.5"]
     assert named.newer == (Newer("asgiref", "3.7", "3.9"),)
 
@@ -61,15 +61,15 @@ def test_what_others_rule_out_is_neither_taken_nor_told() -> None:
             canonicalize_name("django"): distribution("django==5.2", ["asgiref<3.8"]),
         },
     )
-    done = plan(there, requirements("django"), house(strict))
+    done = plan(there, requirements("django"), wheelhouse(strict))
     assert (done.status, done.newer) == (Status.CURRENT, ())
-    assert plan(there, requirements("django"), house(strict), upgrade()).actions == ()
+    assert plan(there, requirements("django"), wheelhouse(strict), upgrade()).actions == ()
 
 
 @pytest.mark.parametrize("how", ["yanked", "pre-release", "Python", "tag"])
 def test_what_would_not_be_chosen_is_not_told(how: str) -> None:
     """Withdrawn releases, pre-releases, and what does not fit the interpreter."""
-    catalogue = house({name: requires for name, requires in HOUSE.items() if name != "asgiref==3.9"})
+    catalogue = wheelhouse({name: requires for name, requires in HOUSE.items() if name != "asgiref==3.9"})
     catalogue.add(
         "asgiref==4.0rc1" if how == "pre-release" else "asgiref==4.0",
         yanked="bad" if how == "yanked" else None,
@@ -83,10 +83,12 @@ def test_tags_are_asked_for_only_where_they_decide() -> None:
     """A wheel for every Python 3 needs no question; one for some machine does."""
     unknown = replace(THERE, interpreter=interpreter(known_tags=False))
     assert (
-        plan(unknown, requirements("django==5.2"), house({k: v for k, v in HOUSE.items() if k != "asgiref==3.9"})).newer
+        plan(
+            unknown, requirements("django==5.2"), wheelhouse({k: v for k, v in HOUSE.items() if k != "asgiref==3.9"})
+        ).newer
         == ()
     )
-    catalogue = house(HOUSE)
+    catalogue = wheelhouse(HOUSE)
     catalogue.add("sqlparse==0.5", tag="cp311-cp311-manylinux2014_x86_64")
     with pytest.raises(TagsNeeded):
         plan(unknown, requirements("django==5.2"), catalogue)
@@ -94,7 +96,7 @@ def test_tags_are_asked_for_only_where_they_decide() -> None:
 
 def test_upgrade_takes_what_is_installed_and_no_requirement_leads_to() -> None:
     """Where it is named; without names it is left alone."""
-    catalogue = house({**HOUSE, "other==2.0": []})
+    catalogue = wheelhouse({**HOUSE, "other==2.0": []})
     assert steps(made(catalogue, upgrade("other"))) == ["upgrade other 1.0 → 2.0"]
     assert "other" not in {action.name for action in made(catalogue, upgrade()).actions}
 
@@ -102,20 +104,20 @@ def test_upgrade_takes_what_is_installed_and_no_requirement_leads_to() -> None:
 def test_upgrade_of_what_nobody_knows_is_refused() -> None:
     """A spelling mistake must not look like an up-to-date virtualenv."""
     with pytest.raises(UsageError, match=r"--upgrade asgriref: it is neither required nor installed"):
-        made(house(HOUSE), upgrade("asgriref"))
+        made(wheelhouse(HOUSE), upgrade("asgriref"))
 
 
 def test_upgrade_goes_with_only() -> None:
     """What `--only` leaves alone cannot be upgraded, and is refused where it is named."""
     only = Options(only=frozenset({canonicalize_name("asgiref")}), upgrade=frozenset({EVERYTHING}))
-    assert steps(made(house(HOUSE | {"sqlparse==0.5": []}), only)) == ["upgrade asgiref 3.7 → 3.9"]
+    assert steps(made(wheelhouse(HOUSE | {"sqlparse==0.5": []}), only)) == ["upgrade asgiref 3.7 → 3.9"]
     with pytest.raises(UsageError, match="--upgrade sqlparse: --only leaves it alone"):
-        made(house(HOUSE), replace(only, upgrade=frozenset({canonicalize_name("sqlparse")})))
+        made(wheelhouse(HOUSE), replace(only, upgrade=frozenset({canonicalize_name("sqlparse")})))
 
 
 def test_several_are_told_by_name() -> None:
     """Whatever order they were found in."""
-    catalogue = house(
+    catalogue = wheelhouse(
         {"django==5.2": ["b", "a", "c"], **{f"{name}=={version}": [] for name in "cab" for version in "12"}}
     )
     there = probe(distribution("django==5.2", ["b", "a", "c"]), "a==1", "b==1", "c==2")
@@ -125,18 +127,18 @@ def test_several_are_told_by_name() -> None:
 def test_what_only_leaves_alone_is_not_told() -> None:
     """The command that it names would be refused."""
     only = Options(only=frozenset({canonicalize_name("sqlparse")}))
-    assert made(house(HOUSE), only).newer == ()
+    assert made(wheelhouse(HOUSE), only).newer == ()
 
 
 def test_a_newer_pre_release_is_told_of_a_pre_release() -> None:
     """As plans take it."""
-    catalogue = house({"django==5.2": ["a"], "a==2.0rc1": [], "a==2.0rc2": []})
+    catalogue = wheelhouse({"django==5.2": ["a"], "a==2.0rc1": [], "a==2.0rc2": []})
     there = probe(distribution("django==5.2", ["a"]), "a==2.0rc1")
     assert plan(there, requirements("django"), catalogue).newer == (Newer("a", "2.0rc1", "2.0rc2"),)
 
 
 def test_nothing_is_searched_where_nothing_is_newer() -> None:
     """An up-to-date virtualenv reads the METADATA of no wheel."""
-    catalogue = house({"django==5.2": ["asgiref"], "asgiref==3.7": []})
+    catalogue = wheelhouse({"django==5.2": ["asgiref"], "asgiref==3.7": []})
     plan(probe(distribution("django==5.2", ["asgiref"]), "asgiref==3.7"), requirements("django==5.2"), catalogue)
     assert catalogue.read == []

@@ -18,7 +18,7 @@ from envfab.config.servers import Difio
 from envfab.models.probe import Probe
 from envfab.registration.delivery import after_deployment, register
 from envfab.registration.difio.registration import Variables
-from envfab.registration.jobs import Outcome, jobs_for
+from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.retry_queue import Missed, Pending
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
@@ -75,7 +75,7 @@ def deployed(
     return reporter.said, time.monotonic() - began
 
 
-def registered(*servers: str | Difio, paths: Iterable[str] = ("/srv/shop",)) -> list[Outcome]:
+def registered(*servers: str | Difio, paths: Iterable[str] = ("/srv/shop",)) -> list[RegistrationOutcome]:
     """The outcomes of the task's way."""
     configured = [one if isinstance(one, Difio) else Difio(one) for one in servers]
     jobs, unfit = jobs_for([virtualenv(path) for path in paths], configured, Variables())

@@ -14,7 +14,7 @@ from fabric import Config
 from envfab.config.fleet import Host, Member, Target, Virtualenv
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session, start_agent
-from envfab.remote.process import Link, local_link
+from envfab.remote.process import HostConnection, local_link
 from envfab.remote.ssh.connections import Connections
 from envfab.remote.startup import Identity
 from tests.support.pythons import VERSIONS
@@ -78,7 +78,7 @@ def agent() -> Iterator[StartAgent]:
     with ExitStack() as stack:
         link = local_link()
 
-        def start(path: Path, *modules: str, starter: Link = link, python: Path | None = None) -> Session:
+        def start(path: Path, *modules: str, starter: HostConnection = link, python: Path | None = None) -> Session:
             executable = str(python or path / "bin" / "python")
             session = start_agent(
                 starter, executable, str(path), where=str(path), identity=Identity(), modules=agent_sources.PROBE

@@ -12,7 +12,7 @@ from envfab.config.fleet import Target
 from envfab.errors import AgentError, EnvfabError, Unreachable
 from envfab.models.probe import Holder
 from envfab.remote import agent_replies
-from envfab.remote.agent_replies import Alive, Answer, Failure, frame, to_probe
+from envfab.remote.agent_replies import AgentReply, Alive, Failure, frame, to_probe
 from tests.remote.test_probe import REPLY, _entry
 
 TARGET = Target("a", "b", "/c")
@@ -54,7 +54,7 @@ def test_what_is_no_frame_is_one_clear_sentence(line: bytes, says: str | None) -
 
 def test_frames_are_answers_failures_or_signs_of_life() -> None:
     """A holder is told as far as it is text; the end of a long output counts."""
-    assert frame(b'{"ok": {"a": 1}}') == Answer({"a": 1})
+    assert frame(b'{"ok": {"a": 1}}') == AgentReply({"a": 1})
     assert frame(b'{"alive": true}') == Alive()
     problem = {"kind": "locked", "message": "m", "holder": {"who": "ada\x1b[2J\n", "from": 5}, "output": "x" * 300_000}
     failure = frame(json.dumps({"problem": problem}).encode())

@@ -17,7 +17,7 @@ from envfab.errors import Disconnected, Unreachable
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
 from envfab.remote.process import local_link
-from envfab.remote.run_command import Outcome, run_command
+from envfab.remote.run_command import CommandResult, run_command
 from envfab.remote.startup import Identity
 from tests.remote.conftest import Connect, StartAgent
 from tests.support.sshd import Hosts
@@ -309,14 +309,14 @@ def test_an_operation_that_nobody_knows_is_refused(here: Path, agent: StartAgent
         agent(here).ask("shell")
 
 
-def command(text: str, timeout: float | None = None) -> Outcome:
+def command(text: str, timeout: float | None = None) -> CommandResult:
     """Run a fabfile's text on this machine."""
     return run_command(local_link(), text, where="here", identity=Identity(), timeout=timeout)
 
 
 def test_a_command_s_output_and_status_are_told() -> None:
     """Both outputs come in the order in which they were written, behind no word of ours."""
-    assert command("echo one; echo two >&2; exit 3") == Outcome(3, "one\ntwo\n")
+    assert command("echo one; echo two >&2; exit 3") == CommandResult(3, "one\ntwo\n")
 
 
 def test_a_command_of_many_lines_is_one_text() -> None:
@@ -372,7 +372,7 @@ def test_a_command_runs_as_somebody_else(hosts: Hosts, connect: Connect, role: s
         where="target",
         identity=Identity(hosts.users.shop, hosts.users.password),
     )
-    assert outcome == Outcome(5, f"{hosts.users.shop} {hosts.users.home(hosts.users.shop)} ! \\ ")
+    assert outcome == CommandResult(5, f"{hosts.users.shop} {hosts.users.home(hosts.users.shop)} ! \\ ")
 
 
 def test_a_command_without_sudo_is_told_as_such(hosts: Hosts, connect: Connect) -> None:

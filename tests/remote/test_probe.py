@@ -16,7 +16,7 @@ from envfab.errors import Unreachable
 from envfab.models.distribution import Origin
 from envfab.models.probe import Holder
 from envfab.remote.agent_replies import MARKERS, parse_tag, to_probe
-from envfab.remote.probe import Found, Site, leave_all, survey
+from envfab.remote.probe import ProbeResult, TargetSession, leave_all, survey
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
 from envfab.remote.startup import Identity
@@ -27,12 +27,12 @@ from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 
 
-def as_found(found: Found) -> Found:
+def as_found(found: ProbeResult) -> ProbeResult:
     """Whoever surveys may look at each find; these tests look at the result."""
     return found
 
 
-def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[Found]:
+def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[ProbeResult]:
     """What a survey finds, all agents gone again."""
     with survey(members, links, Silent(), parallel=parallel, timeout=None, look=as_found) as found:
         return found.all()
@@ -177,7 +177,7 @@ def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connec
     """What nobody foresaw in `look` ends the survey, where it is awaited, instead of visiting everybody first."""
     looked: list[Target] = []
 
-    def look(found: Found) -> None:
+    def look(found: ProbeResult) -> None:
         looked.append(found.member.target)
         raise LookupError
 
@@ -197,7 +197,7 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
     path = pristine("3.11")
     tags: list[tuple[Tag, ...]] = []
 
-    def look(found: Found) -> Found:
+    def look(found: ProbeResult) -> ProbeResult:
         assert found.site is not None
         tags.append(found.site.tags())
         return found
@@ -292,7 +292,7 @@ def test_where_the_agent_takes_the_only_session_it_ends_for_another_process(
     """And starts anew when it is asked for: a command runs beside it anywhere else."""
     connections = connect()
     one = member(shops[0], "single", login=hosts.users.single, owner=hosts.users.shop)
-    site = Site(one, connections.link(one.host), None, None)
+    site = TargetSession(one, connections.link(one.host), None, None)
     first = site.agent()
     assert run_command(site, "echo here", where="single", identity=Identity()).output == "here\n"
     assert site.agent() is not first
@@ -305,7 +305,7 @@ def test_where_there_is_a_place_for_both_the_agent_stays(hosts: Hosts, connect: 
     """To start it again costs time, and its lock."""
     connections = connect()
     one = member(shops[0], "web1", login=hosts.users.admin, owner=hosts.users.shop)
-    site = Site(one, connections.link(one.host), None, None)
+    site = TargetSession(one, connections.link(one.host), None, None)
     first = site.agent()
     assert run_command(site, "echo here", where="web1", identity=Identity()).output == "here\n"
     assert site.agent() is first
@@ -321,7 +321,7 @@ def test_a_fault_of_ours_is_one_target_s_error(
     path = pristine("3.11")
     ours = [member(path), member(tmp_path / "none")]
 
-    def look(found: Found) -> Found:
+    def look(found: ProbeResult) -> ProbeResult:
         if found.probe is not None:
             raise LookupError("no such\nthing")
         return found

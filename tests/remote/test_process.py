@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from envfab.errors import Disconnected, Unreachable
-from envfab.remote.process import Link, LocalProcess, Silence
+from envfab.remote.process import HostConnection, LocalProcess, Silence
 
 
 def python(text: str) -> list[str]:
@@ -97,7 +97,7 @@ def _nothing(_arguments: Sequence[str]) -> LocalProcess:
 
 def test_places_are_taken_all_at_once() -> None:
     """Two who need two of three places each never hold one and wait for another."""
-    link = Link("host", 3, _nothing)
+    link = HostConnection("host", 3, _nothing)
     first = link.reserve(2)
     second: list[object] = []
     waiting = threading.Thread(target=lambda: second.append(link.reserve(2)))
@@ -112,7 +112,7 @@ def test_places_are_taken_all_at_once() -> None:
 
 def test_places_are_given_back_once() -> None:
     """Releasing twice makes no place out of nothing."""
-    link = Link("host", 2, _nothing)
+    link = HostConnection("host", 2, _nothing)
     reservation = link.reserve(1)
     reservation.release()
     reservation.release()

@@ -16,7 +16,7 @@ from typing import Any
 from envfab.config.fleet import Host
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import AGENT_WORD, start_agent
-from envfab.remote.process import Link, local_link
+from envfab.remote.process import HostConnection, local_link
 from envfab.remote.ssh.channel import PLACES
 from envfab.remote.startup import Identity
 from envfab.remote.stream import Stream
@@ -105,7 +105,7 @@ class RecordedLinks:
     replies: Replies
     kinds: int = 1
     sudo_password: str | None = None
-    links: dict[str, Link] = field(default_factory=dict)
+    links: dict[str, HostConnection] = field(default_factory=dict)
     started: int = 0
     threads: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -116,11 +116,11 @@ class RecordedLinks:
             frames = {op: _frame(reply) for op, reply in of_kind(self.replies, kind).items()}
             self._frames.append({"load": _frame({}), **frames})
 
-    def link(self, host: Host) -> Link:
+    def link(self, host: Host) -> HostConnection:
         """As `Links` says."""
         with self._lock:
             if host.name not in self.links:
-                self.links[host.name] = Link(host.name, PLACES, self._start)
+                self.links[host.name] = HostConnection(host.name, PLACES, self._start)
             return self.links[host.name]
 
     def _start(self, arguments: Sequence[str]) -> RecordedProcess:

@@ -8,23 +8,25 @@ from typing import Any
 
 import pytest
 
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.wheels import make_wheel
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    """An empty house."""
-    return House(tmp_path / "house" / "wheels", tmp_path / "house" / "release_log", cache=tmp_path / "cache")
+def wheelhouse(tmp_path: Path) -> Wheelhouse:
+    """An empty wheelhouse."""
+    return Wheelhouse(
+        tmp_path / "wheelhouse" / "wheels", tmp_path / "wheelhouse" / "release_log", cache=tmp_path / "cache"
+    )
 
 
 @pytest.fixture
-def add(house: House, tmp_path: Path) -> Callable[..., Path]:
-    """Makes a wheel and takes it into the house: `add("shop", "1.0", requires=["six"])`."""
+def add(wheelhouse: Wheelhouse, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a wheel and takes it into the wheelhouse: `add("shop", "1.0", requires=["six"])`."""
 
     def make_and_add(name: str, version: str, **options: Any) -> Path:
         made = make_wheel(tmp_path / "made", name, version, **options)
-        house.add(made)
-        return house.wheels / made.name
+        wheelhouse.add(made)
+        return wheelhouse.wheels / made.name
 
     return make_and_add

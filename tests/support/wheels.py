@@ -1,4 +1,4 @@
-"""Small real wheels, made in milliseconds, and houses full of them."""
+"""Small real wheels, made in milliseconds, and wheelhouses full of them."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def release_line(wheel: Path, name: str, version: str, added: datetime = FIRST_R
     return f"release: {name}=={version} {wheel.name} at {added.isoformat()} sha256={sha256(wheel)}"
 
 
-def make_house(
+def make_wheelhouse(
     root: str | os.PathLike[str], projects: int, versions: int = 1, *, real: bool = True, prefix: str = "project"
 ) -> tuple[Path, Path]:
     """`projects` times `versions` wheels and their release log: the paths `root/wheels` and `root/release_log`.

@@ -1,4 +1,4 @@
-"""A folder as a user of envfab has it: a fabfile, requirement lists, a house; and `fab` at work in it."""
+"""A folder as a user of envfab has it: a fabfile, requirement lists, a wheelhouse; and `fab` at work in it."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Workplace:
         return path
 
     def add(self, *wheels: Path) -> None:
-        """Take wheels into the house."""
+        """Take wheels into the wheelhouse."""
         done = self.fab("add_wheel", *map(str, wheels))
         assert done.returncode == 0, done.stderr + done.stdout
 
     def add_made(self, name: str, version: str, **options: Any) -> Path:
-        """Make a small wheel and take it into the house."""
+        """Make a small wheel and take it into the wheelhouse."""
         wheel = make_wheel(self.folder / "made", name, version, **options)
         self.add(wheel)
         return wheel

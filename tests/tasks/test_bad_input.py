@@ -128,7 +128,9 @@ def test_tasks_are_made_for_a_fleet(tmp_path: Path, given: str, kind: str) -> No
     )
 
 
-def test_a_corrupt_wheel_in_the_house_harms_only_who_needs_it(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+def test_a_corrupt_wheel_in_the_wheelhouse_harms_only_who_needs_it(
+    tmp_path: Path, make_virtualenv: VirtualenvMaker
+) -> None:
     """A wheel that is cut short is left out with a warning, or blocks who cannot do without it."""
     local = Workplace(tmp_path / "work")
     first, second = (make_virtualenv("3.11", tmp_path / name) for name in ("first", "second"))

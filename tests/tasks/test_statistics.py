@@ -401,7 +401,7 @@ def test_the_prompt_at_a_terminal(place: Place, end: str, namespace: str) -> Non
     place.fabfile(end=end)
     task = f"{namespace}wheels"
     shown = place.at_a_terminal(task)
-    assert "house " in shown
+    assert "wheelhouse " in shown
     assert shown.endswith(PROMPT.format(namespace))
     assert "Uploading" not in place.at_a_terminal(task)
     (asked,) = place.folder.glob(".home/.local/state/envfab/usage_stats/*/asked")

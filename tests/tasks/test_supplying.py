@@ -16,7 +16,7 @@ from tests.support.workplace import Workplace
 
 @pytest.fixture
 def installed(workplace: Workplace, make_virtualenv: VirtualenvMaker) -> Workplace:
-    """A virtualenv with shop 1.0 in it, deployed from the house."""
+    """A virtualenv with shop 1.0 in it, deployed from the wheelhouse."""
     venv = make_virtualenv("3.11", workplace.folder / "venv")
     workplace.file("shop.txt", "shop<2\n")
     workplace.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(venv)!r}, requirements='shop.txt')])")
@@ -92,7 +92,7 @@ def test_publishes_and_tells_how_much(workplace: Workplace) -> None:
     assert "publish_index needs a folder" in workplace.fab("publish_index").stderr
 
 
-def test_outdated_tells_of_the_house_and_an_index(installed: Workplace, tmp_path: Path) -> None:
+def test_outdated_tells_of_the_wheelhouse_and_an_index(installed: Workplace, tmp_path: Path) -> None:
     """Each target with what is newer; --check exits with 2; an index that is not there withholds nothing but itself."""
     assert "nothing newer" in installed.fab("outdated", "--check").stdout
     installed.add_made("shop", "1.1")
@@ -104,17 +104,19 @@ def test_outdated_tells_of_the_house_and_an_index(installed: Workplace, tmp_path
         done = installed.fab("outdated", "--index", url, "--check")
         assert done.returncode == 2, done.stderr
         assert done.stdout.splitlines()[1:] == [
-            "    Shop   1.0 → 1.1 in the house, 2.0 in the index   1.1 within the requirements"
+            "    Shop   1.0 → 1.1 in the wheelhouse, 2.0 in the index   1.1 within the requirements"
         ]
         (told,) = installed.json("outdated", "--index", url)["virtualenvs"]
-    assert told["outdated"] == [{"name": "Shop", "installed": "1.0", "house": "1.1", "index": "2.0", "allowed": "1.1"}]
+    assert told["outdated"] == [
+        {"name": "Shop", "installed": "1.0", "wheelhouse": "1.1", "index": "2.0", "allowed": "1.1"}
+    ]
     done = installed.fab("outdated", "--index", url)
     assert done.returncode == 1
     assert f"{url}" in done.stderr
     assert "cannot be reached" in done.stderr
-    assert "    Shop   1.0 → 1.1 in the house\n" in done.stdout
+    assert "    Shop   1.0 → 1.1 in the wheelhouse\n" in done.stdout
     document = installed.json("outdated", "--index", url, status=1)
-    assert [one["house"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
+    assert [one["wheelhouse"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
     (problem,) = document["index_errors"]
     # the first that was asked for: then it is known that nobody answers
     assert problem.startswith(url)
@@ -159,11 +161,11 @@ def test_locks_and_deploys_the_lock(installed: Workplace) -> None:
         (["lock:none.in"], "none.in: there is no such requirements file"),
         (["lock:shop.txt"], "shop.txt would be overwritten"),
         (["lock:shop.txt", "--pylock", "--output", "lock.toml"], "lock.toml is no name for a lock"),
-        (["lock:shop.txt", "--output", "x.txt"], "shop (shop.txt:1): the house has no wheel of it"),
+        (["lock:shop.txt", "--output", "x.txt"], "shop (shop.txt:1): the wheelhouse has no wheel of it"),
     ],
 )
 def test_what_cannot_be_locked_says_why(workplace: Workplace, arguments: list[str], message: str) -> None:
-    """No file, no such file, no name for the result, nothing in the house: exit 1, and no file is written."""
+    """No file, no such file, no name for the result, nothing in the wheelhouse: exit 1, and no file is written."""
     workplace.file("shop.txt", "shop\n")
     done = workplace.fab(*arguments)
     assert done.returncode == 1
@@ -202,7 +204,7 @@ def test_fetches_for_targets_that_cannot_reach_an_index(installed: Workplace, tm
 
 
 def test_fetches_what_the_targets_require(installed: Workplace, tmp_path: Path) -> None:
-    """Without words, the fabfile's own requirements for the targets' own interpreters; then the house has all of it."""
+    """Without words, the fabfile's own requirements for the targets' own interpreters; then the wheelhouse has all of it."""
     elsewhere = Workplace(tmp_path / "elsewhere")
     elsewhere.fabfile("")
     elsewhere.add_made("shop", "1.5")
@@ -211,7 +213,7 @@ def test_fetches_what_the_targets_require(installed: Workplace, tmp_path: Path) 
     with serving(elsewhere.folder / "simple") as url:
         fetched = installed.json("fetch_wheels", "--index", url)["fetched"]
         assert [one["wheel"] for one in fetched] == ["shop-1.5-py3-none-any.whl"]
-        assert installed.fab("fetch_wheels", "--index", url).stdout == "the house has all of it already\n"
+        assert installed.fab("fetch_wheels", "--index", url).stdout == "the wheelhouse has all of it already\n"
     assert "shop-1.5-py3-none-any.whl" in installed.log
 
 
@@ -225,7 +227,7 @@ def test_fetches_what_the_targets_require(installed: Workplace, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_fetched_says_why(workplace: Workplace, arguments: list[str], message: str) -> None:
-    """Nothing to fetch, no interpreters, no index, no file: exit 1, and no house is made."""
+    """Nothing to fetch, no interpreters, no index, no file: exit 1, and no wheelhouse is made."""
     done = workplace.fab(*arguments)
     assert done.returncode == 1
     assert message in done.stderr

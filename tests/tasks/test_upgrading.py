@@ -16,7 +16,7 @@ DEPLOYED = "Host('localhost', virtualenvs=[Virtualenv({venv!r}, {what})])"
 
 @pytest.fixture(scope="module")
 def shop(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A virtualenv with shop 1.0 and its dependency, of which a newer wheel came into the house afterwards."""
+    """A virtualenv with shop 1.0 and its dependency, of which a newer wheel came into the wheelhouse afterwards."""
     workplace = Workplace(tmp_path_factory.mktemp("upgrading") / "work")
     venv = make_virtualenv("3.11", workplace.folder / "venv")
     workplace.file("shop.txt", "--index-url https://me:secret@e.org/\nshop==1.0\n")
@@ -114,7 +114,7 @@ def test_a_wheel_that_is_not_logged_is_told_with_the_command(shop: Workplace, tm
     told = work.fab("plan")
     assert told.returncode == 1
     assert "1 wheel of 1 project, 1 not logged" in told.stdout
-    assert "lies in the house and is not logged: fab add_wheel wheels/stray-1.0-py3-none-any.whl" in told.stdout
+    assert "lies in the wheelhouse and is not logged: fab add_wheel wheels/stray-1.0-py3-none-any.whl" in told.stdout
     assert "nowhere   stray 1.0" in told.stdout
     assert work.fab("add_wheel", "wheels/stray-1.0-py3-none-any.whl").returncode == 0
     assert "not logged" not in work.fab("plan").stdout

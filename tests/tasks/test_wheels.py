@@ -22,7 +22,7 @@ def workplace(tmp_path: Path) -> Workplace:
     return made
 
 
-def test_adds_many_files_at_once_and_makes_the_house(workplace: Workplace) -> None:
+def test_adds_many_files_at_once_and_makes_the_wheelhouse(workplace: Workplace) -> None:
     """The first `add_wheel` makes the folder and the log; each file gets a line on the terminal and in the log."""
     wheels = [make_wheel(workplace.folder / "dist", name, "1.0") for name in ("Shop", "basket")]
     done = workplace.fab("add_wheel", *map(str, wheels))
@@ -50,15 +50,17 @@ def test_refuses_one_and_takes_the_others(workplace: Workplace) -> None:
     assert sorted(path.name for path in (workplace.folder / "wheels").iterdir()) == [good.name]
 
 
-def test_what_is_not_there_is_no_intact_house(workplace: Workplace) -> None:
+def test_what_is_not_there_is_no_intact_wheelhouse(workplace: Workplace) -> None:
     """A plan names the folder or the log that is missing, and a lost wheel without which an older one is planned."""
     workplace.fabfile("")
-    assert workplace.fab("plan").stdout.startswith("house    wheels · not there · no log, release_log is not there\n")
+    assert workplace.fab("plan").stdout.startswith(
+        "wheelhouse  wheels · not there · no log, release_log is not there\n"
+    )
     workplace.add_made("shop", "1.0")
     workplace.add_made("shop", "1.1").unlink()
     (workplace.folder / "wheels" / "shop-1.1-py3-none-any.whl").unlink()
     done = workplace.fab("plan")
-    assert done.stdout.startswith("house    wheels · 1 wheel of 1 project · log intact\n")
+    assert done.stdout.startswith("wheelhouse  wheels · 1 wheel of 1 project · log intact\n")
     said = "shop-1.1-py3-none-any.whl is logged, and gone, and all others of it are older: see fab verify_wheels"
     assert said in done.stderr
     workplace.file("shop.in", "shop\n")
@@ -115,7 +117,7 @@ def test_lists_what_is_there_and_what_is_odd(workplace: Workplace) -> None:
     (workplace.folder / "wheels" / gone.name).unlink()
     make_wheel(workplace.folder / "wheels", "stray", "0.1")
     lines = workplace.fab("wheels").stdout.splitlines()
-    assert lines[0] == "house    wheels · 1 wheel of 1 project, 1 not logged · log intact"
+    assert lines[0] == "wheelhouse  wheels · 1 wheel of 1 project, 1 not logged · log intact"
     assert lines[1].split()[:2] == ["basket", "2.0"]
     assert lines[1].endswith("the file is missing")
     assert lines[2].split()[:3] == ["shop", "1.0", "cp311-cp311-manylinux_2_17_x86_64"]
@@ -133,15 +135,15 @@ def test_tells_of_lines_that_nobody_can_read(workplace: Workplace) -> None:
     assert "warning: release_log: line 2: not a line of a release log: '<<<<<<< HEAD'" in done.stderr
 
 
-def test_an_empty_house_says_how_to_begin(workplace: Workplace) -> None:
-    """A house that does not exist yet is an empty one."""
+def test_an_empty_wheelhouse_says_how_to_begin(workplace: Workplace) -> None:
+    """A wheelhouse that does not exist yet is an empty one."""
     done = workplace.fab("wheels")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "no wheels yet: fab add_wheel:FILE"
 
 
 def test_verify_wheels_finds_what_is_not_as_it_was_logged(workplace: Workplace) -> None:
-    """A sound house exits with 0; changed, missing and unlogged wheels get a line each, and exit with 2."""
+    """A sound wheelhouse exits with 0; changed, missing and unlogged wheels get a line each, and exit with 2."""
     changed, gone = workplace.add_made("shop", "1.0"), workplace.add_made("basket", "1.0")
     assert workplace.fab("verify_wheels").stdout.splitlines()[-1] == "every wheel is as it was logged"
     make_wheel(workplace.folder / "wheels", "shop", "1.0", files={"shop.py": "import evil\n"})

@@ -22,7 +22,7 @@ from envfab.usagestats.pause import FIRST, Pause, parse_pauses
 from envfab.usagestats.queue import Queue, write_atomically
 from envfab.usagestats.report import MAX_REPORT
 from envfab.usagestats.stats import Stats
-from envfab.usagestats.transport import Answer, Outcome, _is_same_host, sender
+from envfab.usagestats.transport import SendOutcome, SendResult, _is_same_host, sender
 from tests.usagestats.conftest import Make
 from tests.usagestats.server import OK, Reply, Server, running_server
 
@@ -241,7 +241,7 @@ class TestHttp:
 
     def test_the_request(self, server: Server) -> None:
         """A report is posted as plain text in UTF-8, to the address as it was given."""
-        assert sender(server.url + "a b?ä=1#part", None)(b"date:1.000\n") == Answer(Outcome.STORED)
+        assert sender(server.url + "a b?ä=1#part", None)(b"date:1.000\n") == SendResult(SendOutcome.STORED)
         assert server.bodies == [b"date:1.000\n"]
         assert server.paths == ["/a%20b?%C3%A4=1"]
         assert server.headers[0]["Content-Type"] == "text/plain; charset=utf-8"
@@ -250,7 +250,7 @@ class TestHttp:
     def test_a_server_that_moved(self, server: Server, status: int) -> None:
         """The report is posted again where the server says on its host, with its body."""
         server.answer = lambda _: (200, {}) if server.paths[-1] == "/new" else (status, {"Location": "/new"})
-        assert sender(server.url, None)(b"x") == Answer(Outcome.STORED)
+        assert sender(server.url, None)(b"x") == SendResult(SendOutcome.STORED)
         assert (server.bodies, server.paths) == ([b"x", b"x"], ["/", "/new"])
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -259,10 +259,10 @@ class TestHttp:
         for to in (server.url.replace("127.0.0.1", "localhost"), server.url.replace("127.0.0.1", "x@127.0.0.1")):
             with running_server() as old:
                 old.answer = lambda _, to=to: (status, {"Location": to})  # type: ignore[misc]
-                assert sender(old.url, None)(b"x") == Answer(Outcome.REFUSED)
+                assert sender(old.url, None)(b"x") == SendResult(SendOutcome.REFUSED)
         with running_server() as old:
             old.answer = lambda _: (status, {"Location": server.url})
-            assert sender(old.url, None)(b"x") == Answer(Outcome.REFUSED)
+            assert sender(old.url, None)(b"x") == SendResult(SendOutcome.REFUSED)
         assert server.bodies == []
 
     @pytest.mark.parametrize(
@@ -284,19 +284,19 @@ class TestHttp:
     def test_moved_in_a_circle(self, server: Server) -> None:
         """A server that moves for ever has refused."""
         server.answer = lambda _: (307, {"Location": server.url})
-        assert sender(server.url, None)(b"x") == Answer(Outcome.REFUSED)
+        assert sender(server.url, None)(b"x") == SendResult(SendOutcome.REFUSED)
         assert len(server.bodies) < 15
 
     @pytest.mark.parametrize("to", ["file:///etc/hostname", "ftp://127.0.0.1/", "nonsense:x"])
     def test_moved_to_nowhere(self, server: Server, to: str) -> None:
         """Only web servers are followed."""
         server.answer = lambda _: (307, {"Location": to})
-        assert sender(server.url, None)(b"x") == Answer(Outcome.REFUSED)
+        assert sender(server.url, None)(b"x") == SendResult(SendOutcome.REFUSED)
 
     def test_see_other(self, server: Server) -> None:
         """303 says that it is done."""
         server.answer = lambda _: (303, {"Location": server.url + "thanks"})
-        assert sender(server.url, None)(b"x") == Answer(Outcome.STORED)
+        assert sender(server.url, None)(b"x") == SendResult(SendOutcome.STORED)
         assert server.paths == ["/"]
 
     def test_credentials(self, server: Server) -> None:
@@ -309,7 +309,7 @@ class TestHttp:
 
     def test_no_answer(self, dead: str) -> None:
         """A port where nobody listens gives no answer."""
-        assert sender(dead, None)(b"x") == Answer(Outcome.NO_ANSWER)
+        assert sender(dead, None)(b"x") == SendResult(SendOutcome.NO_ANSWER)
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +359,7 @@ class TestTls:
         """The variables by which users told the original library about their certificates still count."""
         monkeypatch.setenv(variable, str(certificate))
         with running_server(self.context(certificate)) as tls:
-            assert sender(tls.url, None)(b"x") == Answer(Outcome.STORED)
+            assert sender(tls.url, None)(b"x") == SendResult(SendOutcome.STORED)
 
     @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to name a certificate by its hash")
     def test_a_folder_of_certificates(self, certificate: Path, tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ class TestTls:
         name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         shutil.copy(certificate, tmp_path / f"{name}.0")
         with running_server(self.context(certificate)) as tls:
-            assert sender(tls.url, str(tmp_path))(b"x") == Answer(Outcome.STORED)
+            assert sender(tls.url, str(tmp_path))(b"x") == SendResult(SendOutcome.STORED)
 
     def test_a_system_without_certificates(self, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the system has no certificates, certifi's are trusted, as in the original library."""
@@ -377,13 +377,13 @@ class TestTls:
         shutil.copy(certificate, bundle := certificate.with_name("bundle.pem"))
         monkeypatch.setattr("certifi.where", lambda: str(bundle))
         with running_server(self.context(certificate)) as tls:
-            assert sender(tls.url, None)(b"x") == Answer(Outcome.STORED)
+            assert sender(tls.url, None)(b"x") == SendResult(SendOutcome.STORED)
 
     def test_never_back_to_plain_text(self, server: Server, certificate: Path) -> None:
         """A report meant for https goes nowhere else, whatever the server says."""
         with running_server(self.context(certificate)) as tls:
             tls.answer = lambda _: (307, {"Location": server.url})
-            assert sender(tls.url, str(certificate))(b"x") == Answer(Outcome.REFUSED)
+            assert sender(tls.url, str(certificate))(b"x") == SendResult(SendOutcome.REFUSED)
         assert server.bodies == []
 
     def test_trust_that_is_missing(self, make: Make, location: Path) -> None:

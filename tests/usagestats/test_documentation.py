@@ -98,10 +98,10 @@ def test_the_client_in_a_shell(server: Server) -> None:
 @pytest.mark.parametrize("body", [b"", b"version:1\n", b"date:1.000\n" * 50_000])
 def test_the_server_refuses(documented_server: tuple[str, Path], body: bytes) -> None:
     """The guide's server stores nothing that is no report, or too large."""
-    from envfab.usagestats.transport import Outcome, sender
+    from envfab.usagestats.transport import SendOutcome, sender
 
     url, folder = documented_server
-    assert sender(url, None)(body).outcome is not Outcome.STORED
+    assert sender(url, None)(body).outcome is not SendOutcome.STORED
     assert os.listdir(folder) == []
 
 

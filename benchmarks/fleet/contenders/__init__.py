@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.fleet.house import House
+from benchmarks.fleet.wheelhouse import Wheelhouse
 from envfab.config.settings import INSTALLERS
 
 HERE = Path(__file__).resolve().parent
@@ -17,16 +17,16 @@ BINARY, CACHED, PYTHON = "uv binary", "uv in envfab's cache", "Python for Ansibl
 class Contender:
     """A way to bring virtualenvs in step.
 
-    `command` takes the house and the SSH config; `settings` are further variables. `compiles` says whether it leaves
-    bytecode, `group` who is alike in the plot. `furniture` is what its hosts have before they are cold: an installer,
-    or what the tool asks of a host. `base` is whose hosts it starts from where it does not make its own. Only the
-    workloads in `workloads` are run (all, where it is empty), and at most `rounds` of one.
+    `command` takes the wheelhouse and the SSH config; `settings` are further variables. `compiles` says whether it
+    leaves bytecode, `group` who is alike in the plot. `furniture` is what its hosts have before they are cold: an
+    installer, or what the tool asks of a host. `base` is whose hosts it starts from where it does not make its own. Only
+    the workloads in `workloads` are run (all, where it is empty), and at most `rounds` of one.
     """
 
     name: str
     title: str
     about: str
-    command: Callable[[House, Path], list[str]]
+    command: Callable[[Wheelhouse, Path], list[str]]
     compiles: bool = True
     ours: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -40,37 +40,37 @@ class Contender:
         return not self.workloads or workload in self.workloads
 
 
-def envfab(house: House, config: Path, *task: str) -> list[str]:
+def envfab(wheelhouse: Wheelhouse, config: Path, *task: str) -> list[str]:
     """The command line of one of envfab's tasks."""
-    return [str(house.python.with_name("fab")), "-r", str(HERE / "with_envfab"), "-S", str(config), *task]
+    return [str(wheelhouse.python.with_name("fab")), "-r", str(HERE / "with_envfab"), "-S", str(config), *task]
 
 
-def _fabric(task: str) -> Callable[[House, Path], list[str]]:
+def _fabric(task: str) -> Callable[[Wheelhouse, Path], list[str]]:
     folder = str(HERE / "with_fabric")
-    return lambda house, config: [str(house.python.with_name("fab")), "-r", folder, "-S", str(config), task]
+    return lambda wheelhouse, config: [str(wheelhouse.python.with_name("fab")), "-r", folder, "-S", str(config), task]
 
 
-def _ansible(*options: str) -> Callable[[House, Path], list[str]]:
-    def command(house: House, config: Path) -> list[str]:
+def _ansible(*options: str) -> Callable[[Wheelhouse, Path], list[str]]:
+    def command(wheelhouse: Wheelhouse, config: Path) -> list[str]:
         del config  # the environment names it
-        program = str(house.bins["ansible"] / "ansible-playbook")
+        program = str(wheelhouse.bins["ansible"] / "ansible-playbook")
         return [program, "-i", "inventory", *options, str(HERE / "with_ansible" / "playbook.yml")]
 
     return command
 
 
-def _pyinfra(house: House, config: Path) -> list[str]:
+def _pyinfra(wheelhouse: Wheelhouse, config: Path) -> list[str]:
     del config  # the inventory names it
     folder = HERE / "with_pyinfra"
-    return [str(house.bins["pyinfra"] / "pyinfra"), "-y", str(folder / "inventory.py"), str(folder / "deploy.py")]
+    return [str(wheelhouse.bins["pyinfra"] / "pyinfra"), "-y", str(folder / "inventory.py"), str(folder / "deploy.py")]
 
 
-def _shell(installer: str) -> Callable[[House, Path], list[str]]:
-    return lambda _house, _config: [str(HERE / "with_shell" / "deploy.sh"), installer]
+def _shell(installer: str) -> Callable[[Wheelhouse, Path], list[str]]:
+    return lambda _wheelhouse, _config: [str(HERE / "with_shell" / "deploy.sh"), installer]
 
 
-def _deploy(house: House, config: Path) -> list[str]:
-    return envfab(house, config, "deploy", "--yes")
+def _deploy(wheelhouse: Wheelhouse, config: Path) -> list[str]:
+    return envfab(wheelhouse, config, "deploy", "--yes")
 
 
 def _envfab(name: str, title: str, about: str, installer: str, *, compiles: bool) -> Contender:

@@ -44,7 +44,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledPackage:
     """A package of an application."""
 
     name: str
@@ -147,11 +147,11 @@ def find_application(connection: Connection, uuid: str) -> Application | None:
     return None if row is None else Application(**row._mapping)
 
 
-def packages_of(connection: Connection, application: Application) -> tuple[Installed, ...]:
+def packages_of(connection: Connection, application: Application) -> tuple[InstalledPackage, ...]:
     """An application's packages by name."""
-    columns = [installed.c[name] for name in Installed.__slots__]
+    columns = [installed.c[name] for name in InstalledPackage.__slots__]
     query = select(*columns).where(installed.c.application_id == application.id).order_by(installed.c.name)
-    return tuple(Installed(**row._mapping) for row in connection.execute(query))
+    return tuple(InstalledPackage(**row._mapping) for row in connection.execute(query))
 
 
 def history(connection: Connection, application: int | None = None, limit: int = 50) -> tuple[Update, ...]:
@@ -203,14 +203,14 @@ def version_key(text: str) -> tuple[int, Version | str]:
 
 
 def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:
-    """The line of a package, out of its (name, version, newer in the house, in the index, shown as, applications)."""
+    """The line of a package, out of its (name, version, newer wheelhouse, newer index, shown as, applications)."""
     newer: set[str] = set()
     versions: set[str] = set()
     old: Counter[str] = Counter()
-    for _, version, house, index, _, number in rows:
+    for _, version, wheelhouse, index, _, number in rows:
         versions.add(version)
-        newer.update(filter(None, (house, index)))
-        if house or index:
+        newer.update(filter(None, (wheelhouse, index)))
+        if wheelhouse or index:
             old[version] += number
     newest = max(newer, key=version_key, default=None)
     shown_as = min(row[4] for row in rows)
@@ -239,8 +239,8 @@ def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return column.icontains(text, autoescape=True)
 
 
-def _package(row: Row[Any]) -> Installed:
-    return Installed(row.name, row.shown_as, row.version, row.newer_house, row.newer_index)
+def _package(row: Row[Any]) -> InstalledPackage:
+    return InstalledPackage(row.name, row.shown_as, row.version, row.newer_house, row.newer_index)
 
 
 def _labelled(row: Row[Any]) -> Application:

@@ -16,7 +16,7 @@ Package = tuple[str, str]  # as published, and its version
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PackageChange:
     """What became of one package between two registrations; None where it was not, or is no more."""
 
     name: str
@@ -25,14 +25,14 @@ class Change:
     after: str | None
 
 
-def differences(before: Mapping[str, Package], after: Mapping[str, Package]) -> tuple[Change, ...]:
+def differences(before: Mapping[str, Package], after: Mapping[str, Package]) -> tuple[PackageChange, ...]:
     """What changed from one state (canonical name → package) to the next, by name."""
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if (old and old[1]) != (new and new[1]):
             shown_as = (new or old or (name, ""))[0]
-            found.append(Change(name, shown_as, old and old[1], new and new[1]))
+            found.append(PackageChange(name, shown_as, old and old[1], new and new[1]))
     return tuple(found)
 
 
@@ -104,7 +104,7 @@ def _store_installed(
     run_many(connection, upsert, fresh)
 
 
-def _change_row(update: int, change: Change) -> dict[str, object]:
+def _change_row(update: int, change: PackageChange) -> dict[str, object]:
     return {
         "update_id": update,
         "name": change.name,

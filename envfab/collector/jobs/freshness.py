@@ -1,4 +1,4 @@
-"""Keeps what the tables say of newer versions in step with the house and the index."""
+"""Keeps what the tables say of newer versions in step with the wheelhouse and the index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, index_projects, installed
-from envfab.collector.jobs.latest_versions import HouseNews, Offer, Signature, newer_than, newest, python_of
+from envfab.collector.jobs.latest_versions import Offer, Signature, WheelhouseNews, newer_than, newest, python_of
 from envfab.collector.jobs.report_index import parse_offers
 
 
@@ -22,25 +22,25 @@ class _Mark:
     application: int
     package: str
     there: str
-    house: str | None
+    wheelhouse: str | None
     index: str | None
 
 
 class Freshness:
     """Marks installed packages of which something newer is to be had."""
 
-    def __init__(self, storage: Storage, house: HouseNews | None) -> None:
+    def __init__(self, storage: Storage, wheelhouse: WheelhouseNews | None) -> None:
         self._storage = storage
-        self._house = house
+        self._wheelhouse = wheelhouse
         self._marked: Signature | None = None
         self._turn = threading.Lock()
 
     def catch_up(self) -> None:
-        """Where the house changed, mark all applications anew; who comes while that is done sees the old marks."""
-        if self._house is None or not self._turn.acquire(blocking=False):
+        """Where the wheelhouse changed, mark all applications anew; who comes while that is done sees the old marks."""
+        if self._wheelhouse is None or not self._turn.acquire(blocking=False):
             return
         try:
-            now = self._house.refresh()
+            now = self._wheelhouse.refresh()
             if now != self._marked:
                 self.mark_all()
                 self._marked = now
@@ -61,8 +61,8 @@ class Freshness:
 
     def mark(self, connection: Connection, application: int) -> None:
         """Mark one application's packages, whose row the transaction holds."""
-        if self._house is not None:
-            self._house.refresh()
+        if self._wheelhouse is not None:
+            self._wheelhouse.refresh()
         _write(connection, self._marks(connection, application), application)
 
     def _marks(self, connection: Connection, application: int | None = None) -> Sequence[_Mark]:
@@ -74,21 +74,21 @@ class Freshness:
         pythons: dict[str, Version | None] = {}
         known: dict[tuple[str, str, str], tuple[str | None, str | None]] = {}
         found = []
-        for number, name, _, version, house, index, kind in connection.execute(query):
+        for number, name, _, version, wheelhouse, index, kind in connection.execute(query):
             key = (name, version, kind)
             if key not in known:
                 python = pythons.setdefault(kind, python_of(kind))
                 known[key] = self._newer(name, version, python, offers.get(name, ()))
-            if known[key] != (house, index):
+            if known[key] != (wheelhouse, index):
                 found.append(_Mark(number, name, version, *known[key]))
         return found
 
     def _newer(
         self, name: str, version: str, python: Version | None, offers: Sequence[Offer]
     ) -> tuple[str | None, str | None]:
-        """(in the house, in the index)."""
-        house = self._house.newest(name, python) if self._house is not None else None
-        return newer_than(version, house), newer_than(version, newest(offers, python))
+        """(in the wheelhouse, in the index)."""
+        wheelhouse = self._wheelhouse.newest(name, python) if self._wheelhouse is not None else None
+        return newer_than(version, wheelhouse), newer_than(version, newest(offers, python))
 
 
 def _offers(connection: Connection, application: int | None) -> Mapping[str, Sequence[Offer]]:
@@ -105,7 +105,7 @@ def _write(connection: Connection, marks: Sequence[_Mark], application: int | No
         installed.c.name == bindparam("package"),
         installed.c.version == bindparam("there"),
     )
-    statement = statement.values(newer_house=bindparam("house"), newer_index=bindparam("index"))
+    statement = statement.values(newer_house=bindparam("wheelhouse"), newer_index=bindparam("index"))
     run_many(connection, statement, [{name: getattr(mark, name) for name in _Mark.__slots__} for mark in marks])
     concerned = sorted({mark.application for mark in marks} | ({application} if application is not None else set()))
     behind = (

@@ -1,4 +1,4 @@
-"""What there is, and what is newer: offers of the house (and of an index) against what is installed."""
+"""What there is, and what is newer: offers of the wheelhouse (and of an index) against what is installed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from packaging.tags import Tag
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.collector.config import HouseFolders
+from envfab.collector.config import WheelhouseFolders
 from envfab.errors import EnvfabError, WheelError
 from envfab.models.wheel import Release
 from envfab.util.versions import version_or_none
 from envfab.wheelhouse.validate import metadata_file, parse_metadata
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class HouseFile:
-    """A wheel of the house, with what its METADATA says to those who look for it; None where it says nothing."""
+class WheelhouseFile:
+    """A wheel of the wheelhouse, with what its METADATA says to those who look for it; None where it says nothing."""
 
     release: Release
     size: int
@@ -71,14 +71,14 @@ def runs_on(tags: Iterable[Tag], python: Version | None) -> bool:
     return python is None or any(_fits(tag, python) for tag in tags)
 
 
-class HouseNews:
-    """The newest of the house. What was worked out is remembered until the wheels' folder or the log change."""
+class WheelhouseNews:
+    """The newest of the wheelhouse. What was worked out is remembered until the wheels' folder or the log change."""
 
-    def __init__(self, folders: HouseFolders) -> None:
+    def __init__(self, folders: WheelhouseFolders) -> None:
         self._folders = folders
-        self._house = House(folders.wheels, folders.log)
+        self._wheelhouse = Wheelhouse(folders.wheels, folders.log)
         self._known: dict[tuple[str, str], Version | None] = {}
-        self._files: dict[NormalizedName, tuple[HouseFile, ...]] = {}
+        self._files: dict[NormalizedName, tuple[WheelhouseFile, ...]] = {}
         self._seen: Signature | None = None
         self._problem = ""
         self._turn = threading.Lock()
@@ -86,7 +86,7 @@ class HouseNews:
     def newest(self, name: str, python: Version | None) -> Version | None:
         """The newest version of a project that is neither withdrawn nor for other Pythons.
 
-        A house that cannot be read has none: that stops no registration, and is logged.
+        A wheelhouse that cannot be read has none: that stops no registration, and is logged.
         """
         key = (name, str(python))
         with self._turn:
@@ -95,7 +95,7 @@ class HouseNews:
             return self._known[key]
 
     def refresh(self) -> Signature:
-        """Forget what was known where the house changed since; what tells its present state from others."""
+        """Forget what was known where the wheelhouse changed since; what tells its present state from others."""
         now = tuple(_signature(path) for path in (self._folders.wheels, self._folders.log))
         with self._turn:
             if now != self._seen:
@@ -103,24 +103,24 @@ class HouseNews:
                 self._known.clear()
                 self._files.clear()
                 self._problem = ""
-                self._house.refresh()
+                self._wheelhouse.refresh()
             return now
 
-    def files(self, name: NormalizedName) -> tuple[HouseFile, ...]:
-        """Every sound wheel of a project; raises `EnvfabError` where the house cannot be read."""
+    def files(self, name: NormalizedName) -> tuple[WheelhouseFile, ...]:
+        """Every sound wheel of a project; raises `EnvfabError` where the wheelhouse cannot be read."""
         with self._turn:
             if name not in self._files:
-                found = [self._file(release) for release in self._house.releases(name)]
+                found = [self._file(release) for release in self._wheelhouse.releases(name)]
                 self._files[name] = tuple(one for one in found if one is not None)
             return self._files[name]
 
-    def _file(self, release: Release) -> HouseFile | None:
-        path = self._house.path_of(release.wheel)
+    def _file(self, release: Release) -> WheelhouseFile | None:
+        path = self._wheelhouse.path_of(release.wheel)
         try:
             content = metadata_file(path)
             requires_python = str(parse_metadata(content, path.name).requires_python)
             summary = parse_email(content)[0].get("summary")
-            return HouseFile(release, path.stat().st_size, requires_python or None, summary)
+            return WheelhouseFile(release, path.stat().st_size, requires_python or None, summary)
         except (WheelError, OSError):
             return None  # nobody can install it; `fab verify_wheels` tells
 
@@ -135,7 +135,7 @@ class HouseNews:
 
     def _offers(self, name: NormalizedName, python: Version | None) -> Iterator[Offer]:
         """The best offers alone: METADATA is read from the newest down, until one fits."""
-        standing = [release for release in self._house.releases(name) if not release.yanked]
+        standing = [release for release in self._wheelhouse.releases(name) if not release.yanked]
         for prerelease in (False, True):
             for release in sorted(standing, key=lambda one: one.wheel.version, reverse=True):
                 if release.wheel.version.is_prerelease == prerelease and runs_on(release.wheel.tags, python):
@@ -146,7 +146,7 @@ class HouseNews:
 
     def _offer(self, release: Release) -> Offer | None:
         try:
-            return Offer(release.wheel.version, self._house.metadata(release.wheel).requires_python)
+            return Offer(release.wheel.version, self._wheelhouse.metadata(release.wheel).requires_python)
         except WheelError:
             return None  # nobody can install it; `fab verify_wheels` tells
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from envfab.audit.osv import Index, Vulnerability, vulnerabilities
+from envfab.audit.osv import AdvisoryIndex, Vulnerability, vulnerabilities
 from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, installed
 from envfab.errors import EnvfabError, SupplyError
@@ -30,7 +30,7 @@ SEVERITIES = ("CRITICAL", "HIGH", "MODERATE", "MEDIUM", "LOW")
 class _State:
     """An export as it was read, with what was found out by it."""
 
-    index: Index
+    index: AdvisoryIndex
     signature: Signature | None
     known: dict[Package, tuple[Vulnerability, ...]] = field(default_factory=dict)
     problem: str = ""
@@ -148,7 +148,7 @@ def _installed(connection: Connection, application: int | None = None) -> list[t
 
 def _read(place: Path) -> _State:
     signature = _signature(place)  # from before: what changes while it is read is read again
-    return _State(Index(place), signature)
+    return _State(AdvisoryIndex(place), signature)
 
 
 def _signature(path: Path) -> Signature | None:

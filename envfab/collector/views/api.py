@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
 from envfab.collector.db import application_queries, usage_queries
-from envfab.collector.db.application_queries import Application, Installed
+from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
 from envfab.collector.jobs.findings import findings_of
 from envfab.collector.service import Service
@@ -83,7 +83,7 @@ def endpoints(service: Service) -> Blueprint:
     return routes
 
 
-def _findings(service: Service, packages: Sequence[Installed]) -> list[dict[str, Any]] | None:
+def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[dict[str, Any]] | None:
     """The known vulnerabilities, as `fab audit --json` tells them; None where nothing is compared with them."""
     known = service.vulnerabilities
     if known is None:

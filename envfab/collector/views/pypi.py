@@ -1,4 +1,4 @@
-"""`/pypi/NAME/json`: what the house has of a project, in the shape of PyPI's JSON API.
+"""`/pypi/NAME/json`: what the wheelhouse has of a project, in the shape of PyPI's JSON API.
 
 Servers that look for latest versions there, Dependency-Track for one, find them here where no index is reachable.
 Files are described, not served: they have no address.
@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import Version
 
-from envfab.collector.jobs.latest_versions import HouseFile
+from envfab.collector.jobs.latest_versions import WheelhouseFile
 from envfab.collector.service import Service
 from envfab.errors import EnvfabError
 
@@ -30,16 +30,16 @@ def endpoints(service: Service) -> Blueprint:
 
     @routes.get("/pypi/<name>/json")
     def project(name: str) -> Response:
-        if service.house is None:
-            return _answer({"message": "this collector has no house"}, 404)
+        if service.wheelhouse is None:
+            return _answer({"message": "this collector has no wheelhouse"}, 404)
         try:
-            service.house.refresh()
-            files = service.house.files(canonicalize_name(name, validate=True))
+            service.wheelhouse.refresh()
+            files = service.wheelhouse.files(canonicalize_name(name, validate=True))
         except InvalidName:
             files = ()
         except EnvfabError as error:
             log.warning("%s", error)
-            return _answer({"message": "the house cannot be read just now"}, 503)
+            return _answer({"message": "the wheelhouse cannot be read just now"}, 503)
         if not files:
             return _answer({"message": "Not Found"}, 404)
         answer = _answer(document(files), 200)
@@ -50,9 +50,9 @@ def endpoints(service: Service) -> Blueprint:
     return routes
 
 
-def document(files: Sequence[HouseFile]) -> dict[str, Any]:
+def document(files: Sequence[WheelhouseFile]) -> dict[str, Any]:
     """The document of a project: its latest release, and the files of all, in the order in which they came."""
-    by_version: dict[Version, list[HouseFile]] = {}
+    by_version: dict[Version, list[WheelhouseFile]] = {}
     for file in sorted(files, key=_arrival):
         by_version.setdefault(file.release.wheel.version, []).append(file)
     releases = [_Standing(version, tuple(by_version[version])) for version in sorted(by_version)]
@@ -77,7 +77,7 @@ class _Standing:
     """A release, and how it stands when the latest is looked for."""
 
     version: Version
-    files: tuple[HouseFile, ...]
+    files: tuple[WheelhouseFile, ...]
 
     @property
     def yanked(self) -> bool:
@@ -90,7 +90,7 @@ class _Standing:
         return not self.yanked, not self.version.is_prerelease, self.version
 
 
-def _file(file: HouseFile) -> dict[str, Any]:
+def _file(file: WheelhouseFile) -> dict[str, Any]:
     release = file.release
     told: dict[str, Any] = {
         "filename": release.wheel.filename,
@@ -108,7 +108,7 @@ def _file(file: HouseFile) -> dict[str, Any]:
     return told
 
 
-def _arrival(file: HouseFile) -> tuple[bool, str, str]:
+def _arrival(file: WheelhouseFile) -> tuple[bool, str, str]:
     at = file.release.added
     return at is None, at.astimezone(timezone.utc).isoformat() if at else "", file.release.wheel.filename
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from envfab.config.fleet import Target
 from envfab.errors import RegistrationError
-from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.http import SHOWN
 from envfab.util.untrusted import one_line, parse_json
 
@@ -46,7 +46,7 @@ class Bom:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload(Answer):
+class Upload(ServerAnswer):
     """A server's answer that it took a document; its `token` tells whether that is still being processed."""
 
     token: str = ""

@@ -16,7 +16,7 @@ from envfab.registration.dependency_track.protocol import (
     parse_processing,
     parse_upload,
 )
-from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.http import Reply, check_secret, exchange
 from envfab.util.untrusted import shown_url
 
@@ -29,7 +29,7 @@ REFUSED = 1  # the exit code of a refusal
 RIGHTS = "the API key's team needs the permissions BOM_UPLOAD and PROJECT_CREATION_UPLOAD"
 
 
-def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> Answer:
+def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> ServerAnswer:
     """Upload a document; raises `RegistrationError` (`Communication failed`) for anything but an answer.
 
     That the document is not valid is an answer, too: sending it again would change nothing.
@@ -53,7 +53,7 @@ def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> A
             why = error.what
     problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""
     if problem and reply.status == 400:
-        return Answer(f"{bom.name}: {problem}", REFUSED)
+        return ServerAnswer(f"{bom.name}: {problem}", REFUSED)
     if problem:
         raise RegistrationError(f"Communication failed: {problem}", where=shown_url(url), hint=_hint(reply, bom))
     raise reply.failure(url, why, _hint(reply, bom))

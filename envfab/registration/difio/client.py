@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envfab.errors import RegistrationError
-from envfab.registration.difio.protocol import Answer, Registration, format_registration, parse_answer
+from envfab.registration.difio.protocol import Registration, ServerAnswer, format_registration, parse_answer
 from envfab.registration.http import Reply, check_secret, exchange
 from envfab.util.untrusted import one_line
 
@@ -19,7 +19,7 @@ HEADERS = {
 }
 
 
-def post(session: requests.Session, url: str, token: str | None, registration: Registration) -> Answer:
+def post(session: requests.Session, url: str, token: str | None, registration: Registration) -> ServerAnswer:
     """Register at a server; raises `RegistrationError` (`Communication failed`) for anything but an answer."""
     if token is not None:
         check_secret("token", token, url)
@@ -30,7 +30,7 @@ def post(session: requests.Session, url: str, token: str | None, registration: R
     if reply.status == 200 and reply.kind == "application/json":
         try:
             answer = parse_answer(reply.content)
-            return Answer(one_line(answer.message), answer.exit_code)
+            return ServerAnswer(one_line(answer.message), answer.exit_code)
         except RegistrationError as error:
             why = error.what
     raise reply.failure(url, why, _hint(reply, url))

@@ -68,7 +68,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """What a server says to a registration; with an exit code of 0 it succeeded."""
 
     message: str
@@ -105,17 +105,17 @@ def parse_registration(body: bytes) -> Registration:
     return Registration(_field(data, "user_id"), uuid, name, url, kind, _packages(_field(data, "installed")))
 
 
-def registered(uuid: str) -> Answer:
+def registered(uuid: str) -> ServerAnswer:
     """What our own server says once a registration is stored."""
-    return Answer(f"Success, registered/updated application with uuid {uuid}")
+    return ServerAnswer(f"Success, registered/updated application with uuid {uuid}")
 
 
-def format_answer(answer: Answer) -> bytes:
+def format_answer(answer: ServerAnswer) -> bytes:
     """The body of an answer (`application/json`)."""
     return json.dumps({"message": answer.message, "exit_code": answer.exit_code}).encode("ascii")
 
 
-def parse_answer(body: bytes) -> Answer:
+def parse_answer(body: bytes) -> ServerAnswer:
     """The answer in a server's body; raises `RegistrationError` where it holds none.
 
     The exit code must be one that a process can have: 256 would end as success.
@@ -131,7 +131,7 @@ def parse_answer(body: bytes) -> Answer:
         _refuse("message", f"must be a text of at most {MAX_MESSAGE} characters")
     if not _is_int(exit_code) or not 0 <= exit_code <= 255:
         _refuse("exit_code", "must be a whole number from 0 to 255")
-    return Answer(message, exit_code)
+    return ServerAnswer(message, exit_code)
 
 
 def _json_data(body: bytes) -> str:

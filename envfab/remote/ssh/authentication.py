@@ -16,8 +16,8 @@ from paramiko.pkey import PublicBlob
 from envfab.remote.ssh.host_config import HostConfig
 from envfab.remote.ssh.keys import (
     Encrypted,
-    Identity,
     KeyFiles,
+    KeyIdentity,
     SocketAgent,
     Unusable,
     agent_keys,
@@ -108,7 +108,7 @@ class Authentication:
         named = self._kwargs.get("key_filename") or []
         return [Path(file).expanduser() for file in ([named] if isinstance(named, str) else named)]
 
-    def _key(self, identity: Identity) -> paramiko.PKey:
+    def _key(self, identity: KeyIdentity) -> paramiko.PKey:
         key: paramiko.PKey
         # the plain key may be offered too, on this connection and on others: a certificate goes with a copy
         if identity.agent_key is not None:

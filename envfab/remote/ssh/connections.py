@@ -22,7 +22,7 @@ from paramiko.config import SSHConfigDict
 
 from envfab.config.fleet import Host
 from envfab.errors import Unreachable
-from envfab.remote.process import GOODBYE, Link, local_link
+from envfab.remote.process import GOODBYE, HostConnection, local_link
 from envfab.remote.ssh import host_key_policy, known_hosts
 from envfab.remote.ssh.authentication import Authentication
 from envfab.remote.ssh.channel import GONE, PLACES, Sessions
@@ -53,7 +53,7 @@ class Connections:
         self._lock = threading.Lock()
         self._locks: dict[object, threading.Lock] = {}
         self._open: dict[object, Connection] = {}
-        self._links: dict[object, Link] = {}
+        self._links: dict[object, HostConnection] = {}
         self._failed: dict[object, Unreachable] = {}
         # by id: Fabric calls two connections equal that lead to the same place by different ways
         self._opening: dict[int, Connection] = {}
@@ -73,7 +73,7 @@ class Connections:
         """Who logs in to a host."""
         return login(host, self._config, self._ssh)
 
-    def link(self, host: Host) -> Link:
+    def link(self, host: Host) -> HostConnection:
         """The link to a host, its connection open; raises `Unreachable`."""
         key = (host.name, None if host.local else self.login(host))
         with self._lock_of(("link", key)):
@@ -85,7 +85,7 @@ class Connections:
                     self._refuse_circles(hop)
                     connection = self._connection(hop)
                     sessions = Sessions(connection.transport, host.name, self._timeout)
-                    self._links[key] = Link(host.name, PLACES, sessions.start)
+                    self._links[key] = HostConnection(host.name, PLACES, sessions.start)
             return self._links[key]
 
     def open_ahead(self, hosts: Iterable[Host], most: int) -> None:

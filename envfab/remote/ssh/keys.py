@@ -62,7 +62,7 @@ class SocketAgent(AgentSSH):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class KeyIdentity:
     """A key to offer: the agent's or a file's, as a certificate where there is one."""
 
     title: str
@@ -106,7 +106,7 @@ class KeyFiles:
 
 def offered(
     config: HostConfig, first: Sequence[Path], agent: Mapping[bytes, AgentKey], files: KeyFiles
-) -> Iterator[Identity]:
+) -> Iterator[KeyIdentity]:
     """The keys for a host in OpenSSH's order; files of which there is neither half are left out.
 
     That order is: configured certificates, the agent's keys that the configuration names too, the agent's others unless
@@ -120,36 +120,36 @@ def offered(
         yield from _certified(file, blob, by_blob, agent)
     chosen = {blob for blob in publics.values() if blob in agent}
     for blob in (blob for blob in agent if blob in chosen):
-        yield Identity(str(by_blob[blob]), agent_key=agent[blob])
+        yield KeyIdentity(str(by_blob[blob]), agent_key=agent[blob])
     if not config.identities_only:
         for blob, key in agent.items():
             if blob not in chosen:
-                yield Identity(f"{key.comment or key.get_name()} (agent)", agent_key=key)
+                yield KeyIdentity(f"{key.comment or key.get_name()} (agent)", agent_key=key)
     for file in listed:
         if publics[file] in chosen:
             continue
         if file.is_file() and not _is_public(file):
-            yield Identity(str(file), file=file)
+            yield KeyIdentity(str(file), file=file)
             beside = file.with_name(f"{file.name}-cert.pub")
             if not certificates and (blob := files.public(beside)):
-                yield Identity(str(beside), file=file, certificate=blob)
+                yield KeyIdentity(str(beside), file=file, certificate=blob)
 
 
 def _certified(
     file: Path, certificate: bytes, by_blob: Mapping[bytes, Path], agent: Mapping[bytes, AgentKey]
-) -> Iterator[Identity]:
+) -> Iterator[KeyIdentity]:
     """The certificate with whatever key it is for: in the agent, or in a file."""
     if certificate in agent:
-        yield Identity(str(file), agent_key=agent[certificate])
+        yield KeyIdentity(str(file), agent_key=agent[certificate])
         return
     try:
         certified = _certified_blob(certificate)
     except (struct.error, ValueError, IndexError):
         return
     if certified in agent:
-        yield Identity(str(file), agent_key=agent[certified], certificate=certificate)
+        yield KeyIdentity(str(file), agent_key=agent[certified], certificate=certificate)
     elif certified in by_blob:
-        yield Identity(str(file), file=by_blob[certified], certificate=certificate)
+        yield KeyIdentity(str(file), file=by_blob[certified], certificate=certificate)
 
 
 def _certified_blob(certificate: bytes) -> bytes:

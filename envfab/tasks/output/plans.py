@@ -9,16 +9,22 @@ from rich.text import Text
 
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending
-from envfab.planning.plan import Action, Kind, Newer, Plan, Status, plan_key, to_json
+from envfab.planning.plan import Action, ActionKind, Newer, Plan, Status, plan_key, to_json
 from envfab.util.untrusted import one_line
 
-SIGNS = {Kind.INSTALL: "+", Kind.REMOVE: "-", Kind.UPGRADE: " ", Kind.DOWNGRADE: "↓", Kind.REINSTALL: "↻"}
+SIGNS = {
+    ActionKind.INSTALL: "+",
+    ActionKind.REMOVE: "-",
+    ActionKind.UPGRADE: " ",
+    ActionKind.DOWNGRADE: "↓",
+    ActionKind.REINSTALL: "↻",
+}
 STYLES = {
-    Kind.INSTALL: "green",
-    Kind.REMOVE: "red",
-    Kind.UPGRADE: "",
-    Kind.DOWNGRADE: "yellow",
-    Kind.REINSTALL: "yellow",
+    ActionKind.INSTALL: "green",
+    ActionKind.REMOVE: "red",
+    ActionKind.UPGRADE: "",
+    ActionKind.DOWNGRADE: "yellow",
+    ActionKind.REINSTALL: "yellow",
 }
 SHOWN_TARGETS = 3
 SHOWN_NEWER = 6
@@ -89,7 +95,7 @@ def _lines(plan: Plan) -> list[Text]:
     lines = [Text(f"    {one_line(note)}", "yellow") for note in plan.notes]
     lines += _actions(plan.actions)
     for ahead in plan.ahead:
-        newest = f"the house has {ahead.available}" if ahead.available else "the house has none that fits"
+        newest = f"the wheelhouse has {ahead.available}" if ahead.available else "the wheelhouse has none that fits"
         lines.append(Text(f"    {ahead.shown_as} {ahead.installed} is ahead: {newest}", "yellow"))
     if plan.newer:
         lines.append(_newer(plan.newer))

@@ -1,4 +1,4 @@
-"""The release log: what came into the house, what was withdrawn, and where it went. One record a line.
+"""The release log: what came into the wheelhouse, what was withdrawn, and where it went. One record a line.
 
     release: Django==5.2.1 django-5.2.1-py3-none-any.whl at 2026-11-20T21:49:00+00:00 sha256=…
     install: shop@web1:/srv/shop/venv: django-5.2.1-py3-none-any.whl at … deployment=…
@@ -24,14 +24,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from envfab.errors import HouseError
+from envfab.errors import WheelhouseError
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
-    """A wheel came into the house; `sha256` is None in lines of older tools."""
+    """A wheel came into the wheelhouse; `sha256` is None in lines of older tools."""
 
     project: str
     version: str
@@ -103,15 +103,15 @@ _AS_WRITTEN = re.compile(
 
 
 def parse_line(line: str) -> Record:
-    """The record that a line holds, its line end taken off or not; raises `HouseError` where it holds none."""
+    """The record that a line holds, its line end taken off or not; raises `WheelhouseError` where it holds none."""
     line = line.removesuffix("\n").removesuffix("\r")
     kind, _, rest = line.partition(": ")
     grammar = _GRAMMAR.get(kind)
     if grammar is None:
-        raise HouseError("not a line of a release log")
+        raise WheelhouseError("not a line of a release log")
     match = grammar.fullmatch(rest)
     if match is None:
-        raise HouseError(f"the {kind} line is damaged or incomplete")
+        raise WheelhouseError(f"the {kind} line is damaged or incomplete")
     said = match.groupdict()
     if kind == "error":
         return ErrorRecord(said["target"], said["message"])
@@ -125,7 +125,7 @@ def parse_line(line: str) -> Record:
         return InstallRecord(said["target"], said["filename"], at, fields.get("deployment"))
     digest = fields.get("sha256")
     if digest is not None and not _SHA256.fullmatch(digest):
-        raise HouseError("the release line has a damaged SHA-256")
+        raise WheelhouseError("the release line has a damaged SHA-256")
     return ReleaseRecord(said["project"], said["version"], said["filename"], at, digest)
 
 
@@ -141,13 +141,13 @@ def is_whole(line: str) -> bool:
     """
     try:
         record = parse_line(line)
-    except HouseError:
+    except WheelhouseError:
         return False
     return not isinstance(record, ReleaseRecord) or record.sha256 is not None
 
 
 def format_line(record: Record) -> str:
-    """The line of a record, without a line end; raises `HouseError` for what could not be read back."""
+    """The line of a record, without a line end; raises `WheelhouseError` for what could not be read back."""
     match record:
         case ReleaseRecord():
             line = f"release: {record.project}=={record.version} {record.filename} at {record.at.isoformat()}"
@@ -164,14 +164,14 @@ def format_line(record: Record) -> str:
             line = f"aborting: {record.target}: {record.message}"
     free_text = isinstance(record, (ErrorRecord, AbortingRecord))
     if "\n" in line or "\r" in line or not (free_text or _reads_back(line, record)):
-        raise HouseError(f"the release log has no way to write this: {line!r}")
+        raise WheelhouseError(f"the release log has no way to write this: {line!r}")
     return line
 
 
 def _reads_back(line: str, record: Record) -> bool:
     try:
         return parse_line(line) == record
-    except HouseError:
+    except WheelhouseError:
         return False
 
 
@@ -180,7 +180,7 @@ def _parse_time(text: str) -> datetime:
         # Python 3.10 does not know the Z of ISO 8601.
         return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
     except ValueError:
-        raise HouseError(f"{text} is not a time") from None
+        raise WheelhouseError(f"{text} is not a time") from None
 
 
 def moment(at: datetime) -> datetime:

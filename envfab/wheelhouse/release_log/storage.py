@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from envfab.errors import HouseError
+from envfab.errors import WheelhouseError
 from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.release_log.records import Record, format_line
 from envfab.wheelhouse.release_log.view import LogText
@@ -162,5 +162,5 @@ def _decode(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _cannot(do: str, path: Path, error: OSError) -> HouseError:
-    return HouseError(f"cannot {do} the release log: {error.strerror}", where=str(path))
+def _cannot(do: str, path: Path, error: OSError) -> WheelhouseError:
+    return WheelhouseError(f"cannot {do} the release log: {error.strerror}", where=str(path))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.errors import FormatError, HouseError
+from envfab.errors import FormatError, WheelhouseError
 from envfab.util.versions import shortened
 from envfab.wheelhouse.release_log.records import (
     FORMAT,
@@ -34,7 +34,7 @@ class LoggedWheel:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SkippedLine:
     """A line that was skipped: its number, its text, and why."""
 
     number: int
@@ -58,7 +58,7 @@ class LogText:
         self.torn = torn or None
         self._refuse_newer(text)
         self._index: dict[NormalizedName, list[str]] | None = None
-        self._problems: tuple[Problem, ...] | None = None
+        self._problems: tuple[SkippedLine, ...] | None = None
 
     def _refuse_newer(self, text: str) -> None:
         # Two searches through the text cost a tenth of a loop over its lines.
@@ -110,30 +110,30 @@ class LogText:
         """Every record, in the file's order."""
         return self._parsed(self._lines)
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[SkippedLine, ...]:
         """What was skipped, a torn last line included; looks at the whole log, once."""
         if self._problems is None:
             self._problems = self._find_problems()
         return self._problems
 
-    def _find_problems(self) -> tuple[Problem, ...]:
+    def _find_problems(self) -> tuple[SkippedLine, ...]:
         found = []
         for number, line in enumerate(self._lines, 1):
             if is_as_written(line) or not line.strip() or line.startswith("format: "):
                 continue
             try:
                 parse_line(line)
-            except HouseError as error:
-                found.append(Problem(number, line, error.what))
+            except WheelhouseError as error:
+                found.append(SkippedLine(number, line, error.what))
         if self.torn is not None:
-            found.append(Problem(len(self._lines) + 1, self.torn, "the last line is torn: it has no line end"))
+            found.append(SkippedLine(len(self._lines) + 1, self.torn, "the last line is torn: it has no line end"))
         return tuple(found)
 
     def _parsed(self, lines: Iterable[str]) -> Iterator[Record]:
         for line in lines:
             try:
                 yield parse_line(line)
-            except HouseError:
+            except WheelhouseError:
                 continue
 
     def _by_name(self) -> dict[NormalizedName, list[str]]:

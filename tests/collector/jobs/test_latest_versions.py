@@ -1,4 +1,4 @@
-"""What is newer, in the house and in an index."""
+"""What is newer, in the wheelhouse and in an index."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import parse_tag
 from packaging.version import Version
 
-from envfab.collector.config import HouseFolders
+from envfab.collector.config import WheelhouseFolders
 from envfab.collector.jobs.latest_versions import Offer, newer_than, newest, python_of, runs_on
 from envfab.collector.jobs.report_index import KNOWN_FOR, IndexNews, format_offers, parse_offers, parse_project
 from envfab.collector.service import milliseconds_now
-from envfab.wheelhouse.wheelhouse import House
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
-from tests.support.wheels import make_house, make_wheel
+from tests.support.wheels import make_wheel, make_wheelhouse
 
 
 def offer(version: str, python: str = "") -> Offer:
@@ -72,15 +72,15 @@ def test_which_wheels_run(tag: str, expected: bool) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> tuple[Path, Path]:
-    """A house with versions 1.0 and 1.1 of project-0."""
-    return make_house(tmp_path / "house", 1, 2)
+def wheelhouse(tmp_path: Path) -> tuple[Path, Path]:
+    """A wheelhouse with versions 1.0 and 1.1 of project-0."""
+    return make_wheelhouse(tmp_path / "wheelhouse", 1, 2)
 
 
 @pytest.fixture
-def client(make_app: MakeApp, database: str, house: tuple[Path, Path]) -> FlaskClient:
-    """A client of a collector that compares with the house."""
-    return make_app(database=database, house=HouseFolders(*house)).test_client()
+def client(make_app: MakeApp, database: str, wheelhouse: tuple[Path, Path]) -> FlaskClient:
+    """A client of a collector that compares with the wheelhouse."""
+    return make_app(database=database, wheelhouse=WheelhouseFolders(*wheelhouse)).test_client()
 
 
 def newer(client: FlaskClient, uuid: str = "u1") -> dict[str, str | None]:
@@ -89,19 +89,19 @@ def newer(client: FlaskClient, uuid: str = "u1") -> dict[str, str | None]:
     return {package["name"]: package["newer"] for package in found["installed"]}
 
 
-def test_what_is_newer_in_the_house(client: FlaskClient) -> None:
-    """Names are compared canonically; what the house does not have is not behind."""
+def test_what_is_newer_in_the_wheelhouse(client: FlaskClient) -> None:
+    """Names are compared canonically; what the wheelhouse does not have is not behind."""
     register(client, "u1", [("Project_0", "1.0"), ("other", "0.1")])
     register(client, "u2", [("project-0", "1.1")])
     assert newer(client) == {"Project_0": "1.1", "other": None}
     assert [one["behind"] for one in client.get("/api/applications").get_json()] == [1, 0]
 
 
-def test_a_new_wheel_is_seen_at_once(client: FlaskClient, house: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_new_wheel_is_seen_at_once(client: FlaskClient, wheelhouse: tuple[Path, Path], tmp_path: Path) -> None:
     """After `add_wheel` the next page counts it; after `yank_wheel` no more."""
     register(client, "u1", [("project-0", "1.1")])
     assert newer(client) == {"project-0": None}
-    real = House(*house)
+    real = Wheelhouse(*wheelhouse)
     real.add(make_wheel(tmp_path, "project-0", "1.2"))
     real.add(make_wheel(tmp_path, "project-0", "1.3", requires_python=">=3.12"))
     real.add(make_wheel(tmp_path, "project-0", "1.4", tags=["cp310-cp310-linux_x86_64"]))
@@ -110,25 +110,25 @@ def test_a_new_wheel_is_seen_at_once(client: FlaskClient, house: tuple[Path, Pat
     assert newer(client) == {"project-0": None}
 
 
-def test_an_upgraded_python_counts(client: FlaskClient, house: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_upgraded_python_counts(client: FlaskClient, wheelhouse: tuple[Path, Path], tmp_path: Path) -> None:
     """What is newer depends on the application's Python as it registered last."""
-    House(*house).add(make_wheel(tmp_path, "project-0", "1.3", requires_python=">=3.12"))
+    Wheelhouse(*wheelhouse).add(make_wheel(tmp_path, "project-0", "1.3", requires_python=">=3.12"))
     register(client, "u1", [("project-0", "1.1")])
     assert newer(client) == {"project-0": None}
     register(client, "u1", [("project-0", "1.1")], app_type="python-3.12.1")
     assert newer(client) == {"project-0": "1.3"}
 
 
-def test_a_house_that_cannot_be_read(
-    client: FlaskClient, house: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+def test_a_wheelhouse_that_cannot_be_read(
+    client: FlaskClient, wheelhouse: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A release log of a newer envfab stops no registration; it is logged once."""
-    house[1].write_text("format: 99\n", encoding="utf-8")
+    wheelhouse[1].write_text("format: 99\n", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         register(client, "u1", [("project-0", "1.0"), ("project-1", "1.0")])
     assert newer(client) == {"project-0": None, "project-1": None}
     assert [record.message.splitlines()[0] for record in caplog.records] == [
-        f"{house[1]}: the release log has format 99; this envfab reads format 1"
+        f"{wheelhouse[1]}: the release log has format 99; this envfab reads format 1"
     ]
 
 
@@ -205,10 +205,10 @@ def index() -> Iterator[tuple[_Index, str]]:
         thread.join()
 
 
-def test_what_is_newer_in_an_index(make_app: MakeApp, database: str, house: tuple[Path, Path]) -> None:
+def test_what_is_newer_in_an_index(make_app: MakeApp, database: str, wheelhouse: tuple[Path, Path]) -> None:
     """The index is asked in the background, never by a request, and its answers are remembered."""
     with index() as (server, url):
-        app = make_app(database=database, house=HouseFolders(*house), index=url)
+        app = make_app(database=database, wheelhouse=WheelhouseFolders(*wheelhouse), index=url)
         client = app.test_client()
         register(client, "u1", [("project-0", "1.0"), ("other", "1.0")])
         assert newer(client) == {"project-0": "1.1", "other": None}
@@ -224,11 +224,11 @@ def test_what_is_newer_in_an_index(make_app: MakeApp, database: str, house: tupl
 
 
 def test_an_index_that_does_not_answer(
-    make_app: MakeApp, house: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, wheelhouse: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the index fails, what it said before stays, and it is asked again later."""
     with index() as (server, url):
-        app = make_app(house=HouseFolders(*house), index=url)
+        app = make_app(wheelhouse=WheelhouseFolders(*wheelhouse), index=url)
         register(app.test_client(), "u1", [("project-0", "1.1")])
         news = IndexNews(service_of(app).storage, url)
         now = milliseconds_now()

@@ -15,14 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from envfab.collector.config import HouseFolders
+from envfab.collector.config import WheelhouseFolders
 from envfab.collector.db.schema import applications
 from tests.collector.browser import MEASURE, chromium, dump_dom, serving, with_measuring
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
 from tests.collector.jobs.test_vulnerabilities import record, write_export
 from tests.collector.sending import register, report
-from tests.support.wheels import make_house
+from tests.support.wheels import make_wheelhouse
 
 HTML = {"Accept": "text/html"}
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -68,13 +68,13 @@ def furnished(make_app: MakeApp, database: str, tmp_path: Path) -> tuple[Flask, 
 
 
 def sources(folder: Path) -> dict[str, object]:
-    """A house and an OSV export to compare with."""
+    """A wheelhouse and an OSV export to compare with."""
     osv = write_export(
         folder / "all.zip",
         record(MARKUP, summary=MARKUP, aliases=[LONG], database_specific={"severity": MARKUP}),
         record("GHSA-1", name="project-0", fixed="1.1", summary=LONG, database_specific={"severity": "HIGH"}),
     )
-    return {"house": HouseFolders(*make_house(folder / "house", 2, 2)), "osv": osv}
+    return {"wheelhouse": WheelhouseFolders(*make_wheelhouse(folder / "wheelhouse", 2, 2)), "osv": osv}
 
 
 def test_every_page_is_whole(furnished: tuple[Flask, list[str]]) -> None:
@@ -120,7 +120,7 @@ def test_searching_for_markup(client: FlaskClient) -> None:
 
 
 def test_how_many_are_behind(furnished: tuple[Flask, list[str]]) -> None:
-    """The list says N of M packages are behind, the application which ones and what is in the house."""
+    """The list says N of M packages are behind, the application which ones and what is in the wheelhouse."""
     client = furnished[0].test_client()
     assert '<span class="late">1 of 4</span> packages is behind' in client.get("/").text
     text = client.get("/applications/u1").text

@@ -1,4 +1,4 @@
-"""The house in the shape of PyPI's JSON API, for servers that look for latest versions."""
+"""The wheelhouse in the shape of PyPI's JSON API, for servers that look for latest versions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from envfab.collector.config import HouseFolders
-from envfab.wheelhouse.wheelhouse import House
+from envfab.collector.config import WheelhouseFolders
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.collector.browser import serving
 from tests.collector.conftest import MakeApp
 from tests.support.wheels import FIRST_RELEASE, make_wheel, release_line, sha256
@@ -21,14 +21,14 @@ TOKEN = "correct horse"
 
 
 class Shelf:
-    """A house in a folder, to which wheels are added one minute after another."""
+    """A wheelhouse in a folder, to which wheels are added one minute after another."""
 
     def __init__(self, root: Path) -> None:
         self.wheels, self.log = root / "wheels", root / "release_log"
         self.wheels.mkdir(parents=True)
         self.log.touch()
         self._added = FIRST_RELEASE
-        self.folders = HouseFolders(self.wheels, self.log)
+        self.folders = WheelhouseFolders(self.wheels, self.log)
 
     def add(self, version: str, name: str = "Shop.Site", **fields: Any) -> Path:
         """Add a wheel."""
@@ -40,19 +40,19 @@ class Shelf:
 
     def yank(self, what: str) -> None:
         """Withdraw a release, or a single wheel."""
-        House(self.wheels, self.log).yank(what, "loses data")
+        Wheelhouse(self.wheels, self.log).yank(what, "loses data")
 
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
-    """An empty house."""
-    return Shelf(tmp_path / "house")
+    """An empty wheelhouse."""
+    return Shelf(tmp_path / "wheelhouse")
 
 
 @pytest.fixture
 def client(make_app: MakeApp, shelf: Shelf) -> FlaskClient:
-    """A client of a collector with that house."""
-    return make_app(house=shelf.folders).test_client()
+    """A client of a collector with that wheelhouse."""
+    return make_app(wheelhouse=shelf.folders).test_client()
 
 
 def project(client: FlaskClient, name: str = "shop-site") -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_a_release_stands_while_one_of_its_wheels_does(client: FlaskClient, shel
 
 
 def test_what_is_added_shows_at_once(client: FlaskClient, shelf: Shelf) -> None:
-    """The house is looked at for each answer; a client that has one already is told whether it still holds."""
+    """The wheelhouse is looked at for each answer; a client that has one already is told whether it still holds."""
     shelf.add("1.0")
     first = client.get("/pypi/shop-site/json")
     tag = {"If-None-Match": first.headers["ETag"]}
@@ -166,23 +166,23 @@ def test_a_log_without_hashes_has_none_to_tell(client: FlaskClient, shelf: Shelf
     assert file["upload_time"].startswith("20")
 
 
-def test_a_house_that_cannot_be_read_is_no_traceback(client: FlaskClient, shelf: Shelf) -> None:
+def test_a_wheelhouse_that_cannot_be_read_is_no_traceback(client: FlaskClient, shelf: Shelf) -> None:
     """The release log of a newer envfab: come again, and nothing of this machine is told."""
     shelf.log.write_text("format: 99\n")
     answer = client.get("/pypi/shop/json")
-    assert (answer.status_code, answer.json) == (503, {"message": "the house cannot be read just now"})
+    assert (answer.status_code, answer.json) == (503, {"message": "the wheelhouse cannot be read just now"})
 
 
-def test_without_a_house_there_is_nothing(make_app: MakeApp) -> None:
+def test_without_a_wheelhouse_there_is_nothing(make_app: MakeApp) -> None:
     """It says so."""
-    answer = make_app(house=None).test_client().get("/pypi/shop/json")
-    assert (answer.status_code, answer.json) == (404, {"message": "this collector has no house"})
+    answer = make_app(wheelhouse=None).test_client().get("/pypi/shop/json")
+    assert (answer.status_code, answer.json) == (404, {"message": "this collector has no wheelhouse"})
 
 
 def test_a_server_gets_in_as_everybody_does(make_app: MakeApp, shelf: Shelf) -> None:
     """By HTTP Basic with any user name, or with the token alone as a Bearer token; over real HTTP, without a redirect."""
     shelf.add("1.0")
-    with serving(make_app(house=shelf.folders, tokens=(TOKEN,))) as url:
+    with serving(make_app(wheelhouse=shelf.folders, tokens=(TOKEN,))) as url:
         address = f"{url}/pypi/Shop.Site/json"
         assert requests.get(address, timeout=10).status_code == 401
         bearer = {"Authorization": f"Bearer {TOKEN}"}
@@ -192,6 +192,6 @@ def test_a_server_gets_in_as_everybody_does(make_app: MakeApp, shelf: Shelf) -> 
 
 
 def test_an_open_server_answers_to_loopback_names_alone(make_app: MakeApp, shelf: Shelf) -> None:
-    """No page elsewhere can look into the house through a visitor's browser."""
-    client = make_app(house=shelf.folders, local=True).test_client()
+    """No page elsewhere can look into the wheelhouse through a visitor's browser."""
+    client = make_app(wheelhouse=shelf.folders, local=True).test_client()
     assert client.get("/pypi/shop/json", headers={"Host": "evil.example.org"}).status_code == 403

@@ -29,9 +29,9 @@ from envfab.registration.dependency_track.protocol import (
     project_name,
 )
 from envfab.registration.dependency_track.upload import put
-from envfab.registration.difio.protocol import Answer
+from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.difio.registration import Variables
-from envfab.registration.jobs import Outcome, jobs_for
+from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.retry_queue import Missed, Pending
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
@@ -71,7 +71,7 @@ def virtualenv(path: str = "/srv/shop", version: str = "1") -> tuple[Member, Pro
 
 def registered(
     *servers: Server, paths: tuple[str, ...] = ("/srv/shop",), processing: float = 5.0, version: str = "1"
-) -> tuple[list[Outcome], list[str]]:
+) -> tuple[list[RegistrationOutcome], list[str]]:
     """(the outcomes, the warnings) of the task's way."""
     reporter = Warnings()
     jobs, unfit = jobs_for([virtualenv(path, version) for path in paths], servers, Variables())
@@ -196,7 +196,7 @@ def test_what_does_not_validate_is_refused_for_good(track: DependencyTrackServer
     (outcome,), _ = registered(DependencyTrack(track.url, KEY))
     listed = "; ".join(errors[:5])
     said = f"{NAME}: The uploaded BOM is invalid (400): Schema validation failed; {listed}; and 2 more"
-    assert outcome.answer == Answer(said, 1)
+    assert outcome.answer == ServerAnswer(said, 1)
     assert outcome.processed is None
     assert not remembered()
 

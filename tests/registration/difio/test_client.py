@@ -14,7 +14,7 @@ import requests
 from envfab.errors import RegistrationError
 from envfab.registration import http
 from envfab.registration.difio.client import post
-from envfab.registration.difio.protocol import Answer, Registration, format_registration
+from envfab.registration.difio.protocol import Registration, ServerAnswer, format_registration
 from tests.support.registration_server import RegistrationServer, Reply
 
 SHOP = Registration(7, "u-1", "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"),))
@@ -32,7 +32,7 @@ def test_a_registration_is_one_form(server: RegistrationServer) -> None:
     """The body goes out byte for byte as it is formatted, declared as a form, to the configured path."""
     with requests.Session() as session:
         answer = post(session, server.url, None, SHOP)
-    assert answer == Answer("Success, registered/updated application with uuid X", 0)
+    assert answer == ServerAnswer("Success, registered/updated application with uuid X", 0)
     (request,) = server.requests
     assert request.body == format_registration(SHOP)
     assert request.path == "/application/register/"
@@ -118,7 +118,7 @@ def test_a_refusal_is_an_answer(server: RegistrationServer) -> None:
     """Exit codes other than 0 come with a message, cleared of what could move the cursor."""
     server.answer = lambda _: Reply(b'{"message": "no such\\u001b[2J\\nuser", "exit_code": 3}')
     with requests.Session() as session:
-        assert post(session, server.url, None, SHOP) == Answer("no such [2J user", 3)
+        assert post(session, server.url, None, SHOP) == ServerAnswer("no such [2J user", 3)
 
 
 def test_a_server_that_is_down_is_told_in_a_line(nobody: str) -> None:

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
 from envfab.registration.difio import protocol
-from envfab.registration.difio.protocol import Answer, Registration
+from envfab.registration.difio.protocol import Registration, ServerAnswer
 
 UUID = "7a99f652-977a-477a-b35c-1d8e60478425"
 SHOP = Registration(7, UUID, "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"), ("pip", "24.0")))
@@ -157,8 +157,8 @@ def test_a_registration_that_no_server_could_store_cannot_be_made() -> None:
         Registration(7, UUID, "", "http://web1", "python-3.11.7", ())
 
 
-@given(st.builds(Answer, st.text(storable, max_size=50), st.integers(0, 255)))
-def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
+@given(st.builds(ServerAnswer, st.text(storable, max_size=50), st.integers(0, 255)))
+def test_an_answer_comes_back_as_it_went(answer: ServerAnswer) -> None:
     """Every answer is parsed as what was formatted."""
     assert protocol.parse_answer(protocol.format_answer(answer)) == answer
 

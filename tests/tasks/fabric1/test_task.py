@@ -14,7 +14,7 @@ TASKS = '''
 import json, sys
 import fabric
 from invoke import Collection
-from envfab.errors import HouseError
+from envfab.errors import WheelhouseError
 from envfab.tasks.fabric1.task import Task, command_line_hosts
 
 def tell(task, **given):
@@ -33,7 +33,7 @@ def add_wheel(c, file=(), json=False):
 @fabric.task(klass=Task)
 def broken(c):
     """Fail."""
-    raise HouseError("it burns", where="wheels", hint="call somebody")
+    raise WheelhouseError("it burns", where="wheels", hint="call somebody")
 
 @fabric.task
 def tag(c, label=""):

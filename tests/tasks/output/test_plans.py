@@ -17,7 +17,7 @@ from envfab.models.interpreter import Interpreter
 from envfab.models.probe import FreeSpace, Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, Ahead, Kind, Missing, Plan, Status
+from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status
 from envfab.remote.agent_session import OperationFailed
 from envfab.tasks.output.plans import alike, show_endings, show_group, summary
 
@@ -30,7 +30,7 @@ def proposal(host: str, status: Status, **fields: object) -> Proposal:
     return Proposal(member, Requirements(()), plan)
 
 
-def action(kind: Kind, name: str, installed: str | None, version: str | None) -> Action:
+def action(kind: ActionKind, name: str, installed: str | None, version: str | None) -> Action:
     """An action as a plan has it."""
     wheel = Wheel.from_filename(f"{name.lower()}-{version}-py3-none-any.whl") if version else None
     return Action(kind, canonicalize_name(name), name, installed, wheel, "shop.txt:1")
@@ -38,7 +38,7 @@ def action(kind: Kind, name: str, installed: str | None, version: str | None) ->
 
 def test_alike_plans_are_shown_once_with_their_targets() -> None:
     """Two virtualenvs with the same plan make one group, a third with another its own."""
-    change = (action(Kind.UPGRADE, "Django", "5.1", "5.2"),)
+    change = (action(ActionKind.UPGRADE, "Django", "5.1", "5.2"),)
     proposals = [
         proposal("web1", Status.CHANGES, actions=change),
         proposal("web2", Status.CURRENT),
@@ -74,13 +74,15 @@ def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: t
 @pytest.mark.parametrize(
     ("kind", "installed", "version", "line"),
     [
-        (Kind.INSTALL, None, "5.2", "  + Django       5.2   shop.txt:1"),
-        (Kind.REMOVE, "5.1", None, "  - Django   5.1      shop.txt:1"),
-        (Kind.DOWNGRADE, "5.2", "5.1", "  ↓ Django   5.2 → 5.1   shop.txt:1"),
-        (Kind.REINSTALL, "5.2", "5.2", "  ↻ Django   5.2 → 5.2   shop.txt:1"),
+        (ActionKind.INSTALL, None, "5.2", "  + Django       5.2   shop.txt:1"),
+        (ActionKind.REMOVE, "5.1", None, "  - Django   5.1      shop.txt:1"),
+        (ActionKind.DOWNGRADE, "5.2", "5.1", "  ↓ Django   5.2 → 5.1   shop.txt:1"),
+        (ActionKind.REINSTALL, "5.2", "5.2", "  ↻ Django   5.2 → 5.2   shop.txt:1"),
     ],
 )
-def test_every_kind_of_action_has_its_sign(kind: Kind, installed: str | None, version: str | None, line: str) -> None:
+def test_every_kind_of_action_has_its_sign(
+    kind: ActionKind, installed: str | None, version: str | None, line: str
+) -> None:
     """Install, remove, downgrade and reinstall can be told apart without colour."""
     one = proposal("web1", Status.CHANGES, actions=(action(kind, "Django", installed, version),))
     shown = str(show_group([one])).splitlines()[1]
@@ -93,17 +95,17 @@ def test_blocked_and_ahead_say_why() -> None:
         "web1",
         Status.BLOCKED,
         ahead=(Ahead("six", "2.0", "1.17"), Ahead("own", "1", None)),
-        missing=(Missing("pillow>=13", "shop.txt:2", "the house has it for cp311 only"),),
+        missing=(Missing("pillow>=13", "shop.txt:2", "the wheelhouse has it for cp311 only"),),
         conflicts=("a wants b<2\nc wants b>=2",),
         warnings=("six 1.16 is yanked",),
         error="shop@web1:/srv/v: the moon is full",
     )
     assert str(show_group([one])).splitlines() == [
         "shop@web1:/srv/v   blocked",
-        "    six 2.0 is ahead: the house has 1.17",
-        "    own 1 is ahead: the house has none that fits",
+        "    six 2.0 is ahead: the wheelhouse has 1.17",
+        "    own 1 is ahead: the wheelhouse has none that fits",
         "    pillow>=13   shop.txt:2",
-        "        the house has it for cp311 only",
+        "        the wheelhouse has it for cp311 only",
         "    a wants b<2",
         "    c wants b>=2",
         "    warning: six 1.16 is yanked",

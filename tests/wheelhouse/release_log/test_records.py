@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from envfab.errors import HouseError
+from envfab.errors import WheelhouseError
 from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
@@ -64,7 +64,7 @@ def test_any_text_is_a_record_or_an_error(text: str) -> None:
     """No line breaks the parser, and what does parse is written so that it reads back the same."""
     try:
         record = parse_line(text)
-    except HouseError:
+    except WheelhouseError:
         return
     if "\n" not in text and "\r" not in text:
         assert parse_line(format_line(record)) == record
@@ -140,7 +140,7 @@ def test_lines_of_other_tools(line: str, record: Record) -> None:
 )
 def test_a_line_that_holds_no_record_says_why(line: str, why: str) -> None:
     """Foreign and damaged lines are told apart."""
-    with pytest.raises(HouseError, match=why):
+    with pytest.raises(WheelhouseError, match=why):
         parse_line(line)
 
 
@@ -156,7 +156,7 @@ def test_a_line_that_holds_no_record_says_why(line: str, why: str) -> None:
 )
 def test_what_could_not_be_read_back_is_not_written(record: Record) -> None:
     """No value can smuggle a line, or a word, into the log."""
-    with pytest.raises(HouseError, match="has no way to write this"):
+    with pytest.raises(WheelhouseError, match="has no way to write this"):
         format_line(record)
 
 

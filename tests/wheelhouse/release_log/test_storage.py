@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.errors import HouseError
+from envfab.errors import WheelhouseError
 from envfab.wheelhouse.release_log.records import ErrorRecord, Record, ReleaseRecord, format_line
 from envfab.wheelhouse.release_log.storage import LogFile
 
@@ -108,10 +108,10 @@ def test_a_log_that_was_replaced_while_waiting_gets_the_line(tmp_path: Path) -> 
 
 
 def fill_the_disk(path: Path) -> None:
-    """Append until the process may write no more; ends well only where that is a HouseError and leaves no half line."""
+    """Append until the process may write no more; ends well only where that is a WheelhouseError and leaves no half line."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-    with pytest.raises(HouseError, match="cannot write the release log: File too large"):
+    with pytest.raises(WheelhouseError, match="cannot write the release log: File too large"):
         LogFile(path).append(ErrorRecord("a@b:/c", "x" * 2000))
 
 
@@ -130,9 +130,9 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
     """A folder in the log's place is an error that names it, for readers and writers."""
     log = LogFile(tmp_path)
-    with pytest.raises(HouseError, match=f"{tmp_path}: cannot read the release log: Is a directory"):
+    with pytest.raises(WheelhouseError, match=f"{tmp_path}: cannot read the release log: Is a directory"):
         log.read()
-    with pytest.raises(HouseError, match=f"{tmp_path}: cannot write the release log: Is a directory"):
+    with pytest.raises(WheelhouseError, match=f"{tmp_path}: cannot write the release log: Is a directory"):
         log.append(RECORD)
 
 

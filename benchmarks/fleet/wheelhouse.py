@@ -23,8 +23,8 @@ STATES = ("before", "after")
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """Wheels by state (what the peers copy from), all of them (what envfab's house is filled from), and programs.
+class Wheelhouse:
+    """Wheels by state (what the peers copy from), all of them (what envfab's wheelhouse is filled from), and programs.
 
     `python` runs what needs Fabric or envfab; `bins` are the folders of the peers' programs.
     """
@@ -46,7 +46,7 @@ def pins(file: str) -> dict[NormalizedName, str]:
     return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in found}
 
 
-def house(folder: Path) -> House:
+def wheelhouse(folder: Path) -> Wheelhouse:
     """Everything at hand: downloaded and installed unless an earlier run kept it; wheels are copied to `folder`."""
     wheels = KEPT / "wheels"
     for file in (*STATES, "tools"):
@@ -59,7 +59,7 @@ def house(folder: Path) -> House:
         place.mkdir(parents=True, exist_ok=True)
         for pin in pins(file).items():
             shutil.copy2(by_pin[pin], place)
-    return House(folders, everything, Path(sys.executable), {peer: _installed(peer) for peer in PEERS})
+    return Wheelhouse(folders, everything, Path(sys.executable), {peer: _installed(peer) for peer in PEERS})
 
 
 def _download(wheels: Path, file: str) -> None:
