@@ -19,7 +19,7 @@ class Contender:
 
     `command` takes the wheelhouse and the SSH config; `settings` are further variables. `compiles` says whether it
     leaves bytecode, `group` who is alike in the plot. `furniture` is what its hosts have before they are cold: an
-    installer, or what the tool asks of a host. `base` is whose hosts it starts from where it does not make its own. Only
+    installer, or what the tool asks of a host. `base` is whose hosts it starts from if it makes none of its own. Only
     the workloads in `workloads` are run (all, where it is empty), and at most `rounds` of one.
     """
 
