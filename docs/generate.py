@@ -1,11 +1,12 @@
-"""Write what the documentation shows of the code itself: the task reference and the picture of a plan.
+"""Write what the documentation shows of the code itself: task reference, picture of a plan, rooms and their imports.
 
-python docs/generate.py            write docs/tasks.md and docs/plan.svg
+python docs/generate.py            write docs/tasks.md and docs/plan.svg, and the rooms in docs/architecture.md
 python docs/generate.py --check    exit with 1 where they are not what the code says
 """
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import sys
@@ -32,6 +33,7 @@ from envfab.tasks.wheels import wheelhouse_line
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 DOCS = Path(__file__).resolve().parent
+PACKAGE = DOCS.parent / "envfab"
 sys.path.insert(0, str(DOCS.parent))
 
 INTRODUCTION = """# The tasks
@@ -148,10 +150,66 @@ def _probe(member: Member, version: str) -> Probe:
     )
 
 
+def architecture() -> str:
+    """The text of docs/architecture.md, with what it shows of the code between its marks brought up to date."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for mark, content in (("imports", _imports()), ("rooms", _rooms())):
+        begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def _imports() -> str:
+    """Which room imports which, as a Mermaid graph: an arrow for each pair, but to errors, util and config."""
+    arrows = sorted({(_room(file), to) for file in _modules() for to in _imported(file)})
+    lines = [f"    {one} --> {to}" for one, to in arrows if one != to and to not in ("errors", "util", "config")]
+    return "\n".join(["```mermaid", "flowchart TD", *lines, "```"])
+
+
+def _rooms() -> str:
+    """Every room with the first sentence of each of its modules."""
+    parts = []
+    for room in sorted({_room(file) for file in _modules()} - {"errors", "sbom"}):
+        files = [file for file in _modules() if _room(file) == room]
+        about = next(file for file in files if file.name == "__init__.py" and file.parent.name == room)
+        parts.append(f"### {room}/\n\n{_sentence(about)}\n\n| module | what it is |\n| --- | --- |")
+        for file in files:
+            name = file.relative_to(PACKAGE / room).with_suffix("").as_posix()
+            if file.name != "__init__.py":
+                parts.append(f"| `{name}` | {_sentence(file)} |")
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def _modules() -> list[Path]:
+    found = (file for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE or file.stem in ("errors", "sbom"))
+    return sorted(found, key=lambda file: file.relative_to(PACKAGE).as_posix())
+
+
+def _room(file: Path) -> str:
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("envfab."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "envfab" and node.level == 0:
+            yield from (name.name for name in node.names if (PACKAGE / name.name).is_dir())
+
+
+def _sentence(file: Path) -> str:
+    """The first paragraph of a module's docstring, on one line."""
+    said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.partition("\n\n")[0].split()).replace("|", "\\|")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or compare them."""
     wrong = []
-    for name, content in (("tasks.md", reference()), ("plan.svg", picture())):
+    written = (("tasks.md", reference()), ("plan.svg", picture()), ("architecture.md", architecture()))
+    for name, content in written:
         file = DOCS / name
         if arguments == ["--check"]:
             if not file.exists() or file.read_text(encoding="utf-8") != content:

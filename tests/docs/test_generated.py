@@ -12,8 +12,8 @@ import envfab
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_reference_and_picture_are_up_to_date() -> None:
-    """docs/tasks.md and docs/plan.svg are what `make docs` would write."""
+def test_what_is_written_of_the_code_is_up_to_date() -> None:
+    """The task reference, the picture of a plan and the rooms are what `make docs` would write."""
     command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
