@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from envfab.config.fleet import Command, Member
 from envfab.deployment.proposal import Proposal
-from envfab.errors import EnvfabError
+from envfab.errors import EnvfabError, FabfileFault
 from envfab.planning.plan import Status
 from envfab.remote.sudo import SudoError
 
@@ -26,11 +26,9 @@ def _commands(member: Member) -> Iterator[tuple[str, Command]]:
             found = list(member.virtualenv.commands(field))
             if field == "reload":
                 found += member.host.reload_commands(member.virtualenv)
-        except EnvfabError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
+        except FabfileFault as error:
             raise EnvfabError(
-                f"its {field} command cannot be made: {type(error).__name__}: {error}",
+                f"its {field} command cannot be made: {error}",
                 where=str(member.target),
                 hint=f"correct the callable that the fabfile gives as {field}",
             ) from None

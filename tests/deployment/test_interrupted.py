@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
-from tests.support.workplace import Workplace, freeze
+from tests.support.workplace import Workplace, freeze, wait_for
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_after_a_ctrl_c_what_is_under_way_is_finished(workplace: Workplace, srv:
     """Nothing new starts, the summary names what did not, with the command that goes on; exit 1."""
     (srv / "hold").touch()
     with workplace.at_terminal("deploy", "--yes") as terminal:
-        terminal.expect("before: echo 1")
+        wait_for(srv / "begun")
         terminal.interrupt()
         terminal.expect("interrupted: nothing new is started, what is under way is finished")
         (srv / "hold").unlink()
@@ -52,7 +52,7 @@ def test_a_ctrl_c_ends_the_wait_for_a_lock(workplace: Workplace, srv: Path, thre
     """Whoever waits for somebody else's deployment goes away at once, and is `locked`."""
     (srv / "hold").touch()
     with workplace.at_terminal("deploy:web1", "--yes") as first:
-        first.expect("before: echo 1")
+        wait_for(srv / "begun")
         with workplace.at_terminal("deploy:web1", "--yes", "--wait", "600") as second:
             second.expect("waiting for the lock")
             second.interrupt()
@@ -63,18 +63,20 @@ def test_a_ctrl_c_ends_the_wait_for_a_lock(workplace: Workplace, srv: Path, thre
     assert freeze(three[0]) == {"shop": "1.0"}
 
 
-def test_what_nobody_foresaw_in_one_leaves_the_others_alone(workplace: Workplace, three: list[Path]) -> None:
+def test_what_nobody_foresaw_in_one_leaves_the_others_alone(workplace: Workplace, srv: Path, three: list[Path]) -> None:
     """A fabfile's own function raises in the middle of a deployment: that one has failed, with the exception's name."""
     fabfile = workplace.folder / "fabfile.py"
     text = fabfile.read_text()
-    broken = "def broken(virtualenv):\n    raise LookupError('no such service')\n"
+    broken = "import os\ndef broken(virtualenv):\n"
+    broken += f"    if os.path.exists('{srv}/begun'):\n        raise LookupError('no such service')\n"
     fabfile.write_text(broken + text.replace("packages=['shop'],", "packages=['shop'], reload=broken,", 1))
     document = workplace.json("deploy", "--yes", status=1)
     assert [one["status"] for one in document["virtualenvs"]] == ["failed", "deployed", "deployed"]
-    assert "unforeseen LookupError: no such service" in document["virtualenvs"][0]["error"]
+    error = document["virtualenvs"][0]["error"]
+    assert "unforeseen LookupError: no such service\n  a function of the fabfile raised it: fab --debug" in error
+    fabfile.write_text(text)
     shown = workplace.fab("plan").stdout
     assert "was interrupted at reload" in shown
-    fabfile.write_text(text)
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [freeze(path) for path in three] == [{"shop": "1.0"}] * 3
@@ -85,8 +87,11 @@ def test_what_nobody_foresaw_in_a_shared_reload_fails_all_that_share_it(
 ) -> None:
     """The host's one reload raises: its virtualenvs have failed, and all of them are told of."""
     paths = [make_virtualenv("3.11", srv / f"v{number}", owner=hosts.users.admin) for number in (1, 2)]
-    listed = ", ".join(f"Virtualenv({str(path)!r}, packages=['shop'])" for path in paths)
-    workplace.fabfile(f"Host('web1', reload=lambda _: 1 / 0, reload_once=True, virtualenvs=[{listed}])")
+    srv.chmod(0o777)
+    begun = f"{srv}/begun"
+    listed = ", ".join(f"Virtualenv({str(path)!r}, packages=['shop'], before='touch {begun}')" for path in paths)
+    fails = f"lambda _: 1 / (not __import__('os').path.exists('{begun}')) and ()"
+    workplace.fabfile(f"Host('web1', reload={fails}, reload_once=True, virtualenvs=[{listed}])")
     workplace.add_made("shop", "1.0")
     document = workplace.json("deploy", "--yes", status=1)
     assert [one["status"] for one in document["virtualenvs"]] == ["failed", "failed"]

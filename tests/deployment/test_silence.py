@@ -18,7 +18,7 @@ import pytest
 from tests.support.fab import run_fab
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
-from tests.support.workplace import Workplace, freeze
+from tests.support.workplace import Workplace, freeze, wait_for
 
 IMPATIENT = "from envfab.remote import agent_session\nfrom envfab.remote.ssh import keepalive\nkeepalive.INTERVAL, keepalive.SILENCE, agent_session.SILENCE = 1, 4, 6\n"
 
@@ -60,7 +60,6 @@ def test_a_host_that_gives_no_sign_of_life_is_given_up(
     plain = fabfile.read_text()
     fabfile.write_text(IMPATIENT + plain)
     with workplace.at_terminal("deploy", "--yes") as terminal:
-        terminal.expect("before: touch")
         wait_for(srv / "begun")
         with stopped(hosts):
             assert terminal.finish(30) == 1, terminal.shown
@@ -79,7 +78,6 @@ def test_the_second_ctrl_c_ends_at_once_whatever_hangs(
 ) -> None:
     """The first says what a second will do; the second brings the summary and the command that takes back."""
     with workplace.at_terminal("deploy", "--yes") as terminal:
-        terminal.expect("before: touch")
         wait_for(srv / "begun")
         with stopped(hosts):
             terminal.interrupt()
@@ -118,7 +116,6 @@ def test_a_ctrl_c_does_not_reach_the_program_that_leads_to_a_host(
     command = f"Host web1\n ProxyCommand {sys.executable} {relay} %h %p\n"
     config.write_text(command + hosts.config.read_text())
     with Workplace(workplace.folder).at_terminal("-S", str(config), "deploy", "--yes") as terminal:
-        terminal.expect("before: touch")
         wait_for(srv / "begun")
         terminal.interrupt()
         terminal.expect("what is under way is finished")
@@ -151,7 +148,7 @@ def test_a_ctrl_c_ends_a_look_at_silent_hosts(local: Workplace, tmp_path: Path, 
 def test_whatever_ended_well_is_no_failure_for_a_ctrl_c(workplace: Workplace, holding: Path, srv: Path) -> None:
     """All that was begun ended well, and nothing was left out: exit 0."""
     with workplace.at_terminal("deploy", "--yes") as terminal:
-        terminal.expect("before: touch")
+        wait_for(srv / "begun")
         terminal.interrupt()
         terminal.expect("what is under way is finished")
         (srv / "hold").unlink()
@@ -163,11 +160,3 @@ def test_whatever_ended_well_is_no_failure_for_a_ctrl_c(workplace: Workplace, ho
 def unstyled(shown: str) -> str:
     """What a terminal was told to show, without how."""
     return re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", shown)
-
-
-def wait_for(file: Path) -> None:
-    """Until a file is there."""
-    deadline = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,11 @@ def freeze(virtualenv: Path) -> dict[str, str]:
     )
     pairs = (line.partition("==") for line in done.stdout.splitlines())
     return {name: version for name, _, version in pairs}
+
+
+def wait_for(file: Path) -> None:
+    """Until a file is there."""
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
