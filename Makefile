@@ -51,7 +51,9 @@ else
 test: test-source
 endif
 
+# Compiled beforehand: the tests start `fab` where nothing is written beside the source.
 test-source: system-packages .venv/tools
+	@$(BIN)/python -m compileall -q envfab
 	$(PYTEST) $(ARGS)
 
 coverage: system-packages .venv/tools ## the tests once more, with what they cover: they take half as long again

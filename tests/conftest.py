@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,8 @@ REQUIRE_ALL = pytest.StashKey[bool]()
 OUTER = pytest.StashKey[Mapping[str, str]]()
 LOG_OFFSET = pytest.StashKey[int]()
 HOSTS = pytest.StashKey[Hosts]()
+SHARED = pytest.StashKey[str]()
+"""A folder that all processes of the session share. Not in pytest's own, which is closed to other users."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
     tally = os.environ.get("ENVFAB_TESTS_TALLY")
     if tally and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Counting(Path(tally)))
+    if hasattr(config, "workerinput"):
+        config.stash[SHARED] = config.workerinput["shared"]
+    else:
+        config.stash[SHARED] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+        Path(config.stash[SHARED]).chmod(0o755)
+        config.add_cleanup(functools.partial(shutil.rmtree, config.stash[SHARED], ignore_errors=True))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist which folder is shared."""
+    node.workerinput["shared"] = node.config.stash[SHARED]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,13 +120,11 @@ def uv_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_virtualenv(request: pytest.FixtureRequest, outer_environment: Mapping[str, str]) -> Iterator[VirtualenvMaker]:
+def make_virtualenv(request: pytest.FixtureRequest, outer_environment: Mapping[str, str]) -> VirtualenvMaker:
     """Makes virtualenvs: `make_virtualenv("3.8", path, owner=…)`."""
-    # Not in pytest's own folder, which is closed to other users: copied interpreters are for them.
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
-        templates = Path(folder)
-        templates.chmod(0o755)
-        yield VirtualenvMaker(templates, request.config.cache.mkdir("virtualenvs"), outer_environment)
+    return VirtualenvMaker(
+        Path(request.config.stash[SHARED]), request.config.cache.mkdir("virtualenvs"), outer_environment
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.support.once import made_once
+
 VERSIONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The versions that a managed virtualenv may have."""
 
@@ -52,15 +54,15 @@ def copied_python(python: Path, folder: Path) -> Path:
     """A copy, below `folder`, of the installation that `python` belongs to: the same interpreter, for every user."""
     prefix = python.resolve().parent.parent
     target = folder / f"{prefix.name}-for-all"
-    if not target.exists():
-        draft = folder / f".{target.name}-{os.getpid()}"
-        skip = shutil.ignore_patterns("test", "tests", "idlelib", "tkinter", "lib2to3", "*.a", "__pycache__")
-        shutil.copytree(prefix / "bin", draft / "bin", symlinks=True)
-        shutil.copytree(prefix / "lib", draft / "lib", symlinks=True, ignore=skip)
-        shutil.copytree(prefix / "include", draft / "include", symlinks=True, dirs_exist_ok=True)
-        _find_library_beside(draft / "bin" / python.name, prefix)
-        draft.chmod(0o755)
-        draft.rename(target)
+    with made_once(target) as missing:
+        if missing:
+            # compiled modules go along: other users cannot write any, and would compile at each start
+            skip = shutil.ignore_patterns("test", "tests", "idlelib", "tkinter", "lib2to3", "site-packages", "*.a")
+            for part in ("bin", "lib", "include"):
+                shutil.copytree(prefix / part, target / part, symlinks=True, ignore=skip)
+            (target / "lib" / python.name / "site-packages").mkdir()
+            _find_library_beside(target / "bin" / python.name, prefix)
+            target.chmod(0o755)
     return target / "bin" / python.name
 
 

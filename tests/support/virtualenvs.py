@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.once import made_once
 from tests.support.pythons import NOT_INSTALLED, copied_python, find_python, reachable_by_all
 
 OLD_VIRTUALENV = "virtualenv==20.21.1"
@@ -21,7 +22,11 @@ OLD_VIRTUALENV = "virtualenv==20.21.1"
 
 @dataclass(frozen=True, slots=True)
 class VirtualenvMaker:
-    """Makes virtualenvs. `templates` is the session's own, `cache` outlives it, `environment` may reach an index."""
+    """Makes virtualenvs.
+
+    `templates` is a folder that all processes of a test session share, `cache` outlives the session, `environment` may
+    reach an index.
+    """
 
     templates: Path
     cache: Path
@@ -67,47 +72,46 @@ class VirtualenvMaker:
     def fetched(self, requirement: str, *options: str) -> Path:
         """A wheel from the package index, by pip with `options`, kept for later sessions."""
         target = self.cache / "".join((requirement, *options))
-        if not target.exists():
-            draft = self.cache / f"{target.name}-{os.getpid()}"
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(draft)]
-            subprocess.run(
-                [*command, *options, requirement], check=True, env=dict(self.environment), stdin=subprocess.DEVNULL
-            )
-            _keep(draft, target)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *options, requirement, "--dest"]
+        with made_once(target) as missing:
+            if missing:
+                self._run([*command, str(target)])
         (wheel,) = target.glob("*.whl")
         return wheel
 
     def _template(self, python: Path, *, pip: bool) -> Path:
         """A virtualenv of `python` to copy from."""
         template = self.templates / f"{str(python).strip('/').replace('/', '-')}-{'pip' if pip else 'bare'}"
-        if not template.exists():
-            old = _is_old(python)
-            command = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--no-setuptools"]
-            command += ["--no-wheel"] if old else []
-            command += [] if pip else ["--no-pip"]
-            command += ["--app-data", str(self.templates / "app-data"), "--python", str(python), str(template)]
-            path = {"PYTHONPATH": str(self._old_virtualenv())} if old else {}
-            subprocess.run(command, check=True, env={**self.environment, **path}, stdin=subprocess.DEVNULL)
-            _bring_shared_library(python, template)
+        with made_once(template) as missing:
+            if missing:
+                old = _is_old(python)
+                command = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--no-setuptools"]
+                command += ["--no-wheel"] if old else []
+                command += [] if pip else ["--no-pip"]
+                command += ["--app-data", str(self.templates / "app-data"), "--python", str(python), str(template)]
+                self._run(command, **({"PYTHONPATH": str(self._old_virtualenv())} if old else {}))
+                _bring_shared_library(python, template)
+                if pip:
+                    _compile_pip(template)
         return template
 
     def _old_virtualenv(self) -> Path:
         """A folder to import the old virtualenv from; installed once, by whoever needs it first."""
         target = self.cache / OLD_VIRTUALENV
-        if not target.exists():
-            draft = self.cache / f"{OLD_VIRTUALENV}-{os.getpid()}"
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(draft), OLD_VIRTUALENV]
-            subprocess.run(command, check=True, env=dict(self.environment), stdin=subprocess.DEVNULL)
-            _keep(draft, target)
+        with made_once(target) as missing:
+            if missing:
+                self._run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), OLD_VIRTUALENV])
         return target
 
+    def _run(self, command: list[str], **variables: str) -> None:
+        subprocess.run(command, check=True, env={**self.environment, **variables}, stdin=subprocess.DEVNULL)
 
-def _keep(draft: Path, target: Path) -> None:
-    """Give what is complete its name."""
-    try:
-        draft.rename(target)
-    except OSError:  # another session was faster
-        shutil.rmtree(draft)
+
+def _compile_pip(virtualenv: Path) -> None:
+    """Let pip compile what it needs to install, as the usual tools compile all of it; else each copy would do so."""
+    for task in ("install", "list"):
+        command = [str(virtualenv / "bin" / "python"), "-E", "-s", "-m", "pip", task, "--help"]
+        subprocess.run(command, check=True, env={"PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL)
 
 
 def copy_virtualenv(template: Path, path: Path, *, linked: bool = False) -> None:

@@ -54,10 +54,10 @@ class Place:
         )
 
     def fab(
-        self, *arguments: str, status: int = 0, env: Mapping[str, str] | None = None
+        self, *arguments: str, status: int = 0, env: Mapping[str, str] | None = None, prepared: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run `fab`, which must end with `status`."""
-        done = run_fab(self.folder, *arguments, env=env)
+        done = run_fab(self.folder, *arguments, env=env, prepared=prepared)
         assert done.returncode == status, done.stderr + done.stdout
         assert "Traceback" not in done.stderr
         return done
@@ -113,15 +113,15 @@ def test_nothing_is_recorded_where_the_fleet_does_not_say_so(place: Place) -> No
     """Without `usage_stats` no task loads the library or keeps anything."""
     place.fabfile(host(place.folder / "venv"), end=LOADED + PLAIN, usage="None")
     for task in ("targets", "wheels"):
-        assert place.fab(task).stdout.splitlines()[-1] == "False"
+        assert place.fab(task, prepared=False).stdout.splitlines()[-1] == "False"
     assert not (place.folder / ".home" / ".local").exists()
 
 
 def test_listing_the_tasks_does_not_load_the_library(place: Place) -> None:
     """`fab --list` costs the same where statistics are configured; a task loads the library."""
     place.fabfile(end=LOADED + PLAIN)
-    assert place.fab("--list").stdout.splitlines()[-1] == "False"
-    assert place.fab("wheels").stdout.splitlines()[-1] == "True"
+    assert place.fab("--list", prepared=False).stdout.splitlines()[-1] == "False"
+    assert place.fab("wheels", prepared=False).stdout.splitlines()[-1] == "True"
 
 
 @pytest.mark.parametrize(
