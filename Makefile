@@ -10,7 +10,8 @@ WORKERS ?= 3
 FROM_WHEEL ?=
 
 # What the tests need from Debian, beside Python. They skip what is not there.
-SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish zsh chromium postgresql
+SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish chromium postgresql \
+    pypy3 mmdebstrap
 
 BIN = .venv/bin
 DOWNLOADS = .demo/downloads

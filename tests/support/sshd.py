@@ -145,7 +145,7 @@ def _start_sshd(etc: Path, log: Path, users: Users) -> tuple[subprocess.Popen[by
     sshd = _which("sshd")
     (etc / "banner").write_text("Authorised staff only.\nEverything is recorded.\n")
     for _attempt in range(5):
-        port = _free_port()
+        port = free_port()
         config = etc / "sshd_config"
         config.write_text(_server_config(etc, port, users))
         _run(sshd, "-t", "-f", str(config))
@@ -156,7 +156,7 @@ def _start_sshd(etc: Path, log: Path, users: Users) -> tuple[subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        if _answers(process, port):
+        if answers(process, f"127.0.0.{HOSTS}", port):
             return process, port
         _stop(process)
     raise Unavailable(f"sshd does not start; its log says: {log.read_text() if log.exists() else 'nothing'}")
@@ -257,7 +257,7 @@ def _make_key(path: Path, kind: str) -> None:
     _run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", f"{PREFIX}{kind}", "-f", str(path))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free on every address that the hosts use."""
     while True:
         port = 20000 + secrets.randbelow(12000)  # below the range that outgoing connections take theirs from
@@ -270,11 +270,11 @@ def _free_port() -> int:
             return port
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Whether the daemon greets on its last address within ten seconds."""
+def answers(process: subprocess.Popen[bytes], address: str, port: int) -> bool:
+    """Whether the daemon greets on that address within ten seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), socket.create_connection((f"127.0.0.{HOSTS}", port), timeout=5) as connection:
+        with suppress(OSError), socket.create_connection((address, port), timeout=5) as connection:
             return connection.recv(4) == b"SSH-"
         time.sleep(0.05)
     return False

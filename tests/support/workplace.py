@@ -18,10 +18,11 @@ from tests.support.wheels import make_wheel
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """`hosts` is None where only this machine is worked on."""
+    """`hosts` is None where only this machine is worked on, or hosts of another kind by their `ssh_config`."""
 
     folder: Path
     hosts: Hosts | None = None
+    ssh_config: Path | None = None
 
     def fabfile(self, hosts: str, settings: str = "") -> None:
         """Write the fabfile: `hosts` is the text of the fleet's list of hosts."""
@@ -53,7 +54,8 @@ class Workplace:
 
     def arguments(self, *arguments: str) -> Sequence[str]:
         """The command line of `fab`, with the hosts' SSH configuration."""
-        return [*(["-S", str(self.hosts.config)] if self.hosts else []), *arguments]
+        config = self.hosts.config if self.hosts else self.ssh_config
+        return [*(["-S", str(config)] if config else []), *arguments]
 
     def fab(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `fab` with no terminal."""
