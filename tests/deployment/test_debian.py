@@ -77,7 +77,8 @@ def test_the_newest_cpython_over_ssh(tmp_path: Path, pip_wheel: Path) -> None:
                 host.run("python3", "-m", "venv", "--without-pip", path)
                 work.fabfile("")
                 work.add(pip_wheel)
-                assert "CPython 3.14" in go_round(work, "newer", path, host.run)
+                told = go_round(work, "newer", path, host.run)
+                assert int(told.partition("CPython 3.")[2].partition(".")[0]) >= 14
             finally:
                 host.run("rm", "-rf", path)
     except Unavailable as reason:
