@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.support.fab import run_fab
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace, freeze
@@ -87,7 +89,7 @@ def test_to_names_a_rollout_or_a_deployment(workplace: Workplace, shop: Path) ->
     workplace.add_made("shop", "3.0")
     workplace.fab("deploy", "--yes")
     assert freeze(shop) == {**NEW, "shop": "3.0"}
-    assert workplace.fab(*command.removeprefix("to take it back: fab ").split(), "--yes").returncode == 0
+    assert run_fab(workplace.folder, *shlex.split(command.partition(": fab ")[2]), "--yes").returncode == 0
     assert freeze(shop) == OLD
 
 
@@ -95,9 +97,9 @@ def test_an_unknown_id_is_an_error(workplace: Workplace, shop: Path) -> None:
     """Nothing is done where no virtualenv knows the id."""
     done = workplace.fab("rollback", "--to", "20200101-000000-abcd", "--yes")
     assert done.returncode == 1
-    assert done.stderr.endswith(
-        "envfab: no virtualenv has a deployment or rollout '20200101-000000-abcd'\n  fab history lists them\n"
-    )
+    what, hint = done.stderr.splitlines()[-2:]
+    assert what == "envfab: no virtualenv has a deployment or rollout '20200101-000000-abcd'"
+    assert hint.endswith(" history lists them")
     assert freeze(shop) == OLD
 
 
