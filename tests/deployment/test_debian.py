@@ -60,15 +60,15 @@ def test_pypy(local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
 
 
 def test_the_systems_python(local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path) -> None:
-    """A virtualenv of Debian's python3 is filled by the pip of Debian 12, out of the house."""
+    """A virtualenv of Debian's python3 is filled by the pip of Debian 12, out of the wheelhouse."""
     path = make_virtualenv(interpreter("python3"), tmp_path / "venv", pip=False)
     local.fabfile("")
     local.add(make_virtualenv.fetched("pip==23.0.1"))
-    assert "pip 23.0.1 of the house" in go_round(local, "localhost", str(path), say_here)
+    assert "pip 23.0.1 of the wheelhouse" in go_round(local, "localhost", str(path), say_here)
 
 
 def test_the_newest_cpython_over_ssh(tmp_path: Path, pip_wheel: Path) -> None:
-    """On a host with Debian testing a virtualenv is created and managed, and filled by the house's own pip."""
+    """On a host with Debian testing a virtualenv is created and managed, and filled by the wheelhouse's own pip."""
     try:
         with running_newer_host(tmp_path) as host:
             work = Workplace(tmp_path / "work", ssh_config=host.config)

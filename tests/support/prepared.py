@@ -38,7 +38,7 @@ FOREIGN = (
     "rich.table",
 )
 # never a part of `fab`, or of a server that runs for long
-APART = ("envfab.managed.agent", "envfab.collector")
+APART = ("envfab.agent", "envfab.collector")
 ROOT = Path(__file__).parents[2]
 REQUEST = 1 << 20
 """The most bytes that a request may have."""
