@@ -11,10 +11,17 @@ import pytest
 
 from envfab.remote import agent_sources
 from tests.agent.conftest import Starter, install, site_packages, store
+from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, second_name, sha256
 
 pytestmark = pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
 ANY = ("py2-none-any", "py3-none-any")
+
+
+@pytest.fixture(scope="module")
+def workbench(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory, version: str) -> Path:
+    """A virtualenv of its own: what other tests leave in a shared one may belong to anybody."""
+    return make_virtualenv(version, tmp_path_factory.mktemp("swept") / "venv")
 
 
 def test_only_what_is_of_the_wheel_and_of_no_distribution_goes(

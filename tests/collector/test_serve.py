@@ -244,6 +244,8 @@ def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> Non
                 half.sendall(b"X")
                 time.sleep(0.1)
         assert time.monotonic() - began < 10
+        # by then, and a bit later, the other's time is over, too
+        time.sleep(2)
         # what the kernel had taken in can still be read, and then the end comes
         read = 0
         with suppress(OSError):

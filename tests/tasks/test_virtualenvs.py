@@ -75,7 +75,7 @@ def test_an_export_says_where_it_went(tmp_path: Path, make_virtualenv: Virtualen
     local = Workplace(tmp_path / "work")
     virtualenv = make_virtualenv("3.11", tmp_path / "venv", pip=False)
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(virtualenv)!r})])")
-    line = "interpreters written to i.json, for fab fetch_wheels --interpreters"
+    line = "interpreters written to i.json, for fab fetch_wheels --interpreters i.json"
     assert local.fab("targets", "--export", "i.json").stdout.splitlines()[0] == line
     assert line in local.fab("targets", "--export", "i.json", "--json").stderr
     assert (local.folder / "i.json").is_file()
