@@ -45,7 +45,7 @@ def installed(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 def share(dist_info: Path, kept: Path, *, link: bool = False) -> Any:
     """Give an installation its bytecode, as an agent does that has no reason to wait."""
-    package = agent.Package(str(dist_info), str(kept), link)
+    package = agent.CompiledPackage(str(dist_info), str(kept), link)
     assert package.share(wait=True)
     return package
 
@@ -151,7 +151,7 @@ def test_a_full_disk_of_the_cache_keeps_nothing(tmp_path: Path) -> None:
     try:
         dist_info = installed(tmp_path / "site", {"shop.py": f"X = {'x' * 200_000!r}\n"})
         problems: list[str] = []
-        package = agent.Package(str(dist_info), str(tiny / "kept"), True)
+        package = agent.CompiledPackage(str(dist_info), str(tiny / "kept"), True)
         assert package.share_or_say(True, problems)
         assert problems == ["shop-1.0.dist-info: not all of it has bytecode: No space left on device\n"]
         assert [path.name for path in tiny.iterdir()] == ["kept.lock"]
@@ -268,3 +268,17 @@ def test_a_link_takes_its_place_beside_a_service_that_writes_there(tmp_path: Pat
         agent.link_anew(str(kept), str(target))
         assert target.samefile(kept)
     assert {path.name for path in tmp_path.iterdir()} <= {"kept", "target", "draft"}
+
+
+@pytest.mark.parametrize("name", ["Foo.Bar", "foo_bar", "FOO-BAR", "foo._bar"])
+def test_a_wheel_finds_its_distribution_however_its_name_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A dist-info folder may be spelled in another way than the plan says the name (PEP 503, PEP 625)."""
+    (tmp_path / "in").mkdir()
+    dist_info = installed(tmp_path / "in", {"foo_bar.py": "X = 1\n"}).rename(tmp_path / "in" / f"{name}-1.0.dist-info")
+    # the folders of an interpreter cannot be others for one call
+    monkeypatch.setattr(agent.sysconfig, "get_path", lambda _scheme: str(tmp_path / "in"))
+    assert agent.dist_infos() == {"foo-bar": str(dist_info)}
+    assert agent.bytecode(str(tmp_path / "kept"), [{"name": "foo-bar", "sha256": "0" * 64}], False) == ""
+    assert pyc(tmp_path / "in", "foo_bar").exists()

@@ -173,6 +173,14 @@ class TestSpoiltQueue:
         assert len(server.bodies) == 3
         assert waiting(location) == ["report_3_1.txt", "report_4_1.txt"]
 
+    def test_what_would_not_be_sent_is_not_shown(self, make: Make, location: Path) -> None:
+        """`pending()` has just what goes out: the largest report that servers accept, and no byte more."""
+        location.mkdir()
+        (location / "report_1_1.txt").write_bytes(b"")
+        (location / "report_2_1.txt").write_bytes(b"x" * (MAX_REPORT + 1))
+        (location / "report_3_1.txt").write_bytes(b"y" * MAX_REPORT)
+        assert make().pending() == (b"y" * MAX_REPORT,)
+
     def test_what_cannot_be_removed_is_not_sent_by_every_run(
         self, make: Make, location: Path, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
