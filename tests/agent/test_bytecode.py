@@ -270,7 +270,7 @@ def test_a_link_takes_its_place_beside_a_service_that_writes_there(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} <= {"kept", "target", "draft"}
 
 
-@pytest.mark.parametrize("name", ["Foo.Bar", "foo_bar", "FOO-BAR", "foo._bar"])
+@pytest.mark.parametrize("name", ["Foo.Bar", "foo_bar", "FOO_BAR", "foo._bar"])
 def test_a_wheel_finds_its_distribution_however_its_name_is_spelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -281,4 +281,4 @@ def test_a_wheel_finds_its_distribution_however_its_name_is_spelled(
     monkeypatch.setattr(agent.sysconfig, "get_path", lambda _scheme: str(tmp_path / "in"))
     assert agent.dist_infos() == {"foo-bar": str(dist_info)}
     assert agent.bytecode(str(tmp_path / "kept"), [{"name": "foo-bar", "sha256": "0" * 64}], False) == ""
-    assert pyc(tmp_path / "in", "foo_bar").exists()
+    assert pyc(tmp_path / "in", "foo_bar.py").exists()
