@@ -42,7 +42,7 @@ Written by `make docs` from the tasks themselves; `fab --help TASK` shows the sa
 
 Names with underscores and dashes are the same (`add_wheel`, `add-wheel`). Arguments can be written in Fabric 1's way,
 `fab deploy:web1,yes=true`, or in Fabric 3's, `fab deploy --name web1 --yes`.
-Exit status: 0 done; 1 failed, blocked or unreachable; 2 where a check found something.
+Exit status: 0 done; 1 failed, blocked, unreachable or missing; 2 where a check found something.
 """
 
 

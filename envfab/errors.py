@@ -135,6 +135,14 @@ class Unreachable(EnvfabError):
     """A target that could not be spoken with; nothing was changed there. `where` is the target or host."""
 
 
+class Unusable(Unreachable):
+    """A target whose host was reached, and that cannot be worked with: sudo refuses, or its interpreter fails."""
+
+
+class VirtualenvMissing(Unreachable):
+    """A target whose host was reached, and where no virtualenv exists."""
+
+
 class HostKeyError(Unreachable):
     """A host whose key is unknown, changed or revoked."""
 

@@ -51,7 +51,9 @@ def create(agent, request, body):
 def is_broken(path):
     """Whether something made a virtualenv of this folder whose interpreter or pyvenv.cfg is gone now."""
     python = os.path.join(path, "bin", "python")
-    return os.path.lexists(python) and not (os.path.exists(python) and is_described(path))
+    if not os.path.lexists(python):
+        return os.path.exists(os.path.join(path, "pyvenv.cfg"))
+    return not (os.path.exists(python) and is_described(path))
 
 
 def is_described(path):
@@ -66,7 +68,8 @@ def repair(agent, path, request):
     """Give a virtualenv this agent's interpreter and a pyvenv.cfg; after a failure it is as it was."""
     os.umask(request["umask"])
     folder = os.path.join(path, "bin")
-    links = [(name, os.readlink(name)) for name in map(lambda one: os.path.join(folder, one), os.listdir(folder))
+    there = os.listdir(folder) if os.path.isdir(folder) else []
+    links = [(name, os.readlink(name)) for name in map(lambda one: os.path.join(folder, one), there)
              if os.path.basename(name).startswith(("python", "pypy")) and os.path.islink(name)]
     for name, _ in links:
         os.unlink(name)

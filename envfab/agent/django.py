@@ -22,7 +22,7 @@ def django_admin(agent, request, body):
     arguments = [sys.executable, "-s", "-m", "django"] + request["arguments"]
     status, output = call(agent, arguments, environment, writes=True)
     if status:
-        raise Problem("django", ending(status), output=masked(output, given.values()))
+        raise Problem("django" if status > 0 else "django-killed", ending(status), output=masked(output, given.values()))
     return {"output": output}
 
 

@@ -11,10 +11,7 @@ from .json_codec import dumps
 from .metadata import parsed
 from .files import DIRECTORY, MEMORY, open_own, own_folder, read
 from .protocol import Problem, native
-from .probe import HOLDER, probe_if_changed
-
-# seconds between tries: a probe looks whether the lock is held by taking it for a moment
-PAUSES = (0, 0.01, 0.05)
+from .probe import HOLDER, PAUSES, is_held, probe_if_changed
 
 
 def lock(agent, request, body):
@@ -70,18 +67,6 @@ def hold(agent, request, body):
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     agent.lock = descriptor
     return {}
-
-
-def is_held(folder):
-    """Whether somebody who is not its owner still works in the virtualenv (see `hold`)."""
-    descriptor = os.open(folder, DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except EnvironmentError as error:
-        return error.errno in (errno.EACCES, errno.EAGAIN)
-    finally:
-        os.close(descriptor)
 
 
 def set_inherited(descriptor, inherited):

@@ -6,13 +6,17 @@ import os
 import sys
 
 from .metadata import DESCRIBED, is_leftover, parsed, scan
-from .files import MEMORY, open_own, read, refuse_other_than_folder, remembered
+from .files import DIRECTORY, MEMORY, open_own, read, refuse_other_than_folder, remembered
 from .protocol import Problem, native, text
 
 # bytes: a record of a large virtualenv takes some hundred thousand, who holds a lock some hundred
 JOURNAL = 8 << 20
 HOLDER = 1 << 16
 LAST = 1 << 20
+# seconds between tries: another probe looks whether a lock is held by taking it for a moment
+PAUSES = (0, 0.01, 0.05)
+# what makes of an interpreter a virtualenv that packages can be installed to
+INSTALLERS = ("pip", "setuptools", "wheel", "distribute", "pkg_resources", "uv")
 
 
 def probe(agent, request, body):
@@ -43,6 +47,7 @@ def probe(agent, request, body):
         kept=kept_wheels(os.path.join(agent.path, MEMORY, "wheels")),
         free=free_space(agent.path),
         pip=pip_version(found["own"]),
+        stranded=stranded(agent.path, own, found["own"]),
         stamp=state,
     )
 
@@ -73,7 +78,8 @@ def probe_if_changed(agent, request, body):
 def at_work(agent):
     """What whoever holds the lock (see `locking`) says of himself, None where nobody else does.
 
-    A journal that somebody is at work with tells of no interruption. To look takes the lock for a moment, shared:
+    A journal that somebody is at work with tells of no interruption, nor does one of a deployment that was cut off and
+    whose migration goes on. To look takes the lock for a moment, shared:
     `locking.lock` tries again where that is in its way.
     """
     if agent.lock is not None:
@@ -86,9 +92,33 @@ def at_work(agent):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None
+        # while nobody else can come to the folder's lock
+        held = is_held(os.path.join(agent.path, MEMORY))
     except EnvironmentError:
-        return parsed(read(descriptor, HOLDER)) or {}
+        held = True
+    try:
+        return parsed(read(descriptor, HOLDER)) or {} if held else None
+    finally:
+        os.close(descriptor)
+
+
+def is_held(folder):
+    """Whether somebody who is not its owner still works in the virtualenv (see `lock.hold`)."""
+    import errno
+    import fcntl
+    import time
+
+    descriptor = os.open(folder, DIRECTORY)
+    try:
+        for pause in PAUSES:
+            time.sleep(pause)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+            except EnvironmentError as error:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    return False
+        return True
     finally:
         os.close(descriptor)
 
@@ -164,6 +194,33 @@ def kept_wheels(folder):
     try:
         refuse_other_than_folder(folder, os.lstat(folder))
         return sorted(text(name) for name in os.listdir(folder))
+    except EnvironmentError:
+        return []
+
+
+def stranded(path, own, distributions):
+    """Where packages lie that this interpreter does not read, since it is of another minor version than they are.
+
+    `{"folder": "lib/python3.9", "packages": 12}`, or None; only asked where it has none of its own but installers.
+    """
+    if any(entry["name"].lower() not in INSTALLERS for entry in distributions):
+        return None
+    most = None
+    for name in sorted(names_in(os.path.join(path, "lib"))):
+        packages = os.path.join(path, "lib", name, "site-packages")
+        if not name.startswith(("python", "pypy")) or os.path.realpath(packages) in own:
+            continue
+        projects = [one for one in names_in(packages) if one.endswith(DESCRIBED)]
+        number = len([one for one in projects if one.partition("-")[0].lower() not in INSTALLERS])
+        if number and (most is None or number > most["packages"]):
+            most = {"folder": text(os.path.join("lib", name)), "packages": number}
+    return most
+
+
+def names_in(folder):
+    """What lies in a folder; nothing where it cannot be read."""
+    try:
+        return os.listdir(folder)
     except EnvironmentError:
         return []
 

@@ -31,6 +31,7 @@ class Barriers:
         self._turns: dict[str, dict[Target, _Turn]] = defaultdict(dict)
         self._exclusive: dict[object, threading.Lock] = {}
         self._planned: dict[str, tuple[str, ...]] = {}
+        self._named: set[tuple[str, ...]] = set()
 
     def open(self, members: Sequence[Member]) -> None:
         """Say who will come, in the order in which they start."""
@@ -66,6 +67,13 @@ class Barriers:
     def planned(self, name: str) -> tuple[str, ...]:
         """What whoever migrated the database was to apply."""
         return self._planned.get(name, ())
+
+    def is_first_to_plan(self, names: tuple[str, ...]) -> bool:
+        """Whether nobody said before that just these migrations are to be applied, to whatever database."""
+        with self._changed:
+            known = names in self._named
+            self._named.add(names)
+            return not known
 
     def leave(self, target: Target) -> None:
         """`target` will come to no further gate; the next one in the order takes its turns."""

@@ -60,6 +60,9 @@ class DeploymentContext:
     done: list[str] = field(default_factory=list)
     migrated: list[str] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
+    # of the planned ones: those whose end is not known, and those that failed or were never begun
+    uncertain: list[str] = field(default_factory=list)
+    unapplied: list[str] = field(default_factory=list)
     record: Record | None = None
     # the records of earlier deployments, as far as going back may need them
     past: Sequence[Record] = ()
@@ -108,13 +111,31 @@ class DeploymentContext:
         """Whether, seen under the lock, there is nothing to do after all."""
         return self.proposal.plan.status is Status.CURRENT
 
-    def plans_migrations(self, names: Sequence[str]) -> None:
-        """Write into the journal, before anything is migrated, what the rollout is to apply to a database."""
-        new = [name for name in names if name not in self.planned]
-        self.planned += new
-        if new and self.record is not None:
-            self.record = replace(self.record, planned=tuple(self.planned))
+    def plans_migrations(self, names: Sequence[str], applied: bool = False) -> None:
+        """Write into the journal, before anything is migrated, what the rollout is to apply to a database.
+
+        With `applied` another deployment of the rollout has applied them already.
+        """
+        self.planned += [name for name in names if name not in self.planned]
+        if not applied:
+            self.uncertain += [name for name in names if name not in self.uncertain]
+        if names:
+            self.note_migrations()
+
+    def note_migrations(self) -> None:
+        """Write into the journal how far the migrations are."""
+        if self.record is not None:
             self.come_to(self.record.step)
+
+    def with_migrations(self, record: Record) -> Record:
+        """The record with what is known of the migrations now."""
+        return replace(
+            record,
+            migrated=tuple(self.migrated),
+            planned=tuple(self.planned),
+            uncertain=tuple(self.uncertain),
+            unapplied=tuple(self.unapplied),
+        )
 
     def come_to(self, step: str, wait: bool = True) -> None:
         """Write into the journal, where it is open, that `step` begins.
@@ -123,6 +144,6 @@ class DeploymentContext:
         happens by this agent alone.
         """
         if self.record is not None:
-            self.record = self.record.at(step)
+            self.record = self.with_migrations(self.record).at(step)
             send = self.agent.ask if wait else self.agent.tell
             send("step", record=to_json(self.record))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from envfab.config.fleet import Project
 from envfab.deployment.context import DeploymentContext
@@ -13,7 +14,12 @@ from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_output
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
 
-APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. .*OK", re.MULTILINE)
+BEGUN = re.compile(r"^\s*Applying (\S+?)\.\.\.", re.MULTILINE)
+# Django writes it once a migration has ended well; what the migration itself prints may stand before it
+OK = re.compile(r" OK(?: \(\d+\.\d+s\))?\s*$", re.MULTILINE)
+TRACEBACK = "Traceback (most recent call last)"
+# how the agent tells that a command of Django's ended by itself, or did not
+ENDED, KILLED = "django", "django-killed"
 # `migrate --plan` indents what a migration does, and names it unindented
 PLANNED = re.compile(r"^(\w+\.\w+)$", re.MULTILINE)
 
@@ -31,7 +37,7 @@ def migrate_all(work: DeploymentContext) -> None:
                     if first:
                         gates.tell(project.database, _migrate(work, project))
                     else:
-                        work.plans_migrations(gates.planned(project.database))
+                        work.plans_migrations(gates.planned(project.database), applied=True)
         for command in project.commands:
             work.says(f"running {command}")
             _django_admin(work, project, shlex.split(command), command)
@@ -41,10 +47,55 @@ def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
     """Apply the project's migrations; which they are is written down first, and returned."""
     planned = _planned(work, project)
     work.plans_migrations(planned)
-    work.says(f"migrating {project.settings}{': ' if planned else ''}{', '.join(planned)}")
-    output = _django_admin(work, project, ["migrate", "--noinput", "--no-color"], "migrate")
-    work.migrated += APPLIED.findall(output)
+    work.says(f"migrating {project.settings}{_named(work, planned)}")
+    try:
+        output = _django_admin(work, project, ["migrate", "--noinput", "--no-color"], "migrate")
+    except OperationFailed as error:
+        if error.kind in (ENDED, KILLED):
+            _sort(work, planned, progress(error.output), known=error.kind == ENDED)
+        raise
+    found = progress(output)
+    _sort(work, planned, Progress((*found.applied, *found.unfinished, *planned)), known=True)
+    work.note_migrations()
     return planned
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far `migrate` came: the migrations that it applied, and the one that it began last and did not finish."""
+
+    applied: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+
+
+def progress(output: str) -> Progress:
+    """What the output of `migrate` says of its migrations, one after another."""
+    begun = list(BEGUN.finditer(output))
+    if not begun:
+        return Progress(())
+    names = tuple(match[1] for match in begun)
+    # the next one begins only after the one before it has ended well
+    said = output[begun[-1].end() :].partition(TRACEBACK)[0]
+    return Progress(names) if OK.search(said) else Progress(names[:-1], names[-1:])
+
+
+def _sort(work: DeploymentContext, planned: Sequence[str], found: Progress, known: bool) -> None:
+    """Note of each migration whether it was applied, or failed or was never begun, or may or may not have run.
+
+    `known` says that `migrate` ended by itself: what it did not finish has failed then.
+    """
+    work.migrated += [name for name in dict.fromkeys(found.applied) if name not in work.migrated]
+    open_ = () if known else found.unfinished
+    work.uncertain = [*(name for name in work.uncertain if name not in planned), *open_]
+    left = dict.fromkeys((*found.unfinished, *planned))
+    work.unapplied += [name for name in left if name not in found.applied and name not in open_]
+
+
+def _named(work: DeploymentContext, planned: tuple[str, ...]) -> str:
+    """Which migrations they are: their names once a rollout, for all whose databases lack the same ones."""
+    if len(planned) < 2 or work.around.gates.is_first_to_plan(planned):
+        return f"{': ' if planned else ''}{', '.join(planned)}"
+    return f": the same {len(planned)} migrations"
 
 
 def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
@@ -68,8 +119,6 @@ def _django_admin(work: DeploymentContext, project: Project, arguments: list[str
                 env_file=project.env_file,
             )
         except OperationFailed as error:
-            # what was applied before the failing migration stays applied
-            work.migrated += APPLIED.findall(error.output)
             what = f"django-admin {title} of {project.settings} {error.what}"
             raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
     return to_output(reply, work.where)

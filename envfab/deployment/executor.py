@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,10 @@ from dataclasses import replace
 from envfab.config.fleet import Target
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.recovery import go_back
-from envfab.deployment.result import Deployment, Ending
-from envfab.deployment.steps import ENDING, Recovery, Step
+from envfab.deployment.result import Deployment, Ending, spoken_ending
+from envfab.deployment.steps import ENDING, Recovery, Step, leave_open
 from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable, unforeseen
+from envfab.planning.plan import status_without
 from envfab.remote.agent_session import OperationFailed
 
 NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
@@ -94,7 +96,7 @@ class DeploymentRun:
             elif step is ENDING[-1]:
                 self._ending = Ending.DEPLOYED
             if self._ending is not None:
-                self.work.around.reporter.done(self.work.where, self._ending.value)
+                self._tell(self._ending)
 
     def fail(self, error: EnvfabError, back: Recovery) -> None:
         """It ends here: as `rolled-back` where the packages can be brought back, else as `failed` or milder."""
@@ -105,12 +107,15 @@ class DeploymentRun:
         if isinstance(error, Locked) and not self.work.done:
             self._ending = Ending.LOCKED
         elif isinstance(error, Unreachable) and not self.work.done:
-            self._ending = Ending.UNREACHABLE
+            self._ending = Ending(status_without(error).value)
         else:
             self._ending = self._went_back(error, back)
             self._note(self.work.around.wheelhouse.log_error, error.what)
         self._limit.failed()
-        self.work.around.reporter.done(self.work.where, self._ending.value)
+        self._tell(self._ending)
+
+    def _tell(self, ending: Ending) -> None:
+        self.work.around.reporter.done(self.work.where, spoken_ending(ending, self.work.proposal.undoes))
 
     def _note(self, log: Callable[[Target, str], None], message: str) -> None:
         """A line in the release log, which nothing hangs on."""
@@ -126,8 +131,9 @@ class DeploymentRun:
         self._ending = Ending.FAILED
         self._error = unforeseen(error, self.work.where)
         self._left_open = NEXT_DEPLOY if self.work.record is not None else ""
+        self._write_down(self._error.what)
         self._limit.failed()
-        self.work.around.reporter.done(self.work.where, self._ending.value)
+        self._tell(self._ending)
 
     def _went_back(self, error: EnvfabError, back: Recovery) -> Ending:
         if self.work.record is None:
@@ -138,13 +144,24 @@ class DeploymentRun:
             return Ending.FAILED
         if back is Recovery.NOTHING:
             self._left_open = NEXT_DEPLOY
+            self._write_down(error.what)
             return Ending.FAILED
         try:
             go_back(self.work, error, back)
         except EnvfabError as obstacle:
-            self._left_open = f"going back failed: {obstacle.what}; the journal is open, the next fab deploy repairs it"
+            failed = f"going back failed: {obstacle.what}"
+            self._left_open = f"{failed}; the journal is open, the next fab deploy repairs it"
+            if not isinstance(obstacle, (Disconnected, Locked)):
+                self._write_down(f"{error.what}; {failed}")
             return Ending.FAILED
         return Ending.ROLLED_BACK
+
+    def _write_down(self, why: str) -> None:
+        """Write into the journal that it failed, as far as that can be done: the same fault may be in the way."""
+        try:
+            leave_open(self.work, why)
+        except Exception as obstacle:
+            logging.getLogger("envfab").debug("the failure is not in the journal", exc_info=obstacle)
 
     def as_left(self) -> Deployment:
         """What can be told of it where nobody waits for its end."""
@@ -166,6 +183,9 @@ class DeploymentRun:
             output=self._output,
             migrated=tuple(self.work.migrated),
             planned=tuple(self.work.planned),
+            uncertain=tuple(self.work.uncertain),
+            unapplied=tuple(self.work.unapplied),
+            undoes=self.work.proposal.undoes,
             left_open=self._left_open,
             after=self.work.after if ending is Ending.DEPLOYED else None,
             seconds=time.monotonic() - self._began if self._began else 0.0,

@@ -144,7 +144,8 @@ def verify(work: DeploymentContext, actions: Sequence[Action]) -> None:
     wrong = _damaged(work, actions)
     if wrong and work.proposal.installer.is_uv:
         again = [action for action in actions if action.wheel and action.name in wrong]
-        work.says(f"unpacking again, for files are not as RECORD says: {', '.join(wrong)}")
+        names = ", ".join(action.shown_as for action in again)
+        work.says(f"unpacking again, for files are not as RECORD says: {names}")
         found = to_probe(work.proposal.member.target, work.agent.ask("probe")) if work.after is None else work.after
         work.after = apply(work, found, again, work.proposal.installer, anew=again)
         wrong = _damaged(work, again)

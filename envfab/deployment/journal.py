@@ -17,6 +17,9 @@ from envfab.util.json_fields import Fields
 
 FORMAT = 1
 INTERRUPTED = "interrupted"
+FAILED = "failed"
+UNDER_WAY = "under way"
+DEPLOYED = "deployed"
 LATER = ("ended", "status", "error", "undoes")
 MAX_ERROR = 100_000  # characters; it may name all that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
@@ -48,7 +51,9 @@ class Record:
     """One deployment. `snapshot` is all that was installed before; `ended` and `status` are None in a journal.
 
     `undoes` names the deployment that a rollback took back; `planned` are the migrations that the rollout was to apply
-    to its databases, by this deployment or by another one; times are ISO 8601 with zone.
+    to its databases, by this deployment or by another one, `migrated` those that this one is known to have applied,
+    `uncertain` those that it may or may not have applied, `unapplied` those that failed or were never begun; times are
+    ISO 8601 with zone. In a journal `status` is `failed` where the deployment itself could write down its end.
     """
 
     rollout: str
@@ -67,6 +72,14 @@ class Record:
     undoes: str | None = None
     # what `--upgrade` named, `*` where it named nothing
     upgrade: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
+    unapplied: tuple[str, ...] = ()
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The migrations that are known to be applied, by this deployment or by another one of its rollout."""
+        names = dict.fromkeys((*self.planned, *self.migrated))
+        return tuple(name for name in names if name not in self.uncertain and name not in self.unapplied)
 
     @property
     def before(self) -> Mapping[str, Installed]:
@@ -81,6 +94,24 @@ class Record:
     def at(self, step: str) -> Record:
         """The same, come to `step`."""
         return replace(self, step=step)
+
+
+def open_record(probe: Probe, where: str) -> Record | None:
+    """The deployment whose journal is open, with the status that it has now: under way, failed or interrupted.
+
+    Raises `FormatError`.
+    """
+    if probe.holder is not None:
+        if probe.under_way is None:
+            return None
+        record = from_json(probe.under_way, where)
+        if record.deployment == probe.holder.deployment:
+            return replace(record, status=UNDER_WAY)
+    elif probe.journal is not None:
+        record = from_json(probe.journal, where)
+    else:
+        return None
+    return record if record.status == FAILED else replace(record, status=INTERRUPTED)
 
 
 def snapshot(probe: Probe) -> tuple[Installed, ...]:
@@ -150,7 +181,8 @@ def readable(documents: Sequence[object]) -> list[Record]:
 
 def _record(said: Fields) -> Record:
     # what came with later versions may be missing
-    fields = Fields({"migrated": [], "planned": [], "upgrade": [], **dict.fromkeys(LATER), **said.values})
+    lists: dict[str, Any] = {"migrated": [], "planned": [], "upgrade": [], "unapplied": []}
+    fields = Fields({**lists, "uncertain": None, **dict.fromkeys(LATER), **said.values})
     return Record(
         snapshot=tuple(
             Installed(one.text("name"), one.text("version"), one.text("origin")) for one in fields.objects("snapshot")
@@ -179,7 +211,17 @@ def _record(said: Fields) -> Record:
         error=fields.text_or_none("error", MAX_ERROR),
         undoes=fields.text_or_none("undoes"),
         upgrade=fields.texts("upgrade"),
+        uncertain=fields.texts("uncertain") if fields.value("uncertain") is not None else _uncertain(fields),
+        unapplied=fields.texts("unapplied"),
     )
+
+
+def _uncertain(fields: Fields) -> tuple[str, ...]:
+    """What an older version's record leaves open: the planned migrations, unless all went well."""
+    if fields.text_or_none("status") == DEPLOYED:
+        return ()
+    migrated = fields.texts("migrated")
+    return tuple(name for name in fields.texts("planned") if name not in migrated)
 
 
 def kept_wheels(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from envfab.deployment.journal import Record, from_json
+from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
 from envfab.models.probe import Probe
 from envfab.util.untrusted import one_line
@@ -20,6 +20,11 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
         who, origin = probe.holder.who or "somebody", probe.holder.origin or "elsewhere"
         return (f"{who} from {origin} is deploying to it at this moment: what is shown here may be over soon",)
     if left is not None:
+        if left.status == FAILED:
+            return (
+                f"deployment {left.deployment} by {left.who} from {left.origin} failed at {left.step},"
+                f" {spoken(left.ended or left.began)}: {left.error}; deploy repairs it",
+            )
         return (
             f"deployment {left.deployment} by {left.who} from {left.origin} was interrupted at {left.step},"
             f" {spoken(left.began)}; deploy finishes or repairs it",

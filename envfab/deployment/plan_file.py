@@ -17,7 +17,7 @@ from envfab.deployment.proposal import Proposal, with_installer
 from envfab.deployment.propose import Files, Proposals
 from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
-from envfab.planning.plan import Plan, Status, from_json
+from envfab.planning.plan import Plan, Status, from_json, status_without
 from envfab.remote.probe import Links, ProbeResult, survey
 from envfab.util.atomic import write_file
 from envfab.util.paths import read_file
@@ -103,7 +103,7 @@ def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: 
 
 def _proposal(found: ProbeResult, plan: Plan, wheelhouse: Wheelhouse, files: Files, installer: str) -> Proposal:
     if found.error is not None or found.probe is None:
-        lost = Plan(plan.target, Status.UNREACHABLE, error=str(found.error))
+        lost = Plan(plan.target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     proposal = Proposal(found.member, NOTHING_REQUIRED, plan, found.site, found.probe)
     if plan.status is not Status.CHANGES:

@@ -114,7 +114,7 @@ def _planner(
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.privileges import with_privileges
     from envfab.deployment.proposal import Proposal, propose_one
-    from envfab.planning.plan import Plan, Status
+    from envfab.planning.plan import Plan, status_without
     from envfab.planning.plan_cache import Plans
 
     plans = Plans(wheelhouse, options)
@@ -123,7 +123,7 @@ def _planner(
     def look(found: ProbeResult) -> Proposal:
         wanted = requirements[found.member.target]
         if found.site is None or found.probe is None:
-            lost = Plan(found.member.target, Status.UNREACHABLE, error=str(found.error))
+            lost = Plan(found.member.target, status_without(found.error), error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
         proposal = propose_one(found.site, found.probe, wanted, plans, settings.installer)
         return with_privileges(_blocked_if_changed(proposal, files))

@@ -48,7 +48,8 @@ def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> No
     _sweep(work, work.record)
     work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     if still := _unsound(work, work.record, work.after):
-        raise DeploymentError(f"these are still not whole: {', '.join(sorted(still))}", where=work.where)
+        names = sorted(work.after.distributions[name].shown_as for name in still)
+        raise DeploymentError(f"these are still not whole: {', '.join(names)}", where=work.where)
     _compare_with_before(work, work.record, work.after)
     if back is Recovery.PACKAGES_AND_RELOAD:
         reload(work)
@@ -65,11 +66,15 @@ def _sweep(work: DeploymentContext, record: Record) -> None:
 
 def _compare_with_before(work: DeploymentContext, record: Record, found: Probe) -> None:
     """Raise `DeploymentError` where what is installed is not what the record's snapshot has: the last proof."""
-    then = {name: version for name, (_, version) in before(record).items()}
+    then = before(record)
     here = {name: one.version_text for name, one in found.distributions.items()}
     known = work.proposal.probe.leftovers if work.proposal.probe else ()
-    wrong = [f"{name} {here.get(name, 'is not installed')}" for name in then if here.get(name) != then[name]]
-    wrong += [f"{name} {here[name]}" for name in here.keys() - then.keys()]
+    wrong = [
+        f"{shown_as} {here.get(name, 'is not installed')}"
+        for name, (shown_as, version) in then.items()
+        if here.get(name) != version
+    ]
+    wrong += [f"{found.distributions[name].shown_as} {here[name]}" for name in here.keys() - then.keys()]
     wrong += [name for name in found.leftovers if name not in known]
     if wrong:
         raise DeploymentError(f"not as before the deployment: {', '.join(sorted(wrong))}", where=work.where)

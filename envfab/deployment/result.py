@@ -24,12 +24,20 @@ class Ending(Enum):
     BLOCKED = "blocked"
     LOCKED = "locked"
     UNREACHABLE = "unreachable"
+    MISSING = "missing"
     FAILED = "failed"
     ROLLED_BACK = "rolled-back"
 
 
 # what makes a rollout end with exit status 1
-BAD = frozenset({Ending.BLOCKED, Ending.LOCKED, Ending.UNREACHABLE, Ending.FAILED, Ending.ROLLED_BACK})
+BAD = frozenset({Ending.BLOCKED, Ending.LOCKED, Ending.UNREACHABLE, Ending.MISSING, Ending.FAILED, Ending.ROLLED_BACK})
+
+
+def spoken_ending(ending: Ending, undoes: str | None) -> str:
+    """How a deployment ended, in words; of a rollback, which `undoes` a deployment, it is said as such."""
+    if undoes is None:
+        return ending.value
+    return {Ending.DEPLOYED: "rolled back", Ending.ROLLED_BACK: "failed, as it was before"}.get(ending, ending.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,8 @@ class Deployment:
     """One plan on one virtualenv, and what became of it.
 
     `done` are the steps that were finished, in order; `output` is the end of what the failing child printed;
-    `migrated` the migrations that were applied, as Django names them, `planned` those that were to be; `left_open` why
+    `migrated` the migrations that were applied, as Django names them, `planned` those that were to be, `uncertain`
+    those of them that may or may not have run, `unapplied` those that failed or were never begun; `left_open` why
     the journal stays open.
     """
 
@@ -50,6 +59,10 @@ class Deployment:
     output: str = ""
     migrated: tuple[str, ...] = ()
     planned: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
+    unapplied: tuple[str, ...] = ()
+    # the deployment that it took back, or was to take back, where it is a rollback
+    undoes: str | None = None
     left_open: str = ""
     seconds: float = 0.0
     # the virtualenv as it was found at the end of a deployment that succeeded

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 from envfab.config.fleet import Member
 from envfab.config.settings import Settings
-from envfab.deployment.journal import Record, from_json
+from envfab.deployment.journal import Record, from_json, open_record
 from envfab.deployment.notes import past
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder, with_installer
 from envfab.deployment.propose import Proposals
 from envfab.deployment.recovery import before
-from envfab.errors import Disconnected, EnvfabError, Unreachable, UsageError
+from envfab.errors import EnvfabError, UsageError
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
-from envfab.planning.plan import Missing, Plan, Status
+from envfab.planning.plan import Missing, Plan, Status, status_without
 from envfab.planning.restore import restoring
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records
@@ -33,20 +33,30 @@ NOTHING_REQUIRED = Requirements(())
 def histories(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
 ) -> Iterator[ResultQueue[tuple[ProbeResult, list[Record]]]]:
-    """Every member's history, oldest first; empty where it could not be spoken with."""
+    """Every member's deployments from the opening of their journals on, oldest first; none where it has an error."""
     with survey(
         members,
         links,
         reporter,
         parallel=settings.parallel,
         timeout=settings.command_timeout,
-        look=lambda found: (found, _records(found)),
+        look=lambda found: (found, _all_records(found)),
     ) as arrivals:
         yield arrivals
 
 
 def _records(found: ProbeResult) -> list[Record]:
     return read_history(found.site) if found.site is not None and found.error is None else []
+
+
+def _all_records(found: ProbeResult) -> list[Record]:
+    """The history, and the deployment whose journal is open, with the status that it has now."""
+    records = _records(found)
+    left = open_record(found.probe, str(found.member.target)) if found.probe is not None else None
+    # it may have ended between the probe and the look into the history
+    if left is not None and all(record.deployment != left.deployment for record in records):
+        records.append(left)
+    return records
 
 
 def read_history(site: TargetSession) -> list[Record]:
@@ -90,8 +100,7 @@ def undo(
     """The way back for one virtualenv."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
-        gone = isinstance(found.error, (Unreachable, Disconnected))
-        lost = Plan(target, Status.UNREACHABLE if gone else Status.BLOCKED, error=str(found.error))
+        lost = Plan(target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
         return with_privileges(undo_one(found.site, found.probe, records, wheelhouse, to, installer))
@@ -144,8 +153,14 @@ def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record
     """A warning that names the migrations which the packages of before may not know: databases do not go back."""
     start = next((at for at, record in enumerate(records) if record.deployment == chosen.deployment), len(records))
     crossed = [*records[start:], *([left] if left else [])]
-    names = dict.fromkeys(name for record in crossed for name in (*record.planned, *record.migrated))
-    return (f"these migrations stay applied, databases do not go back: {', '.join(names)}",) if names else ()
+    applied = dict.fromkeys(name for record in crossed for name in record.applied)
+    uncertain = dict.fromkeys(name for record in crossed for name in record.uncertain if name not in applied)
+    warnings = []
+    if applied:
+        warnings.append(f"these migrations stay applied, databases do not go back: {', '.join(applied)}")
+    if uncertain:
+        warnings.append(f"migrations that may or may not have run: {', '.join(uncertain)}")
+    return tuple(warnings)
 
 
 def _leads_elsewhere(record: Record, probe: Probe) -> bool:

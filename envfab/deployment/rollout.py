@@ -25,14 +25,15 @@ SETTLED = {
     Status.CURRENT: Ending.CURRENT,
     Status.BLOCKED: Ending.BLOCKED,
     Status.UNREACHABLE: Ending.UNREACHABLE,
+    Status.MISSING: Ending.MISSING,
     Status.CHANGES: Ending.SKIPPED,
 }
 
 
 def settled(proposal: Proposal) -> Deployment:
-    """What is told of a virtualenv that is not deployed to: current, skipped, blocked or unreachable."""
+    """What is told of a virtualenv that is not deployed to: current, skipped, blocked, unreachable or missing."""
     plan = proposal.plan
-    return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error)
+    return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error, undoes=proposal.undoes)
 
 
 class Rollout:

@@ -15,8 +15,19 @@ from envfab.config.fleet import Command
 from envfab.deployment import installation
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.django import migrate_all
-from envfab.deployment.journal import INTERRUPTED, Record, changes, from_json, kept_wheels, readable, snapshot, to_json
-from envfab.deployment.result import now
+from envfab.deployment.journal import (
+    FAILED,
+    INTERRUPTED,
+    MAX_ERROR,
+    Record,
+    changes,
+    from_json,
+    kept_wheels,
+    readable,
+    snapshot,
+    to_json,
+)
+from envfab.deployment.result import Ending, now, spoken_ending
 from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.planning.consistency import unmet
@@ -54,7 +65,9 @@ def lock(work: DeploymentContext) -> None:
     again = work.around.reconsider(work.proposal, probe)
     if again is None:
         raise PlanChanged(
-            "it changed since the plan was made; nothing was done", where=work.where, hint="make a new plan: fab plan"
+            "it changed since the plan was made; nothing was done",
+            where=work.where,
+            hint="make a new plan: fab plan" if work.proposal.undoes is None else "ask again: fab rollback",
         )
     work.proposal = again
 
@@ -88,11 +101,16 @@ def begin(work: DeploymentContext) -> None:
         undoes=work.proposal.undoes,
         upgrade=plan.upgrade,
     )
-    ended = to_json(replace(left, ended=now(), status=INTERRUPTED)) if left else None
+    ended = to_json(_ended(left)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
     # first: from here on the journal is open, whatever is wrong with older records
     work.record = record
     work.past = readable(to_records(reply, work.where))
+
+
+def _ended(left: Record) -> Record:
+    """A journal's record for the history: `failed` where its deployment wrote down its end, else `interrupted`."""
+    return left if left.status == FAILED else replace(left, ended=now(), status=INTERRUPTED)
 
 
 def before(work: DeploymentContext) -> None:
@@ -168,8 +186,17 @@ def finish(work: DeploymentContext) -> None:
         work.around.wheelhouse.log_install(work.proposal.member.target, wheels, work.id)
     except WheelhouseError as unlogged:
         # a copy for people: the virtualenv's own history is what counts
-        work.around.reporter.warning(f"{work.where} is deployed, but {unlogged}")
+        work.around.reporter.warning(
+            f"{work.where} is {spoken_ending(Ending.DEPLOYED, work.proposal.undoes)}, but {unlogged}"
+        )
     close(work, "deployed", wheels)
+
+
+def leave_open(work: DeploymentContext, error: str) -> None:
+    """Write into the journal that the deployment failed, and why; the next deployment repairs what it left."""
+    if work.record is not None:
+        work.record = replace(work.record, ended=now(), status=FAILED, error=error[:MAX_ERROR])
+        work.come_to(work.record.step)
 
 
 def close(work: DeploymentContext, status: str, wheels: list[Wheel], error: str | None = None) -> None:
@@ -177,7 +204,7 @@ def close(work: DeploymentContext, status: str, wheels: list[Wheel], error: str 
     if work.record is None:
         return
     wheelhouse, keep = work.around.wheelhouse, work.around.settings.keep
-    ended = replace(work.record, ended=now(), status=status, migrated=tuple(work.migrated), error=error)
+    ended = replace(work.with_migrations(work.record), ended=now(), status=status, error=error)
     if work.after is None:
         work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
     after = work.after

@@ -21,12 +21,21 @@ class FreeSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranded:
+    """Packages in the folder of another minor version (`lib/python3.9`), which the interpreter does not read."""
+
+    folder: str
+    packages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Holder:
     """Who deploys to a virtualenv at this moment, from where and since when, as far as the lock tells."""
 
     who: str | None = None
     origin: str | None = None
     since: str | None = None
+    deployment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,8 @@ class Probe:
     `distributions` has the virtualenv's own, by canonical name; `outside` those it only sees (system site
     packages); `duplicates` names present twice; `leftovers` pip's `~name` folders; `journal` the interrupted
     deployment as it was read, of whatever type, or None; `holder` who deploys there at this moment, or None (where
-    there is one, there is no interrupted one); `fingerprint` changes whenever any of it does; `node` is what the host
-    calls itself.
+    there is one, there is no interrupted one: then `under_way` is what the journal has); `fingerprint` changes
+    whenever any of it does; `node` is what the host calls itself.
     """
 
     target: Target
@@ -55,3 +64,5 @@ class Probe:
     last: object = None
     node: str = ""
     holder: Holder | None = None
+    under_way: object = None
+    stranded: Stranded | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from packaging.utils import canonicalize_name
 
 from envfab.models.distribution import Origin
-from envfab.models.probe import Probe
+from envfab.models.probe import Probe, Stranded
 from envfab.planning.marker_environment import Environment
 
 
@@ -24,9 +26,21 @@ def unmet(probe: Probe) -> frozenset[str]:
     return frozenset(found)
 
 
+def _stranded(probe: Probe, stranded: Stranded) -> str:
+    """What to do about packages of another minor version, in a line."""
+    python = probe.interpreter.markers["python_version"]
+    count, them = ("1 package lies", "it") if stranded.packages == 1 else (f"{stranded.packages} packages lie", "them")
+    path = f"{probe.target.path}/{stranded.folder}"
+    return (
+        f"{count} under {stranded.folder}, where Python {python} of bin/python does not look: deploy installs all that"
+        f" is required anew for Python {python}, and rm -r {shlex.quote(path)} removes {them} afterwards;"
+        f" or point bin/python back to {stranded.folder.rpartition('/')[2]}"
+    )
+
+
 def oddities(probe: Probe) -> tuple[str, ...]:
     """What people should know before they deploy, a line each; none of it is the deployment's doing."""
-    lines = []
+    lines = [_stranded(probe, probe.stranded)] if probe.stranded else []
     for origin in (Origin.EDITABLE, Origin.DIRECT_URL, Origin.EGG_INFO):
         there = [one for _, one in sorted(probe.distributions.items()) if one.origin is origin]
         if there:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.models.wheel import Release, Wheel
-from envfab.planning.candidates import Candidate, allowed
+from envfab.planning.candidates import Candidate, Candidates, allowed
 from envfab.planning.plan import Missing
 from envfab.planning.resolver import Cause, Criterion, NoSolution, ResolutionProblem, needs_of, resolve
 
@@ -164,7 +164,7 @@ def _conflicts(failure: NoSolution, question: ResolutionProblem) -> Iterable[str
 
 
 def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, question: ResolutionProblem) -> str:
-    shown = _shown_as(name, question)
+    shown = shown_as(name, question.candidates)
     lines = sorted(dict.fromkeys(_who_wants(cause, failure, question) for cause in causes))
     if len(lines) > _LINES_SHOWN:
         lines = [*lines[:_LINES_SHOWN], f"and {len(lines) - _LINES_SHOWN} more"]
@@ -196,18 +196,19 @@ def _introduced(parent: Candidate, failure: NoSolution, question: ResolutionProb
     return f"{parent} ({added})" if added else str(parent)
 
 
-def _shown_as(name: NormalizedName, question: ResolutionProblem) -> str:
-    installed = question.candidates.installed.get(name)
+def shown_as(name: NormalizedName, candidates: Candidates) -> str:
+    """A project's name as it is published, as far as it is installed or there is a wheel of it."""
+    installed = candidates.installed.get(name)
     if installed:
         return installed.shown_as
-    for releases in question.candidates.shelf(name).values():
+    for releases in candidates.shelf(name).values():
         return releases[0].wheel.shown_as
     return name
 
 
 def _suggestion(name: NormalizedName, question: ResolutionProblem) -> str:
     close = difflib.get_close_matches(name, list(question.candidates.catalogue.projects()), n=1, cutoff=0.75)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {shown_as(canonicalize_name(close[0]), question.candidates)}?" if close else ""
 
 
 def _listed(versions: Iterable[Version]) -> str:

@@ -14,7 +14,16 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.config.fleet import Target
-from envfab.errors import FormatError, UsageError, WheelError
+from envfab.errors import (
+    Disconnected,
+    EnvfabError,
+    FormatError,
+    Unreachable,
+    Unusable,
+    UsageError,
+    VirtualenvMissing,
+    WheelError,
+)
 from envfab.models.wheel import Wheel
 from envfab.util.versions import shortened
 
@@ -28,6 +37,23 @@ class Status(Enum):
     CHANGES = "changes"
     BLOCKED = "blocked"
     UNREACHABLE = "unreachable"
+    MISSING = "missing"
+
+
+# what nothing can be done about before somebody mends it: exit status 1
+UNPLANNABLE = frozenset({Status.BLOCKED, Status.UNREACHABLE, Status.MISSING})
+
+
+def status_without(error: EnvfabError | None) -> Status:
+    """The status of a virtualenv that could not be probed, by the error that stood in the way.
+
+    `unreachable` is only a host that was not reached, or that went silent.
+    """
+    if isinstance(error, VirtualenvMissing):
+        return Status.MISSING
+    if isinstance(error, Unreachable | Disconnected) and not isinstance(error, Unusable):
+        return Status.UNREACHABLE
+    return Status.BLOCKED
 
 
 class ActionKind(Enum):

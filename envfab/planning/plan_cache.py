@@ -53,8 +53,10 @@ class Plans:
         return replace(made, target=probe.target, fingerprint=probe.fingerprint)
 
     def oddities(self, probe: Probe) -> tuple[str, ...]:
-        """What `health.oddities` says of this virtualenv."""
-        return self._odd.get(_situation(probe), lambda: consistency.oddities(probe))
+        """What `consistency.oddities` says of this virtualenv."""
+        # what is told of stranded packages names their path
+        whose = (probe.target.path, probe.stranded) if probe.stranded else None
+        return self._odd.get((_situation(probe), whose), lambda: consistency.oddities(probe))
 
     def _planned(self, probe: Probe, requirements: Requirements) -> Plan | TagsNeeded:
         # that tags are needed is found out for alike virtualenvs together, too

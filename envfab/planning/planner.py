@@ -15,7 +15,7 @@ from envfab.models.probe import Probe
 from envfab.models.requirements import Entry, Requirements
 from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.explain import explain
+from envfab.planning.explain import explain, shown_as
 from envfab.planning.fixpoint import resolve_stable
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment
@@ -83,7 +83,9 @@ class _Planning:
         if self.options.only:
             left_alone = sorted(self._upgraded - self.options.only)
             if left_alone:
-                raise UsageError(f"--upgrade {left_alone[0]}: --only leaves it alone", hint="name it there, too")
+                raise UsageError(
+                    f"--upgrade {self._shown_as(left_alone[0])}: --only leaves it alone", hint="name it there, too"
+                )
 
     @property
     def _upgraded(self) -> frozenset[NormalizedName]:
@@ -92,10 +94,14 @@ class _Planning:
     def _refuse(self, option: str, unknown: Set[NormalizedName]) -> None:
         for name in sorted(unknown):
             raise UsageError(
-                f"{option} {name}: it is neither required nor installed",
+                f"{option} {self._shown_as(name)}: it is neither required nor installed",
                 where=str(self.probe.target),
                 hint="check the spelling, or add it to the requirements",
             )
+
+    def _shown_as(self, name: NormalizedName) -> str:
+        """The name as it is published, as far as it is installed or there is a wheel of it."""
+        return shown_as(name, self.candidates)
 
     def blocked(self, missing: Iterable[Missing], conflicts: Iterable[str]) -> Plan:
         """A plan that cannot be: nothing in it is to be done."""
@@ -129,7 +135,7 @@ class _Planning:
             elif repair.asked:
                 version = self.installed[repair.name].version_text
                 why = "the wheelhouse has no wheel of this version that fits"
-                missing.append(Missing(f"{repair.name}=={version}", "--reinstall", why))
+                missing.append(Missing(f"{self._shown_as(repair.name)}=={version}", "--reinstall", why))
             else:
                 warnings.append(f"{repair.reason}, but the wheelhouse has no wheel to repair it with")
         if self.options.prune:

@@ -171,7 +171,8 @@ def _processed(
     for one in processing.wait():
         waiting.update(one.tokens)
         reporter.warning(
-            f"{shown_url(one.url)}: {len(one.tokens)} of {one.many} bills of materials are not known to be processed"
+            f"{shown_url(one.url)}: {len(one.tokens)} of {one.many}"
+            f" {'bill of materials is' if one.many == 1 else 'bills of materials are'} not known to be processed"
             f" ({one.why})\n  they arrived; the server goes on by itself"
         )
     return [

@@ -17,10 +17,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envfab.config.fleet import Target
-from envfab.errors import AgentError, Unreachable, WheelError
+from envfab.errors import AgentError, Unusable, WheelError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Holder, Probe
+from envfab.models.probe import FreeSpace, Holder, Probe, Stranded
 from envfab.models.wheel import Wheel
 from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
@@ -112,14 +112,14 @@ def _decoding(where: str) -> Iterator[None]:
 
 
 def to_probe(target: Target, reply: object) -> Probe:
-    """A reply as a `Probe`; raises `Unreachable` where the interpreter's version is none."""
+    """A reply as a `Probe`; raises `Unusable` where the interpreter's version is none."""
     with _decoding(str(target)):
         fields = Fields.of(reply)
         said = fields.line("version", MAX_NAME)
         try:
             version = Version(said.rstrip("+"))
         except InvalidVersion:
-            raise Unreachable(f"its interpreter says it is Python {said!r}", where=str(target)) from None
+            raise Unusable(f"its interpreter says it is Python {said!r}", where=str(target)) from None
         own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
         outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
         markers, free = fields.object("markers"), fields.object("free")
@@ -139,6 +139,8 @@ def to_probe(target: Target, reply: object) -> Probe:
             ),
             duplicates=duplicates,
             journal=fields.value("journal") if holder is None else None,
+            stranded=_stranded(fields),
+            under_way=fields.value("journal") if holder is not None else None,
             holder=holder,
             free=FreeSpace(free.number_or_none("bytes"), free.number_or_none("inodes")),
             pip=fields.line_or_none("pip", MAX_NAME),
@@ -147,6 +149,11 @@ def to_probe(target: Target, reply: object) -> Probe:
             last=fields.value("last"),
             node=fields.line("node", MAX_NAME * 2),
         )
+
+
+def _stranded(fields: Fields) -> Stranded | None:
+    said = Fields({"stranded": None, **fields.values}).object_or_none("stranded")
+    return None if said is None else Stranded(said.line("folder", MAX_PATH), said.number("packages"))
 
 
 def _by_name(
@@ -192,7 +199,7 @@ def _holder(value: object) -> Holder | None:
         text = said.get(name)
         return one_line(text)[:MAX_NAME] if isinstance(text, str) else None
 
-    return Holder(known("who"), known("from"), known("since"))
+    return Holder(known("who"), known("from"), known("since"), known("deployment"))
 
 
 def is_kept_wheel(name: str) -> bool:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable
+from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable, Unusable, VirtualenvMissing
 from envfab.models.probe import Holder
 from envfab.remote import agent_replies, agent_sources, command_line
 from envfab.remote.agent_replies import MAX_MESSAGE, AgentReply, Alive, Failure
 from envfab.remote.process import SILENCE, Process, Silence, Starter
+from envfab.remote.run_command import run_command
 from envfab.remote.startup import START_LIMIT, Identity, Opening, last_line
 from envfab.util.untrusted import one_line
 
@@ -184,11 +186,12 @@ def start_agent(
     identity: Identity,
     modules: Sequence[str],
     timeout: float | None = None,
-    if_absent: str = "fab create_virtualenv makes it, or with --repair gives it the interpreter that it lost",
+    if_absent: str | None = None,
 ) -> Session:
     """Start the agent with an interpreter of the managed side; raises `Unreachable` with what went wrong.
 
-    `if_absent` is the hint where there is no such interpreter.
+    `if_absent` is the hint where there is no such interpreter; without one the interpreter is that of the virtualenv
+    at `path`, of which is said whether it is missing.
     """
     opening = Opening(
         starter, lambda word, _: command_line.python(word, executable, agent_sources.loader()), where, identity
@@ -207,17 +210,22 @@ def start_agent(
         word, more = process.stream.until([AGENT_WORD, OLD_WORD], START_LIMIT)
         if word == OLD_WORD:
             version = one_line(process.stream.line().decode("ascii", "replace"))[:MAX_WORD]
-            raise Unreachable(
+            raise Unusable(
                 f"its interpreter is Python {version}", where=where, hint="envfab manages CPython 2.7 and 3.6 or newer"
             )
         if word is None:
-            raise _not_started(process.finish(), where, executable, noise + more, if_absent)
+            status, printed = process.finish(), noise + more
+            if not _is_absent(status, printed):
+                raise _not_started(status, where, executable, printed)
+            if if_absent is not None:
+                raise Unusable(f"there is no {executable}", where=where, hint=if_absent)
+            raise _no_interpreter(starter, path, where, identity)
     except Disconnected as error:
         process.kill()
         raise Unreachable(error.what, where=where) from None
     except ValueError:
         process.kill()
-        raise Unreachable(f"{executable} is no Python", where=where) from None
+        raise Unusable(f"{executable} is not a Python interpreter", where=where) from None
     except Unreachable:
         process.kill()
         raise
@@ -230,10 +238,30 @@ def _write_to_whoever_reads(process: Process, payload: bytes) -> None:
         process.write(payload)
 
 
-def _not_started(status: int | None, where: str, executable: str, noise: str, if_absent: str) -> Unreachable:
+def _is_absent(status: int | None, printed: str) -> bool:
+    last = last_line(printed)
+    return status == NOT_FOUND and last.endswith(ABSENT) and "shared librar" not in last
+
+
+def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity) -> Unreachable:
+    """The error for a virtualenv without interpreter: nothing is there at all, or it lost the one it had."""
+    python = f"{path}/bin/python"
+    files = [f"{path}/pyvenv.cfg", python]
+    there = run_command(
+        starter,
+        " || ".join(f"test -e {shlex.quote(file)} || test -L {shlex.quote(file)}" for file in files),
+        where=where,
+        identity=identity,
+        timeout=START_LIMIT,
+    )
+    if there.status == 0:
+        hint = "fab create_virtualenv --repair gives it the interpreter that it lost"
+        return Unusable(f"there is no {python}, though the virtualenv is there", where=where, hint=hint)
+    return VirtualenvMissing(f"there is no {python}", where=where, hint="fab create_virtualenv makes it")
+
+
+def _not_started(status: int | None, where: str, executable: str, noise: str) -> Unreachable:
     last = last_line(noise)
-    if status == NOT_FOUND and last.endswith(ABSENT) and "shared librar" not in last:
-        return Unreachable(f"there is no {executable}", where=where, hint=if_absent)
     if status == NOT_EXECUTABLE:
-        return Unreachable(f"{executable} cannot be run: {last}", where=where)
-    return Unreachable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)
+        return Unusable(f"{executable} cannot be run: {last}", where=where)
+    return Unusable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)

@@ -101,7 +101,15 @@ def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
     """The virtualenvs of a host, as the one who logs in can see them."""
     with (
         links.link(host).reserve(1) as places,
-        start_agent(places, python, "/", where=host.name, identity=Identity(), modules=agent_sources.PROBE) as agent,
+        start_agent(
+            places,
+            python,
+            "/",
+            where=host.name,
+            identity=Identity(),
+            modules=agent_sources.PROBE,
+            if_absent="install a Python there, which looks for virtualenvs",
+        ) as agent,
     ):
         agent.load(agent_sources.DISCOVER)
         reply = agent.ask("discover", roots=ROOTS, depth=DEPTH)

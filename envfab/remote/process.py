@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Protocol, TypeVar, cast
 
-from envfab.errors import Disconnected, Unreachable
+from envfab.errors import Disconnected, Unusable
 from envfab.remote.stream import Stream
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Silence(Disconnected):
     """Nothing came for as long as a read may wait."""
 
 
-class SessionsRefused(Unreachable):
+class SessionsRefused(Unusable):
     """The server allows no session beside the `others` that are open on the connection."""
 
     def __init__(self, others: int, where: str) -> None:
@@ -196,7 +196,7 @@ class LocalProcess:
                 cwd="/",
             )
         except OSError as error:
-            raise Unreachable(f"cannot start {arguments[0]}: {error.strerror}") from None
+            raise Unusable(f"cannot start {arguments[0]}: {error.strerror}") from None
         self._limit: float | None = None
         if self._child.stdin is not None:
             # to write is to wait for room, and not for ever

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from envfab.errors import Disconnected, Unreachable
+from envfab.errors import Disconnected, Unreachable, Unusable
 from envfab.remote import command_line
 from envfab.remote.process import Starter
 from envfab.remote.sudo_advice import advise
@@ -56,7 +56,8 @@ class Opening:
         try:
             self.process = starter.start(line)
         except (Unreachable, Disconnected) as error:
-            raise Unreachable(error.what, where=where, hint=error.hint) from None
+            kind = Unusable if isinstance(error, Unusable) else Unreachable
+            raise kind(error.what, where=where, hint=error.hint) from None
         self.process.limit(START_LIMIT)
 
     def noise(self) -> str:
@@ -74,7 +75,7 @@ class Opening:
             if marker is None:
                 raise self._refused(noise)
             if asked:
-                raise Unreachable(f"sudo refused the password for user {self._identity.user}", where=self._where)
+                raise Unusable(f"sudo refused the password for user {self._identity.user}", where=self._where)
             if self._identity.password is None:
                 # it has the only place
                 self.process.kill()
@@ -82,12 +83,12 @@ class Opening:
             self.process.write(self._identity.password.encode() + b"\n")
             asked = True
 
-    def _refused(self, noise: str) -> Unreachable:
+    def _refused(self, noise: str) -> Unusable:
         status = self.process.finish()
         last = last_line(noise.replace(AFTERTHOUGHT, "")) or f"it ended with status {status}"
         if self._identity.user is None:
-            return Unreachable(f"no command can be run there: {last}", where=self._where)
-        return Unreachable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
+            return Unusable(f"no command can be run there: {last}", where=self._where)
+        return Unusable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
 
 
 def last_line(printed: str) -> str:

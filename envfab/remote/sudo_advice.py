@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Sequence
 
-from envfab.errors import Disconnected, Unreachable
+from envfab.errors import Disconnected, Unreachable, Unusable
 from envfab.remote.process import Starter
 
 PROMPT_HINT = "run fab --prompt-for-sudo-password, or set sudo.password"
@@ -22,7 +22,7 @@ _ASK = (
 _NO_PASSWORD = ("L", "LK", "NP")
 
 
-def advise(starter: Starter, user: str, where: str, command: Sequence[str] | None = None) -> Unreachable:
+def advise(starter: Starter, user: str, where: str, command: Sequence[str] | None = None) -> Unusable:
     """The error for a sudo that asked for a password to become `user`, with advice that fits this login.
 
     `command` is what it was asked for, or None for a shell.
@@ -30,20 +30,20 @@ def advise(starter: Starter, user: str, where: str, command: Sequence[str] | Non
     login, has_password, allowed = _look(starter)
     what = f"sudo asks for a password to {f'run {shlex.join(command)!r} as' if command else 'become'} {user}"
     if command is None and allowed and not has_password:
-        return Unreachable(
+        return Unusable(
             f"sudo does not allow {login} to run a shell as {user}",
             where=where,
             hint=f"it allows {'; '.join(allowed)}: give such a command as a list, Command(['…'], user={user!r})",
         )
     if not has_password:
-        return Unreachable(
+        return Unusable(
             f"{what}, and {login} has none",
             where=where,
             hint=f"allow it without one in sudoers: {sudoers_line(login, user, command)}",
         )
     if command is None and allowed:
-        return Unreachable(what, where=where, hint=f"{PROMPT_HINT}; without one it allows {'; '.join(allowed)}")
-    return Unreachable(what, where=where, hint=PROMPT_HINT)
+        return Unusable(what, where=where, hint=f"{PROMPT_HINT}; without one it allows {'; '.join(allowed)}")
+    return Unusable(what, where=where, hint=PROMPT_HINT)
 
 
 def sudoers_line(login: str, user: str, arguments: Sequence[str] | None) -> str:

@@ -13,6 +13,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.wheels import many
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ def tasks(fleet: Fleet) -> list[Any]:
             export = read(user_path(osv, "--osv"), {one for there in installed for one in there})
             age = export.age(datetime.now(timezone.utc))
             if export.unreadable:
-                console.warning(f"{len(export.unreadable)} records of {osv} cannot be read: {export.unreadable[0]} …")
+                console.warning(
+                    f"{many(len(export.unreadable), 'record')} of {osv} cannot be read: {export.unreadable[0]} …"
+                )
             rows = []
             for found, there in zip(looks, installed, strict=True):
                 rows.append((found, vulnerabilities(there.values(), export), unchecked(there.values())))
             for found, known, left_out in rows:
                 _show(run, found, known, left_out, age)
-            console.print(f"{export.records} records, {age}", "dim")
+            console.print(f"{many(export.records, 'record')}, {age}", "dim")
             if json:
                 as_of = export.as_of.isoformat() if export.as_of else None
                 console.json({"format": 1, "as_of": as_of, "virtualenvs": [_json(*row, as_of) for row in rows]})
@@ -66,7 +69,9 @@ def tasks(fleet: Fleet) -> list[Any]:
 def _show(run: TaskContext, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:
     console, target = run.console, str(found.member.target)
     if found.error is not None:
-        console.print(f"{target}   unreachable", "bold red")
+        from envfab.planning.plan import status_without
+
+        console.print(f"{target}   {status_without(found.error).value}", "bold red")
         console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
         return
     said = f"{len(known)} known to be vulnerable" if known else "nothing known"

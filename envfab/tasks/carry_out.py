@@ -14,7 +14,7 @@ from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
 from envfab.models.probe import Probe
-from envfab.planning.plan import Status, plan_key
+from envfab.planning.plan import UNPLANNABLE, Status, plan_key
 from envfab.remote.probe import TargetSession
 from envfab.tasks.command_line import command
 from envfab.tasks.context import TaskContext
@@ -94,10 +94,10 @@ def carry_out(
         console.print(show_endings(deployments))
         if to_take_back:
             of = names if names or not command_line_hosts() else to_take_back
-            console.print(f"to take it back: {command(run.fleet, 'rollback', '--to', rollout, names=of)}", "dim")
+            console.command("to take it back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
         if unstarted:
             console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
-            console.print(f"to go on with just these: {resume([str(target) for target in unstarted])}")
+            console.command("to go on with just these:", resume([str(target) for target in unstarted]))
         if console.as_json:
             console.json(rollout_json(rollout, deployments))
     if carrying_out.given_up:
@@ -120,7 +120,7 @@ def _told(fleet: Fleet, changed: Sequence[tuple[Member, Probe]], console: Consol
 
 
 def _cannot(proposal: Proposal) -> bool:
-    return proposal.plan.status in (Status.BLOCKED, Status.UNREACHABLE)
+    return proposal.plan.status in UNPLANNABLE
 
 
 def _did_not_start(deployment: Deployment | None) -> bool:
@@ -135,4 +135,5 @@ def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Propos
     with console.turn():
         console.print(f"{new.plan.target} changed while the question waited; the plan is now:")
         console.print(show_group([new]))
-        return new if console.ask("Deploy that?  [y]es  [n]o", "yn") == "y" else None
+        question = "Deploy that?" if new.undoes is None else "Roll back that way?"
+        return new if console.ask(f"{question}  [y]es  [n]o", "yn") == "y" else None

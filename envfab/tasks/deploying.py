@@ -73,7 +73,7 @@ def tasks(fleet: Fleet) -> list[Any]:
             wheelhouse = run.wheelhouse
             with propose(requirements, members, links, wheelhouse, options, run.settings, run.console) as proposing:
                 # loaded while the hosts answer
-                from envfab.planning.plan import Status
+                from envfab.planning.plan import UNPLANNABLE, Status
                 from envfab.tasks.carry_out import show_wheelhouse
                 from envfab.tasks.output.plans import plans_json, summary
                 from envfab.tasks.prompt import show
@@ -87,11 +87,11 @@ def tasks(fleet: Fleet) -> list[Any]:
                 from envfab.tasks.command_line import command, flags
 
                 save(place, plans_json(proposals))
-                run.console.print(f"saved to {out}, for {command(fleet, 'deploy', *flags(plan=out))}")
+                run.console.command(f"saved to {out}, for", command(fleet, "deploy", *flags(plan=out)))
             if json:
                 run.console.json(plans_json(proposals))
         statuses = {proposal.plan.status for proposal in proposals}
-        if statuses & {Status.BLOCKED, Status.UNREACHABLE}:
+        if statuses & UNPLANNABLE:
             raise Exit(code=1)
         if check and Status.CHANGES in statuses:
             raise Exit(code=2)

@@ -213,8 +213,12 @@ def _complain(console: Console, message: str) -> None:
 
 
 def _registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
+    from envfab.planning.plan import status_without
+
     told = [_registration_json(outcome) for outcome in outcomes if outcome.job.missed is None]
-    return told + [{"target": error.where, "status": "unreachable", "error": str(error)} for error in errors]
+    return told + [
+        {"target": error.where, "status": status_without(error).value, "error": str(error)} for error in errors
+    ]
 
 
 def _registration_json(outcome: RegistrationOutcome) -> dict[str, Any]:

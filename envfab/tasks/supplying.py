@@ -150,7 +150,9 @@ def _outdated(fleet: Fleet) -> Any:
 def _show_outdated(run: TaskContext, found: Look, older: list[Outdated]) -> None:
     console, target = run.console, str(found.member.target)
     if found.error is not None:
-        console.print(f"{target}   unreachable", "bold red")
+        from envfab.planning.plan import status_without
+
+        console.print(f"{target}   {status_without(found.error).value}", "bold red")
         console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
         return
     console.print(f"{target}   {f'{len(older)} outdated' if older else 'nothing newer'}", "bold")

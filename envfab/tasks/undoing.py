@@ -9,7 +9,6 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.errors import Disconnected, Unreachable
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.util.untrusted import one_line
@@ -83,27 +82,28 @@ def tasks(fleet: Fleet) -> list[Any]:
 
 def _shown(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:
     """The newest `limit` of a virtualenv's `records`, and how many more there are."""
+    from packaging.utils import canonicalize_name
     from rich.text import Text
 
     from envfab.deployment.notes import spoken
+    from envfab.planning.plan import Status, status_without
 
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
         what = str(found.error).removeprefix(f"{found.member.target}: ")
-        text.append(
-            "   " + ("unreachable" if isinstance(found.error, (Unreachable, Disconnected)) else "unreadable"),
-            "bold red",
-        )
+        status = status_without(found.error)
+        text.append(f"   {'unreadable' if status is Status.BLOCKED else status.value}", "bold red")
         text.append("".join(f"\n    {line.strip()}" for line in what.splitlines()))
     elif not records:
         text.append("   nothing was deployed yet", "dim")
     for record in records[:limit]:
-        status = f"took back {record.undoes}" if record.undoes and record.status == "deployed" else record.status
         text.append(f"\n  {one_line(record.deployment)}", "bold")
-        about = f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {status}"
+        about = f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {_ended_as(record)}"
         text.append(f"   {one_line(about)}")
         if record.upgrade:
-            upgraded = f"--upgrade {' '.join(record.upgrade).replace('*', '')}"
+            published = {canonicalize_name(change.name): change.name for change in record.changes}
+            named = [published.get(canonicalize_name(name), name) for name in record.upgrade if name != "*"]
+            upgraded = " ".join(["--upgrade", *named])
             text.append(f"\n      {one_line(upgraded)}", "dim")
         for change in record.changes[:SHOWN_CHANGES]:
             what = f"{change.name}   {change.installed or '-'} → {change.version or '-'}"
@@ -112,13 +112,26 @@ def _shown(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:
             text.append(f"\n      and {len(record.changes) - SHOWN_CHANGES} more", "dim")
         if record.migrated:
             text.append(f"\n      migrated: {one_line(', '.join(record.migrated))}", "dim")
-        elif record.planned and record.status != "deployed":
-            text.append(f"\n      was to migrate: {one_line(', '.join(record.planned))}", "dim")
+        for names, what in (
+            (record.uncertain, "migrations that may or may not have run"),
+            (record.unapplied, "migrations that failed or were never begun"),
+        ):
+            if names:
+                text.append(f"\n      {what}: {one_line(', '.join(names))}", "yellow")
         if record.error:
             text.append(f"\n      {one_line(record.error)}", "red")
     if len(records) > limit:
         text.append(f"\n  {len(records) - limit} more: --limit {len(records)}", "dim")
     return text
+
+
+def _ended_as(record: Record) -> str:
+    """How a deployment ended, or where it stands."""
+    if record.status == "deployed":
+        return f"rolled back {record.undoes}" if record.undoes else "deployed"
+    if record.status in ("failed", "interrupted", "under way"):
+        return f"{record.status} at {record.step}"
+    return str(record.status)
 
 
 def _json(found: ProbeResult, records: Sequence[Record], limit: int) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_sends_only_what_the_owner_s_cache_lacks(
 def test_one_that_fails_leaves_the_others_alone(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
-    """Failed, unreachable, blocked and deployed virtualenvs stand side by side, each with its reason; exit 1."""
+    """Failed, missing, blocked and deployed virtualenvs stand side by side, each with its reason; exit 1."""
     users = hosts.users
     good, bad, old = (make_virtualenv("3.11", srv / name, owner=users.shop) for name in ("good", "bad", "old"))
     workplace.fabfile(
@@ -87,7 +87,7 @@ def test_one_that_fails_leaves_the_others_alone(
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
-    assert "1 deployed, 1 rolled-back, 1 blocked, 1 unreachable" in done.stdout
+    assert "1 deployed, 1 rolled-back, 1 blocked, 1 missing" in done.stdout
     assert "the before command 'echo the disk of the shop is on fire; exit 7' ended with status 7" in done.stdout
     assert "| the disk of the shop is on fire" in done.stdout
     assert "done: lock, upload, begin" in done.stdout

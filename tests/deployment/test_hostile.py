@@ -307,7 +307,7 @@ def test_a_host_with_hostile_interpreters_is_planned_and_deployed_to(
     )
     assert done.returncode == 1
     for name, (_, message) in SAYS.items():
-        assert f"{tmp_path / name}   unreachable\n    {message}" in done.stdout, name
+        assert f"{tmp_path / name}   blocked\n    {message}" in done.stdout, name
     assert "Traceback" not in done.stdout + done.stderr
     assert "1 deployed" in done.stdout
     assert freeze(good) == {"shop": "1.0"}

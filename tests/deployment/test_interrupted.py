@@ -76,7 +76,8 @@ def test_what_nobody_foresaw_in_one_leaves_the_others_alone(workplace: Workplace
     assert "unforeseen LookupError: no such service\n  a function of the fabfile raised it: fab --debug" in error
     fabfile.write_text(text)
     shown = workplace.fab("plan").stdout
-    assert "was interrupted at reload" in shown
+    assert "failed at reload" in shown
+    assert "unforeseen LookupError: no such service; deploy repairs it" in shown
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [freeze(path) for path in three] == [{"shop": "1.0"}] * 3

@@ -132,6 +132,10 @@ def test_an_orphaned_migration_keeps_the_lock(
         time.sleep(0.02)
     hosts.cut()
     process.communicate(timeout=60)
+    under_way = workplace.fab("history").stdout
+    assert "under way at migrate" in under_way
+    uncertain = "migrations that may or may not have run: shop.0001_initial, shop.0002_price, shop.0003_long"
+    assert uncertain in under_way
     second = workplace.fab("deploy", "--yes")
     assert second.returncode == 1
     assert "at work here" in second.stdout
@@ -139,3 +143,6 @@ def test_an_orphaned_migration_keeps_the_lock(
     (srv / "hold").unlink()
     third = workplace.fab("deploy", "--yes", "--wait", "60")
     assert third.returncode == 0, third.stdout + third.stderr
+    after = workplace.fab("history").stdout
+    assert "interrupted at migrate" in after
+    assert uncertain in after

@@ -90,6 +90,15 @@ def test_a_failed_migration_stops_all_of_its_database(workplace: Workplace, srv:
     assert [one["status"] for one in others] == ["rolled-back", "rolled-back"]
     assert all("the migration of database shop failed elsewhere" in one["error"] for one in others)
     assert (srv / "order").read_text() == ""
+    assert [(one["uncertain"], one["unapplied"]) for one in document["virtualenvs"]] == [
+        ([], ["shop.0003_broken"]), ([], []), ([], []),
+    ]  # fmt: skip
+    told = workplace.fab("history:web1").stdout
+    assert "rolled-back\n" in told
+    assert "django-admin migrate of shop.settings ended with status 1" in told
+    assert "migrated: shop.0001_initial, shop.0002_price\n" in told
+    assert "migrations that failed or were never begun: shop.0003_broken\n" in told
+    assert "may or may not have run" not in told
 
 
 def test_the_next_in_order_migrates_where_the_first_cannot(workplace: Workplace, site: list[Path]) -> None:

@@ -149,7 +149,7 @@ def test_a_clock_that_jumped(workplace: Workplace, shop: Path) -> None:
     assert workplace.fab("rollback", "--yes").returncode == 0
     assert freeze(shop) == {"shop": "1.0"}
     shown = workplace.fab("history").stdout
-    assert shown.index("took back") < shown.index("shop   1.0 → 2.0") < shown.index("shop   - → 1.0")
+    assert shown.index("rolled back") < shown.index("shop   1.0 → 2.0") < shown.index("shop   - → 1.0")
     ends_well(workplace, shop)
 
 

@@ -193,3 +193,47 @@ def test_a_new_package_that_was_half_unpacked_goes(
     struck(path, f"BETA = {BETA[:cut]!r}\n{HALF_UNPACKED}")
     assert local.statuses("deploy", "--yes", status=1) == {f"localhost:{path}": "rolled-back"}
     assert list(packages.glob("*beta*")) == []
+
+
+def test_a_failed_deployment_that_stays_open_is_in_the_history(local: Workplace, alpha: Path) -> None:
+    """With its error, told apart from an interrupted one, before and after the next deployment repairs it."""
+    struck(alpha, f"{TAKEN_AWAY}\nstrike.write_text('pass')")
+    assert local.fab("deploy", "--yes").returncode == 1
+    error = "pip was killed by signal 9: it said nothing; going back failed: pip was killed"
+    for _ in range(2):
+        newest_first = local.json("history")["virtualenvs"][0]["deployments"]
+        failed = next(one for one in newest_first if one["status"] != "deployed")
+        assert failed["status"] == "failed"
+        assert failed["error"].startswith(error), failed["error"]
+        assert "failed at going back" in local.fab("history").stdout
+        local.fab("deploy", "--yes")
+    assert [one["status"] for one in newest_first] == ["deployed", "failed", "deployed"]
+
+
+def test_a_deployment_is_in_the_history_from_its_journal_on(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
+    """It is under way, and once whoever deployed was killed it was interrupted; it stays so in the history."""
+    path = make_virtualenv("3.11", local.folder / "v")
+    hold = local.folder / "hold"
+    local.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'],"
+        f" check='while test -e {hold}; do sleep 0.05; done')])"
+    )
+    local.add_made("alpha", "1.0")
+    hold.touch()
+    deploying = local.start("deploy", "--yes", stderr=subprocess.PIPE)
+    try:
+        assert deploying.stderr is not None
+        next(line for line in deploying.stderr if "checking" in line)
+        assert "under way at check" in local.fab("history").stdout
+    finally:
+        deploying.kill()
+        deploying.communicate(timeout=30)
+        hold.unlink()
+    deadline = time.monotonic() + 20
+    while "under way" in (shown := local.fab("history").stdout) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "interrupted at check" in shown
+    assert "alpha   - → 1.0" in shown
+    assert local.fab("deploy", "--yes").returncode == 0
+    document = local.json("history")["virtualenvs"][0]
+    assert [one["status"] for one in document["deployments"]] == ["deployed", "interrupted"]

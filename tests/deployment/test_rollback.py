@@ -78,7 +78,7 @@ def test_rollback_leads_back_to_before_the_last_deployment(workplace: Workplace,
     assert one["deployments"][2]["deployment"] == f"{rollout}.1"
     assert one["deployments"][1]["undoes"] == f"{rollout}.1"
     shown = workplace.fab("history").stdout
-    assert f"took back {rollout}.1" in shown
+    assert f"rolled back {rollout}.1" in shown
     assert "shop   1.0 → 2.0" in shown
 
 

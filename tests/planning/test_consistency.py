@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from envfab.models.distribution import Origin
+from envfab.models.probe import Stranded
 from envfab.planning.consistency import oddities, unmet
 from tests.planning.catalogue import distribution, probe
 
@@ -39,4 +44,15 @@ def test_requirements_that_were_not_met_before_are_told() -> None:
     assert oddities(there) == (
         "already so: a wants b>=2, installed is 1.0",
         "already so: a wants c, which is not installed",
+    )
+
+
+@pytest.mark.parametrize(("packages", "lie", "them"), [(1, "1 package lies", "it"), (12, "12 packages lie", "them")])
+def test_packages_of_another_minor_version_are_told_with_what_to_do(packages: int, lie: str, them: str) -> None:
+    """Install anew and remove the old folder, or go back to the old interpreter."""
+    there = probe()
+    path = f"{there.target.path}/lib/python3.9"
+    assert oddities(replace(there, stranded=Stranded("lib/python3.9", packages))) == (
+        f"{lie} under lib/python3.9, where Python 3.11 of bin/python does not look: deploy installs all that is required"
+        f" anew for Python 3.11, and rm -r {path} removes {them} afterwards; or point bin/python back to python3.9",
     )

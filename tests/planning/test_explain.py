@@ -33,7 +33,7 @@ class TestMissing:
         """Most often it is a misspelling."""
         assert (
             missing(wheelhouse(["Django==5.2"]), "djnago").why
-            == "the wheelhouse has no wheel of it; did you mean django?"
+            == "the wheelhouse has no wheel of it; did you mean Django?"
         )
 
     def test_versions_there_are(self) -> None:

@@ -12,9 +12,31 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.config.fleet import Target
-from envfab.errors import FormatError
+from envfab.errors import (
+    AgentError,
+    Disconnected,
+    EnvfabError,
+    FormatError,
+    HostKeyError,
+    InternalError,
+    Unreachable,
+    Unusable,
+    VirtualenvMissing,
+)
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Newer, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.plan import (
+    Action,
+    ActionKind,
+    Ahead,
+    Missing,
+    Newer,
+    Plan,
+    Status,
+    from_json,
+    plan_key,
+    status_without,
+    to_json,
+)
 from envfab.planning.planner import plan
 from tests.planning.catalogue import probe, requirements, wheelhouse
 
@@ -166,3 +188,20 @@ def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> Non
     assert str(caught.value).startswith(f"this is no plan: {problem}")
     assert str(caught.value).endswith("\n  make a new one with fab plan --json")
     assert len(str(caught.value)) < 350
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Unreachable("nothing listens at web1 port 22"), Status.UNREACHABLE),
+        (HostKeyError("its key is not known"), Status.UNREACHABLE),
+        (Disconnected("the connection ended"), Status.UNREACHABLE),
+        (VirtualenvMissing("there is no /srv/v/bin/python"), Status.MISSING),
+        (Unusable("sudo refused the password for user shop"), Status.BLOCKED),
+        (AgentError("the agent's answer cannot be used"), Status.BLOCKED),
+        (InternalError("internal error: KeyError"), Status.BLOCKED),
+    ],
+)
+def test_only_what_was_not_reached_is_called_unreachable(error: EnvfabError, status: Status) -> None:
+    """A host that answers and cannot be worked with is blocked; a virtualenv that does not exist is missing."""
+    assert status_without(error) is status

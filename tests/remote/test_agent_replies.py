@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from envfab.config.fleet import Target
 from envfab.errors import AgentError, EnvfabError, Unreachable
-from envfab.models.probe import Holder
+from envfab.models.probe import Holder, Stranded
 from envfab.remote import agent_replies
 from envfab.remote.agent_replies import AgentReply, Alive, Failure, frame, to_probe
 from tests.remote.test_probe import REPLY, _entry
@@ -171,3 +172,12 @@ def test_only_what_was_asked_for_counts() -> None:
     assert agent_replies.to_damage({"wrong": {"My_Shop": ["gone"], "pip": []}}, "t", ["my-shop"]) == {
         "my-shop": ("gone",)
     }
+
+
+def test_packages_that_lie_elsewhere_are_read() -> None:
+    """None where there are none, and where an agent of an older version does not tell."""
+    assert to_probe(TARGET, REPLY).stranded is None
+    told = {"folder": "lib/python3.9\x1b[2J", "packages": 3}
+    assert to_probe(TARGET, REPLY | {"stranded": told}).stranded == Stranded("lib/python3.9 [2J", 3)
+    with pytest.raises(AgentError, match=f"^{re.escape(CANNOT)}'packages' must be a whole number"):
+        to_probe(TARGET, REPLY | {"stranded": {"folder": "x", "packages": -1}})

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from envfab.config.fleet import Host
-from envfab.errors import Disconnected, Unreachable
+from envfab.errors import Disconnected, Unreachable, Unusable, VirtualenvMissing
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
 from envfab.remote.process import local_link
@@ -177,10 +177,27 @@ def test_the_password_is_on_no_command_line_and_in_no_repr(hosts: Hosts, connect
 def test_a_missing_virtualenv_says_how_to_make_it(agent: StartAgent, tmp_path: Path) -> None:
     """The message names the interpreter and the task."""
     path = tmp_path / "a venv"
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(VirtualenvMissing) as caught:
+        agent(path)
+    assert str(caught.value) == f"{path}: there is no {path}/bin/python\n  fab create_virtualenv makes it"
+
+
+@pytest.mark.parametrize("lost", ["dangling", "removed"])
+def test_a_virtualenv_that_lost_its_interpreter_is_not_called_missing(
+    agent: StartAgent, tmp_path: Path, lost: str
+) -> None:
+    """A dangling link, or none any more: the virtualenv is there, and `--repair` is what helps."""
+    path = tmp_path / "it's a venv"
+    (path / "bin").mkdir(parents=True)
+    if lost == "dangling":
+        (path / "bin" / "python").symlink_to("/no/such/python")
+    else:
+        (path / "pyvenv.cfg").touch()
+    with pytest.raises(Unusable) as caught:
         agent(path)
     assert str(caught.value) == (
-        f"{path}: there is no {path}/bin/python\n  fab create_virtualenv makes it, or with --repair gives it the interpreter that it lost"
+        f"{path}: there is no {path}/bin/python, though the virtualenv is there\n"
+        "  fab create_virtualenv --repair gives it the interpreter that it lost"
     )
 
 

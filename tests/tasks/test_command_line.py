@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -129,6 +131,22 @@ def test_hints_call_tasks_as_the_fabfile_does(place: Place) -> None:
     assert "fab -c ops -S 'ssh config' env.lock:" in missing.stderr
     for text in (listed, missing.stderr):
         assert not re.search(r"\bfab (add_wheel|lock)\b", text)
+
+
+def test_a_missing_virtualenv_is_told_with_the_command_that_makes_it(place: Place) -> None:
+    """As this fabfile calls it; the status is `missing`, exit 1, and whoever copies the command has a virtualenv."""
+    for path in (place.plain, place.awkward):
+        shutil.rmtree(path)
+    done = place.fab("env.plan")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "2 missing"
+    hint = after("fab", done.stdout.replace("    fab", "fab", 1).partition("\n    fab")[0])
+    assert hint == "-c ops -S 'ssh config' env.create_virtualenv makes it"
+    document = json.loads(place.fab("env.deploy", "--yes", "--json").stdout)
+    assert [one["status"] for one in document["virtualenvs"]] == ["missing", "missing"]
+    made = place.printed(f"fab {hint.removesuffix(' makes it')}")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert place.fab("env.plan").stdout.splitlines()[-1] == "2 with changes"
 
 
 def test_flags_are_spelled_so_that_they_are_read_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_a_saved_plan_says_where_it_went(deployed: Workplace) -> None:
     done = deployed.fab("plan", "--out", "my plan.json", "--json")
     assert line in done.stderr
     assert line not in done.stdout
+
+
+def test_a_plan_tells_of_packages_that_another_python_left(
+    deployed: Workplace, make_virtualenv: VirtualenvMaker
+) -> None:
+    """`bin/python` was exchanged for another minor version; deploying as the line says, it is told no more."""
+    path = deployed.folder.parent / "venv"
+    python = path / "bin" / "python"
+    python.unlink()
+    python.symlink_to(make_virtualenv.python("3.12"))
+    said = "1 package lies under lib/python3.11, where Python 3.12 of bin/python does not look"
+    assert said in deployed.fab("plan").stdout
+    pip = make_virtualenv("3.12", deployed.folder / "other") / "lib/python3.12/site-packages"
+    shutil.copytree(pip, path / "lib/python3.12/site-packages", dirs_exist_ok=True)
+    assert said in deployed.fab("deploy", "--yes").stdout
+    assert said not in deployed.fab("plan").stdout
+    assert list(path.glob("lib/python3.12/site-packages/shop.py"))

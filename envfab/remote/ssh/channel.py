@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import paramiko
 
-from envfab.errors import Disconnected, Unreachable
+from envfab.errors import Disconnected, Unusable
 from envfab.remote import command_line
 from envfab.remote.process import CHUNK, GOODBYE, LINGER, SessionsRefused, Silence
 from envfab.remote.stream import Stream
@@ -136,7 +136,7 @@ class Sessions:
                 with self._lock:
                     self._started.append(process)
                 return process
-        raise Unreachable("the server refuses more sessions", where=self._name, hint="its sshd_config: MaxSessions")
+        raise Unusable("the server refuses more sessions", where=self._name, hint="its sshd_config: MaxSessions")
 
     def _open(self) -> int:
         with self._lock:

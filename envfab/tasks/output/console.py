@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from envfab.errors import UsageError
+from envfab.tasks.output.terminal_width import columns
 from envfab.util.untrusted import format_json, harmless
 
 if TYPE_CHECKING:
@@ -47,10 +48,23 @@ class Console:
         """One line or several for people."""
         self._stop_progress()
         if isinstance(text, str) and not style:
-            said = self._speech(text) if self._speech is not None else text
-            _write(sys.stderr if self.as_json else sys.stdout, harmless(said))
-        else:
-            self._styled.result(text, style)
+            said = harmless(self._speech(text) if self._speech is not None else text)
+            stream = sys.stderr if self.as_json else sys.stdout
+            width = columns(stream)
+            if width is None or all(len(line) <= width for line in said.splitlines()):
+                _write(stream, said)
+                return
+        self._styled.result(text, style)
+
+    def command(self, what: str, command: str, style: str = "") -> None:
+        """A command to copy, after the words that say what for: on a narrow terminal in lines that a shell joins."""
+        width = columns(sys.stderr if self.as_json else sys.stdout)
+        line = f"{what} {command}"
+        if width is not None and len(line) > width:
+            from envfab.tasks.output.wrapping import wrap_command
+
+            line = f"{what}\n{wrap_command(command, width)}"
+        self.print(line, style)
 
     def note(self, text: str, style: str = "") -> None:
         """One line or several for people, beside the result: on standard error."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import BAD, Deployment, Ending
-from envfab.planning.plan import Action, ActionKind, Newer, Plan, Status, plan_key, to_json
+from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
+from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, plan_key, to_json
 from envfab.util.untrusted import one_line
 
 SIGNS = {
     ActionKind.INSTALL: "+",
     ActionKind.REMOVE: "-",
-    ActionKind.UPGRADE: " ",
+    ActionKind.UPGRADE: "↑",
     ActionKind.DOWNGRADE: "↓",
     ActionKind.REINSTALL: "↻",
 }
@@ -52,7 +52,7 @@ def show_group(group: Sequence[Proposal]) -> Text:
     text.append(str(plan.target), "bold")
     facts = [probe.interpreter.title, _packages(group)] if probe else []
     facts += [str(proposal.installer)] if plan.status is Status.CHANGES else [plan.status.value]
-    text.append("   " + " · ".join(facts), "bold red" if plan.status in (Status.BLOCKED, Status.UNREACHABLE) else "dim")
+    text.append("   " + " · ".join(facts), "bold red" if plan.status in UNPLANNABLE else "dim")
     for line in _lines(plan):
         text.append("\n")
         text.append_text(line)
@@ -85,10 +85,12 @@ def _packages(group: Sequence[Proposal]) -> str:
 
 def _the_same(group: Sequence[Proposal]) -> str:
     others = [str(proposal.plan.target) for proposal in group[1:]]
-    shown = ", ".join(others[:SHOWN_TARGETS])
-    if len(others) > SHOWN_TARGETS:
-        shown = f"{others[0]} … {others[-1]}"
-    return f"the same for {len(others)} more: {shown}"
+    return f"the same for {len(others)} more: {_several(others)}"
+
+
+def _several(targets: Sequence[str]) -> str:
+    """All of a few targets, the first and the last of many."""
+    return ", ".join(targets) if len(targets) <= SHOWN_TARGETS else f"{targets[0]} … {targets[-1]}"
 
 
 def _lines(plan: Plan) -> list[Text]:
@@ -160,27 +162,37 @@ def show_endings(deployments: Sequence[Deployment]) -> Text:
     for deployment in deployments:
         if deployment.ending in BAD and deployment.error is not None:
             text.append_text(_show_bad(deployment))
-        elif deployment.migrated:
-            text.append(str(deployment.target), "bold")
-            text.append(f"   migrated {', '.join(deployment.migrated)}\n")
-    text.append(_counted([deployment.ending.value for deployment in deployments]), "bold")
+    for what, names, targets in _migrations(deployments):
+        text.append(_several(targets), "bold")
+        text.append(f"   {what} {', '.join(names)}\n")
+    text.append(_counted([spoken_ending(one.ending, one.undoes) for one in deployments]), "bold")
     return text
+
+
+def _migrations(deployments: Sequence[Deployment]) -> Iterator[tuple[str, Sequence[str], list[str]]]:
+    """What became of migrations: (words, their names, the targets of which that is so), each list of names once."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for one in deployments:
+        applied = "migrations applied, and never taken back:" if one.ending in BAD else "migrated"
+        for what, names in (
+            (applied, one.migrated),
+            ("migrations that may or may not have run:", one.uncertain),
+            ("migrations that failed or were never begun:", one.unapplied),
+        ):
+            if names:
+                found.setdefault((what, names), []).append(str(one.target))
+    return ((what, names, targets) for (what, names), targets in found.items())
 
 
 def _show_bad(deployment: Deployment) -> Text:
     text = Text(f"{deployment.target}   ", "bold")
-    text.append(deployment.ending.value, "bold red")
+    text.append(spoken_ending(deployment.ending, deployment.undoes), "bold red")
     message = str(deployment.error).removeprefix(f"{deployment.target}: ")
     text.append("".join(f"\n    {line.strip()}" for line in message.splitlines()))
     for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:
         text.append(f"\n    | {line}", "dim")
     if deployment.ending in (Ending.FAILED, Ending.ROLLED_BACK):
         text.append(f"\n    done: {', '.join(deployment.done) or 'nothing'}")
-        if deployment.migrated:
-            text.append(f"\n    migrations applied, and never taken back: {', '.join(deployment.migrated)}")
-        unapplied = [name for name in deployment.planned if name not in deployment.migrated]
-        if unapplied and "migrate" not in deployment.done:
-            text.append(f"\n    migrations planned, and not known to be applied: {', '.join(unapplied)}")
     if deployment.left_open:
         text.append(f"\n    {deployment.left_open}", "yellow")
     text.append("\n")
@@ -213,6 +225,8 @@ def _deployment_json(deployment: Deployment) -> dict[str, Any]:
         done=list(deployment.done),
         migrated=list(deployment.migrated),
         planned=list(deployment.planned),
+        uncertain=list(deployment.uncertain),
+        unapplied=list(deployment.unapplied),
         error=str(deployment.error) if deployment.error else document["error"],
         seconds=round(deployment.seconds, 3),
     )

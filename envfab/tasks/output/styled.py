@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from envfab.tasks.output.terminal_width import columns
+from envfab.tasks.output.wrapping import cut, wrap
 from envfab.util.untrusted import harmless
 
 if TYPE_CHECKING:
     from envfab.tasks.command_line import Speech
 
 SHOWN_AT_WORK = 8
+# outcomes of work that ended well
+WELL = frozenset({"deployed", "rolled back", "current"})
 
 
 class Styled:
@@ -31,11 +36,11 @@ class Styled:
 
     def result(self, text: str | Text, style: str = "", end: str = "\n") -> None:
         """Part of the result."""
-        self._out.print(_text(text, style, self._speech), end=end)
+        self._out.print(_fitting(_text(text, style, self._speech), self._out), end=end)
 
     def beside(self, text: str, style: str = "") -> None:
         """What is no part of the result."""
-        self._err.print(_text(text, style, self._speech))
+        self._err.print(_fitting(_text(text, style, self._speech), self._err))
 
 
 class Progress:
@@ -49,7 +54,9 @@ class Progress:
         self._spinner = Spinner("dots")
         self._what, self._total, self._count = "", 0, 0
         self._waiting_for: Callable[[], Sequence[str]] | None = None
-        self._at_work: dict[str, str] = {}
+        # when the stage began, and what is at work: its step, and since when
+        self._since = 0.0
+        self._at_work: dict[str, tuple[str, float]] = {}
         # where lines are printed: the last step of each, for steps are told again while they last
         self._told: dict[str, str] = {}
         # while somebody is asked: what is to be told afterwards
@@ -59,6 +66,7 @@ class Progress:
         with self._lock:
             self._what, self._total, self._count = what, total, 0
             self._waiting_for = waiting_for
+            self._since = time.monotonic()
             self._at_work.clear()
             self._told.clear()
             self._show()
@@ -72,7 +80,8 @@ class Progress:
 
     def working(self, subject: str, step: str) -> None:
         with self._lock:
-            self._at_work[subject] = step
+            known, since = self._at_work.get(subject, ("", 0.0))
+            self._at_work[subject] = step, since if known == step else time.monotonic()
             if self._console.is_terminal:
                 self._show()
             elif self._told.get(subject) != step:
@@ -83,15 +92,16 @@ class Progress:
         with self._lock:
             self._at_work.pop(subject, None)
             self._count += 1
-            self.aside(f"{subject}: {outcome}", "green" if outcome == "deployed" else "red")
+            self.aside(f"{subject}: {outcome}", "green" if outcome in WELL else "red")
             self._show()
 
     def aside(self, line: str, style: str) -> None:
         with self._lock:
+            shown = _fitting(_text(line, style, self._speech), self._console)
             if self._held is not None:
-                self._held.append(_text(line, style, self._speech))
+                self._held.append(shown)
             else:
-                (self._live.console if self._live else self._console).print(_text(line, style, self._speech))
+                (self._live.console if self._live else self._console).print(shown)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -133,18 +143,34 @@ class Progress:
 
     def _block(self) -> Spinner:
         """What is shown at this moment; asked for in a thread of rich's, which is waited for under the lock."""
-        lines = [f" {self._what}: {self._count} of {self._total}{self._late()}"]
+        now = time.monotonic()
+        lines = [f" {self._what}: {self._count} of {self._total}   {elapsed(now - self._since)}{self._late()}"]
         at_work = list(self._at_work.items())
-        lines += [f"   {subject}  {step}" for subject, step in at_work[:SHOWN_AT_WORK]]
+        lines += [f"   {subject}  {elapsed(now - since)}  {step}" for subject, (step, since) in at_work[:SHOWN_AT_WORK]]
         if len(at_work) > SHOWN_AT_WORK:
             lines.append(f"   and {len(at_work) - SHOWN_AT_WORK} more")
-        self._spinner.update(text=Text(harmless("\n".join(lines)), "dim", overflow="ellipsis"))
+        # two columns are the spinner's, in the first line
+        width = self._console.width - 2
+        self._spinner.update(text=Text("\n".join(cut(harmless(line), width) for line in lines), "dim"))
         return self._spinner
 
     def _late(self) -> str:
         """The last few that are waited for, by name."""
         few = self._waiting_for is not None and self._total - self._count <= SHOWN_AT_WORK
         return f", still connecting: {', '.join(self._waiting_for())}" if few and self._waiting_for else ""
+
+
+def _fitting(text: Text, console: Console) -> Text:
+    """The text in lines that fit the terminal, where there is one."""
+    width = columns(console.file)
+    return text if width is None else wrap(text, width)
+
+
+def elapsed(seconds: float) -> str:
+    """A duration as clocks show it: `0:07`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _text(text: str | Text, style: str = "", speech: Speech | None = None) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -10,7 +11,7 @@ from packaging.version import Version
 
 from envfab.config.fleet import Fleet, Host, Virtualenv
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import Deployment, Ending
+from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.errors import AgentError
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
@@ -19,7 +20,7 @@ from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status
 from envfab.remote.agent_session import OperationFailed
-from envfab.tasks.output.plans import alike, show_endings, show_group, summary
+from envfab.tasks.output.plans import alike, rollout_json, show_endings, show_group, summary
 
 
 def proposal(host: str, status: Status, **fields: object) -> Proposal:
@@ -48,7 +49,7 @@ def test_alike_plans_are_shown_once_with_their_targets() -> None:
     assert [[one.plan.target.host for one in group] for group in groups] == [["web1", "web3"], ["web2"]]
     assert str(show_group(groups[0])) == (
         "shop@web1:/srv/v   pip\n"
-        "    Django   5.1 → 5.2   shop.txt:1\n"
+        "  ↑ Django   5.1 → 5.2   shop.txt:1\n"
         "    the same for 1 more: shop@web3:/srv/v"
     )  # fmt: skip
 
@@ -76,6 +77,7 @@ def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: t
     [
         (ActionKind.INSTALL, None, "5.2", "  + Django       5.2   shop.txt:1"),
         (ActionKind.REMOVE, "5.1", None, "  - Django   5.1      shop.txt:1"),
+        (ActionKind.UPGRADE, "5.1", "5.2", "  ↑ Django   5.1 → 5.2   shop.txt:1"),
         (ActionKind.DOWNGRADE, "5.2", "5.1", "  ↓ Django   5.2 → 5.1   shop.txt:1"),
         (ActionKind.REINSTALL, "5.2", "5.2", "  ↻ Django   5.2 → 5.2   shop.txt:1"),
     ],
@@ -83,7 +85,7 @@ def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: t
 def test_every_kind_of_action_has_its_sign(
     kind: ActionKind, installed: str | None, version: str | None, line: str
 ) -> None:
-    """Install, remove, downgrade and reinstall can be told apart without colour."""
+    """Each can be told apart without colour."""
     one = proposal("web1", Status.CHANGES, actions=(action(kind, "Django", installed, version),))
     shown = str(show_group([one])).splitlines()[1]
     assert shown.split() == line.split()
@@ -133,8 +135,55 @@ def test_the_closing_summary_tells_how_far_a_failure_came() -> None:
         "    pip ended with status 1",
         "    | no space",
         "    done: lock, upload",
-        "    migrations applied, and never taken back: shop.0001_initial",
+        "shop@web1:/srv/v   migrations applied, and never taken back: shop.0001_initial",
         "1 failed, 1 deployed",
     ]
     locked = Deployment(None, plan.target, plan, Ending.LOCKED, error=AgentError("busy", where=str(plan.target)))
     assert "done:" not in str(show_endings([locked]))
+
+
+def migrated(host: str, ending: Ending, **fields: Any) -> Deployment:
+    """A deployment to a virtualenv on `host` that had to do with migrations."""
+    plan = proposal(host, Status.CHANGES).plan
+    error = OperationFailed("it ended", where=str(plan.target), kind="django") if ending in BAD else None
+    return Deployment("r.1", plan.target, plan, ending, error=error, **fields)
+
+
+def test_migrations_are_listed_once_for_all_that_share_them() -> None:
+    """Hosts with databases of their own apply the same: one line has the names, and whose they are."""
+    names = ("shop.0001_initial", "shop.0002_price")
+    hosts = [migrated(f"web{number}", Ending.DEPLOYED, migrated=names) for number in (1, 2)]
+    many = [migrated(f"db{number}", Ending.ROLLED_BACK, migrated=names) for number in range(5)]
+    lines = str(show_endings([*hosts, *many, migrated("web9", Ending.DEPLOYED, migrated=names[:1])])).splitlines()
+    assert [line for line in lines if "shop.0001_initial" in line] == [
+        "shop@web1:/srv/v, shop@web2:/srv/v   migrated shop.0001_initial, shop.0002_price",
+        "shop@db0:/srv/v … shop@db4:/srv/v   migrations applied, and never taken back:"
+        " shop.0001_initial, shop.0002_price",
+        "shop@web9:/srv/v   migrated shop.0001_initial",
+    ]
+
+
+def test_only_migrations_whose_end_is_not_known_may_or_may_not_have_run() -> None:
+    """What failed or was never begun is told apart, and what another deployment applied is not told at all."""
+    failed = migrated("web1", Ending.ROLLED_BACK, planned=("a.1", "a.2"), migrated=("a.1",), unapplied=("a.2",))
+    lost = migrated("web2", Ending.FAILED, planned=("a.1",), uncertain=("a.1",))
+    shared = migrated("web3", Ending.ROLLED_BACK, planned=("b.1",))
+    lines = str(show_endings([failed, lost, shared])).splitlines()
+    assert lines[-4:-1] == [
+        "shop@web1:/srv/v   migrations applied, and never taken back: a.1",
+        "shop@web1:/srv/v   migrations that failed or were never begun: a.2",
+        "shop@web2:/srv/v   migrations that may or may not have run: a.1",
+    ]
+    assert not any("b.1" in line for line in lines)
+
+
+def test_a_rollback_is_told_as_one() -> None:
+    """`rolled back` is what went well; one that failed is not told with the same words. JSON keeps its statuses."""
+    endings = (Ending.DEPLOYED, Ending.ROLLED_BACK, Ending.CURRENT)
+    undone = [migrated(f"web{number}", ending, undoes="r.0") for number, ending in enumerate(endings)]
+    shown = str(show_endings(undone))
+    assert shown.splitlines()[-1] == "1 rolled back, 1 failed, as it was before, 1 current"
+    assert "deployed" not in shown
+    assert "rolled-back" not in shown
+    statuses = [one["status"] for one in rollout_json("r", undone)["virtualenvs"]]
+    assert statuses == ["deployed", "rolled-back", "current"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console as RichConsole
 
 from envfab.tasks.output.console import Console
+from envfab.tasks.output.styled import Progress, elapsed
 
 
 def test_a_step_that_goes_on_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +44,22 @@ def test_what_no_stream_takes_ends_no_run(capsys: pytest.CaptureFixture[str]) ->
     assert out.splitlines()[0] == "a\ufffdb\ufffdc"
     assert json.loads(out.partition("\n")[2]) == {"message": "a\ud800b"}
     assert out.encode()
+
+
+def test_the_live_block_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage, and each that is at work since its step began: a step that is told again goes on."""
+    clock = iter([100.0, 110.0, 163.0])
+    monkeypatch.setattr("envfab.tasks.output.styled.time.monotonic", lambda: next(clock))
+    out = io.StringIO()
+    progress = Progress(RichConsole(file=out, force_terminal=False, width=60))
+    progress.stage("deploying", 2, None)
+    progress.working("web1", "installing 12 packages")
+    progress.working("web1", "installing 12 packages")
+    assert str(progress._block().text).splitlines() == [
+        " deploying: 0 of 2   1:03", "   web1  0:53  installing 12 packages",
+    ]  # fmt: skip
+
+
+def test_durations_are_shown_as_clocks_do() -> None:
+    """Hours only where there are any."""
+    assert [elapsed(seconds) for seconds in (0.9, 7, 61, 3723)] == ["0:00", "0:07", "1:01", "1:02:03"]

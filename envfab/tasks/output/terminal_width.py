@@ -1,0 +1,19 @@
+"""How wide the terminal is, where there is one that says so."""
+
+from __future__ import annotations
+
+import os
+from typing import IO
+
+
+def columns(stream: IO[str]) -> int | None:
+    """The columns of the terminal that `stream` writes to; None for a file or a pipe, or where that is not known."""
+    if not stream.isatty():
+        return None
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
