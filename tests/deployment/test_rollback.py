@@ -150,7 +150,7 @@ def test_what_could_not_be_brought_back_is_told_before(
     assert done.returncode == 1
     assert "going back failed: these could not be brought back, no wheel of them: shop 1.0" in done.stdout
     assert "1 failed" in done.stdout
-    assert "was interrupted at going back" in workplace.fab("plan").stdout
+    assert "failed at going back" in workplace.fab("plan").stdout
 
 
 def test_a_rollout_over_several_hosts_is_taken_back_as_one(

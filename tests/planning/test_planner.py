@@ -461,3 +461,20 @@ class TestReinstall:
         made = plan(probe(outside=outside), requirements("asgiref"), wheelhouse(DJANGO), options)
         assert made.actions == ()
         assert made.warnings == ("asgiref lies outside the virtualenv and is not reinstalled",)
+
+
+class TestNames:
+    """Packages are called as they are published, however they were asked for."""
+
+    def test_what_cannot_be_reinstalled_has_its_own_name(self) -> None:
+        """`--reinstall my-shop` of what is published as My_Shop."""
+        options = Options(reinstall=frozenset({canonicalize_name("my-shop")}))
+        made = plan(probe("My_Shop==1.0"), requirements("my.shop"), wheelhouse(["My_Shop==2.0"]), options)
+        assert [one.requirement for one in made.missing] == ["My_Shop==1.0"]
+
+    def test_what_only_leaves_alone_has_its_own_name(self) -> None:
+        """Two options that exclude each other name it as it is installed."""
+        names = frozenset({canonicalize_name("Django")})
+        options = Options(only=names, upgrade=frozenset({canonicalize_name("my-shop")}))
+        with pytest.raises(UsageError, match="--upgrade My_Shop: --only leaves it alone"):
+            plan(probe("My_Shop==1.0", "Django==5.1"), requirements("Django"), wheelhouse(["Django==5.2"]), options)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import sys
+import termios
 
 import pytest
 from rich.console import Console as RichConsole
@@ -63,3 +70,23 @@ def test_the_live_block_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch)
 def test_durations_are_shown_as_clocks_do() -> None:
     """Hours only where there are any."""
     assert [elapsed(seconds) for seconds in (0.9, 7, 61, 3723)] == ["0:00", "0:07", "1:01", "1:02:03"]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 3), (0, 1)])
+def test_no_word_is_broken_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
+    """Plain and styled lines alike; a terminal that does not say how wide it is gets them whole."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = " ".join(f"word{number}" for number in range(20))
+    with open(terminal, "w", closefd=True) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        console = Console()
+        console.print(text)
+        console.print(text, "bold")
+        shown = os.read(controller, 65536).decode()
+    os.close(controller)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\r\n")[:-1]
+    assert len(plain) == 2 * lines
+    assert " ".join(plain).split() == text.split() * 2
+    assert not columns or all(len(line) <= columns for line in plain)
