@@ -24,6 +24,8 @@ def create(agent, request, body):
     if is_there(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        if is_broken(path):
+            raise Problem("exists", "it has lost its bin/python; fab create_virtualenv --repair gives it another one")
         raise Problem("exists", "something is already there")
     existed = os.path.isdir(path)
     os.umask(request["umask"])

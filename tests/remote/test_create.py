@@ -97,6 +97,16 @@ def test_a_virtualenv_whose_interpreter_is_gone_is_told_as_such(links: Connectio
     )
 
 
+def test_a_virtualenv_without_any_interpreter_is_told_as_such(links: Connections, tmp_path: Path) -> None:
+    """Nothing else would say that there is a way to mend it."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (creation,) = made([wanted(tmp_path / "venv")], links)
+    assert str(creation.error).endswith(
+        "venv: it has lost its bin/python; fab create_virtualenv --repair gives it another one"
+    )
+
+
 def packages(virtualenv: Path) -> set[str]:
     """The names of what is installed, by its own interpreter."""
     program = "import importlib.metadata as m; print(*(one.name for one in m.distributions()))"
