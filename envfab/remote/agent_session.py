@@ -262,6 +262,9 @@ def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity)
 
 def _not_started(status: int | None, where: str, executable: str, noise: str) -> Unreachable:
     last = last_line(noise)
+    if status == NOT_FOUND:
+        # pyenv's and asdf's shims say first what is not found, and at the end how to mend it
+        last = next((line for line in map(last_line, noise.splitlines()) if line.endswith(ABSENT)), last)
     if status == NOT_EXECUTABLE:
         return Unusable(f"{executable} cannot be run: {last}", where=where)
     return Unusable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)

@@ -243,6 +243,14 @@ def test_an_interpreter_that_fails_is_quoted(agent: StartAgent, tmp_path: Path) 
         agent(_interpreter(tmp_path, script))
 
 
+def test_a_shim_that_finds_no_interpreter_is_quoted_by_its_reason(agent: StartAgent, tmp_path: Path) -> None:
+    """pyenv's says what is not found first, and ends in the middle of its advice."""
+    advice = "Note: See 'pyenv help global' for tips on allowing multiple\n      Python versions to be found at the same time."
+    script = f"#!/bin/sh\ncat >&2 <<'END'\npyenv: python3.12: command not found\n\n{advice}\nEND\nexit 127\n"
+    with pytest.raises(Unreachable, match=r"bin/python did not start: pyenv: python3\.12: command not found$"):
+        agent(_interpreter(tmp_path, script))
+
+
 def test_a_hostile_home_is_no_matter(hosts: Hosts, connect: Connect, shared: Path) -> None:
     """Modules in the home, PYTHON* settings, the C locale and umask 077 do not reach the agent."""
     home = hosts.users.home(hosts.users.blog)
