@@ -56,8 +56,8 @@ def test_a_task_that_the_namespace_leaves_out_is_told_of(tmp_path: Path, typed: 
     done = run_fab(fabfile(tmp_path, "ns = collection(fleet)\n"), typed)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"envfab: '{typed}': is a task of the fabfile, and not in its namespace `ns`",
-        "  put it in: ns = collection(fleet); ns.add_task(restart_all)",
+        f"envfab: '{typed}' is a task of the fabfile, and not in its namespace `ns`",
+        "  put it in: ns.add_task(restart_all)",
     ]
     fabfile(tmp_path, "ns = collection(fleet)\nns.add_task(restart_all)\n")
     assert run_fab(tmp_path, "restart_all", "targets").returncode == 1

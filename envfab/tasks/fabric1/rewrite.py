@@ -128,8 +128,8 @@ class _Walk:
             if self.shapes.core.flags[piece].name != "help":
                 self._switch(self.shapes.core.flags[piece], True)
         elif whole and dashed(piece) in self.shapes.left_out:
-            hint = f"put it in: ns = collection(fleet); ns.add_task({piece.replace('-', '_')})"
-            raise UsageError("is a task of the fabfile, and not in its namespace `ns`", where=repr(piece), hint=hint)
+            hint = f"put it in: ns.add_task({piece.replace('-', '_')})"
+            raise UsageError(f"{piece!r} is a task of the fabfile, and not in its namespace `ns`", hint=hint)
         elif whole and self.shape.words and not piece.startswith("-"):
             self._bare_word(piece)
 
