@@ -206,7 +206,7 @@ def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
         console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
     lost = wheelhouse.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
-        console.warning(f"{wheel.filename} is logged, and gone, and all others of it are older: see fab verify_wheels")
+        console.warning(f"{wheel.filename} is logged, but gone, and no other of it is as new: see fab verify_wheels")
     if len(lost) > SHOWN_PROBLEMS:
         console.warning(f"and {len(lost) - SHOWN_PROBLEMS} more such wheels")
 

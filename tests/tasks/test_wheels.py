@@ -61,7 +61,7 @@ def test_what_is_not_there_is_no_intact_wheelhouse(workplace: Workplace) -> None
     (workplace.folder / "wheels" / "shop-1.1-py3-none-any.whl").unlink()
     done = workplace.fab("plan")
     assert done.stdout.startswith("wheelhouse  wheels · 1 wheel of 1 project · log intact\n")
-    said = "shop-1.1-py3-none-any.whl is logged, and gone, and all others of it are older: see fab verify_wheels"
+    said = "shop-1.1-py3-none-any.whl is logged, but gone, and no other of it is as new: see fab verify_wheels"
     assert said in done.stderr
     workplace.file("shop.in", "shop\n")
     done = workplace.fab("lock", "shop.in")
