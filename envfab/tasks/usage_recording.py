@@ -48,7 +48,7 @@ class TaskRun:
         return [("task", self.task), *counted, ("ended", ended), ("exit_status", status)]
 
 
-# A task's body makes its `Invocation` itself, so that the run under way can only be found, not handed on.
+# A task's body makes its `TaskContext` itself, so that the run under way can only be found, not handed on.
 _UNDER_WAY: ContextVar[TaskRun | None] = ContextVar("envfab_run_under_way", default=None)
 
 

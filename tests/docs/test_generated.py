@@ -34,3 +34,15 @@ def test_links_of_the_documentation_lead_somewhere() -> None:
             if not (page.parent / link).exists():
                 broken.append(f"{page.name}: {link}")
     assert broken == []
+
+
+def test_files_that_the_documentation_names_are_there() -> None:
+    """A module that was moved has taken its name in the pages along."""
+    pages = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"`((?:envfab|tests)/[\w/]+\.\w+)`", page.read_text())
+    }
+    assert len(named) > 3
+    assert {(page, name) for page, name in named if not (ROOT / name).exists()} == set()

@@ -3,7 +3,7 @@
 Fabric 3 knows only flags. Before it parses the tasks' tokens it asks every task for its arguments, and at
 the first such question to a `Task` of ours the collection is complete and `program.core.unparsed` still
 holds the tokens as typed: there they are rewritten to `deploy --name=web1 --yes`. Everything else about
-the command line stays Fabric's. What is rewritten, and how, is in `tokens` and `rewriting`.
+the command line stays Fabric's. What is rewritten, and how, is in `tokens` and `rewrite`.
 """
 
 from __future__ import annotations
