@@ -45,15 +45,16 @@ def tasks(fleet: Fleet) -> list[Any]:
         wheelhouse, console, added, refused = run.wheelhouse, run.console, [], []
         with console:
             console.stage("adding", len(files))
+            trusting = _Trust(console, trust)
             for name in files:
                 try:
-                    taken = _take_in(wheelhouse, _file(name), console, trust)
+                    taken = _take_in(wheelhouse, _file(name), trusting)
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
                     taken = []
                 for one in taken:
-                    notes = "   its SHA-256 is new in the log" if one.hash_is_new else ""
+                    notes = "   its SHA-256 was not logged before" if one.hash_is_new else ""
                     notes += f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
                     console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
                                   f"   {one.wheel.filename}{notes}")  # fmt: skip
@@ -155,21 +156,38 @@ def _file(typed: str) -> Path:
     return path
 
 
-def _take_in(wheelhouse: Wheelhouse, path: Path, console: Console, trust: bool) -> list[Added]:
-    """Add a wheel, or all wheels of a bundle; at a terminal, ask about a wheel that was logged without a SHA-256."""
+class _Trust:
+    """Whether wheels that were logged without a SHA-256 come in: as `--trust` says, or an answer at the terminal."""
+
+    def __init__(self, console: Console, given: bool) -> None:
+        self._console = console
+        self.given = given
+
+    def ask(self, error: EnvfabError) -> bool:
+        """Ask about one of them, where there is somebody to ask; "all" holds for the others, too."""
+        if self._console.as_json or not self._console.can_ask:
+            return False
+        self._console.print(str(error).splitlines()[0], "yellow")
+        question = "Log the SHA-256 of this file as its hash?  [y]es  [n]o  [a]ll such files"
+        answer = self._console.ask(question, "yna")
+        self.given = answer == "a"
+        return answer in "ya"
+
+
+def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust) -> list[Added]:
+    """Add a wheel, or all wheels of a bundle; ask about one that was logged without a SHA-256."""
     from envfab.fetch.bundle import add_bundle, is_bundle
     from envfab.wheelhouse.add import UnknownHash
 
-    def add(trust: bool) -> list[Added]:
-        return add_bundle(path, wheelhouse, trust=trust) if is_bundle(path) else [wheelhouse.add(path, trust=trust)]
+    def add(trusted: bool) -> list[Added]:
+        if is_bundle(path):
+            return add_bundle(path, wheelhouse, trust=trusted)
+        return [wheelhouse.add(path, trust=trusted)]
 
     try:
-        return add(trust)
+        return add(trust.given)
     except UnknownHash as error:
-        if console.as_json or not console.can_ask:
-            raise
-        console.print(str(error).splitlines()[0], "yellow")
-        if console.ask("Log the SHA-256 of this file as its hash?  [y]es  [n]o", "yn") != "y":
+        if not trust.ask(error):
             raise
         return add(True)
 

@@ -70,3 +70,8 @@ def test_names_apart_are_both_there(tmp_path: Path) -> None:
     folder = fabfile(tmp_path, end, name="deploy")
     assert run_fab(folder, "deploy").stdout == "mine\n"
     assert "no virtualenv is configured" in run_fab(folder, "env.targets").stdout
+    missed = run_fab(folder, "add_wheel:dist/a.whl")
+    assert missed.returncode == 1
+    assert missed.stderr == (
+        "envfab: 'add_wheel:dist/a.whl' is in a namespace of the fabfile\n  fab env.add_wheel:dist/a.whl\n"
+    )

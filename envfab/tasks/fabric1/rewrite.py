@@ -130,8 +130,18 @@ class _Walk:
         elif whole and dashed(piece) in self.shapes.left_out:
             hint = f"put it in: ns.add_task({piece.replace('-', '_')})"
             raise UsageError(f"{piece!r} is a task of the fabfile, and not in its namespace `ns`", hint=hint)
+        elif whole and self.call is None and (called := self._in_a_namespace(piece)):
+            raise UsageError(f"{piece!r} is in a namespace of the fabfile", hint=f"fab {called}")
         elif whole and self.shape.words and not piece.startswith("-"):
             self._bare_word(piece)
+
+    def _in_a_namespace(self, piece: str) -> str:
+        """How a task of ours is called that was typed without its namespace; empty where it is none."""
+        name, colon, arguments = piece.partition(":")
+        for full, shape in self.shapes.tasks.items():
+            if shape.ours and "." in full and dashed(full).rpartition(".")[2] == dashed(name):
+                return f"{full.replace('-', '_')}{colon}{arguments}"
+        return ""
 
     def _missing(self) -> list[Flag]:
         given = self.call.given if self.call else {}
