@@ -63,7 +63,7 @@ class Console:
         if width is not None and len(line) > width:
             from envfab.tasks.output.wrapping import wrap_command
 
-            line = f"{what}\n{wrap_command(command, width)}"
+            line = wrap_command(what, command, width)
         self.print(line, style)
 
     def note(self, text: str, style: str = "") -> None:

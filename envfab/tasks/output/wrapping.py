@@ -29,17 +29,17 @@ def cut(line: str, width: int) -> str:
     return f"{first} …"
 
 
-def wrap_command(command: str, width: int) -> str:
-    """A command line in lines that a shell takes for one, so that it can be copied as it is shown."""
-    lines: list[str] = []
-    line = ""
-    for word in map(shlex.quote, shlex.split(command)):
-        longer = f"{line} {word}" if line else word
-        if line and cell_len(longer + CONTINUED) > width - HANG:
+def wrap_command(what: str, command: str, width: int) -> str:
+    """A command line after the words `what`, in lines that a shell takes for one: it can be copied as it is shown."""
+    first, *words = map(shlex.quote, shlex.split(command))
+    lines, line = [], f"{what} {first}"
+    for word in words:
+        if cell_len(f"{line} {word}{CONTINUED}") > width:
             lines.append(line + CONTINUED)
-            longer = word
-        line = longer
-    return "\n".join(" " * HANG + part for part in [*lines, line])
+            line = " " * HANG + word
+        else:
+            line = f"{line} {word}"
+    return "\n".join([*lines, line])
 
 
 def _broken(line: Text, width: int) -> Iterator[Text]:

@@ -40,14 +40,14 @@ def test_what_goes_on_stands_further_in_and_keeps_its_style() -> None:
 @given(st.lists(st.text(st.sampled_from(string.printable.split("\t")[0]), max_size=20), min_size=1, max_size=6))
 def test_a_wrapped_command_is_the_same_command(words: list[str]) -> None:
     """Whatever it quotes, a line goes on only between two of its words."""
-    wrapped = wrap_command(shlex.join(words), 30)
+    wrapped = wrap_command("to do it:", shlex.join(words), 30).removeprefix("to do it: ")
     assert shlex.split(wrapped.replace("\\\n", "")) == words
 
 
 def test_a_shell_takes_a_wrapped_command_for_one() -> None:
     """As somebody copies it from the terminal."""
     command = "printf '%s|' rollback:web1:/srv/shop --to 20261120-214900-9f3a '--name=a b  c'"
-    wrapped = wrap_command(command, 40)
+    wrapped = wrap_command("copy", command, 40).removeprefix("copy ")
     assert wrapped.count("\n") > 1
     done = subprocess.run(["/bin/sh", "-c", wrapped], capture_output=True, text=True, check=True)
     assert done.stdout == "rollback:web1:/srv/shop|--to|20261120-214900-9f3a|--name=a b  c|"
