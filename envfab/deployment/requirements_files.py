@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from envfab.config.fleet import Fleet, Member, Target
-from envfab.errors import RequirementsError, SeveralErrors
+from envfab.errors import ConfigurationError, RequirementsError, SeveralErrors
 from envfab.models.requirements import Requirements, parse
 from envfab.util.paths import expand, read_file
 
@@ -53,7 +54,15 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
 
 def file_reader(place: Callable[[str], Path] = expand) -> Callable[[str], str]:
     """What `parse` reads files with; `place` says where the file of a name lies."""
-    return lambda name: read_file(place(name), LIMIT).decode("utf-8")
+
+    def read(name: str) -> str:
+        try:
+            path = place(name)
+        except (ConfigurationError, ValueError):
+            raise OSError(errno.EINVAL, "it cannot be the name of a file", name) from None
+        return read_file(path, LIMIT).decode("utf-8")
+
+    return read
 
 
 def _shown(fleet: Fleet, file: Path) -> str:

@@ -93,13 +93,13 @@ SETTINGS = (
             "--only: takes the name of a package, not 'six==1.16.0'\n"
             "  say --only six; versions belong in the requirements",
         ),
-        ("plan --only=", "--only: takes the name of a package, not ''\n  is a variable of your shell unset?"),
+        ("plan --only=", "'plan': --only is empty\n  is a variable of your shell unset?"),
         (
             "deploy --yes --reinstall six[extra]",
             "--reinstall: takes the name of a package, not 'six[extra]'\n"
             "  say --reinstall six; versions belong in the requirements",
         ),
-        ("collector --keep-days x", "--keep-days: 'x' is no whole number from 1 up"),
+        ("collector --keep-days x", "--keep-days: must be a whole number from 1 up, not 'x'"),
         (
             "FABRIC_ENVFAB_MAX_FAILURE=1 plan",
             "FABRIC_ENVFAB_MAX_FAILURE: there is no such setting, did you mean FABRIC_ENVFAB_MAX_FAILURES?\n"
