@@ -14,11 +14,11 @@ from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session, start_agent
 from envfab.remote.process import local_link
 from envfab.remote.startup import Identity
-from tests.remote.conftest import agent, pristine, version
+from tests.remote.conftest import agent, connect, pristine, version
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import sha256
 
-__all__ = ["agent", "pristine", "version"]
+__all__ = ["agent", "connect", "pristine", "version"]
 AWKWARD = "a venv's $(touch x) !"
 
 

@@ -229,14 +229,14 @@ def test_names_that_are_no_text_do_not_spoil_the_answer(bare: Path, agent: Start
 
 def test_packages_of_another_minor_version_are_told(bare: Path, agent: StartAgent) -> None:
     """As long as the interpreter has nothing of its own but installers; installers there do not count."""
-    (library,) = bare.glob("lib/python*")
-    old = library.with_name("python3.4") / "site-packages"
+    own = site_packages(bare)
+    old = own.parent.with_name("python3.4") / "site-packages"
     old.mkdir(parents=True)
     dist_info(old, "pip", "20.0")
     assert agent(bare).ask("probe")["stranded"] is None
     for name in ("Django", "asgiref"):
         dist_info(old, name, "1.0")
-    dist_info(site_packages(bare), "pip", "20.3")
+    dist_info(own, "pip", "20.3")
     assert agent(bare).ask("probe")["stranded"] == {"folder": "lib/python3.4", "packages": 2}
-    dist_info(site_packages(bare), "asgiref", "1.0")
+    dist_info(own, "asgiref", "1.0")
     assert agent(bare).ask("probe")["stranded"] is None
