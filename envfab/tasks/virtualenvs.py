@@ -32,7 +32,7 @@ def tasks(fleet: Fleet) -> list[Any]:
     def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
         run = TaskContext(fleet, c, json)
-        place = output_path(export, "--export") if export else None
+        place = output_path(export, "--export", folder_is_made=True) if export else None
         with run.console as console:
             if discover:
                 _discover(run, discover)

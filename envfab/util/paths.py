@@ -57,11 +57,11 @@ def user_path(text: str, argument: str) -> Path:
         ) from None
 
 
-def output_path(text: str, argument: str) -> Path:
-    """`user_path` of a file to write: no folder, and in a folder that is there."""
+def output_path(text: str, argument: str, *, folder_is_made: bool = False) -> Path:
+    """`user_path` of a file to write: no folder, and in a folder that is there, or will be made."""
     path = user_path(text, argument)
     if path.is_dir():
         raise UsageError(f"{text!r} is a folder: name a file", where=argument)
-    if not path.absolute().parent.is_dir():
+    if not folder_is_made and not path.absolute().parent.is_dir():
         raise UsageError(f"{text!r}: there is no folder {str(path.parent)!r}", where=argument, hint="make it first")
     return path

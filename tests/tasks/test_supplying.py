@@ -107,9 +107,7 @@ def test_outdated_tells_of_the_wheelhouse_and_an_index(installed: Workplace, tmp
             "    Shop   1.0 → 1.1 in the wheelhouse, 2.0 in the index   1.1 within the requirements"
         ]
         (told,) = installed.json("outdated", "--index", url)["virtualenvs"]
-    assert told["outdated"] == [
-        {"name": "Shop", "installed": "1.0", "wheelhouse": "1.1", "index": "2.0", "allowed": "1.1"}
-    ]
+    assert told["outdated"] == [{"name": "Shop", "installed": "1.0", "house": "1.1", "index": "2.0", "allowed": "1.1"}]
     done = installed.fab("outdated", "--index", url)
     assert done.returncode == 1
     assert f"{url}" in done.stderr
