@@ -114,7 +114,7 @@ def test_outdated_tells_of_the_wheelhouse_and_an_index(installed: Workplace, tmp
     assert "cannot be reached" in done.stderr
     assert "    Shop   1.0 → 1.1 in the wheelhouse\n" in done.stdout
     document = installed.json("outdated", "--index", url, status=1)
-    assert [one["wheelhouse"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
+    assert [one["house"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
     (problem,) = document["index_errors"]
     # the first that was asked for: then it is known that nobody answers
     assert problem.startswith(url)
