@@ -20,7 +20,8 @@ import binascii
 import csv
 import hashlib
 import io
-from collections.abc import Sequence, Set
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,9 +30,9 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
 from envfab.errors import WheelError
-from envfab.models.wheel import MOST_TAGS, Wheel, WheelMetadata, count_tags
+from envfab.models.wheel import MOST_REQUIREMENTS, MOST_TAGS, Wheel, WheelMetadata, count_tags
 from envfab.util.untrusted import one_line
-from envfab.util.versions import MOST_DIGITS, parse_version, shortened
+from envfab.util.versions import MOST_DIGITS, parse_version, problem_of, shortened
 from envfab.wheelhouse.safe_zip import CHUNK, Archive, Limits
 
 WHEEL_MAJOR = 1
@@ -42,6 +43,10 @@ RECORD_LIMIT = 64 << 20
 # The format demands "sha256 or better"; an algorithm's digest size tells a cut digest.
 ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
 SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+_FIELDS_ONCE = ("Name", "Version")
+_FIELDS_THAT_COUNT = (*_FIELDS_ONCE, "Requires-Dist", "Provides-Extra")
+# Old tools broke long lines of METADATA.
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
 DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
 
@@ -142,20 +147,46 @@ def parse_metadata(content: bytes, where: str) -> WheelMetadata:
     fields = _fields(content)
     if len(fields) > FIELDS_LIMIT:
         raise WheelError(f"its METADATA has more than {FIELDS_LIMIT:,} bytes of fields", where=where)
-    raw, _ = parse_email(fields)
+    raw, unread = parse_email(fields)
+    _refuse_unread(unread, where)
     name, version = raw.get("name"), raw.get("version")
     if not name or not version:
         raise WheelError("its METADATA has no Name or no Version", where=where)
+    requires = [_FOLD.sub(" ", text) for text in raw.get("requires_dist", [])]
+    _refuse_too_much(version, requires, where)
+    # of several, installers take the first
+    python = raw.get("requires_python") or next(iter(unread.get("requires-python", [])), None)
     try:
         canonicalize_name(name, validate=True)
-        return WheelMetadata.build(
-            name, version, raw.get("requires_dist", []), raw.get("requires_python"), raw.get("provides_extra", [])
-        )
+        return WheelMetadata.build(name, version, requires, python, raw.get("provides_extra", []))
     except (InvalidName, InvalidRequirement, InvalidVersion) as error:
         line = shortened(" ".join(str(error).split()), 200)
         raise WheelError(
             f"its METADATA cannot be read: {line}", where=where, hint="current pip and uv refuse such a wheel, too"
         ) from None
+
+
+def _refuse_unread(unread: Mapping[str, Sequence[str]], where: str) -> None:
+    """Refuse what packaging leaves unread: of a field that counts, all values would be lost."""
+    for field in _FIELDS_THAT_COUNT:
+        values = unread.get(field.lower(), ())
+        if len(values) > 1 and field in _FIELDS_ONCE:
+            raise WheelError(f"its METADATA has {len(values)} lines {field}", where=where, hint="build it again")
+        if values:
+            raise WheelError(
+                f"its METADATA has a {field} that is not UTF-8",
+                where=where,
+                hint="current pip and uv refuse such a wheel, too",
+            )
+
+
+def _refuse_too_much(version: str, requires: Sequence[str], where: str) -> None:
+    """Refuse what would take too long to plan with; pip and uv have other limits, or none."""
+    problem = next(filter(None, map(problem_of, (version, *requires))), "")
+    if len(requires) > MOST_REQUIREMENTS:
+        problem = f"more than {MOST_REQUIREMENTS:,} Requires-Dist"
+    if problem:
+        raise WheelError(f"its METADATA cannot be read: {problem}", where=where, hint="no plan could be made with it")
 
 
 def _check_names(archive: Archive, wheel: Wheel, metadata: WheelMetadata) -> None:

@@ -503,10 +503,44 @@ def test_requires_dist_that_no_current_installer_reads_is_refused(tmp_path: Path
     assert message.endswith("\n  current pip and uv refuse such a wheel, too")
 
 
+def test_a_broken_line_of_metadata_is_read_whole(tmp_path: Path) -> None:
+    """pip 26.3 and uv 0.13 take it; so does the agent, of what is installed."""
+    metadata = inspect(of_metadata(tmp_path, "Requires-Dist: django\n (>=3.2) ;\n\tpython_version > '3'")).metadata
+    assert list(map(str, metadata.requires)) == ['django>=3.2; python_version > "3"']
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Requires-Dist: django\nRequires-Dist: caf\udce9", "has a Requires-Dist that is not UTF-8"),
+        ("Name: shop", "has 2 lines Name"),
+        ("Version: 2.0", "has 2 lines Version"),
+    ],
+)
+def test_fields_that_would_be_lost_are_refused(tmp_path: Path, lines: str, said: str) -> None:
+    """Of a field with one value that it cannot read, packaging gives none: the plan would leave out all dependencies."""
+    assert said in refusal(of_metadata(tmp_path, lines))
+
+
+def test_of_several_requires_python_the_first_counts(tmp_path: Path) -> None:
+    """As with pip and uv."""
+    metadata = inspect(of_metadata(tmp_path, "Requires-Python: >=3.9\nRequires-Python: >=2.7")).metadata
+    assert str(metadata.requires_python) == ">=3.9"
+
+
+@pytest.mark.parametrize(
+    "line", [f"Requires-Dist: a<{'9' * 200}", "Requires-Dist: a\n" * 10_001, f"Requires-Dist: a ;{'(' * 60}x{')' * 60}"]
+)
+def test_what_only_envfab_refuses_is_not_said_of_pip(tmp_path: Path, line: str) -> None:
+    """pip 26.3 takes these."""
+    message = refusal(of_metadata(tmp_path, line.rstrip()))
+    assert message.endswith("\n  no plan could be made with it")
+
+
 def of_metadata(folder: Path, line: str) -> Path:
     """The wheel `shop` 1.0 with one line more in its METADATA."""
     text = f"Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n{line}\n"
-    return make_wheel(folder, "shop", "1.0", dist_info={"METADATA": text})
+    return make_wheel(folder, "shop", "1.0", dist_info={"METADATA": text.encode("utf-8", "surrogateescape")})
 
 
 @pytest.mark.parametrize(
