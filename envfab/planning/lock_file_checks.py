@@ -35,11 +35,8 @@ def _of_lock(
         more = [f"and {len(lock.environments) - SHOWN} more"] if len(lock.environments) > SHOWN else []
         yield "\n  ".join([f"{lock.name} is not for this environment, but for one of", *(markers or ["none"]), *more])
         return
-    packages = [
-        entry
-        for entry in (*requirements.entries, *requirements.constraints)
-        if entry.locked is not None and entry.locked.lock == lock
-    ]
+    # as constraints (-c) its packages are not asked for, so that it is no mistake where none applies
+    packages = [entry for entry in requirements.entries if entry.locked is not None and entry.locked.lock == lock]
     if packages and not any(entry.locked is not None and entry.locked.lock == lock for entry in entries):
         what = "1 package applies" if len(packages) == 1 else f"{len(packages)} packages applies"
         there = f"\n  choose with groups=[…] or extras=[…]: {', '.join(lock.choices)}" if lock.choices else ""

@@ -97,6 +97,16 @@ def test_a_lock_of_which_nothing_is_chosen_blocks() -> None:
     )
 
 
+@pytest.mark.parametrize("groups", [None, []])
+def test_a_lock_as_constraints_asks_for_nothing(groups: Sequence[str] | None) -> None:
+    """It was refused as one of which nothing applies; where something does, its versions and hashes hold."""
+    texts = {"requirements.txt": "django\n-c pylock.toml\n", "pylock.toml": ""}
+    texts["pylock.toml"] = PDM + package("django", "5.2", "'default' in dependency_groups")
+    required = parse(["requirements.txt"], texts.__getitem__, groups=groups)
+    done = made(required, catalogue=wheelhouse(["django==5.2", "django==6.0"]))
+    assert [str(action.version) for action in done.actions] == ["6.0" if groups == [] else "5.2"]
+
+
 def test_requirements_of_which_none_applies_block() -> None:
     """A file that names requirements, all of them for other interpreters, is a mistake too."""
     lines = ["django ; python_version < '3'", "asgiref ; sys_platform == 'win32'"]
