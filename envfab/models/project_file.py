@@ -6,17 +6,18 @@ Dependency groups are those of PEP 735; the rest is the `[project]` table of PEP
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from packaging.dependency_groups import DependencyGroupInclude, DependencyGroupResolver
 from packaging.errors import ExceptionGroup
-from packaging.utils import canonicalize_name
+from packaging.requirements import InvalidRequirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import RequirementsError
 from envfab.models.group_choice import Choice
 from envfab.models.toml_text import parse_toml
-from envfab.util.versions import shortened
+from envfab.util.versions import parse_requirement, shortened
 
 NAME = re.compile(r"(^|/)pyproject\.toml$")
 MOST_INCLUDES = 100
@@ -31,20 +32,56 @@ def parse_project_file(text: str, name: str, choice: Choice) -> tuple[list[Line]
     optional = _table(project, "optional-dependencies", name)
     lines = list(_strings(project.get("dependencies", []), f"{name}:dependencies"))
     wanted = choice.extras_of(optional)
-    for extra, texts in optional.items():
-        if canonicalize_name(extra) in wanted:
-            lines += _strings(texts, f"{name}:{extra}")
-    for group in sorted(choice.groups_of(groups)):
+    chosen = choice.groups_of(groups)
+    lines += _of_extras(project, optional, wanted, name)
+    for group in sorted(chosen):
         lines += _of_group(groups, group, name)
     notes = _dynamic(project, name)
     if not lines:
         there = [*(f"group {one}" for one in groups), *(f"extra {one}" for one in optional)]
+        empty = ", ".join(sorted({*wanted, *chosen}))
         raise RequirementsError(
-            "it has no dependencies of a project, and no group or extra of it is chosen",
+            "it has no dependencies of a project, and "
+            + (f"{empty} of it has none" if empty else "no group or extra of it is chosen"),
             where=name,
             hint=f"choose with groups=[…] or extras=[…]: {', '.join(there)}" if there else "add a [dependency-groups]",
         )
     return lines, notes
+
+
+def _of_extras(
+    project: Mapping[str, Any], optional: Mapping[str, Any], wanted: Container[str], name: str
+) -> Iterator[Line]:
+    """The requirements of the wanted extras; one on the project itself (`shop[fast]`) stands for the extras in it."""
+    own, names = (
+        canonicalize_name(str(project.get("name", ""))),
+        {canonicalize_name(extra): extra for extra in optional},
+    )
+    coming, seen = [names[extra] for extra in names if extra in wanted], set[str]()
+    while coming:
+        extra = coming.pop(0)
+        if extra in seen:
+            continue
+        seen.add(extra)
+        for text, where in _strings(optional[extra], f"{name}:{extra}"):
+            included = _extras_of_itself(text, own)
+            unknown = [one for one in included if one not in names]
+            if unknown:
+                raise RequirementsError(f"{text!r}: there is no extra {', '.join(unknown)}", where=where)
+            coming += [names[one] for one in included]
+            if not included:
+                yield text, where
+
+
+def _extras_of_itself(text: str, own: str) -> list[NormalizedName]:
+    """The extras in a requirement on the project itself; with a marker it is a requirement as any other."""
+    try:
+        requirement = parse_requirement(text)
+    except InvalidRequirement:
+        return []
+    if canonicalize_name(requirement.name) != own or requirement.marker or requirement.url:
+        return []
+    return sorted(map(canonicalize_name, requirement.extras))
 
 
 def _table(document: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:

@@ -100,6 +100,23 @@ def test_a_file_of_which_nothing_is_chosen_is_refused() -> None:
     assert refusal("[tool.ruff]\n").endswith("add a [dependency-groups]")
 
 
+def test_an_extra_may_stand_for_others_of_the_project() -> None:
+    """`all = ["shop[fast-io,more]"]` is no requirement on a wheel of the project itself."""
+    text = PROJECT + 'more = ["orjson", "Shop[all]"]\nall = ["shop[fast-io, more]"]\nlost = ["shop[none]"]\n'
+    assert lines(read(text, extras=["all"])) == [
+        "pyproject.toml:dependencies: Django>=5",
+        "pyproject.toml:Fast_IO: uvloop",
+        "pyproject.toml:more: orjson",
+    ]
+    assert refusal(text, extras=["lost"]) == "pyproject.toml:lost: 'shop[none]': there is no extra none"
+
+
+def test_a_chosen_group_that_is_empty_is_told_as_such() -> None:
+    """Not as none that is chosen."""
+    text = "[dependency-groups]\nnone = []\n"
+    assert refusal(text, ["none"]).startswith("pyproject.toml: it has no dependencies of a project, and none of it")
+
+
 def test_an_unknown_group_or_extra_is_refused() -> None:
     """With those that there are."""
     assert (
