@@ -75,7 +75,8 @@ def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, ori
         shown = shlex.quote(str(wheelhouse.wheels / finding.filename))
         raise WheelhouseError(f"it is not logged: fab add_wheel {shown} takes it in, or move it away")
     if wheel.sha256 is None:
-        shown = shlex.quote(str(wheelhouse.wheels / finding.filename))
+        missing = finding.fault is Fault.MISSING
+        shown = "FILE" if missing else shlex.quote(str(wheelhouse.wheels / finding.filename))
         raise WheelhouseError(
             "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
             f"then fab add_wheel --trust {shown}"

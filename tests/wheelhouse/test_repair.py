@@ -136,9 +136,11 @@ def test_what_was_logged_without_a_hash_cannot_be_told_from_another(wheelhouse: 
     (wheelhouse.wheels / SHOP).unlink()
     wheelhouse.refresh()
     left = "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
-    left += f"then fab add_wheel --trust {wheelhouse.wheels / SHOP}"
-    assert list(repair(wheelhouse, [shelf])) == [RepairResult(SHOP, left=left)]
+    assert list(repair(wheelhouse, [shelf])) == [RepairResult(SHOP, left=f"{left}then fab add_wheel --trust FILE")]
     assert files(wheelhouse) == {}
+    path = make_wheel(wheelhouse.wheels, "shop", "1.0")
+    wheelhouse.refresh()
+    assert list(repair(wheelhouse, [shelf])) == [RepairResult(SHOP, left=f"{left}then fab add_wheel --trust {path}")]
 
 
 def test_what_nobody_can_read_is_left_alone(wheelhouse: Wheelhouse, shelf: Shelf) -> None:
