@@ -17,7 +17,7 @@ from pathlib import Path
 DEPTH = 16
 # what a Match line may ask that is the same for every host
 SAME_FOR_ALL_HOSTS = frozenset(("all", "final", "localuser", "localnetwork", "version", "sessiontype", "command"))
-_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+|$)(.*)")
+_LINE = re.compile(r"(\w+)(?:[ \t]*=[ \t]*|[ \t]+|$)(.*)", re.DOTALL)
 _PLAIN_PATTERN = re.compile(r"!?[A-Za-z0-9._:*?-]+")
 
 
@@ -115,8 +115,9 @@ class ConfigText:
             self.opaque.append(str(file))
             return
         conditions = outer
-        for number, written in enumerate(text.splitlines(), 1):
-            stripped = written.strip()
+        for number, written in enumerate(text.split("\n"), 1):
+            # to ssh the other characters that Python takes for space or for the end of a line are neither
+            stripped = written.strip(" \t\r")
             if not stripped or stripped.startswith("#"):
                 continue
             found = _LINE.fullmatch(stripped)

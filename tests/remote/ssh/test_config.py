@@ -198,6 +198,14 @@ def test_envfab_does_what_ssh_does(write: Write, text: str) -> None:
         assert of_passwd(by_envfab(configuration, name)) == of_passwd(by_ssh(file, name)), name
 
 
+@pytest.mark.parametrize("text", [" User ada\u2028Port 77", " User ada\u0085Port 77", "\x0bUser ada", "\x0cUser ada"])
+def test_only_a_line_feed_ends_a_line(write: Write, text: str) -> None:
+    """Python knows more of them, and more spaces; ssh refuses such lines, and envfab read `Port 77`."""
+    file = write(f"Host web1\n{text}\n")
+    with pytest.raises(Unreachable, match="ssh refuses its configuration"):
+        SSHConfiguration(str(file)).lookup("web1")
+
+
 WORDS = st.sampled_from(["web1", "web*", "db.*", "*", "!web2", "10.0.0.?", "web?", "*.example.org"])
 VALUES = {
     "HostName": ["10.1.1.1", "%h.example.org", "Other.Example.org", "::1"],
