@@ -41,7 +41,16 @@ def test_a_task_of_the_same_name_is_an_error(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("call", ["ns.add_task(deploy)", "ns.add_task(restart_all, name='add_wheel')"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ns.add_task(deploy)",
+        "ns.add_task(restart_all, name='add_wheel')",
+        "ns.add_task(restart_all, aliases=['plan'])",
+        "ns.add_task(task(aliases=['add_wheel'])(lambda c: None), name='mine')",
+        "ns.add_collection(Collection('plan', restart_all))",
+    ],
+)
 def test_a_task_of_the_same_name_cannot_be_added(tmp_path: Path, call: str) -> None:
     """In the namespace: it would run in the place of envfab's."""
     done = run_fab(fabfile(tmp_path, f"ns = collection(fleet)\n{call}\n", name="deploy"), "targets")
@@ -62,6 +71,24 @@ def test_a_task_that_the_namespace_leaves_out_is_told_of(tmp_path: Path, typed: 
     fabfile(tmp_path, "ns = collection(fleet)\nns.add_task(restart_all)\n")
     assert run_fab(tmp_path, "restart_all", "targets").returncode == 1
     assert run_fab(tmp_path, "restart-all").stdout == "restarted\n"
+
+
+def test_an_alias_of_a_task_that_is_left_out_is_told_of(tmp_path: Path) -> None:
+    """Fabric has no idea of that either; what the message says to add is the variable, which has another name."""
+    folder = fabfile(tmp_path, "@task(name='anew', aliases=['again'])\ndef mine(c): pass\nns = collection(fleet)\n")
+    for name in ("again", "anew"):
+        said = run_fab(folder, name).stderr
+        assert f"'{name}' is a task of the fabfile, and not in its namespace `ns`" in said
+        assert said.endswith("ns.add_task(mine)\n")
+
+
+def test_a_function_without_task_is_told_of(tmp_path: Path) -> None:
+    """Invoke ends with a traceback."""
+    end = "def mine(): pass\nns = collection(fleet)\nns.add_task(mine)\n"
+    done = run_fab(fabfile(tmp_path, end), "targets")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "mine is no task\n  put @task of invoke above its def" in done.stderr
 
 
 def test_names_apart_are_both_there(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ class _Walk:
             if self.shapes.core.flags[piece].name != "help":
                 self._switch(self.shapes.core.flags[piece], True)
         elif whole and dashed(piece) in self.shapes.left_out:
-            hint = f"put it in: ns.add_task({piece.replace('-', '_')})"
+            hint = f"put it in: ns.add_task({self.shapes.left_out[dashed(piece)]})"
             raise UsageError(f"{piece!r} is a task of the fabfile, and not in its namespace `ns`", hint=hint)
         elif whole and self.call is None and (called := self._in_a_namespace(piece)):
             raise UsageError(f"{piece!r} is in a namespace of the fabfile", hint=f"fab {called}")

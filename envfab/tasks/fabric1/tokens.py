@@ -104,12 +104,12 @@ class Shape:
 class Shapes:
     """All that tokens can mean: the program's own flags, and the tasks by every name they have.
 
-    `left_out` are the tasks that the fabfile defines and its namespace does not have.
+    `left_out` are the tasks that the fabfile defines and its namespace does not have, by their variables.
     """
 
     core: Shape
     tasks: Mapping[str, Shape]
-    left_out: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> Shape | None:
         """The task that `name` means; dashes and underscores are the same for ours."""
