@@ -15,7 +15,7 @@ from wsgiref.types import WSGIApplication
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
@@ -88,8 +88,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Tells the application that a body was chunked, which waitress hides: a size must be declared beforehand."""
 
     def parse_header(self, header_plus: bytes) -> Any:
-        """As waitress does, and keep the header."""
-        result = super().parse_header(header_plus)
+        """As waitress does, and keep the header; a number that Python does not read is the client's fault."""
+        try:
+            result = super().parse_header(header_plus)
+        except ValueError:
+            raise ParsingError("Content-Length is invalid") from None
         if self.chunked:
             self.headers["TRANSFER_ENCODING"] = "chunked"
         return result

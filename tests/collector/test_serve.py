@@ -170,6 +170,7 @@ def test_rude_clients(folder: Path) -> None:
         assert raw(url, f"{post}X: y", body)[0] == 411
         assert raw(url, f"{post}Content-Length: -5", body)[0] == 400
         assert raw(url, f"{post}Content-Length: many", body)[0] == 400
+        assert raw(url, f"{post}Content-Length: {'9' * 5000}", body)[0] == 400
         assert raw(url, f"{post}Content-Length: {len(body) // 3}", body)[0] == 400
         chunked = f"{post}Transfer-Encoding: chunked"
         assert raw(url, chunked, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))[0] == 411
