@@ -5,26 +5,30 @@ from __future__ import absolute_import
 import errno
 import os
 import pwd
+import re
 import shutil
 import sys
 
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call
 
+INTERPRETER = re.compile(r"(python|pypy)[0-9.]*$")
+ASIDE = ".envfab-aside"
+
 
 def create(agent, request, body):
     """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None where it is there already.
 
-    Nothing is left of one that failed. With `repair` one whose interpreter or pyvenv.cfg is gone gets them back, and
-    keeps all else.
+    Nothing is left of one that failed. With `repair` one whose interpreter is gone or does not start, or whose
+    pyvenv.cfg is gone, gets them back, and keeps all else.
     """
     path = native(request["path"])
-    if request["repair"] and is_broken(path):
+    if request["repair"] and is_broken(agent, path):
         return repair(agent, path, request)
     if is_there(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        if is_broken(path):
+        if is_broken(agent, path):
             raise Problem("exists", "it has lost its bin/python; fab create_virtualenv --repair gives it another one")
         raise Problem("exists", "something is already there")
     existed = os.path.isdir(path)
@@ -50,12 +54,20 @@ def create(agent, request, body):
     raise Problem("create", "no virtualenv could be made with %s" % sys.executable, output="\n".join(outputs))
 
 
-def is_broken(path):
-    """Whether something made a virtualenv of this folder whose interpreter or pyvenv.cfg is gone now."""
+def is_broken(agent, path):
+    """Whether something made a virtualenv of this folder whose interpreter or pyvenv.cfg is gone, or of no use, now."""
     python = os.path.join(path, "bin", "python")
     if not os.path.lexists(python):
         return os.path.exists(os.path.join(path, "pyvenv.cfg"))
-    return not (os.path.exists(python) and is_described(path))
+    return not (os.path.exists(python) and is_described(path) and starts(agent, python))
+
+
+def starts(agent, python):
+    """Whether an interpreter runs: one that was copied may lack the libraries that it was built for."""
+    try:
+        return call(agent, [python, "-c", ""], clean_environment(), writes=False)[0] == 0
+    except EnvironmentError:
+        return False
 
 
 def is_described(path):
@@ -73,8 +85,11 @@ def repair(agent, path, request):
     there = os.listdir(folder) if os.path.isdir(folder) else []
     links = [(name, os.readlink(name)) for name in map(lambda one: os.path.join(folder, one), there)
              if os.path.basename(name).startswith(("python", "pypy")) and os.path.islink(name)]
+    copies = [] if starts(agent, os.path.join(folder, "python")) else copied_interpreters(folder, there)
     for name, _ in links:
         os.unlink(name)
+    for name in copies:
+        os.rename(name, name + ASIDE)
     outputs = []
     has_pip = os.path.isdir(os.path.join(path, "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pip"))
     for title, arguments in ways(request["system_site_packages"]):
@@ -83,13 +98,23 @@ def repair(agent, path, request):
             continue
         status, output = call(agent, [sys.executable] + arguments + [path], clean_environment(), writes=True)
         if status == 0:
+            for name in copies:
+                os.unlink(name + ASIDE)
             return {"with": "venv" if has_pip else title, "version": sys.version.split()[0]}
         outputs.append(output)
+    for name in copies:
+        os.rename(name + ASIDE, name)
     for name, to in links:
         if os.path.lexists(name):
             os.unlink(name)
         os.symlink(to, name)
     raise Problem("create", "it could not be repaired with %s" % sys.executable, output="\n".join(outputs))
+
+
+def copied_interpreters(folder, names):
+    """The files in `bin` that are interpreters by their names, and no links."""
+    files = [os.path.join(folder, name) for name in names if INTERPRETER.match(name)]
+    return [file for file in files if os.path.isfile(file) and not os.path.islink(file)]
 
 
 def is_there(python):

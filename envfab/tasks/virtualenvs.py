@@ -48,7 +48,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    @ours(repair="give those whose interpreter or pyvenv.cfg is gone new ones; their packages stay")
+    @ours(repair="give those whose interpreter is gone or does not start, or whose pyvenv.cfg is gone, new ones")
     def create_virtualenv(c: Context, name: Iterable[str] = (), repair: bool = False, json: bool = False) -> None:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
         from envfab.remote.create import create

@@ -134,6 +134,22 @@ def test_what_a_virtualenv_lost_it_gets_back(
     assert [one.by for one in create(wanted_ones, links, Settings(), Silent(), repair=True)] == [None, None]
 
 
+def test_a_copied_interpreter_that_does_not_start_is_replaced(
+    links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
+) -> None:
+    """It may lack its libraries since an upgrade of the system; "there already" was the answer to --repair."""
+    path = make_virtualenv("3.11", tmp_path / "venv")
+    before = packages(path)
+    for name in ("python", "python3", "python3.11"):
+        (path / "bin" / name).unlink(missing_ok=True)
+        (path / "bin" / name).write_text("#!/bin/sh\nexit 127\n")
+        (path / "bin" / name).chmod(0o755)
+    python = str(make_virtualenv.python("3.11"))
+    assert [one.by for one in create([wanted(path, python)], links, Settings(), Silent(), repair=True)] == ["venv"]
+    assert packages(path) == before
+    assert not list((path / "bin").glob("*aside*"))
+
+
 def test_what_cannot_be_repaired_is_as_it_was(
     links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
 ) -> None:
