@@ -74,8 +74,13 @@ def append(agent, record):
     last = parse(lines[-1]) if lines else None
     if last and last.get("deployment") == record["deployment"] and last.get("ended"):
         return
-    torn = bool(lines) and not lines[-1].endswith(b"\n")
-    with os.fdopen(open_own(agent.path, "history.jsonl", APPEND), "ab") as stream:
+    descriptor = open_own(agent.path, "history.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    # not by `lines`: what was written last may be longer than the tail
+    torn = False
+    if os.fstat(descriptor).st_size:
+        os.lseek(descriptor, -1, os.SEEK_END)
+        torn = os.read(descriptor, 1) != b"\n"
+    with os.fdopen(descriptor, "ab") as stream:
         stream.write((b"\n" if torn else b"") + dumps(record).encode("utf-8") + b"\n")
         stream.flush()
         os.fsync(stream.fileno())

@@ -192,3 +192,15 @@ def test_a_pipe_among_distributions_is_not_waited_for(place: Path, name: str) ->
         assert found["damaged"] == (["odd-1.0.dist-info"] if name == "METADATA" else [])
         session.load(agent_sources.DEPLOY)
         session.ask("verify", names=["odd"])
+
+
+def test_a_record_begins_on_a_line_of_its_own(place: Path, deploying: Starter) -> None:
+    """After a line without end, be it longer than what is read of it: the record would be lost with that."""
+    (place / ".envfab" / "history.jsonl").write_bytes(b"\0" * (2 << 20))
+    session = deploying(place)
+    session.ask("lock", holder={"who": "ada"})
+    for deployment in ("first", "second"):
+        record = {"deployment": deployment, "ended": "2026-11-26T15:06:03+00:00"}
+        session.ask("close", record=record, wheels=[], retain=[])
+    found = session.ask("history", limit=10)["records"]
+    assert [record["deployment"] for record in found] == ["first", "second"]
