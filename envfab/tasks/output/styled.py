@@ -144,7 +144,7 @@ class Progress:
     def _block(self) -> Spinner:
         """What is shown at this moment; asked for in a thread of rich's, which is waited for under the lock."""
         now = time.monotonic()
-        lines = [f" {self._what}: {self._count} of {self._total}   {elapsed(now - self._since)}{self._late()}"]
+        lines = [f" {elapsed(now - self._since)}  {self._what}: {self._count} of {self._total}{self._late()}"]
         at_work = list(self._at_work.items())
         lines += [f"   {subject}  {elapsed(now - since)}  {step}" for subject, (step, since) in at_work[:SHOWN_AT_WORK]]
         if len(at_work) > SHOWN_AT_WORK:

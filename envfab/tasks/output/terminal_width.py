@@ -7,12 +7,12 @@ from typing import IO
 
 
 def columns(stream: IO[str]) -> int | None:
-    """The columns of the terminal that `stream` writes to; None for a file or a pipe, or where that is not known."""
+    """The columns of the terminal that `stream` writes to; None for a file or a pipe, or where that is not known.
+
+    The terminal itself is asked: where COLUMNS says something else, lines would be broken twice, or where none ends.
+    """
     if not stream.isatty():
         return None
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
