@@ -132,7 +132,7 @@ def test_a_callable_gives_the_address_and_nothing_shows_its_password(
     where = next(number for number, line in enumerate(lines) if line.endswith(f"{path}   failed"))
     assert lines[where + 1 : where + 4] == [
         f"shop-1.0-py3-none-any.whl cannot be fetched: there is no {published.url}shop/",
-        "bring the index that wheel_source names up to the wheelhouse (fab publish_index), and run this again",
+        "bring the index that wheel_source names up to date (fab publish_index), and run this again",
         "done: lock",
     ]
     assert freeze(path) == {}
