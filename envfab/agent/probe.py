@@ -76,7 +76,7 @@ def probe_if_changed(agent, request, body):
 
 
 def at_work(agent):
-    """What whoever holds the lock (see `locking`) says of himself, None where nobody else does.
+    """What whoever holds the lock (see `lock`) says of himself, None where nobody else does.
 
     A journal that somebody is at work with tells of no interruption, nor does one of a deployment that was cut off and
     whose migration goes on. To look takes the lock for a moment, shared:

@@ -55,31 +55,31 @@ def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
             _sort(work, planned, progress(error.output), known=error.kind == ENDED)
         raise
     found = progress(output)
-    _sort(work, planned, Progress((*found.applied, *found.unfinished, *planned)), known=True)
+    _sort(work, planned, MigrationProgress((*found.applied, *found.unfinished, *planned)), known=True)
     work.note_migrations()
     return planned
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class MigrationProgress:
     """How far `migrate` came: the migrations that it applied, and the one that it began last and did not finish."""
 
     applied: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
 
 
-def progress(output: str) -> Progress:
+def progress(output: str) -> MigrationProgress:
     """What the output of `migrate` says of its migrations, one after another."""
     begun = list(BEGUN.finditer(output))
     if not begun:
-        return Progress(())
+        return MigrationProgress(())
     names = tuple(match[1] for match in begun)
     # the next one begins only after the one before it has ended well
     said = output[begun[-1].end() :].partition(TRACEBACK)[0]
-    return Progress(names) if OK.search(said) else Progress(names[:-1], names[-1:])
+    return MigrationProgress(names) if OK.search(said) else MigrationProgress(names[:-1], names[-1:])
 
 
-def _sort(work: DeploymentContext, planned: Sequence[str], found: Progress, known: bool) -> None:
+def _sort(work: DeploymentContext, planned: Sequence[str], found: MigrationProgress, known: bool) -> None:
     """Note of each migration whether it was applied, or failed or was never begun, or may or may not have run.
 
     `known` says that `migrate` ended by itself: what it did not finish has failed then.

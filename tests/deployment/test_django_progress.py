@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envfab.deployment.django import Progress, progress
+from envfab.deployment.django import MigrationProgress, progress
 
 HEAD = "Operations to perform:\n  Apply all migrations: shop\nRunning migrations:\n"
 FIRST = "  Applying shop.0001_initial... OK\n"
@@ -29,4 +29,4 @@ def test_what_was_begun_and_what_was_finished(
     output: str, applied: tuple[str, ...], unfinished: tuple[str, ...]
 ) -> None:
     """A migration is applied once Django says OK, or begins the next one; the one it was at is not finished."""
-    assert progress(output) == Progress(applied, unfinished)
+    assert progress(output) == MigrationProgress(applied, unfinished)

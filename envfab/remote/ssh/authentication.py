@@ -19,7 +19,7 @@ from envfab.remote.ssh.keys import (
     KeyFiles,
     KeyIdentity,
     SocketAgent,
-    Unusable,
+    UnusableKey,
     agent_keys,
     agent_socket,
     offered,
@@ -100,7 +100,7 @@ class Authentication:
             except Encrypted as reason:
                 self._encrypted = True
                 self._skipped.append(str(reason))
-            except Unusable as reason:
+            except UnusableKey as reason:
                 self._skipped.append(str(reason))
 
     def _named(self) -> list[Path]:

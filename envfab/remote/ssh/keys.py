@@ -32,11 +32,11 @@ LARGEST = 1_000_000
 AGENT_LIMIT = 10.0
 
 
-class Unusable(Exception):
+class UnusableKey(Exception):
     """A key file that cannot be used, and why."""
 
 
-class Encrypted(Unusable):
+class Encrypted(UnusableKey):
     """A key file whose passphrase was not given, or is another one."""
 
 
@@ -76,19 +76,19 @@ class KeyFiles:
     """Key files, each read once for all hosts; safe to use from many threads."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _loaded: dict[tuple[Path, str | None], paramiko.PKey | Unusable] = field(default_factory=dict)
+    _loaded: dict[tuple[Path, str | None], paramiko.PKey | UnusableKey] = field(default_factory=dict)
     _public: dict[Path, bytes | None] = field(default_factory=dict)
 
     def private(self, file: Path, passphrase: str | None) -> paramiko.PKey:
-        """The key in a file; raises `Unusable`."""
+        """The key in a file; raises `UnusableKey`."""
         with self._lock:
             if (file, passphrase) not in self._loaded:
                 try:
                     self._loaded[file, passphrase] = load_private(file, passphrase)
-                except Unusable as reason:
+                except UnusableKey as reason:
                     self._loaded[file, passphrase] = reason
             found = self._loaded[file, passphrase]
-        if isinstance(found, Unusable):
+        if isinstance(found, UnusableKey):
             raise found
         return found
 
@@ -238,11 +238,11 @@ def _is_public(file: Path) -> bool:
 
 
 def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
-    """The key in a file, in any format that OpenSSH or OpenSSL writes; raises `Unusable`, or `Encrypted`."""
+    """The key in a file, in any format that OpenSSH or OpenSSL writes; raises `UnusableKey`, or `Encrypted`."""
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise Unusable(f"{file}: cannot be read: {error.strerror}") from None
+        raise UnusableKey(f"{file}: cannot be read: {error.strerror}") from None
     load = serialization.load_ssh_private_key if OPENSSH_BEGINS in data else serialization.load_pem_private_key
     password = passphrase.encode() if passphrase is not None else None
     try:
@@ -254,11 +254,11 @@ def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
             # it is not encrypted, and the passphrase is for another one
             key = load(data, None)
     except UnsupportedAlgorithm:
-        raise Unusable(f"{file}: a kind of key that cannot be used here") from None
+        raise UnusableKey(f"{file}: a kind of key that cannot be used here") from None
     except ValueError:
         if passphrase is not None:
             raise Encrypted(f"{file}: the passphrase does not open it") from None
-        raise Unusable(f"{file}: not a key that can be used here") from None
+        raise UnusableKey(f"{file}: not a key that can be used here") from None
     classes: Mapping[type, type[paramiko.PKey]] = {
         RSAPrivateKey: paramiko.RSAKey,
         Ed25519PrivateKey: paramiko.Ed25519Key,
@@ -266,7 +266,7 @@ def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
     }
     kind = next((made for wanted, made in classes.items() if isinstance(key, wanted)), None)
     if kind is None:
-        raise Unusable(f"{file}: a kind of key that cannot be used here")
+        raise UnusableKey(f"{file}: a kind of key that cannot be used here")
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )

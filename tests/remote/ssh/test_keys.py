@@ -22,7 +22,7 @@ from envfab.remote.ssh.keys import (
     Encrypted,
     KeyFiles,
     SocketAgent,
-    Unusable,
+    UnusableKey,
     agent_keys,
     load_private,
     offered,
@@ -135,7 +135,7 @@ class TestFiles:
         file = tmp_path / "key"
         file.write_bytes(content)
         assert public_blob(file) is None
-        with pytest.raises(Unusable, match=r"/key: "):
+        with pytest.raises(UnusableKey, match=r"/key: "):
             load_private(file, None)
 
     def test_a_key_on_a_token_is_passed_over_with_a_word(self, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ class TestFiles:
         file.chmod(0o600)
         shown = subprocess.run(["ssh-keygen", "-l", "-f", str(file)], capture_output=True, text=True)
         assert "(ED25519-SK)" in shown.stdout
-        with pytest.raises(Unusable, match=r"id_ed25519_sk: a kind of key that cannot be used here$"):
+        with pytest.raises(UnusableKey, match=r"id_ed25519_sk: a kind of key that cannot be used here$"):
             load_private(file, None)
 
     def test_the_public_half_needs_no_passphrase(self, keys: dict[str, Path], tmp_path: Path) -> None:
