@@ -342,7 +342,7 @@ def test_a_server_that_falls_silent_while_it_processes_holds_up_nothing(track: D
     began = time.monotonic()
     _, (warning,) = registered(DependencyTrack(track.url, KEY), processing=0.4)
     assert time.monotonic() - began < 4
-    assert "1 of 1 bills" in warning
+    assert "1 of 1 bill of materials is not known" in warning
 
 
 def deployed(
