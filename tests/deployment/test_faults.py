@@ -152,7 +152,9 @@ def test_the_next_deployment_finishes_or_repairs(
     assert done.returncode == 0, done.stdout + done.stderr
     if step != "finish":
         # there it may end meanwhile, or have ended but for the journal
-        assert ("was interrupted at" in done.stdout) == interrupted
+        # an orphaned pip, or agent, may still be finishing what it had begun: then it is told as at work
+        told = ("was interrupted at", "is deploying to it at this moment")
+        assert any(words in done.stdout for words in told) == interrupted
     assert set(site.workplace.statuses("plan").values()) == {"current"}
     packages = site.path / "lib/python3.11/site-packages"
     assert [name.name for name in packages.glob("shop-*")] == ["shop-2.0.dist-info"]
