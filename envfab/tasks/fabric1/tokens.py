@@ -37,11 +37,6 @@ def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, 
     return task, tuple(words), tuple(keywords)
 
 
-def escape(text: str) -> str:
-    """`text` as a word or value of a task's arguments; a backslash at its end cannot be written there."""
-    return text.replace(",", r"\,").replace("=", r"\=")
-
-
 def _split(text: str, separator: str) -> list[str]:
     return re.split(rf"(?<!\\){separator}", text)
 

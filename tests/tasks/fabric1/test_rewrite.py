@@ -17,7 +17,7 @@ from invoke.parser.parser import Parser
 from envfab.errors import UsageError
 from envfab.tasks.fabric1.rewrite import for_completion, rewrite
 from envfab.tasks.fabric1.task import Task, describe
-from envfab.tasks.fabric1.tokens import escape
+from tests.tasks.fabric1.spelling import escape
 
 
 @fabric.task(klass=Task, positional_words="name", iterable=["name", "only"], optional=["why"], aliases=["roll_out"])  # type: ignore[untyped-decorator]

@@ -5,7 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from envfab.errors import UsageError
-from envfab.tasks.fabric1.tokens import escape, split_arguments
+from envfab.tasks.fabric1.tokens import split_arguments
+from tests.tasks.fabric1.spelling import escape
 
 
 class TestGrammar:
