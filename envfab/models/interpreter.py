@@ -8,6 +8,21 @@ from dataclasses import dataclass
 from packaging.tags import Tag
 from packaging.version import Version
 
+# all of PEP 508 but `extra`: packaging fills what is absent with values of the running interpreter, without a word
+MARKER_NAMES = (
+    "implementation_name",
+    "implementation_version",
+    "os_name",
+    "platform_machine",
+    "platform_python_implementation",
+    "platform_release",
+    "platform_system",
+    "platform_version",
+    "python_full_version",
+    "python_version",
+    "sys_platform",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:

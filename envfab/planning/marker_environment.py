@@ -12,25 +12,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import EnvfabError
-from envfab.models.interpreter import Interpreter
+from envfab.models.interpreter import MARKER_NAMES, Interpreter
 from envfab.models.requirement_entries import LockedPackage
 
-# packaging fills what is absent with values of the running interpreter, without a word
-_COMPLETE = frozenset(
-    {
-        "implementation_name",
-        "implementation_version",
-        "os_name",
-        "platform_machine",
-        "platform_python_implementation",
-        "platform_release",
-        "platform_system",
-        "platform_version",
-        "python_full_version",
-        "python_version",
-        "sys_platform",
-    }
-)
 # What packaging raises for markers that compare what cannot be compared; `InvalidVersion` is a `ValueError`.
 _NONSENSE = (UndefinedComparison, UndefinedEnvironmentName, ValueError, TypeError, RecursionError)
 
@@ -42,7 +26,7 @@ class Environment:
     interpreter: Interpreter
 
     def __post_init__(self) -> None:
-        absent = sorted(_COMPLETE - self.interpreter.markers.keys())
+        absent = sorted(MARKER_NAMES - self.interpreter.markers.keys())
         if absent:
             raise EnvfabError(
                 f"the marker environment lacks {', '.join(absent)}", where=self.interpreter.title, hint="probe it again"

@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 from envfab.config.fleet import Target
 from envfab.errors import AgentError, Unusable, WheelError
 from envfab.models.distribution import Distribution, Origin
-from envfab.models.interpreter import Interpreter
+from envfab.models.interpreter import MARKER_NAMES, Interpreter
 from envfab.models.probe import FreeSpace, Holder, Probe, Stranded
 from envfab.models.wheel import Wheel
 from envfab.remote.stream import LONGEST_LINE
@@ -37,19 +37,6 @@ MAX_NAME = 200  # characters of a name or a version: file systems take 255 bytes
 MAX_PATH = 4_096
 MAX_MESSAGE = 2_000
 MAX_OUTPUT = 200_000  # characters; of more the end is kept
-MARKERS = (
-    "implementation_name",
-    "implementation_version",
-    "os_name",
-    "platform_machine",
-    "platform_python_implementation",
-    "platform_release",
-    "platform_system",
-    "platform_version",
-    "python_full_version",
-    "python_version",
-    "sys_platform",
-)
 
 _ORIGINS = {origin.value: origin for origin in Origin}
 _KEPT = re.compile(r"[0-9a-f]{64}\.[^/]+\.whl")
@@ -129,7 +116,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             interpreter=Interpreter(
                 version,
                 fields.line("implementation", MAX_NAME),
-                {name: markers.line(name, MAX_MESSAGE) for name in MARKERS},
+                {name: markers.line(name, MAX_MESSAGE) for name in MARKER_NAMES},
             ),
             distributions=own,
             outside={name: found for name, found in outside.items() if name not in own},

@@ -11,6 +11,7 @@ import pytest
 
 from envfab.config.fleet import Target
 from envfab.errors import AgentError, EnvfabError, Unreachable
+from envfab.models.interpreter import MARKER_NAMES
 from envfab.models.probe import Holder, Stranded
 from envfab.remote import agent_replies
 from envfab.remote.agent_replies import AgentReply, Alive, Failure, frame, to_probe
@@ -108,7 +109,7 @@ def test_a_distribution_that_cannot_be_is_told(entry: Any, says: str) -> None:
 def test_no_marker_may_be_missing() -> None:
     """packaging would take this machine's in its place."""
     with pytest.raises(AgentError, match="'os_name' is missing"):
-        to_probe(TARGET, REPLY | {"markers": {name: "" for name in agent_replies.MARKERS if name != "os_name"}})
+        to_probe(TARGET, REPLY | {"markers": {name: "" for name in MARKER_NAMES if name != "os_name"}})
 
 
 def test_a_version_that_is_none_is_quoted_without_what_steers_a_terminal() -> None:

@@ -14,8 +14,9 @@ from packaging.tags import Tag
 from envfab.config.fleet import Member, Target
 from envfab.errors import Unreachable
 from envfab.models.distribution import Origin
+from envfab.models.interpreter import MARKER_NAMES
 from envfab.models.probe import Holder
-from envfab.remote.agent_replies import MARKERS, parse_tag, to_probe
+from envfab.remote.agent_replies import parse_tag, to_probe
 from envfab.remote.probe import ProbeResult, TargetSession, leave_all, survey
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
@@ -215,7 +216,7 @@ REPLY: dict[str, Any] = {
     "holder": None,
     "version": "3.11.7+",
     "implementation": "CPython",
-    "markers": dict.fromkeys(MARKERS, ""),
+    "markers": dict.fromkeys(MARKER_NAMES, ""),
     "own": [],
     "outside": [],
     "leftovers": [],
