@@ -19,6 +19,7 @@ from packaging.version import Version
 from rich.console import Console
 from rich.text import Text
 
+import envfab
 from envfab import Fleet, Host, Virtualenv, collection
 from envfab.config.fleet import Member
 from envfab.deployment.proposal import Proposal
@@ -33,7 +34,8 @@ from envfab.tasks.wheels import wheelhouse_line
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 DOCS = Path(__file__).resolve().parent
-PACKAGE = DOCS.parent / "envfab"
+# Where it was imported from: a checkout, or what a wheel installed.
+PACKAGE = Path(envfab.__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 INTRODUCTION = """# The tasks

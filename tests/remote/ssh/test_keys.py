@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
+import socket as sockets
 import struct
 import subprocess
 import time
@@ -62,8 +64,10 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         socket = tmp_path / f"agent{len(started)}"
         started.append(subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL))
         for _ in range(500):
-            if socket.exists():
-                break
+            with contextlib.closing(sockets.socket(sockets.AF_UNIX)) as client:
+                # The file is there before the agent listens on it.
+                if not client.connect_ex(str(socket)):
+                    break
             time.sleep(0.01)
         for file in files:
             subprocess.run(["ssh-add", "-q", str(file)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
