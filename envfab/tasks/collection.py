@@ -7,7 +7,7 @@ from invoke.collection import Collection
 from envfab.config.fleet import Fleet
 from envfab.config.settings import defaults
 from envfab.config.validation import error
-from envfab.tasks import collector, deploying, registering, statistics, supplying, undoing, virtualenvs, wheels
+from envfab.tasks import collector, deploy, history, outdated, register, targets, usage_state, wheels
 from envfab.tasks.own_tasks import FleetTasks
 from envfab.tasks.usage_recording import record
 
@@ -17,9 +17,9 @@ def build(fleet: Fleet) -> Collection:
     if not isinstance(fleet, Fleet):
         raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
     made = FleetTasks()
-    groups = (wheels, supplying, virtualenvs, deploying, undoing, registering, collector)
+    groups = (wheels, outdated, targets, deploy, history, register, collector)
     tasks = [one for group in groups for one in group.tasks(fleet)]
-    on_statistics = statistics.tasks(fleet)
+    on_statistics = usage_state.tasks(fleet)
     if fleet.usage_stats is not None:
         enable, disable, *_ = on_statistics
         record(tasks, fleet.usage_stats, enable, disable)

@@ -29,8 +29,8 @@ from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
 from envfab.remote.process import HostConnection, LocalProcess, Process
 from envfab.remote.stream import Stream
+from envfab.tasks.history import _shown
 from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, show_group
-from envfab.tasks.undoing import _shown
 from envfab.util.progress import Silent
 from envfab.util.untrusted import format_json, harmless
 from envfab.wheelhouse.wheelhouse import Wheelhouse

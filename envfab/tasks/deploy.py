@@ -74,9 +74,9 @@ def tasks(fleet: Fleet) -> list[Any]:
             with propose(requirements, members, links, wheelhouse, options, run.settings, run.console) as proposing:
                 # loaded while the hosts answer
                 from envfab.planning.plan import UNPLANNABLE, Status
-                from envfab.tasks.carry_out import show_wheelhouse
                 from envfab.tasks.output.plans import plans_json, summary
                 from envfab.tasks.prompt import show
+                from envfab.tasks.rollout import show_wheelhouse
 
                 show_wheelhouse(run.console, wheelhouse, fleet)
                 proposals = proposing.all()
@@ -147,9 +147,9 @@ def tasks(fleet: Fleet) -> list[Any]:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
                 from envfab.planning.plan_cache import Plans
-                from envfab.tasks.carry_out import carry_out, show_wheelhouse
                 from envfab.tasks.command_line import command, flags
                 from envfab.tasks.prompt import agree
+                from envfab.tasks.rollout import carry_out, show_wheelhouse
 
                 show_wheelhouse(console, wheelhouse, fleet)
 

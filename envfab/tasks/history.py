@@ -51,9 +51,9 @@ def tasks(fleet: Fleet) -> list[Any]:
     ) -> None:
         """Bring packages back to what they were before a deployment; databases stay as they are."""
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
-        from envfab.tasks.carry_out import carry_out, show_wheelhouse
         from envfab.tasks.command_line import command, flags
         from envfab.tasks.prompt import agree
+        from envfab.tasks.rollout import carry_out, show_wheelhouse
 
         run = TaskContext(fleet, c, json)
         console, wheelhouse = run.console, run.wheelhouse
