@@ -30,7 +30,7 @@ from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
 from envfab.tasks.output.plans import alike, show_group
-from envfab.tasks.wheels import wheelhouse_line
+from envfab.tasks.output.wheelhouse import wheelhouse_line
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 DOCS = Path(__file__).resolve().parent

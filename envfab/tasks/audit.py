@@ -13,7 +13,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.wheels import many
+from envfab.tasks.output.count import many
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SHOWN_SUMMARY = 90
 NO_VERSION = "its version is not one by PEP 440"
 
 
-def tasks(fleet: Fleet) -> list[Any]:
+def task(fleet: Fleet) -> Any:
     """`audit` for `fleet`."""
 
     @ours(osv="the OSV export for PyPI: all.zip, or a folder of its records")
@@ -63,7 +63,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if any(known for _found, known, _left_out in rows):
             raise Exit(code=2)
 
-    return [audit]
+    return audit
 
 
 def _show(run: TaskContext, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:

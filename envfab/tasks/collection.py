@@ -7,9 +7,42 @@ from invoke.collection import Collection
 from envfab.config.fleet import Fleet
 from envfab.config.settings import defaults
 from envfab.config.validation import error
-from envfab.tasks import collector, deploy, history, outdated, register, targets, usage_state, wheels
+from envfab.tasks import (
+    add_wheel,
+    audit,
+    collector,
+    create_virtualenv,
+    deploy,
+    fetch_wheels,
+    history,
+    lock,
+    outdated,
+    plan,
+    publish_index,
+    register,
+    register_hook,
+    rollback,
+    sbom,
+    stats_disable,
+    stats_enable,
+    stats_show,
+    stats_status,
+    stats_submit,
+    targets,
+    verify_wheels,
+    wheels,
+    yank_wheel,
+)
 from envfab.tasks.own_tasks import FleetTasks
 from envfab.tasks.usage_recording import record
+
+TASKS = (
+    *(add_wheel, wheels, verify_wheels, yank_wheel, publish_index, outdated, lock, fetch_wheels, audit),
+    *(targets, create_virtualenv, plan, deploy, history, rollback),
+    *(register, register_hook, sbom, collector),
+)
+# they are not recorded themselves: what stats_show prints is what stats_submit sends, and nothing more
+ON_STATISTICS = (stats_enable, stats_disable, stats_status, stats_show, stats_submit)
 
 
 def build(fleet: Fleet) -> Collection:
@@ -17,13 +50,10 @@ def build(fleet: Fleet) -> Collection:
     if not isinstance(fleet, Fleet):
         raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
     made = FleetTasks()
-    groups = (wheels, outdated, targets, deploy, history, register, collector)
-    tasks = [one for group in groups for one in group.tasks(fleet)]
-    on_statistics = usage_state.tasks(fleet)
+    tasks = [module.task(fleet) for module in TASKS]
     if fleet.usage_stats is not None:
-        enable, disable, *_ = on_statistics
-        record(tasks, fleet.usage_stats, enable, disable)
-    for one in [*tasks, *on_statistics]:
+        record(tasks, fleet, fleet.usage_stats)
+    for one in [*tasks, *(module.task(fleet) for module in ON_STATISTICS)]:
         one.fleet = lambda: fleet
         made.add_task(one)
     made.configure({"envfab": defaults()})

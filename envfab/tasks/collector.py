@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1:8088"
 
 
-def tasks(fleet: Fleet) -> list[Any]:
+def task(fleet: Fleet) -> Any:
     """`collector` for `fleet`."""
 
     @ours(
@@ -65,7 +65,7 @@ def tasks(fleet: Fleet) -> list[Any]:
 
             serve.serve(config, host, port, announce)
 
-    return [collector]
+    return collector
 
 
 def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:

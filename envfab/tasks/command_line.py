@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import fabric.main
 
@@ -29,20 +28,21 @@ SHORT |= {"connect-timeout": "-t", "command-timeout": "-T"}
 PLAIN = re.compile(r"[A-Za-z0-9_@%/.:+-]+")
 
 
-def how_to_call(task: Any) -> tuple[str, list[str]]:
-    """(the folder of the fabfile, the words that call `task` there by its name in the fabfile), for any place to call
-    from and without a terminal. Raises `UsageError` where the fabfile left the task out."""
+def how_to_call(fleet: Fleet, task: str) -> tuple[str, list[str]]:
+    """(the folder of the fabfile, the words that call the fleet's `task` there by its name in the fabfile), for any
+    place to call from and without a terminal. Raises `UsageError` where the fabfile left the task out."""
     program = fabric.main.program
-    name = _name(task)
+    name = _names_of(fleet).get(task)
     if name is None:
-        raise UsageError(f"the fabfile has no task {task.name!r}", hint="add all of collection(fleet) to it")
+        raise UsageError(f"the fabfile has no task {task!r}", hint="add all of collection(fleet) to it")
     words = list(_program_words(("collection", *FILES), _absolute))
     return os.path.abspath(program.collection.loaded_from), [*_fab(), *words, name]
 
 
-def spoken_name(task: Any) -> str | None:
-    """What to type for `task` after `fab`, with the underscores of this project; None where the fabfile has it not."""
-    name = _name(task)
+def spoken_name(fleet: Fleet, task: str) -> str | None:
+    """What to type for the fleet's `task` after `fab`, with the underscores of this project; None where the fabfile
+    has it not."""
+    name = _names_of(fleet).get(task)
     return name.replace("-", "_") if name is not None else None
 
 
@@ -52,7 +52,7 @@ def command(fleet: Fleet, task: str, *flags: str, names: Sequence[str] = ()) -> 
     It has the flags of the running `fab` that decide which fabfile, settings and SSH configuration are used and how
     hosts are logged in to, then `flags`, then the targets `names`.
     """
-    called = _names_of(fleet).get(task, task)
+    called = spoken_name(fleet, task) or task
     if all(PLAIN.fullmatch(name) for name in names):
         words = [f"{called}:{','.join(names)}" if names else called, *flags]
     else:
@@ -105,12 +105,12 @@ class Speech:
 
     def _differing(self) -> dict[str, str]:
         prefix = shlex.join(["fab", *_program_words((*PLACES, *ACCESS))])
-        spoken = {task: f"{prefix} {name}" for task, name in _names_of(self._fleet).items()}
+        spoken = {task: f"{prefix} {name.replace('-', '_')}" for task, name in _names_of(self._fleet).items()}
         return {task: words for task, words in spoken.items() if words != f"fab {task}"}
 
 
 def _names_of(fleet: Fleet) -> dict[str, str]:
-    """What to type for each task of the fleet, by the name that envfab gives it."""
+    """The name in the fabfile's namespace of each task of the fleet, by the name that envfab gives it."""
     collection = getattr(fabric.main.program, "collection", None)
     if collection is None:
         return {}
@@ -119,7 +119,7 @@ def _names_of(fleet: Fleet) -> dict[str, str]:
         task = collection[name]
         of = getattr(task, "fleet", None)
         if of is not None and of() is fleet:
-            found.setdefault(task.name, name.replace("-", "_"))
+            found.setdefault(task.name, name)
     return found
 
 
@@ -139,13 +139,6 @@ def _program_words(flags: Sequence[str], seen: Callable[[str, str], str] | None 
 def _absolute(flag: str, value: str) -> str:
     """A file's path that is the same from everywhere; other values as they are."""
     return os.path.abspath(os.path.expanduser(value)) if flag in FILES else value
-
-
-def _name(task: Any) -> str | None:
-    """The task's name in the fabfile's namespace."""
-    collection = fabric.main.program.collection
-    names = (name for name in collection.task_names if getattr(collection[name], "body", None) is task.body)
-    return next(names, None)
 
 
 def _fab() -> list[str]:

@@ -18,6 +18,7 @@ from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.usage_recording import note_targets
 
 if TYPE_CHECKING:
+    from envfab.remote.probe import ProbeResult
     from envfab.remote.ssh.config import SSHConfiguration
     from envfab.remote.ssh.connections import Connections
     from envfab.tasks.output.console import Console
@@ -65,6 +66,21 @@ class TaskContext:
             close()
             for note in self._ssh.notes:
                 self.console.warning(note)
+
+    def probe(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
+        """Read all members' virtualenvs; an error of one is in its result."""
+        from envfab.remote.probe import survey
+
+        settings = self.settings
+        with survey(
+            members,
+            links,
+            self.console,
+            parallel=settings.parallel,
+            timeout=settings.command_timeout,
+            look=lambda found: found,
+        ) as finds:
+            return finds.all()
 
     def login(self, host: Host) -> str:
         """Who logs in to a host."""

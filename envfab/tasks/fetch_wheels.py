@@ -15,8 +15,8 @@ from envfab.config.fleet import Fleet, Member
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
 from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
-from envfab.tasks.wheels import many
 from envfab.util.paths import expand, user_path
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FILES = (".txt", ".in", ".toml")
 
 
-def tasks(fleet: Fleet) -> list[Any]:
+def task(fleet: Fleet) -> Any:
     """`fetch_wheels` for `fleet`."""
 
     @ours(
@@ -93,7 +93,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    return [fetch_wheels]
+    return fetch_wheels
 
 
 def _place_of_bundle(bundle: str) -> Path:

@@ -1,4 +1,4 @@
-"""The tasks `history` and `rollback`."""
+"""The task `history`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from envfab.deployment.journal import Record
-    from envfab.deployment.proposal import Proposal
-    from envfab.models.probe import Probe
-    from envfab.remote.probe import ProbeResult, TargetSession
+    from envfab.remote.probe import ProbeResult
 
 SHOWN_CHANGES = 6
 
 
-def tasks(fleet: Fleet) -> list[Any]:
-    """`history` and `rollback` for `fleet`."""
+def task(fleet: Fleet) -> Any:
+    """`history` for `fleet`."""
 
     @ours(limit="how many deployments of each virtualenv (default: 10)")
     def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
@@ -45,39 +43,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if any(find.error for find, _ in found):
             raise Exit(code=1)
 
-    @ours(to="back to before this deployment or rollout (default: before the last deployment of each)")
-    def rollback(
-        c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
-    ) -> None:
-        """Bring packages back to what they were before a deployment; databases stay as they are."""
-        from envfab.deployment.rollback import propose_undo, read_history, undo_one
-        from envfab.tasks.command_line import command, flags
-        from envfab.tasks.prompt import agree
-        from envfab.tasks.rollout import carry_out, show_wheelhouse
-
-        run = TaskContext(fleet, c, json)
-        console, wheelhouse = run.console, run.wheelhouse
-        at_least(0, "--wait", wait)
-        with console, run.connections() as links:
-            members = run.select(list(name))
-            if not yes:
-                console.need_somebody("rollback")
-            show_wheelhouse(console, wheelhouse, fleet)
-            with propose_undo(members, links, wheelhouse, run.settings, console, to or None) as proposals:
-
-                def again(_old: Proposal, probe: Probe, site: TargetSession) -> Proposal:
-                    return undo_one(site, probe, read_history(site), wheelhouse, to or None, run.settings.installer)
-
-                chosen = agree(console, proposals, yes, "Roll back")
-
-                def resume(names: Sequence[str]) -> str:
-                    return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
-
-                carry_out(
-                    run, wheelhouse, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
-                )
-
-    return [history, rollback]
+    return history
 
 
 def _shown(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:

@@ -15,12 +15,13 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.tasks.output.wheelhouse import warn_of_wheelhouse
 from envfab.tasks.target_interpreters import interpreters_of
-from envfab.tasks.wheels import many, warn_of_wheelhouse
 from envfab.util.paths import user_path
 
 
-def tasks(fleet: Fleet) -> list[Any]:
+def task(fleet: Fleet) -> Any:
     """`lock` for `fleet`."""
 
     @ours(
@@ -74,7 +75,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    return [lock]
+    return lock
 
 
 def _command(requirements: str, names: list[str], output: str) -> str:

@@ -1,8 +1,7 @@
-"""The tasks that keep the wheelhouse and carry it: `yank_wheel`, `publish_index`, `outdated`, and their neighbours'."""
+"""The task `outdated`."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.errors import UsageError
-from envfab.tasks import audit, fetch_wheels, lock
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.wheels import many
-from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -25,78 +20,9 @@ if TYPE_CHECKING:
     from envfab.fetch.probe_interpreters import Look
 
 
-def tasks(fleet: Fleet) -> list[Any]:
-    """The tasks of supply for `fleet`."""
-    return [
-        _yank_wheel(fleet),
-        _publish_index(fleet),
-        _outdated(fleet),
-        *lock.tasks(fleet),
-        *fetch_wheels.tasks(fleet),
-        *audit.tasks(fleet),
-    ]
+def task(fleet: Fleet) -> Any:
+    """`outdated` for `fleet`."""
 
-
-def _yank_wheel(fleet: Fleet) -> Any:
-    @ours(
-        "wheel",
-        True,
-        wheel="what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
-        reason="why, for those who have it installed or pinned",
-    )
-    def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
-        """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
-        run = TaskContext(fleet, c, json)
-        named = list(wheel)
-        if not named:
-            raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
-        if not reason.strip():
-            raise UsageError(
-                "why is it withdrawn?",
-                hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
-            )
-        wheelhouse, yanked = run.wheelhouse, []
-        with run.console as console:
-            for what, fresh in wheelhouse.yank_all(named, reason).items():
-                for one in fresh:
-                    console.print(f"yanked   {one.shown_as} {one.version}   {one.filename}")
-                    yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
-                if not fresh:
-                    console.print(f"{what} was yanked already: {'; '.join(wheelhouse.why_yanked(what))}")
-            if json:
-                console.json({"format": 1, "yanked": yanked, "reason": reason})
-
-    return yank_wheel
-
-
-def _publish_index(fleet: Fleet) -> Any:
-    @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
-    def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
-        """Write the wheelhouse as a static package index (PEP 503, 691, 658), from which pip and uv install."""
-        from envfab.index.publish import publish
-
-        run = TaskContext(fleet, c, json)
-        if not folder:
-            raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
-        place = user_path(folder, "folder")
-        if place.is_file():
-            raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
-        with run.console as console:
-            done = publish(run.wheelhouse, place, console)
-            console.print(
-                f"{many(done.wheels, 'wheel')} of {many(done.projects, 'project')} in {folder}: "
-                f"{many(done.written, 'file')} written, {done.removed} removed"
-            )
-            if json:
-                console.json(
-                    {"format": 1, "folder": str(place), "wheels": done.wheels, "projects": done.projects,
-                     "written": done.written, "removed": done.removed}
-                )  # fmt: skip
-
-    return publish_index
-
-
-def _outdated(fleet: Fleet) -> Any:
     @ours(index="look for newer versions in this package index, too", check="exit with 2 where something is outdated")
     def outdated(
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False

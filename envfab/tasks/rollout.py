@@ -21,23 +21,7 @@ from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.plans import rollout_json, show_endings, show_group
-from envfab.tasks.wheels import warn_of_wheelhouse, wheelhouse_line
 from envfab.wheelhouse.wheelhouse import Wheelhouse
-
-
-def show_wheelhouse(console: Console, wheelhouse: Wheelhouse, fleet: Fleet) -> None:
-    """The wheelhouse in a line, with where targets get its wheels, and the lines of its log that were skipped."""
-    console.print(wheelhouse_line(wheelhouse) + _source(fleet), "dim")
-    warn_of_wheelhouse(console, wheelhouse)
-
-
-def _source(fleet: Fleet) -> str:
-    if not fleet.wheel_source:
-        return ""
-    from envfab.util.untrusted import shown_url
-
-    shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
-    return f" · fetched from {shown}"
 
 
 def carry_out(

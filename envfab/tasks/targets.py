@@ -1,4 +1,4 @@
-"""The tasks `targets` and `create_virtualenv`."""
+"""The task `targets`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet, Host, Member
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
 from envfab.tasks.target_interpreters import interpreters_of
-from envfab.tasks.wheels import many
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
     from envfab.remote.agent_replies import Discovered
-    from envfab.remote.create import Creation
 
 
-def tasks(fleet: Fleet) -> list[Any]:
-    """`targets` and `create_virtualenv` for `fleet`."""
+def task(fleet: Fleet) -> Any:
+    """`targets` for `fleet`."""
 
     @ours(
         discover="look for virtualenvs on this host and draft their lines for the fabfile",
@@ -48,23 +47,7 @@ def tasks(fleet: Fleet) -> list[Any]:
         if not complete:
             raise Exit(code=1)
 
-    @ours(repair="give those whose interpreter is gone or does not start, or whose pyvenv.cfg is gone, new ones")
-    def create_virtualenv(c: Context, name: Iterable[str] = (), repair: bool = False, json: bool = False) -> None:
-        """Make configured virtualenvs that do not exist yet, each with its `python`."""
-        from envfab.remote.create import create
-
-        run = TaskContext(fleet, c, json)
-        with run.console as console, run.connections() as links:
-            members = run.select(list(name))
-            creations = create(members, links, run.settings, console, repair=repair)
-            for creation in creations:
-                console.print(_created(creation), "red" if creation.error else "")
-            if json:
-                console.json({"format": 1, "virtualenvs": [_created_json(creation) for creation in creations]})
-        if any(creation.error for creation in creations):
-            raise Exit(code=1)
-
-    return [targets, create_virtualenv]
+    return targets
 
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
@@ -106,24 +89,6 @@ def _json(member: Member) -> dict[str, Any]:
         "packages": list(member.virtualenv.packages),
         "python": member.virtualenv.python,
         "projects": [project.settings for project in member.virtualenv.projects],
-    }
-
-
-def _created(creation: Creation) -> str:
-    if creation.error is not None:
-        return str(creation.error)
-    if creation.by is None:
-        return f"{creation.member.target}: there already"
-    return f"{creation.member.target}: made with {creation.by}, Python {creation.version}"
-
-
-def _created_json(creation: Creation) -> dict[str, Any]:
-    status = "failed" if creation.error else "created" if creation.by else "current"
-    return {
-        "target": str(creation.member.target),
-        "status": status,
-        "python": creation.version,
-        "error": str(creation.error) if creation.error else None,
     }
 
 

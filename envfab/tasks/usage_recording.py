@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from invoke.exceptions import Exit
 
+from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError
 
@@ -59,10 +60,10 @@ def note_targets(number: int) -> None:
         run.targets = max(run.targets or 0, number)
 
 
-def record(tasks: Sequence[Task], usage: UsageStats, enable: Task, disable: Task) -> None:
-    """Have each of `tasks` recorded; `enable` and `disable` are those that the prompt names."""
+def record(tasks: Sequence[Task], fleet: Fleet, usage: UsageStats) -> None:
+    """Have each of the fleet's `tasks` recorded."""
     for task in tasks:
-        task.body = _recorded(task, usage, lambda: _ask(enable, disable))
+        task.body = _recorded(task, usage, lambda: _ask(fleet))
 
 
 def open_statistics(usage: UsageStats) -> Stats | None:
@@ -165,12 +166,12 @@ def _note(run: TaskRun, usage: UsageStats, ended: str, status: int, ask: Callabl
         submit(stats, run, ended, status)
 
 
-def _ask(enable: Task, disable: Task) -> str:
+def _ask(fleet: Fleet) -> str:
     """The prompt, with the commands as this fabfile names them; nothing where it left them out."""
     from envfab.tasks.command_line import spoken_name
     from envfab.usagestats import Prompt
 
-    names = spoken_name(enable), spoken_name(disable)
+    names = spoken_name(fleet, "stats_enable"), spoken_name(fleet, "stats_disable")
     return Prompt(enable=f"fab {names[0]}", disable=f"fab {names[1]}").prompt if all(names) else ""
 
 

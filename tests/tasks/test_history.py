@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -47,29 +46,3 @@ def test_times_are_those_of_the_users_clock(deployed: Workplace) -> None:
     for zone in ("UTC", "Asia/Kathmandu"):
         shown = run_fab(deployed.folder, "history", env={"TZ": zone}).stdout
         assert len(re.findall(rf"{MOMENT} {'UTC' if zone == 'UTC' else re.escape('+0545')} ", shown)) == 3
-
-
-def test_a_saved_plan_says_where_it_went(deployed: Workplace) -> None:
-    """On standard error, where standard output is for JSON."""
-    line = "saved to my plan.json, for fab deploy --plan 'my plan.json'"
-    assert deployed.fab("plan", "--out", "my plan.json").stdout.splitlines()[-1] == line
-    done = deployed.fab("plan", "--out", "my plan.json", "--json")
-    assert line in done.stderr
-    assert line not in done.stdout
-
-
-def test_a_plan_tells_of_packages_that_another_python_left(
-    deployed: Workplace, make_virtualenv: VirtualenvMaker
-) -> None:
-    """`bin/python` was exchanged for another minor version; deploying as the line says, it is told no more."""
-    path = deployed.folder.parent / "venv"
-    python = path / "bin" / "python"
-    python.unlink()
-    python.symlink_to(make_virtualenv.python("3.12"))
-    said = "1 package lies under lib/python3.11, where Python 3.12 of bin/python does not look"
-    assert said in deployed.fab("plan").stdout
-    pip = make_virtualenv("3.12", deployed.folder / "other") / "lib/python3.12/site-packages"
-    shutil.copytree(pip, path / "lib/python3.12/site-packages", dirs_exist_ok=True)
-    assert said in deployed.fab("deploy", "--yes").stdout
-    assert said not in deployed.fab("plan").stdout
-    assert list(path.glob("lib/python3.12/site-packages/shop.py"))

@@ -1,8 +1,9 @@
-"""Newer dependencies, lock files and groups, by real `fab` runs on this machine."""
+"""`fab plan`, by the real program on this machine."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,29 @@ def test_a_wheel_that_is_not_logged_is_told_with_the_command(shop: Workplace, tm
     assert "nowhere   stray 1.0" in told.stdout
     assert work.fab("add_wheel", "wheels/stray-1.0-py3-none-any.whl").returncode == 0
     assert "not logged" not in work.fab("plan").stdout
+
+
+def test_a_saved_plan_says_where_it_went(installed: Workplace) -> None:
+    """On standard error, where standard output is for JSON."""
+    line = "saved to my plan.json, for fab deploy --plan 'my plan.json'"
+    assert installed.fab("plan", "--out", "my plan.json").stdout.splitlines()[-1] == line
+    done = installed.fab("plan", "--out", "my plan.json", "--json")
+    assert line in done.stderr
+    assert line not in done.stdout
+
+
+def test_a_plan_tells_of_packages_that_another_python_left(
+    installed: Workplace, make_virtualenv: VirtualenvMaker
+) -> None:
+    """`bin/python` was exchanged for another minor version; deploying as the line says, it is told no more."""
+    path = installed.folder / "venv"
+    python = path / "bin" / "python"
+    python.unlink()
+    python.symlink_to(make_virtualenv.python("3.12"))
+    said = "1 package lies under lib/python3.11, where Python 3.12 of bin/python does not look"
+    assert said in installed.fab("plan").stdout
+    pip = make_virtualenv("3.12", installed.folder / "other") / "lib/python3.12/site-packages"
+    shutil.copytree(pip, path / "lib/python3.12/site-packages", dirs_exist_ok=True)
+    assert said in installed.fab("deploy", "--yes").stdout
+    assert said not in installed.fab("plan").stdout
+    assert list(path.glob("lib/python3.12/site-packages/shop.py"))

@@ -1,31 +1,26 @@
-"""`fab stats_…`, and what every other task notes where a fleet configures usage statistics, by the real program."""
+"""What each task notes where a fleet configures usage statistics, by the real program."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, SelectorError
 from envfab.tasks.usage_recording import ending, is_anothers
-from tests.support.fab import FAB, clean_environment, run_fab
+from tests.support.fab import FAB, clean_environment
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
-from tests.usagestats.server import Server, running_server
+from tests.tasks.statistics_place import NESTED, PLAIN, Place, entries, host
+from tests.usagestats.server import running_server
 
-PLAIN = "ns = collection(fleet)\n"
-NESTED = "import invoke\nns = invoke.Collection()\nns.add_collection(collection(fleet), name='our_env')\n"
 PROMPT = """
 Uploading usage statistics is currently DISABLED
 Please help us by providing anonymous usage statistics; you can enable this
@@ -36,77 +31,6 @@ If you do not want to see this message again, you can run:
 Nothing will be uploaded before you opt in.
 """
 LOADED = "import atexit, sys\natexit.register(lambda: print('envfab.usagestats' in sys.modules))\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder with a fabfile, and a server that takes reports."""
-
-    folder: Path
-    server: Server
-
-    def fabfile(self, hosts: str = "", end: str = PLAIN, usage: str = "") -> None:
-        """Write a fabfile whose fleet configures usage statistics; `usage` says otherwise."""
-        usage = usage or f"UsageStats({self.server.url!r} + 'reports/envfab/')"
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / "fabfile.py").write_text(
-            f"from envfab import *\nfleet = Fleet(hosts=[{hosts}], usage_stats={usage})\n{end}"
-        )
-
-    def fab(
-        self, *arguments: str, status: int = 0, env: Mapping[str, str] | None = None, prepared: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `fab`, which must end with `status`."""
-        done = run_fab(self.folder, *arguments, env=env, prepared=prepared)
-        assert done.returncode == status, done.stderr + done.stdout
-        assert "Traceback" not in done.stderr
-        return done
-
-    def at_a_terminal(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        """What `fab` shows at a terminal."""
-        home = self.folder / ".home"
-        home.mkdir(exist_ok=True)
-        command = [FAB, *arguments]
-        with Terminal(command, self.folder, clean_environment(home) | dict(env or {})) as terminal:
-            terminal.finish()
-            return terminal.shown
-
-    def status(self, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What `stats_status --json` tells."""
-        found: dict[str, Any] = json.loads(self.fab("stats_status", "--json", env=env).stdout)
-        return found
-
-    def waiting(self) -> list[dict[str, str]]:
-        """The reports that wait, as their entries."""
-        return [entries(text.encode()) for text in json.loads(self.fab("stats_show", "--json").stdout)["reports"]]
-
-    @property
-    def kept(self) -> list[str]:
-        """The names of the files in the folder of the statistics."""
-        folders = self.folder.glob(".home/.local/state/envfab/usage_stats/*")
-        return sorted(path.name for folder in folders for path in folder.iterdir())
-
-
-def entries(report: bytes) -> dict[str, str]:
-    """A report's lines, none of which comes twice."""
-    pairs = [line.partition(":")[::2] for line in report.decode().splitlines()]
-    assert len(dict(pairs)) == len(pairs)
-    return dict(pairs)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A folder with a fabfile of no hosts, and a server."""
-    with running_server() as server:
-        made = Place(tmp_path / "work", server)
-        made.fabfile()
-        yield made
-
-
-def host(*paths: Path, name: str = "localhost", **arguments: str) -> str:
-    """A host with these virtualenvs, for a fabfile."""
-    more = "".join(f", {key}={value}" for key, value in arguments.items())
-    return f"Host({name!r}, virtualenvs=[{', '.join(f'Virtualenv({str(path)!r}{more})' for path in paths)}])"
 
 
 def test_nothing_is_recorded_where_the_fleet_does_not_say_so(place: Place) -> None:
@@ -122,36 +46,6 @@ def test_listing_the_tasks_does_not_load_the_library(place: Place) -> None:
     place.fabfile(end=LOADED + PLAIN)
     assert place.fab("--list", prepared=False).stdout.splitlines()[-1] == "False"
     assert place.fab("wheels", prepared=False).stdout.splitlines()[-1] == "True"
-
-
-@pytest.mark.parametrize(
-    ("task", "line"),
-    [
-        (["stats_enable"], None),
-        (["stats_disable"], None),
-        (["stats_show", "--json"], None),
-        (["stats_submit"], None),
-        (
-            ["stats_status"],
-            "the fleet has no usage statistics: say Fleet(usage_stats=UsageStats(URL)) in the fabfile\n",
-        ),
-    ],
-)
-def test_a_fleet_without_statistics_is_told_how_to_have_them(place: Place, task: list[str], line: str | None) -> None:
-    """Status says it and ends well; what cannot be done fails, and says the same."""
-    place.fabfile(usage="None")
-    if line is not None:
-        assert place.fab(*task).stdout == line
-    else:
-        done = place.fab(*task, status=1)
-        said = "envfab: the fleet has no usage statistics\n  say Fleet(usage_stats=UsageStats(URL)) in the fabfile\n"
-        assert (done.stdout, done.stderr) == ("", said)
-
-
-def test_status_without_statistics_for_programs(place: Place) -> None:
-    """`--json` says that they are not configured."""
-    place.fabfile(usage="None")
-    assert place.status() == {"format": 1, "configured": False}
 
 
 def test_before_the_choice_reports_are_kept_and_nothing_is_sent(place: Place) -> None:
@@ -231,54 +125,6 @@ def test_endings(error: BaseException | None, told: tuple[str, int]) -> None:
     assert ending(error) == told
 
 
-def test_what_is_shown_is_what_arrives(place: Place) -> None:
-    """`stats_show` prints, byte for byte, what `stats_submit` sends; neither adds a report of its own."""
-    place.fabfile(host(place.folder / "venv"))
-    place.fab("targets")
-    place.fab("wheels")
-    shown = place.fab("stats_show")
-    place.fab("stats_enable")
-    assert place.server.bodies == []
-    assert place.fab("stats_submit").stdout == "2 reports sent\n"
-    assert shown.stdout.encode() == b"\n".join(place.server.bodies)
-    assert place.server.paths == ["/reports/envfab/"] * 2
-    assert "2 reports for" in shown.stderr
-    assert "not chosen yet" in shown.stderr
-    assert place.fab("stats_submit").stdout == "no report waits\n"
-    assert json.loads(place.fab("stats_submit", "--json").stdout) == {"format": 1, "sent": 0, "waiting": 0}
-    assert len(place.server.bodies) == 2
-
-
-@pytest.mark.parametrize(
-    ("status", "why"),
-    [(404, "the server refused them"), (503, "no answer came, or one that tells of trouble at the server")],
-)
-def test_what_is_not_taken_says_why(place: Place, status: int, why: str) -> None:
-    """A refusal, which only whoever configured the server can mend, is told apart from trouble that passes."""
-    place.fab("targets")
-    place.fab("wheels")
-    place.fab("stats_enable")
-    place.server.answer = lambda _body: (status, {})
-    done = place.fab("stats_submit", status=1)
-    assert done.stdout == "0 reports sent\n"
-    assert done.stderr == (
-        f"envfab: {place.server.url}reports/envfab/: 2 reports not taken ({why}); kept for another time\n"
-    )
-    place.server.answer = lambda _body: (200, {})
-    assert place.fab("stats_submit").stdout == "2 reports sent\n"
-
-
-def test_where_nothing_waits_an_example_is_shown(place: Place) -> None:
-    """It is a whole report, apart from the result; showing it makes none."""
-    done = place.fab("stats_show")
-    assert done.stdout == ""
-    assert "task:stats_show\nended:done\nexit_status:0\n" in done.stderr
-    document = json.loads(place.fab("stats_show", "--json").stdout)
-    assert document["reports"] == []
-    assert entries(document["example"].encode())["task"] == "stats_show"
-    assert place.status()["waiting"] == 0
-
-
 def test_no_name_of_anything_arrives(place: Place, make_virtualenv: VirtualenvMaker) -> None:
     """Reports of real work, good and bad, hold no host, user, path, package or file, nor the fabfile's own words."""
     venv = make_virtualenv(f"{sys.version_info[0]}.{sys.version_info[1]}", place.folder / "quokkaenv")
@@ -308,46 +154,6 @@ def test_no_name_of_anything_arrives(place: Place, make_virtualenv: VirtualenvMa
     assert [name for name in names if name.lower().encode() in sent.lower()] == []
 
 
-def test_opting_in_sends_what_was_kept_with_the_next_report(place: Place) -> None:
-    """The oldest first, and without a word."""
-    place.fab("wheels")
-    done = place.fab("stats_enable")
-    assert done.stdout == (
-        f"enabled: reports go to {place.server.url}reports/envfab/\n"
-        "1 report kept so far: sent with the next one, or now by fab stats_submit\n"
-    )
-    done = place.fab("targets")
-    assert done.stderr == ""
-    assert [entries(body)["task"] for body in place.server.bodies] == ["wheels", "targets"]
-    assert place.status()["status"] == "enabled"
-
-
-def test_opting_out_deletes_what_was_kept(place: Place) -> None:
-    """Reports and id are gone, nothing is recorded or sent any more; opting in again begins with a new id."""
-    place.fab("wheels")
-    (before,) = place.waiting()
-    assert place.fab("stats_disable").stdout.startswith("disabled: nothing is recorded or sent")
-    assert [name for name in place.kept if name.startswith("report_") or name == "user_id"] == []
-    place.fab("wheels")
-    assert place.waiting() == []
-    assert place.status()["status"] == "disabled"
-    assert "disabled" in place.fab("stats_submit", status=1).stderr
-    assert place.server.bodies == []
-    place.fab("stats_enable")
-    place.fab("wheels")
-    (body,) = place.server.bodies
-    assert entries(body)["user"] != before["user"]
-
-
-def test_nothing_is_submitted_before_opting_in(place: Place) -> None:
-    """`stats_submit` says what to run, by the name that the task has in this fabfile."""
-    place.fabfile(end=NESTED)
-    place.fab("our_env.wheels")
-    done = place.fab("our_env.stats_submit", status=1)
-    assert done.stderr.endswith("and nothing is sent\n  opt in with fab our_env.stats_enable\n")
-    assert place.server.bodies == []
-
-
 @pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "CI", "PYTHON_USAGE_STATS"])
 def test_the_environment_switches_it_off(place: Place, variable: str) -> None:
     """Nothing is recorded or sent whatever was chosen; the status, and opting in, name the variable."""
@@ -362,27 +168,6 @@ def test_the_environment_switches_it_off(place: Place, variable: str) -> None:
     assert (place.server.bodies, place.waiting()) == ([], [])
     place.fab("wheels")
     assert len(place.server.bodies) == 1
-
-
-def test_status_tells_all(place: Place) -> None:
-    """Server without its password, folder, number of reports; asking for it writes nothing."""
-    place.fabfile(usage=f"UsageStats({place.server.url.replace('//', '//me:secret@')!r})")
-    found = place.status()
-    folder = found.pop("folder")
-    assert found == {
-        "format": 1, "configured": True, "status": "unset", "recorded": True,
-        "server": place.server.url, "waiting": 0, "forbidden_by": [],
-    }  # fmt: skip
-    assert not Path(folder).exists()
-    assert Path(folder).parent == place.folder / ".home/.local/state/envfab/usage_stats"
-    place.fab("wheels")
-    done = place.fab("stats_status")
-    assert done.stdout == (
-        f"status   not chosen yet: reports are kept, and nothing is sent\nserver   {place.server.url}\n"
-        f"kept in  {folder}\nwaiting  1 report\n"
-    )
-    elsewhere = place.folder / "state"
-    assert place.status({"XDG_STATE_HOME": str(elsewhere)})["folder"].startswith(f"{elsewhere}/envfab/usage_stats/")
 
 
 def test_consent_is_for_one_server(place: Place) -> None:

@@ -71,6 +71,10 @@ class Console:
         self._stop_progress()
         self._styled.beside(text, style)
 
+    def complain(self, message: str) -> None:
+        """An error that does not end the run, beside the result."""
+        self.note(f"envfab: {message}", "red")
+
     def line(self, text: str) -> None:
         """One line of the result of a run whose standard output is for programs, as it is."""
         self._stop_progress()

@@ -1,0 +1,36 @@
+"""The active virtualenv of this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.errors import UsageError
+
+
+def active_virtualenv() -> Member:
+    """The active virtualenv of this machine, whoever owns it, as a member of no fleet."""
+    path = os.environ.get("VIRTUAL_ENV", "")
+    if not os.path.isabs(path):
+        raise UsageError("no virtualenv is active: VIRTUAL_ENV is not set", hint="activate one first")
+    virtualenv = Virtualenv(path)
+    try:
+        owner = Path(virtualenv.path).owner()
+    except (OSError, KeyError):
+        owner = str(os.getuid())
+    return Member(Target(owner, "localhost", virtualenv.path), Host("localhost"), virtualenv, owner)
+
+
+def existing(member: Member) -> Member:
+    """The active virtualenv, which may have been removed or moved since it was activated; raises `UsageError`."""
+    path = member.target.path
+    try:
+        os.stat(os.path.join(path, "bin", "python"))
+    except (FileNotFoundError, NotADirectoryError):
+        what = "no virtualenv is there any more, or its interpreter is gone"
+        raise UsageError(what, where=f"VIRTUAL_ENV={path}", hint="activate another one") from None
+    except OSError:
+        # the agent says what is in its way
+        pass
+    return member

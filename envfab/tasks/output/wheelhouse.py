@@ -1,0 +1,73 @@
+"""The wheelhouse in a line, and warnings about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envfab.config.fleet import Fleet
+from envfab.tasks.output.count import many
+
+if TYPE_CHECKING:
+    from envfab.tasks.output.console import Console
+    from envfab.wheelhouse.wheelhouse import Wheelhouse
+
+SHOWN_PROBLEMS = 3
+
+
+def show_wheelhouse(console: Console, wheelhouse: Wheelhouse, fleet: Fleet) -> None:
+    """The wheelhouse in a line, with where targets get its wheels, and the lines of its log that were skipped."""
+    console.print(wheelhouse_line(wheelhouse) + _source(fleet), "dim")
+    warn_of_wheelhouse(console, wheelhouse)
+
+
+def _source(fleet: Fleet) -> str:
+    if not fleet.wheel_source:
+        return ""
+    from envfab.util.untrusted import shown_url
+
+    shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
+    return f" · fetched from {shown}"
+
+
+def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
+    """The wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
+    wheels, projects = wheelhouse.size()
+    problems = wheelhouse.problems()
+    there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if wheelhouse.wheels.exists() else "not there"
+    unlogged = len(wheelhouse.all_unlogged())
+    there += f", {unlogged} not logged" if unlogged else ""
+    log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    if not wheelhouse.log.exists():
+        log = f"no log, {_shown(wheelhouse.log)} is not there"
+    return f"wheelhouse  {_shown(wheelhouse.wheels)} · {there} · {log}"
+
+
+def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
+    """Tell of the lines of the release log that nobody can read; a few of them stand for all."""
+    problems = wheelhouse.problems()
+    for problem in problems[:SHOWN_PROBLEMS]:
+        console.warning(f"{_shown(wheelhouse.log)}: {problem}")
+    if len(problems) > SHOWN_PROBLEMS:
+        console.warning(f"{_shown(wheelhouse.log)}: and {len(problems) - SHOWN_PROBLEMS} more such lines")
+
+
+def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
+    """`warn_of_log`, and tell of wheels without which plans go by older ones, and of those that are not logged."""
+    warn_of_log(console, wheelhouse)
+    unlogged = wheelhouse.all_unlogged()
+    for _wheel, place in unlogged[:SHOWN_PROBLEMS]:
+        console.warning(f"{place} is not logged, and no plan uses it: fab add_wheel {place}")
+    if len(unlogged) > SHOWN_PROBLEMS:
+        console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
+    lost = wheelhouse.lost()
+    for wheel in lost[:SHOWN_PROBLEMS]:
+        console.warning(f"{wheel.filename} is logged, but gone, and no other of it is as new: see fab verify_wheels")
+    if len(lost) > SHOWN_PROBLEMS:
+        console.warning(f"and {len(lost) - SHOWN_PROBLEMS} more such wheels")
+
+
+def _shown(path: Path) -> str:
+    """A path below the working directory without it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

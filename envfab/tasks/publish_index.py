@@ -1,0 +1,43 @@
+"""The task `publish_index`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.errors import UsageError
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.util.paths import user_path
+
+
+def task(fleet: Fleet) -> Any:
+    """`publish_index` for `fleet`."""
+
+    @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
+    def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
+        """Write the wheelhouse as a static package index (PEP 503, 691, 658), from which pip and uv install."""
+        from envfab.index.publish import publish
+
+        run = TaskContext(fleet, c, json)
+        if not folder:
+            raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
+        place = user_path(folder, "folder")
+        if place.is_file():
+            raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
+        with run.console as console:
+            done = publish(run.wheelhouse, place, console)
+            console.print(
+                f"{many(done.wheels, 'wheel')} of {many(done.projects, 'project')} in {folder}: "
+                f"{many(done.written, 'file')} written, {done.removed} removed"
+            )
+            if json:
+                console.json(
+                    {"format": 1, "folder": str(place), "wheels": done.wheels, "projects": done.projects,
+                     "written": done.written, "removed": done.removed}
+                )  # fmt: skip
+
+    return publish_index

@@ -1,0 +1,83 @@
+"""The task `register_hook`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.errors import UsageError
+from envfab.tasks.active_virtualenv import active_virtualenv, existing
+from envfab.tasks.command_line import how_to_call
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.registration_servers import registration_servers
+
+if TYPE_CHECKING:
+    from envfab.registration.hooks.activation import Call
+
+
+def task(fleet: Fleet) -> Any:
+    """`register_hook` for `fleet`."""
+
+    @ours(
+        workon="for every virtualenv that virtualenvwrapper activates, instead of the active one",
+        cron="for the whole fleet (without hosts: the active virtualenv), as a line in your crontab",
+        schedule="when cron registers, as crontab(5) writes it (default: every day at 4:37)",
+        remove="undo it",
+    )
+    def register_hook(
+        c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
+    ) -> None:
+        """Register whenever the active virtualenv is activated (or from cron); twice changes nothing."""
+        from envfab.registration.difio.registration import Variables
+        from envfab.registration.hooks import activation, crontab
+
+        run = TaskContext(fleet, c)
+        if (workon and cron) or (schedule and not cron):
+            raise UsageError("--workon, and --cron with its --schedule, exclude each other")
+        if not remove:
+            registration_servers(fleet, Variables.read(os.environ))
+            if not (workon or (cron and fleet.hosts)):
+                existing(active_virtualenv())
+        with run.console as console:
+            if cron:
+                call = _cron_call(fleet, *how_to_call(fleet, "register"))
+                done = crontab.remove(call) if remove else crontab.install(call, schedule or crontab.DAILY)
+                console.print("the crontab was changed" if done else "the crontab is as it should be")
+                return
+            names = activation.FLEET_VARIABLES if workon else activation.VARIABLES
+            call = activation.Call(*how_to_call(fleet, "register"), _set_variables(names))
+            hooks = activation.global_hooks(os.environ)
+            place = hooks if workon else Path(active_virtualenv().target.path)
+            if remove:
+                changed = activation.remove(place if workon else place / "bin")
+            else:
+                changed = activation.install_for_all(place, call) if workon else activation.install(place, call)
+            for path in changed:
+                console.print(f"{'changed' if path.exists() else 'removed'}  {path}")
+            if not changed:
+                console.print("nothing to change")
+
+    return register_hook
+
+
+def _set_variables(names: Iterable[str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
+    """What cron calls; nothing of it may be a secret, for everybody sees what cron runs."""
+    from envfab.registration.hooks.activation import FLEET_VARIABLES, VARIABLES, Call
+
+    variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
+    if "@" in variables.get("DIFIO_URL", ""):
+        raise UsageError("its password would stand in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)")
+    if fleet.hosts:
+        return Call(folder, command, variables)
+    path = active_virtualenv().target.path
+    return Call(folder, [*command, "--local"], {"VIRTUAL_ENV": path, **variables}, of=path)

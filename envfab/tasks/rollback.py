@@ -1,0 +1,56 @@
+"""The task `rollback`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import at_least, ours
+
+if TYPE_CHECKING:
+    from envfab.deployment.proposal import Proposal
+    from envfab.models.probe import Probe
+    from envfab.remote.probe import TargetSession
+
+
+def task(fleet: Fleet) -> Any:
+    """`rollback` for `fleet`."""
+
+    @ours(to="back to before this deployment or rollout (default: before the last deployment of each)")
+    def rollback(
+        c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
+    ) -> None:
+        """Bring packages back to what they were before a deployment; databases stay as they are."""
+        from envfab.deployment.rollback import propose_undo, read_history, undo_one
+        from envfab.tasks.command_line import command, flags
+        from envfab.tasks.output.wheelhouse import show_wheelhouse
+        from envfab.tasks.prompt import agree
+        from envfab.tasks.rollout import carry_out
+
+        run = TaskContext(fleet, c, json)
+        console, wheelhouse = run.console, run.wheelhouse
+        at_least(0, "--wait", wait)
+        with console, run.connections() as links:
+            members = run.select(list(name))
+            if not yes:
+                console.need_somebody("rollback")
+            show_wheelhouse(console, wheelhouse, fleet)
+            with propose_undo(members, links, wheelhouse, run.settings, console, to or None) as proposals:
+
+                def again(_old: Proposal, probe: Probe, site: TargetSession) -> Proposal:
+                    return undo_one(site, probe, read_history(site), wheelhouse, to or None, run.settings.installer)
+
+                chosen = agree(console, proposals, yes, "Roll back")
+
+                def resume(names: Sequence[str]) -> str:
+                    return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
+
+                carry_out(
+                    run, wheelhouse, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
+                )
+
+    return rollback

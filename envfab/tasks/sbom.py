@@ -1,0 +1,49 @@
+"""The task `sbom`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from envfab.config.fleet import Fleet
+from envfab.errors import UsageError
+from envfab.tasks.active_virtualenv import active_virtualenv, existing
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.util.paths import user_path
+
+
+def task(fleet: Fleet) -> Any:
+    """`sbom` for `fleet`."""
+
+    @ours(output="a folder: one file for each virtualenv (default: standard output, one line for each)")
+    def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
+        """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
+        from envfab.sbom import Digests, document, write
+        from envfab.wheelhouse.release_log.storage import LogFile
+
+        run = TaskContext(fleet, c, as_json=not output)
+        folder = user_path(output, "--output") if output else Path()
+        if folder.is_file():
+            raise UsageError(f"{output!r} is a file: name a folder", where="--output")
+        with run.console as console, run.connections() as links:
+            names = list(name)
+            members = run.select(names) if fleet.hosts or names else [existing(active_virtualenv())]
+            finds = run.probe(members, links)
+            digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
+            for find in finds:
+                if find.probe is None:
+                    console.complain(str(find.error))
+                elif output:
+                    text = document(find.probe, digests, indent=2)
+                    console.print(str(write(folder, find.member.target, text)))
+                else:
+                    console.line(document(find.probe, digests))
+        if any(find.error is not None for find in finds):
+            raise Exit(code=1)
+
+    return sbom

@@ -1,0 +1,31 @@
+"""The task `stats_disable`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.errors import EnvfabError
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.usage_state import configured, opened, unkept
+
+
+def task(fleet: Fleet) -> Any:
+    """`stats_disable` for `fleet`."""
+
+    @ours()
+    def stats_disable(c: Context) -> None:
+        """Opt out: nothing is recorded or sent any more, and what was kept is deleted."""
+        run, stats = TaskContext(fleet, c), opened(configured(fleet))
+        kept, forgotten = stats.disable_reporting(), stats.forget_user()
+        if not kept:
+            raise unkept(stats)
+        if not forgotten or stats.pending():
+            raise EnvfabError("the reports there cannot be deleted", where=stats.location, hint="delete that folder")
+        with run.console as console:
+            console.print("disabled: nothing is recorded or sent, and what was kept is deleted")
+
+    return stats_disable

@@ -1,0 +1,37 @@
+"""The task `stats_enable`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.tasks.usage_state import configured, forbidding, opened, shown_server, unkept
+
+
+def task(fleet: Fleet) -> Any:
+    """`stats_enable` for `fleet`."""
+
+    @ours()
+    def stats_enable(c: Context) -> None:
+        """Opt in: anonymous reports of envfab's own use are sent, those kept so far with the next one."""
+        run, usage = TaskContext(fleet, c), configured(fleet)
+        stats = opened(usage)
+        if not stats.enable_reporting():
+            raise unkept(stats)
+        waiting = len(stats.pending())
+        with run.console as console:
+            console.print(f"enabled: reports go to {shown_server(usage)}")
+            if waiting:
+                console.print(
+                    f"{many(waiting, 'report')} kept so far: sent with the next one, or now by fab stats_submit"
+                )
+            for name in forbidding(os.environ):
+                console.warning(f"as long as {name} is set, nothing is recorded or sent")
+
+    return stats_enable

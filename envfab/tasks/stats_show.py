@@ -1,0 +1,46 @@
+"""The task `stats_show`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.tasks.usage_recording import TaskRun, preview
+from envfab.tasks.usage_state import State, configured, opened
+
+
+def task(fleet: Fleet) -> Any:
+    """`stats_show` for `fleet`."""
+
+    @ours()
+    def stats_show(c: Context, json: bool = False) -> None:
+        """Print the reports that wait, exactly as they would be sent; where none waits, show what one is like."""
+        run, usage = TaskContext(fleet, c, json), configured(fleet)
+        stats = opened(usage)
+        reports = stats.pending()
+        example = b"" if reports else preview(stats, TaskRun("stats_show", time.time()), "done", 0)
+        with run.console as console:
+            state = State.read(usage, os.environ)
+            console.note(f"{many(len(reports), 'report')} for {state.server} · {state.meaning}")
+            if example:
+                console.note(f"what the report of a task like this one would be:\n\n{_text(example)}")
+            if json:
+                told = {"reports": [_text(one) for one in reports], "example": _text(example) or None}
+                console.json({"format": 1, **told})
+            else:
+                sys.stdout.buffer.write(b"\n".join(reports))
+                sys.stdout.flush()
+
+    return stats_show
+
+
+def _text(report: bytes) -> str:
+    return report.decode("utf-8", "replace")

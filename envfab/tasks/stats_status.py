@@ -1,0 +1,31 @@
+"""The task `stats_status`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.usage_state import HOW, NOT_CONFIGURED, State
+
+
+def task(fleet: Fleet) -> Any:
+    """`stats_status` for `fleet`."""
+
+    @ours()
+    def stats_status(c: Context, json: bool = False) -> None:
+        """Show whether envfab's own use is recorded and sent, what waits and where, and what switches it off."""
+        run = TaskContext(fleet, c, json)
+        state = State.read(fleet.usage_stats, os.environ) if fleet.usage_stats is not None else None
+        with run.console as console:
+            for line in state.lines() if state is not None else [f"{NOT_CONFIGURED}: {HOW}"]:
+                console.print(line)
+            if json:
+                found = state.json() if state is not None else {}
+                console.json({"format": 1, "configured": state is not None, **found})
+
+    return stats_status

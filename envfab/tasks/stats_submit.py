@@ -1,0 +1,59 @@
+"""The task `stats_submit`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.errors import EnvfabError, UsageError
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.tasks.usage_state import State, configured, opened, shown_server
+
+
+def task(fleet: Fleet) -> Any:
+    """`stats_submit` for `fleet`."""
+
+    @ours()
+    def stats_submit(c: Context, json: bool = False) -> None:
+        """Send the reports that wait, now, whatever the pause after a failure; only after you have opted in."""
+        run, usage = TaskContext(fleet, c, json), configured(fleet)
+        stats = opened(usage)
+        if not stats.sending:
+            state = State.read(usage, os.environ)
+            raise UsageError(state.meaning, hint="" if state.forbidden_by else "opt in with fab stats_enable")
+        with run.console as console:
+            before = len(stats.pending())
+            if before:
+                console.stage(f"sending to {shown_server(usage)}", before)
+                stats.flush()
+            left = len(stats.pending())
+            console.print(f"{many(before - left, 'report')} sent" if before else "no report waits")
+            if json:
+                console.json({"format": 1, "sent": before - left, "waiting": left})
+        if left:
+            why = _why_not(Path(stats.location))
+            raise EnvfabError(
+                f"{many(left, 'report')} not taken{why}; kept for another time", where=shown_server(usage)
+            )
+
+    return stats_submit
+
+
+def _why_not(folder: Path) -> str:
+    """Why reports are left after all were tried, as far as the library notes it."""
+    from envfab.usagestats.delivery import RETRY
+    from envfab.usagestats.pause import parse_pauses
+
+    try:
+        pauses = parse_pauses((folder / RETRY).read_bytes())
+    except OSError:
+        return ""
+    if pauses.server.failures:
+        return " (no answer came, or one that tells of trouble at the server)"
+    return " (the server refused them)" if pauses.reports else ""

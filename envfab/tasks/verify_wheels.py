@@ -1,0 +1,77 @@
+"""The task `verify_wheels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from envfab.config.fleet import Fleet
+from envfab.errors import UsageError
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.count import many
+from envfab.tasks.output.wheelhouse import warn_of_log, wheelhouse_line
+
+if TYPE_CHECKING:
+    from envfab.tasks.output.console import Console
+    from envfab.wheelhouse.repair import RepairResult
+    from envfab.wheelhouse.wheelhouse import Wheelhouse
+
+
+def task(fleet: Fleet) -> Any:
+    """`verify_wheels` for `fleet`."""
+
+    @ours(
+        repair="bring back what is missing or changed, from where the very file is, and lose nothing",
+        from_="with --repair, a folder or an index's URL to take wheels from; repeatable (always: wheel_source)",
+    )
+    def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
+        """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
+        run = TaskContext(fleet, c, json)
+        wheelhouse, places = run.wheelhouse, list(from_)
+        if places and not repair:
+            raise UsageError("--from is for --repair", hint="fab verify_wheels --repair --from …")
+        with run.console as console:
+            console.print(wheelhouse_line(wheelhouse), "dim")
+            warn_of_log(console, wheelhouse)
+            repairs = _repair(fleet, wheelhouse, console, places) if repair else []
+            findings, why = list(wheelhouse.examine()), {one.filename: one.left for one in repairs}
+            for finding in findings:
+                console.print(f"{finding.fault.value:<10} {finding.filename}   {finding.detail}", "red")
+                if why.get(finding.filename):
+                    console.print(f"{'':<10} left as it is: {why[finding.filename]}")
+            console.print(
+                f"{many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
+            )
+            if json:
+                found = [
+                    {"wheel": one.filename, "fault": one.fault.value, "detail": one.detail,
+                     "left": why.get(one.filename) or None}
+                    for one in findings
+                ]  # fmt: skip
+                done = [{"file": one.filename, "done": one.done} for one in repairs if one.done]
+                console.json({"format": 1, "findings": found, "repaired": done})
+        if findings:
+            raise Exit(code=2)
+
+    return verify_wheels
+
+
+def _repair(fleet: Fleet, wheelhouse: Wheelhouse, console: Console, places: list[str]) -> list[RepairResult]:
+    """Mend the wheelhouse, with wheels from `places` and the fleet's `wheel_source`; what became of each finding."""
+    from envfab.fetch.originals import originals
+    from envfab.wheelhouse.repair import repair
+
+    source = fleet.source_of_wheels()
+    with originals([*places, *([source] if source else [])]) as found:
+        repairs = []
+        for one in repair(wheelhouse, found):
+            repairs.append(one)
+            if one.done:
+                console.print(f"repaired   {one.filename}   {one.done}", "green")
+            elif one.filename == wheelhouse.log.name:
+                console.print(f"left       {one.filename}   {one.left}")
+    return repairs

@@ -1,0 +1,48 @@
+"""The task `yank_wheel`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from invoke.context import Context
+
+from envfab.config.fleet import Fleet
+from envfab.errors import UsageError
+from envfab.tasks.context import TaskContext
+from envfab.tasks.decorators import ours
+
+
+def task(fleet: Fleet) -> Any:
+    """`yank_wheel` for `fleet`."""
+
+    @ours(
+        "wheel",
+        True,
+        wheel="what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
+        reason="why, for those who have it installed or pinned",
+    )
+    def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
+        """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
+        run = TaskContext(fleet, c, json)
+        named = list(wheel)
+        if not named:
+            raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
+        if not reason.strip():
+            raise UsageError(
+                "why is it withdrawn?",
+                hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
+            )
+        wheelhouse, yanked = run.wheelhouse, []
+        with run.console as console:
+            for what, fresh in wheelhouse.yank_all(named, reason).items():
+                for one in fresh:
+                    console.print(f"yanked   {one.shown_as} {one.version}   {one.filename}")
+                    yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
+                if not fresh:
+                    console.print(f"{what} was yanked already: {'; '.join(wheelhouse.why_yanked(what))}")
+            if json:
+                console.json({"format": 1, "yanked": yanked, "reason": reason})
+
+    return yank_wheel
