@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Command, Fleet, Host, Project, Virtualenv
 from envfab.config.servers import DependencyTrack, Difio, UsageStats
+from envfab.version import VERSION
 
 if TYPE_CHECKING:
     from invoke.collection import Collection
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Command",
     "DependencyTrack",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import shlex
 import stat
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ def task(fleet: Fleet) -> Any:
         files = list(file)
         if not files:
             raise UsageError("add_wheel needs a file", hint="fab add_wheel:dist/shop-2.1-py3-none-any.whl")
-        wheelhouse, console, added, refused = run.wheelhouse, run.console, [], []
+        wheelhouse, console, added, refused = run.open_wheelhouse(), run.console, [], []
         with console:
             console.stage("adding", len(files))
             trusting = _Trust(console, trust)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -16,14 +17,6 @@ from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
 from envfab.util.paths import user_path
 
-if TYPE_CHECKING:
-    from envfab.audit.osv import Vulnerability
-    from envfab.fetch.probe_interpreters import Look
-    from envfab.models.distribution import Distribution
-
-SHOWN_SUMMARY = 90
-NO_VERSION = "its version is not one by PEP 440"
-
 
 def task(fleet: Fleet) -> Any:
     """`audit` for `fleet`."""
@@ -33,6 +26,7 @@ def task(fleet: Fleet) -> Any:
         """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
         from envfab.audit.osv import read, unchecked, vulnerabilities
         from envfab.fetch.probe_interpreters import look
+        from envfab.tasks.output.audit import audit_json, show_audit
 
         run = TaskContext(fleet, c, json)
         if not osv:
@@ -53,57 +47,14 @@ def task(fleet: Fleet) -> Any:
             for found, there in zip(looks, installed, strict=True):
                 rows.append((found, vulnerabilities(there.values(), export), unchecked(there.values())))
             for found, known, left_out in rows:
-                _show(run, found, known, left_out, age)
+                show_audit(console, found, known, left_out, age)
             console.print(f"{many(export.records, 'record')}, {age}", "dim")
             if json:
                 as_of = export.as_of.isoformat() if export.as_of else None
-                console.json({"format": 1, "as_of": as_of, "virtualenvs": [_json(*row, as_of) for row in rows]})
+                console.json({"format": 1, "as_of": as_of, "virtualenvs": [audit_json(*row, as_of) for row in rows]})
         if any(found.error for found in looks):
             raise Exit(code=1)
         if any(known for _found, known, _left_out in rows):
             raise Exit(code=2)
 
     return audit
-
-
-def _show(run: TaskContext, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str) -> None:
-    console, target = run.console, str(found.member.target)
-    if found.error is not None:
-        from envfab.planning.plan import status_without
-
-        console.print(f"{target}   {status_without(found.error).value}", "bold red")
-        console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
-        return
-    said = f"{len(known)} known to be vulnerable" if known else "nothing known"
-    console.print(f"{target}   {said}{f', {len(left_out)} not checked' if left_out else ''}", "bold")
-    for there in left_out:
-        console.print(f"    {there.shown_as} {there.version_text}   not checked: {NO_VERSION}", "yellow")
-    for one in known:
-        first, *others = one.ids
-        facts = [first + (f" ({', '.join(others)})" if others else "")]
-        facts += [one.severity.lower()] if one.severity else []
-        facts += [f"fixed in {', '.join(one.fixed)}" if one.fixed else "no fix known", age]
-        console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red")
-        if one.summary:
-            console.print(f"        {one.summary[:SHOWN_SUMMARY]}")
-
-
-def _json(found: Look, known: list[Vulnerability], left_out: list[Distribution], as_of: str | None) -> dict[str, Any]:
-    return {
-        "target": str(found.member.target),
-        "error": str(found.error) if found.error else None,
-        "vulnerabilities": [
-            {
-                "name": one.shown_as,
-                "version": one.version,
-                "id": one.ids[0],
-                "aliases": list(one.ids[1:]),
-                "severity": one.severity,
-                "fixed": list(one.fixed),
-                "summary": one.summary,
-                "as_of": as_of,
-            }
-            for one in known
-        ],
-        "not_checked": [{"name": one.shown_as, "version": one.version_text, "why": NO_VERSION} for one in left_out],
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
-    from envfab.collector.config import Config, WheelhouseFolders
+    from envfab.collector.config import Config
 
 ADDRESS = "127.0.0.1:8088"
 
@@ -70,18 +71,13 @@ def task(fleet: Fleet) -> Any:
 
 def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
     """What the arguments say, else the variables, else the fleet. Without a token only loopback is served."""
-    from envfab.collector.config import flag, from_settings, is_loopback, settings_in
+    from envfab.collector.config import WheelhouseFolders, flag, from_settings, is_loopback, settings_in
 
     said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
     to_proxies = flag(said, "OPEN", False)
-    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, _wheelhouse(fleet), given.keys())
+    wheelhouse = WheelhouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
+    config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, wheelhouse, given.keys())
     return replace(config, local=not config.tokens and not to_proxies)
-
-
-def _wheelhouse(fleet: Fleet) -> WheelhouseFolders:
-    from envfab.collector.config import WheelhouseFolders
-
-    return WheelhouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
 
 
 def _serving() -> Any:

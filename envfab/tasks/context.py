@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,8 +43,7 @@ class TaskContext:
         self._config = context.config
         self._ssh: SSHConfiguration = SSHConfiguration.of(self._config)
 
-    @property
-    def wheelhouse(self) -> Wheelhouse:
+    def open_wheelhouse(self) -> Wheelhouse:
         """The fleet's wheels and their log."""
         from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -17,6 +17,12 @@ SHARED = {
     "yes": "do not ask",
     "wait": "seconds to wait where another deployment is at work on a virtualenv",
     "json": "one JSON document on standard output",
+    # what plan and deploy have in common: the options of a plan
+    "only": "change just this package, leave all others as they are; repeatable",
+    "prune": "also remove what no requirement needs",
+    "force": "go ahead though an installed package outside the requirements would break",
+    "reinstall": "install this package again though its version is right; repeatable",
+    "upgrade": "take the newest of this dependency, too, or without a name of all of them; repeatable",
 }
 # may stand without a value, which then is True
 VALUE_OPTIONAL = frozenset({"upgrade"})

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from envfab.config.fleet import Fleet, Target
+from envfab.config.fleet import Fleet, Member, Target
 from envfab.errors import UsageError
+from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
-from envfab.tasks.plan_options import CHOICE, plan_options, upgrade_flags
+from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
-    from envfab.planning.plan import Plan
+    from envfab.planning.plan import Options, Plan
     from envfab.remote.probe import TargetSession
 
 WAVES = {
@@ -31,7 +33,7 @@ WAVES = {
 def task(fleet: Fleet) -> Any:
     """`deploy` for `fleet`."""
 
-    @ours(**WAVES, **CHOICE)
+    @ours(**WAVES)
     def deploy(
         c: Context,
         name: Iterable[str] = (),
@@ -50,28 +52,22 @@ def task(fleet: Fleet) -> Any:
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
         from envfab.deployment.requirements_files import read_requirements
+        from envfab.tasks.plan_options import option_flags, plan_options
 
         run = TaskContext(fleet, c, json, batch=batch, max_failures=max_failures)
         console, options = run.console, plan_options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
-        saved = _loaded(plan) if plan else None
-        if saved is not None and options != plan_options((), (), False, force):
-            raise UsageError(
-                "--plan says all that is to be done",
-                hint="--only, --reinstall, --upgrade and --prune go with fab plan",
-            )
+        saved = _load(plan, options) if plan else None
         members = run.select(list(name))
-        first = run.select(list(canary)) if canary else ()
-        strangers = [str(member.target) for member in first if member not in members]
-        if strangers:
-            raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
+        canaries = _canaries(run, list(canary), members)
         if not yes:
             console.need_somebody("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
         with console, run.connections(members) as links:
+            # loaded while the hosts answer
             from envfab.deployment.propose import propose
 
-            wheelhouse = run.wheelhouse
+            wheelhouse = run.open_wheelhouse()
             if saved is None:
                 proposing = propose(requirements, members, links, wheelhouse, options, run.settings, console)
             else:
@@ -82,10 +78,8 @@ def task(fleet: Fleet) -> Any:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
                 from envfab.planning.plan_cache import Plans
-                from envfab.tasks.command_line import command, flags
-                from envfab.tasks.output.wheelhouse import show_wheelhouse
                 from envfab.tasks.prompt import agree
-                from envfab.tasks.rollout import carry_out
+                from envfab.tasks.rollout import RolloutRequest, carry_out
 
                 show_wheelhouse(console, wheelhouse, fleet)
 
@@ -97,30 +91,34 @@ def task(fleet: Fleet) -> Any:
                     )
 
                 def resume(names: Sequence[str]) -> str:
-                    choice = flags(only=only, reinstall=reinstall, prune=prune, force=force, plan=plan)
-                    pace = flags(batch=batch, max_failures=max_failures, wait=wait)
-                    newest = upgrade_flags(options)
-                    return command(fleet, "deploy", *choice, *newest, *pace, names=names)
+                    pace = flags(plan=plan, batch=batch, max_failures=max_failures, wait=wait)
+                    return command(fleet, "deploy", *option_flags(options), *pace, names=names)
 
                 chosen = agree(console, proposals, yes)
-                carry_out(
-                    run,
-                    wheelhouse,
-                    proposals.all(),
-                    chosen,
-                    again,
-                    names=list(name),
-                    resume=resume,
-                    yes=yes,
-                    force=force,
-                    wait=wait,
-                    canaries=frozenset(member.target for member in first),
-                )
+                request = RolloutRequest(list(name), yes, again, resume, options.force, wait, canaries)
+                carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return deploy
 
 
-def _loaded(file: str) -> Mapping[Target, Plan]:
+def _load(file: str, options: Options) -> Mapping[Target, Plan]:
+    """The saved plans; raises `UsageError` where `options` ask for another plan."""
     from envfab.deployment.plan_file import load
+    from envfab.planning.plan import Options
 
-    return load(user_path(file, "--plan"))
+    plans = load(user_path(file, "--plan"))
+    if options != Options(force=options.force):
+        raise UsageError(
+            "--plan says all that is to be done",
+            hint="--only, --reinstall, --upgrade and --prune go with fab plan",
+        )
+    return plans
+
+
+def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member]) -> frozenset[Target]:
+    """The targets to deploy to first; raises `UsageError` for one that is not among the `members`."""
+    first = run.select(names) if names else ()
+    strangers = [str(member.target) for member in first if member not in members]
+    if strangers:
+        raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
+    return frozenset(member.target for member in first)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from envfab.config.fleet import Fleet, Member
+from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
-from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
-from envfab.util.paths import expand, user_path
+from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
-    from envfab.fetch.fetch import FetchJob
-    from envfab.fetch.interpreters import InterpreterKind
-    from envfab.models.requirements import Requirements
     from envfab.models.wheel import Wheel
-
-FILES = (".txt", ".in", ".toml")
 
 
 def task(fleet: Fleet) -> Any:
@@ -55,9 +48,11 @@ def task(fleet: Fleet) -> Any:
 
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
+        from envfab.tasks.fetch_jobs import fetch_jobs
+        from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 
         run = TaskContext(fleet, c, json)
-        wheelhouse = run.wheelhouse
+        wheelhouse = run.open_wheelhouse()
         place = _place_of_bundle(bundle) if bundle else None
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
@@ -66,7 +61,7 @@ def task(fleet: Fleet) -> Any:
             )
             if interpreters and list(name):
                 kinds = of_targets(kinds, {str(member.target) for member in members})
-            jobs = _jobs(run, members, list(requirements), kinds)
+            jobs = fetch_jobs(run, members, list(requirements), kinds)
             with opened(index or default_index(), own=[canonicalize_name(one) for one in own]) as source:
                 found = needed(distinct(jobs), wheelhouse, source, console)
                 if place is not None:
@@ -110,42 +105,3 @@ def _line(wheel: Wheel) -> str:
 
 def _wheel_json(wheel: Wheel) -> dict[str, Any]:
     return {"name": wheel.shown_as, "version": str(wheel.version), "wheel": wheel.filename, "sha256": wheel.sha256}
-
-
-def _jobs(
-    run: TaskContext, members: tuple[Member, ...], words: list[str], found: Sequence[InterpreterKind]
-) -> list[FetchJob]:
-    """What is to be met, for which interpreters."""
-    from envfab.deployment.requirements_files import read_requirements
-    from envfab.fetch.fetch import FetchJob
-
-    if words:
-        given = _given(words)
-        return [FetchJob(kind, given) for kind in found]
-    wanted = {str(target): one for target, one in read_requirements(run.fleet, members).items() if one.entries}
-    jobs = [
-        FetchJob(replace(kind, targets=(target,)), wanted[target])
-        for kind in found
-        for target in kind.targets
-        if target in wanted
-    ]
-    if not jobs:
-        raise UsageError("no requirements to fetch for", hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'")
-    return jobs
-
-
-def _is_file(word: str) -> bool:
-    try:
-        return expand(word).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _given(words: Sequence[str]) -> Requirements:
-    """What the command line names: files, and requirements as they are."""
-    from envfab.deployment.requirements_files import file_reader
-    from envfab.models.requirements import parse
-
-    files = [word for word in words if word.endswith(FILES) or _is_file(word)]
-    lines = [word for word in words if word not in files]
-    return parse(files, file_reader(), lines, "fetch_wheels", environment=os.environ)

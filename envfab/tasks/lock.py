@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 import shlex
 from collections.abc import Iterable
@@ -17,7 +18,6 @@ from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
 from envfab.tasks.output.wheelhouse import warn_of_wheelhouse
-from envfab.tasks.target_interpreters import interpreters_of
 from envfab.util.paths import user_path
 
 
@@ -43,6 +43,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.requirements_files import file_reader
         from envfab.lockfile import write
         from envfab.models.requirements import parse
+        from envfab.tasks.target_interpreters import interpreters_of
 
         run = TaskContext(fleet, c, json)
         if not requirements:
@@ -50,7 +51,7 @@ def task(fleet: Fleet) -> Any:
         place = _place_of_lock(requirements, output, pylock)
         wanted = parse([requirements], file_reader(), environment=os.environ)
         command = _command(requirements, list(name), output)
-        wheelhouse = run.wheelhouse
+        wheelhouse = run.open_wheelhouse()
         with run.console as console, run.connections() as links:
             warn_of_wheelhouse(console, wheelhouse)
             found, complete = interpreters_of(run, links, run.select(list(name)))

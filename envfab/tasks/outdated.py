@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -16,8 +18,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from envfab.errors import SupplyError
-    from envfab.fetch.outdated import Outdated
-    from envfab.fetch.probe_interpreters import Look
+    from envfab.planning.catalogue import Catalogue
 
 
 def task(fleet: Fleet) -> Any:
@@ -28,17 +29,15 @@ def task(fleet: Fleet) -> Any:
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
     ) -> None:
         """Show what is newer in the wheelhouse, or in an index, and what of it the requirements allow."""
-        from contextlib import ExitStack
-
         from envfab.deployment.requirements_files import read_requirements
         from envfab.fetch.fetch import opened
         from envfab.fetch.outdated import outdated as behind
         from envfab.fetch.probe_interpreters import look
         from envfab.index.client import PagesAlone
-        from envfab.planning.catalogue import Catalogue
+        from envfab.tasks.output.outdated import outdated_json, show_outdated
 
         run = TaskContext(fleet, c, json)
-        sources: dict[str, Catalogue] = {"wheelhouse": run.wheelhouse}
+        sources: dict[str, Catalogue] = {"wheelhouse": run.open_wheelhouse()}
         problems: Mapping[NormalizedName, SupplyError] = {}
         with run.console as console, run.connections() as links, ExitStack() as stack:
             members = run.select(list(name))
@@ -57,12 +56,12 @@ def task(fleet: Fleet) -> Any:
                 for found in looks
             ]
             for found, older in rows:
-                _show_outdated(run, found, older)
+                show_outdated(console, found, older)
             for problem in problems.values():
                 console.warning(f"without the index: {problem}")
             if json:
                 console.json(
-                    {"format": 1, "virtualenvs": [_outdated_json(found, older) for found, older in rows],
+                    {"format": 1, "virtualenvs": [outdated_json(found, older) for found, older in rows],
                      "index_errors": [str(problem) for problem in problems.values()]}
                 )  # fmt: skip
         if problems or any(found.error for found in looks):
@@ -71,44 +70,3 @@ def task(fleet: Fleet) -> Any:
             raise Exit(code=2)
 
     return outdated
-
-
-def _show_outdated(run: TaskContext, found: Look, older: list[Outdated]) -> None:
-    console, target = run.console, str(found.member.target)
-    if found.error is not None:
-        from envfab.planning.plan import status_without
-
-        console.print(f"{target}   {status_without(found.error).value}", "bold red")
-        console.print(f"    {str(found.error).removeprefix(f'{target}: ')}", "red")
-        return
-    console.print(f"{target}   {f'{len(older)} outdated' if older else 'nothing newer'}", "bold")
-    width = max((len(one.shown_as) for one in older), default=0)
-    for one in older:
-        console.print(f"    {one.shown_as:<{width}}   {one.installed} → {_newer(one)}")
-
-
-def _newer(one: Outdated) -> str:
-    """What there is, and, unless that is the same, what of it the requirements allow."""
-    allowed = f"{one.allowed} within the requirements" if one.allowed else "not within the requirements"
-    if not one.newest:
-        # they name what nobody is offered otherwise: a pre-release, or a release that was withdrawn
-        return allowed
-    there = ", ".join(f"{version} in the {source}" for source, version in one.newest.items())
-    return there if one.allowed == max(one.newest.values()) else f"{there}   {allowed}"
-
-
-def _outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
-    return {
-        "target": str(found.member.target),
-        "error": str(found.error) if found.error else None,
-        "outdated": [
-            {
-                "name": one.shown_as,
-                "installed": str(one.installed),
-                "house": str(one.newest["wheelhouse"]) if "wheelhouse" in one.newest else None,
-                "index": str(one.newest["index"]) if "index" in one.newest else None,
-                "allowed": str(one.allowed) if one.allowed else None,
-            }
-            for one in older
-        ],
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from typing import Any
 
 from invoke.context import Context
@@ -29,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         if place.is_file():
             raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
         with run.console as console:
-            done = publish(run.wheelhouse, place, console)
+            done = publish(run.open_wheelhouse(), place, console)
             console.print(
                 f"{many(done.wheels, 'wheel')} of {many(done.projects, 'project')} in {folder}: "
                 f"{many(done.written, 'file')} written, {done.removed} removed"

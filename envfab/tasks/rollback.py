@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
+from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.output.wheelhouse import show_wheelhouse
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
@@ -26,13 +29,11 @@ def task(fleet: Fleet) -> Any:
     ) -> None:
         """Bring packages back to what they were before a deployment; databases stay as they are."""
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
-        from envfab.tasks.command_line import command, flags
-        from envfab.tasks.output.wheelhouse import show_wheelhouse
         from envfab.tasks.prompt import agree
-        from envfab.tasks.rollout import carry_out
+        from envfab.tasks.rollout import RolloutRequest, carry_out
 
         run = TaskContext(fleet, c, json)
-        console, wheelhouse = run.console, run.wheelhouse
+        console, wheelhouse = run.console, run.open_wheelhouse()
         at_least(0, "--wait", wait)
         with console, run.connections() as links:
             members = run.select(list(name))
@@ -49,8 +50,7 @@ def task(fleet: Fleet) -> Any:
                 def resume(names: Sequence[str]) -> str:
                     return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
 
-                carry_out(
-                    run, wheelhouse, proposals.all(), chosen, again, names=list(name), resume=resume, yes=yes, wait=wait
-                )
+                request = RolloutRequest(list(name), yes, again, resume, wait=wait)
+                carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return rollback

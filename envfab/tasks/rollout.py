@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 from invoke.exceptions import Exit
 
@@ -24,71 +26,86 @@ from envfab.tasks.output.plans import rollout_json, show_endings, show_group
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
+@dataclass(frozen=True, slots=True)
+class RolloutRequest:
+    """How `deploy` and `rollback` were asked to carry out what was agreed to.
+
+    `names` are those on the command line. `again` plans anew where a virtualenv changed meanwhile, or refuses (None).
+    `resume` makes the command line that does the same for other names. `wait` is in seconds.
+    """
+
+    names: Sequence[str]
+    yes: bool
+    again: Callable[[Proposal, Probe, TargetSession], Proposal | None]
+    resume: Callable[[Sequence[str]], str]
+    force: bool = False
+    wait: float = 0
+    canaries: frozenset[Target] = frozenset()
+
+
 def carry_out(
     run: TaskContext,
     wheelhouse: Wheelhouse,
     proposals: Sequence[Proposal],
     chosen: Sequence[Proposal],
-    again: Callable[[Proposal, Probe, TargetSession], Proposal | None],
-    *,
-    names: Sequence[str],
-    resume: Callable[[Sequence[str]], str],
-    yes: bool,
-    force: bool = False,
-    wait: float = 0,
-    canaries: frozenset[Target] = frozenset(),
+    request: RolloutRequest,
 ) -> None:
-    """Deploy to those that were chosen, and say how all ended.
-
-    `again` plans anew where a virtualenv changed meanwhile, or refuses; `names` are those on the command line;
-    `resume` makes the command line that does the same for other names.
-    """
+    """Deploy to those that were chosen, and say how all ended; raises `Exit` where one of them did not end well."""
     console = run.console
-
-    def reconsider(old: Proposal, probe: Probe) -> Proposal | None:
-        new = again(old, probe, old.site) if old.site is not None else None
-        return _agreed(console, old, new, yes) if new is not None else None
-
-    rollout = new_rollout_id()
-    around = RolloutContext(
-        rollout=rollout,
-        caller=Caller.here(),
-        wheelhouse=wheelhouse,
-        settings=run.settings,
-        gates=Barriers(),
-        reporter=console,
-        reconsider=reconsider,
-        force=force,
-        wait=wait,
-        canaries=canaries,
-        wheel_source=run.fleet.source_of_wheels() if chosen else None,
-    )
-    silent = [str(one.plan.target) for one in proposals if one.plan.target in canaries and _cannot(one)]
+    context = _context(run, wheelhouse, bool(chosen), request)
+    silent = [str(one.plan.target) for one in proposals if one.plan.target in request.canaries and _cannot(one)]
     if silent:
         console.warning(f"nothing starts, for a canary cannot be deployed to: {', '.join(silent)}")
-    carrying_out = Rollout(around, chosen)
-    results = carrying_out.carry_out() if chosen and not silent else {}
+    rollout = Rollout(context, chosen)
+    results = rollout.carry_out() if chosen and not silent else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
     by_target = {one.plan.target: one.member for one in proposals}
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
     unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
-    left = [one for one in deployments if carrying_out.given_up and one.left_open]
-    to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
-    with nullcontext() if carrying_out.given_up else _told(run.fleet, changed, console):
+    with nullcontext() if rollout.given_up else _told(run.fleet, changed, console):
         console.print(show_endings(deployments))
-        if to_take_back:
-            of = names if names or not command_line_hosts() else to_take_back
-            console.command("to take it back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
+        _name_the_way_back(run, context.rollout, deployments, rollout.given_up, request.names)
         if unstarted:
             console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
-            console.command("to go on with just these:", resume([str(target) for target in unstarted]))
+            console.command("to go on with just these:", request.resume([str(target) for target in unstarted]))
         if console.as_json:
-            console.json(rollout_json(rollout, deployments))
-    if carrying_out.given_up:
+            console.json(rollout_json(context.rollout, deployments))
+    if rollout.given_up:
         # whoever cleans up after us hurries then
         raise KeyboardInterrupt
     if unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
+
+
+def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, request: RolloutRequest) -> RolloutContext:
+    def reconsider(old: Proposal, probe: Probe) -> Proposal | None:
+        new = request.again(old, probe, old.site) if old.site is not None else None
+        return _agreed(run.console, old, new, request.yes) if new is not None else None
+
+    return RolloutContext(
+        rollout=new_rollout_id(),
+        caller=Caller.here(),
+        wheelhouse=wheelhouse,
+        settings=run.settings,
+        gates=Barriers(),
+        reporter=run.console,
+        reconsider=reconsider,
+        force=request.force,
+        wait=request.wait,
+        canaries=request.canaries,
+        wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
+    )
+
+
+def _name_the_way_back(
+    run: TaskContext, rollout: str, deployments: Sequence[Deployment], given_up: bool, names: Sequence[str]
+) -> None:
+    """Print the command that takes back what was deployed, and what was left under way."""
+    left = [one for one in deployments if given_up and one.left_open]
+    to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
+    if to_take_back:
+        of = names if names or not command_line_hosts() else to_take_back
+        run.console.command("to take it back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
 
 
 @contextmanager

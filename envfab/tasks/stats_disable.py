@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from typing import Any
 
 from invoke.context import Context
@@ -10,7 +11,6 @@ from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.usage_state import configured, opened, unkept
 
 
 def task(fleet: Fleet) -> Any:
@@ -19,6 +19,8 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_disable(c: Context) -> None:
         """Opt out: nothing is recorded or sent any more, and what was kept is deleted."""
+        from envfab.tasks.usage_state import configured, opened, unkept
+
         run, stats = TaskContext(fleet, c), opened(configured(fleet))
         kept, forgotten = stats.disable_reporting(), stats.forget_user()
         if not kept:

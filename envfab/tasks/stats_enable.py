@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 from typing import Any
 
@@ -11,7 +12,6 @@ from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
-from envfab.tasks.usage_state import configured, forbidding, opened, shown_server, unkept
 
 
 def task(fleet: Fleet) -> Any:
@@ -20,6 +20,8 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_enable(c: Context) -> None:
         """Opt in: anonymous reports of envfab's own use are sent, those kept so far with the next one."""
+        from envfab.tasks.usage_state import configured, forbidding, opened, shown_server, unkept
+
         run, usage = TaskContext(fleet, c), configured(fleet)
         stats = opened(usage)
         if not stats.enable_reporting():

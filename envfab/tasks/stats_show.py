@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 import sys
 import time
@@ -13,8 +14,7 @@ from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
-from envfab.tasks.usage_recording import TaskRun, preview
-from envfab.tasks.usage_state import State, configured, opened
+from envfab.tasks.usage_recording import TaskRun
 
 
 def task(fleet: Fleet) -> Any:
@@ -23,6 +23,9 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_show(c: Context, json: bool = False) -> None:
         """Print the reports that wait, exactly as they would be sent; where none waits, show what one is like."""
+        from envfab.tasks.usage_reports import preview
+        from envfab.tasks.usage_state import State, configured, opened
+
         run, usage = TaskContext(fleet, c, json), configured(fleet)
         stats = opened(usage)
         reports = stats.pending()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 from typing import Any
 
@@ -10,7 +11,6 @@ from invoke.context import Context
 from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.usage_state import HOW, NOT_CONFIGURED, State
 
 
 def task(fleet: Fleet) -> Any:
@@ -19,6 +19,8 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_status(c: Context, json: bool = False) -> None:
         """Show whether envfab's own use is recorded and sent, what waits and where, and what switches it off."""
+        from envfab.tasks.usage_state import HOW, NOT_CONFIGURED, State
+
         run = TaskContext(fleet, c, json)
         state = State.read(fleet.usage_stats, os.environ) if fleet.usage_stats is not None else None
         with run.console as console:

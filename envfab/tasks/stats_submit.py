@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
-from envfab.tasks.usage_state import State, configured, opened, shown_server
 
 
 def task(fleet: Fleet) -> Any:
@@ -22,6 +22,8 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_submit(c: Context, json: bool = False) -> None:
         """Send the reports that wait, now, whatever the pause after a failure; only after you have opted in."""
+        from envfab.tasks.usage_state import State, configured, opened, shown_server, why_left
+
         run, usage = TaskContext(fleet, c, json), configured(fleet)
         stats = opened(usage)
         if not stats.sending:
@@ -37,23 +39,9 @@ def task(fleet: Fleet) -> Any:
             if json:
                 console.json({"format": 1, "sent": before - left, "waiting": left})
         if left:
-            why = _why_not(Path(stats.location))
+            why = why_left(Path(stats.location))
             raise EnvfabError(
                 f"{many(left, 'report')} not taken{why}; kept for another time", where=shown_server(usage)
             )
 
     return stats_submit
-
-
-def _why_not(folder: Path) -> str:
-    """Why reports are left after all were tried, as far as the library notes it."""
-    from envfab.usagestats.delivery import RETRY
-    from envfab.usagestats.pause import parse_pauses
-
-    try:
-        pauses = parse_pauses((folder / RETRY).read_bytes())
-    except OSError:
-        return ""
-    if pauses.server.failures:
-        return " (no answer came, or one that tells of trouble at the server)"
-    return " (the server refused them)" if pauses.reports else ""

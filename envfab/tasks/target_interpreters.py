@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Member
 from envfab.errors import SupplyError, UsageError
+from envfab.fetch.interpreters import InterpreterKind, from_json, kinds, this_one
+from envfab.fetch.probe_interpreters import look
+from envfab.remote.ssh.connections import Connections
 from envfab.tasks.context import TaskContext
 from envfab.util.paths import user_path
-
-if TYPE_CHECKING:
-    from envfab.fetch.interpreters import InterpreterKind
-    from envfab.remote.ssh.connections import Connections
 
 
 def interpreters_of(
     run: TaskContext, links: Connections, members: Sequence[Member]
 ) -> tuple[list[InterpreterKind], bool]:
     """(the distinct interpreters, whether every member could be looked at); the others are warned of."""
-    from envfab.fetch.interpreters import InterpreterKind, kinds, this_one
-    from envfab.fetch.probe_interpreters import look
-
     if not members:
         return [InterpreterKind(this_one())], True
     looks = look(members, links, run.settings, run.console)
@@ -37,8 +32,6 @@ def interpreters_of(
 
 def exported_interpreters(file: str) -> list[InterpreterKind]:
     """What `fab targets --export FILE` wrote; raises `SupplyError`."""
-    from envfab.fetch.interpreters import from_json
-
     try:
         text = user_path(file, "--interpreters").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -47,9 +40,9 @@ def exported_interpreters(file: str) -> list[InterpreterKind]:
     return from_json(text, file)
 
 
-def of_targets(kinds: Sequence[InterpreterKind], targets: Set[str]) -> list[InterpreterKind]:
+def of_targets(there: Sequence[InterpreterKind], targets: Set[str]) -> list[InterpreterKind]:
     """The interpreters that some of `targets` have, for these alone; raises `UsageError` where there is none."""
-    found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in kinds]
+    found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in there]
     left = [kind for kind in found if kind.targets]
     if not left:
         raise UsageError("none of the chosen targets is among the exported interpreters")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import shlex
 from collections.abc import Iterable, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,6 @@ from envfab.config.fleet import Fleet, Host, Member
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many
-from envfab.tasks.target_interpreters import interpreters_of
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
@@ -52,14 +53,13 @@ def task(fleet: Fleet) -> Any:
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
     """Write down the interpreters of the members; whether all of them could be looked at."""
-    import json
-
     from envfab.fetch.interpreters import to_json
     from envfab.lockfile.write import write
+    from envfab.tasks.target_interpreters import interpreters_of
 
     with run.connections() as links:
         found, complete = interpreters_of(run, links, members)
-    write(place, json.dumps(to_json(found), indent=1) + "\n")
+    write(place, dumps(to_json(found), indent=1) + "\n")
     run.console.print(f"interpreters written to {place}, for fab fetch_wheels --interpreters {shlex.quote(str(place))}")
     return complete
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.output.count import many
-from envfab.tasks.usage_recording import ENV_VAR, folder_of, open_statistics
-
-if TYPE_CHECKING:
-    from envfab.usagestats import Stats
+from envfab.tasks.usage_reports import ENV_VAR, folder_of, open_statistics
+from envfab.usagestats import Stats
+from envfab.usagestats.consent import environment_forbids, read_choice
+from envfab.usagestats.delivery import RETRY
+from envfab.usagestats.pause import parse_pauses
+from envfab.usagestats.queue import Queue
+from envfab.util.untrusted import shown_url
 
 NOT_CONFIGURED = "the fleet has no usage statistics"
 HOW = "say Fleet(usage_stats=UsageStats(URL)) in the fabfile"
@@ -29,8 +32,6 @@ MEANING = {
 
 def forbidding(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The variables that switch statistics off, whatever the user chose."""
-    from envfab.usagestats.consent import environment_forbids
-
     return tuple(name for name in sorted(environ) if environment_forbids({name: environ[name]}, ENV_VAR, skip_ci=True))
 
 
@@ -47,8 +48,6 @@ class State:
     @classmethod
     def read(cls, usage: UsageStats, environ: Mapping[str, str]) -> State:
         """How things stand now."""
-        from envfab.usagestats.queue import Queue
-
         folder = folder_of(usage)
         waiting = len(Queue(folder).names()) if folder is not None else 0
         return cls(shown_server(usage), folder, _choice(folder), waiting, forbidding(environ))
@@ -85,8 +84,6 @@ class State:
 
 
 def _choice(folder: Path | None) -> str:
-    from envfab.usagestats.consent import read_choice
-
     try:
         word = read_choice(folder) if folder is not None else None
     except OSError:
@@ -99,6 +96,17 @@ def configured(fleet: Fleet) -> UsageStats:
     if fleet.usage_stats is None:
         raise UsageError(NOT_CONFIGURED, hint=HOW)
     return fleet.usage_stats
+
+
+def why_left(folder: Path) -> str:
+    """Why reports are left after all were tried, as far as the library notes it."""
+    try:
+        pauses = parse_pauses((folder / RETRY).read_bytes())
+    except OSError:
+        return ""
+    if pauses.server.failures:
+        return " (no answer came, or one that tells of trouble at the server)"
+    return " (the server refused them)" if pauses.reports else ""
 
 
 def opened(usage: UsageStats) -> Stats:
@@ -118,8 +126,6 @@ def unkept(stats: Stats) -> EnvfabError:
 
 def shown_server(usage: UsageStats) -> str:
     """The server's URL, without a password."""
-    from envfab.util.untrusted import shown_url
-
     return shown_url(usage.url)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def task(fleet: Fleet) -> Any:
     def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
         """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
         run = TaskContext(fleet, c, json)
-        wheelhouse, places = run.wheelhouse, list(from_)
+        wheelhouse, places = run.open_wheelhouse(), list(from_)
         if places and not repair:
             raise UsageError("--from is for --repair", hint="fab verify_wheels --repair --from …")
         with run.console as console:

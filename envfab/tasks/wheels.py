@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -23,7 +24,7 @@ def task(fleet: Fleet) -> Any:
     def wheels(c: Context, json: bool = False) -> None:
         """List the wheelhouse: versions, tags, dates, sizes, what is yanked or not logged."""
         run = TaskContext(fleet, c, json)
-        wheelhouse = run.wheelhouse
+        wheelhouse = run.open_wheelhouse()
         with run.console as console:
             listed = wheelhouse.list()
             console.print(wheelhouse_line(wheelhouse), "dim")

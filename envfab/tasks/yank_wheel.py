@@ -34,7 +34,7 @@ def task(fleet: Fleet) -> Any:
                 "why is it withdrawn?",
                 hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
             )
-        wheelhouse, yanked = run.wheelhouse, []
+        wheelhouse, yanked = run.open_wheelhouse(), []
         with run.console as console:
             for what, fresh in wheelhouse.yank_all(named, reason).items():
                 for one in fresh:

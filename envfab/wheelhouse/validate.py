@@ -15,6 +15,7 @@ folders spelled differently from the file name, as long as both mean the same re
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import base64
 import binascii
 import csv
@@ -141,7 +142,6 @@ def _fields(content: bytes) -> bytes:
 
 def parse_metadata(content: bytes, where: str) -> WheelMetadata:
     """What the text of a METADATA file says; raises `WheelError`."""
-    # with all of `email` behind it: a plan that looks into no wheel does without
     from packaging.metadata import parse_email
 
     fields = _fields(content)

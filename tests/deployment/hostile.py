@@ -29,7 +29,7 @@ from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
 from envfab.remote.process import HostConnection, LocalProcess, Process
 from envfab.remote.stream import Stream
-from envfab.tasks.history import _shown
+from envfab.tasks.output.history import show_history
 from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, show_group
 from envfab.util.progress import Silent
 from envfab.util.untrusted import format_json, harmless
@@ -206,7 +206,7 @@ class HostileFleet:
     def look_back(self) -> tuple[dict[str, Status], str]:
         """(what rolling back would be for each host's virtualenv, what is shown of all histories)."""
         with histories(self.members, self, SETTINGS, Silent()) as arrivals:
-            shown = [_shown(found, records[::-1], 10) for found, records in arrivals.all()]
+            shown = [show_history(found, records[::-1], 10) for found, records in arrivals.all()]
         with propose_undo(self.members, self, self.wheelhouse, SETTINGS, Silent(), None) as proposing:
             proposals = proposing.all()
         shown += [show_group([proposal]) for proposal in proposals]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import envfab
 from tests.support.fab import run_fab
 
 EMPTY = "from fabric import task\n\n@task\ndef hello(c):\n    pass\n"
@@ -15,8 +18,10 @@ from envfab import Fleet, Host, Virtualenv, collection
 
 ns = collection(Fleet(hosts=[Host("web1", user="admin", virtualenvs=[Virtualenv("/srv/venv")])]))
 """
+PACKAGE = Path(envfab.__file__).parent
+REASON = "# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py)."
 # what a fabfile says and who logs in; the other rooms are entered by tasks that have work there
-ROOMS = {"config", "errors", "tasks", "util"}
+ROOMS = {"config", "errors", "tasks", "util", "version"}
 
 
 def loaded(folder: Path, fabfile: str, *arguments: str) -> set[str]:
@@ -41,3 +46,30 @@ def test_listing_loads_nothing_but_names(tmp_path: Path, arguments: list[str]) -
     assert "remote.ssh.login" in others
     assert all(room.startswith("remote.ssh.") for room in others - {"remote", "remote.ssh"})
     assert ("remote.ssh.config" in others) == (arguments == ["targets"])
+
+
+def imports_in_bodies(file: Path) -> Iterator[ast.stmt]:
+    """The imports of a module that stand in functions."""
+    for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from (one for one in ast.walk(function) if isinstance(one, ast.Import | ast.ImportFrom))
+
+
+@pytest.mark.parametrize("room", ["tasks", "planning", "models", "wheelhouse"])
+def test_a_module_with_imports_in_functions_says_why(room: str) -> None:
+    """In the same words everywhere, and only there."""
+    files = list((PACKAGE / room).rglob("*.py"))
+    said = {file for file in files if REASON in file.read_text(encoding="utf-8").splitlines()}
+    assert said == {file for file in files if any(imports_in_bodies(file))}
+
+
+def test_what_is_imported_in_a_task_is_not_loaded_by_listing(tmp_path: Path) -> None:
+    """What `fab --list` loads in any case is imported where modules import."""
+    listed = loaded(tmp_path / "ours", FLEET, "--list")
+    found = {
+        (file.name, one.module)
+        for file in (PACKAGE / "tasks").glob("*.py")
+        for one in imports_in_bodies(file)
+        if isinstance(one, ast.ImportFrom)
+    }
+    assert {(file, module) for file, module in found if module in listed} == set()

@@ -27,6 +27,7 @@ from invoke.parser.context import ParserContext
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
+from envfab.tasks.command_line import Speech
 from envfab.tasks.fabric1.rewrite import for_completion, rewrite
 from envfab.tasks.fabric1.ssh_files import take_over
 from envfab.tasks.fabric1.tokens import Flag, Shape, Shapes, dashed
@@ -91,8 +92,6 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
 
     def _spoken(self, message: str) -> str:
         """A message with its commands as they are called in this fabfile."""
-        from envfab.tasks.command_line import Speech
-
         return Speech(self.fleet())(message) if self.fleet is not None else message
 
 

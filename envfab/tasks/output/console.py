@@ -5,6 +5,7 @@ What is styled and what moves is rich's, which is loaded when it is first needed
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import json
 import sys
 import threading
@@ -54,7 +55,7 @@ class Console:
             if width is None or all(len(line) <= width for line in said.splitlines()):
                 _write(stream, said)
                 return
-        self._styled.result(text, style)
+        self._load_styled().result(text, style)
 
     def command(self, what: str, command: str, style: str = "") -> None:
         """A command to copy, after the words that say what for: on a narrow terminal in lines that a shell joins."""
@@ -69,7 +70,7 @@ class Console:
     def note(self, text: str, style: str = "") -> None:
         """One line or several for people, beside the result: on standard error."""
         self._stop_progress()
-        self._styled.beside(text, style)
+        self._load_styled().beside(text, style)
 
     def complain(self, message: str) -> None:
         """An error that does not end the run, beside the result."""
@@ -98,9 +99,9 @@ class Console:
 
     def ask(self, question: str, answers: Sequence[str]) -> str:
         """The first letter of an answer that is one of `answers`; asks again until it is. The end of input is `q`."""
-        with self._styled.progress.paused():
+        with self._load_styled().progress.paused():
             while True:
-                self._styled.result(question, "bold", end=" ")
+                self._load_styled().result(question, "bold", end=" ")
                 try:
                     answer = input().strip().lower()
                 except EOFError:
@@ -108,11 +109,11 @@ class Console:
                     return "q"
                 if answer[:1] and answer[:1] in answers:
                     return answer[0]
-                self._styled.result(f"answer one of {', '.join(answers)}", "yellow")
+                self._load_styled().result(f"answer one of {', '.join(answers)}", "yellow")
 
     def go_on(self) -> None:
         """Show again how far the work is, after something was printed in its place."""
-        self._styled.progress.go_on()
+        self._load_styled().progress.go_on()
 
     def turn(self) -> AbstractContextManager[Any]:
         """Held by a thread while it talks with the user, so that two do not at once."""
@@ -123,8 +124,7 @@ class Console:
         if not self.can_ask:
             raise UsageError(f"{what} asks before it changes anything, and this is no terminal", hint="say --yes")
 
-    @property
-    def _styled(self) -> Styled:
+    def _load_styled(self) -> Styled:
         with self._loading:
             if self._loaded is None:
                 from envfab.tasks.output.styled import Styled
@@ -140,23 +140,23 @@ class Console:
 
     def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None = None) -> None:
         """As `Reporter` says."""
-        self._styled.progress.stage(what, total, waiting_for)
+        self._load_styled().progress.stage(what, total, waiting_for)
 
     def advance(self, what: str, subject: str) -> None:
         """As `Reporter` says."""
-        self._styled.progress.advance(what, subject)
+        self._load_styled().progress.advance(what, subject)
 
     def working(self, subject: str, step: str) -> None:
         """As `Reporter` says."""
-        self._styled.progress.working(subject, step)
+        self._load_styled().progress.working(subject, step)
 
     def done(self, subject: str, outcome: str) -> None:
         """As `Reporter` says."""
-        self._styled.progress.done(subject, outcome)
+        self._load_styled().progress.done(subject, outcome)
 
     def warning(self, message: str) -> None:
         """As `Reporter` says."""
-        self._styled.progress.aside(f"warning: {message}", "yellow")
+        self._load_styled().progress.aside(f"warning: {message}", "yellow")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Fleet
 from envfab.tasks.output.count import many
+from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     from envfab.tasks.output.console import Console
@@ -24,8 +25,6 @@ def show_wheelhouse(console: Console, wheelhouse: Wheelhouse, fleet: Fleet) -> N
 def _source(fleet: Fleet) -> str:
     if not fleet.wheel_source:
         return ""
-    from envfab.util.untrusted import shown_url
-
     shown = "wheel_source" if callable(fleet.wheel_source) else shown_url(fleet.wheel_source)
     return f" · fetched from {shown}"
 

@@ -1,0 +1,68 @@
+"""What became of registrations, to people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from envfab.errors import EnvfabError
+from envfab.planning.plan import status_without
+from envfab.registration.difio.protocol import Registration
+from envfab.registration.jobs import RegistrationOutcome
+from envfab.registration.server_kinds import kind_of
+from envfab.tasks.output.console import Console
+from envfab.util.untrusted import shown_url
+
+
+def show_outcomes(console: Console, outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> int:
+    """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
+    codes = {1} if errors else set()
+    for error in errors:
+        console.complain(str(error))
+    several = len({outcome.job.target for outcome in outcomes if outcome.job.missed is None}) > 1
+    told = ""
+    for outcome in outcomes:
+        if outcome.job.missed is not None:
+            _tell_of_missed(console, outcome)
+        elif outcome.answer is not None:
+            if several and outcome.job.target != told:
+                # the answer's own line is a contract, and does not say whose it is
+                told = outcome.job.target
+                console.print(told, "bold")
+            console.print(f"{kind_of(outcome.job.server)}: {outcome.answer.message}")
+            codes.add(outcome.answer.exit_code)
+        else:
+            console.complain(f"{outcome.job.target}: {outcome.error}")
+            codes.add(1)
+    codes.discard(0)
+    return codes.pop() if len(codes) == 1 else int(bool(codes))
+
+
+def _tell_of_missed(console: Console, outcome: RegistrationOutcome) -> None:
+    if outcome.answer is not None:
+        console.note(f"made up for: {outcome.job.target}: {outcome.answer.message}")
+
+
+def registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
+    """The same for programs, and what could not be registered."""
+    told = [_registration_json(outcome) for outcome in outcomes if outcome.job.missed is None]
+    return told + [
+        {"target": error.where, "status": status_without(error).value, "error": str(error)} for error in errors
+    ]
+
+
+def _registration_json(outcome: RegistrationOutcome) -> dict[str, Any]:
+    sent, answer = outcome.job.registration, outcome.answer
+    return {
+        "target": outcome.job.target,
+        "server": shown_url(outcome.job.server.url),
+        "kind": kind_of(outcome.job.server),
+        "uuid": sent.uuid if isinstance(sent, Registration) else None,
+        "name": sent.name,
+        "packages": len(sent.packages) if isinstance(sent, Registration) else sent.components,
+        "status": "failed" if answer is None else "refused" if answer.exit_code else "registered",
+        "exit_code": answer.exit_code if answer else None,
+        "message": answer.message if answer else None,
+        "processed": outcome.processed,
+        "error": str(outcome.error) if outcome.error else None,
+    }

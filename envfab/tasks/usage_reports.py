@@ -1,0 +1,95 @@
+"""Reports of envfab's own use: kept, shown and sent by `envfab.usagestats`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from envfab.config.fleet import Fleet
+from envfab.config.servers import UsageStats
+from envfab.registration.state_files import state_folder
+from envfab.tasks.command_line import spoken_name
+from envfab.tasks.usage_recording import TaskRun
+from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats
+from envfab.usagestats.queue import write_atomically
+from envfab.usagestats.quiet import quietly
+from envfab.version import VERSION
+
+ENV_VAR = "PYTHON_USAGE_STATS"
+ASKED = "asked"  # beside the library's own files: its age says when the user was last shown the prompt
+DAY = 24 * 3600.0  # seconds
+
+
+def open_statistics(usage: UsageStats) -> Stats | None:
+    """The reports for the server of `usage`, and the user's choice; None where there is no home of the user's own."""
+    folder = folder_of(usage)
+    if folder is None:
+        return None
+    return Stats(folder, Prompt(""), usage.url, VERSION, unique_user_id=True, env_var=ENV_VAR, skip_ci=True)
+
+
+def submit(stats: Stats, run: TaskRun, ended: str, status: int) -> None:
+    """Keep the report of `run`, and send it if the user has opted in."""
+    stats.started_time = run.began
+    stats.submit(run.entries(ended, status), OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME)
+
+
+def preview(stats: Stats, run: TaskRun, ended: str, status: int) -> bytes:
+    """The bytes that `submit` would send; none where nothing is recorded."""
+    stats.started_time = run.began
+    return stats.preview(run.entries(ended, status), OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME)
+
+
+def folder_of(usage: UsageStats) -> Path | None:
+    """Where choice and reports lie, in the user's state folder: one folder a server, since consent is given to one."""
+    state = state_folder(os.environ)
+    if state is None or is_anothers(state, os.geteuid()):
+        return None
+    parts = urlsplit(usage.url)
+    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    digest = hashlib.sha256(server.encode("utf-8", "replace")).hexdigest()[:12]
+    return state / "usage_stats" / f"{parts.hostname}-{digest}"
+
+
+def is_anothers(folder: Path, user: int) -> bool:
+    """Whether root (`sudo fab`) works in somebody else's home: what it left there would be in that user's way."""
+    if user != 0:
+        return False
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place)).stat().st_uid != 0
+
+
+def note(run: TaskRun, usage: UsageStats, ended: str, status: int, fleet: Fleet | None) -> None:
+    """Keep a report; whatever goes wrong with it is nobody's business."""
+    with quietly("record a task"):
+        stats = open_statistics(usage)
+        if stats is None:
+            return
+        with quietly("ask for consent"):
+            if fleet and stats.status == stats.UNSET and _somebody_is_there() and _is_due(Path(stats.location)):
+                stats.prompt.prompt = _prompt(fleet)
+        submit(stats, run, ended, status)
+
+
+def _prompt(fleet: Fleet) -> str:
+    """The prompt, with the commands as this fabfile names them; nothing where it left them out."""
+    names = spoken_name(fleet, "stats_enable"), spoken_name(fleet, "stats_disable")
+    return Prompt(enable=f"fab {names[0]}", disable=f"fab {names[1]}").prompt if all(names) else ""
+
+
+def _somebody_is_there() -> bool:
+    """Whether a person sees what is printed: no pipe, no log file, no cron."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def _is_due(folder: Path) -> bool:
+    """Whether the prompt is due; it counts as shown now. Where that cannot be kept it is never due."""
+    try:
+        asked = (folder / ASKED).stat().st_mtime
+    except FileNotFoundError:
+        asked = 0.0
+    # a time ahead shows a clock that was set back
+    return not 0 <= time.time() - asked < DAY and write_atomically(folder / ASKED, b"")
