@@ -80,7 +80,7 @@ class Proposals:
 
 
 @contextmanager
-def propose(
+def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of progress
     requirements: Mapping[Target, Requirements],
     members: Sequence[Member],
     links: Links,

@@ -41,7 +41,7 @@ _REFUSED = {
 _NO_FILES = "what is deployed are wheels of the wheelhouse: add the wheel with add_wheel and require it by name"
 
 
-def parse(
+def parse(  # noqa: PLR0913  # what a fabfile says of requirements, and how its files are read
     files: Sequence[str],
     read: Callable[[str], str],
     packages: Sequence[str] = (),

@@ -47,7 +47,7 @@ class Reply:
         return RegistrationError(what, where=shown_url(url), hint=hint)
 
 
-def exchange(
+def exchange(  # noqa: PLR0913  # the parts of a request, and the bounds of its answer
     session: requests.Session,
     method: str,
     url: str,

@@ -177,7 +177,7 @@ def _spoken(holder: Holder | None) -> str:
     return f": {holder.who} from {holder.origin or 'elsewhere'}, since {holder.since or 'some time'}"
 
 
-def start_agent(
+def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how long to wait
     starter: Starter,
     executable: str,
     path: str,

@@ -23,7 +23,7 @@ class CommandResult:
     output: str
 
 
-def run_command(
+def run_command(  # noqa: PLR0913  # what to run where, as which user, and how long to wait
     starter: Starter,
     command: str | Sequence[str],
     *,

@@ -30,7 +30,7 @@ class Stats:
 
     ERRORED, DISABLED_ENV, DISABLED, UNSET, ENABLED = range(5)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the signature of usagestats 1.0.1, and skip_ci
         self,
         location: str | os.PathLike[str],
         prompt: Prompt | str,
