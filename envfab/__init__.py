@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Command, Fleet, Host, Project, Virtualenv
-from envfab.config.servers import DependencyTrack, Difio, UsageStats
+from envfab.config.servers import UsageStats
+from envfab.registration.dependency_track.server import DependencyTrack
+from envfab.registration.difio.server import Difio
 from envfab.version import VERSION
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Union
 from urllib.parse import urlsplit
 
-from envfab.config.servers import DependencyTrack, Difio, Secret, Server, UsageStats
+from envfab.config.servers import Secret, Server, UsageStats
 from envfab.config.validation import (
     check_files,
     check_instances,
@@ -235,7 +235,9 @@ class Fleet:
                 wrong(self, name, f"{getattr(self, name)!r} is no path")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "hosts", Host)
-        check_instances(self, "registration", Difio, DependencyTrack)
+        check_instances(
+            self, "registration", Server, called="registration server, such as Difio(…) or DependencyTrack(…)"
+        )
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
         written = self.wheel_source is not None and not callable(self.wheel_source)

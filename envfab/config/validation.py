@@ -127,15 +127,15 @@ def is_path(value: object) -> bool:
     return isinstance(path, str) and bool(path) and one_line(path) == path.strip()
 
 
-def check_instances(owner: object, name: str, *kinds: type) -> None:
+def check_instances(owner: object, name: str, kind: type, called: str = "") -> None:
     value = getattr(owner, name)
-    called = " or ".join(f"{kind.__name__}(…)" for kind in kinds)
-    items = (value,) if isinstance(value, kinds) else value
+    called = called or f"{kind.__name__}(…)"
+    items = (value,) if isinstance(value, kind) else value
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         wrong(owner, name, f"{items!r} is no list of {called}")
     items = tuple(items)
     for item in items:
-        if not isinstance(item, kinds):
+        if not isinstance(item, kind):
             hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
             wrong(owner, name, f"{item!r} is no {called}", hint)
     put(owner, name, items)

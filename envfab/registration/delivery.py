@@ -10,25 +10,26 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envfab.config.fleet import Fleet, Member
-from envfab.config.servers import Server, secret
+from envfab.config.servers import secret
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
-from envfab.registration import server_kinds
-from envfab.registration.dependency_track.processing import Processing
-from envfab.registration.dependency_track.protocol import Upload
-from envfab.registration.difio.registration import Variables
 from envfab.registration.http import NoAnswer
 from envfab.registration.jobs import Job, RegistrationOutcome, jobs_for
-from envfab.registration.retry_queue import Pending
+from envfab.registration.processing import Processing, Unprocessed
+from envfab.registration.registry import kinds_of, servers_for
+from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.servers import RegistrationServer
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Reporter, Silent
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
     import requests
+
+AnyServer = RegistrationServer[Any]
 
 AT_ONCE = 8
 STAGE = "registering"
@@ -52,7 +53,7 @@ class Delivery:
         self._waiting = deque(enumerate(self._jobs))
         self._outcomes: dict[int, RegistrationOutcome] = {}
         self._lost: dict[str, NoAnswer] = {}
-        self._secrets: dict[Server, str | RegistrationError | None] = {}
+        self._secrets: dict[AnyServer, str | RegistrationError | None] = {}
         self._asking = threading.Lock()
         self._changed = threading.Condition()
 
@@ -76,7 +77,7 @@ class Delivery:
         for job in self._jobs:
             self.secret(job.server)
 
-    def secret(self, server: Server) -> str | RegistrationError | None:
+    def secret(self, server: AnyServer) -> str | RegistrationError | None:
         """A server's secret, which is asked for once; or why it cannot be had."""
         with self._asking:
             if server not in self._secrets:
@@ -104,7 +105,7 @@ class Delivery:
         if isinstance(key, RegistrationError):
             return RegistrationOutcome(job, error=key)
         try:
-            return RegistrationOutcome(job, server_kinds.send(session, job.server, key, job.registration))
+            return RegistrationOutcome(job, job.server.send(session, key, job.payload))
         except NoAnswer as error:
             self._lost[url] = error
             return RegistrationOutcome(job, error=error)
@@ -112,12 +113,11 @@ class Delivery:
             return RegistrationOutcome(job, error=error)
 
 
-def _secret_of(server: Server) -> str | RegistrationError | None:
+def _secret_of(server: AnyServer) -> str | RegistrationError | None:
     """A server's secret, without the line end that files and password programs give; or why there is none."""
-    called, kept = server_kinds.secret_of(server)
-    where = shown_url(server.url)
+    called, where = server.secret_name, shown_url(server.url)
     try:
-        found = secret(kept)
+        found = secret(server.configured_secret())
     except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
         # of others the message might hold what must not be shown
         why = f": {error}" if isinstance(error, (KeyError, OSError)) else ""
@@ -133,7 +133,7 @@ def _too_slow(job: Job, seconds: float) -> NoAnswer:
 
 def register(
     jobs: Sequence[Job],
-    servers: Sequence[Server],
+    servers: Sequence[AnyServer],
     reporter: Reporter,
     environment: Mapping[str, str],
     processing: float = PROCESSING_PATIENCE,
@@ -142,8 +142,8 @@ def register(
 
     Where a server processes what it got, wait for that, too, for `processing` seconds at most.
     """
-    pending = Pending(state_folder(environment))
-    every = [*jobs, *_made_up_for(pending, jobs, servers)]
+    pending = Pending(state_folder(environment), kinds_of(servers))
+    every = [*jobs, *_missed_before(pending, jobs, servers)]
     delivery = Delivery(every, reporter)
     delivery.ask_for_secrets()
     reporter.stage(STAGE, len(every))
@@ -158,29 +158,34 @@ def _processed(
     outcomes: Sequence[RegistrationOutcome], delivery: Delivery, reporter: Reporter, seconds: float
 ) -> list[RegistrationOutcome]:
     """The outcomes, once what was uploaded is processed; a warning for each server where that is not so."""
-    tokens: dict[Server, list[str]] = {}
+    tokens: dict[AnyServer, list[str]] = {}
     for outcome in outcomes:
-        if isinstance(outcome.answer, Upload):
+        if outcome.answer is not None and outcome.answer.token:
             tokens.setdefault(outcome.job.server, []).append(outcome.answer.token)
     processing = Processing()
     for server, mine in tokens.items():
         key = delivery.secret(server)
         assert not isinstance(key, RegistrationError)
-        processing.follow(server.url, key, mine, seconds)
+        processing.follow(server, key, mine, seconds)
     waiting: set[str] = set()
     for one in processing.wait():
         waiting.update(one.tokens)
-        reporter.warning(
-            f"{shown_url(one.url)}: {len(one.tokens)} of {one.many}"
-            f" {'bill of materials is' if one.many == 1 else 'bills of materials are'} not known to be processed"
-            f" ({one.why})\n  they arrived; the server goes on by itself"
-        )
+        reporter.warning(_unprocessed(one))
     return [
         replace(outcome, processed=outcome.answer.token not in waiting)
-        if isinstance(outcome.answer, Upload)
+        if outcome.answer is not None and outcome.answer.token
         else outcome
         for outcome in outcomes
     ]
+
+
+def _unprocessed(one: Unprocessed) -> str:
+    noun = one.server.payload_noun[one.many != 1]
+    verb = "is" if one.many == 1 else "are"
+    return (
+        f"{shown_url(one.server.url)}: {len(one.tokens)} of {one.many} {noun} {verb} not known to be processed"
+        f" ({one.why})\n  they arrived; the server goes on by itself"
+    )
 
 
 @contextmanager
@@ -199,8 +204,7 @@ def after_deployment(
     """
     environment = os.environ if environment is None else environment
     try:
-        variables = Variables.read(environment).for_a_fleet()
-        servers = variables.servers(fleet.registration)
+        servers = servers_for(fleet.registration, environment)
     except EnvfabError as error:
         reporter.warning(f"nothing was registered: {error}")
         servers = ()
@@ -209,11 +213,11 @@ def after_deployment(
         return
     began = time.monotonic()
     log = fleet.at(fleet.release_log)
-    jobs, unfit = jobs_for(changed, servers, variables, release_log=log, until=began + patience)
+    jobs, unfit = jobs_for(changed, servers, release_log=log, until=began + patience)
     for reason in unfit:
         reporter.warning(f"not registered: {reason}")
-    pending = Pending(state_folder(environment))
-    every = [*jobs, *_made_up_for(pending, jobs, servers)]
+    pending = Pending(state_folder(environment), kinds_of(servers))
+    every = [*jobs, *_missed_before(pending, jobs, servers)]
     remembered = pending.remember([job.as_missed() for job in jobs])
     delivery = Delivery(every, Silent())
     delivery.start()
@@ -227,18 +231,17 @@ def after_deployment(
             reporter.warning(line)
 
 
-def _made_up_for(pending: Pending, jobs: Sequence[Job], servers: Sequence[Server]) -> list[Job]:
-    """What the servers missed before, but for what is sent anew."""
-    by_url: dict[str, list[Server]] = {}
-    for server in servers:
-        by_url.setdefault(shown_url(server.url), []).append(server)
+def _missed_before(pending: Pending, jobs: Sequence[Job], servers: Sequence[AnyServer]) -> list[Job]:
+    """What the servers missed before, except what `jobs` send anew."""
     anew = {job.as_missed().key for job in jobs}
-    return [
-        Job(server, missed.target, missed.registration, missed)
-        for missed in pending.read()
-        for server in [one for one in by_url.get(missed.url, ()) if server_kinds.takes(one, missed.registration)][-1:]
-        if missed.key not in anew
-    ]
+    found = ((missed, _taker(missed, servers)) for missed in pending.read() if missed.key not in anew)
+    return [Job(server, missed.target, missed.payload, missed) for missed, server in found if server is not None]
+
+
+def _taker(missed: Missed, servers: Sequence[AnyServer]) -> AnyServer | None:
+    """The server that a payload was for: of its kind, at its address; of several the last."""
+    fitting = [one for one in servers if one.retry_key == missed.kind and shown_url(one.url) == missed.url]
+    return fitting[-1] if fitting else None
 
 
 def _warnings(outcomes: Sequence[RegistrationOutcome], remembered: bool) -> Iterator[str]:

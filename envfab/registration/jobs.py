@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from envfab.config.fleet import Member
-from envfab.config.servers import Server
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
-from envfab.registration import server_kinds
-from envfab.registration.difio.protocol import ServerAnswer
-from envfab.registration.difio.registration import Variables
 from envfab.registration.retry_queue import Missed
-from envfab.registration.server_kinds import Content
-from envfab.sbom import Digests
+from envfab.registration.servers import Payload, RegistrationServer, ServerAnswer
 from envfab.util.untrusted import shown_url
-from envfab.wheelhouse.release_log.storage import LogFile
-from envfab.wheelhouse.release_log.view import LogText
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A registration for a server; one that was `missed` before is sent in passing."""
+    """A payload for a server; `missed` where it is one of an earlier run that failed."""
 
-    server: Server = field(repr=False)
+    server: RegistrationServer[Any] = field(repr=False)
     target: str
-    registration: Content
+    payload: Payload
     missed: Missed | None = None
 
     def as_missed(self) -> Missed:
-        """How it is remembered."""
-        return self.missed or Missed(shown_url(self.server.url), self.target, self.registration, int(time.time()))
+        """How the retry file keeps it."""
+        url = shown_url(self.server.url)
+        return self.missed or Missed(url, self.target, self.server.retry_key, self.payload, int(time.time()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +45,36 @@ class RegistrationOutcome:
 
 def jobs_for(
     probed: Iterable[tuple[Member, Probe]],
-    servers: Sequence[Server],
-    variables: Variables,
+    servers: Sequence[RegistrationServer[Any]],
     *,
     release_log: Path | None = None,
     until: float = math.inf,
 ) -> tuple[list[Job], list[RegistrationError]]:
     """Each virtualenv for each server, and why those that are missing cannot be registered.
 
-    The release log tells which wheels are installed. Bills of materials take some time to make: none is begun after
-    `until`, by the monotonic clock.
+    `release_log` says which wheels are installed. Payloads that take long to make are not begun after `until`
+    (seconds of the monotonic clock).
     """
-    jobs: list[Job] = []
     unfit: dict[str, RegistrationError] = {}  # by their words: each is told once
-    able, digests = [], Digests(LogText("", ""))
+    makers: list[tuple[RegistrationServer[Any], Callable[[Member, Probe], Payload]]] = []
     for server in servers:
         try:
-            server_kinds.require(server)
-            if server_kinds.takes_long(server) and release_log is not None:
-                digests = Digests(LogFile(release_log).read())
-            able.append(server)
+            makers.append((server, server.payload_maker(release_log)))
         except EnvfabError as error:
             unfit[str(error)] = RegistrationError(error.what, where=error.where, hint=error.hint)
-    late = 0
+    jobs: list[Job] = []
+    late: Counter[tuple[str, str]] = Counter()
     for member, probe in probed:
-        for server in able:
-            if server_kinds.takes_long(server) and time.monotonic() > until:
-                late += 1
+        for server, make in makers:
+            if server.payload_takes_long and time.monotonic() > until:
+                late[server.payload_noun] += 1
                 continue
             try:
-                content = server_kinds.content_for(server, member, probe, variables, digests)
+                jobs.append(Job(server, str(member.target), make(member, probe)))
             except RegistrationError as error:
                 unfit[str(error)] = error
-            else:
-                jobs.append(Job(server, str(member.target), content))
-    told = list(unfit.values())
-    if late:
-        told.append(RegistrationError(f"no time for {late} bills of materials", hint="run fab register"))
-    return jobs, told
+    return jobs, [*unfit.values(), *(_no_time_for(count, noun) for noun, count in late.items())]
+
+
+def _no_time_for(count: int, noun: tuple[str, str]) -> RegistrationError:
+    return RegistrationError(f"no time for {count} {noun[count != 1]}", hint="run fab register")

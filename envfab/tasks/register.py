@@ -25,24 +25,21 @@ def task(fleet: Fleet) -> Any:
     @ours(local="the active virtualenv ($VIRTUAL_ENV) of this machine, and the DIFIO_ variables that describe it")
     def register(c: Context, name: Iterable[str] = (), local: bool = False, json: bool = False) -> None:
         """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
-        from envfab.registration import delivery
-        from envfab.registration.difio.registration import Variables
+        from envfab.registration.delivery import register as deliver
         from envfab.registration.jobs import jobs_for
         from envfab.tasks.output.registrations import registrations_json, show_outcomes
 
         run, names = TaskContext(fleet, c, json), list(name)
         local = local or not (fleet.hosts or names)
-        variables = Variables.read(os.environ)
-        variables = variables if local else variables.for_a_fleet()
-        servers = registration_servers(fleet, variables)
+        servers = registration_servers(fleet, one_virtualenv=local)
         with run.console as console, run.connections() as links:
             if local and (names or command_line_hosts()):
                 raise UsageError("--local means the active virtualenv, and names mean others", hint="give one of them")
             members = [existing(active_virtualenv())] if local else run.select(names)
             finds = run.probe(members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
-            jobs, unfit = jobs_for(probed, servers, variables, release_log=fleet.at(fleet.release_log))
-            outcomes = delivery.register(jobs, servers, console, os.environ)
+            jobs, unfit = jobs_for(probed, servers, release_log=fleet.at(fleet.release_log))
+            outcomes = deliver(jobs, servers, console, os.environ)
             unreachable = [find.error for find in finds if find.error is not None]
             code = show_outcomes(console, outcomes, [*unreachable, *unfit])
             if json:

@@ -35,14 +35,13 @@ def task(fleet: Fleet) -> Any:
         c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
     ) -> None:
         """Register whenever the active virtualenv is activated (or from cron); twice changes nothing."""
-        from envfab.registration.difio.registration import Variables
         from envfab.registration.hooks import activation, crontab
 
         run = TaskContext(fleet, c)
         if (workon and cron) or (schedule and not cron):
             raise UsageError("--workon, and --cron with its --schedule, exclude each other")
         if not remove:
-            registration_servers(fleet, Variables.read(os.environ))
+            registration_servers(fleet)
             if not (workon or (cron and fleet.hosts)):
                 existing(active_virtualenv())
         with run.console as console:

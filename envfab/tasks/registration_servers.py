@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import Any
 
 from envfab.config.fleet import Fleet
-from envfab.config.servers import Server
 from envfab.errors import UsageError
+from envfab.registration.registry import servers_for
+from envfab.registration.servers import RegistrationServer
 
-if TYPE_CHECKING:
-    from envfab.registration.difio.registration import Variables
 
-
-def registration_servers(fleet: Fleet, variables: Variables) -> tuple[Server, ...]:
-    """The servers of the variables, else of the fleet; raises `UsageError` where there is none."""
-    servers = variables.servers(fleet.registration)
+def registration_servers(fleet: Fleet, *, one_virtualenv: bool = False) -> tuple[RegistrationServer[Any], ...]:
+    """The fleet's servers, as the environment's variables change them; raises `UsageError` where there is none."""
+    servers = servers_for(fleet.registration, os.environ, one_virtualenv=one_virtualenv)
     if not servers:
         raise UsageError(
             "no registration server is configured", hint="say Fleet(registration=[Difio(URL)]), or set DIFIO_URL"

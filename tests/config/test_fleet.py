@@ -88,7 +88,7 @@ def message_of(make: Any, **fields: Any) -> str:
         (Host, {"name": "web1", "reload": 5}, f"Host.reload: 5 is no command\n  {COMMAND_HINT}"),
         (Host, {"name": "web1", "reload_once": "yes"}, "Host.reload_once: 'yes' is neither True nor False"),
         (Difio, {"url": "example.org"}, "Difio.url: 'example.org' is no http or https URL"),
-        (Difio, {"url": "https://e.org/", "user_id": "7"}, "Difio.user_id: '7' is no whole number"),
+        (Difio, {"url": "https://e.org/", "user_id": "7"}, "Difio.user_id: must be a whole number, not '7'"),
         (Difio, {"url": "https://e.org/", "token": 7}, "Difio.token: 7 is no text\n  give a string that is not empty"),
         (DependencyTrack, {"url": "e.org", "api_key": "k"}, "DependencyTrack.url: 'e.org' is no http or https URL"),
         (DependencyTrack, {"url": "https://e.org"}, "DependencyTrack(…): missing a required argument: 'api_key'\n"
@@ -98,15 +98,15 @@ def message_of(make: Any, **fields: Any) -> str:
         (DependencyTrack, {"url": "https://e.org", "api_key": "k", "project": " "}, "DependencyTrack.project: ' ' is no text\n"
          "  give a string that is not empty"),
         (DependencyTrack, {"url": "https://me:pw@e.org/dt/api/v1/bom", "api_key": "k"},
-         "DependencyTrack.url: it goes beyond the server\n"
+         "DependencyTrack.url: must be the address of the server alone\n"
          "  leave out /api and what follows: https://deptrack.example.org"),
-        (DependencyTrack, {"url": "https://e.org?key=k", "api_key": "k"}, "DependencyTrack.url: it goes beyond the server\n"
+        (DependencyTrack, {"url": "https://e.org?key=k", "api_key": "k"}, "DependencyTrack.url: must be the address of the server alone\n"
          "  leave out /api and what follows: https://deptrack.example.org"),
         (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: 'ftp://e.org/' is no http or https URL"),
         (Fleet, {"wheels": 5}, "Fleet.wheels: 5 is no path"),
         (Fleet, {"release_log": ""}, "Fleet.release_log: '' is no path"),
         (Fleet, {"hosts": "web1"}, "Fleet.hosts: 'web1' is no list of Host(…)"),
-        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no Difio(…) or DependencyTrack(…)"),
+        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no registration server, such as Difio(…) or DependencyTrack(…)"),
         (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: 'https://e.org/' is no UsageStats(url)"),
         (Fleet, {"wheel_source": 5}, f"Fleet.wheel_source: it is no text but int\n  {SOURCE_HINT}"),
         (Fleet, {"wheel_source": ""}, f"Fleet.wheel_source: {NO_SOURCE}"),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.django import make_site
 from tests.support.fab import run_fab
-from tests.support.registration_server import RegistrationServer, running_server
+from tests.support.registration_server import RecordingServer, running_server
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
 
 @pytest.fixture
-def server() -> Iterator[RegistrationServer]:
+def server() -> Iterator[RecordingServer]:
     """A registration server."""
     with running_server() as running:
         yield running
@@ -69,7 +69,7 @@ def site(
     make_virtualenv: VirtualenvMaker,
     srv: Path,
     django_wheels: Sequence[Path],
-    server: RegistrationServer,
+    server: RecordingServer,
 ) -> Path:
     """A Django project that keeper deploys, whose sudo wants a password, with secrets in env, env_file and a token."""
     users = hosts.users
@@ -100,7 +100,7 @@ def site(
 
 
 def test_no_secret_is_left_anywhere(
-    workplace: Workplace, hosts: Hosts, srv: Path, site: Path, server: RegistrationServer
+    workplace: Workplace, hosts: Hosts, srv: Path, site: Path, server: RecordingServer
 ) -> None:
     """A deployment that ends well, one that fails with its environment in the output, and all that tells of them."""
     users = hosts.users

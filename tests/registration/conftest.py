@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.registration_server import RegistrationServer, running_server
+from tests.support.registration_server import RecordingServer, running_server
 
 
 @pytest.fixture
-def server() -> Iterator[RegistrationServer]:
+def server() -> Iterator[RecordingServer]:
     """A registration server."""
     with running_server() as running:
         yield running

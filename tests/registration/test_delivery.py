@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from envfab.config.fleet import Fleet, Member
-from envfab.config.servers import Difio
 from envfab.models.probe import Probe
 from envfab.registration.delivery import after_deployment, register
-from envfab.registration.difio.registration import Variables
+from envfab.registration.difio.server import Difio
 from envfab.registration.jobs import RegistrationOutcome, jobs_for
+from envfab.registration.registry import KINDS
 from envfab.registration.retry_queue import Missed, Pending
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
 from envfab.util.untrusted import shown_url
 from tests.registration.probes import member, probe, there
-from tests.support.registration_server import RegistrationServer, Reply
+from tests.support.registration_server import RecordingServer, Reply
 
 ROOT = Path(__file__).parents[2]
 REFUSED = Reply(b'{"message": "no such user", "exit_code": 3}')
@@ -55,7 +55,7 @@ def missed() -> list[str]:
 
 def remembered() -> tuple[Missed, ...]:
     """What is remembered in the test's home."""
-    return Pending(state_folder(os.environ)).read()
+    return Pending(state_folder(os.environ), KINDS).read()
 
 
 def fleet(*servers: Difio) -> Fleet:
@@ -78,16 +78,16 @@ def deployed(
 def registered(*servers: str | Difio, paths: Iterable[str] = ("/srv/shop",)) -> list[RegistrationOutcome]:
     """The outcomes of the task's way."""
     configured = [one if isinstance(one, Difio) else Difio(one) for one in servers]
-    jobs, unfit = jobs_for([virtualenv(path) for path in paths], configured, Variables())
+    jobs, unfit = jobs_for([virtualenv(path) for path in paths], configured)
     assert not unfit
     return register(jobs, configured, Silent(), os.environ)
 
 
-def test_every_virtualenv_is_registered_at_every_server(server: RegistrationServer) -> None:
+def test_every_virtualenv_is_registered_at_every_server(server: RecordingServer) -> None:
     """Outcomes come in the order of virtualenvs and servers."""
     second = server.url.replace("register", "again")
     outcomes = registered(server.url, second, paths=("/srv/a", "/srv/b"))
-    assert [(one.job.registration.name, one.job.server.url) for one in outcomes] == [
+    assert [(one.job.payload.name, one.job.server.url) for one in outcomes] == [
         ("a", server.url),
         ("a", second),
         ("b", server.url),
@@ -98,7 +98,7 @@ def test_every_virtualenv_is_registered_at_every_server(server: RegistrationServ
     assert not remembered()
 
 
-def test_a_server_that_is_down_is_given_up_on(nobody: str, server: RegistrationServer) -> None:
+def test_a_server_that_is_down_is_given_up_on(nobody: str, server: RecordingServer) -> None:
     """All others fare like the first, at once; another server is not held up."""
     outcomes = registered(nobody, server.url, paths=[f"/srv/{number}" for number in range(30)])
     assert sum(outcome.answer is not None for outcome in outcomes) == 30
@@ -107,19 +107,19 @@ def test_a_server_that_is_down_is_given_up_on(nobody: str, server: RegistrationS
     assert "nothing listens there" in str(down[-1])
 
 
-def test_what_failed_is_sent_with_the_next_run(server: RegistrationServer) -> None:
+def test_what_failed_is_sent_with_the_next_run(server: RecordingServer) -> None:
     """It goes along with whatever is registered then, and is forgotten once it arrived."""
     server.answer = lambda _: HTML
     registered(server.url, paths=["/srv/a"])
     assert missed() == ["shop@web1:/srv/a"]
     server.answer = lambda _: Reply()
     outcomes = registered(server.url, paths=["/srv/b"])
-    assert [(one.job.registration.name, one.job.missed is not None) for one in outcomes] == [("b", False), ("a", True)]
+    assert [(one.job.payload.name, one.job.missed is not None) for one in outcomes] == [("b", False), ("a", True)]
     assert sorted(server.names()) == ["a", "a", "b"]
     assert not remembered()
 
 
-def test_what_is_registered_anew_is_not_sent_as_it_was(server: RegistrationServer) -> None:
+def test_what_is_registered_anew_is_not_sent_as_it_was(server: RecordingServer) -> None:
     """The state of now takes the place of what was missed."""
     server.answer = lambda _: HTML
     deployed(server.url, changed=[virtualenv(version="1")])
@@ -129,7 +129,7 @@ def test_what_is_registered_anew_is_not_sent_as_it_was(server: RegistrationServe
     assert not remembered()
 
 
-def test_a_refusal_is_not_repeated(server: RegistrationServer) -> None:
+def test_a_refusal_is_not_repeated(server: RecordingServer) -> None:
     """The server has said no: sending it again would change nothing."""
     server.answer = lambda _: REFUSED
     warnings, _ = deployed(server.url, changed=[virtualenv()])
@@ -137,7 +137,7 @@ def test_a_refusal_is_not_repeated(server: RegistrationServer) -> None:
     assert not remembered()
 
 
-def test_what_another_server_missed_waits_for_it(server: RegistrationServer, nobody: str) -> None:
+def test_what_another_server_missed_waits_for_it(server: RecordingServer, nobody: str) -> None:
     """Only configured servers are sent to."""
     deployed(nobody, changed=[virtualenv()])
     deployed(server.url)
@@ -145,7 +145,7 @@ def test_what_another_server_missed_waits_for_it(server: RegistrationServer, nob
     assert missed() == ["shop@web1:/srv/shop"]
 
 
-def test_a_deployment_registers_what_it_changed(server: RegistrationServer) -> None:
+def test_a_deployment_registers_what_it_changed(server: RecordingServer) -> None:
     """With the fleet's user and token, silently."""
     warnings, _ = deployed(Difio(server.url, 7, lambda: "t0ken\n"), changed=[virtualenv()])
     assert warnings == []
@@ -155,7 +155,7 @@ def test_a_deployment_registers_what_it_changed(server: RegistrationServer) -> N
     assert request.headers["authorization"] == "Bearer t0ken"
 
 
-def test_it_is_sent_while_the_summary_is_printed(server: RegistrationServer) -> None:
+def test_it_is_sent_while_the_summary_is_printed(server: RecordingServer) -> None:
     """The body of the context need not be over."""
     with after_deployment(fleet(Difio(server.url)), [virtualenv()], Silent()):
         end = time.monotonic() + 5
@@ -165,7 +165,7 @@ def test_it_is_sent_while_the_summary_is_printed(server: RegistrationServer) -> 
 
 
 @pytest.mark.parametrize("answer", [HTML, Reply(b"[", 200), Reply(b"", 302, {"Location": "/x"}), Reply(status=500)])
-def test_nonsense_after_a_deployment_is_a_warning(server: RegistrationServer, answer: Reply) -> None:
+def test_nonsense_after_a_deployment_is_a_warning(server: RecordingServer, answer: Reply) -> None:
     """It is told in a line and made up for at the next run."""
     server.answer = lambda _: answer
     (warning,), _ = deployed(server.url, changed=[virtualenv()])
@@ -183,7 +183,7 @@ def test_a_server_that_is_down_is_one_warning(nobody: str) -> None:
     assert len(missed()) == 20
 
 
-def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationServer) -> None:
+def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RecordingServer) -> None:
     """After that it is a warning, and made up for."""
     server.answer = server.slow
     changed = [virtualenv(f"/srv/{number}") for number in range(20)]
@@ -197,7 +197,7 @@ def test_a_slow_server_holds_up_the_end_for_a_bounded_time(server: RegistrationS
 DEPLOYMENT = """
 import sys
 from envfab.config.fleet import Fleet
-from envfab.config.servers import Difio
+from envfab.registration.difio.server import Difio
 from envfab.registration.delivery import after_deployment
 from tests.registration.test_delivery import Warnings, virtualenv
 reporter = Warnings()
@@ -207,7 +207,7 @@ print(*reporter.said)
 """
 
 
-def test_a_program_ends_though_the_server_is_silent(server: RegistrationServer) -> None:
+def test_a_program_ends_though_the_server_is_silent(server: RecordingServer) -> None:
     """Two seconds after the summary the warning comes, and nothing is waited for any more."""
     server.answer = server.slow
     began = time.monotonic()
@@ -222,7 +222,7 @@ def test_a_program_ends_though_the_server_is_silent(server: RegistrationServer) 
     assert missed() == ["shop@web1:/srv/shop"]
 
 
-def test_the_next_deployment_makes_up_for_it_though_it_changed_nothing(server: RegistrationServer) -> None:
+def test_the_next_deployment_makes_up_for_it_though_it_changed_nothing(server: RecordingServer) -> None:
     """What was missed needs no new deployment of the same virtualenv."""
     server.answer = lambda _: HTML
     deployed(server.url, changed=[virtualenv()])
@@ -232,7 +232,7 @@ def test_the_next_deployment_makes_up_for_it_though_it_changed_nothing(server: R
     assert not remembered()
 
 
-def test_an_exception_of_the_body_comes_through(server: RegistrationServer) -> None:
+def test_an_exception_of_the_body_comes_through(server: RecordingServer) -> None:
     """The summary's own trouble is not hidden, and the registration is sent all the same."""
     with (
         pytest.raises(ZeroDivisionError),
@@ -273,9 +273,7 @@ def _number() -> str:
         (_number, "its token is no text but int"),
     ],
 )
-def test_a_token_that_cannot_be_had_is_a_warning(
-    server: RegistrationServer, token: Callable[[], str], why: str
-) -> None:
+def test_a_token_that_cannot_be_had_is_a_warning(server: RecordingServer, token: Callable[[], str], why: str) -> None:
     """Nothing is sent without it; of an unknown error only the kind is shown, for it may tell a secret."""
     (warning,), _ = deployed(Difio(server.url, 7, token), changed=[virtualenv()])
     assert warning.startswith(f"{server.url}: {why}")
@@ -284,7 +282,7 @@ def test_a_token_that_cannot_be_had_is_a_warning(
     assert missed() == ["shop@web1:/srv/shop"]
 
 
-def test_a_token_is_asked_for_once(server: RegistrationServer) -> None:
+def test_a_token_is_asked_for_once(server: RecordingServer) -> None:
     """However many virtualenvs are registered."""
     asked: list[int] = []
 
@@ -309,7 +307,7 @@ def test_secrets_are_not_written_down(nobody: str, clean_environment: Path) -> N
 
 
 def test_the_variables_hold_after_a_deployment_too(
-    server: RegistrationServer, nobody: str, monkeypatch: pytest.MonkeyPatch
+    server: RecordingServer, nobody: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Server and user are overridden, what describes one virtualenv is not."""
     for name, value in {"URL": server.url, "USER_ID": "12", "APP_NAME": "all-one", "UUID": "u"}.items():
@@ -320,14 +318,14 @@ def test_the_variables_hold_after_a_deployment_too(
     assert data["app_uuid"] != "u"
 
 
-def test_wrong_variables_fail_no_deployment(server: RegistrationServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_variables_fail_no_deployment(server: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are a warning."""
     monkeypatch.setenv("DIFIO_USER_ID", "me")
     warnings, _ = deployed(server.url, changed=[virtualenv()])
-    assert warnings == ["nothing was registered: DIFIO_USER_ID: 'me' is no whole number"]
+    assert warnings == ["nothing was registered: DIFIO_USER_ID: must be a whole number, not 'me'"]
 
 
-def test_a_virtualenv_that_cannot_be_registered_is_a_warning(server: RegistrationServer) -> None:
+def test_a_virtualenv_that_cannot_be_registered_is_a_warning(server: RecordingServer) -> None:
     """The others are registered."""
     odd = member(path="/srv/odd")
     changed = [(odd, probe(odd, there("a\tb", "1"))), virtualenv()]

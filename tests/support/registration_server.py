@@ -45,7 +45,7 @@ class Request:
 
 
 @dataclass
-class RegistrationServer:
+class RecordingServer:
     """What came, and how to answer; `released` lets an answer that waits for it go."""
 
     url: str = ""
@@ -64,9 +64,9 @@ class RegistrationServer:
 
 
 @contextmanager
-def running_server() -> Iterator[RegistrationServer]:
+def running_server() -> Iterator[RecordingServer]:
     """A server in a thread, until the end of the block."""
-    server = RegistrationServer()
+    server = RecordingServer()
 
     class Handler(QuietHandler):
         def do_POST(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.registration_server import RegistrationServer, running_server
+from tests.support.registration_server import RecordingServer, running_server
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -52,7 +52,7 @@ def ssh_workplace(tmp_path: Path, hosts: Hosts) -> Workplace:
 
 
 @pytest.fixture
-def server() -> Iterator[RegistrationServer]:
+def server() -> Iterator[RecordingServer]:
     """A registration server."""
     with running_server() as running:
         yield running

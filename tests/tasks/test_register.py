@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.dependency_track import KEY, problem, running_dependency_track
 from tests.support.fab import run_fab
-from tests.support.registration_server import RegistrationServer, Reply
+from tests.support.registration_server import RecordingServer, Reply
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.tasks.registration import PYTHON, SUCCESS, fabfile, localhost
@@ -29,7 +29,7 @@ def node() -> str:
     return os.uname().nodename
 
 
-def test_the_fleet_is_registered(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_the_fleet_is_registered(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """Each chosen virtualenv is one form with the documented fields, and one line of what the server said."""
     wiki = tmp_path / "wiki"
     fabfile(
@@ -56,7 +56,7 @@ def test_the_fleet_is_registered(tmp_path: Path, shop: Path, server: Registratio
     assert server.requests[1].data["app_uuid"] == uuid
 
 
-def test_local_is_the_active_virtualenv(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_local_is_the_active_virtualenv(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """With `--local`, and where there are no hosts; the variables describe it, as they did for the original agent."""
     variables = {
         "VIRTUAL_ENV": f"{shop}/",
@@ -85,7 +85,7 @@ def test_local_is_the_active_virtualenv(tmp_path: Path, shop: Path, server: Regi
     assert "authorization" not in second.headers
 
 
-def test_local_has_the_uuid_of_the_fleets_target(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_local_has_the_uuid_of_the_fleets_target(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """A virtualenv is one application, however it is registered."""
     fabfile(tmp_path / "work", localhost(shop), f"Difio({server.url!r})")
     run_fab(tmp_path / "work", "register")
@@ -96,7 +96,7 @@ def test_local_has_the_uuid_of_the_fleets_target(tmp_path: Path, shop: Path, ser
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.12"])
 def test_it_is_read_by_its_own_interpreter(
-    tmp_path: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer, version: str
+    tmp_path: Path, make_virtualenv: VirtualenvMaker, server: RecordingServer, version: str
 ) -> None:
     """Whatever Python runs fab, type and packages are the virtualenv's; of the system's only virtualenv is named."""
     virtualenv = make_virtualenv(version, tmp_path / "shop", system_site_packages=True)
@@ -110,7 +110,7 @@ def test_it_is_read_by_its_own_interpreter(
 
 @pytest.mark.parametrize(("codes", "status"), [((3,), 3), ((0, 3), 3), ((3, 3), 3), ((3, 4), 1), ((0, 0), 0)])
 def test_the_exit_status_is_the_servers(
-    tmp_path: Path, shop: Path, server: RegistrationServer, codes: tuple[int, ...], status: int
+    tmp_path: Path, shop: Path, server: RecordingServer, codes: tuple[int, ...], status: int
 ) -> None:
     """Where several servers disagree about what is wrong it is 1."""
     answers = dict(enumerate(codes))
@@ -123,7 +123,7 @@ def test_the_exit_status_is_the_servers(
     assert (done.returncode, done.stdout) == (status, "Difio: said\n" * len(codes))
 
 
-def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """Each answer says whose it is; the document is the target's own, and the key is nowhere to be read."""
     with running_dependency_track() as track:
         track.polls = 1
@@ -167,7 +167,7 @@ def test_what_dependency_track_refuses_fails_with_its_reasons(tmp_path: Path, sh
         assert KEY not in done.stdout + done.stderr
 
 
-def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """What came is shown on standard error, exit 1, and no secret; the next run makes up for it."""
     server.answer = lambda _: Reply(b"<html>Bad gateway", 502, {"Content-Type": "text/html"})
     url = server.url.replace("//", "//me:s3cret@")
@@ -181,7 +181,7 @@ def test_anything_but_an_answer_fails(tmp_path: Path, shop: Path, server: Regist
 
 
 def test_what_was_missed_is_made_up_for_beside_the_result(
-    tmp_path: Path, shop: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer
+    tmp_path: Path, shop: Path, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """Standard output, JSON and the exit status are about what was asked for."""
     wiki = make_virtualenv(PYTHON, tmp_path / "wiki", pip=False)
@@ -209,9 +209,7 @@ def test_a_server_that_is_down_fails(tmp_path: Path, shop: Path) -> None:
     assert done.stderr.splitlines()[-1].endswith("http://127.0.0.1:9/: Communication failed: nothing listens there")
 
 
-def test_what_cannot_be_reached_fails_the_run_and_no_other(
-    tmp_path: Path, shop: Path, server: RegistrationServer
-) -> None:
+def test_what_cannot_be_reached_fails_the_run_and_no_other(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """The rest is registered; the JSON document tells all."""
     fabfile(tmp_path / "work", localhost(tmp_path / "gone", shop), f"Difio({server.url!r})")
     done = run_fab(tmp_path / "work", "register", "--json")
@@ -230,8 +228,12 @@ def test_what_cannot_be_reached_fails_the_run_and_no_other(
     ("arguments", "env", "message"),
     [
         (["register"], {}, "no registration server is configured\n  say Fleet(registration=[Difio(URL)])"),
-        (["register"], {"DIFIO_URL": "x"}, "DIFIO_URL: it is no http or https URL"),
-        (["register"], {"DIFIO_URL": "http://x/", "DIFIO_USER_ID": "me"}, "DIFIO_USER_ID: 'me' is no whole number"),
+        (["register"], {"DIFIO_URL": "x"}, "DIFIO_URL: must be an http or https URL"),
+        (
+            ["register"],
+            {"DIFIO_URL": "http://x/", "DIFIO_USER_ID": "me"},
+            "DIFIO_USER_ID: must be a whole number, not 'me'",
+        ),
         (["register", "--local"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active: VIRTUAL_ENV is not set"),
         (["register:web1", "--local"], {"DIFIO_URL": "http://x/"}, "--local means the active virtualenv, and names"),
         (["register:web7"], {"DIFIO_URL": "http://x/"}, "'web7' matches no virtualenv"),
@@ -254,7 +256,7 @@ def test_what_cannot_be_meant_is_told_in_a_line(
 
 
 def test_over_ssh_with_sudo(
-    tmp_path: Path, hosts: Hosts, srv: Path, make_virtualenv: VirtualenvMaker, server: RegistrationServer
+    tmp_path: Path, hosts: Hosts, srv: Path, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """Many virtualenvs of one host, whoever owns them, are as many applications of the managing side's server."""
     owner = hosts.users.shop

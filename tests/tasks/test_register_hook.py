@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.crontab import FakeCrontab
 from tests.support.fab import run_fab
-from tests.support.registration_server import RegistrationServer
+from tests.support.registration_server import RecordingServer
 from tests.tasks.registration import fabfile, localhost
 
 
@@ -32,7 +32,7 @@ def activate(virtualenv: Path, home: Path, *, path: str = "") -> subprocess.Comp
     )
 
 
-def eventually(server: RegistrationServer, count: int) -> None:
+def eventually(server: RecordingServer, count: int) -> None:
     """Wait for registrations that come from the background."""
     end = time.monotonic() + 20
     while len(server.requests) < count:
@@ -40,7 +40,7 @@ def eventually(server: RegistrationServer, count: int) -> None:
         time.sleep(0.02)
 
 
-def test_activation_registers_by_itself(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_activation_registers_by_itself(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """From the hook in a nested namespace to the server, with what was configured when it was made."""
     end = "import invoke\nns = invoke.Collection()\nns.add_collection(collection(fleet), name='env')\n"
     work = tmp_path / "our work"
@@ -65,7 +65,7 @@ def test_activation_registers_by_itself(tmp_path: Path, shop: Path, server: Regi
     assert not (shop / "bin/envfab-register").exists()
 
 
-def test_activation_does_not_wait_for_a_slow_server(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_activation_does_not_wait_for_a_slow_server(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """The shell goes on at once while the server is still silent."""
     server.answer = server.slow
     fabfile(tmp_path / "work", "", f"Difio({server.url!r})")
@@ -78,7 +78,7 @@ def test_activation_does_not_wait_for_a_slow_server(tmp_path: Path, shop: Path, 
     eventually(server, 1)
 
 
-def test_the_global_hook(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_the_global_hook(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """`--workon` hooks into virtualenvwrapper's folder; what describes one virtualenv is not written there."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
@@ -97,7 +97,7 @@ def test_the_global_hook(tmp_path: Path, shop: Path, server: RegistrationServer)
     assert not list(hooks.iterdir())
 
 
-def test_cron_registers_the_fleet(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_cron_registers_the_fleet(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """The line in the crontab, run as cron does, registers the fleet from the fabfile's folder."""
     cron = FakeCrontab(tmp_path / "cron")
     cron.text = "0 1 * * * mine\n"
@@ -121,7 +121,7 @@ def test_cron_registers_the_fleet(tmp_path: Path, shop: Path, server: Registrati
     assert cron.text == "0 1 * * * mine\n"
 
 
-def test_cron_registers_a_virtualenv_without_a_fleet(tmp_path: Path, shop: Path, server: RegistrationServer) -> None:
+def test_cron_registers_a_virtualenv_without_a_fleet(tmp_path: Path, shop: Path, server: RecordingServer) -> None:
     """A collection without hosts means the active virtualenv here too, with all its variables."""
     cron = FakeCrontab(tmp_path / "cron")
     env = {"PATH": f"{cron.folder}:{os.environ['PATH']}", "VIRTUAL_ENV": str(shop)}

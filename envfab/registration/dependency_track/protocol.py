@@ -15,7 +15,6 @@ from uuid import UUID
 
 from envfab.config.fleet import Target
 from envfab.errors import RegistrationError
-from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.http import SHOWN
 from envfab.util.untrusted import one_line, parse_json
 
@@ -44,12 +43,14 @@ class Bom:
         """What tells the virtualenv from others at its server."""
         return self.name
 
+    @property
+    def uuid(self) -> None:
+        """Dependency-Track gives a project its UUID itself."""
 
-@dataclass(frozen=True, slots=True)
-class Upload(ServerAnswer):
-    """A server's answer that it took a document; its `token` tells whether that is still being processed."""
-
-    token: str = ""
+    @property
+    def package_count(self) -> int:
+        """How many packages it lists."""
+        return self.components
 
 
 def project_name(target: Target) -> str:

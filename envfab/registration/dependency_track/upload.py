@@ -10,14 +10,13 @@ from envfab.registration.dependency_track.protocol import (
     MAX_PROBLEM,
     PROBLEM,
     Bom,
-    Upload,
     format_bom,
     parse_problem,
     parse_processing,
     parse_upload,
 )
-from envfab.registration.difio.protocol import ServerAnswer
 from envfab.registration.http import Reply, check_secret, exchange
+from envfab.registration.servers import ServerAnswer
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> S
         try:
             token = parse_upload(reply.content)
             many = f"{bom.components} component{'' if bom.components == 1 else 's'}"
-            return Upload(f"{many} of {bom.name}", 0, token)
+            return ServerAnswer(f"{many} of {bom.name}", 0, token)
         except RegistrationError as error:
             why = error.what
     problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envfab.errors import RegistrationError
-from envfab.registration.difio.protocol import Registration, ServerAnswer, format_registration, parse_answer
+from envfab.registration.difio.protocol import Registration, format_registration, parse_answer
 from envfab.registration.http import Reply, check_secret, exchange
+from envfab.registration.servers import ServerAnswer
 from envfab.util.untrusted import one_line
 
 if TYPE_CHECKING:

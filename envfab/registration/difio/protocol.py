@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
+from envfab.registration.servers import ServerAnswer
 from envfab.util.untrusted import parse_json
 
 MAX_BODY = 2 * 1024 * 1024  # bytes; what servers accept
@@ -53,6 +54,11 @@ class Registration:
         """What tells the application from others at its server."""
         return self.uuid
 
+    @property
+    def package_count(self) -> int:
+        """How many packages it lists."""
+        return len(self.packages)
+
     def __post_init__(self) -> None:
         if not _is_int(self.user_id) or not 0 <= self.user_id <= MAX_USER_ID:
             _refuse("user_id", "must be a whole number from 0 up")
@@ -65,14 +71,6 @@ class Registration:
             _check_text(f"the version of {name}", version, MAX_PACKAGE_TEXT, empty=True)
         if len(_first_of_each(self.packages)) < len(self.packages):
             _refuse("installed", "names a package twice")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAnswer:
-    """What a server says to a registration; with an exit code of 0 it succeeded."""
-
-    message: str
-    exit_code: int = 0
 
 
 def format_registration(registration: Registration) -> bytes:

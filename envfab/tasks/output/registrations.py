@@ -7,9 +7,7 @@ from typing import Any
 
 from envfab.errors import EnvfabError
 from envfab.planning.plan import status_without
-from envfab.registration.difio.protocol import Registration
 from envfab.registration.jobs import RegistrationOutcome
-from envfab.registration.server_kinds import kind_of
 from envfab.tasks.output.console import Console
 from envfab.util.untrusted import shown_url
 
@@ -29,7 +27,7 @@ def show_outcomes(console: Console, outcomes: Sequence[RegistrationOutcome], err
                 # the answer's own line is a contract, and does not say whose it is
                 told = outcome.job.target
                 console.print(told, "bold")
-            console.print(f"{kind_of(outcome.job.server)}: {outcome.answer.message}")
+            console.print(f"{outcome.job.server.kind}: {outcome.answer.message}")
             codes.add(outcome.answer.exit_code)
         else:
             console.complain(f"{outcome.job.target}: {outcome.error}")
@@ -52,14 +50,14 @@ def registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence
 
 
 def _registration_json(outcome: RegistrationOutcome) -> dict[str, Any]:
-    sent, answer = outcome.job.registration, outcome.answer
+    sent, answer = outcome.job.payload, outcome.answer
     return {
         "target": outcome.job.target,
         "server": shown_url(outcome.job.server.url),
-        "kind": kind_of(outcome.job.server),
-        "uuid": sent.uuid if isinstance(sent, Registration) else None,
+        "kind": outcome.job.server.kind,
+        "uuid": sent.uuid,
         "name": sent.name,
-        "packages": len(sent.packages) if isinstance(sent, Registration) else sent.components,
+        "packages": sent.package_count,
         "status": "failed" if answer is None else "refused" if answer.exit_code else "registered",
         "exit_code": answer.exit_code if answer else None,
         "message": answer.message if answer else None,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.config.fleet import Fleet, Member, Target
-from envfab.config.servers import DependencyTrack, Difio, Server
 from envfab.errors import RegistrationError
 from envfab.models.probe import Probe
 from envfab.registration.delivery import after_deployment, register
@@ -28,16 +28,18 @@ from envfab.registration.dependency_track.protocol import (
     parse_upload,
     project_name,
 )
+from envfab.registration.dependency_track.server import DependencyTrack
 from envfab.registration.dependency_track.upload import put
-from envfab.registration.difio.protocol import ServerAnswer
-from envfab.registration.difio.registration import Variables
+from envfab.registration.difio.server import Difio
 from envfab.registration.jobs import RegistrationOutcome, jobs_for
+from envfab.registration.registry import KINDS, servers_for
 from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.servers import RegistrationServer, ServerAnswer
 from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
 from tests.registration.probes import member, probe, there
 from tests.support.dependency_track import JSON, KEY, DependencyTrackServer, problem, running_dependency_track
-from tests.support.registration_server import RegistrationServer, Reply
+from tests.support.registration_server import RecordingServer, Reply
 
 HTML = {"Content-Type": "text/html"}
 TEXT = {"Content-Type": "text/plain"}
@@ -70,18 +72,21 @@ def virtualenv(path: str = "/srv/shop", version: str = "1") -> tuple[Member, Pro
 
 
 def registered(
-    *servers: Server, paths: tuple[str, ...] = ("/srv/shop",), processing: float = 5.0, version: str = "1"
+    *servers: RegistrationServer[Any],
+    paths: tuple[str, ...] = ("/srv/shop",),
+    processing: float = 5.0,
+    version: str = "1",
 ) -> tuple[list[RegistrationOutcome], list[str]]:
     """(the outcomes, the warnings) of the task's way."""
     reporter = Warnings()
-    jobs, unfit = jobs_for([virtualenv(path, version) for path in paths], servers, Variables())
+    jobs, unfit = jobs_for([virtualenv(path, version) for path in paths], servers)
     assert not unfit
     return register(jobs, servers, reporter, os.environ, processing), reporter.said
 
 
 def remembered() -> tuple[Missed, ...]:
     """What is remembered in the test's home."""
-    return Pending(state_folder(os.environ)).read()
+    return Pending(state_folder(os.environ), KINDS).read()
 
 
 def failure(url: str, key: str | None = KEY, bom: Bom = SHOP) -> str:
@@ -130,7 +135,7 @@ def test_projects_are_made_below_a_parent(track: DependencyTrackServer, parent: 
     assert track.projects[NAME].fields[field] == parent
 
 
-def test_both_kinds_stand_side_by_side(track: DependencyTrackServer, server: RegistrationServer) -> None:
+def test_both_kinds_stand_side_by_side(track: DependencyTrackServer, server: RecordingServer) -> None:
     """Each server gets what is its own, and a virtualenv is told to both."""
     outcomes, _ = registered(Difio(server.url), DependencyTrack(track.url, KEY))
     assert [type(one.job.server) for one in outcomes if one.answer] == [Difio, DependencyTrack]
@@ -141,9 +146,9 @@ def test_both_kinds_stand_side_by_side(track: DependencyTrackServer, server: Reg
 def test_difio_url_takes_the_place_of_difio_servers_alone(track: DependencyTrackServer) -> None:
     """The variable speaks of one protocol; others' servers stay."""
     deptrack = DependencyTrack(track.url, KEY)
-    servers = Variables(url="http://e.org/").servers([Difio("http://old/"), deptrack])
-    assert servers == (Difio("http://e.org/"), deptrack)
-    assert Variables(url="http://e.org/").servers([deptrack]) == (Difio("http://e.org/"), deptrack)
+    environment = {"DIFIO_URL": "http://e.org/"}
+    assert servers_for([Difio("http://old/"), deptrack], environment) == (Difio("http://e.org/"), deptrack)
+    assert servers_for([deptrack], environment) == (Difio("http://e.org/"), deptrack)
 
 
 def test_a_long_target_keeps_a_name_of_its_own() -> None:
@@ -157,8 +162,8 @@ def test_a_long_target_keeps_a_name_of_its_own() -> None:
 def test_a_fleets_localhost_has_the_machines_own_name(track: DependencyTrackServer) -> None:
     """Or all machines' local virtualenvs would be one project."""
     mine = member(host="localhost")
-    jobs, _ = jobs_for([(mine, probe(mine, node="desk7"))], [DependencyTrack(track.url, KEY)], Variables())
-    assert jobs[0].registration.name == "shop@desk7:/srv/shop/venv"
+    jobs, _ = jobs_for([(mine, probe(mine, node="desk7"))], [DependencyTrack(track.url, KEY)])
+    assert jobs[0].payload.name == "shop@desk7:/srv/shop/venv"
 
 
 @pytest.mark.parametrize(
@@ -265,14 +270,12 @@ def test_what_failed_is_kept_and_sent_with_the_next_run(track: DependencyTrackSe
         ("shop@web1:/srv/b", False),
         ("shop@web1:/srv/a", True),
     ]
-    assert isinstance(kept.registration, Bom)
+    assert isinstance(kept.payload, Bom)
     assert track.projects["shop@web1:/srv/a"].body == track.uploads[0].body
     assert not remembered()
 
 
-def test_what_is_registered_anew_is_not_sent_as_it_was(
-    track: DependencyTrackServer, server: RegistrationServer
-) -> None:
+def test_what_is_registered_anew_is_not_sent_as_it_was(track: DependencyTrackServer, server: RecordingServer) -> None:
     """The state of now takes the place of what was missed, for each kind of server alone."""
     track.answer = lambda _: Reply(b"", 503, {})
     server.answer = lambda _: Reply(b"", 503, {})
@@ -283,7 +286,7 @@ def test_what_is_registered_anew_is_not_sent_as_it_was(
     track.answer = lambda _: None
     registered(both[0], version="3")
     assert track.projects[NAME].components["six"] == "3"
-    assert [type(one.registration).__name__ for one in remembered()] == ["Registration"]
+    assert [type(one.payload).__name__ for one in remembered()] == ["Registration"]
 
 
 def test_a_kept_document_goes_to_no_other_kind_of_server(track: DependencyTrackServer) -> None:
@@ -346,7 +349,7 @@ def test_a_server_that_falls_silent_while_it_processes_holds_up_nothing(track: D
 
 
 def deployed(
-    *servers: Server, paths: tuple[str, ...] = ("/srv/shop",), patience: float = 2.0
+    *servers: RegistrationServer[Any], paths: tuple[str, ...] = ("/srv/shop",), patience: float = 2.0
 ) -> tuple[list[str], float]:
     """(the warnings, the seconds it took) of a deployment's end."""
     reporter = Warnings()
@@ -385,7 +388,7 @@ def test_a_slow_server_holds_up_a_deployment_for_a_bounded_time(track: Dependenc
 
 
 def test_a_release_log_that_cannot_be_read_fails_no_deployment(
-    track: DependencyTrackServer, server: RegistrationServer, tmp_path: Path
+    track: DependencyTrackServer, server: RecordingServer, tmp_path: Path
 ) -> None:
     """It is a warning: the log of a newer envfab, say. Servers that need nothing of it are told."""
     (tmp_path / "release_log").write_text("format: 99\n")
@@ -399,15 +402,15 @@ def test_a_release_log_that_cannot_be_read_fails_no_deployment(
 
 
 def test_without_the_extra_the_other_servers_are_told(
-    track: DependencyTrackServer, server: RegistrationServer, monkeypatch: pytest.MonkeyPatch
+    track: DependencyTrackServer, server: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line for the server, with the command that installs what is missing."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "cyclonedx"]:
         monkeypatch.setitem(sys.modules, name, None)
     servers = DependencyTrack(track.url, KEY), Difio(server.url)
-    jobs, (unfit,) = jobs_for([virtualenv("/srv/a"), virtualenv("/srv/b")], servers, Variables())
+    jobs, (unfit,) = jobs_for([virtualenv("/srv/a"), virtualenv("/srv/b")], servers)
     assert str(unfit) == f"{track.url}: a bill of materials needs cyclonedx-python-lib\n  pip install 'envfab[sbom]'"
-    assert [job.registration.name for job in jobs] == ["a", "b"]
+    assert [job.payload.name for job in jobs] == ["a", "b"]
 
 
 FIELDS = ["token", "processing", "title", "detail", "status", "errors"]

@@ -14,8 +14,9 @@ import requests
 from envfab.errors import RegistrationError
 from envfab.registration import http
 from envfab.registration.difio.client import post
-from envfab.registration.difio.protocol import Registration, ServerAnswer, format_registration
-from tests.support.registration_server import RegistrationServer, Reply
+from envfab.registration.difio.protocol import Registration, format_registration
+from envfab.registration.servers import ServerAnswer
+from tests.support.registration_server import RecordingServer, Reply
 
 SHOP = Registration(7, "u-1", "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"),))
 JSON = {"Content-Type": "application/json"}
@@ -28,7 +29,7 @@ def failure(url: str, token: str | None = None) -> str:
     return str(caught.value)
 
 
-def test_a_registration_is_one_form(server: RegistrationServer) -> None:
+def test_a_registration_is_one_form(server: RecordingServer) -> None:
     """The body goes out byte for byte as it is formatted, declared as a form, to the configured path."""
     with requests.Session() as session:
         answer = post(session, server.url, None, SHOP)
@@ -41,7 +42,7 @@ def test_a_registration_is_one_form(server: RegistrationServer) -> None:
     assert "authorization" not in request.headers
 
 
-def test_a_token_goes_as_bearer_even_beside_a_netrc(server: RegistrationServer, clean_environment: Path) -> None:
+def test_a_token_goes_as_bearer_even_beside_a_netrc(server: RecordingServer, clean_environment: Path) -> None:
     """What `~/.netrc` has for the host does not take the token's place."""
     netrc = clean_environment / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password other\n")
@@ -51,7 +52,7 @@ def test_a_token_goes_as_bearer_even_beside_a_netrc(server: RegistrationServer, 
     assert server.requests[0].headers["authorization"] == "Bearer t0ken"
 
 
-def test_a_password_in_the_address_goes_as_basic_and_is_never_shown(server: RegistrationServer) -> None:
+def test_a_password_in_the_address_goes_as_basic_and_is_never_shown(server: RecordingServer) -> None:
     """An address with user and password works, and messages leave them out."""
     url = server.url.replace("//", "//me:secret@")
     server.answer = lambda _: Reply(b"no", 500)
@@ -76,7 +77,7 @@ def test_a_password_in_the_address_goes_as_basic_and_is_never_shown(server: Regi
         (Reply(b"\x1b[2Jgone\x9b", 500, {"Content-Type": "text/plain"}), "HTTP 500, text/plain - [2Jgone"),
     ],
 )
-def test_anything_but_an_answer_is_told_with_what_came(server: RegistrationServer, reply: Reply, said: str) -> None:
+def test_anything_but_an_answer_is_told_with_what_came(server: RecordingServer, reply: Reply, said: str) -> None:
     """`Communication failed`, with status, kind and the beginning of the body, on one line."""
     server.answer = lambda _: reply
     message = failure(server.url)
@@ -84,13 +85,13 @@ def test_anything_but_an_answer_is_told_with_what_came(server: RegistrationServe
     assert message.isprintable()
 
 
-def test_an_endless_answer_is_cut_off(server: RegistrationServer) -> None:
+def test_an_endless_answer_is_cut_off(server: RecordingServer) -> None:
     """Only the first few kilobytes are read."""
     server.answer = lambda _: Reply(b"[" * 50_000_000, 200, JSON)
     assert "the answer is no JSON" in failure(server.url)
 
 
-def test_a_refused_token_says_what_to_do(server: RegistrationServer) -> None:
+def test_a_refused_token_says_what_to_do(server: RecordingServer) -> None:
     """A 401 points to the token, and does not show the one that was sent."""
     server.answer = lambda _: Reply(b"who are you", 401, {"Content-Type": "text/plain"})
     message = failure(server.url, "t0ken")
@@ -98,14 +99,14 @@ def test_a_refused_token_says_what_to_do(server: RegistrationServer) -> None:
     assert "t0ken" not in message
 
 
-def test_an_address_without_a_path_is_pointed_out(server: RegistrationServer) -> None:
+def test_an_address_without_a_path_is_pointed_out(server: RecordingServer) -> None:
     """Servers of this protocol listen at one path, and some give their name only."""
     server.answer = lambda _: Reply(b"", 404, {})
     message = failure(server.url.removesuffix("application/register/"))
     assert message.endswith("no Content-Type\n  addresses of servers end in /application/register/")
 
 
-def test_redirects_are_not_followed(server: RegistrationServer) -> None:
+def test_redirects_are_not_followed(server: RecordingServer) -> None:
     """A form that is redirected would arrive empty, and the token at a stranger."""
     there = {"Location": "http://me:pw@other.example.org/x?key=1", "Content-Type": "text/html"}
     server.answer = lambda _: Reply(b"", 302, there)
@@ -114,7 +115,7 @@ def test_redirects_are_not_followed(server: RegistrationServer) -> None:
     assert "Communication failed: HTTP 302 to http://other.example.org/x\n  give the address" in message
 
 
-def test_a_refusal_is_an_answer(server: RegistrationServer) -> None:
+def test_a_refusal_is_an_answer(server: RecordingServer) -> None:
     """Exit codes other than 0 come with a message, cleared of what could move the cursor."""
     server.answer = lambda _: Reply(b'{"message": "no such\\u001b[2J\\nuser", "exit_code": 3}')
     with requests.Session() as session:
@@ -141,7 +142,7 @@ def test_a_connection_that_is_closed_is_told_in_a_line() -> None:
     assert "\n" not in message
 
 
-def test_a_slow_server_is_given_up_on(server: RegistrationServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_server_is_given_up_on(server: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request waits without end."""
     monkeypatch.setattr(http, "READ_TIMEOUT", 0.2)
     server.answer = server.slow
@@ -149,7 +150,7 @@ def test_a_slow_server_is_given_up_on(server: RegistrationServer, monkeypatch: p
 
 
 @pytest.mark.parametrize("token", ["", "two words", "zwölf", "a\nb"])
-def test_a_token_that_no_header_can_hold_is_refused_unseen(server: RegistrationServer, token: str) -> None:
+def test_a_token_that_no_header_can_hold_is_refused_unseen(server: RecordingServer, token: str) -> None:
     """Nothing is sent, and the message does not show it."""
     message = failure(server.url, token)
     assert message == f"{server.url}: its token is empty, or not of printable ASCII without spaces"

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
 from envfab.registration.difio import protocol
-from envfab.registration.difio.protocol import Registration, ServerAnswer
+from envfab.registration.difio.protocol import Registration
+from envfab.registration.servers import ServerAnswer
 
 UUID = "7a99f652-977a-477a-b35c-1d8e60478425"
 SHOP = Registration(7, UUID, "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"), ("pip", "24.0")))

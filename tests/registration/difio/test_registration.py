@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from envfab.config.servers import Difio
 from envfab.errors import RegistrationError, UsageError
-from envfab.registration.difio.registration import Variables, registration
+from envfab.registration.difio.registration import registration
+from envfab.registration.difio.server import Difio
+from envfab.registration.difio.variables import Variables
+from envfab.registration.registry import servers_for
 from tests.registration.probes import member, probe, there
 
 SERVER = Difio("https://inventory.example.org/application/register/", user_id=7, token="hush")
@@ -82,8 +84,11 @@ def test_the_variables_describe_one_virtualenv() -> None:
 def test_for_a_fleet_only_server_and_user_are_taken_from_the_variables() -> None:
     """Otherwise all of a fleet would become one application."""
     names = ("URL", "UUID", "APP_NAME", "APP_URL", "VIRTUALENV_VERSION")
-    said = Variables.read({"DIFIO_USER_ID": "8"} | {f"DIFIO_{name}": "http://x/" for name in names})
-    assert said.for_a_fleet() == Variables(url="http://x/", user_id=8)
+    environment = {"DIFIO_USER_ID": "8"} | {f"DIFIO_{name}": "http://x/" for name in names}
+    assert servers_for([], environment) == (Difio("http://x/", 8),)
+    shop = member()
+    (for_one,) = servers_for([], environment, one_virtualenv=True)
+    assert for_one.payload_maker(None)(shop, probe(shop)).name == "http://x/"
 
 
 def test_a_package_that_cannot_be_registered_names_the_target() -> None:
@@ -99,7 +104,7 @@ def test_a_user_id_must_be_a_number(text: str) -> None:
     """The error names the variable."""
     with pytest.raises(UsageError) as caught:
         Variables.read({"DIFIO_USER_ID": text})
-    assert str(caught.value) == f"DIFIO_USER_ID: {text!r} is no whole number"
+    assert str(caught.value) == f"DIFIO_USER_ID: must be a whole number, not {text!r}"
 
 
 @pytest.mark.parametrize(
@@ -114,14 +119,14 @@ def test_a_user_id_must_be_a_number(text: str) -> None:
 )
 def test_the_variables_override_server_and_user(environment: dict[str, str], expected: Difio) -> None:
     """A token stays with the server that it was configured for."""
-    assert Variables.read(environment).servers([SERVER]) == (expected,)
+    assert servers_for([SERVER], environment) == (expected,)
 
 
 def test_a_wrong_address_is_refused_without_showing_it() -> None:
     """It may hold a password."""
     with pytest.raises(UsageError) as caught:
-        Variables.read({"DIFIO_URL": "me:secret@example.org"}).servers([])
-    assert str(caught.value) == "DIFIO_URL: it is no http or https URL"
+        servers_for([], {"DIFIO_URL": "me:secret@example.org"})
+    assert str(caught.value) == "DIFIO_URL: must be an http or https URL"
 
 
 def test_a_token_is_not_part_of_how_a_server_looks() -> None:

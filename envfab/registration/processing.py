@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envfab.errors import RegistrationError
-from envfab.registration.dependency_track.upload import is_processing
 from envfab.registration.http import READ_TIMEOUT
+from envfab.registration.servers import RegistrationServer
 
 if TYPE_CHECKING:
     import requests
@@ -21,47 +21,52 @@ SHORTEST_TIMEOUT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Unprocessed:
-    """Uploads to a server, of `many`, of which it is not known that they are processed, and why not."""
+    """Payloads of a server, of `many`, that are not known to be processed, and why not."""
 
-    url: str
+    server: RegistrationServer[Any]
     tokens: Sequence[str]
     many: int
     why: str
 
 
 class Processing:
-    """Asks servers in the background, each in turn for what it got; a server that does not tell is asked no more."""
+    """Asks servers in the background, one payload after another; a server that does not answer is not asked again."""
 
     def __init__(self) -> None:
         self._followed: list[_Followed] = []
 
-    def follow(self, url: str, api_key: str | None, tokens: Sequence[str], seconds: float) -> None:
-        """Begin to ask a server, for `seconds` at most."""
-        followed = _Followed(url, api_key, tokens, seconds)
+    def follow(
+        self, server: RegistrationServer[Any], secret: str | None, tokens: Sequence[str], seconds: float
+    ) -> None:
+        """Begin to ask a server about its tokens, in the order of its answers, for `seconds` at most."""
+        followed = _Followed(server, secret, tokens, seconds)
         self._followed.append(followed)
         followed.start()
 
     def wait(self) -> list[Unprocessed]:
-        """What is left in the end."""
+        """Wait until all is processed or the time is over, and return what is left."""
         left = []
         for one in self._followed:
             # a server that speaks slowly enough is never late for the timeouts of one question
             one.join(max(0.0, one.end - time.monotonic()))
             if one.waiting:
-                left.append(Unprocessed(one.url, tuple(one.waiting), one.many, one.why or f"after {one.seconds:g} s"))
+                why = one.why or f"after {one.seconds:g} s"
+                left.append(Unprocessed(one.server, tuple(one.waiting), one.many, why))
         return left
 
 
 class _Followed(threading.Thread):
-    def __init__(self, url: str, api_key: str | None, tokens: Sequence[str], seconds: float) -> None:
+    def __init__(
+        self, server: RegistrationServer[Any], secret: str | None, tokens: Sequence[str], seconds: float
+    ) -> None:
         super().__init__(name="envfab-processing", daemon=True)
-        self.url = url
+        self.server = server
         self.waiting = list(tokens)
         self.many = len(tokens)
         self.seconds = seconds
         self.end = time.monotonic() + seconds
         self.why = ""
-        self._api_key = api_key
+        self._secret = secret
 
     def run(self) -> None:
         import requests
@@ -77,7 +82,7 @@ class _Followed(threading.Thread):
         while self.waiting and (left := self.end - time.monotonic()) > 0:
             timeout = min(READ_TIMEOUT, max(left, SHORTEST_TIMEOUT))
             # what came first is processed first: where it is not, neither are the others
-            if is_processing(session, self.url, self._api_key, self.waiting[0], timeout):
+            if self.server.is_processing(session, self._secret, self.waiting[0], timeout):
                 time.sleep(min(pause, max(0.0, self.end - time.monotonic())))
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
