@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from envfab.errors import SupplyError
 from envfab.fetch.interpreters import InterpreterKind
 from envfab.index.client import Both, ForInterpreter, PackageIndex
-from envfab.index.http import IndexSession, Timeouts
+from envfab.index.http import IndexSession
 from envfab.index.pool import Pool
 from envfab.lockfile.explain import explained
 from envfab.lockfile.solve import Unsolvable, solve
@@ -24,6 +24,7 @@ from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
+from envfab.util.http import Timeouts
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.digest_cache import cache_folder

@@ -17,8 +17,9 @@ from packaging.version import Version
 from envfab.errors import SupplyError
 from envfab.index import pages
 from envfab.index.http import AT_ONCE, IndexSession, IndexUnavailable
-from envfab.index.pages import HTML_TYPE, JSON_TYPE, File
+from envfab.index.pages import File
 from envfab.index.pool import Pool
+from envfab.index.project_page import read_project_page
 from envfab.models.interpreter import Interpreter
 from envfab.models.legacy_metadata import read_requires_python
 from envfab.models.wheel import Release, Wheel, WheelMetadata
@@ -26,9 +27,6 @@ from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
-
-ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
-PAGE_LIMIT = 128 << 20
 
 
 class PackageIndex:
@@ -111,16 +109,7 @@ class PackageIndex:
         return place
 
     def _read_page(self, name: NormalizedName) -> tuple[File, ...]:
-        url = f"{self.url}{name}/"
-        answer = self._web.get(url, ACCEPT, PAGE_LIMIT)
-        if answer is None:
-            return ()
-        text = answer.content.decode("utf-8", "replace")
-        if answer.kind in (JSON_TYPE, "application/json"):
-            return pages.parse_json(text, answer.url)
-        if answer.kind in (HTML_TYPE, "text/html"):
-            return pages.parse_html(text, answer.url)
-        raise SupplyError(f"is no page of a package index, but {answer.kind or 'of no type'}", where=shown_url(url))
+        return read_project_page(self._web, self.url, name)
 
     def _metadata_beside(self, wheel: Wheel) -> WheelMetadata | None:
         file = self._files[wheel.filename]

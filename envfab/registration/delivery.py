@@ -1,33 +1,26 @@
-"""Registrations on their way to their servers, several at once, for a bounded time; and what was missed before."""
+"""Sending registrations, several at once and for a bounded time, with those that failed before."""
 
 from __future__ import annotations
 
 import math
-import os
 import threading
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from envfab.config.fleet import Fleet, Member
 from envfab.config.servers import secret
-from envfab.errors import EnvfabError, RegistrationError
-from envfab.models.probe import Probe
-from envfab.registration.http import NoAnswer
-from envfab.registration.jobs import Job, RegistrationOutcome, jobs_for
+from envfab.errors import RegistrationError
+from envfab.registration.http import NoAnswer, registration_session
+from envfab.registration.jobs import Job, RegistrationOutcome, missed_jobs
 from envfab.registration.processing import Processing, Unprocessed
-from envfab.registration.registry import kinds_of, servers_for
-from envfab.registration.retry_queue import Missed, Pending
+from envfab.registration.registry import kinds_of
+from envfab.registration.retry_queue import Pending
 from envfab.registration.servers import RegistrationServer
 from envfab.registration.state_files import state_folder
-from envfab.util.progress import Reporter, Silent
+from envfab.util.http import WebSession
+from envfab.util.progress import Reporter
 from envfab.util.untrusted import shown_url
-
-if TYPE_CHECKING:
-    import requests
 
 AnyServer = RegistrationServer[Any]
 
@@ -37,8 +30,6 @@ STAGE = "registering"
 PATIENCE = 30.0
 # what servers may take to process what they got
 PROCESSING_PATIENCE = 60.0
-# how long a deployment's end may be held up
-SHORT_PATIENCE = 2.0
 
 
 class Delivery:
@@ -85,9 +76,7 @@ class Delivery:
             return self._secrets[server]
 
     def _work(self) -> None:
-        import requests
-
-        with requests.Session() as session:
+        with registration_session() as session:
             while True:
                 with self._changed:
                     if not self._waiting:
@@ -99,7 +88,7 @@ class Delivery:
                     self._changed.notify_all()
                 self._reporter.advance(STAGE, job.target)
 
-    def _send(self, session: requests.Session, job: Job) -> RegistrationOutcome:
+    def _send(self, session: WebSession, job: Job) -> RegistrationOutcome:
         url = job.server.url
         key = self._lost.get(url) or self.secret(job.server)
         if isinstance(key, RegistrationError):
@@ -143,7 +132,7 @@ def register(
     Where a server processes what it got, wait for that, too, for `processing` seconds at most.
     """
     pending = Pending(state_folder(environment), kinds_of(servers))
-    every = [*jobs, *_missed_before(pending, jobs, servers)]
+    every = [*jobs, *missed_jobs(pending, jobs, servers)]
     delivery = Delivery(every, reporter)
     delivery.ask_for_secrets()
     reporter.stage(STAGE, len(every))
@@ -186,74 +175,3 @@ def _unprocessed(one: Unprocessed) -> str:
         f"{shown_url(one.server.url)}: {len(one.tokens)} of {one.many} {noun} {verb} not known to be processed"
         f" ({one.why})\n  they arrived; the server goes on by itself"
     )
-
-
-@contextmanager
-def after_deployment(
-    fleet: Fleet,
-    changed: Iterable[tuple[Member, Probe]],
-    reporter: Reporter,
-    *,
-    environment: Mapping[str, str] | None = None,
-    patience: float = SHORT_PATIENCE,
-) -> Iterator[None]:
-    """Register what a deployment changed (members with their fresh probes), while the body prints the summary.
-
-    Never raises, and holds up the end by `patience` at most: what could not be told is a warning, and is sent at
-    the next run, as is now what was missed before.
-    """
-    environment = os.environ if environment is None else environment
-    try:
-        servers = servers_for(fleet.registration, environment)
-    except EnvfabError as error:
-        reporter.warning(f"nothing was registered: {error}")
-        servers = ()
-    if not servers:
-        yield
-        return
-    began = time.monotonic()
-    log = fleet.at(fleet.release_log)
-    jobs, unfit = jobs_for(changed, servers, release_log=log, until=began + patience)
-    for reason in unfit:
-        reporter.warning(f"not registered: {reason}")
-    pending = Pending(state_folder(environment), kinds_of(servers))
-    every = [*jobs, *_missed_before(pending, jobs, servers)]
-    remembered = pending.remember([job.as_missed() for job in jobs])
-    delivery = Delivery(every, Silent())
-    delivery.start()
-    left = max(0.0, patience - (time.monotonic() - began))
-    try:
-        yield
-    finally:
-        outcomes = delivery.wait(left)
-        pending.forget([outcome.job.as_missed() for outcome in outcomes if outcome.answer])
-        for line in _warnings(outcomes, remembered):
-            reporter.warning(line)
-
-
-def _missed_before(pending: Pending, jobs: Sequence[Job], servers: Sequence[AnyServer]) -> list[Job]:
-    """What the servers missed before, except what `jobs` send anew."""
-    anew = {job.as_missed().key for job in jobs}
-    found = ((missed, _taker(missed, servers)) for missed in pending.read() if missed.key not in anew)
-    return [Job(server, missed.target, missed.payload, missed) for missed, server in found if server is not None]
-
-
-def _taker(missed: Missed, servers: Sequence[AnyServer]) -> AnyServer | None:
-    """The server that a payload was for: of its kind, at its address; of several the last."""
-    fitting = [one for one in servers if one.retry_key == missed.kind and shown_url(one.url) == missed.url]
-    return fitting[-1] if fitting else None
-
-
-def _warnings(outcomes: Sequence[RegistrationOutcome], remembered: bool) -> Iterator[str]:
-    """One line a server that did not answer, and one for each registration that it refused."""
-    lost: dict[str, tuple[RegistrationError, list[str]]] = {}
-    for outcome in outcomes:
-        if outcome.error is not None:
-            url = shown_url(outcome.job.server.url)
-            lost.setdefault(url, (outcome.error, []))[1].append(outcome.job.target)
-        elif outcome.answer is not None and outcome.answer.exit_code:
-            yield f"{outcome.job.target}: the registration was refused: {outcome.answer.message}"
-    for error, targets in lost.values():
-        whose = targets[0] if len(targets) == 1 else f"{len(targets)} virtualenvs"
-        then = "it is made up for at the next run" if remembered else "run fab register"
-        yield f"{error}\n  {whose} not registered; {then}"

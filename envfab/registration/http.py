@@ -1,19 +1,13 @@
-"""One exchange with a server over HTTP, bounded in time and size, and why there was none."""
+"""One request to a registration server, with its secrets, and the reply or the reason why there is none."""
 
 from __future__ import annotations
 
 import re
-import ssl
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
+from envfab.util.http import NoResponse, Request, Timeouts, WebSession
 from envfab.util.untrusted import one_line, shown_url
-
-if TYPE_CHECKING:
-    import requests
 
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what came instead of an answer
@@ -47,96 +41,28 @@ class Reply:
         return RegistrationError(what, where=shown_url(url), hint=hint)
 
 
-def exchange(  # noqa: PLR0913  # the parts of a request, and the bounds of its answer
-    session: requests.Session,
-    method: str,
-    url: str,
-    *,
-    body: bytes | None = None,
-    headers: Mapping[str, str],
-    secrets: Mapping[str, str],
-    limit: int = MAX_ANSWER,
-    timeout: float | None = None,
-) -> Reply:
-    """Send a request and read at most `limit` bytes of what comes; raises `NoAnswer` where nothing does.
+def registration_session() -> WebSession:
+    """A session for `exchange`.
 
-    Redirects are not followed: a form that is sent on becomes an empty one, and a secret goes to a stranger.
-    `secrets` are headers that take the place of what `~/.netrc` has for the host, and stand beside a password in `url`.
+    It follows no redirects: a form that is sent on becomes an empty one, and a secret goes to a stranger.
     """
-    import requests
-    from requests.auth import HTTPBasicAuth
-    from requests.utils import get_auth_from_url
+    return WebSession()
 
-    def with_secrets(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        name, password = get_auth_from_url(url)
-        if name or password:
-            request = HTTPBasicAuth(name, password)(request)
-        request.headers.update(secrets)
-        return request
 
+def exchange(session: WebSession, request: Request, *, limit: int = MAX_ANSWER, timeout: float | None = None) -> Reply:
+    """Send a request and read at most about `limit` bytes of the response; raises `NoAnswer` where there is none.
+
+    `timeout` is in seconds, for each step.
+    """
     patience = READ_TIMEOUT if timeout is None else timeout
     try:
-        with session.request(
-            method,
-            url,
-            data=body,
-            headers={**headers, "User-Agent": f"envfab/{version('envfab')}"},
-            auth=with_secrets if secrets else None,
-            timeout=(min(CONNECT_TIMEOUT, patience), patience),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            location = response.headers["Location"] if response.is_redirect else None
-            return Reply(response.status_code, kind, _content(response, limit), location)
-    except requests.RequestException as error:
-        raise NoAnswer(f"Communication failed: {_reason(error)}", where=shown_url(url)) from None
+        with session.open(request, Timeouts(min(CONNECT_TIMEOUT, patience), patience)) as response:
+            return Reply(response.status, response.media_type, response.read_beginning(limit), response.location)
+    except NoResponse as error:
+        raise NoAnswer(f"Communication failed: {error.reason}", where=shown_url(request.url)) from None
 
 
 def check_secret(name: str, value: str, url: str) -> None:
     """Refuse what no header can hold, without showing it."""
     if not _SECRET.fullmatch(value):
         raise RegistrationError(f"its {name} is empty, or not of printable ASCII without spaces", where=shown_url(url))
-
-
-def _content(response: requests.Response, limit: int) -> bytes:
-    content = b""
-    for piece in response.iter_content(4096):
-        content += piece
-        if len(content) > limit:
-            break
-    return content
-
-
-def _reason(error: requests.RequestException) -> str:
-    """Why there is no answer, in words that hold no address (it may have a password in it)."""
-    import requests
-
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {CONNECT_TIMEOUT:g} s"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {READ_TIMEOUT:g} s"
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)):
-        return "the address is no URL"
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is refused: {cause.verify_message}"
-        if isinstance(cause, ConnectionRefusedError):
-            return "nothing listens there"
-        if isinstance(cause, TimeoutError):
-            return f"no answer within {READ_TIMEOUT:g} s"
-        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
-            return cause.strerror
-    return "the connection ended without an answer" if isinstance(error, requests.ConnectionError) else "no answer"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The errors behind an error, the nearest first; urllib3 keeps them in several places."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]

@@ -13,7 +13,7 @@ from typing import Any
 from envfab.config.fleet import Member
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
-from envfab.registration.retry_queue import Missed
+from envfab.registration.retry_queue import Missed, Pending
 from envfab.registration.servers import Payload, RegistrationServer, ServerAnswer
 from envfab.util.untrusted import shown_url
 
@@ -74,6 +74,19 @@ def jobs_for(
             except RegistrationError as error:
                 unfit[str(error)] = error
     return jobs, [*unfit.values(), *(_no_time_for(count, noun) for noun, count in late.items())]
+
+
+def missed_jobs(pending: Pending, jobs: Sequence[Job], servers: Sequence[RegistrationServer[Any]]) -> list[Job]:
+    """What the servers missed before, except what `jobs` send anew."""
+    anew = {job.as_missed().key for job in jobs}
+    found = ((missed, _taker(missed, servers)) for missed in pending.read() if missed.key not in anew)
+    return [Job(server, missed.target, missed.payload, missed) for missed, server in found if server is not None]
+
+
+def _taker(missed: Missed, servers: Sequence[RegistrationServer[Any]]) -> RegistrationServer[Any] | None:
+    """The server that a payload was for: of its kind, at its address; of several the last."""
+    fitting = [one for one in servers if one.retry_key == missed.kind and shown_url(one.url) == missed.url]
+    return fitting[-1] if fitting else None
 
 
 def _no_time_for(count: int, noun: tuple[str, str]) -> RegistrationError:

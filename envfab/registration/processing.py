@@ -6,14 +6,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from envfab.errors import RegistrationError
-from envfab.registration.http import READ_TIMEOUT
+from envfab.registration.http import READ_TIMEOUT, registration_session
 from envfab.registration.servers import RegistrationServer
-
-if TYPE_CHECKING:
-    import requests
+from envfab.util.http import WebSession
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two questions
 SHORTEST_TIMEOUT = 0.1
@@ -69,15 +67,13 @@ class _Followed(threading.Thread):
         self._secret = secret
 
     def run(self) -> None:
-        import requests
-
         try:
-            with requests.Session() as session:
+            with registration_session() as session:
                 self._ask(session)
         except RegistrationError as error:
             self.why = error.what
 
-    def _ask(self, session: requests.Session) -> None:
+    def _ask(self, session: WebSession) -> None:
         pause = FIRST_PAUSE
         while self.waiting and (left := self.end - time.monotonic()) > 0:
             timeout = min(READ_TIMEOUT, max(left, SHORTEST_TIMEOUT))

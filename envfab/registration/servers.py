@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from envfab.config.servers import Secret, Server
 
 if TYPE_CHECKING:
-    import requests
-
     from envfab.config.fleet import Member
     from envfab.models.probe import Probe
+    from envfab.util.http import WebSession
 
 
 class Payload(Protocol):
@@ -85,10 +84,10 @@ class RegistrationServer(Server, ABC, Generic[P]):
         """
 
     @abstractmethod
-    def send(self, session: requests.Session, secret: str | None, payload: P) -> ServerAnswer:
+    def send(self, session: WebSession, secret: str | None, payload: P) -> ServerAnswer:
         """Send a payload and return the server's answer; raises `RegistrationError` for anything but an answer."""
 
-    def is_processing(self, session: requests.Session, secret: str | None, token: str, timeout: float) -> bool:
+    def is_processing(self, session: WebSession, secret: str | None, token: str, timeout: float) -> bool:
         """Whether the server still processes what it answered with `token`; waits for `timeout` seconds at most.
 
         Asked only where an answer of `send` has a token.

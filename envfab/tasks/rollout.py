@@ -112,7 +112,7 @@ def _name_the_way_back(
 def _told(fleet: Fleet, changed: Sequence[tuple[Member, Probe]], console: Console) -> Iterator[None]:
     """Tell the servers while people read the summary; without any, nothing is loaded for that."""
     if changed or fleet.registration:
-        from envfab.registration.delivery import after_deployment
+        from envfab.registration.after_deployment import after_deployment
 
         with after_deployment(fleet, changed, console):
             yield

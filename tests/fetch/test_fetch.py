@@ -19,9 +19,9 @@ from envfab.errors import EnvfabError
 from envfab.fetch.fetch import FetchJob, distinct, download, needed, opened, take_in
 from envfab.fetch.interpreters import InterpreterKind
 from envfab.index.client import PackageIndex
-from envfab.index.http import Timeouts
 from envfab.index.publish import publish
 from envfab.models.requirements import parse
+from envfab.util.http import Timeouts
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.planning.catalogue import interpreter
@@ -345,7 +345,7 @@ def test_what_cannot_be_verified_is_refused(
         ((401, "text/html", b"who?"), "answers HTTP 401\n  give a user and a password"),
         ((200, "text/html", b"<h1>Sign in</h1>"), "is no page of a package index: it links to no distribution"),
         ((200, "application/json", b"<h1>Sign in</h1>"), "is no page of a package index"),
-        ((200, "image/png", b"x"), "is no page of a package index, but image/png"),
+        ((200, "image/png", b"x"), "is not a page of a package index, but image/png"),
     ],
 )
 def test_an_index_that_answers_nonsense_is_named(
@@ -367,8 +367,8 @@ def test_redirects_are_followed_within_reason(server: Server, tmp_path: Path, wh
     before = wheelhouse.log.read_bytes()
     for target, message in [
         ("/old/till/", "redirects more than 5 times"),
-        ("file:///etc/passwd", "is no address of a web server"),
-        ("http://[bad/", "is no address of a web server"),
+        ("file:///etc/passwd", "the address is not that of a web server"),
+        ("http://[bad/", "redirects to what is not the address of a web server"),
     ]:
         server.redirects["/old/till/"] = target
         with pytest.raises(EnvfabError, match=message):
@@ -407,8 +407,8 @@ def test_a_server_that_never_answers_is_given_up(
     ("url", "message"),
     [
         ("http://user:secret@127.0.0.1:1/simple/?key=secret", "http://127.0.0.1:1/simple/"),
-        ("ftp://127.0.0.1/simple/", "is no address of a web server"),
-        ("nonsense", "is no address of a web server"),
+        ("ftp://127.0.0.1/simple/", "the address is not that of a web server"),
+        ("nonsense", "the address is not that of a web server"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_shown_without_secrets(

@@ -15,7 +15,8 @@ import pytest
 
 from envfab.config.fleet import Fleet, Member
 from envfab.models.probe import Probe
-from envfab.registration.delivery import after_deployment, register
+from envfab.registration.after_deployment import after_deployment
+from envfab.registration.delivery import register
 from envfab.registration.difio.server import Difio
 from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.registry import KINDS
@@ -198,7 +199,7 @@ DEPLOYMENT = """
 import sys
 from envfab.config.fleet import Fleet
 from envfab.registration.difio.server import Difio
-from envfab.registration.delivery import after_deployment
+from envfab.registration.after_deployment import after_deployment
 from tests.registration.test_delivery import Warnings, virtualenv
 reporter = Warnings()
 with after_deployment(Fleet(registration=[Difio(sys.argv[1])]), [virtualenv()], reporter):

@@ -25,6 +25,7 @@ from envfab.config.validation import check_url, configuration
 from envfab.errors import RegistrationError
 from envfab.registration.http import exchange
 from envfab.registration.servers import RegistrationServer, ServerAnswer
+from envfab.util.http import Request
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,9 @@ class Inventory(RegistrationServer[Listing]):
         return make
 
     def send(self, session, secret, payload):
-        reply = exchange(
-            session,
-            "PUT",
-            self.url,
-            body=json.dumps({"name": payload.name, "packages": payload.packages}).encode(),
-            headers={"Content-Type": "application/json"},
-            secrets={"X-Password": secret},
-        )
+        body = json.dumps({"name": payload.name, "packages": payload.packages}).encode()
+        headers = {"Content-Type": "application/json"}
+        reply = exchange(session, Request(self.url, headers, "PUT", body, {"X-Password": secret}))
         if reply.status == 409:
             return ServerAnswer(reply.content.decode(), 4)
         if reply.status != 201:

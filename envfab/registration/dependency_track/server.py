@@ -19,11 +19,10 @@ from envfab.registration.servers import RegistrationServer, ServerAnswer
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
-    import requests
-
     from envfab.config.fleet import Member
     from envfab.models.probe import Probe
     from envfab.registration.dependency_track.protocol import Bom
+    from envfab.util.http import WebSession
 
 
 @configuration
@@ -69,12 +68,12 @@ class DependencyTrack(RegistrationServer["Bom"]):
         except RegistrationError as error:
             raise RegistrationError(error.what, where=error.where or shown_url(self.url), hint=error.hint) from None
 
-    def send(self, session: requests.Session, secret: str | None, payload: Bom) -> ServerAnswer:
+    def send(self, session: WebSession, secret: str | None, payload: Bom) -> ServerAnswer:
         from envfab.registration.dependency_track.upload import put
 
         return put(session, self.url, secret, payload)
 
-    def is_processing(self, session: requests.Session, secret: str | None, token: str, timeout: float) -> bool:
+    def is_processing(self, session: WebSession, secret: str | None, token: str, timeout: float) -> bool:
         from envfab.registration.dependency_track.upload import is_processing
 
         return is_processing(session, self.url, secret, token, timeout)

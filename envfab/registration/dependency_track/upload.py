@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from envfab.errors import RegistrationError
 from envfab.registration.dependency_track.protocol import (
@@ -17,10 +16,8 @@ from envfab.registration.dependency_track.protocol import (
 )
 from envfab.registration.http import Reply, check_secret, exchange
 from envfab.registration.servers import ServerAnswer
+from envfab.util.http import Request, WebSession
 from envfab.util.untrusted import shown_url
-
-if TYPE_CHECKING:
-    import requests
 
 ACCEPT = {"Accept": "application/json"}
 HEADERS = {**ACCEPT, "Content-Type": "application/json"}
@@ -28,20 +25,14 @@ REFUSED = 1  # the exit code of a refusal
 RIGHTS = "the API key's team needs the permissions BOM_UPLOAD and PROJECT_CREATION_UPLOAD"
 
 
-def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> ServerAnswer:
+def put(session: WebSession, url: str, api_key: str | None, bom: Bom) -> ServerAnswer:
     """Upload a document; raises `RegistrationError` (`Communication failed`) for anything but an answer.
 
     That the document is not valid is an answer, too: sending it again would change nothing.
     """
-    reply = exchange(
-        session,
-        "PUT",
-        f"{url.rstrip('/')}/api/v1/bom",
-        body=format_bom(bom),
-        headers=HEADERS,
-        secrets=_secrets(api_key, url),
-        limit=MAX_PROBLEM,
-    )
+    address = f"{url.rstrip('/')}/api/v1/bom"
+    request = Request(address, HEADERS, "PUT", format_bom(bom), _secrets(api_key, url))
+    reply = exchange(session, request, limit=MAX_PROBLEM)
     why = ""
     if reply.status == 200 and reply.kind == "application/json":
         try:
@@ -58,10 +49,10 @@ def put(session: requests.Session, url: str, api_key: str | None, bom: Bom) -> S
     raise reply.failure(url, why, _hint(reply, bom))
 
 
-def is_processing(session: requests.Session, url: str, api_key: str | None, token: str, timeout: float) -> bool:
+def is_processing(session: WebSession, url: str, api_key: str | None, token: str, timeout: float) -> bool:
     """Whether an upload is still being processed; raises `RegistrationError` where the server does not say."""
     address = f"{url.rstrip('/')}/api/v1/event/token/{token}"
-    reply = exchange(session, "GET", address, headers=ACCEPT, secrets=_secrets(api_key, url), timeout=timeout)
+    reply = exchange(session, Request(address, ACCEPT, secrets=_secrets(api_key, url)), timeout=timeout)
     why = ""
     if reply.status == 200 and reply.kind == "application/json":
         try:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from envfab.errors import RegistrationError
 from envfab.registration.difio.protocol import Registration, format_registration, parse_answer
 from envfab.registration.http import Reply, check_secret, exchange
 from envfab.registration.servers import ServerAnswer
+from envfab.util.http import Request, WebSession
 from envfab.util.untrusted import one_line
-
-if TYPE_CHECKING:
-    import requests
 
 HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
@@ -20,13 +17,13 @@ HEADERS = {
 }
 
 
-def post(session: requests.Session, url: str, token: str | None, registration: Registration) -> ServerAnswer:
+def post(session: WebSession, url: str, token: str | None, registration: Registration) -> ServerAnswer:
     """Register at a server; raises `RegistrationError` (`Communication failed`) for anything but an answer."""
     if token is not None:
         check_secret("token", token, url)
     body = format_registration(registration)
     secrets = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    reply = exchange(session, "POST", url, body=body, headers=HEADERS, secrets=secrets)
+    reply = exchange(session, Request(url, HEADERS, "POST", body, secrets))
     why = ""
     if reply.status == 200 and reply.kind == "application/json":
         try:

@@ -18,11 +18,10 @@ from envfab.registration.difio.variables import Variables
 from envfab.registration.servers import RegistrationServer, ServerAnswer
 
 if TYPE_CHECKING:
-    import requests
-
     from envfab.config.fleet import Member
     from envfab.models.probe import Probe
     from envfab.registration.difio.protocol import Registration
+    from envfab.util.http import WebSession
 
 
 @configuration
@@ -55,7 +54,7 @@ class Difio(RegistrationServer["Registration"]):
 
         return lambda member, probe: registration(member, probe, self.user_id, variables)
 
-    def send(self, session: requests.Session, secret: str | None, payload: Registration) -> ServerAnswer:
+    def send(self, session: WebSession, secret: str | None, payload: Registration) -> ServerAnswer:
         from envfab.registration.difio.client import post
 
         return post(session, self.url, secret, payload)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -15,12 +14,14 @@ import pytest
 from flask.testing import FlaskClient
 from packaging.specifiers import SpecifierSet
 from packaging.tags import parse_tag
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.jobs.latest_versions import Offer, newer_than, newest, python_of, runs_on
-from envfab.collector.jobs.report_index import KNOWN_FOR, IndexNews, format_offers, parse_offers, parse_project
+from envfab.collector.jobs.report_index import KNOWN_FOR, IndexNews, format_offers, offers_of, parse_offers
 from envfab.collector.service import milliseconds_now
+from envfab.index.pages import JSON_TYPE, File, project_html, project_json
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
@@ -132,32 +133,31 @@ def test_a_wheelhouse_that_cannot_be_read(
     ]
 
 
-def files(*names: str, **more: Any) -> bytes:
-    """A project's PEP 691 JSON."""
-    return json.dumps(
-        {"meta": {"api-version": "1.1"}, "files": [{"filename": name, **more} for name in names]}
-    ).encode()
+A = canonicalize_name("a")
+
+
+def files(*names: str, **more: Any) -> tuple[File, ...]:
+    """A project's files."""
+    return tuple(File(name, f"http://x/{name}", **more) for name in names)
 
 
 def test_a_projects_files() -> None:
     """Versions come out of file names; withdrawn files and other kinds do not count; a few offers remain."""
     names = [f"a-1.{minor}.tar.gz" for minor in range(1000)]
-    assert parse_project(files(*names)) == (offer("1.999"),)
-    assert parse_project(files("a-1.0.tar.gz", "a-2.0-py3-none-any.whl", "a-3.exe", "a-x.whl", "nonsense")) == (
+    assert offers_of(A, files(*names)) == (offer("1.999"),)
+    assert offers_of(A, files("a-1.0.tar.gz", "a-2.0-py3-none-any.whl", "a-3.exe", "a-x.whl", "nonsense")) == (
         offer("2.0"),
     )
-    assert parse_project(files("a-1.0.tar.gz", yanked="broken")) == ()
-    assert parse_project(files("a-1.0.tar.gz", yanked="")) == ()
-    assert parse_project(files("a-1.0.tar.gz", yanked=False)) == (offer("1.0"),)
-    assert parse_project(files("a-1.0.tar.gz", **{"requires-python": ">=3.9"})) == (offer("1.0", ">=3.9"),)
-    assert parse_project(files("a-1.0.tar.gz", **{"requires-python": "nonsense"})) == ()
+    assert offers_of(A, files("a-1.0.tar.gz", yanked="broken")) == ()
+    assert offers_of(A, files("a-1.0.tar.gz", yanked="")) == ()
+    assert offers_of(A, files("a-1.0.tar.gz", requires_python=">=3.9")) == (offer("1.0", ">=3.9"),)
+    assert offers_of(A, files("a-1.0.tar.gz", requires_python="nonsense")) == ()
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b"{}", b'{"files": {}}', b"\xff"])
-def test_no_projects_files(data: bytes) -> None:
-    """What is no PEP 691 JSON is an error."""
-    with pytest.raises(ValueError, match=r"the answer is no PEP 691 JSON"):
-        parse_project(data)
+@pytest.mark.parametrize("name", ["b-2.0.tar.gz", "b-2.0-py3-none-any.whl"])
+def test_files_of_other_projects_do_not_count(name: str) -> None:
+    """A page that lists them offers nothing of its own project by that."""
+    assert offers_of(A, files("a-1.0.tar.gz", name)) == (offer("1.0"),)
 
 
 def test_offers_are_read_back() -> None:
@@ -175,6 +175,8 @@ class _Index(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[str] = []
         self.broken = False
+        self.page_type = JSON_TYPE
+        self.page = project_json(canonicalize_name("project-0"), ["1.5"], files("project_0-1.5-py3-none-any.whl"))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,8 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         status = 500 if self.server.broken else 200 if self.path == "/simple/project-0/" else 404
         self.send_response(status)
+        self.send_header("Content-Type", self.server.page_type)
         self.end_headers()
-        self.wfile.write(files("project_0-1.5-py3-none-any.whl"))
+        self.wfile.write(self.server.page.encode())
 
     def log_message(self, *_arguments: object) -> None:
         """Silent."""
@@ -223,6 +226,40 @@ def test_what_is_newer_in_an_index(make_app: MakeApp, database: str, wheelhouse:
     assert '<span class="late">1.5</span>' in client.get("/applications/u2").text
 
 
+def test_an_index_of_html_pages_will_do(make_app: MakeApp, wheelhouse: tuple[Path, Path]) -> None:
+    """PEP 503 pages are read as they are when wheels are fetched."""
+    with index() as (server, url):
+        server.page_type = "text/html"
+        server.page = project_html(canonicalize_name("project-0"), files("project_0-1.5-py3-none-any.whl"))
+        app = make_app(wheelhouse=WheelhouseFolders(*wheelhouse), index=url)
+        register(app.test_client(), "u1", [("project-0", "1.1")])
+        service_of(app).tidy()
+        assert newer(app.test_client()) == {"project-0": "1.5"}
+
+
+@pytest.mark.parametrize(
+    ("page_type", "page", "why"),
+    [
+        (JSON_TYPE, "{", "is no page of a package index"),
+        (JSON_TYPE, '{"files": []}', "is no page of a package index: 'meta' is missing"),
+        ("text/html", "<h1>Sign in</h1>", "is no page of a package index: it links to no distribution"),
+        ("image/png", "", "is not a page of a package index, but image/png"),
+    ],
+)
+def test_an_index_that_answers_nonsense_is_logged(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, page_type: str, page: str, why: str
+) -> None:
+    """With the address of the page, and what is wrong with it; it is asked again later."""
+    with index() as (server, url):
+        server.page_type, server.page = page_type, page
+        app = make_app(index=url)
+        register(app.test_client(), "u1", [("project-0", "1.1")])
+        with caplog.at_level(logging.WARNING):
+            service_of(app).tidy()
+    assert f"the package index does not answer about project-0: {url}project-0/: {why}" in caplog.text
+    assert newer(app.test_client()) == {"project-0": None}
+
+
 def test_an_index_that_does_not_answer(
     make_app: MakeApp, wheelhouse: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -237,7 +274,7 @@ def test_an_index_that_does_not_answer(
         server.broken = True
         with caplog.at_level(logging.WARNING):
             assert news.ask(now + KNOWN_FOR)
-        assert "the package index does not tell of project-0" in caplog.text
+        assert "the package index does not answer about project-0: http" in caplog.text
         service_of(app).freshness.mark_all()
         assert newer(app.test_client()) == {"project-0": "1.5"}
         server.broken = False

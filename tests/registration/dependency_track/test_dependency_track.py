@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.config.fleet import Fleet, Member, Target
 from envfab.errors import RegistrationError
 from envfab.models.probe import Probe
-from envfab.registration.delivery import after_deployment, register
+from envfab.registration.after_deployment import after_deployment
+from envfab.registration.delivery import register
 from envfab.registration.dependency_track.protocol import (
     Bom,
     parse_problem,
@@ -31,6 +31,7 @@ from envfab.registration.dependency_track.protocol import (
 from envfab.registration.dependency_track.server import DependencyTrack
 from envfab.registration.dependency_track.upload import put
 from envfab.registration.difio.server import Difio
+from envfab.registration.http import registration_session
 from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.registry import KINDS, servers_for
 from envfab.registration.retry_queue import Missed, Pending
@@ -91,7 +92,7 @@ def remembered() -> tuple[Missed, ...]:
 
 def failure(url: str, key: str | None = KEY, bom: Bom = SHOP) -> str:
     """What is said where there is no answer."""
-    with requests.Session() as session, pytest.raises(RegistrationError) as caught:
+    with registration_session() as session, pytest.raises(RegistrationError) as caught:
         put(session, url, key, bom)
     return str(caught.value)
 
@@ -208,7 +209,7 @@ def test_what_does_not_validate_is_refused_for_good(track: DependencyTrackServer
 
 def test_the_double_refuses_what_is_no_cyclonedx(track: DependencyTrackServer) -> None:
     """So what the other tests send is valid by the schema."""
-    with requests.Session() as session:
+    with registration_session() as session:
         answer = put(session, track.url, KEY, SHOP)
     assert "Schema validation failed; " in answer.message
     assert answer.exit_code == 1

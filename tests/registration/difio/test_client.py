@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
-import requests
 
 from envfab.errors import RegistrationError
 from envfab.registration import http
 from envfab.registration.difio.client import post
 from envfab.registration.difio.protocol import Registration, format_registration
+from envfab.registration.http import registration_session
 from envfab.registration.servers import ServerAnswer
 from tests.support.registration_server import RecordingServer, Reply
 
@@ -24,14 +24,14 @@ JSON = {"Content-Type": "application/json"}
 
 def failure(url: str, token: str | None = None) -> str:
     """What is said where there is no answer."""
-    with requests.Session() as session, pytest.raises(RegistrationError) as caught:
+    with registration_session() as session, pytest.raises(RegistrationError) as caught:
         post(session, url, token, SHOP)
     return str(caught.value)
 
 
 def test_a_registration_is_one_form(server: RecordingServer) -> None:
     """The body goes out byte for byte as it is formatted, declared as a form, to the configured path."""
-    with requests.Session() as session:
+    with registration_session() as session:
         answer = post(session, server.url, None, SHOP)
     assert answer == ServerAnswer("Success, registered/updated application with uuid X", 0)
     (request,) = server.requests
@@ -47,7 +47,7 @@ def test_a_token_goes_as_bearer_even_beside_a_netrc(server: RecordingServer, cle
     netrc = clean_environment / ".netrc"
     netrc.write_text("machine 127.0.0.1 login me password other\n")
     netrc.chmod(0o600)
-    with requests.Session() as session:
+    with registration_session() as session:
         post(session, server.url, "t0ken", SHOP)
     assert server.requests[0].headers["authorization"] == "Bearer t0ken"
 
@@ -115,10 +115,17 @@ def test_redirects_are_not_followed(server: RecordingServer) -> None:
     assert "Communication failed: HTTP 302 to http://other.example.org/x\n  give the address" in message
 
 
+def test_a_redirect_to_nonsense_is_told_in_a_line(server: RecordingServer) -> None:
+    """An address that cannot be taken apart is an error of ours, too."""
+    server.answer = lambda _: Reply(b"", 302, {"Location": "http://me:secret@[bad/"})
+    message = failure(server.url)
+    assert message.endswith("Communication failed: redirects to what is not the address of a web server")
+
+
 def test_a_refusal_is_an_answer(server: RecordingServer) -> None:
     """Exit codes other than 0 come with a message, cleared of what could move the cursor."""
     server.answer = lambda _: Reply(b'{"message": "no such\\u001b[2J\\nuser", "exit_code": 3}')
-    with requests.Session() as session:
+    with registration_session() as session:
         assert post(session, server.url, None, SHOP) == ServerAnswer("no such [2J user", 3)
 
 
@@ -161,7 +168,7 @@ def test_a_token_that_no_header_can_hold_is_refused_unseen(server: RecordingServ
 def test_an_address_that_is_none_is_told_without_secrets(url: str) -> None:
     """A URL that cannot be taken apart is not shown."""
     message = failure(url)
-    assert message.endswith("Communication failed: the address is no URL")
+    assert message.endswith("Communication failed: the address is not that of a web server")
     assert "secret" not in message
 
 
