@@ -14,16 +14,16 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from envfab.errors import SupplyError
-from envfab.fetch.interpreters import InterpreterKind
+from envfab.fetch.explain import explained
 from envfab.index.client import Both, ForInterpreter, PackageIndex
 from envfab.index.http import IndexSession
 from envfab.index.pool import Pool
-from envfab.lockfile.explain import explained
-from envfab.lockfile.solve import Unsolvable, solve
+from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
+from envfab.planning.wheel_choice import Unsolvable, solve
 from envfab.util.http import Timeouts
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.add import Added

@@ -13,14 +13,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.errors import SupplyError, WheelError
-from envfab.fetch.interpreters import this_one
 from envfab.index import pages
 from envfab.index.pages import File
-from envfab.lockfile.solve import pinned_hashes
+from envfab.lockfile.this_interpreter import this_one
 from envfab.models.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
+from envfab.planning.wheel_choice import pinned_hashes
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 TIMEOUT = 600

@@ -16,16 +16,17 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import SupplyError
-from envfab.fetch.interpreters import InterpreterKind, same, this_one
 from envfab.lockfile.pip_compile import compiled
-from envfab.lockfile.solve import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
+from envfab.lockfile.this_interpreter import this_one
 from envfab.models.interpreter import Interpreter
+from envfab.models.interpreter_kinds import InterpreterKind, same
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.candidates import allowed
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment
 from envfab.planning.problem import applicable
+from envfab.planning.wheel_choice import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
 from envfab.util.atomic import write_file
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -10,7 +10,7 @@ from envfab.config.fleet import Member
 from envfab.deployment.requirements_files import file_reader, read_requirements
 from envfab.errors import UsageError
 from envfab.fetch.fetch import FetchJob
-from envfab.fetch.interpreters import InterpreterKind
+from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements, parse
 from envfab.tasks.context import TaskContext
 from envfab.util.paths import expand

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from envfab.config.fleet import Member
 from envfab.errors import SupplyError, UsageError
-from envfab.fetch.interpreters import InterpreterKind, from_json, kinds, this_one
 from envfab.fetch.probe_interpreters import look
+from envfab.lockfile.this_interpreter import this_one
+from envfab.models.interpreter_kinds import InterpreterKind, from_json, kinds
 from envfab.remote.ssh.connections import Connections
 from envfab.tasks.context import TaskContext
 from envfab.util.paths import user_path

@@ -53,8 +53,8 @@ def task(fleet: Fleet) -> Any:
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
     """Write down the interpreters of the members; whether all of them could be looked at."""
-    from envfab.fetch.interpreters import to_json
     from envfab.lockfile.write import write
+    from envfab.models.interpreter_kinds import to_json
     from envfab.tasks.target_interpreters import interpreters_of
 
     with run.connections() as links:

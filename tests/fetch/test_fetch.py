@@ -17,9 +17,9 @@ from packaging.utils import canonicalize_name
 
 from envfab.errors import EnvfabError
 from envfab.fetch.fetch import FetchJob, distinct, download, needed, opened, take_in
-from envfab.fetch.interpreters import InterpreterKind
 from envfab.index.client import PackageIndex
 from envfab.index.publish import publish
+from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import parse
 from envfab.util.http import Timeouts
 from envfab.util.progress import Silent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,13 +11,14 @@ from pathlib import Path
 import pytest
 from packaging.pylock import is_valid_pylock_path
 
-from envfab.errors import EnvfabError, SupplyError
-from envfab.fetch.interpreters import InterpreterKind, from_json, kinds, this_one, to_json
+from envfab.errors import SupplyError
 from envfab.index.publish import publish
-from envfab.lockfile.solve import Unsolvable
+from envfab.lockfile.this_interpreter import this_one
 from envfab.lockfile.write import Lock, files_of, lock, to_pylock, to_requirements, toml, write
 from envfab.models.interpreter import Interpreter
+from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements, parse
+from envfab.planning.wheel_choice import Unsolvable
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.planning.catalogue import interpreter
@@ -195,33 +195,3 @@ def test_one_file_for_each_interpreter(shops: Wheelhouse, tmp_path: Path) -> Non
     names = [file.name for file in files_of([new, empty], tmp_path / "pylock.toml")]
     assert names == ["pylock.3_12_1-manylinux2014_x86_64.toml", "pylock.3_12_2-manylinux2014_x86_64.toml"]
     assert all(is_valid_pylock_path(Path(name)) for name in names)
-
-
-def test_interpreters_that_differ_only_in_their_kernel_are_one() -> None:
-    """Targets are grouped by what a choice of wheels depends on; the file that carries them keeps all of it."""
-    found = [
-        ("a", interpreter("3.11.7")),
-        ("b", interpreter("3.11.7", platform_release="7.0", platform_version="#2")),
-        ("c", interpreter("3.11.8")),
-    ]
-    grouped = kinds(found)
-    assert [kind.targets for kind in grouped] == [("a", "b"), ("c",)]
-    assert from_json(json.dumps(to_json(grouped)), "file") == grouped
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"format": 2}', "file: it is of format 2; this envfab reads 1"),
-        ("[", "file: no interpreters can be read from it"),
-        ('{"format": 1}', "'interpreters' is missing"),
-        ('{"format": 1, "interpreters": []}', "there is none in it"),
-        ("[" * 200_000, "it is nested too deeply"),
-        ('{"format": 1, "interpreters": [{"tags": [1]}]}', "no interpreters can be read from it"),
-    ],
-)
-def test_a_file_without_interpreters_is_refused(text: str, message: str) -> None:
-    """Another format, damage, and other JSON are errors that name the file."""
-    with pytest.raises(EnvfabError) as caught:
-        from_json(text, "file")
-    assert message in str(caught.value)

@@ -14,8 +14,8 @@ from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.db import application_queries
 from envfab.collector.db.application_queries import Package, User
-from envfab.collector.jobs.findings import findings_of
 from envfab.collector.service import Service, milliseconds_now
+from envfab.collector.views.findings import findings_of
 from envfab.collector.weeks import Week
 
 A_PAGE = 200  # lines

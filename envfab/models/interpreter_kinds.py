@@ -1,15 +1,12 @@
-"""The distinct interpreters among targets, this machine's own, and the file that carries them to another machine."""
+"""The distinct interpreters among targets, and the file that carries them to another machine."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.markers import default_environment
-from packaging.tags import parse_tag, sys_tags
-from packaging.version import Version
+from packaging.tags import parse_tag
 
 from envfab.errors import FormatError, SupplyError
 from envfab.models.interpreter import Interpreter
@@ -55,13 +52,6 @@ def kinds(found: Iterable[tuple[str, Interpreter]]) -> list[InterpreterKind]:
     for target, interpreter in found:
         groups.setdefault(_key(interpreter), (interpreter, []))[1].append(target)
     return [InterpreterKind(interpreter, tuple(targets)) for interpreter, targets in groups.values()]
-
-
-def this_one() -> Interpreter:
-    """The interpreter that runs this program."""
-    markers = {key: str(value) for key, value in default_environment().items()}
-    version = Version(platform.python_version().rstrip("+"))
-    return Interpreter(version, platform.python_implementation(), markers, tuple(sys_tags()))
 
 
 def same(one: Interpreter, other: Interpreter) -> bool:

@@ -9,14 +9,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envfab.fetch.interpreters import InterpreterKind
 from envfab.index import pages
 from envfab.index.client import PackageIndex, requires_python_of
-from envfab.lockfile.solve import Unsolvable
+from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Missing
 from envfab.planning.problem import applicable
+from envfab.planning.wheel_choice import Unsolvable
 from envfab.util.untrusted import shown_url
 
 
