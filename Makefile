@@ -90,11 +90,14 @@ system-packages:
 	$$sudo apt-get update -q </dev/null && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing </dev/null
 
-lint: .venv/tools ## check style, types, and the direction of imports
+# vulture twice: what only tests use is dead code, too.
+lint: .venv/tools ## check style, types, the direction of imports, and for dead code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture envfab docs fabfile.py sample_fabfile.py
+	$(BIN)/vulture envfab docs tests benchmarks
 
 docs: .venv/tools ## write the task reference and the picture of a plan
 	$(BIN)/python docs/generate.py

@@ -35,7 +35,6 @@ from tests.remote.conftest import Connect
 from tests.support.sshd import Hosts
 
 KINDS = {"ed25519": [], "rsa": ["-b", "2048"], "ecdsa": ["-b", "384"]}
-MakeKey = Callable[..., Path]
 Agent = Callable[..., str]
 
 
