@@ -22,7 +22,7 @@ from packaging.version import Version
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import FreeSpace, Probe

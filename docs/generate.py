@@ -21,7 +21,7 @@ from rich.text import Text
 
 import envfab
 from envfab import Fleet, Host, Virtualenv, collection
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.deployment.proposal import Proposal
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter

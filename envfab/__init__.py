@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envfab.config.fleet import Command, Fleet, Host, Project, Virtualenv
+from envfab.config.command import Command
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.project import Project
 from envfab.config.servers import UsageStats
+from envfab.config.virtualenv import Virtualenv
 from envfab.registration.dependency_track.server import DependencyTrack
 from envfab.registration.difio.server import Difio
 from envfab.version import VERSION

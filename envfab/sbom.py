@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe

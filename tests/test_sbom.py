@@ -11,7 +11,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.sbom import Digests, document, file_name, tops, write

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.errors import SelectorError
 
 FORMS = "names are host, user@host, user@host:/path, host:/path, :/path, user@ or %group; * ? [a-z] are globs"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
-from envfab.config.fleet import Member, Target
+from envfab.config.target import Member, Target
 from envfab.errors import DeploymentError
 
 

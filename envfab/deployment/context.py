@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from envfab.config.fleet import Target
 from envfab.config.settings import Settings
+from envfab.config.target import Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.proposal import Proposal

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from envfab.config.fleet import Project
+from envfab.config.project import Project
 from envfab.deployment.context import DeploymentContext
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_output

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.recovery import go_back
 from envfab.deployment.result import Deployment, Ending, spoken_ending

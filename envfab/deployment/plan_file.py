@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envfab.config.fleet import Member, Target
 from envfab.config.settings import Settings
+from envfab.config.target import Member, Target
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, with_installer
 from envfab.deployment.propose import Files, Proposals

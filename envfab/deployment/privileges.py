@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from envfab.config.fleet import Command, Member
+from envfab.config.command import Command
+from envfab.config.target import Member
 from envfab.deployment.proposal import Proposal
 from envfab.errors import EnvfabError, FabfileFault
 from envfab.planning.plan import Status

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.deployment.installer import OWN_PIP, Installer, choose
 from envfab.deployment.journal import Record, from_json
 from envfab.deployment.notes import past

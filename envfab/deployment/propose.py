@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from envfab.config.fleet import Member, Target
 from envfab.config.settings import Settings
+from envfab.config.target import Member, Target
 from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
 from envfab.remote.probe import Links, ProbeResult, survey

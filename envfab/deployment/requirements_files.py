@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from envfab.config.fleet import Fleet, Member, Target
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member, Target
 from envfab.errors import ConfigurationError, RequirementsError, SeveralErrors
 from envfab.models.requirements import Requirements, parse
 from envfab.util.paths import expand, read_file

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import EnvfabError
 from envfab.models.probe import Probe
 from envfab.planning.plan import Plan

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from envfab.config.fleet import Member
 from envfab.config.settings import Settings
+from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json, open_record
 from envfab.deployment.notes import past
 from envfab.deployment.privileges import with_privileges

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from queue import SimpleQueue
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.deployment.context import DeploymentContext, RolloutContext
 from envfab.deployment.executor import DeploymentRun, Limit
 from envfab.deployment.interrupts import Interrupts

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from envfab.config.fleet import Command
+from envfab.config.command import Command
 from envfab.deployment import installation
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.django import migrate_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.deployment.proposal import Proposal
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from envfab.config.fleet import Member
 from envfab.config.settings import Settings
+from envfab.config.target import Member
 from envfab.errors import EnvfabError
 from envfab.models.probe import Probe
 from envfab.remote.probe import Links, ProbeResult, survey

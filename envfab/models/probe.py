@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
 

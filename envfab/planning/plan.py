@@ -13,7 +13,7 @@ from typing import Any
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import (
     Disconnected,
     EnvfabError,

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from envfab.config.fleet import Fleet, Member
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
 from envfab.registration.jobs import RegistrationOutcome, jobs_for, missed_jobs

@@ -69,7 +69,7 @@ class Delivery:
             self.secret(job.server)
 
     def secret(self, server: AnyServer) -> str | RegistrationError | None:
-        """A server's secret, which is asked for once; or why it cannot be had."""
+        """A server's secret, which is asked for once; or the reason why it cannot be read."""
         with self._asking:
             if server not in self._secrets:
                 self._secrets[server] = _secret_of(server)
@@ -110,10 +110,10 @@ def _secret_of(server: AnyServer) -> str | RegistrationError | None:
     except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
         # of others the message might hold what must not be shown
         why = f": {error}" if isinstance(error, (KeyError, OSError)) else ""
-        return RegistrationError(f"its {called} cannot be had: {type(error).__name__}{why}", where=where)
+        return RegistrationError(f"cannot read the {called}: {type(error).__name__}{why}", where=where)
     if found is None or isinstance(found, str):
         return found and found.strip()
-    return RegistrationError(f"its {called} is no text but {type(found).__name__}", where=where)
+    return RegistrationError(f"the {called} must be a string, not {type(found).__name__}", where=where)
 
 
 def _too_slow(job: Job, seconds: float) -> NoAnswer:

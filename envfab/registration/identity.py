@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envfab.config.fleet import Member, Target
+from envfab.config.target import Member, Target
 from envfab.models.probe import Probe
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.errors import EnvfabError, RegistrationError
 from envfab.models.probe import Probe
 from envfab.registration.retry_queue import Missed, Pending

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from envfab.config.servers import Secret, Server
 
 if TYPE_CHECKING:
-    from envfab.config.fleet import Member
+    from envfab.config.target import Member
     from envfab.models.probe import Probe
     from envfab.util.http import WebSession
 

@@ -16,7 +16,7 @@ from packaging.tags import Tag
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import AgentError, Unusable, WheelError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import MARKER_NAMES, Interpreter

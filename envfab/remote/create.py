@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envfab.config.fleet import Host, Member, Target
+from envfab.config.host import Host
 from envfab.config.settings import Settings
+from envfab.config.target import Member, Target
 from envfab.errors import EnvfabError
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import Discovered, to_creation, to_discovered

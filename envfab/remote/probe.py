@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 
 from packaging.tags import Tag
 
-from envfab.config.fleet import Host, Member
+from envfab.config.host import Host
+from envfab.config.target import Member
 from envfab.errors import EnvfabError, internal_error
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources, sudo

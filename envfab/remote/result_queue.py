@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from envfab.config.fleet import Member, Target
+from envfab.config.target import Member, Target
 
 T = TypeVar("T")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.errors import UsageError
 
 

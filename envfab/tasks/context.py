@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from envfab.config.fleet import Fleet, Host, Member
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
 from envfab.config.selectors import select
 from envfab.config.settings import Settings, refuse_unknown_variables
+from envfab.config.target import Member
 from envfab.remote.ssh.login import login
 from envfab.tasks.command_line import Speech
 from envfab.tasks.fabric1.task import command_line_hosts

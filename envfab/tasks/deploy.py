@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from envfab.config.fleet import Fleet, Member, Target
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member, Target
 from envfab.errors import UsageError
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.deployment.requirements_files import file_reader, read_requirements
 from envfab.errors import UsageError
 from envfab.fetch.fetch import FetchJob

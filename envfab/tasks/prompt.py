@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from invoke.exceptions import Exit
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.propose import Proposals
 from envfab.planning.plan import Status

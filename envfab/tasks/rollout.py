@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from invoke.exceptions import Exit
 
-from envfab.config.fleet import Fleet, Member, Target
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member, Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.proposal import Proposal

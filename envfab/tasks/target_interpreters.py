@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.errors import SupplyError, UsageError
 from envfab.fetch.probe_interpreters import look
 from envfab.lockfile.this_interpreter import this_one

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from envfab.config.fleet import Fleet, Host, Member
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.target import Member
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.count import many

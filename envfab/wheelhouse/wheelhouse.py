@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.util.untrusted import one_line

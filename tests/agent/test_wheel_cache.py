@@ -17,7 +17,7 @@ import pytest
 from envfab.agent import journal as journal_source
 from envfab.agent import subprocesses
 from envfab.agent import wheel_cache as cache_source
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import AgentError
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed, start_agent

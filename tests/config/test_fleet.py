@@ -1,3 +1,5 @@
+"""What a fabfile says, and what is wrong with it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,8 +8,8 @@ from typing import Any
 import pytest
 
 from envfab import Command, DependencyTrack, Difio, Fleet, Host, Project, UsageStats, Virtualenv
-from envfab.config.fleet import SOURCE_HINT, flat_commands
 from envfab.config.servers import secret
+from envfab.config.wheel_source import SOURCE_HINT
 from envfab.errors import ConfigurationError
 from tests.support.fab import run_fab
 from tests.support.wheels import make_wheel
@@ -195,27 +197,6 @@ def test_single_things_need_no_brackets() -> None:
     assert host.reload_commands(virtualenv) == (Command("true"),)
 
 
-def test_commands_are_strings_commands_callables_and_sequences_of_these() -> None:
-    """All of them come out flat, in order, callables asked with the virtualenv."""
-    virtualenv = Virtualenv(
-        PATH, check=["a", Command("b", user="root"), lambda one: [f"ls {one.path}", lambda _: "d"], [["e"]]]
-    )
-    assert virtualenv.commands("check") == (
-        Command("a"),
-        Command("b", user="root"),
-        Command(f"ls {PATH}"),
-        Command("d"),
-        Command("e"),
-    )
-    assert virtualenv.commands("before") == ()
-
-
-def test_what_a_callable_returns_must_be_a_command() -> None:
-    """A callable that returns something else is an error that names the virtualenv."""
-    with pytest.raises(ConfigurationError, match=f"^a command of {PATH}: 5 is no command"):
-        tuple(flat_commands(lambda _: 5, Virtualenv(PATH)))
-
-
 def test_configuration_is_frozen() -> None:
     """No field changes once it was checked."""
     with pytest.raises(AttributeError):
@@ -272,11 +253,3 @@ def test_a_collection_without_a_fleet_is_anchored_at_its_fabfile(tmp_path: Path)
     done = run_fab(tmp_path, "add_wheel", str(wheel))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "wheels" / wheel.name).exists()
-
-
-def test_a_command_as_a_list_is_shown_as_one_would_type_it() -> None:
-    """Its arguments stay as they are, whatever a shell would make of them."""
-    command = Command(["echo", "it's", "$HOME", ""], user="root")
-    assert command.arguments == ("echo", "it's", "$HOME", "")
-    assert command.shown == """echo 'it'"'"'s' '$HOME' ''"""
-    assert (Command("echo $HOME").arguments, Command("echo $HOME").shown) == (None, "echo $HOME")

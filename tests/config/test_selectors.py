@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
 from envfab.config.selectors import select
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.errors import SelectorError
 
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from rich.text import Text
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
 from envfab.config.settings import Settings
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.proposal import Proposal, propose_one

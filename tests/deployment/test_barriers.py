@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from envfab.config.fleet import Fleet, Host, Member, Project, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.project import Project
+from envfab.config.target import Member
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.barriers import Barriers
 from envfab.errors import DeploymentError
 

@@ -177,8 +177,8 @@ def test_a_wrong_address_of_a_callable_is_one_clear_message(
     for source, says in [
         ("lambda: 'ftp://me:hunter2@h/'", "it is no http or https address of a folder"),
         ("lambda: None", "it is no text but NoneType"),
-        ("lambda: {}['INDEX']", "it cannot be had: KeyError: 'INDEX'"),
-        ("lambda: 1 / 0", "it cannot be had: ZeroDivisionError"),
+        ("lambda: {}['INDEX']", "cannot get the address: KeyError: 'INDEX'"),
+        ("lambda: 1 / 0", "cannot get the address: ZeroDivisionError"),
     ]:
         fleet(local, one_here(path), source)
         done = local.fab("deploy", "--yes")

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from envfab.config.fleet import Fleet, Host, Member, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.target import Member
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.propose import PATIENCE, Proposals
 from envfab.models.requirements import Requirements

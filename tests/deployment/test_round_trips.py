@@ -11,8 +11,10 @@ import pytest
 from fabric import Config
 from packaging.utils import canonicalize_name
 
-from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
 from envfab.config.settings import Settings
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.propose import propose

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
 from envfab.config.settings import Settings
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.propose import propose
 from envfab.deployment.requirements_files import read_requirements
 from envfab.models.wheel import Release

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.waves import waves
 from envfab.models.requirements import Requirements

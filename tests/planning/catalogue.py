@@ -10,7 +10,7 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import WheelError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import Interpreter

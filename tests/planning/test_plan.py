@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import (
     AgentError,
     Disconnected,

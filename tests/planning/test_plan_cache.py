@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from packaging.utils import NormalizedName, canonicalize_name
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import UsageError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe

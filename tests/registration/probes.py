@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from packaging.version import Version
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import FreeSpace, Probe

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from envfab.config.fleet import Fleet, Member
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member
 from envfab.models.probe import Probe
 from envfab.registration.after_deployment import after_deployment
 from envfab.registration.delivery import register
@@ -268,10 +269,10 @@ def _number() -> str:
 @pytest.mark.parametrize(
     ("token", "why"),
     [
-        (_absent, "its token cannot be had: KeyError: 'INVENTORY_TOKEN'"),
-        (_broken, "its token cannot be had: RuntimeError"),
-        (_unreadable, "its token cannot be had: FileNotFoundError: [Errno 2] No such file"),
-        (_number, "its token is no text but int"),
+        (_absent, "cannot read the token: KeyError: 'INVENTORY_TOKEN'"),
+        (_broken, "cannot read the token: RuntimeError"),
+        (_unreadable, "cannot read the token: FileNotFoundError: [Errno 2] No such file"),
+        (_number, "the token must be a string, not int"),
     ],
 )
 def test_a_token_that_cannot_be_had_is_a_warning(server: RecordingServer, token: Callable[[], str], why: str) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import pytest
 from fabric import Config
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session, start_agent
 from envfab.remote.process import HostConnection, local_link

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import AgentError, EnvfabError, Unreachable
 from envfab.models.interpreter import MARKER_NAMES
 from envfab.models.probe import Holder, Stranded

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import Disconnected, Unreachable, Unusable, VirtualenvMissing
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed, Session, start_agent

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from envfab.config.fleet import Host, Member, Target, Virtualenv
+from envfab.config.host import Host
 from envfab.config.settings import Settings
+from envfab.config.target import Member, Target
+from envfab.config.virtualenv import Virtualenv
 from envfab.remote.create import ROOTS, Creation, create, discover
 from envfab.remote.ssh.connections import Connections
 from envfab.util.progress import Silent

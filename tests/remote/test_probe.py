@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.tags import Tag
 
-from envfab.config.fleet import Member, Target
+from envfab.config.target import Member, Target
 from envfab.errors import Unreachable
 from envfab.models.distribution import Origin
 from envfab.models.interpreter import MARKER_NAMES

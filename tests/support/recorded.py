@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import AGENT_WORD, start_agent
 from envfab.remote.process import HostConnection, local_link

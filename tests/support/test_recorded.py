@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import start_agent
 from envfab.remote.process import Reservation, local_link

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.models.probe import Probe
 from envfab.registration.dependency_track.protocol import Bom, project_name
 from envfab.registration.identity import known_as

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.registration.http import SHOWN
 from envfab.util.untrusted import one_line, parse_json

@@ -19,7 +19,7 @@ from envfab.registration.servers import RegistrationServer, ServerAnswer
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
-    from envfab.config.fleet import Member
+    from envfab.config.target import Member
     from envfab.models.probe import Probe
     from envfab.registration.dependency_track.protocol import Bom
     from envfab.util.http import WebSession

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from envfab.config.fleet import Member
+from envfab.config.target import Member
 from envfab.errors import RegistrationError
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe

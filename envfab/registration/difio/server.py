@@ -18,7 +18,7 @@ from envfab.registration.difio.variables import Variables
 from envfab.registration.servers import RegistrationServer, ServerAnswer
 
 if TYPE_CHECKING:
-    from envfab.config.fleet import Member
+    from envfab.config.target import Member
     from envfab.models.probe import Probe
     from envfab.registration.difio.protocol import Registration
     from envfab.util.http import WebSession

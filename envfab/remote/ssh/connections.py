@@ -20,7 +20,7 @@ from fabric import Config, Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import Unreachable
 from envfab.remote.process import GOODBYE, HostConnection, local_link
 from envfab.remote.ssh import host_key_policy, known_hosts

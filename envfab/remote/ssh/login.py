@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import Unreachable
 
 if TYPE_CHECKING:

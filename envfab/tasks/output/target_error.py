@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envfab.config.fleet import Target
+from envfab.config.target import Target
 from envfab.errors import EnvfabError
 from envfab.planning.plan import status_without
 from envfab.tasks.output.console import Console

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.config.fleet import Fleet, Member, Target
+from envfab.config.fleet import Fleet
+from envfab.config.target import Member, Target
 from envfab.errors import RegistrationError
 from envfab.models.probe import Probe
 from envfab.registration.after_deployment import after_deployment
@@ -238,7 +239,7 @@ def test_a_key_that_cannot_be_had_fails_in_one_line(track: DependencyTrackServer
         raise RuntimeError("s3cret")
 
     (outcome,), _ = registered(DependencyTrack(track.url, broken))
-    assert str(outcome.error) == f"{track.url}: its API key cannot be had: RuntimeError"
+    assert str(outcome.error) == f"{track.url}: cannot read the API key: RuntimeError"
 
 
 def test_a_netrc_and_a_password_in_the_address_stand_beside_the_key(

@@ -18,7 +18,7 @@ from fabric import Config, Connection
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import Disconnected, HostKeyError, Unreachable
 from envfab.remote.process import Silence
 from envfab.remote.run_command import run_command

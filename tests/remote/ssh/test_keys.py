@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.config.fleet import Host
+from envfab.config.host import Host
 from envfab.errors import Unreachable
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections

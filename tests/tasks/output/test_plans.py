@@ -9,7 +9,9 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envfab.config.fleet import Fleet, Host, Virtualenv
+from envfab.config.fleet import Fleet
+from envfab.config.host import Host
+from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.errors import AgentError

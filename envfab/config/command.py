@@ -1,0 +1,75 @@
+"""Commands of a fabfile, and what is wrong with what cannot be one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from envfab.config.validation import check_text, check_user, configuration, put, wrong
+
+
+@configuration
+class Command:
+    """A command, and the user that runs it (default: the SSH user).
+
+    Text is for a shell; a list is a program and its arguments, which run without one.
+    """
+
+    text: str | Sequence[str]
+    user: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.text, (list, tuple)):
+            _check_arguments(self)
+        else:
+            check_text(self, "text")
+            if "\0" in self.text:
+                wrong(self, "text", "a command cannot hold a NUL character")
+        check_user(self, "user")
+
+    @property
+    def arguments(self) -> tuple[str, ...] | None:
+        """The program and its arguments; None where it is text for a shell."""
+        return None if isinstance(self.text, str) else tuple(self.text)
+
+    @property
+    def shown(self) -> str:
+        """As one would type it."""
+        return self.text if isinstance(self.text, str) else shlex.join(self.text)
+
+
+def _check_arguments(command: Command) -> None:
+    """A list of arguments: a program, and whatever texts it is given."""
+    hint = "say Command(['systemctl', 'reload', 'shop'], user='root')"
+    words = tuple(command.text)
+    for word in words:
+        if not isinstance(word, str):
+            wrong(command, "text", f"{word!r} is not a string: a list is a program and its arguments", hint)
+        if "\0" in word:
+            wrong(command, "text", f"{word!r} cannot be an argument: it holds a NUL character")
+    if not words or not words[0].strip() or words[0] != words[0].strip():
+        wrong(command, "text", "a list must begin with a program", hint)
+    if words[0].startswith("-") or "=" in words[0].partition("/")[0]:
+        # sudo takes NAME=value for a variable
+        wrong(command, "text", f"{words[0]!r} is not a program", hint)
+    if len(words) == 1 and " " in words[0]:
+        wrong(command, "text", f"{words[0]!r} is a program with its arguments in one string", hint)
+    put(command, "text", words)
+
+
+def check_commands(owner: object, name: str) -> None:
+    value = getattr(owner, name)
+    _command(owner, name, value)
+    put(owner, name, tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,))
+
+
+def _command(owner: object, name: str, value: object) -> None:
+    """Refuse what is no command, also deep inside; what a callable returns is seen when it is called."""
+    if isinstance(value, str):
+        if not value.strip():
+            wrong(owner, name, "an empty command")
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
+        for item in value:
+            _command(owner, name, item)
+    elif not isinstance(value, Command) and not callable(value):
+        wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")

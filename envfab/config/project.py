@@ -1,0 +1,54 @@
+"""Django projects of a fabfile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+
+from envfab.config.validation import (
+    check_optional_text,
+    check_strings,
+    check_text,
+    check_truth,
+    check_user,
+    configuration,
+    put,
+    wrong,
+)
+
+
+@configuration
+class Project:
+    """A Django project that lives in a virtualenv.
+
+    `env` and `env_file` (a file of `NAME=value` lines on the managed host) are all the environment that
+    its commands get; `database` is a label: projects that share one migrate once a rollout.
+    """
+
+    settings: str
+    user: str | None = None
+    migrate: bool = True
+    database: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_file: str | None = None
+    commands: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_text(self, "settings")
+        check_optional_text(self, "database", "env_file")
+        check_user(self, "user")
+        check_truth(self, "migrate")
+        if not all(part.isidentifier() for part in self.settings.split(".")):
+            wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
+        if self.env_file is not None and not self.env_file.startswith("/"):
+            wrong(self, "env_file", f"{self.env_file!r} is not a full path on the managed host")
+        if not isinstance(self.env, Mapping) or not all(
+            isinstance(key, str) and isinstance(value, str) for key, value in self.env.items()
+        ):
+            wrong(self, "env", f"{self.env!r} does not map names to strings", "say env={'NAME': 'value'}")
+        for name in self.env:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
+                wrong(self, "env", f"{name!r} is no name of an environment variable")
+        put(self, "env", dict(self.env))
+        check_strings(self, "commands")

@@ -1,0 +1,97 @@
+"""Virtualenvs of a fabfile, and the commands that it gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from envfab.config.command import Command, check_commands
+from envfab.config.project import Project
+from envfab.config.validation import (
+    check_files,
+    check_instances,
+    check_strings,
+    check_text,
+    check_truth,
+    check_user,
+    configuration,
+    put,
+    wrong,
+)
+from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
+from envfab.util.untrusted import one_line
+
+CommandLike = str | Command | Callable[["Virtualenv"], Any] | Sequence[Any]
+
+
+@configuration
+class Virtualenv:
+    """A managed environment at a full path, with what it must satisfy and what runs in it.
+
+    `groups` and `extras` choose among those of lock files (PEP 751) and of pyproject.toml files in `requirements`;
+    `groups=None` is a lock file's default groups.
+    """
+
+    path: str
+    user: str | None = None
+    requirements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()
+    packages: Sequence[str] = ()
+    python: str = "python3"
+    system_site_packages: bool = False
+    projects: Sequence[Project] = ()
+    before: CommandLike = ()
+    reload: CommandLike = ()
+    check: CommandLike = ()
+    groups: Sequence[str] | None = None
+    extras: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_text(self, "path", "python")
+        check_user(self, "user")
+        check_truth(self, "system_site_packages")
+        if not self.path.startswith("/") or one_line(self.path) != self.path.strip():
+            wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
+        put(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
+        check_files(self, "requirements")
+        check_strings(self, "packages")
+        check_strings(self, "extras")
+        if self.groups is not None:
+            check_strings(self, "groups")
+        if (self.groups or self.extras) and not self.requirements:
+            wrong(self, "groups" if self.groups else "extras", "chosen of no file", "name it as requirements=…")
+        check_instances(self, "projects", Project)
+        for name in ("before", "reload", "check"):
+            check_commands(self, name)
+
+    def commands(self, name: str) -> tuple[Command, ...]:
+        """The commands of the field `name` (`before`, `reload`, `check`), in order, callables called."""
+        return tuple(flat_commands(getattr(self, name), self))
+
+
+def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command]:
+    """The commands that `spec` stands for: strings, `Command`s, callables of the virtualenv, sequences of these."""
+    if isinstance(spec, str):
+        yield Command(spec)
+    elif isinstance(spec, Command):
+        yield spec
+    elif callable(spec):
+        yield from flat_commands(_called(spec, virtualenv), virtualenv)
+    elif isinstance(spec, Sequence):
+        for one in spec:
+            yield from flat_commands(one, virtualenv)
+    elif spec is not None:
+        raise ConfigurationError(
+            f"{spec!r} is no command",
+            where=f"a command of {virtualenv.path}",
+            hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
+        )
+
+
+def _called(function: Callable[[Virtualenv], Any], virtualenv: Virtualenv) -> Any:
+    try:
+        return function(virtualenv)
+    except EnvfabError:
+        raise
+    except Exception as error:
+        raise FabfileFault(f"{type(error).__name__}: {error}") from error
