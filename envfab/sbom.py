@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: cyclonedx-python-lib, which is installed with envfab[sbom] alone.
 import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence

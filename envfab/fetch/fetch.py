@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: pip, where no index is named.
 import os
 import shutil
 import tempfile

@@ -1,11 +1,8 @@
-"""Registering what a deployment changed, while its summary is printed, for a bounded time.
-
-Every deployment that changes something asks whether there is a server to register at. What sends to it is imported only
-where there is one, since Requests takes about 0.1 s.
-"""
+"""Registering what a deployment changed, while its summary is printed, for a bounded time."""
 
 from __future__ import annotations
 
+# Imported in function bodies: Requests (0.1 s), where a deployment has a server to register at.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence

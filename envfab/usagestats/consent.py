@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: uuid, which is needed once in the life of an installation.
 from collections.abc import Mapping
 from pathlib import Path
 

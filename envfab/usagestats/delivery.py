@@ -8,6 +8,7 @@ is killed while a dead server keeps it waiting does not try again at once when i
 
 from __future__ import annotations
 
+# Imported in function bodies: transport, which takes longer to load than all else, and only where reports are sent.
 import atexit
 import contextlib
 import threading
@@ -48,7 +49,6 @@ class ReportDelivery:
 
     def run(self, unsaved: bytes | None = None) -> None:
         """Send what is due, then `unsaved`, a report that could not be written to the queue."""
-        # Here, not above: loading it takes longer than all the rest, and this runs beside the program.
         from envfab.usagestats.transport import sender
 
         send = sender(self.drop_point, self.ssl_verify)

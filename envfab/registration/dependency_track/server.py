@@ -1,11 +1,8 @@
-"""Dependency-Track servers, as a fabfile configures them.
-
-Every fabfile loads this module, so it imports what makes and sends payloads only when something is registered
-(measured by benchmarks/listing.py).
-"""
+"""Dependency-Track servers, as a fabfile configures them."""
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import re
 from collections.abc import Callable
 from dataclasses import field

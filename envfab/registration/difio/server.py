@@ -1,11 +1,8 @@
-"""Servers that speak Difio's protocol, as a fabfile configures them.
-
-Every fabfile loads this module, so it imports what makes and sends payloads only when something is registered
-(measured by benchmarks/listing.py).
-"""
+"""Servers that speak Difio's protocol, as a fabfile configures them."""
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
