@@ -1,4 +1,4 @@
-"""Commands of a fabfile, and what is wrong with what cannot be one."""
+"""Commands of a fabfile, and the checks of what takes their place."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Command:
 
     @property
     def shown(self) -> str:
-        """As one would type it."""
+        """As it is typed in a shell."""
         return self.text if isinstance(self.text, str) else shlex.join(self.text)
 
 
 def _check_arguments(command: Command) -> None:
-    """A list of arguments: a program, and whatever texts it is given."""
+    """Check a list: a program, and the texts that are its arguments."""
     hint = "say Command(['systemctl', 'reload', 'shop'], user='root')"
     words = tuple(command.text)
     for word in words:
         if not isinstance(word, str):
-            wrong(command, "text", f"{word!r} is not a string: a list is a program and its arguments", hint)
+            wrong(command, "text", f"{word!r} must be a string: a list is a program and its arguments", hint)
         if "\0" in word:
             wrong(command, "text", f"{word!r} cannot be an argument: it holds a NUL character")
     if not words or not words[0].strip() or words[0] != words[0].strip():
@@ -64,12 +64,13 @@ def check_commands(owner: object, name: str) -> None:
 
 
 def _command(owner: object, name: str, value: object) -> None:
-    """Refuse what is no command, also deep inside; what a callable returns is seen when it is called."""
+    """Refuse what is not a command, at any depth; what a callable returns is checked when it is called."""
     if isinstance(value, str):
         if not value.strip():
-            wrong(owner, name, "an empty command")
+            wrong(owner, name, "must not be an empty command")
     elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for item in value:
             _command(owner, name, item)
     elif not isinstance(value, Command) and not callable(value):
-        wrong(owner, name, f"{value!r} is no command", "give a string, Command(text, user=…), a callable, or a list")
+        hint = "give a string, Command(text, user=…), a callable, or a list"
+        wrong(owner, name, f"must be a command, not {value!r}", hint)

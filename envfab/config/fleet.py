@@ -35,14 +35,14 @@ class Fleet:
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
             if not is_path(getattr(self, name)):
-                wrong(self, name, f"{getattr(self, name)!r} is no path")
+                wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "hosts", Host)
         check_instances(
-            self, "registration", Server, called="registration server, such as Difio(…) or DependencyTrack(…)"
+            self, "registration", Server, called="registration servers, such as Difio(…) or DependencyTrack(…)"
         )
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
-            wrong(self, "usage_stats", f"{self.usage_stats!r} is no UsageStats(url)")
+            wrong(self, "usage_stats", f"must be UsageStats(url), not {self.usage_stats!r}")
         written = self.wheel_source is not None and not callable(self.wheel_source)
         if written and (problem := problem_of_source(self.wheel_source)):
             wrong(self, "wheel_source", problem, SOURCE_HINT)
@@ -53,7 +53,7 @@ class Fleet:
                     if not file.is_file():
                         raise error(
                             f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
-                            f"there is no requirements file {file}",
+                            f"the requirements file {file} does not exist",
                             "relative paths start at the folder of the file that makes the Fleet",
                         )
 
@@ -61,7 +61,7 @@ class Fleet:
         hosts: set[str] = set()
         for host in self.hosts:
             if host.name in hosts:
-                wrong(self, "hosts", f"there are two hosts named {host.name!r}", "list its virtualenvs in one Host(…)")
+                wrong(self, "hosts", f"two hosts are named {host.name!r}", "list its virtualenvs in one Host(…)")
             hosts.add(host.name)
             paths: set[str] = set()
             for virtualenv in host.virtualenvs:
@@ -91,7 +91,7 @@ class Fleet:
         return tuple(self.at(file) for file in files)
 
     def members(self, login: Callable[[Host], str]) -> tuple[Member, ...]:
-        """Every configured virtualenv, in the fabfile's order; `login` says who logs in to a host."""
+        """Every configured virtualenv, in the fabfile's order; `login` returns the user that logs in to a host."""
         found = []
         for host in self.hosts:
             user = login(host)

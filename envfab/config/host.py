@@ -40,7 +40,7 @@ class Host:
             wrong(
                 self,
                 "name",
-                f"{self.name!r} is no host name",
+                f"must be a host name, not {self.name!r}",
                 "give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias",
             )
         if isinstance(self.groups, str):

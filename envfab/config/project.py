@@ -40,15 +40,16 @@ class Project:
         check_user(self, "user")
         check_truth(self, "migrate")
         if not all(part.isidentifier() for part in self.settings.split(".")):
-            wrong(self, "settings", f"{self.settings!r} is no dotted module name", "say Project('shop.settings')")
+            hint = "say Project('shop.settings')"
+            wrong(self, "settings", f"must be a dotted module name, not {self.settings!r}", hint)
         if self.env_file is not None and not self.env_file.startswith("/"):
-            wrong(self, "env_file", f"{self.env_file!r} is not a full path on the managed host")
+            wrong(self, "env_file", f"must be a full path on the managed host, not {self.env_file!r}")
         if not isinstance(self.env, Mapping) or not all(
             isinstance(key, str) and isinstance(value, str) for key, value in self.env.items()
         ):
-            wrong(self, "env", f"{self.env!r} does not map names to strings", "say env={'NAME': 'value'}")
+            wrong(self, "env", f"must map names to strings, not {self.env!r}", "say env={'NAME': 'value'}")
         for name in self.env:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
-                wrong(self, "env", f"{name!r} is no name of an environment variable")
+                wrong(self, "env", f"{name!r} cannot be the name of an environment variable")
         put(self, "env", dict(self.env))
         check_strings(self, "commands")

@@ -1,4 +1,4 @@
-"""A NAME on the command line: which virtualenvs it means.
+"""Names on the command line: which virtualenvs each of them selects.
 
 A name is `[user@][host][:full_path]`, where the user is the owner of the virtualenv and the host may be
 `%group`. Each part may be a shell glob; `*` matches slashes too, as names of a flat list.
@@ -38,7 +38,7 @@ class Selector:
         return cls(user or None, host or None, normal_path(path) if colon else None)
 
     def matches(self, member: Member, same: Callable[[str, str], bool]) -> bool:
-        """Whether `member` is meant, its parts compared by `same(value, part)`."""
+        """Whether the name selects `member`; `same(value, part)` compares the parts."""
         target = member.target
         return (
             (self.user is None or same(target.owner, self.user))
@@ -54,9 +54,9 @@ class Selector:
 
 
 def select(names: Sequence[str], members: Sequence[Member], only_hosts: Sequence[str] = ()) -> tuple[Member, ...]:
-    """The members that any of `names` means, in the fleet's order; without names all of them.
+    """The members that any of `names` selects, in the fleet's order; without names all of them.
 
-    `only_hosts` (of `fab -H`) limits them first. Raises `SelectorError` for every name that means nothing.
+    `only_hosts` (of `fab -H`) limits them first. Raises `SelectorError` for names that select nothing.
     """
     selectors = [(name, Selector.parse(name)) for name in names]
     allowed = _on(only_hosts, members)
@@ -81,13 +81,13 @@ def normal_path(path: str) -> str:
 
 
 def _find(selector: Selector, members: Sequence[Member]) -> list[int]:
-    """Where the selected members stand; what is spelled exactly so goes before what a glob would match."""
+    """The positions of the selected members; exact names take precedence over globs."""
     exact = [index for index, member in enumerate(members) if selector.matches(member, str.__eq__)]
     return exact or [index for index, member in enumerate(members) if selector.matches(member, fnmatchcase)]
 
 
 def _on(hosts: Sequence[str], members: Sequence[Member]) -> list[Member]:
-    """The members on `hosts`, each of which must have one; all where there is no such limit."""
+    """The members on `hosts`; all of them without `hosts`. Raises `SelectorError` for a host without members."""
     if not hosts:
         return list(members)
     if not all(host.strip() for host in hosts):
@@ -96,7 +96,7 @@ def _on(hosts: Sequence[str], members: Sequence[Member]) -> list[Member]:
     for host in hosts:
         if not any(_same_host(name, host) for name in there):
             raise SelectorError(
-                f"-H {host} is no host of this fleet with a virtualenv",
+                f"-H {host} matches no host that has a virtualenv",
                 known=[str(member.target) for member in members],
                 hint=_did_you_mean([host], there) or "-H takes the host names of the fabfile, without user or port",
             )
@@ -121,15 +121,15 @@ def _hint(names: Sequence[str], members: Sequence[Member]) -> str:
     if not members:
         return "the fabfile configures no virtualenvs"
     spellings = {spelling for member in members for spelling in _spellings(member)}
-    if meant := _did_you_mean(names, sorted(spellings)):
-        return meant
+    if suggestion := _did_you_mean(names, sorted(spellings)):
+        return suggestion
     if any("," in name for name in names):
         return "give several names as deploy:NAME,NAME or as --name NAME --name NAME"
     return FORMS
 
 
 def _spellings(member: Member) -> Iterable[str]:
-    """The plain names that select `member`, most of them with others."""
+    """The names without globs that select `member`, most of them together with others."""
     target = member.target
     yield from (str(target), target.host, f"{target.owner}@{target.host}", f"{target.owner}@")
     yield from (f"{target.host}:{target.path}", f":{target.path}")

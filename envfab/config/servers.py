@@ -1,4 +1,4 @@
-"""The servers that a fabfile names, and the secrets that they ask for."""
+"""The servers that a fabfile names, and their secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Secret = str | Callable[[], str] | None
 
 
 def secret(value: Secret) -> str | None:
-    """What a secret holds: callables are called now, and no earlier."""
+    """The value of a secret; a callable is called now, and may raise anything."""
     return value() if callable(value) else value
 
 
@@ -24,7 +24,7 @@ class Server:
 
 @configuration
 class UsageStats:
-    """A server that takes envfab's own usage statistics, once a user has opted in."""
+    """A server that is sent envfab's own usage statistics, once a user has opted in."""
 
     url: str
 

@@ -1,7 +1,7 @@
 """The scalars of Invoke's configuration under the key `envfab`, as frozen settings.
 
 They come from `fabric.yaml`, from `FABRIC_ENVFAB_…` variables and from `ns.configure`, so a number may
-arrive as text. Text it is in `defaults()` too: Invoke casts a variable to the type of the value that it
+arrive as text. `defaults()` has text, too: Invoke casts a variable to the type of the value that it
 replaces, which would end `FABRIC_ENVFAB_PARALLEL=many` in a traceback and turn
 `FABRIC_ENVFAB_COMPILE=false` into true. (The same happens to a variable that replaces an unquoted number
 or truth value of a YAML file; quoted ones are safe.)
@@ -67,7 +67,7 @@ class Settings:
 
 
 def refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Raise `ConfigurationError` for a `FABRIC_ENVFAB_…` variable that is no setting: Invoke would overlook it."""
+    """Raise `ConfigurationError` for a `FABRIC_ENVFAB_…` variable that names no setting; Invoke would ignore it."""
     known = {f"{PREFIX}{key.upper()}" for key in READERS}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
@@ -179,7 +179,7 @@ def _wrong(where: str, value: Any, wanted: str) -> NoReturn:
 
 def _unknown(where: str, close: Sequence[str]) -> NoReturn:
     raise ConfigurationError(
-        "there is no such setting" + (f", did you mean {close[0]}?" if close else ""),
+        "unknown setting" + (f"; did you mean {close[0]}?" if close else ""),
         where=where,
         hint=f"the settings are: {', '.join(READERS)}",
     )

@@ -31,5 +31,5 @@ class Member:
 
     @property
     def sudo(self) -> bool:
-        """Whether the environment belongs to somebody else than the one who logs in."""
+        """Whether the virtualenv belongs to another user than the one that logs in."""
         return self.login != self.target.owner

@@ -83,7 +83,7 @@ def check_text(owner: object, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
         if not isinstance(value, str) or not value.strip():
-            wrong(owner, name, f"{value!r} is no text", "give a string that is not empty")
+            wrong(owner, name, f"must be text, not {value!r}", "give a string that is not empty")
 
 
 def check_optional_text(owner: object, *names: str) -> None:
@@ -91,23 +91,23 @@ def check_optional_text(owner: object, *names: str) -> None:
 
 
 def check_user(owner: object, name: str) -> None:
-    """A login name, which goes into `sudo -u` and into the names of targets."""
+    """Refuse what is not a login name: it goes into `sudo -u` and into the names of targets."""
     check_optional_text(owner, name)
     value = getattr(owner, name)
     if value is not None and (value.startswith("-") or any(character in value for character in ":, /\t\n\0*?[]")):
-        wrong(owner, name, f"{value!r} is no user name")
+        wrong(owner, name, f"must be a user name, not {value!r}")
 
 
 def check_truth(owner: object, name: str) -> None:
     if not isinstance(getattr(owner, name), bool):
-        wrong(owner, name, f"{getattr(owner, name)!r} is neither True nor False")
+        wrong(owner, name, f"must be True or False, not {getattr(owner, name)!r}")
 
 
 def check_strings(owner: object, name: str) -> None:
     value = getattr(owner, name)
     strings = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else tuple(value)
     if strings is None or not all(isinstance(item, str) and item.strip() for item in strings):
-        wrong(owner, name, f"{value!r} is no list of strings", "put it in brackets: ['…']")
+        wrong(owner, name, f"must be a list of strings, not {value!r}", "put it in brackets: ['…']")
     put(owner, name, strings)
 
 
@@ -115,7 +115,7 @@ def check_files(owner: object, name: str) -> None:
     value = getattr(owner, name)
     files = (value,) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(files, Sequence) or not all(is_path(file) for file in files):
-        wrong(owner, name, f"{value!r} is no path and no list of paths")
+        wrong(owner, name, f"must be a path, or a list of paths, not {value!r}")
     put(owner, name, tuple(os.fspath(file) for file in files))
 
 
@@ -132,16 +132,16 @@ def check_instances(owner: object, name: str, kind: type, called: str = "") -> N
     called = called or f"{kind.__name__}(…)"
     items = (value,) if isinstance(value, kind) else value
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        wrong(owner, name, f"{items!r} is no list of {called}")
+        wrong(owner, name, f"must be a list of {called}, not {items!r}")
     items = tuple(items)
     for item in items:
         if not isinstance(item, kind):
             hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
-            wrong(owner, name, f"{item!r} is no {called}", hint)
+            wrong(owner, name, f"must hold only {called}, not {item!r}", hint)
     put(owner, name, items)
 
 
 def check_url(owner: object, name: str) -> None:
     value = getattr(owner, name)
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        wrong(owner, name, f"{value!r} is no http or https URL")
+        wrong(owner, name, f"must be an http or https URL, not {value!r}")

@@ -51,7 +51,7 @@ class Virtualenv:
         check_user(self, "user")
         check_truth(self, "system_site_packages")
         if not self.path.startswith("/") or one_line(self.path) != self.path.strip():
-            wrong(self, "path", f"{self.path!r} is not a full path", "start it with a slash: '/srv/shop/venv'")
+            wrong(self, "path", f"must be a full path, not {self.path!r}", "start it with a slash: '/srv/shop/venv'")
         put(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
         check_files(self, "requirements")
         check_strings(self, "packages")
@@ -59,7 +59,8 @@ class Virtualenv:
         if self.groups is not None:
             check_strings(self, "groups")
         if (self.groups or self.extras) and not self.requirements:
-            wrong(self, "groups" if self.groups else "extras", "chosen of no file", "name it as requirements=…")
+            chosen = "groups" if self.groups else "extras"
+            wrong(self, chosen, "needs a requirements file to choose from", "name it as requirements=…")
         check_instances(self, "projects", Project)
         for name in ("before", "reload", "check"):
             check_commands(self, name)
@@ -82,7 +83,7 @@ def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command
             yield from flat_commands(one, virtualenv)
     elif spec is not None:
         raise ConfigurationError(
-            f"{spec!r} is no command",
+            f"must be a command, not {spec!r}",
             where=f"a command of {virtualenv.path}",
             hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
         )

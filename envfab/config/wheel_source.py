@@ -28,14 +28,14 @@ def ask_for_source(function: Callable[[], object]) -> str:
 
 
 def problem_of_source(url: object) -> str:
-    """Why this is no address of a package index, without showing it, for it may hold a password; empty where it is."""
+    """Why this cannot be the address of a package index, empty where it can; the address may hold a password."""
     if not isinstance(url, str):
-        return f"it is no text but {type(url).__name__}"
+        return f"must be text, not {type(url).__name__}"
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         sound = False
     if not sound or parts.query or parts.fragment or re.search(r"[\x00-\x20\x7f]", url):
-        return "it is no http or https address of a folder"
+        return "must be the http or https address of a folder"
     return ""

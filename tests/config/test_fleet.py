@@ -16,7 +16,7 @@ from tests.support.wheels import make_wheel
 
 PATH = "/srv/shop/venv"
 COMMAND_HINT = "give a string, Command(text, user=…), a callable, or a list"
-NO_SOURCE = f"it is no http or https address of a folder\n  {SOURCE_HINT}"
+NO_SOURCE = f"must be the http or https address of a folder\n  {SOURCE_HINT}"
 LIST_HINT = "say Command(['systemctl', 'reload', 'shop'], user='root')"
 NO_STRINGS = "put it in brackets: ['…']"
 
@@ -33,91 +33,91 @@ def message_of(make: Any, **fields: Any) -> str:
 @pytest.mark.parametrize(
     ("make", "fields", "message"),
     [
-        (Command, {"text": " "}, "Command.text: ' ' is no text\n  give a string that is not empty"),
+        (Command, {"text": " "}, "Command.text: must be text, not ' '\n  give a string that is not empty"),
         (Command, {"text": []}, f"Command.text: a list must begin with a program\n  {LIST_HINT}"),
         (Command, {"text": [" "]}, f"Command.text: a list must begin with a program\n  {LIST_HINT}"),
-        (Command, {"text": ["id", 1]}, f"Command.text: 1 is not a string: a list is a program and its arguments\n  {LIST_HINT}"),
+        (Command, {"text": ["id", 1]}, f"Command.text: 1 must be a string: a list is a program and its arguments\n  {LIST_HINT}"),
         (Command, {"text": ["-u", "root"]}, f"Command.text: '-u' is not a program\n  {LIST_HINT}"),
         (Command, {"text": ["A=b", "id"]}, f"Command.text: 'A=b' is not a program\n  {LIST_HINT}"),
         (Command, {"text": ["id -u"]}, f"Command.text: 'id -u' is a program with its arguments in one string\n  {LIST_HINT}"),
         (Command, {"text": ["id", "a\0b"]}, "Command.text: 'a\\x00b' cannot be an argument: it holds a NUL character"),
         (Command, {"text": "id\0"}, "Command.text: a command cannot hold a NUL character"),
-        (Command, {"text": "true", "user": "-x"}, "Command.user: '-x' is no user name"),
-        (Project, {"settings": "shop/settings.py"}, "Project.settings: 'shop/settings.py' is no dotted module name\n"
+        (Command, {"text": "true", "user": "-x"}, "Command.user: must be a user name, not '-x'"),
+        (Project, {"settings": "shop/settings.py"}, "Project.settings: must be a dotted module name, not 'shop/settings.py'\n"
          "  say Project('shop.settings')"),
-        (Project, {"settings": "s", "user": "a b"}, "Project.user: 'a b' is no user name"),
-        (Project, {"settings": "s", "migrate": "no"}, "Project.migrate: 'no' is neither True nor False"),
-        (Project, {"settings": "s", "database": ""}, "Project.database: '' is no text\n  give a string that is not empty"),
-        (Project, {"settings": "s", "env_file": "env"}, "Project.env_file: 'env' is not a full path on the managed host"),
-        (Project, {"settings": "s", "env": {"A": 1}}, "Project.env: {'A': 1} does not map names to strings\n"
+        (Project, {"settings": "s", "user": "a b"}, "Project.user: must be a user name, not 'a b'"),
+        (Project, {"settings": "s", "migrate": "no"}, "Project.migrate: must be True or False, not 'no'"),
+        (Project, {"settings": "s", "database": ""}, "Project.database: must be text, not ''\n  give a string that is not empty"),
+        (Project, {"settings": "s", "env_file": "env"}, "Project.env_file: must be a full path on the managed host, not 'env'"),
+        (Project, {"settings": "s", "env": {"A": 1}}, "Project.env: must map names to strings, not {'A': 1}\n"
          "  say env={'NAME': 'value'}"),
-        (Project, {"settings": "s", "env": {"A-B": "1"}}, "Project.env: 'A-B' is no name of an environment variable"),
-        (Project, {"settings": "s", "commands": "check"}, f"Project.commands: 'check' is no list of strings\n  {NO_STRINGS}"),
-        (Virtualenv, {"path": "venv"}, "Virtualenv.path: 'venv' is not a full path\n  start it with a slash: '/srv/shop/venv'"),
-        (Virtualenv, {"path": "/srv/a\nb"}, "Virtualenv.path: '/srv/a\\nb' is not a full path\n"
+        (Project, {"settings": "s", "env": {"A-B": "1"}}, "Project.env: 'A-B' cannot be the name of an environment variable"),
+        (Project, {"settings": "s", "commands": "check"}, f"Project.commands: must be a list of strings, not 'check'\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": "venv"}, "Virtualenv.path: must be a full path, not 'venv'\n  start it with a slash: '/srv/shop/venv'"),
+        (Virtualenv, {"path": "/srv/a\nb"}, "Virtualenv.path: must be a full path, not '/srv/a\\nb'\n"
          "  start it with a slash: '/srv/shop/venv'"),
-        (Virtualenv, {"path": 1}, "Virtualenv.path: 1 is no text\n  give a string that is not empty"),
-        (Virtualenv, {"path": PATH, "user": "me:you"}, "Virtualenv.user: 'me:you' is no user name"),
-        (Virtualenv, {"path": PATH, "python": ""}, "Virtualenv.python: '' is no text\n  give a string that is not empty"),
-        (Virtualenv, {"path": PATH, "requirements": 5}, "Virtualenv.requirements: 5 is no path and no list of paths"),
-        (Virtualenv, {"path": PATH, "requirements": [""]}, "Virtualenv.requirements: [''] is no path and no list of paths"),
-        (Virtualenv, {"path": PATH, "packages": "django"}, f"Virtualenv.packages: 'django' is no list of strings\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": 1}, "Virtualenv.path: must be text, not 1\n  give a string that is not empty"),
+        (Virtualenv, {"path": PATH, "user": "me:you"}, "Virtualenv.user: must be a user name, not 'me:you'"),
+        (Virtualenv, {"path": PATH, "python": ""}, "Virtualenv.python: must be text, not ''\n  give a string that is not empty"),
+        (Virtualenv, {"path": PATH, "requirements": 5}, "Virtualenv.requirements: must be a path, or a list of paths, not 5"),
+        (Virtualenv, {"path": PATH, "requirements": [""]}, "Virtualenv.requirements: must be a path, or a list of paths, not ['']"),
+        (Virtualenv, {"path": PATH, "packages": "django"}, f"Virtualenv.packages: must be a list of strings, not 'django'\n  {NO_STRINGS}"),
         (Virtualenv, {"path": PATH, "requirements": "pylock.toml", "groups": "web"},
-         f"Virtualenv.groups: 'web' is no list of strings\n  {NO_STRINGS}"),
+         f"Virtualenv.groups: must be a list of strings, not 'web'\n  {NO_STRINGS}"),
         (Virtualenv, {"path": PATH, "extras": ["web"]},
-         "Virtualenv.extras: chosen of no file\n  name it as requirements=…"),
-        (Virtualenv, {"path": PATH, "requirements": "a\0b"}, "Virtualenv.requirements: 'a\\x00b' is no path and no list of paths"),
-        (Virtualenv, {"path": "/srv/a\u202eb"}, "Virtualenv.path: '/srv/a\\u202eb' is not a full path\n  start it with a slash: '/srv/shop/venv'"),
-        (Fleet, {"wheels": "a\0b"}, "Fleet.wheels: 'a\\x00b' is no path"),
-        (Virtualenv, {"path": PATH, "packages": None}, f"Virtualenv.packages: None is no list of strings\n  {NO_STRINGS}"),
-        (Virtualenv, {"path": PATH, "packages": [""]}, f"Virtualenv.packages: [''] is no list of strings\n  {NO_STRINGS}"),
+         "Virtualenv.extras: needs a requirements file to choose from\n  name it as requirements=…"),
+        (Virtualenv, {"path": PATH, "requirements": "a\0b"}, "Virtualenv.requirements: must be a path, or a list of paths, not 'a\\x00b'"),
+        (Virtualenv, {"path": "/srv/a\u202eb"}, "Virtualenv.path: must be a full path, not '/srv/a\\u202eb'\n  start it with a slash: '/srv/shop/venv'"),
+        (Fleet, {"wheels": "a\0b"}, "Fleet.wheels: must be a path, not 'a\\x00b'"),
+        (Virtualenv, {"path": PATH, "packages": None}, f"Virtualenv.packages: must be a list of strings, not None\n  {NO_STRINGS}"),
+        (Virtualenv, {"path": PATH, "packages": [""]}, f"Virtualenv.packages: must be a list of strings, not ['']\n  {NO_STRINGS}"),
         (Virtualenv, {"path": PATH, "system_site_packages": 1},
-         "Virtualenv.system_site_packages: 1 is neither True nor False"),
-        (Virtualenv, {"path": PATH, "projects": ["shop"]}, "Virtualenv.projects: 'shop' is no Project(…)"),
-        (Virtualenv, {"path": PATH, "projects": "shop"}, "Virtualenv.projects: 'shop' is no list of Project(…)"),
-        (Virtualenv, {"path": PATH, "before": None}, f"Virtualenv.before: None is no command\n  {COMMAND_HINT}"),
-        (Virtualenv, {"path": PATH, "reload": ["ok", [5]]}, f"Virtualenv.reload: 5 is no command\n  {COMMAND_HINT}"),
-        (Virtualenv, {"path": PATH, "check": ["ok", " "]}, "Virtualenv.check: an empty command"),
-        (Host, {"name": ""}, "Host.name: '' is no text\n  give a string that is not empty"),
-        (Host, {"name": "me@web1"}, "Host.name: 'me@web1' is no host name\n"
+         "Virtualenv.system_site_packages: must be True or False, not 1"),
+        (Virtualenv, {"path": PATH, "projects": ["shop"]}, "Virtualenv.projects: must hold only Project(…), not 'shop'"),
+        (Virtualenv, {"path": PATH, "projects": "shop"}, "Virtualenv.projects: must be a list of Project(…), not 'shop'"),
+        (Virtualenv, {"path": PATH, "before": None}, f"Virtualenv.before: must be a command, not None\n  {COMMAND_HINT}"),
+        (Virtualenv, {"path": PATH, "reload": ["ok", [5]]}, f"Virtualenv.reload: must be a command, not 5\n  {COMMAND_HINT}"),
+        (Virtualenv, {"path": PATH, "check": ["ok", " "]}, "Virtualenv.check: must not be an empty command"),
+        (Host, {"name": ""}, "Host.name: must be text, not ''\n  give a string that is not empty"),
+        (Host, {"name": "me@web1"}, "Host.name: must be a host name, not 'me@web1'\n"
          "  give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias"),
-        (Host, {"name": "-oProxyCommand=x"}, "Host.name: '-oProxyCommand=x' is no host name\n"
+        (Host, {"name": "-oProxyCommand=x"}, "Host.name: must be a host name, not '-oProxyCommand=x'\n"
          "  give the user as user=…, and port, address and jump hosts in your SSH config under a Host alias"),
-        (Host, {"name": "web1", "user": "-r"}, "Host.user: '-r' is no user name"),
-        (Host, {"name": "web1", "groups": 5}, f"Host.groups: 5 is no list of strings\n  {NO_STRINGS}"),
-        (Host, {"name": "web1", "virtualenvs": [[Virtualenv(PATH)]]}, f"Host.virtualenvs: [{Virtualenv(PATH)!r}] "
-         "is no Virtualenv(…)\n  unpack an inner list with a star: *[…]"),
-        (Host, {"name": "web1", "reload": 5}, f"Host.reload: 5 is no command\n  {COMMAND_HINT}"),
-        (Host, {"name": "web1", "reload_once": "yes"}, "Host.reload_once: 'yes' is neither True nor False"),
-        (Difio, {"url": "example.org"}, "Difio.url: 'example.org' is no http or https URL"),
+        (Host, {"name": "web1", "user": "-r"}, "Host.user: must be a user name, not '-r'"),
+        (Host, {"name": "web1", "groups": 5}, f"Host.groups: must be a list of strings, not 5\n  {NO_STRINGS}"),
+        (Host, {"name": "web1", "virtualenvs": [[Virtualenv(PATH)]]}, f"Host.virtualenvs: must hold only Virtualenv(…), "
+         f"not [{Virtualenv(PATH)!r}]\n  unpack an inner list with a star: *[…]"),
+        (Host, {"name": "web1", "reload": 5}, f"Host.reload: must be a command, not 5\n  {COMMAND_HINT}"),
+        (Host, {"name": "web1", "reload_once": "yes"}, "Host.reload_once: must be True or False, not 'yes'"),
+        (Difio, {"url": "example.org"}, "Difio.url: must be an http or https URL, not 'example.org'"),
         (Difio, {"url": "https://e.org/", "user_id": "7"}, "Difio.user_id: must be a whole number, not '7'"),
-        (Difio, {"url": "https://e.org/", "token": 7}, "Difio.token: 7 is no text\n  give a string that is not empty"),
-        (DependencyTrack, {"url": "e.org", "api_key": "k"}, "DependencyTrack.url: 'e.org' is no http or https URL"),
+        (Difio, {"url": "https://e.org/", "token": 7}, "Difio.token: must be text, not 7\n  give a string that is not empty"),
+        (DependencyTrack, {"url": "e.org", "api_key": "k"}, "DependencyTrack.url: must be an http or https URL, not 'e.org'"),
         (DependencyTrack, {"url": "https://e.org"}, "DependencyTrack(…): missing a required argument: 'api_key'\n"
          "  it takes: url, api_key, project"),
-        (DependencyTrack, {"url": "https://e.org", "api_key": None}, "DependencyTrack.api_key: None is no text\n"
+        (DependencyTrack, {"url": "https://e.org", "api_key": None}, "DependencyTrack.api_key: must be text, not None\n"
          "  give a string that is not empty"),
-        (DependencyTrack, {"url": "https://e.org", "api_key": "k", "project": " "}, "DependencyTrack.project: ' ' is no text\n"
+        (DependencyTrack, {"url": "https://e.org", "api_key": "k", "project": " "}, "DependencyTrack.project: must be text, not ' '\n"
          "  give a string that is not empty"),
         (DependencyTrack, {"url": "https://me:pw@e.org/dt/api/v1/bom", "api_key": "k"},
          "DependencyTrack.url: must be the address of the server alone\n"
          "  leave out /api and what follows: https://deptrack.example.org"),
         (DependencyTrack, {"url": "https://e.org?key=k", "api_key": "k"}, "DependencyTrack.url: must be the address of the server alone\n"
          "  leave out /api and what follows: https://deptrack.example.org"),
-        (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: 'ftp://e.org/' is no http or https URL"),
-        (Fleet, {"wheels": 5}, "Fleet.wheels: 5 is no path"),
-        (Fleet, {"release_log": ""}, "Fleet.release_log: '' is no path"),
-        (Fleet, {"hosts": "web1"}, "Fleet.hosts: 'web1' is no list of Host(…)"),
-        (Fleet, {"registration": ["x"]}, "Fleet.registration: 'x' is no registration server, such as Difio(…) or DependencyTrack(…)"),
-        (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: 'https://e.org/' is no UsageStats(url)"),
-        (Fleet, {"wheel_source": 5}, f"Fleet.wheel_source: it is no text but int\n  {SOURCE_HINT}"),
+        (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: must be an http or https URL, not 'ftp://e.org/'"),
+        (Fleet, {"wheels": 5}, "Fleet.wheels: must be a path, not 5"),
+        (Fleet, {"release_log": ""}, "Fleet.release_log: must be a path, not ''"),
+        (Fleet, {"hosts": "web1"}, "Fleet.hosts: must be a list of Host(…), not 'web1'"),
+        (Fleet, {"registration": ["x"]}, "Fleet.registration: must hold only registration servers, such as Difio(…) or DependencyTrack(…), not 'x'"),
+        (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: must be UsageStats(url), not 'https://e.org/'"),
+        (Fleet, {"wheel_source": 5}, f"Fleet.wheel_source: must be text, not int\n  {SOURCE_HINT}"),
         (Fleet, {"wheel_source": ""}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"wheel_source": "file:///srv/simple"}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"wheel_source": "https:///simple/"}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"wheel_source": "https://me:secret@h:x/simple/"}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"wheel_source": "https://h/simple/?a=b"}, f"Fleet.wheel_source: {NO_SOURCE}"),
         (Fleet, {"wheel_source": "https://h/simple/\n"}, f"Fleet.wheel_source: {NO_SOURCE}"),
-        (Fleet, {"hosts": [Host("web1"), Host("web1")]}, "Fleet.hosts: there are two hosts named 'web1'\n"
+        (Fleet, {"hosts": [Host("web1"), Host("web1")]}, "Fleet.hosts: two hosts are named 'web1'\n"
          "  list its virtualenvs in one Host(…)"),
         (Fleet, {"hosts": [Host("web1", virtualenvs=[Virtualenv(PATH), Virtualenv("//srv/shop//venv/")])]},
          "Fleet.hosts: web1:/srv/shop/venv is listed twice\n  remove one of the two"),
@@ -165,7 +165,7 @@ def test_a_missing_requirements_file_is_an_error(tmp_path: Path) -> None:
     """The message has the file, as it was looked for, and whose it is."""
     hosts = [Host("web1", virtualenvs=[Virtualenv(PATH, requirements="shop.txt")])]
     assert message_of(Fleet, hosts=hosts, root=tmp_path) == (
-        f"Virtualenv.requirements of web1:{PATH}: there is no requirements file {tmp_path}/shop.txt\n"
+        f"Virtualenv.requirements of web1:{PATH}: the requirements file {tmp_path}/shop.txt does not exist\n"
         "  relative paths start at the folder of the file that makes the Fleet"
     )
 

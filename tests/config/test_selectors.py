@@ -162,7 +162,7 @@ class TestHostLimit:
     @pytest.mark.parametrize("host", ["web9", "root@web1", "web1:22"])
     def test_an_unknown_host_is_an_error(self, host: str) -> None:
         """A host that the fleet does not have is named."""
-        with pytest.raises(SelectorError, match=f"^-H {host} is no host of this fleet"):
+        with pytest.raises(SelectorError, match=f"^-H {host} matches no host that has a virtualenv"):
             select([], FLEET, ["web1", host])
 
     def test_an_empty_host_is_an_error(self) -> None:

@@ -102,7 +102,7 @@ def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_mapping({"paralel": 3})
     assert str(caught.value) == (
-        "envfab.paralel: there is no such setting, did you mean parallel?\n"
+        "envfab.paralel: unknown setting; did you mean parallel?\n"
         "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, "
         "compile, link, umask, connect_timeout, command_timeout"
     )
@@ -114,7 +114,7 @@ def test_a_variable_that_is_no_setting_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         refuse_unknown_variables({name: "1"})
     near = ", did you mean FABRIC_ENVFAB_MAX_FAILURES?" if "MAX" in name.upper() else ""
-    assert str(caught.value).splitlines()[0] == f"{name}: there is no such setting{near}"
+    assert str(caught.value).splitlines()[0] == f"{name}: unknown setting{near}"
 
 
 def test_variables_of_settings_and_of_others_pass() -> None:

@@ -28,5 +28,5 @@ def test_commands_are_strings_commands_callables_and_sequences_of_these() -> Non
 
 def test_what_a_callable_returns_must_be_a_command() -> None:
     """A callable that returns something else is an error that names the virtualenv."""
-    with pytest.raises(ConfigurationError, match=f"^a command of {PATH}: 5 is no command"):
+    with pytest.raises(ConfigurationError, match=f"^a command of {PATH}: must be a command, not 5"):
         tuple(flat_commands(lambda _: 5, Virtualenv(PATH)))

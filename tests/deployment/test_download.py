@@ -175,8 +175,8 @@ def test_a_wrong_address_of_a_callable_is_one_clear_message(
     local.fabfile("")
     local.add_made("shop", "1.0")
     for source, says in [
-        ("lambda: 'ftp://me:hunter2@h/'", "it is no http or https address of a folder"),
-        ("lambda: None", "it is no text but NoneType"),
+        ("lambda: 'ftp://me:hunter2@h/'", "must be the http or https address of a folder"),
+        ("lambda: None", "must be text, not NoneType"),
         ("lambda: {}['INDEX']", "cannot get the address: KeyError: 'INDEX'"),
         ("lambda: 1 / 0", "cannot get the address: ZeroDivisionError"),
     ]:

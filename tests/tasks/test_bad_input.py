@@ -102,8 +102,7 @@ SETTINGS = (
         ("collector --keep-days x", "--keep-days: must be a whole number from 1 up, not 'x'"),
         (
             "FABRIC_ENVFAB_MAX_FAILURE=1 plan",
-            "FABRIC_ENVFAB_MAX_FAILURE: there is no such setting, did you mean FABRIC_ENVFAB_MAX_FAILURES?\n"
-            f"  {SETTINGS}",
+            f"FABRIC_ENVFAB_MAX_FAILURE: unknown setting; did you mean FABRIC_ENVFAB_MAX_FAILURES?\n  {SETTINGS}",
         ),
     ],
 )
