@@ -1,4 +1,4 @@
-"""What can go wrong, in words that a person can act on.
+"""Errors, in words that a person can act on.
 
 Every error that envfab raises on purpose is an `EnvfabError`; errors of other libraries are
 translated at the edge that meets them.
@@ -31,7 +31,7 @@ class InternalError(EnvfabError):
 
 
 def internal_error(error: Exception, where: str) -> InternalError:
-    """What nobody foresaw, as one target's error; where it was raised goes to the log, which `fab --debug` shows."""
+    """An unexpected exception as one target's error; where it was raised goes to the log, which `fab --debug` shows."""
     logging.getLogger("envfab").debug("internal error at %s", where, exc_info=error)
     said = " ".join(str(error).split())[:SHOWN_OF_INTERNAL]
     return InternalError(
@@ -42,7 +42,7 @@ def internal_error(error: Exception, where: str) -> InternalError:
 
 
 class FabfileFault(Exception):
-    """A function of the fabfile raised: its exception in a line, and as the cause. It is no fault of envfab's."""
+    """A function of the fabfile raised: its exception in a line, and as the cause. The fault is not envfab's."""
 
 
 def unforeseen(error: Exception, where: str) -> EnvfabError:
@@ -56,7 +56,7 @@ def unforeseen(error: Exception, where: str) -> EnvfabError:
 
 
 class ConfigurationError(EnvfabError, SystemExit):
-    """A fabfile says something that cannot be meant.
+    """A fabfile, a setting or a variable has a wrong value.
 
     It is raised while `fab` imports the fabfile, where nothing stands between an exception and
     the user's terminal: being a `SystemExit` too, it ends there with its message and exit
@@ -116,15 +116,15 @@ class SeveralErrors(RequirementsError):
 
 
 class WheelError(EnvfabError):
-    """A file that is no sound wheel; `where` is the file."""
+    """A file that is not a sound wheel; `where` is the file."""
 
 
 class WheelhouseError(EnvfabError):
-    """The wheels directory or the release log is not as it must be."""
+    """The wheels directory or the release log is damaged, or cannot be used."""
 
 
 class SupplyError(EnvfabError):
-    """Something that comes from outside or goes there (an index, a bundle, a lock) is not as it must be."""
+    """An index, a bundle, a lock file or an advisory export is wrong, or cannot be read or written."""
 
 
 class FormatError(EnvfabError):

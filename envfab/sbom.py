@@ -31,7 +31,7 @@ LONGEST_NAME = 200  # bytes; file systems take 255
 
 
 class Digests:
-    """What the release log knows of installed distributions; the log is gone through once for all targets."""
+    """The digests of installed distributions in the release log, which is read once for all targets."""
 
     def __init__(self, log: LogText) -> None:
         self._log = log
@@ -42,7 +42,7 @@ class Digests:
                 self._installed.setdefault(record.target, {})[name] = record.filename
 
     def sha256(self, target: Target, there: Distribution) -> str | None:
-        """The SHA-256 of the wheel that a distribution was installed from; None where that is not sure.
+        """The SHA-256 of the wheel that a distribution was installed from; None where the log does not say which.
 
         The wheel is the one that was last logged as installed there, else the only one of that version.
         """
@@ -81,7 +81,7 @@ def document(probe: Probe, digests: Digests, *, indent: int | None = None) -> st
 
 
 def write(folder: Path, target: Target, text: str) -> Path:
-    """Put a target's document into a folder, which is made where it is missing; raises `RegistrationError`."""
+    """Write a target's document into a folder, which is made where it is missing; raises `RegistrationError`."""
     path = folder / file_name(target)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def write(folder: Path, target: Target, text: str) -> Path:
 
 
 def file_name(target: Target) -> str:
-    """A file name of a target's own: `shop@web1+srv+shop+venv.cdx.json`."""
+    """The file name of a target's document: `shop@web1+srv+shop+venv.cdx.json`."""
     name = quote(f"{target.owner}@{target.host}{target.path}", safe="/@").replace("/", "+")
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -157,9 +157,9 @@ def _component(probe: Probe, there: Distribution, digests: Digests) -> Component
 
 
 def dependencies(probe: Probe) -> Mapping[NormalizedName, Sequence[NormalizedName]]:
-    """What each of the virtualenv's own distributions needs of the others, by the target's own markers.
+    """What each of the virtualenv's own distributions requires of the others, by the target's markers (PEP 508).
 
-    An extra counts where a distribution asks for it.
+    An extra counts where a distribution requires it.
     """
     environment = Environment(probe.interpreter)
     own = probe.distributions
@@ -182,7 +182,7 @@ def dependencies(probe: Probe) -> Mapping[NormalizedName, Sequence[NormalizedNam
 
 
 def tops(graph: Mapping[NormalizedName, Sequence[NormalizedName]]) -> list[NormalizedName]:
-    """The names from which all others are reached: what nobody needs, and one of each circle besides."""
+    """The names from which all others are reached: those that none requires, and one of each cycle."""
     needed = {name for names in graph.values() for name in names}
     found = sorted(graph.keys() - needed)
     reached: set[NormalizedName] = set()

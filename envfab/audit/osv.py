@@ -1,7 +1,7 @@
 """Known vulnerabilities out of an OSV export on disk: the ecosystem's zip, a folder of its records, or one record.
 
-Versions are compared as PEP 440 orders them, without their local part: `5.1.3+corp1` counts as 5.1.3, for a database
-cannot know what was mended in it.
+Versions are compared as PEP 440 orders them, without their local part: `5.1.3+corp1` counts as 5.1.3, since a
+database cannot know what was fixed in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from envfab.util.untrusted import parse_json
 from envfab.util.versions import version_or_none
 
 ECOSYSTEM = "PyPI"
-# what reading a record that is none raises
+# what reading an invalid record raises
 _STRANGE = (ValueError, KeyError, TypeError, AttributeError)
 # what people look for first
 _FIRST = ("CVE-", "PYSEC-", "GHSA-")
@@ -75,7 +75,7 @@ class OSVExport:
     unreadable: list[str] = field(default_factory=list)
 
     def count(self, record: _Record) -> None:
-        """Let a record count for the export's size and age; those on other ecosystems do not."""
+        """Count a record for the export's size and age; records on other ecosystems do not count."""
         if record.affected:
             self.records += 1
             self.as_of = record.modified if self.as_of is None else max(self.as_of, record.modified)
@@ -86,7 +86,7 @@ class OSVExport:
             self.advisories.setdefault(name, []).append(advisory)
 
     def checked(self, place: Path) -> OSVExport:
-        """Itself; raises `SupplyError` where it holds nothing on PyPI, for that is no all-clear."""
+        """This export; raises `SupplyError` where it holds nothing on PyPI, which would look like an all-clear."""
         if not self.records:
             raise SupplyError(f"has no OSV record on a {ECOSYSTEM} project", where=str(place), hint=HINT)
         return self
@@ -128,9 +128,9 @@ def read(place: Path, names: Collection[NormalizedName]) -> OSVExport:
 
 
 class AdvisoryIndex:
-    """Which records of an export tell of which project. The records stay on disk, and are read when they are asked for.
+    """Which records of an export are about which project. The records stay on disk until they are asked for.
 
-    Making one reads all of the export; raises `SupplyError`.
+    Making an index reads the whole export; raises `SupplyError`.
     """
 
     def __init__(self, place: Path) -> None:
@@ -191,7 +191,7 @@ class _Record:
 
     @classmethod
     def parse(cls, content: bytes) -> _Record:
-        """A record's JSON; raises what such reading raises where it is none."""
+        """The record in a JSON text; raises one of `_STRANGE` for anything else."""
         fields = parse_json(content)
         identity, modified = str(fields["id"]), _moment(fields["modified"])
         affected: dict[NormalizedName, list[Mapping[str, Any]]] = {}
@@ -228,7 +228,7 @@ def _range(one: Mapping[str, Any]) -> Range:
     for event in one["events"]:
         for kind, text in event.items():
             at = None if str(text) == "0" else version_or_none(str(text))
-            # an end that nobody can read must not end a range
+            # an end that cannot be read must not end a range
             if at is not None or kind == "introduced":
                 events.append((str(kind), at))
     first = Version("0.dev0")

@@ -1,4 +1,4 @@
-"""The application: the endpoints put together, who gets in, and what is said when something is wrong."""
+"""The WSGI application: endpoints, access control, and errors as pages or text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(config: Config) -> Flask:
-    """The WSGI application for `config`; raises `EnvfabError` where that cannot work."""
+    """The WSGI application for `config`; raises `EnvfabError` where a folder or the database cannot be used."""
     service = Service(config)
     app = Flask(__name__)
     app.url_map.merge_slashes = False
@@ -51,13 +51,13 @@ def _guard(app: Flask, config: Config) -> None:
     @app.before_request
     def check() -> Response | None:
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
-            raise BadRequest("no address has a NUL")  # and PostgreSQL no text
+            raise BadRequest("the address has a NUL character")  # which PostgreSQL cannot store
         if request.blueprint == "reports":
             return None
         if is_sent_by_another_site(request):
-            raise Forbidden("forms of other sites are not taken")
+            raise Forbidden("forms of other sites are refused")
         if config.local and not is_for_this_machine(request):
-            raise Forbidden("without a token this server answers to loopback names alone, http://127.0.0.1 say")
+            raise Forbidden("without a token this server answers only to loopback names, such as http://127.0.0.1")
         if doorkeeper.admits(request):
             return None
         headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}

@@ -1,7 +1,7 @@
-"""Who gets in: a token, as a Bearer token or as the password of HTTP Basic; and no foreign web pages.
+"""Access control: a token, as a Bearer token (RFC 6750) or as the password of HTTP Basic (RFC 7617).
 
-A browser takes its user's credentials, or its place on loopback, wherever a page sends it: so forms of other sites
-are refused, and where there is no token, names that somebody else made to point to this machine.
+A browser sends its user's credentials, and reaches loopback, wherever a page sends it. So forms of other sites are
+refused, and, where there is no token, host names that others made to point to this machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_for_this_machine(request: Request) -> bool:
 
 
 class Doorkeeper:
-    """Knows the tokens; without any, everybody may come in."""
+    """Checks tokens; without tokens every request is admitted."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._digests = [_digest(token) for token in tokens]

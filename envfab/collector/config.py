@@ -1,4 +1,4 @@
-"""How a collector is set up, by arguments or by `ENVFAB_COLLECTOR_…` variables."""
+"""The configuration of a collector, from arguments or from `ENVFAB_COLLECTOR_…` variables."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class WheelhouseFolders:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that a collector is told.
+    """The settings of a collector; wrong ones raise `ConfigurationError`.
 
-    Without `tokens` everybody gets in, which must be said: `open`; with `local` only who names this machine by one of
-    its loopback names, so that no web page elsewhere can look in through a visitor's browser. `keep_days` is after how
-    many days usage reports are deleted, `stale_days` after how many without a registration an application is marked,
-    `proxies` how many trusted ones stand in front and set `X-Forwarded-…`, `rest` how many seconds lie between two
-    rounds of the work in the background (None: there is none).
+    Without `tokens` every client is admitted, which `open` must ask for; `local` then restricts that to requests which
+    name this machine by a loopback name, so that no web page elsewhere can read it through a visitor's browser.
+    Usage reports are deleted after `keep_days`; an application is marked after `stale_days` without a registration.
+    `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
+    rounds of the work in the background (None: no such work).
     """
 
     data: Path
@@ -75,7 +75,7 @@ class Config:
         if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
             raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
         if self.index and not self.index.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{self.index!r} is no http or https URL", where="collector index")
+            raise ConfigurationError(f"must be an http or https URL, not {self.index!r}", where="collector index")
 
     @property
     def database_url(self) -> str:
@@ -84,12 +84,12 @@ class Config:
 
     @property
     def reports_folder(self) -> Path:
-        """Where reports are, and nothing else."""
+        """The folder that holds reports, and nothing else."""
         return self.reports or self.data / "reports"
 
 
 def from_environment(environ: Mapping[str, str]) -> Config:
-    """What the variables say, for WSGI servers; raises `ConfigurationError`, also for a variable that is none."""
+    """The configuration of a WSGI server, from variables; raises `ConfigurationError`, also for unknown variables."""
     said = _variables(environ)
     if not said.get("DATA"):
         _wrong("DATA", "is not set", "name a folder for the database and the reports")
@@ -123,7 +123,7 @@ def from_settings(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether a host is this machine's loopback address."""
     if host == "localhost":
         return True
     try:
@@ -141,7 +141,7 @@ def find_wheelhouse(folder: Path) -> WheelhouseFolders:
     """The wheelhouse at `folder`: its wheels, with the release log inside or beside; or a folder that holds both."""
     if not folder.is_dir():
         raise ConfigurationError(
-            f"there is no folder {folder}", where="collector wheelhouse", hint="name the wheels' folder"
+            f"the folder {folder} does not exist", where="collector wheelhouse", hint="name the wheels' folder"
         )
     if (folder / "wheels").is_dir():
         return WheelhouseFolders(folder / "wheels", folder / "release_log")
@@ -154,7 +154,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(f"cannot read the token file: {reason}", where=str(path)) from None
     tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not tokens:
@@ -166,7 +166,7 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     said = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     for name in said:
         if name not in VARIABLES:
-            _wrong(name, "is no setting", f"there are {', '.join(VARIABLES)}")
+            _wrong(name, "unknown setting", f"the settings are: {', '.join(VARIABLES)}")
     return said
 
 
@@ -179,7 +179,7 @@ def flag(said: Mapping[str, str], name: str, default: bool) -> bool:
     """A setting that is yes or no; raises `ConfigurationError`."""
     value = said.get(name, "1" if default else "0").strip().lower()
     if value not in _YES_OR_NO:
-        _wrong(name, f"{said[name]!r} is neither yes nor no", "say 1 or 0")
+        _wrong(name, f"must be yes or no, not {said[name]!r}", "say 1 or 0")
     return _YES_OR_NO[value]
 
 

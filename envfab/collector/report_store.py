@@ -38,7 +38,7 @@ class StoredReport:
 
 
 def is_program(name: str) -> bool:
-    """Whether a program can be called that."""
+    """Whether this can be the name of a program."""
     return _PROGRAM.fullmatch(name) is not None
 
 
@@ -51,7 +51,7 @@ class ReportFolder:
         self._last = 0
 
     def store(self, body: bytes, program: str, address: str) -> StoredReport:
-        """Write a report; when this returns it is on disk under its name. Raises `OSError`, and then there is none."""
+        """Write a report to disk under its name; raises `OSError`, and then nothing is stored."""
         moment = self._moment()
         came = EPOCH + timedelta(microseconds=moment // 1000)
         name = f"{came:%Y%m%dT%H%M%S}.{moment % 10**9:09d}Z-{secrets.token_hex(4)}{SUFFIX}"
@@ -64,9 +64,9 @@ class ReportFolder:
         return StoredReport(program, name, moment // 10**6, address, body)
 
     def read(self, program: str, file: str) -> StoredReport:
-        """A report of old; raises `OSError` and `ValueError` (a file that is none of ours)."""
+        """A stored report; raises `OSError`, and `ValueError` for a file that is not a report."""
         if not _NAME.fullmatch(file) or not (program == "" or is_program(program)):
-            raise ValueError(f"{file} is no report")
+            raise ValueError(f"{file} is not a report")
         data = (self._folder(program) / file).read_bytes()
         first, second, body = data.split(b"\n", 2)
         address, came = first.removeprefix(b"submitted_from:"), second.removeprefix(b"submitted_date:")
@@ -125,5 +125,5 @@ def _write(folder: Path, name: str, data: bytes) -> None:
             os.close(descriptor)
         rename(hidden, folder / name)
     except OSError:
-        hidden.unlink(missing_ok=True)  # of a full disk, say
+        hidden.unlink(missing_ok=True)  # the disk may be full
         raise

@@ -1,4 +1,4 @@
-"""Reading what a client sends: bounded, with a length that it declares."""
+"""The body of a request: bounded, and of the length that the client declares."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_body(request: Request, limit: int, kinds: tuple[str, ...]) -> bytes:
     declared = _declared_length(request)
     if declared > limit:
         raise RequestEntityTooLarge(f"more than {limit} bytes")
-    # Not `get_data()`: that would take a form apart, or keep it for somebody else to do so.
+    # Not `get_data()`: that would parse a form, or keep the body for a later parse.
     data = request.stream.read(limit + 1)
     if len(data) != declared:
         raise BadRequest("the request is shorter than it says")
@@ -32,5 +32,5 @@ def _declared_length(request: Request) -> int:
     if request.headers.get("Transfer-Encoding") or not text:
         raise LengthRequired("the request must say its length (Content-Length)")
     if not text.isascii() or not text.isdecimal():
-        raise BadRequest("the Content-Length is no number of bytes")
+        raise BadRequest("the Content-Length is not a number of bytes")
     return int(text)

@@ -18,7 +18,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every address there is); raises `UsageError`."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"{text!r} is no address to listen on", hint="say --bind 127.0.0.1:8088")
+        raise UsageError(f"{text!r} is not an address to listen on", hint="say --bind 127.0.0.1:8088")
     if host[:1] == "[" and host[-1:] == "]":
         host = host[1:-1]
     return host or "0.0.0.0", int(port)

@@ -1,4 +1,4 @@
-"""waitress with limits on clients: what one may hold at once, and how long a whole exchange may take.
+"""waitress with limits on clients: how many connections one may hold, and how long a whole exchange may take.
 
 waitress buffers requests and answers, so that a slow client holds no thread; but it holds a connection, of which
 waitress has a hundred, for as long as now and then a byte comes.
@@ -22,7 +22,7 @@ from waitress.task import ThreadedTaskDispatcher
 THREADS = 8
 IDLE = 30  # seconds after which a connection that says nothing is closed
 EXCHANGE = 60.0  # seconds for a whole request, and for a whole answer
-CLEANUP = 1  # seconds between two looks at who is over these
+CLEANUP = 1  # seconds between two checks of these limits
 CONNECTIONS = 1000  # at most, and no more than half of the files that the process may have open
 CONNECTIONS_A_CLIENT = 64
 # Larger than what endpoints take: a body that is a little too large is read and refused in words, not cut off.
@@ -32,8 +32,8 @@ MAX_BODY = 32 * 1024 * 1024
 class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     """Serves an application on a socket that listens, until `SystemExit` or `KeyboardInterrupt`.
 
-    Who has too many connections at once loses the one that has been in a request for the longest; so does, where there
-    are too many in all, whoever has the most. `by_client` is off behind a proxy, which is all clients at once.
+    A client with too many connections loses the one that has been in a request for the longest; where there are too
+    many connections in all, that is the client with the most. `by_client` is off behind a proxy, which is one client.
     """
 
     def __init__(self, application: WSGIApplication, listener: socket.socket, *, by_client: bool) -> None:
@@ -42,7 +42,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             threads=THREADS,
             channel_timeout=IDLE,
             cleanup_interval=CLEANUP,
-            # the limits below come first, with room to accept whoever pushes another one out
+            # above the limits of this module, with room to accept a connection that displaces another
             connection_limit=2 * CONNECTIONS,
             # select() knows 1,024 descriptors
             asyncore_use_poll=True,
@@ -75,7 +75,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
                 oldest.will_close = True
 
     def maintenance(self, now: float) -> None:
-        """Close what is idle, as waitress does, and what has been at one exchange for too long."""
+        """Close connections that are idle, as waitress does, and those whose exchange takes too long."""
         super().maintenance(now)
         for channel in self._channels():
             channel.keep_deadline(now)
@@ -105,7 +105,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     _since: float | None = None
 
     def keep_deadline(self, now: float) -> None:
-        """Close the connection where half a request, or half an answer, is all that there is for too long."""
+        """Close the connection where a part of a request, or of an answer, is under way for longer than `EXCHANGE`."""
         under_way = self.request is not None or (self.total_outbufs_len and not self.requests)
         if not under_way:
             self._since = None

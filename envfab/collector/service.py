@@ -22,7 +22,7 @@ from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.report_store import ReportFolder
 from envfab.errors import EnvfabError
 
-UNFINISHED = 60 * 60  # seconds after which a half-written file has nobody who still writes it
+UNFINISHED = 60 * 60  # seconds after which a half-written file is abandoned
 INDEX_EVERY = 60 * 60  # seconds between two looks at all files of reports
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ class Service:
         self._index = IndexNews(self.storage, config.index) if config.index else None
 
     def index_soon(self) -> None:
-        """Have the next round look for reports that are in no index."""
+        """Make the next round look for reports that are not indexed."""
         self._indexed_at = -math.inf
 
     def tidy(self) -> None:
-        """One round of what no request does."""
+        """One round of the work in the background."""
         self.freshness.catch_up()
         if self.vulnerabilities is not None:
             self.vulnerabilities.catch_up()

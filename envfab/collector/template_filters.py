@@ -55,7 +55,7 @@ def xml_text(text: str) -> str:
 
 
 def shown_bytes(data: bytes) -> str:
-    """Bytes as they came: what is no UTF-8 or cannot be seen is written out as an escape."""
+    """Bytes as text; what is not UTF-8, or invisible, is written as an escape."""
     text = data.decode("utf-8", "backslashreplace")
     return "".join(_visible(character) for character in text)
 

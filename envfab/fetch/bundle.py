@@ -43,8 +43,8 @@ def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a file is meant to be a bundle: it begins like a zip and is not named like a wheel."""
-    # opening what is no plain file might wait for ever
+    """Whether a file looks like a bundle: it begins like a zip file, and its name is not that of a wheel."""
+    # opening a pipe would wait for a writer
     if path.suffix == ".whl" or not path.is_file():
         return False
     try:

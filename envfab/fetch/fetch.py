@@ -52,7 +52,7 @@ class FetchJob:
 
 
 def default_index() -> str:
-    """The index that pip asks where nobody names one."""
+    """The index that pip asks where none is named."""
     from pip._internal.models.index import PyPI
 
     return PyPI.simple_url

@@ -22,7 +22,7 @@ class InFolder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise UsageError(
-                "there is no such folder", where=str(folder), hint="--from names a folder or an index's URL"
+                "the folder does not exist", where=str(folder), hint="--from names a folder or an index's URL"
             )
         self._folder = folder
         self.name = str(folder)

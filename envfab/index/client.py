@@ -30,11 +30,12 @@ from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
 
 
 class PackageIndex:
-    """A catalogue of the wheels that an index offers (PEP 691 or 503, PEP 658); `downloads` is where wheels are kept.
+    """A catalogue of the wheels that an index offers (PEP 691 or 503, PEP 658); wheels are kept in
+    `downloads`.
 
-    It is never asked for projects in `own`: their names are nobody's business, and its wheels of that name are somebody
-    else's. Each page and each metadata file is read once, ahead of time where it will be asked for. Questions raise
-    `SupplyError` where the index does not answer as one does.
+    It is never asked for projects in `own`: their names are private, and its wheels of such names are other projects'.
+    Each page and each metadata file is read once, ahead of time where it will be needed. Methods raise `SupplyError`
+    where the index does not answer as an index does.
     """
 
     def __init__(self, url: str, web: IndexSession, downloads: Path, own: Collection[NormalizedName] = ()) -> None:
@@ -63,7 +64,7 @@ class PackageIndex:
                 self._pages[name] = self._pool.submit(self._read_page, name)
 
     def files(self, name: NormalizedName) -> tuple[File, ...]:
-        """All that the index offers of a project; nothing where it does not know the project, or is not asked."""
+        """The files that the index offers of a project; none where it does not know the project, or is not asked."""
         self.expect([name])
         return self._pages[name].result() if name in self._pages else ()
 
@@ -121,14 +122,14 @@ class PackageIndex:
             return None
         if file.metadata and hashlib.sha256(answer.content).hexdigest() != file.metadata:
             raise SupplyError(
-                "is not the metadata file that the index tells of: its SHA-256 is another", where=shown_url(url)
+                "is not the metadata file that the index describes: its SHA-256 is different", where=shown_url(url)
             )
         return parse_metadata(answer.content, wheel.filename)
 
 
 @dataclass(frozen=True, slots=True)
 class ForInterpreter:
-    """An index for one interpreter: of wheels that their page rules out for it no metadata is read."""
+    """An index for one interpreter: no metadata is read of wheels whose page excludes that interpreter."""
 
     index: PackageIndex
     environment: Environment
@@ -151,7 +152,7 @@ class ForInterpreter:
         return self.index.unlogged(name)
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
-        """As the index has it, or only as much as rules the wheel out."""
+        """The wheel's metadata; only Requires-Python, where that excludes the interpreter."""
         wanted = requires_python_of(self.index.file(wheel))
         if not self.environment.supports(wanted):
             return WheelMetadata(wheel.shown_as, wheel.version, (), wanted, frozenset())
@@ -231,13 +232,13 @@ class Both:
 
 
 def _withdrawn(releases: Sequence[Release]) -> dict[Version, str | None]:
-    """The reasons, by version, of what the wheelhouse has withdrawn: other machines' wheels of it are no better."""
+    """The reasons, by version, of what the wheelhouse has withdrawn: the index's wheels of it are withdrawn, too."""
     standing = {release.wheel.version for release in releases if not release.yanked}
     return {one.wheel.version: one.yanked_reason for one in releases if one.wheel.version not in standing}
 
 
 def requires_python_of(file: File) -> SpecifierSet:
-    """What a page says of a file's Requires-Python; what cannot be read rules nothing out, as in pip."""
+    """A file's Requires-Python, as its page says; what cannot be read excludes no interpreter, as in pip."""
     return read_requires_python(file.requires_python or "")[0]
 
 

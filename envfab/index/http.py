@@ -30,13 +30,12 @@ from envfab.util.untrusted import shown_url
 
 AT_ONCE = 8
 REDIRECTS = 5
-# of a file whose size nobody tells
-FILE_LIMIT = 4 << 30
+FILE_LIMIT = 4 << 30  # bytes of a file whose size the index does not say
 
 
 @dataclass(frozen=True, slots=True)
 class IndexResponse:
-    """What came, the type it is said to have, and the address it came from in the end."""
+    """A response: its content, its media type, and the address it came from after redirects."""
 
     content: bytes
     kind: str
@@ -44,11 +43,11 @@ class IndexResponse:
 
 
 class IndexUnavailable(SupplyError):
-    """Nothing came from a server, or less than it said."""
+    """A server sent no response, or a part of one."""
 
 
 class IndexSession:
-    """Asks web servers, from up to `AT_ONCE` threads."""
+    """Asks package indexes, from up to `AT_ONCE` threads."""
 
     def __init__(self, timeouts: Timeouts | None = None) -> None:
         self._closed = False
@@ -80,10 +79,10 @@ class IndexSession:
             return IndexResponse(content, response.media_type, response.url)
 
     def download(self, url: str, sha256: str, place: Path, size: int | None = None) -> None:
-        """Bring a file of `size` bytes to `place`, whose folder is made; goes on where an earlier try was cut off.
+        """Download a file of `size` bytes to `place`, whose folder is made; resume a download that was cut off.
 
-        Raises `SupplyError`, and then there is nothing at `place`: what came lies beside it for the next try, unless
-        it is not the file with this SHA-256.
+        Raises `SupplyError`, and then there is nothing at `place`; what came is kept beside it for the next try, unless
+        it is another file.
         """
         try:
             self._download(url, sha256, place, FILE_LIMIT if size is None else size)
@@ -94,7 +93,7 @@ class IndexSession:
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{place.name}.part")
         with open(draft, "ab") as file:
-            # somebody else may be after the same file
+            # another process may download the same file
             fcntl.flock(file, fcntl.LOCK_EX)
             if place.exists():
                 draft.unlink(missing_ok=True)
@@ -106,17 +105,17 @@ class IndexSession:
             if _digest(draft) != sha256:
                 draft.unlink()
                 raise SupplyError(
-                    f"{place.name} is not the file that the index tells of: its SHA-256 is another",
+                    f"{place.name} is not what the index describes: its SHA-256 is different",
                     where=shown_url(url),
-                    hint="try again; where it stays so, tell whoever keeps the index, and do not use the file",
+                    hint="try again; if that does not help, tell the operators of the index, and do not use the file",
                 )
             os.fsync(file.fileno())
             rename(draft, place)
 
     def _append(self, url: str, descriptor: int, limit: int) -> None:
-        """Write what comes at the end of an open file, from where the file ends where the server can do that.
+        """Append the response to an open file; the server is asked for a range that begins at the end of the file.
 
-        One that grows beyond `limit` bytes is emptied.
+        A file that grows beyond `limit` bytes is emptied.
         """
         done = os.fstat(descriptor).st_size
         # a file that is compressed on the way cannot be cut into ranges
@@ -153,7 +152,7 @@ class IndexSession:
     def _pieces(self, response: WebResponse, url: str) -> Iterator[bytes]:
         for piece in response.pieces():
             if self._closed:
-                raise SupplyError("nobody waits for it any more", where=shown_url(url))
+                raise SupplyError("the download was given up", where=shown_url(url))
             yield piece
 
 

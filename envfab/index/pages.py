@@ -34,8 +34,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that an index offers. `metadata` is the SHA-256 of its metadata file, empty where only its presence
-    is told, None where there is none; `yanked` the reason, None where it is not withdrawn."""
+    """A file that an index offers.
+
+    `metadata` is the SHA-256 of its metadata file (PEP 658), empty where the page only says that it exists, None where
+    there is none. `yanked` is the reason (PEP 592), None where the file is not withdrawn. `size` is in bytes.
+    """
 
     filename: str
     url: str
@@ -48,7 +51,7 @@ class File:
 
 
 def project_json(name: NormalizedName, versions: Iterable[str], files: Sequence[File]) -> str:
-    """A project's page as PEP 691 has it."""
+    """A project's page by PEP 691, as JSON."""
     document = {
         "meta": {"api-version": API_VERSION},
         "name": name,
@@ -59,19 +62,19 @@ def project_json(name: NormalizedName, versions: Iterable[str], files: Sequence[
 
 
 def project_html(name: NormalizedName, files: Sequence[File]) -> str:
-    """A project's page as PEP 503 has it."""
+    """A project's page by PEP 503, as HTML."""
     anchors = "".join(f"    {_anchor(file)}<br>\n" for file in files)
     return _page(f"Links for {name}", anchors)
 
 
 def list_json(names: Iterable[NormalizedName]) -> str:
-    """The list of projects as PEP 691 has it."""
+    """The list of projects by PEP 691, as JSON."""
     document = {"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]}
     return json.dumps(document, indent=1) + "\n"
 
 
 def list_html(names: Iterable[NormalizedName]) -> str:
-    """The list of projects as PEP 503 has it."""
+    """The list of projects by PEP 503, as HTML."""
     return _page("Simple index", "".join(f'    <a href="{name}/">{name}</a><br>\n' for name in names))
 
 
@@ -88,11 +91,13 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
         return tuple(_file_of(one, base) for one in document["files"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise SupplyError(f"is no page of a package index: {shortened(problem, 200)}", where=shown_url(base)) from None
+        raise SupplyError(
+            f"is not a page of a package index: {shortened(problem, 200)}", where=shown_url(base)
+        ) from None
 
 
 def parse_html(text: str, base: str) -> tuple[File, ...]:
-    """The files of a PEP 503 page that lies at `base`; raises `SupplyError` for a page that can be none."""
+    """The files of a PEP 503 page that lies at `base`; raises `SupplyError` for anything else."""
     anchors = _Anchors()
     try:
         anchors.feed(text)
@@ -100,13 +105,13 @@ def parse_html(text: str, base: str) -> tuple[File, ...]:
         links = [one for one in anchors.found if one.get("href")]
         files = tuple(_file_of_anchor(one, base, urljoin(base, anchors.base or "")) for one in links)
     except (ValueError, AssertionError) as error:
-        # addresses that are none, and declarations that Python's parser takes for its own fault
+        # invalid addresses, and declarations that Python's parser fails on
         raise SupplyError(
-            f"is no page of a package index: {shortened(str(error), 200)}", where=shown_url(base)
+            f"is not a page of a package index: {shortened(str(error), 200)}", where=shown_url(base)
         ) from None
     # error and login pages come with status 200 as well
     if not (anchors.declared or any(file.filename.endswith(_DISTRIBUTIONS) for file in files)):
-        raise SupplyError("is no page of a package index: it links to no distribution", where=shown_url(base))
+        raise SupplyError("is not a page of a package index: it links to no distribution", where=shown_url(base))
     return files
 
 

@@ -1,4 +1,4 @@
-"""Work in threads that keep nobody: who is interrupted leaves at once, and what is under way ends with the program."""
+"""Work in threads that end with the program, so that an interrupt is not delayed by them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Pool:
-    """Calls functions in up to `most` threads; the standard library's are waited for, even where nobody can wait."""
+    """Calls functions in up to `most` threads, which the interpreter does not wait for at its exit."""
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
@@ -24,7 +24,7 @@ class Pool:
         self._over = False
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
-        """Call `function` as soon as a thread is free; what becomes of that is the future's."""
+        """Call `function` as soon as a thread is free; the future gets its result or exception."""
         future: Future[T] = Future()
         self._waiting.put((future, partial(function, *arguments)))
         if len(self._threads) < self._most:

@@ -1,7 +1,7 @@
 """The wheelhouse as a static package index, for any web server.
 
-A reader never sees half of anything: each file is written beside its place and renamed, wheels come before the page
-that names them, and go after it. Publishing again touches only what changed.
+A reader never sees a part of a file: each is written beside its place and renamed; wheels are written before the page
+that names them, and removed after it. Publishing again touches only what changed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HTML_PAGE, JSON_PAGE = "index.html", "index.v1_json"
 
 @dataclass(slots=True)
 class Published:
-    """What publishing came to: how much there is, and how many files were touched."""
+    """The result of publishing: how many wheels and projects there are, and how many files changed."""
 
     wheels: int = 0
     projects: int = 0
@@ -55,17 +55,19 @@ def publish(wheelhouse: Wheelhouse, folder: Path, reporter: Reporter) -> Publish
             return _Publishing(wheelhouse, folder, reporter).run(names)
     except OSError as error:
         raise SupplyError(
-            f"cannot publish here: {error.strerror}", where=str(error.filename or folder), hint="may you write there?"
+            f"cannot publish here: {error.strerror}",
+            where=str(error.filename or folder),
+            hint="check that you may write there",
         ) from None
 
 
 @contextlib.contextmanager
 def _claimed(folder: Path, wheelhouse: Wheelhouse) -> Iterator[None]:
-    """The folder while this process alone publishes to it; what is not an index is left alone."""
+    """Hold the folder's lock; raises `SupplyError` for a folder that is not an index of envfab's."""
     mark = folder / MARK
     if folder.exists() and not mark.exists() and any(folder.iterdir()):
         raise SupplyError(
-            "there is something in this folder already, and it is no index of envfab's",
+            "the folder is not empty, and envfab did not write what is in it",
             where=str(folder),
             hint="name a folder that is empty or not there yet",
         )
@@ -175,22 +177,22 @@ class _Publishing:
             try:
                 os.link(source, draft)
             except OSError:
-                # another file system, one without links, or somebody else's file
+                # another file system, one without links, or a file of another user
                 shutil.copy2(source, draft)
             rename(draft, place)
             done.written += 1
         return status.st_size
 
     def _write(self, place: Path, content: bytes, done: Published) -> None:
-        """`content` under its name at once, unless it is there already."""
+        """Write `content` to its place, unless the file has it already."""
         if place.exists() and place.read_bytes() == content:
             return
         write_file(place, content)
         done.written += 1
 
     def _remove_project(self, folder: Path, done: Published) -> None:
-        """What was published of a project that the wheelhouse has no more; anything else in there stays."""
-        # the pages first, so that nobody is sent to a wheel that has gone
+        """Remove what was published of a project that has left the wheelhouse; other files in the folder stay."""
+        # the pages first, so that no page names a wheel that is gone
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix == ".whl"):
             if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):
                 entry.unlink()
@@ -200,14 +202,14 @@ class _Publishing:
 
 
 def _is_of_a_project(folder: Path) -> bool:
-    """Whether it was published, and not put there by somebody else; whoever was killed may have left wheels alone."""
+    """Whether envfab published this folder; a process that was killed may have left wheels without a page."""
     if canonicalize_name(folder.name) != folder.name or not folder.is_dir():
         return False
     return (folder / JSON_PAGE).exists() or any(entry.suffix == ".whl" for entry in folder.iterdir())
 
 
 def _published_before(folder: Path) -> dict[str, File]:
-    """What the project's last page told, so that an unchanged wheel is not opened again."""
+    """The files on the project's last page, so that an unchanged wheel is not opened again."""
     try:
         text = (folder / JSON_PAGE).read_text(encoding="utf-8")
         return {file.filename: file for file in pages.parse_json(text, "")}

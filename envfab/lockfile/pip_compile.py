@@ -1,4 +1,4 @@
-"""pip-compile's answer for the interpreter that runs this program, with the wheelhouse for its only index."""
+"""pip-compile, for the interpreter that runs this program, with the wheelhouse as its only index."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _lines(file: Path, entries: tuple[Entry, ...], first: str = "") -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the user's pip reaches it: other indexes, other caches."""
+    """The environment of pip-compile, without the user's settings of pip and uv."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_"))}
     return kept | {"PIP_CONFIG_FILE": os.devnull, "HOME": str(folder), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

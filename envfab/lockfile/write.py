@@ -41,7 +41,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What requirements come to for one kind of interpreter; `by` tells what found it."""
+    """The pins of requirements for one kind of interpreter; `by` is the resolver that found them."""
 
     kind: InterpreterKind
     pins: tuple[Pin, ...]
@@ -74,7 +74,7 @@ def _solved(
             compiled(requirements, wheelhouse), interpreter, wheelhouse, pinned_hashes(requirements)
         ), "pip-compile"
     except SupplyError:
-        # where there is no answer, this one says why in terms of the wheelhouse
+        # where pip-compile fails, this says why in terms of the wheelhouse
         solve(requirements, interpreter, wheelhouse)
         raise
 
@@ -185,13 +185,13 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_value(one) for one in value) + "]"
     if isinstance(value, str):
-        # a JSON text is a TOML text, but for the one control character that JSON leaves as it is
+        # a JSON string is a TOML string, except for the one control character that JSON does not escape
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def files_of(locks: Sequence[Lock], place: Path) -> dict[Path, Lock]:
-    """Where each lock goes: to `place` itself, or beside it under its interpreter's name where there are several."""
+    """The path of each lock file: `place`, or, where there are several, beside it, named after the interpreter."""
     groups: dict[str, list[Lock]] = {}
     for one in locks:
         groups.setdefault(one.kind.label, []).append(one)
@@ -207,7 +207,7 @@ def files_of(locks: Sequence[Lock], place: Path) -> dict[Path, Lock]:
 
 
 def write(place: Path, text: str) -> None:
-    """A file at once, never half of it."""
+    """Write a file atomically; raises `SupplyError`."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_file(place, text.encode())

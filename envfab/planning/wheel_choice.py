@@ -24,7 +24,7 @@ from envfab.planning.resolver import NoSolution
 
 
 class Unsolvable(SupplyError):
-    """Requirements that a catalogue cannot meet: what is missing, or who disagrees."""
+    """Requirements that a catalogue cannot meet: what is missing, or which requirements contradict each other."""
 
     def __init__(self, interpreter: Interpreter, missing: Sequence[Missing], conflicts: Sequence[str]) -> None:
         self.missing = tuple(missing)
@@ -35,7 +35,7 @@ class Unsolvable(SupplyError):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A wheel with what it says of itself, and who wants it: `-r requirements.in`, or names of projects."""
+    """A wheel with its metadata, and what requires it: `-r requirements.in`, or names of projects."""
 
     wheel: Wheel
     metadata: WheelMetadata
@@ -87,7 +87,7 @@ def wheels_of(
 def annotated(
     wheels: Mapping[NormalizedName, Wheel], requirements: Requirements, interpreter: Interpreter, catalogue: Catalogue
 ) -> list[Chosen]:
-    """The wheels by name, each with who wants it."""
+    """The wheels by name, each with what requires it."""
     environment = Environment(interpreter)
     metadata = {name: catalogue.metadata(wheel) for name, wheel in wheels.items()}
     via: dict[NormalizedName, set[str]] = {name: set() for name in wheels}

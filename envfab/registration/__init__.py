@@ -1,1 +1,1 @@
-"""Telling others: package lists for servers that speak Difio's protocol, and CycloneDX documents."""
+"""Registering virtualenvs at servers: package lists by Difio's protocol, and bills of materials."""

@@ -31,10 +31,10 @@ def after_deployment(
     environment: Mapping[str, str] | None = None,
     patience: float = SHORT_PATIENCE,
 ) -> Iterator[None]:
-    """Register what a deployment changed (members with their fresh probes), while the body prints the summary.
+    """Register what a deployment changed (members with their new probes) while the body of the context runs.
 
-    Never raises, and holds up the end by `patience` at most: what could not be told is a warning, and is sent at
-    the next run, as is now what was missed before.
+    Sends what earlier runs failed to send, too. Never raises, and delays the end by at most `patience` seconds:
+    failures are warnings, and go to the retry file.
     """
     environment = os.environ if environment is None else environment
     try:
@@ -68,7 +68,7 @@ def after_deployment(
 
 
 def _warnings(outcomes: Sequence[RegistrationOutcome], remembered: bool) -> Iterator[str]:
-    """One line a server that did not answer, and one for each registration that it refused."""
+    """One warning for each server that did not answer, and one for each registration that was refused."""
     lost: dict[str, tuple[RegistrationError, list[str]]] = {}
     for outcome in outcomes:
         if outcome.error is not None:
@@ -78,5 +78,5 @@ def _warnings(outcomes: Sequence[RegistrationOutcome], remembered: bool) -> Iter
             yield f"{outcome.job.target}: the registration was refused: {outcome.answer.message}"
     for error, targets in lost.values():
         whose = targets[0] if len(targets) == 1 else f"{len(targets)} virtualenvs"
-        then = "it is made up for at the next run" if remembered else "run fab register"
+        then = "the next run sends it" if remembered else "run fab register"
         yield f"{error}\n  {whose} not registered; {then}"

@@ -26,16 +26,14 @@ AnyServer = RegistrationServer[Any]
 
 AT_ONCE = 8
 STAGE = "registering"
-# what one registration may take, however slowly its server speaks
-PATIENCE = 30.0
-# what servers may take to process what they got
-PROCESSING_PATIENCE = 60.0
+PATIENCE = 30.0  # seconds for one registration
+PROCESSING_PATIENCE = 60.0  # seconds for servers to process what they took
 
 
 class Delivery:
-    """Jobs under way in the background. A server that gives no answer is not asked again in this run.
+    """Jobs that are sent in the background. A server that does not answer is not asked again in this run.
 
-    The threads end with the program: what has no answer by then stays remembered.
+    The threads end with the program; jobs without an answer by then stay in the retry file.
     """
 
     def __init__(self, jobs: Sequence[Job], reporter: Reporter) -> None:
@@ -54,7 +52,7 @@ class Delivery:
             threading.Thread(target=self._work, name="envfab-register", daemon=True).start()
 
     def wait(self, seconds: float) -> list[RegistrationOutcome]:
-        """The outcomes in the order of the jobs; those that take longer count as not answered."""
+        """Wait for at most `seconds`; return the outcomes in the order of the jobs. Late ones count as not answered."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._outcomes) == len(self._jobs), seconds)
             self._waiting.clear()
@@ -64,12 +62,12 @@ class Delivery:
             ]
 
     def ask_for_secrets(self) -> None:
-        """Call the secrets' callables now, in this thread: they may want to talk with the user."""
+        """Call the secrets' callables now, in this thread: they may ask the user something."""
         for job in self._jobs:
             self.secret(job.server)
 
     def secret(self, server: AnyServer) -> str | RegistrationError | None:
-        """A server's secret, which is asked for once; or the reason why it cannot be read."""
+        """A server's secret, which is read once; or the reason why it cannot be read."""
         with self._asking:
             if server not in self._secrets:
                 self._secrets[server] = _secret_of(server)
@@ -103,12 +101,12 @@ class Delivery:
 
 
 def _secret_of(server: AnyServer) -> str | RegistrationError | None:
-    """A server's secret, without the line end that files and password programs give; or why there is none."""
+    """A server's secret, without the line end that files and password programs add; or the reason why it is missing."""
     called, where = server.secret_name, shown_url(server.url)
     try:
         found = secret(server.configured_secret())
     except Exception as error:  # noqa: BLE001 - the fabfile's own code may raise anything
-        # of others the message might hold what must not be shown
+        # the message of any other exception might hold a secret
         why = f": {error}" if isinstance(error, (KeyError, OSError)) else ""
         return RegistrationError(f"cannot read the {called}: {type(error).__name__}{why}", where=where)
     if found is None or isinstance(found, str):
@@ -127,9 +125,9 @@ def register(
     environment: Mapping[str, str],
     processing: float = PROCESSING_PATIENCE,
 ) -> list[RegistrationOutcome]:
-    """Send, and wait for the answers; with them goes what these servers missed before. What fails is remembered.
+    """Send jobs, and what these servers missed before; return an outcome for each. Jobs that fail go to the retry file.
 
-    Where a server processes what it got, wait for that, too, for `processing` seconds at most.
+    Servers that process what they take are waited for, for at most `processing` seconds.
     """
     pending = Pending(state_folder(environment), kinds_of(servers))
     every = [*jobs, *missed_jobs(pending, jobs, servers)]
@@ -146,7 +144,7 @@ def register(
 def _processed(
     outcomes: Sequence[RegistrationOutcome], delivery: Delivery, reporter: Reporter, seconds: float
 ) -> list[RegistrationOutcome]:
-    """The outcomes, once what was uploaded is processed; a warning for each server where that is not so."""
+    """The outcomes, once the servers have processed everything; a warning for each server that has not."""
     tokens: dict[AnyServer, list[str]] = {}
     for outcome in outcomes:
         if outcome.answer is not None and outcome.answer.token:

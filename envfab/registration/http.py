@@ -16,12 +16,12 @@ _SECRET = re.compile("[!-~]+")
 
 
 class NoAnswer(RegistrationError):
-    """The server could not be spoken with at all: whoever else asks it now will fare no better."""
+    """The server cannot be reached: other requests to it would fail as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: the media type in lower case, the beginning of the body, where a redirect leads to."""
+    """A response: its media type in lower case, the beginning of its body, and where a redirect leads."""
 
     status: int
     kind: str
@@ -29,7 +29,7 @@ class Reply:
     location: str | None
 
     def failure(self, url: str, why: str = "", hint: str = "") -> RegistrationError:
-        """That this is not what was asked for, with what came; `why` where it looked like it at first."""
+        """The error that this reply is not an answer, with what came; `why` replaces the status and the media type."""
         if not why and self.location is not None:
             why = f"HTTP {self.status} to {shown_url(self.location)}"
             hint = "give the address that it redirects to, if you trust it"
@@ -63,6 +63,6 @@ def exchange(session: WebSession, request: Request, *, limit: int = MAX_ANSWER, 
 
 
 def check_secret(name: str, value: str, url: str) -> None:
-    """Refuse what no header can hold, without showing it."""
+    """Raise `RegistrationError` for a secret that no header can hold, without showing it."""
     if not _SECRET.fullmatch(value):
-        raise RegistrationError(f"its {name} is empty, or not of printable ASCII without spaces", where=shown_url(url))
+        raise RegistrationError(f"the {name} is empty, or not of printable ASCII without spaces", where=shown_url(url))

@@ -1,4 +1,4 @@
-"""What is to be sent to which server."""
+"""Jobs: which payload is sent to which server, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationOutcome:
-    """What became of a job: exactly one of `answer` and `error`; `processed` where a server tells that afterwards."""
+    """The outcome of a job: exactly one of `answer` and `error`.
+
+    `processed` is whether the server has processed the payload; None where it is not asked.
+    """
 
     job: Job
     answer: ServerAnswer | None = None
@@ -50,7 +53,7 @@ def jobs_for(
     release_log: Path | None = None,
     until: float = math.inf,
 ) -> tuple[list[Job], list[RegistrationError]]:
-    """Each virtualenv for each server, and why those that are missing cannot be registered.
+    """A job for each virtualenv and server, and the reasons why some are missing.
 
     `release_log` says which wheels are installed. Payloads that take long to make are not begun after `until`
     (seconds of the monotonic clock).

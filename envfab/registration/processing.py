@@ -1,4 +1,4 @@
-"""Waiting until servers have processed what was uploaded, for a bounded time."""
+"""Waiting, for a bounded time, until servers have processed what they took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envfab.registration.http import READ_TIMEOUT, registration_session
 from envfab.registration.servers import RegistrationServer
 from envfab.util.http import WebSession
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two questions
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two requests
 SHORTEST_TIMEOUT = 0.1
 
 
@@ -45,7 +45,7 @@ class Processing:
         """Wait until all is processed or the time is over, and return what is left."""
         left = []
         for one in self._followed:
-            # a server that speaks slowly enough is never late for the timeouts of one question
+            # a server that sends byte after byte never exceeds the timeouts of one request
             one.join(max(0.0, one.end - time.monotonic()))
             if one.waiting:
                 why = one.why or f"after {one.seconds:g} s"
@@ -77,7 +77,7 @@ class _Followed(threading.Thread):
         pause = FIRST_PAUSE
         while self.waiting and (left := self.end - time.monotonic()) > 0:
             timeout = min(READ_TIMEOUT, max(left, SHORTEST_TIMEOUT))
-            # what came first is processed first: where it is not, neither are the others
+            # servers process payloads in order: where the first is not processed, neither are the others
             if self.server.is_processing(session, self._secret, self.waiting[0], timeout):
                 time.sleep(min(pause, max(0.0, self.end - time.monotonic())))
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Where envfab keeps what it must not forget between runs."""
+"""The folder of what envfab keeps between runs."""
 
 from __future__ import annotations
 

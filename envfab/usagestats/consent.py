@@ -53,7 +53,7 @@ def user_id(folder: Path) -> str | None:
     path = folder / USER_ID
     # Where two programs do this at once, both end up with the id of the first.
     if not write_atomically(path, fresh, replace=False) and _read_id(folder) is None:
-        write_atomically(path, fresh)  # what is there is no id, or the file system has no hard links
+        write_atomically(path, fresh)  # the file does not hold an id, or the file system has no hard links
     return _read_id(folder)
 
 

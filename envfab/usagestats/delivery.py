@@ -53,7 +53,7 @@ class ReportDelivery:
 
         send = sender(self.drop_point, self.ssl_verify)
         tried: set[str] = set()
-        # Once more after each unlock: whoever found the queue locked relies on its report being seen here.
+        # Once more after each unlock: a process that found the queue locked relies on its report being sent here.
         while any(name not in tried for name in self.due()):
             with self.queue.lock() as locked:
                 if not (locked and self._round(send, tried)):
@@ -113,7 +113,7 @@ class Courier(threading.Thread):
         self._unsaved = unsaved
 
     def run(self) -> None:
-        """Deliver, and let no error reach the terminal."""
+        """Deliver; errors never reach the terminal."""
         with quietly("deliver usage reports"):
             self._delivery.run(self._unsaved)
 

@@ -24,7 +24,7 @@ PREFIX = "report_"
 LOCK = "lock"
 _STAMP = re.compile(r"report_([0-9]{1,12})_([0-9]{1,3})(?![0-9])")
 _LEFTOVER_AGE = 3600.0  # seconds; no write takes that long
-_REMOVALS = 500  # at once, so that a folder with very many old reports delays nobody
+_REMOVALS = 500  # at once, so that a folder with very many old reports causes no delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Queue:
         return sorted(found, key=_age)
 
     def read(self, name: str) -> bytes | None:
-        """A report's bytes, at most one more than allowed; None where it cannot be read, or is no plain file."""
-        # Without waiting for a pipe's writer, and without following a link that somebody else laid in a shared folder.
+        """A report's bytes, at most one more than allowed; None where it cannot be read, or is not a regular file."""
+        # Without waiting for a pipe's writer, and without following a link that another user made in a shared folder.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(self.folder / name, flags)

@@ -26,7 +26,7 @@ Entry = tuple[str, str]
 
 
 class MalformedReport(ValueError):
-    """Bytes that are no report; says what is wrong with them."""
+    """Bytes that are not a report; the message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Report:
 
 
 def clean_entries(pairs: Iterable[object]) -> tuple[Entry, ...]:
-    """What can be reported of `pairs`, as text; what is no pair, or has an empty key, is left out."""
+    """What can be reported of `pairs`, as text; what is not a pair, or has an empty key, is left out."""
     found = []
     for pair in pairs:
         if isinstance(pair, (tuple, list)) and len(pair) == 2:

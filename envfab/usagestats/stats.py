@@ -1,4 +1,4 @@
-"""The face of the library: `Stats`, compatible with that of `usagestats` 1.0.1, but for errors: it raises none."""
+"""The face of the library: `Stats`, compatible with that of `usagestats` 1.0.1, except that it raises no errors."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Stats:
         """Keep the user's choice: `ENABLED` or `DISABLED`; `UNSET` forgets it. To override with `read_config`."""
         words = {Stats.ENABLED: "ENABLED", Stats.DISABLED: "DISABLED", Stats.UNSET: None}
         if enabled not in words:
-            raise ValueError(f"{enabled!r} is no choice; give Stats.ENABLED, Stats.DISABLED or Stats.UNSET")
+            raise ValueError(f"the choice must be Stats.ENABLED, Stats.DISABLED or Stats.UNSET, not {enabled!r}")
         if not consent.write_choice(Path(self.location), words[enabled]):
             raise OSError(f"{self.location}: the choice on usage statistics cannot be written there")
 

@@ -50,7 +50,7 @@ Send = Callable[[bytes], SendResult]
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """A server that moved on its host gets the report at its new address, as a POST.
 
-    Another host, another port, and no encryption where there was some: nobody consented to sending reports there.
+    Never to another host or port, nor from HTTPS to HTTP: the user did not consent to sending reports there.
     """
 
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # since Python 3.11 it is there anyway
@@ -119,7 +119,7 @@ def _split_credentials(drop_point: str) -> tuple[str, str]:
     """The URL without its `user:password@`, and the header that says the same. Only http and https may be posted to."""
     parts = urllib.parse.urlsplit(drop_point)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{drop_point!r} is no http or https URL")
+        raise ValueError(f"must be an http or https URL, not {drop_point!r}")
     userinfo, _, host = parts.netloc.rpartition("@")
     url = urllib.parse.quote(parts._replace(netloc=host, fragment="").geturl(), safe="%/:=&?~+!$,;'@()*[]")
     if not userinfo:

@@ -1,4 +1,4 @@
-"""The one way to put a file in place: written beside it, on disk, renamed. Readers see the old one or the new one."""
+"""The one way to replace a file: written beside it, synced, renamed. Readers see the old file or the new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 LONGEST_NAME = 100
-# how the hidden names of files end that are being written; who is killed leaves one
+# the end of the hidden name of a file that is being written; a process that is killed leaves one
 DRAFT = ".tmp"
 
 
@@ -25,7 +25,7 @@ def replacing(path: Path, mode: int | None = None, *, owner: tuple[int, int] | N
     path = path.resolve()
     draft = path.with_name(f".{path.name[:LONGEST_NAME]}.{secrets.token_hex(4)}{DRAFT}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    # with an owner to come, nobody else reads it before that
+    # private until it belongs to its owner
     descriptor = os.open(draft, flags, 0o666 if mode is None else 0o600)
     try:
         with open(descriptor, "w+b") as file:

@@ -167,7 +167,7 @@ class WebSession:
         with response:
             hops = [*response.history, response]
             if request.url.startswith("https:") and any(not hop.url.startswith("https:") for hop in hops):
-                raise UnsafeRedirect("redirects from HTTPS to a connection that anybody can change")
+                raise UnsafeRedirect("redirects from HTTPS to HTTP, where the answer could be changed on the way")
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             location = response.headers["Location"] if response.is_redirect else None
             yield WebResponse(response.status_code, media_type, response.url, location, response, timeouts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from envfab.util.untrusted import one_line
 
-# characters; what is longer is no name, no version, no sentence
+# characters; names, versions and sentences are shorter
 MAX_TEXT = 4_000
 MAX_ITEMS = 10_000
 

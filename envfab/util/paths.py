@@ -1,4 +1,4 @@
-"""Paths that people type, and files that others wrote."""
+"""Paths from command lines and variables, and files that were not written by envfab."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ UNSET = "is a variable of your shell unset?"
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes, without waiting for anybody.
+    """The bytes of a regular file of at most `limit` bytes, without waiting for a writer.
 
-    Raises `OSError`, also for pipes, devices, larger files, and paths that cannot be any.
+    Raises `OSError`, also for pipes, devices, larger files, and paths that cannot exist.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -35,7 +35,7 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def expand(text: str) -> Path:
-    """The path that a text names, its `~` or `~user` expanded; raises `ValueError`, in words, where it names none."""
+    """The path that a text names, with `~` and `~user` expanded; raises `ValueError`, with a message for people."""
     if not text.strip():
         raise ValueError("is empty")
     if "\0" in text:
@@ -43,11 +43,11 @@ def expand(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ValueError(f"there is no user {text.partition('/')[0][1:]!r}") from None
+        raise ValueError(f"the user {text.partition('/')[0][1:]!r} does not exist") from None
 
 
 def user_path(text: str, argument: str) -> Path:
-    """The path that `argument` (`--out`, `file`) was given; raises `UsageError` that names the argument."""
+    """The path that `argument` (`--out`, `file`) was given; raises `UsageError`, which names the argument."""
     try:
         return expand(text)
     except ValueError as error:
@@ -58,10 +58,12 @@ def user_path(text: str, argument: str) -> Path:
 
 
 def output_path(text: str, argument: str, *, folder_is_made: bool = False) -> Path:
-    """`user_path` of a file to write: no folder, and in a folder that is there, or will be made."""
+    """`user_path` of a file to write: not a folder, and in a folder that exists or will be made."""
     path = user_path(text, argument)
     if path.is_dir():
         raise UsageError(f"{text!r} is a folder: name a file", where=argument)
     if not folder_is_made and not path.absolute().parent.is_dir():
-        raise UsageError(f"{text!r}: there is no folder {str(path.parent)!r}", where=argument, hint="make it first")
+        raise UsageError(
+            f"{text!r}: the folder {str(path.parent)!r} does not exist", where=argument, hint="make it first"
+        )
     return path

@@ -34,7 +34,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter for those who do not look: libraries, tests."""
+    """A reporter that shows nothing: for libraries and tests."""
 
     def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None = None) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""What others wrote, before anything of ours looks at it: bounded JSON, text that a terminal must not obey."""
+"""Text and JSON that were not written by envfab: bounded, and without what would steer a terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-# no number of ours has more, and Python takes quadratic time for many
+# envfab writes no number with more; Python takes quadratic time for long ones
 MAX_DIGITS = 100
 MAX_DEPTH = 50
-# What moves a terminal's cursor, what ends a line elsewhere than in a file of ours, what turns the direction of writing
+# What moves a terminal's cursor, what ends a line for other programs than envfab, what turns the direction of writing
 # (a name could look like another), and halves of surrogate pairs, which no stream can be given.
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
 _LINE_ENDS = [0x2028, 0x2029]
@@ -26,10 +26,10 @@ _HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(content: str | bytes) -> Any:
-    """A JSON document, as RFC 8259 has it, in UTF-8.
+    """The value of a JSON document (RFC 8259) in UTF-8.
 
-    Raises `ValueError`, in words, for whatever is none, and for what only does harm: more than `MAX_DEPTH` levels,
-    numbers of more than `MAX_DIGITS` digits, NaN and infinities, halves of surrogate pairs.
+    Raises `ValueError`, with a message for people, for anything else, and for what is harmful: more than `MAX_DEPTH`
+    levels, numbers of more than `MAX_DIGITS` digits, NaN and infinities, halves of surrogate pairs.
     """
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     try:
@@ -60,7 +60,7 @@ def _check_pairs(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError("it has half of a surrogate pair, which is no character") from None
+        raise ValueError("it has half of a surrogate pair, which is not a character") from None
 
 
 def _whole(digits: str) -> int:
@@ -84,18 +84,18 @@ _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=
 
 
 def format_json(document: Any) -> str:
-    """A document for programs and people: indented, as it is but for characters that a terminal would obey."""
+    """A document as indented JSON; characters that would steer a terminal are escaped."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return text.translate(_ESCAPED)
 
 
 def harmless(text: str) -> str:
-    """A text of several lines, of the same length, that no terminal obeys and every stream takes."""
+    """A text of several lines, of the same length, with U+FFFD for what would steer a terminal or breaks a stream."""
     return text.translate(_HARMLESS)
 
 
 def one_line(text: str) -> str:
-    """A text in one line, without what could move a terminal's cursor, or what no stream could be given."""
+    """A text in one line, without what would steer a terminal or breaks a stream."""
     return _HARMFUL_TEXT.sub(" ", text).strip()
 
 
@@ -109,5 +109,5 @@ def shown_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that is no URL"
+        return "an address that is not a URL"
     return one_line(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))

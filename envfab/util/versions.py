@@ -32,7 +32,7 @@ def parse_version(text: str) -> Version:
 
 
 def version_or_none(text: str) -> Version | None:
-    """The version that a text is; None where it is none by PEP 440."""
+    """The version (PEP 440) in a text; None for any other text."""
     try:
         return parse_version(text)
     except InvalidVersion:

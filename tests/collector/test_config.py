@@ -47,7 +47,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ({}, "ENVFAB_COLLECTOR_DATA: is not set\n  name a folder for the database and the reports"),
         ({"DATA": "/d"}, "collector: a collector that others can reach needs a token"),
         ({"DATA": "/d", "OPEN": "0"}, "collector: a collector that others can reach needs a token"),
-        ({"DATA": "/d", "OPEN": "maybe"}, "ENVFAB_COLLECTOR_OPEN: 'maybe' is neither yes nor no"),
+        ({"DATA": "/d", "OPEN": "maybe"}, "ENVFAB_COLLECTOR_OPEN: must be yes or no, not 'maybe'"),
         ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
         ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),
         ({"DATA": "/d", "TOKEN_FILE": os.devnull}, "/dev/null: the token file holds no token"),
@@ -57,7 +57,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ),
         (
             {"DATA": "/d", "OPEN": "1", "TOKNE": "x"},
-            "ENVFAB_COLLECTOR_TOKNE: is no setting\n  there are DATA, DATABASE",
+            "ENVFAB_COLLECTOR_TOKNE: unknown setting\n  the settings are: DATA, DATABASE",
         ),
     ],
 )
@@ -73,11 +73,11 @@ def test_what_cannot_be_meant(said: dict[str, str], message: str) -> None:
     [
         (
             {"database": "mysql://x"},
-            "collector database: mysql is no database for the collector\n  it works with SQLite",
+            "collector database: the collector does not work with mysql\n  it works with SQLite",
         ),
-        ({"database": "nonsense"}, "collector database: the database is no URL\n  say postgresql://USER@HOST/NAME"),
+        ({"database": "nonsense"}, "collector database: the database must be a URL\n  say postgresql://USER@HOST/NAME"),
         ({"reports": Path("/dev/null/x")}, "/dev/null/x: cannot make the folder: Not a directory"),
-        ({"index": "ftp://x"}, "collector index: 'ftp://x' is no http or https URL"),
+        ({"index": "ftp://x"}, "collector index: must be an http or https URL, not 'ftp://x'"),
     ],
 )
 def test_what_cannot_work(make_app: MakeApp, settings: dict[str, object], message: str) -> None:
@@ -89,7 +89,7 @@ def test_what_cannot_work(make_app: MakeApp, settings: dict[str, object], messag
 
 def test_a_wheelhouse_that_is_not_there(tmp_path: Path) -> None:
     """A folder that is misspelt is no empty wheelhouse."""
-    with pytest.raises(ConfigurationError, match=r"there is no folder"):
+    with pytest.raises(ConfigurationError, match=r"the folder .* does not exist"):
         find_wheelhouse(tmp_path / "whels")
 
 

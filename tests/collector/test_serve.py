@@ -116,7 +116,7 @@ def test_a_token_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--bind", "nowhere"), "envfab: 'nowhere' is no address to listen on"),
+        (("--bind", "nowhere"), "envfab: 'nowhere' is not an address to listen on"),
         (("--bind", "192.0.2.1:0", "--token-file", "tokens"), "envfab: 192.0.2.1:0: cannot listen:"),
         (("--bind", "127.0.0.1:0", "--token-file", "missing"), "cannot read the token file: No such file or directory"),
         (

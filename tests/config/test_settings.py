@@ -113,7 +113,7 @@ def test_a_variable_that_is_no_setting_is_refused(name: str) -> None:
     """Invoke reads only variables of settings that it knows: a misspelt one would change nothing, in silence."""
     with pytest.raises(ConfigurationError) as caught:
         refuse_unknown_variables({name: "1"})
-    near = ", did you mean FABRIC_ENVFAB_MAX_FAILURES?" if "MAX" in name.upper() else ""
+    near = "; did you mean FABRIC_ENVFAB_MAX_FAILURES?" if "MAX" in name.upper() else ""
     assert str(caught.value).splitlines()[0] == f"{name}: unknown setting{near}"
 
 

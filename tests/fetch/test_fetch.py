@@ -298,7 +298,7 @@ def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path,
     part = tmp_path / "downloads" / digest / f"{NEW}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"some of another file, longer than all of it" * 1000)
-    with pytest.raises(EnvfabError, match="its SHA-256 is another"):
+    with pytest.raises(EnvfabError, match="its SHA-256 is different"):
         fetch(server.url, tmp_path, wheelhouse, job("basket==2.1"))
     assert fetch(server.url, tmp_path, wheelhouse, job("basket==2.1")) == [NEW]
 
@@ -321,8 +321,8 @@ def no_hash(page: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (wrong_hash, "is not the file that the index tells of: its SHA-256 is another"),
-        (wrong_metadata_hash, "is not the metadata file that the index tells of: its SHA-256 is another"),
+        (wrong_hash, "is not what the index describes: its SHA-256 is different"),
+        (wrong_metadata_hash, "is not the metadata file that the index describes: its SHA-256 is different"),
         (no_hash, "the index tells no SHA-256 of some wheels of it, and what cannot be verified is not fetched"),
     ],
 )
@@ -343,8 +343,8 @@ def test_what_cannot_be_verified_is_refused(
         ((500, "text/html", b"<h1>Internal Server Error</h1>"), "answers HTTP 500"),
         ((503, "text/html", b"busy"), "answers HTTP 503"),
         ((401, "text/html", b"who?"), "answers HTTP 401\n  give a user and a password"),
-        ((200, "text/html", b"<h1>Sign in</h1>"), "is no page of a package index: it links to no distribution"),
-        ((200, "application/json", b"<h1>Sign in</h1>"), "is no page of a package index"),
+        ((200, "text/html", b"<h1>Sign in</h1>"), "is not a page of a package index: it links to no distribution"),
+        ((200, "application/json", b"<h1>Sign in</h1>"), "is not a page of a package index"),
         ((200, "image/png", b"x"), "is not a page of a package index, but image/png"),
     ],
 )
@@ -424,7 +424,7 @@ def test_an_address_that_leads_nowhere_is_shown_without_secrets(
 def test_a_wrong_page_is_shown_without_secrets(server: Server, tmp_path: Path, wheelhouse: Wheelhouse) -> None:
     """Nor are they when the index answers, and answers nonsense."""
     server.answers["/simple/shop/"] = (200, "application/json", b"[]")
-    with pytest.raises(EnvfabError, match="is no page of a package index") as caught:
+    with pytest.raises(EnvfabError, match="is not a page of a package index") as caught:
         fetch(server.url.replace("http://", "http://user:secret@"), tmp_path, wheelhouse, job("shop"))
     assert "secret" not in str(caught.value)
 

@@ -56,5 +56,5 @@ def test_an_index_that_does_not_answer_is_one_clear_message() -> None:
 
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
     """Before anything is repaired."""
-    with pytest.raises(UsageError, match="there is no such folder"), originals([str(tmp_path / "nowhere")]):
+    with pytest.raises(UsageError, match="the folder does not exist"), originals([str(tmp_path / "nowhere")]):
         pass

@@ -66,7 +66,7 @@ def test_a_busy_server_is_asked_again(server: Server) -> None:
     ("url", "shown"),
     [
         ("https://user:secret@example.org:8443/a/?key=secret#x", "https://example.org:8443/a/"),
-        ("http://[::1", "an address that is no URL"),
+        ("http://[::1", "an address that is not a URL"),
         ("http://example.org/\x1b[31m", "http://example.org/ [31m"),
     ],
 )
@@ -112,4 +112,4 @@ def test_nothing_leads_from_https_to_http(server: Server, certificate: Path, mon
         pytest.raises(SupplyError) as caught,
     ):
         web.get(url, "*/*", 100)
-    assert str(caught.value) == f"{url}: redirects from HTTPS to a connection that anybody can change"
+    assert str(caught.value) == f"{url}: redirects from HTTPS to HTTP, where the answer could be changed on the way"

@@ -62,12 +62,12 @@ def test_reads_html_as_others_write_it() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<html>", "is no page of a package index: Expecting value"),
-        ("[]", "is no page of a package index"),
-        ("{}", "is no page of a package index: 'meta' is missing"),
+        ("<html>", "is not a page of a package index: Expecting value"),
+        ("[]", "is not a page of a package index"),
+        ("{}", "is not a page of a package index: 'meta' is missing"),
         ('{"meta": {"api-version": "2.0"}, "files": []}', "version 2.0 of the index format; this envfab reads 1.x"),
         ('{"meta": {"api-version": "1.0"}, "files": [{"filename": "../x.whl", "url": "x"}]}', "named '../x.whl'"),
-        ("[" * 200_000, "is no page of a package index: it is nested too deeply"),
+        ("[" * 200_000, "is not a page of a package index: it is nested too deeply"),
     ],
 )
 def test_refuses_json_that_is_no_page(text: str, message: str) -> None:
@@ -88,8 +88,8 @@ def test_fields_that_are_no_texts_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('<a href="http://[x/shop-1.0.tar.gz">shop</a>', "is no page of a package index: Invalid IPv6 URL"),
-        ('<![foo bar]><a href="shop-1.0.tar.gz">shop</a>', "is no page of a package index: "),
+        ('<a href="http://[x/shop-1.0.tar.gz">shop</a>', "is not a page of a package index: Invalid IPv6 URL"),
+        ('<![foo bar]><a href="shop-1.0.tar.gz">shop</a>', "is not a page of a package index: "),
         (
             '<a href="shop-1.0-1%2F..%2F..%2Fevil-py3-none-any.whl">shop</a>',
             "offers a file named 'shop-1.0-1/../../evil",

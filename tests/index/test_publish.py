@@ -147,7 +147,7 @@ def test_refuses_folders_that_are_no_index(wheelhouse: Wheelhouse, add: Add, tmp
     add("shop", "1.0")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
-    with pytest.raises(SupplyError, match="it is no index of envfab's"):
+    with pytest.raises(SupplyError, match="envfab did not write what is in it"):
         published(wheelhouse, tmp_path / "home")
     with pytest.raises(SupplyError, match="this is the wheelhouse itself"):
         published(wheelhouse, wheelhouse.wheels / "index")

@@ -172,7 +172,7 @@ def test_nonsense_after_a_deployment_is_a_warning(server: RecordingServer, answe
     server.answer = lambda _: answer
     (warning,), _ = deployed(server.url, changed=[virtualenv()])
     assert warning.startswith(f"{server.url}: Communication failed: ")
-    assert warning.endswith("shop@web1:/srv/shop not registered; it is made up for at the next run")
+    assert warning.endswith("shop@web1:/srv/shop not registered; the next run sends it")
     assert missed() == ["shop@web1:/srv/shop"]
 
 
@@ -180,7 +180,7 @@ def test_a_server_that_is_down_is_one_warning(nobody: str) -> None:
     """However many virtualenvs were deployed to."""
     warnings, took = deployed(nobody, changed=[virtualenv(f"/srv/{number}") for number in range(20)])
     assert len(warnings) == 1
-    assert "20 virtualenvs not registered; it is made up for at the next run" in warnings[0]
+    assert "20 virtualenvs not registered; the next run sends it" in warnings[0]
     assert took < 2
     assert len(missed()) == 20
 

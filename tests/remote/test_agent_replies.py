@@ -33,7 +33,7 @@ DEEP = b'{"ok": {"a": ' + b"[" * 60 + b"]" * 60 + b"}}"
         (b'{"ok": {"a": -Infinity}}', "it has -Infinity, which is not JSON"),
         (b'{"ok": {"a": 1e999}}', "it has a number that is too large: 1e999"),
         (b'{"ok": {"a": %s}}' % (b"7" * 5_000), "it has a number of 5000 digits"),
-        (b'{"ok": {"a": "\\ud800"}}', "it has half of a surrogate pair, which is no character"),
+        (b'{"ok": {"a": "\\ud800"}}', "it has half of a surrogate pair, which is not a character"),
         (DEEP, "it is nested too deeply"),
         (b'{"ok": {"a": ' + b"[" * 100_000, "it is nested too deeply"),
         (b'{"problem": {"kind": "os"}}', "'message' is missing"),

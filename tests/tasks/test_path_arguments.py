@@ -51,7 +51,7 @@ def told(folder: Path, arguments: list[str], path: str) -> str:
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
 def test_a_home_of_nobody_s_is_told(tmp_path: Path, arguments: list[str]) -> None:
     """A `~user` that is none: the message names the user."""
-    assert "there is no user 'nosuchuser'" in told(tmp_path, arguments, "~nosuchuser/x")
+    assert "the user 'nosuchuser' does not exist" in told(tmp_path, arguments, "~nosuchuser/x")
 
 
 @pytest.mark.parametrize("arguments", [one for one in ARGUMENTS if one[0] not in FOLDERS], ids=" ".join)

@@ -197,7 +197,7 @@ def test_what_was_missed_is_made_up_for_beside_the_result(
     assert done.returncode == 0, done.stderr
     assert [one["name"] for one in json.loads(done.stdout)["registrations"]] == ["wiki"]
     assert "Difio: wiki\n" in done.stderr
-    assert f"made up for: {getpass.getuser()}@localhost:{shop}: shop\n" in done.stderr
+    assert f"sent an earlier failed registration: {getpass.getuser()}@localhost:{shop}: shop\n" in done.stderr
     assert sorted(server.names()) == ["shop", "shop", "wiki", "wiki"]
 
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_reached_fails_the_run_and_no_other(tmp_path: Path, shop:
         (["register_hook"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active"),
         (["register_hook", "--workon", "--cron"], {"DIFIO_URL": "http://x/"}, "exclude each other"),
         (["register_hook", "--cron"], {"DIFIO_URL": "http://me:pw@x/"}, "DIFIO_URL: its password would stand in the"),
-        (["register_hook", "--cron", "--schedule", "soon"], {"DIFIO_URL": "http://x/"}, "'soon' is no schedule"),
+        (["register_hook", "--cron", "--schedule", "soon"], {"DIFIO_URL": "http://x/"}, "'soon' is not a schedule"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_a_line(

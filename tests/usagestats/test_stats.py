@@ -470,7 +470,7 @@ class TestOverriding:
         stats = make(enabled=True)
         stats.write_config(Stats.UNSET)
         assert make().status == Stats.UNSET
-        with pytest.raises(ValueError, match="99 is no choice"):
+        with pytest.raises(ValueError, match=r"must be Stats\.ENABLED, Stats\.DISABLED or Stats\.UNSET, not 99"):
             stats.write_config(99)
 
 

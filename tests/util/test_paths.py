@@ -43,7 +43,7 @@ def test_what_cannot_be_a_path_is_an_os_error(name: str) -> None:
         ("", "is empty"),
         ("  ", "is empty"),
         ("a\0b", "has a NUL character in it"),
-        ("~nosuchuser/x", "no user 'nosuchuser'"),
+        ("~nosuchuser/x", "the user 'nosuchuser' does not exist"),
     ],
 )
 def test_what_names_no_path_is_told(text: str, why: str) -> None:
@@ -60,5 +60,5 @@ def test_an_output_is_a_file_in_a_folder_that_is_there(tmp_path: Path, monkeypat
     assert output_path("~/new", "--out") == Path.home() / "new"
     with pytest.raises(UsageError, match="is a folder: name a file"):
         output_path(".", "--out")
-    with pytest.raises(UsageError, match="there is no folder 'none'"):
+    with pytest.raises(UsageError, match="the folder 'none' does not exist"):
         output_path("none/new", "--out")

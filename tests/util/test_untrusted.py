@@ -86,4 +86,4 @@ def test_what_is_no_half_of_a_pair_is_read() -> None:
 def test_an_address_is_shown_without_secrets() -> None:
     """Neither user, password nor query; what is no address is not shown at all."""
     assert shown_url("http://me:secret@example.org/simple/?key=secret#x") == "http://example.org/simple/"
-    assert shown_url("http://[x") == "an address that is no URL"
+    assert shown_url("http://[x") == "an address that is not a URL"

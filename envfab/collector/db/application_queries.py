@@ -55,7 +55,7 @@ class InstalledPackage:
 
     @property
     def newer(self) -> str | None:
-        """The newest that is to be had, where that is newer."""
+        """The newest version that is offered, where that is newer; else None."""
         return max(filter(None, (self.newer_house, self.newer_index)), key=version_key, default=None)
 
 
@@ -92,7 +92,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package, and who runs which version."""
+    """A package, and which applications run which version."""
 
     name: str
     shown_as: str
@@ -167,7 +167,7 @@ def history(connection: Connection, application: int | None = None, limit: int =
 
 
 def find_package(connection: Connection, name: str) -> Package | None:
-    """Who runs a package, by its canonical name; the newest versions first."""
+    """The applications that run a package, by its canonical name (PEP 503); the newest versions first."""
     columns = [column.label(f"of_{column.name}") for column in applications.c]
     query = select(installed, *columns).join_from(installed, applications).where(installed.c.name == name)
     rows = connection.execute(query.order_by(func.lower(applications.c.name), applications.c.id)).all()

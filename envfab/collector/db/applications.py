@@ -17,7 +17,7 @@ Package = tuple[str, str]  # as published, and its version
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """What became of one package between two registrations; None where it was not, or is no more."""
+    """The versions of one package before and after a registration; None where it is not installed."""
 
     name: str
     shown_as: str

@@ -71,13 +71,13 @@ def _readable(text: str) -> URL:
         url = make_url(text)
     except ArgumentError:
         raise ConfigurationError(
-            "the database is no URL", where="collector database", hint="say postgresql://USER@HOST/NAME"
+            "the database must be a URL", where="collector database", hint="say postgresql://USER@HOST/NAME"
         ) from None
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise ConfigurationError(
-            f"{url.drivername} is no database for the collector",
+            f"the collector does not work with {url.drivername}",
             where="collector database",
             hint="it works with SQLite and PostgreSQL",
         )

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from envfab.errors import FormatError
 
 FORMAT = 3
-# Any number will do, as long as nobody else on the same database takes it for something of theirs.
+# An arbitrary number that no other program on the same database should use.
 _LOCK = 0x656E76666162
 
 metadata = MetaData()
@@ -167,7 +167,7 @@ MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3}
 def prepare(connection: Connection) -> None:
     """Make the tables, or bring older ones to this format; raises `FormatError` for newer ones."""
     if connection.dialect.name == "postgresql":
-        # Several workers start at once, and CREATE TABLE IF NOT EXISTS is no protection against that.
+        # Several workers start at once, and CREATE TABLE IF NOT EXISTS does not protect against that.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     if not inspect(connection).has_table(formats.name):
         metadata.create_all(connection)

@@ -37,7 +37,7 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
         set_={"reports": usage_counts.c.reports + counted.excluded.reports},
     )
     day = stored.at // DAY
-    # In one order for everybody, so that two reports never wait for each other's rows.
+    # Always in the same order, so that two reports never wait for each other's rows.
     run_many(
         connection,
         counted,
@@ -47,7 +47,7 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
 
 
 def index_again(storage: Storage, folder: ReportFolder) -> int:
-    """Index the files that are in no index, say after a crash between the two; how many they were."""
+    """Index the files that are not indexed, after a crash for example; returns how many."""
     with storage.reading() as connection:
         known = {(program, file) for program, file in connection.execute(select(reports.c.program, reports.c.file))}
     there = set(folder.files())

@@ -27,7 +27,7 @@ class _Mark:
 
 
 class Freshness:
-    """Marks installed packages of which something newer is to be had."""
+    """Marks installed packages of which a newer version is offered."""
 
     def __init__(self, storage: Storage, wheelhouse: WheelhouseNews | None) -> None:
         self._storage = storage
@@ -36,7 +36,7 @@ class Freshness:
         self._turn = threading.Lock()
 
     def catch_up(self) -> None:
-        """Where the wheelhouse changed, mark all applications anew; who comes while that is done sees the old marks."""
+        """Mark all applications anew where the wheelhouse changed; meanwhile requests see the old marks."""
         if self._wheelhouse is None or not self._turn.acquire(blocking=False):
             return
         try:
@@ -48,13 +48,13 @@ class Freshness:
             self._turn.release()
 
     def mark_all(self) -> None:
-        """Mark everybody's packages; nobody waits while that is worked out."""
+        """Mark the packages of all applications; no request waits while the marks are worked out."""
         with self._storage.reading() as connection:
             marks = self._marks(connection)
         if marks:
             concerned = sorted({mark.application for mark in marks})
             with self._storage.writing() as connection:
-                # Registrations take their application's row first, too: so nobody waits in a circle.
+                # Registrations lock their application's row first, too, so that there is no deadlock.
                 query = select(applications.c.id).where(applications.c.id.in_(concerned))
                 connection.execute(query.order_by(applications.c.id).with_for_update()).all()
                 _write(connection, marks)

@@ -1,4 +1,4 @@
-"""What there is, and what is newer: offers of the wheelhouse (and of an index) against what is installed."""
+"""The latest versions that the wheelhouse and an index offer, compared with what is installed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Signature = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A version that can be had, and the Pythons it is for."""
+    """A version that is offered, and the Pythons it is for."""
 
     version: Version
     requires_python: SpecifierSet
@@ -37,7 +37,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class WheelhouseFile:
-    """A wheel of the wheelhouse, with what its METADATA says to those who look for it; None where it says nothing."""
+    """A wheel of the wheelhouse, its size in bytes, and two fields of its METADATA; None where it lacks them."""
 
     release: Release
     size: int
@@ -55,7 +55,7 @@ def newest(offers: Iterable[Offer], python: Version | None) -> Version | None:
 
 
 def newer_than(installed: str, offered: Version | None) -> str | None:
-    """The offered version where it is newer than what is installed; a version that is none cannot be compared."""
+    """The offered version where it is newer than the installed one, and both are versions by PEP 440; else None."""
     there = version_or_none(installed)
     return str(offered) if there is not None and offered is not None and offered > there else None
 
@@ -122,7 +122,7 @@ class WheelhouseNews:
             summary = parse_email(content)[0].get("summary")
             return WheelhouseFile(release, path.stat().st_size, requires_python or None, summary)
         except (WheelError, OSError):
-            return None  # nobody can install it; `fab verify_wheels` tells
+            return None  # it cannot be installed; `fab verify_wheels` says so
 
     def _look_up(self, name: NormalizedName, python: Version | None) -> Version | None:
         try:
@@ -148,7 +148,7 @@ class WheelhouseNews:
         try:
             return Offer(release.wheel.version, self._wheelhouse.metadata(release.wheel).requires_python)
         except WheelError:
-            return None  # nobody can install it; `fab verify_wheels` tells
+            return None  # it cannot be installed; `fab verify_wheels` says so
 
 
 def _fits(tag: Tag, python: Version) -> bool:

@@ -87,11 +87,11 @@ class KnownVulnerabilities:
         return {package: found for package in packages if (found := state.known.get(package))}
 
     def mark(self, connection: Connection, application: int) -> None:
-        """Count one application's, whose row the transaction holds."""
+        """Count the known vulnerabilities of one application, whose row the transaction holds."""
         self._write(connection, _installed(connection, application), {application: None})
 
     def mark_all(self) -> None:
-        """Count everybody's."""
+        """Count the known vulnerabilities of all applications."""
         with self._storage.reading() as connection:
             self.of({package for _, package in _installed(connection)})
         # what is known by now is looked up while others wait to write; no file is read then
@@ -115,7 +115,7 @@ class KnownVulnerabilities:
         distributions = {package: Distribution.build(*package) for package in packages}
         try:
             if _signature(self._place) != state.signature:
-                raise SupplyError("is not as it was read", where=str(self._place))
+                raise SupplyError("changed since it was read", where=str(self._place))
             export = state.index.about({one.name for one in distributions.values()})
         except SupplyError as error:
             if str(error) != state.problem:
@@ -127,14 +127,14 @@ class KnownVulnerabilities:
 
 
 def forget(storage: Storage) -> None:
-    """Have no counts, where there is no export to count by."""
+    """Remove all counts: there is no export to count by."""
     with storage.writing() as connection:
         counted = applications.c.vulnerable.is_not(None)
         connection.execute(update(applications).where(counted).values(vulnerable=None))
 
 
 def severity(one: Vulnerability) -> int:
-    """How bad a vulnerability is, the worst first; what nobody rated comes last."""
+    """The rank of a vulnerability's severity, the worst first; without a rating it comes last."""
     rating = (one.severity or "").upper()
     return SEVERITIES.index(rating) if rating in SEVERITIES else len(SEVERITIES)
 

@@ -168,7 +168,7 @@ def _plot(found: Sequence[Week]) -> object:
 
 
 def _versions(package: Package) -> list[tuple[str, list[User]]]:
-    """Who runs which version, the newest first."""
+    """Which applications run which version, the newest first."""
     found: dict[str, list[User]] = {}
     for user in package.users:
         found.setdefault(user.version, []).append(user)

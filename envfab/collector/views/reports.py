@@ -28,7 +28,7 @@ def endpoints(service: Service) -> Blueprint:
     @routes.post("/reports/<program>")
     def report(program: str = "") -> Response:
         if program and not is_program(program):
-            raise NotFound("no program can be called that")
+            raise NotFound("this cannot be the name of a program")
         body = read_body(request, MAX_REPORT, KINDS)
         parsed = _parsed(body, program)
         address = (request.remote_addr or "") if service.config.store_addresses else ""
@@ -49,7 +49,7 @@ def _parsed(body: bytes, program: str) -> Report:
 
 
 def _index(service: Service, stored: StoredReport, report: Report) -> None:
-    """Count a report that is safe on disk already: where that fails now, the work in the background makes up for it."""
+    """Index a report that is on disk; where that fails, the work in the background does it later."""
     try:
         with service.storage.writing() as connection:
             usage_reports.index(connection, stored, report)

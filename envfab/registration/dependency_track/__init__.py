@@ -1,1 +1,1 @@
-"""Dependency-Track's protocol: bills of materials are uploaded, and processed there."""
+"""Registration at Dependency-Track: bills of materials are uploaded, and processed there."""

@@ -1,6 +1,6 @@
-"""Dependency-Track's wire format (REST API v1): a bill of materials for a project, and what the server says to it.
+"""Dependency-Track's wire format (REST API v1): a bill of materials for a project, and the server's answers.
 
-Reading is bounded and says in one line what is wrong.
+Reading is bounded; errors are one line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from envfab.errors import RegistrationError
 from envfab.registration.http import SHOWN
 from envfab.util.untrusted import one_line, parse_json
 
-# One project a virtualenv, in one version for good: what people decided about its findings stays with it.
+# One project for each virtualenv, always in the same version: what people decide about its findings stays with it.
 VERSION = "current"
 LONGEST_NAME = 255  # characters; what its table of projects takes
 MAX_PROBLEM = 256 * 1024  # bytes
@@ -28,9 +28,9 @@ PROBLEM = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Bom:
-    """What is uploaded of a virtualenv: a CycloneDX document, for a project by `name`, made below `parent`.
+    """A CycloneDX document for the project `name`, which the server creates below `parent` where it does not exist.
 
-    Of a project that is there already the server leaves the parent as it is.
+    The server never changes the parent of a project that exists.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Bom:
 
     @property
     def key(self) -> str:
-        """What tells the virtualenv from others at its server."""
+        """What identifies the virtualenv at its server."""
         return self.name
 
     @property
@@ -54,7 +54,7 @@ class Bom:
 
 
 def project_name(target: Target) -> str:
-    """The name of a target's project: the target's own, as far as it fits."""
+    """The name of a target's project: the target, shortened to `LONGEST_NAME` characters with a checksum."""
     name = str(target)
     if len(name) <= LONGEST_NAME:
         return name
@@ -63,7 +63,7 @@ def project_name(target: Target) -> str:
 
 
 def format_bom(bom: Bom) -> bytes:
-    """The body of `PUT /api/v1/bom`; a parent may be given by its UUID, too."""
+    """The body of `PUT /api/v1/bom`; the parent is a name or a UUID."""
     fields: dict[str, Any] = {"projectName": bom.name, "projectVersion": VERSION, "autoCreate": True}
     if bom.parent is not None:
         fields["parentUUID" if _is_uuid(bom.parent) else "parentName"] = bom.parent
@@ -72,7 +72,7 @@ def format_bom(bom: Bom) -> bytes:
 
 
 def parse_upload(content: bytes) -> str:
-    """The token of an answer; raises `RegistrationError` where it has none."""
+    """The token in an answer to an upload; raises `RegistrationError` where it has none."""
     token = _object(content).get("token")
     if not isinstance(token, str) or not _is_uuid(token):
         raise RegistrationError("the answer has no token")
@@ -80,7 +80,7 @@ def parse_upload(content: bytes) -> str:
 
 
 def parse_processing(content: bytes) -> bool:
-    """Whether what a token stands for is still being processed; raises `RegistrationError` where that is not said."""
+    """Whether an upload is still being processed; raises `RegistrationError` where the answer does not say."""
     processing = _object(content).get("processing")
     if not isinstance(processing, bool):
         raise RegistrationError("the answer does not say whether it is processing")
@@ -88,7 +88,7 @@ def parse_processing(content: bytes) -> bool:
 
 
 def parse_problem(content: bytes) -> str:
-    """A problem (RFC 9457) on one line, with the errors of a document that is not valid; empty where it is none."""
+    """A problem (RFC 9457) on one line, with the errors of an invalid document; empty where it is not a problem."""
     try:
         problem = _object(content)
     except RegistrationError:
@@ -107,7 +107,7 @@ def _object(content: bytes) -> Mapping[str, Any]:
     try:
         data = parse_json(content)
     except ValueError:
-        raise RegistrationError("the answer is no JSON") from None
+        raise RegistrationError("the answer is not JSON") from None
     if not isinstance(data, dict):
         raise RegistrationError("the answer must be a JSON object")
     return data

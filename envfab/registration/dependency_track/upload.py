@@ -1,4 +1,4 @@
-"""A bill of materials on its way to Dependency-Track, the answer, and whether it is still being processed."""
+"""Uploading a bill of materials to Dependency-Track, and asking whether it is still being processed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RIGHTS = "the API key's team needs the permissions BOM_UPLOAD and PROJECT_CREATI
 def put(session: WebSession, url: str, api_key: str | None, bom: Bom) -> ServerAnswer:
     """Upload a document; raises `RegistrationError` (`Communication failed`) for anything but an answer.
 
-    That the document is not valid is an answer, too: sending it again would change nothing.
+    That the document is invalid is an answer, too, since sending it again would change nothing.
     """
     address = f"{url.rstrip('/')}/api/v1/bom"
     request = Request(address, HEADERS, "PUT", format_bom(bom), _secrets(api_key, url))

@@ -1,1 +1,1 @@
-"""Difio's protocol: what is registered of a virtualenv, and the answer."""
+"""Registration by Difio's protocol: package lists."""

@@ -1,4 +1,4 @@
-"""A registration on its way by Difio's protocol, and the answer, whatever comes back."""
+"""Sending a registration by Difio's protocol, and reading the answer."""
 
 from __future__ import annotations
 

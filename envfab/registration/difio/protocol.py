@@ -1,6 +1,6 @@
 """Difio's protocol: a virtualenv's package list as a form, and the server's answer.
 
-Reading is bounded and says in one line what is wrong; what is no part of the protocol is passed over, so that
+Reading is bounded; errors are one line. Fields that are not part of the protocol are ignored, so that
 agents for other platforms (`app_vendor`) and other kinds of packages (`pkg_type`) can register too.
 """
 
@@ -36,10 +36,10 @@ Packages = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What is registered of an application: who it belongs to, what it is, and its packages (name, version).
+    """An application: its owner's user id, what it is, and its packages as pairs of name and version.
 
-    Making one that no server could store raises `RegistrationError`: empty or endless texts, control characters,
-    a package twice (names are compared canonically). `type` is `python-3.11.7`.
+    Raises `RegistrationError` for what no server could store: empty or long texts, control characters, a package twice
+    (names are compared as PEP 503 normalizes them). `type` is `python-3.11.7`.
     """
 
     user_id: int
@@ -51,7 +51,7 @@ class Registration:
 
     @property
     def key(self) -> str:
-        """What tells the application from others at its server."""
+        """What identifies the application at its server."""
         return self.uuid
 
     @property
@@ -91,8 +91,8 @@ def format_registration(registration: Registration) -> bytes:
 def parse_registration(body: bytes) -> Registration:
     """The registration in a posted body, whatever its Content-Type; raises `RegistrationError`.
 
-    Of a package that is listed twice the first entry counts, for the original agent lists `virtualenv` twice where
-    it is installed in the virtualenv.
+    Of a package that is listed twice the first entry counts: the original agent lists `virtualenv` twice where it is
+    installed in the virtualenv.
     """
     if len(body) > MAX_BODY:
         raise RegistrationError(f"the registration has more than {MAX_BODY} bytes")
@@ -104,7 +104,7 @@ def parse_registration(body: bytes) -> Registration:
 
 
 def registered(uuid: str) -> ServerAnswer:
-    """What our own server says once a registration is stored."""
+    """The collector's answer to a registration that it stored."""
     return ServerAnswer(f"Success, registered/updated application with uuid {uuid}")
 
 
@@ -114,14 +114,14 @@ def format_answer(answer: ServerAnswer) -> bytes:
 
 
 def parse_answer(body: bytes) -> ServerAnswer:
-    """The answer in a server's body; raises `RegistrationError` where it holds none.
+    """The answer in a body; raises `RegistrationError` for anything else.
 
-    The exit code must be one that a process can have: 256 would end as success.
+    The exit code must be one that a process can have, 0 to 255: 256 would end as success.
     """
     try:
         data = _json(body.decode("utf-8"), "the answer")
     except UnicodeDecodeError:
-        raise RegistrationError("the answer is no text") from None
+        raise RegistrationError("the answer is not text") from None
     if not isinstance(data, Mapping):
         _refuse("the answer", "must be a JSON object")
     message, exit_code = _field(data, "message"), _field(data, "exit_code")
@@ -149,7 +149,7 @@ def _json(text: str, where: str) -> Any:
     try:
         return parse_json(text)
     except ValueError:
-        _refuse(where, "is no JSON")
+        _refuse(where, "is not JSON")
 
 
 def _packages(entries: object) -> Packages:
@@ -190,7 +190,7 @@ def _is_int(value: object) -> bool:
 
 
 def _check_text(field: str, value: str, limit: int, *, empty: bool = False) -> None:
-    """Refuse what databases, pages or terminals choke on: NUL and other control characters, half surrogates."""
+    """Refuse what databases, pages or terminals cannot take: control characters, halves of surrogate pairs."""
     if not value.strip() and not empty:
         _refuse(field, "is empty")
     if len(value) > limit:

@@ -1,4 +1,4 @@
-"""What is registered of a virtualenv: a probe as a registration. Pure."""
+"""The registration of a virtualenv, made of a probe. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIRTUALENV = canonicalize_name("virtualenv")
 
 
 def registration(member: Member, probe: Probe, user_id: int, variables: Variables | None = None) -> Registration:
-    """What is registered of a member that was probed; raises `RegistrationError`."""
+    """The registration of a member, of its probe; raises `RegistrationError` where it cannot be registered."""
     said = variables or Variables()
     target = probe.target
     try:
@@ -37,18 +37,18 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
 
 
 def uuid_of(member: Member, probe: Probe) -> str:
-    """The UUID of a target, always the same."""
+    """The UUID of a target (version 5, RFC 9562): always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{known_as(member, probe)}"))
 
 
 def app_type(interpreter: Interpreter) -> str:
-    """`python-3.11.7`: three numbers, also of a pre-release."""
+    """`python-3.11.7`: three numbers, for pre-releases, too."""
     version = interpreter.version
     return f"python-{version.major}.{version.minor}.{version.micro}"
 
 
 def _packages(probe: Probe, virtualenv_version: str | None) -> Iterator[tuple[str, str]]:
-    """The virtualenv's own, as published, by name; and virtualenv itself, where the environment sees one."""
+    """The virtualenv's own packages by name, as published; and virtualenv itself, where the environment sees it."""
     for name in sorted(probe.distributions):
         there = probe.distributions[name]
         yield there.shown_as, there.version_text

@@ -1,1 +1,1 @@
-"""Registering by itself: when a virtualenv is activated, or from cron."""
+"""Automatic registration: when a virtualenv is activated, or from cron."""

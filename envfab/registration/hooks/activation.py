@@ -1,7 +1,7 @@
-"""Registering whenever a virtualenv is activated: `postactivate` and `bin/activate`.
+"""Hooks that register a virtualenv whenever it is activated: blocks in `postactivate` and `bin/activate`.
 
-A block between two marks goes into those files; it calls a script beside them that does the work in the
-background. The block's first mark says how the file was before, so that removing it leaves the very same bytes.
+A block between two marks calls a script beside the file, which works in the background. The first mark says how the
+file was before, so that removing the block restores the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 
-# Nothing here may fail or print: it runs inside somebody's shell, perhaps under `set -eu`.
+# Nothing here may fail or print: it runs in the user's shell, perhaps under `set -eu`.
 ACTIVATE = """\
 # with the fabfile in {folder}
 if [ -x "${{VIRTUAL_ENV-}}/bin/envfab-register" ]; then
@@ -54,7 +54,7 @@ fi
 BACKGROUND = """\
 #!/bin/sh
 # Made by `fab register_hook`; `fab register_hook --remove` takes it away.
-# Registers the active virtualenv in the background: whoever activates it neither waits nor sees an error.
+# Registers the active virtualenv in the background: activation neither waits nor shows an error.
 log=/dev/null
 state=${{XDG_STATE_HOME:-${{HOME-}}/.local/state}}/envfab
 if mkdir -p "$state" && touch "$state/register_hook.log"; then
@@ -71,9 +71,9 @@ exit 0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How `register` is called: in which folder, by which words, with which variables.
+    """A call of `register`: its folder, command line and environment variables.
 
-    `of` tells several calls of one folder apart: the virtualenv, where it is not the whole fleet.
+    `of` distinguishes calls in one folder: it is the virtualenv, where the call is not for the whole fleet.
     """
 
     folder: str
@@ -88,20 +88,23 @@ class Call:
 
 
 def install(virtualenv: Path, call: Call) -> list[Path]:
-    """Hook into one virtualenv; the files that were changed, none where all was there already."""
+    """Install the hook in one virtualenv; returns the files that changed. Raises `RegistrationError`."""
     folder = virtualenv / "bin"
     if not (folder / "activate").is_file():
-        raise RegistrationError("there is no bin/activate", where=str(virtualenv), hint="is it a virtualenv?")
+        raise RegistrationError("bin/activate does not exist", where=str(virtualenv), hint="is it a virtualenv?")
     changed = _put_script(folder / SCRIPT, call)
     changed += _put_block(folder / "postactivate", POSTACTIVATE.format(folder=call.folder))
     return changed + _put_block(folder / "activate", ACTIVATE.format(folder=call.folder))
 
 
 def install_for_all(hooks: Path, call: Call) -> list[Path]:
-    """Hook into virtualenvwrapper's folder of global hooks; the files that were changed."""
+    """Install the hook in virtualenvwrapper's folder of global hooks; returns the files that changed.
+
+    Raises `RegistrationError`.
+    """
     if not hooks.is_dir():
         raise RegistrationError(
-            "there is no such folder of hooks", where=str(hooks), hint="set WORKON_HOME or VIRTUALENVWRAPPER_HOOK_DIR"
+            "the folder of hooks does not exist", where=str(hooks), hint="set WORKON_HOME or VIRTUALENVWRAPPER_HOOK_DIR"
         )
     script = hooks / SCRIPT
     changed = _put_script(script, call)
@@ -110,7 +113,10 @@ def install_for_all(hooks: Path, call: Call) -> list[Path]:
 
 
 def remove(folder: Path) -> list[Path]:
-    """Take a hook out of a folder (a virtualenv's `bin`, or the global hooks); the files that were changed."""
+    """Remove the hook from a folder (a virtualenv's `bin`, or the global hooks); returns the files that changed.
+
+    Raises `RegistrationError`.
+    """
     changed = [path for name in ("activate", "postactivate") for path in _take_block(folder / name)]
     script = folder / SCRIPT
     with _translated(script):
@@ -121,7 +127,7 @@ def remove(folder: Path) -> list[Path]:
 
 
 def global_hooks(environment: Mapping[str, str]) -> Path:
-    """Where virtualenvwrapper has its global hooks."""
+    """virtualenvwrapper's folder of global hooks."""
     for name in ("VIRTUALENVWRAPPER_HOOK_DIR", "WORKON_HOME"):
         if environment.get(name):
             return user_path(environment[name], name)
@@ -129,7 +135,7 @@ def global_hooks(environment: Mapping[str, str]) -> Path:
 
 
 def with_block(content: bytes | None, lines: str) -> bytes:
-    """A file's content (None: there is no file) with the block, in the place of an earlier one."""
+    """A file's content with the block, in place of an earlier one; None is a file that does not exist."""
     if content is None:
         return SHEBANG + _block(OWN_FILE, lines)
     earlier = _BLOCK.search(content)
@@ -143,7 +149,7 @@ def with_block(content: bytes | None, lines: str) -> bytes:
 
 
 def without_block(content: bytes) -> bytes | None:
-    """A file's content as it was before the block came; None where there was no file."""
+    """A file's content as it was before the block; None where the file did not exist."""
     found = _BLOCK.search(content)
     if found is None:
         return content
@@ -163,7 +169,7 @@ def _block(how: str, lines: str) -> bytes:
 
 
 def script_text(call: Call) -> bytes:
-    """The script that registers in the background; everything in it that is not ours is quoted."""
+    """The script that registers in the background; folder, command and variables are quoted."""
     variables = "".join(
         f'    [ -n "${{{name}-}}" ] || {name}={shlex.quote(value)}\n    export {name}\n'
         for name, value in call.variables.items()
@@ -174,7 +180,7 @@ def script_text(call: Call) -> bytes:
 
 
 def _put_script(path: Path, call: Call) -> list[Path]:
-    # an address may hold a password, and then the script is nobody else's to read
+    # an address may hold a password: then only the owner may read the script
     return _put(path, script_text(call), 0o700 if "@" in call.variables.get("DIFIO_URL", "") else 0o755)
 
 
@@ -196,7 +202,7 @@ def _take_block(path: Path) -> list[Path]:
 
 
 def _put(path: Path, content: bytes, mode: int | None) -> list[Path]:
-    """Write where something is to change; without a `mode` a file keeps its own."""
+    """Write the file where that changes something; without a `mode` it keeps its own."""
     with _translated(path):
         there = path.stat() if path.exists() else None
         if mode is None:
@@ -209,7 +215,7 @@ def _put(path: Path, content: bytes, mode: int | None) -> list[Path]:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into a line that names the file, and name it in errors of ours."""
+    """Raise an `OSError` as a `RegistrationError` that names the file, and name it in those that name nothing."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Registering the fleet from cron: one line in the user's crontab on the managing side."""
+"""The line in the user's crontab that registers the fleet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ _SCHEDULE = re.compile(r"@[a-z]+|[0-9*/,A-Za-z-]+(?: +[0-9*/,A-Za-z-]+){4}")
 
 
 def entry(call: Call, schedule: str) -> str:
-    """The line for a call; raises `UsageError` where cron could not read it.
+    """The crontab line of a call; raises `UsageError` where cron could not read it.
 
-    What succeeds is not mailed, what fails is. A percent sign is a line break to cron unless it is escaped.
+    cron mails what fails, and nothing else. A percent sign is a line break to cron unless it is escaped.
     """
     if not _SCHEDULE.fullmatch(schedule):
-        raise UsageError(f"{schedule!r} is no schedule of cron's", hint=f"say '{DAILY}' (every day at 4:37) or @daily")
+        raise UsageError(
+            f"{schedule!r} is not a schedule of crontab(5)", hint=f"say '{DAILY}' (every day at 4:37) or @daily"
+        )
     variables = [f"{name}={shlex.quote(value)}" for name, value in call.variables.items()]
     command = " ".join([*variables, *(shlex.quote(word) for word in call.command)])
     shell = f"cd {shlex.quote(call.folder)} && {command} >/dev/null {_mark(call)}"
@@ -31,13 +33,16 @@ def entry(call: Call, schedule: str) -> str:
 
 
 def install(call: Call, schedule: str) -> bool:
-    """Have the line in the crontab, in place of an earlier one for the same fleet; whether anything was changed."""
+    """Put the line into the crontab, in place of an earlier one of the same fleet; returns whether anything changed.
+
+    Raises `UsageError` for a wrong schedule, and `RegistrationError` where the crontab cannot be changed.
+    """
     line = entry(call, schedule)
     return _change(_read(), call, line)
 
 
 def remove(call: Call) -> bool:
-    """Take the line out; whether there was one."""
+    """Remove the line; returns whether there was one. Raises `RegistrationError`."""
     return _change(_read(), call, None)
 
 
@@ -64,7 +69,7 @@ def _change(old: str, call: Call, line: str | None) -> bool:
     new = changed(old, call, line)
     if new == old:
         return False
-    # without lines there was no crontab before ours, or none to miss
+    # a crontab without lines is removed: it was created for ours, or was empty
     _run(["crontab", "-"], new) if new else _run(["crontab", "-r"])
     return True
 
@@ -90,7 +95,7 @@ def _run(command: list[str], text: str = "", *, check: bool = True) -> subproces
             check=False,
         )
     except FileNotFoundError:
-        raise RegistrationError("there is no crontab program here", hint="install cron, or use a timer") from None
+        raise RegistrationError("the crontab program is not installed", hint="install cron, or use a timer") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RegistrationError(f"crontab cannot be run: {error}") from None
     if check and done.returncode:

@@ -38,7 +38,7 @@ def show_outcomes(console: Console, outcomes: Sequence[RegistrationOutcome], err
 
 def _tell_of_missed(console: Console, outcome: RegistrationOutcome) -> None:
     if outcome.answer is not None:
-        console.note(f"made up for: {outcome.job.target}: {outcome.answer.message}")
+        console.note(f"sent an earlier failed registration: {outcome.job.target}: {outcome.answer.message}")
 
 
 def registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:

@@ -240,9 +240,9 @@ def test_an_index_of_html_pages_will_do(make_app: MakeApp, wheelhouse: tuple[Pat
 @pytest.mark.parametrize(
     ("page_type", "page", "why"),
     [
-        (JSON_TYPE, "{", "is no page of a package index"),
-        (JSON_TYPE, '{"files": []}', "is no page of a package index: 'meta' is missing"),
-        ("text/html", "<h1>Sign in</h1>", "is no page of a package index: it links to no distribution"),
+        (JSON_TYPE, "{", "is not a page of a package index"),
+        (JSON_TYPE, '{"files": []}', "is not a page of a package index: 'meta' is missing"),
+        ("text/html", "<h1>Sign in</h1>", "is not a page of a package index: it links to no distribution"),
         ("image/png", "", "is not a page of a package index, but image/png"),
     ],
 )

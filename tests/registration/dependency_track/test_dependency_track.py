@@ -181,7 +181,7 @@ def test_a_fleets_localhost_has_the_machines_own_name(track: DependencyTrackServ
          "Project access denied (403): Access to the requested project is forbidden\n  the API key's team needs"),
         (problem(500, "Unexpected error", "\x1b[2Jan error"), "Unexpected error (500): [2Jan error"),
         (Reply(b"[1", 400, {"Content-Type": "application/problem+json"}), "HTTP 400, application/problem+json - [1"),
-        (Reply(b"[1", 200, JSON), "the answer is no JSON - [1"),
+        (Reply(b"[1", 200, JSON), "the answer is not JSON - [1"),
         (Reply(b"[]", 200, JSON), "the answer must be a JSON object - []"),
         (Reply(b'{"token": "../../secret"}', 200, JSON), 'the answer has no token - {"token": "../../secret"}'),
         (Reply(b"", 404, {}), "HTTP 404, no Content-Type"),
@@ -228,7 +228,7 @@ def test_a_key_does_not_follow_a_redirect(track: DependencyTrackServer) -> None:
 def test_a_key_that_no_header_can_hold_is_not_sent(track: DependencyTrackServer, key: str | None) -> None:
     """And not shown."""
     message = failure(track.url, key)
-    assert message == f"{track.url}: its API key is empty, or not of printable ASCII without spaces"
+    assert message == f"{track.url}: the API key is empty, or not of printable ASCII without spaces"
     assert track.requests == []
 
 
@@ -381,7 +381,7 @@ def test_a_slow_server_holds_up_a_deployment_for_a_bounded_time(track: Dependenc
     # what making the document leaves of the second
     assert re.fullmatch(
         rf"{re.escape(track.url)}: Communication failed: no answer within (1|0\.[1-9]) s\n"
-        rf"  {re.escape(NAME)} not registered; it is made up for at the next run",
+        rf"  {re.escape(NAME)} not registered; the next run sends it",
         warning,
     )
     assert [one.target for one in remembered()] == [NAME]

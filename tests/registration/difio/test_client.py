@@ -69,11 +69,11 @@ def test_a_password_in_the_address_goes_as_basic_and_is_never_shown(server: Reco
         (Reply(status=201), 'HTTP 201, application/json - {"message": "Success, registered/updated'),
         (Reply(b"<html>", 200, {"Content-Type": "text/html; charset=utf-8"}), "HTTP 200, text/html - <html>"),
         (Reply(b"", 404, {}), "HTTP 404, no Content-Type"),
-        (Reply(b"[1", 200, JSON), "the answer is no JSON - [1"),
-        (Reply(b"\xff\xfe", 200, JSON), "the answer is no text - \ufffd\ufffd"),
+        (Reply(b"[1", 200, JSON), "the answer is not JSON - [1"),
+        (Reply(b"\xff\xfe", 200, JSON), "the answer is not text - \ufffd\ufffd"),
         (Reply(b'"fine"', 200, JSON), 'the answer must be a JSON object - "fine"'),
         (Reply(b'{"message": "fine"}', 200, JSON), 'exit_code is missing - {"message": "fine"}'),
-        (Reply(b"x" * 5000, 200, JSON), "the answer is no JSON - " + "x" * 300 + "…"),
+        (Reply(b"x" * 5000, 200, JSON), "the answer is not JSON - " + "x" * 300 + "…"),
         (Reply(b"\x1b[2Jgone\x9b", 500, {"Content-Type": "text/plain"}), "HTTP 500, text/plain - [2Jgone"),
     ],
 )
@@ -88,7 +88,7 @@ def test_anything_but_an_answer_is_told_with_what_came(server: RecordingServer, 
 def test_an_endless_answer_is_cut_off(server: RecordingServer) -> None:
     """Only the first few kilobytes are read."""
     server.answer = lambda _: Reply(b"[" * 50_000_000, 200, JSON)
-    assert "the answer is no JSON" in failure(server.url)
+    assert "the answer is not JSON" in failure(server.url)
 
 
 def test_a_refused_token_says_what_to_do(server: RecordingServer) -> None:
@@ -160,7 +160,7 @@ def test_a_slow_server_is_given_up_on(server: RecordingServer, monkeypatch: pyte
 def test_a_token_that_no_header_can_hold_is_refused_unseen(server: RecordingServer, token: str) -> None:
     """Nothing is sent, and the message does not show it."""
     message = failure(server.url, token)
-    assert message == f"{server.url}: its token is empty, or not of printable ASCII without spaces"
+    assert message == f"{server.url}: the token is empty, or not of printable ASCII without spaces"
     assert not server.requests
 
 

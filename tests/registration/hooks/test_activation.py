@@ -302,9 +302,9 @@ def test_a_script_with_a_password_is_its_owners_alone(hooked: Hooked) -> None:
 
 def test_what_is_no_virtualenv_is_refused(tmp_path: Path) -> None:
     """The message names the folder."""
-    with pytest.raises(RegistrationError, match=f"^{re.escape(str(tmp_path))}: there is no bin/activate"):
+    with pytest.raises(RegistrationError, match=f"^{re.escape(str(tmp_path))}: bin/activate does not exist"):
         activation.install(tmp_path, Call("/", ["fab"]))
-    with pytest.raises(RegistrationError, match="there is no such folder of hooks"):
+    with pytest.raises(RegistrationError, match="the folder of hooks does not exist"):
         activation.install_for_all(tmp_path / "gone", Call("/", ["fab"]))
 
 

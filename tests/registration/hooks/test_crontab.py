@@ -107,7 +107,7 @@ def test_schedules_of_cron_are_taken(schedule: str) -> None:
 @pytest.mark.parametrize("schedule", ["", "daily", "* * * *", "* * * * * *", "@daily\n* * * * * evil", "% * * * *"])
 def test_other_schedules_are_refused(schedule: str) -> None:
     """The message shows how to write one."""
-    with pytest.raises(UsageError, match="is no schedule of cron's\n  say '37 4"):
+    with pytest.raises(UsageError, match=r"is not a schedule of crontab\(5\)\n  say '37 4"):
         crontab.entry(CALL, schedule)
 
 
@@ -129,5 +129,5 @@ def test_a_crontab_that_cannot_be_read_is_not_replaced(cron: FakeCrontab) -> Non
 def test_a_machine_without_cron_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """There is no crontab program."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RegistrationError, match="there is no crontab program here"):
+    with pytest.raises(RegistrationError, match="the crontab program is not installed"):
         crontab.install(CALL, crontab.DAILY)
