@@ -27,6 +27,7 @@ from sqlalchemy import insert, select
 from envfab.collector import weeks
 from envfab.collector.app import create_app
 from envfab.collector.config import Config, WheelhouseFolders
+from envfab.collector.days import DAY
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import applications, behind_weeks
 from envfab.collector.report_store import StoredReport
@@ -105,7 +106,7 @@ def fill(app: Flask, many: int, packages: int, reports: int) -> None:
     body = b"date:%d.250\nuser:u%d\nversion:1.%d\nsystem:Linux;6.%d\npython:3;%d;7;final;0;x\nsession_time:%d.%03d\n"
     with service.storage.writing() as connection:
         for number in range(reports):
-            at = now - number * (180 * weeks.DAY // max(1, reports))
+            at = now - number * (180 * DAY // max(1, reports))
             data = body % (at // 1000, number % 500, number % 7, number % 30, 9 + number % 5, number, number % 1000)
             stored = StoredReport("prog", f"{number}.txt", at, "", data)
             usage_reports.index(connection, stored, stored.parsed())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from packaging.version import Version
 from envfab.audit.osv_records import HINT, every_record, some_records
 from envfab.errors import SupplyError
 from envfab.models.distribution import Distribution
+from envfab.util.counts import count
+from envfab.util.times import in_utc, parse_time
 from envfab.util.untrusted import parse_json
 from envfab.util.versions import version_or_none
 
@@ -96,7 +98,7 @@ class OSVExport:
         if self.as_of is None:
             return "of unknown age"
         days = max((now - self.as_of).days, 0)
-        return f"as of {self.as_of:%Y-%m-%d}, {days} day{'' if days == 1 else 's'} old"
+        return f"as of {self.as_of:%Y-%m-%d}, {count(days, 'day')} old"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ class _Record:
     def parse(cls, content: bytes) -> _Record:
         """The record in a JSON text; raises one of `_STRANGE` for anything else."""
         fields = parse_json(content)
-        identity, modified = str(fields["id"]), _moment(fields["modified"])
+        identity, modified = str(fields["id"]), in_utc(parse_time(fields["modified"]))
         affected: dict[NormalizedName, list[Mapping[str, Any]]] = {}
         for one in fields.get("affected") or ():
             if _ecosystem(one) == ECOSYSTEM:
@@ -235,11 +237,6 @@ def _range(one: Mapping[str, Any]) -> Range:
     # what is fixed and introduced again at once is affected; `last_affected` ends after its version
     order = {"fixed": 0, "limit": 0, "introduced": 1, "last_affected": 2}
     return Range(tuple(sorted(events, key=lambda pair: (pair[1] or first, order.get(pair[0], 3)))))
-
-
-def _moment(text: str) -> datetime:
-    # the fraction may have any number of digits, which Python 3.10 cannot read
-    return datetime.fromisoformat(text.rstrip("Z").partition(".")[0]).replace(tzinfo=timezone.utc)
 
 
 def _groups(advisories: Sequence[Advisory]) -> list[list[Advisory]]:

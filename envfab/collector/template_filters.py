@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
+from envfab.collector.days import DAY
 from envfab.collector.report_store import EPOCH
+from envfab.util.counts import count
 
-DAY = 24 * 60 * 60 * 1000
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
 
 
@@ -36,7 +37,7 @@ def ago(milliseconds: int, now: int) -> str:
     for length, unit in _STEPS:
         number = (now - milliseconds) // length
         if number > 0:
-            return f"{number} {unit}{'' if number == 1 else 's'} ago"
+            return f"{count(number, unit)} ago"
     return "just now"
 
 

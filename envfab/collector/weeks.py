@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, literal, select
 
+from envfab.collector.days import day_of
 from envfab.collector.db.engine import insert_or
 from envfab.collector.db.schema import applications, behind_weeks
 
-DAY = 24 * 60 * 60 * 1000
 _MONDAY = 4  # the first Monday of 1970 was its fifth day
 
 
@@ -24,7 +24,7 @@ class Week:
 
 def week_of(milliseconds: int) -> int:
     """The day number of the Monday of a time's week, in UTC."""
-    day = milliseconds // DAY
+    day = day_of(milliseconds)
     return day - (day - _MONDAY) % 7
 
 

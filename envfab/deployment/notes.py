@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
 from envfab.models.probe import Probe
+from envfab.util.times import local_time, parse_time
 from envfab.util.untrusted import one_line
 
 SHOWN_NAMES = 3
@@ -56,6 +56,7 @@ def spoken(moment: str) -> str:
     Whoever owns a virtualenv may have recorded anything: what is no time is shown as it is.
     """
     try:
-        return f"{datetime.fromisoformat(moment).astimezone():%A %Y-%m-%d %H:%M %Z}"
+        at = parse_time(moment)
+        return f"{at.astimezone():%A} {local_time(at)}"
     except (ValueError, OverflowError, OSError):
         return one_line(moment)[:SHOWN_TEXT]

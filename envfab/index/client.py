@@ -25,6 +25,7 @@ from envfab.models.legacy_metadata import read_requires_python
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
+from envfab.util.times import parse_time
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
 
@@ -244,6 +245,6 @@ def requires_python_of(file: File) -> SpecifierSet:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+        return parse_time(text) if text else None
     except ValueError:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from envfab.models.requirement_entries import Entry, LockFile, Requirements
 from envfab.planning.marker_environment import Environment
+from envfab.util.counts import count
 
 SHOWN = 3
 
@@ -47,8 +48,8 @@ def _of_packages(entries: Sequence[Entry], environment: Environment) -> Iterator
     """What is wrong with single packages of lock files that apply to the target."""
     locked = [entry for entry in entries if entry.locked is not None]
     times = Counter((entry.locked.lock.name, entry.name) for entry in locked if entry.locked)
-    for (file, name), count in times.items():
-        if count > 1:
+    for (file, name), number in times.items():
+        if number > 1:
             pins = [str(one.requirement) for one in locked if one.name == name and one.origin.startswith(f"{file}:")]
             yield f"{file} has more than one {name} for this target: {', '.join(pins)}"
     for entry in locked:
@@ -63,5 +64,5 @@ def _of_packages(entries: Sequence[Entry], environment: Environment) -> Iterator
 
 def _nothing(entries: Sequence[Entry], environment: Environment) -> str:
     files = dict.fromkeys(entry.origin.rpartition(":")[0] or entry.origin for entry in entries)
-    what = "the 1 requirement" if len(entries) == 1 else f"the {len(entries)} requirements"
+    what = f"the {count(len(entries), 'requirement')}"
     return f"none of {what} in {', '.join(files)} applies to {environment.interpreter.title}"

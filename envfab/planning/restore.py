@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from envfab.models.distribution import Distribution
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind
+from envfab.util.versions import version_or_none
 
 Find = Callable[[NormalizedName, Version], Wheel | None]
 
@@ -54,10 +55,8 @@ def unrestorable(actions: tuple[Action, ...], find: Find) -> tuple[str, ...]:
 
 
 def _find(name: NormalizedName, version: str, find: Find) -> Wheel | None:
-    try:
-        return find(name, Version(version))
-    except InvalidVersion:
-        return None
+    known = version_or_none(version)
+    return find(name, known) if known is not None else None
 
 
 def _kind(there: Distribution | None, version: Version) -> ActionKind:

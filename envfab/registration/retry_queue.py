@@ -16,12 +16,13 @@ from envfab.errors import RegistrationError
 from envfab.registration.registry import Kind
 from envfab.registration.servers import Payload
 from envfab.util.atomic import write_file
+from envfab.util.times import DAY
 from envfab.util.untrusted import parse_json
 
 FORMAT = 2
 MAX_MISSED = 500
 MAX_BYTES = 4 * 1024 * 1024
-MAX_AGE = 30 * 24 * 3600  # seconds
+MAX_AGE = 30 * DAY  # seconds
 LOCK_PATIENCE = 0.5  # seconds
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from packaging.tags import Tag
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from envfab.config.target import Target
 from envfab.errors import AgentError, Unusable, WheelError
@@ -25,6 +24,7 @@ from envfab.models.wheel import Wheel
 from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
+from envfab.util.versions import version_or_none
 
 # bytes; the largest is a history, of which the agent sends no more than a quarter of this
 MAX_FRAME = LONGEST_LINE
@@ -103,10 +103,9 @@ def to_probe(target: Target, reply: object) -> Probe:
     with _decoding(str(target)):
         fields = Fields.of(reply)
         said = fields.line("version", MAX_NAME)
-        try:
-            version = Version(said.rstrip("+"))
-        except InvalidVersion:
-            raise Unusable(f"its interpreter says it is Python {said!r}", where=str(target)) from None
+        version = version_or_none(said.rstrip("+"))
+        if version is None:
+            raise Unusable(f"its interpreter says it is Python {said!r}", where=str(target))
         own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
         outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
         markers, free = fields.object("markers"), fields.object("free")

@@ -14,7 +14,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 from envfab.util.paths import user_path
 
 
@@ -41,14 +41,14 @@ def task(fleet: Fleet) -> Any:
             age = export.age(datetime.now(timezone.utc))
             if export.unreadable:
                 console.warning(
-                    f"{many(len(export.unreadable), 'record')} of {osv} cannot be read: {export.unreadable[0]} …"
+                    f"{count(len(export.unreadable), 'record')} of {osv} cannot be read: {export.unreadable[0]} …"
                 )
             rows = []
             for found, there in zip(looks, installed, strict=True):
                 rows.append((found, vulnerabilities(there.values(), export), unchecked(there.values())))
             for found, known, left_out in rows:
                 show_audit(console, found, known, left_out, age)
-            console.print(f"{many(export.records, 'record')}, {age}", "dim")
+            console.print(f"{count(export.records, 'record')}, {age}", "dim")
             if json:
                 as_of = export.as_of.isoformat() if export.as_of else None
                 console.json({"format": 1, "as_of": as_of, "virtualenvs": [audit_json(*row, as_of) for row in rows]})

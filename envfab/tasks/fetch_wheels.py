@@ -14,7 +14,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def task(fleet: Fleet) -> Any:
             if place is not None:
                 for wheel in found.here:
                     console.print(f"{'had':<8} {_line(wheel)}")
-                console.print(f"{place} holds {many(len(found.here) + len(found.lacking), 'wheel')}")
+                console.print(f"{place} holds {count(len(found.here) + len(found.lacking), 'wheel')}")
             elif not found.lacking:
                 console.print("the wheelhouse has all of it already")
             if json:

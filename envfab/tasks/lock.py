@@ -16,8 +16,8 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
 from envfab.tasks.output.wheelhouse import warn_of_wheelhouse
+from envfab.util.counts import count
 from envfab.util.paths import user_path
 
 
@@ -62,7 +62,7 @@ def task(fleet: Fleet) -> Any:
                 made = write.to_pylock(one, wheelhouse, file) if pylock else write.to_requirements(one, command)
                 write.write(file, made)
                 console.print(
-                    f"{file}   {many(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"
+                    f"{file}   {count(len(one.pins), 'release')} for {one.kind.interpreter.title}, by {one.by}"
                 )
             if json:
                 console.json(

@@ -11,7 +11,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 from envfab.util.paths import user_path
 
 
@@ -32,8 +32,8 @@ def task(fleet: Fleet) -> Any:
         with run.console as console:
             done = publish(run.open_wheelhouse(), place, console)
             console.print(
-                f"{many(done.wheels, 'wheel')} of {many(done.projects, 'project')} in {folder}: "
-                f"{many(done.written, 'file')} written, {done.removed} removed"
+                f"{count(done.wheels, 'wheel')} of {count(done.projects, 'project')} in {folder}: "
+                f"{count(done.written, 'file')} written, {done.removed} removed"
             )
             if json:
                 console.json(

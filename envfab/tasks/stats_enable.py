@@ -11,7 +11,7 @@ from invoke.context import Context
 from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 
 
 def task(fleet: Fleet) -> Any:
@@ -31,7 +31,7 @@ def task(fleet: Fleet) -> Any:
             console.print(f"enabled: reports go to {shown_server(usage)}")
             if waiting:
                 console.print(
-                    f"{many(waiting, 'report')} kept so far: sent with the next one, or now by fab stats_submit"
+                    f"{count(waiting, 'report')} kept so far: sent with the next one, or now by fab stats_submit"
                 )
             for name in forbidding(os.environ):
                 console.warning(f"as long as {name} is set, nothing is recorded or sent")

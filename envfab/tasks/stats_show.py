@@ -13,8 +13,8 @@ from invoke.context import Context
 from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
 from envfab.tasks.usage_recording import TaskRun
+from envfab.util.counts import count
 
 
 def task(fleet: Fleet) -> Any:
@@ -32,7 +32,7 @@ def task(fleet: Fleet) -> Any:
         example = b"" if reports else preview(stats, TaskRun("stats_show", time.time()), "done", 0)
         with run.console as console:
             state = State.read(usage, os.environ)
-            console.note(f"{many(len(reports), 'report')} for {state.server} · {state.meaning}")
+            console.note(f"{count(len(reports), 'report')} for {state.server} · {state.meaning}")
             if example:
                 console.note(f"what the report of a task like this one would be:\n\n{_text(example)}")
             if json:

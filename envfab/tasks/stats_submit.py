@@ -13,7 +13,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 
 
 def task(fleet: Fleet) -> Any:
@@ -35,13 +35,13 @@ def task(fleet: Fleet) -> Any:
                 console.stage(f"sending to {shown_server(usage)}", before)
                 stats.flush()
             left = len(stats.pending())
-            console.print(f"{many(before - left, 'report')} sent" if before else "no report waits")
+            console.print(f"{count(before - left, 'report')} sent" if before else "no report waits")
             if json:
                 console.json({"format": 1, "sent": before - left, "waiting": left})
         if left:
             why = why_left(Path(stats.location))
             raise EnvfabError(
-                f"{many(left, 'report')} not taken{why}; kept for another time", where=shown_server(usage)
+                f"{count(left, 'report')} not taken{why}; kept for another time", where=shown_server(usage)
             )
 
     return stats_submit

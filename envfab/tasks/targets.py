@@ -17,7 +17,7 @@ from envfab.config.host import Host
 from envfab.config.target import Member
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ def _discover(run: TaskContext, name: str) -> None:
         there = discover(host, links)
     console = run.console
     new = [one for one in there.found if one.path not in known]
-    console.print(f"# {many(len(there.found), 'virtualenv')} on {name}, {len(new)} of them not configured")
+    console.print(f"# {count(len(there.found), 'virtualenv')} on {name}, {len(new)} of them not configured")
     console.print(f"# looked in {', '.join(there.looked_in)}, {there.depth} folders down")
     for one in new:
         console.print(_draft(one, login))
     if there.unread:
-        console.warning(f"{many(there.unread, 'folder')} of {name} cannot be read by {login}")
+        console.warning(f"{count(there.unread, 'folder')} of {name} cannot be read by {login}")
     if run.console.as_json:
         document = [{"path": one.path, "user": one.owner, "python": one.python} for one in there.found]
         console.json({"format": 1, "host": name, "looked_in": list(there.looked_in), "virtualenvs": document})

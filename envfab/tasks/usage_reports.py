@@ -17,11 +17,11 @@ from envfab.tasks.usage_recording import TaskRun
 from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats
 from envfab.usagestats.queue import write_atomically
 from envfab.usagestats.quiet import quietly
+from envfab.util.times import DAY
 from envfab.version import VERSION
 
 ENV_VAR = "PYTHON_USAGE_STATS"
 ASKED = "asked"  # beside the library's own files: its age says when the user was last shown the prompt
-DAY = 24 * 3600.0  # seconds
 
 
 def open_statistics(usage: UsageStats) -> Stats | None:

@@ -10,13 +10,13 @@ from typing import Any
 from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.output.count import many
 from envfab.tasks.usage_reports import ENV_VAR, folder_of, open_statistics
 from envfab.usagestats import Stats
 from envfab.usagestats.consent import environment_forbids, read_choice
 from envfab.usagestats.delivery import RETRY
 from envfab.usagestats.pause import parse_pauses
 from envfab.usagestats.queue import Queue
+from envfab.util.counts import count
 from envfab.util.untrusted import shown_url
 
 NOT_CONFIGURED = "the fleet has no usage statistics"
@@ -69,7 +69,7 @@ class State:
         yield f"server   {self.server}"
         if self.folder is not None:
             yield f"kept in  {self.folder}"
-            yield f"waiting  {many(self.waiting, 'report')}"
+            yield f"waiting  {count(self.waiting, 'report')}"
 
     def json(self) -> dict[str, Any]:
         """For programs."""

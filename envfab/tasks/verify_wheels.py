@@ -13,8 +13,8 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.output.count import many
 from envfab.tasks.output.wheelhouse import warn_of_log, wheelhouse_line
+from envfab.util.counts import count
 
 if TYPE_CHECKING:
     from envfab.tasks.output.console import Console
@@ -45,7 +45,7 @@ def task(fleet: Fleet) -> Any:
                 if why.get(finding.filename):
                     console.print(f"{'':<10} left as it is: {why[finding.filename]}")
             console.print(
-                f"{many(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
+                f"{count(len(findings), 'finding')}" if findings else "every wheel is as it was logged", "bold"
             )
             if json:
                 found = [

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.clock import local_time
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.wheelhouse import warn_of_log, wheelhouse_line
+from envfab.util.times import in_utc, local_time
 
 if TYPE_CHECKING:
     from envfab.wheelhouse.wheelhouse import Listed
@@ -38,14 +37,12 @@ def task(fleet: Fleet) -> Any:
 
 
 def _row(one: Listed) -> tuple[str, ...]:
-    from envfab.wheelhouse.release_log.records import moment
-
     tags = sorted({f"{tag.interpreter}-{tag.abi}-{tag.platform}" for tag in one.wheel.tags})
     shown = tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
     notes = [f"yanked: {one.yanked_reason}"] if one.yanked_reason is not None else []
     notes += [] if one.logged else ["not logged: fab add_wheel it"]
     notes += ["the file is missing"] if one.size is None else []
-    added = local_time(moment(one.added)) if one.added else ""
+    added = local_time(in_utc(one.added)) if one.added else ""
     size = _bytes(one.size) if one.size is not None else ""
     return one.wheel.shown_as, str(one.wheel.version), shown, added, size, "; ".join(notes)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import sync_folder
+from envfab.util.times import DAY
 from envfab.wheelhouse.release_log.records import Record, ReleaseRecord, YankRecord
 from envfab.wheelhouse.release_log.storage import HeldLog, LogFile
 from envfab.wheelhouse.release_log.view import LoggedWheel
@@ -24,7 +25,7 @@ from envfab.wheelhouse.validate import inspect, sha256_of
 
 UNFINISHED = ".adding"
 # Longer than any copy takes, also where the clocks of two machines that share the wheelhouse differ.
-ABANDONED_AFTER = 24 * 3600
+ABANDONED_AFTER = DAY  # seconds
 
 
 class AddOutcome(Enum):

@@ -33,7 +33,7 @@ from packaging.version import InvalidVersion
 from envfab.errors import WheelError
 from envfab.models.wheel import MOST_REQUIREMENTS, MOST_TAGS, Wheel, WheelMetadata, count_tags
 from envfab.util.untrusted import one_line
-from envfab.util.versions import MOST_DIGITS, parse_version, problem_of, shortened
+from envfab.util.versions import MOST_DIGITS, problem_of, shortened, version_or_none
 from envfab.wheelhouse.safe_zip import CHUNK, Archive, Limits
 
 WHEEL_MAJOR = 1
@@ -127,10 +127,7 @@ _RENAMED = "was the file renamed? Give it the name that it was built with"
 
 def _names_release(stem: str, wheel: Wheel) -> bool:
     name, _, version = stem.partition("-")
-    try:
-        return canonicalize_name(name) == wheel.name and parse_version(version) == wheel.version
-    except InvalidVersion:
-        return False
+    return canonicalize_name(name) == wheel.name and version_or_none(version) == wheel.version
 
 
 def _fields(content: bytes) -> bytes:

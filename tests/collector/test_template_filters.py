@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.collector.template_filters import DAY, ago, is_link, shown_bytes
+from envfab.collector.days import DAY
+from envfab.collector.template_filters import ago, is_link, shown_bytes
 
 
 @pytest.mark.parametrize("url", ["http://web1", "https://example.org/x?y#z", "HTTP://web1"])

@@ -7,20 +7,21 @@ from pathlib import Path
 
 from envfab.collector import weeks
 from envfab.collector.config import WheelhouseFolders
+from envfab.collector.days import DAY
 from envfab.collector.service import milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
 from tests.support.wheels import make_wheelhouse
 
-WEEK = 7 * weeks.DAY
+WEEK = 7 * DAY
 
 
 def test_weeks_begin_on_monday() -> None:
     """All times of a week are of the same week, from Monday's midnight to Sunday's."""
     monday = int(datetime(2026, 11, 16, tzinfo=timezone.utc).timestamp() * 1000)
-    assert weeks.week_of(monday) == monday // weeks.DAY
-    assert weeks.week_of(monday + WEEK - 1) == monday // weeks.DAY
-    assert weeks.week_of(monday - 1) == monday // weeks.DAY - 7
+    assert weeks.week_of(monday) == monday // DAY
+    assert weeks.week_of(monday + WEEK - 1) == monday // DAY
+    assert weeks.week_of(monday - 1) == monday // DAY - 7
 
 
 def test_weeks_are_noted(make_app: MakeApp, database: str, tmp_path: Path) -> None:

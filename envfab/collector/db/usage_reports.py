@@ -6,6 +6,7 @@ import logging
 
 from sqlalchemy import Connection, delete, select
 
+from envfab.collector.days import DAY, day_of
 from envfab.collector.db.engine import Storage, insert_or, run_many
 from envfab.collector.db.schema import reports, usage_counts
 from envfab.collector.report_store import ReportFolder, StoredReport
@@ -13,7 +14,6 @@ from envfab.usagestats.report import MalformedReport, Report
 
 MAX_ENTRIES = 10_000  # keys of a report
 SHOWN_VALUE = 200  # characters of a value that are counted under
-DAY = 24 * 60 * 60 * 1000
 _BATCH = 500
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
         index_elements=[*usage_counts.primary_key.columns],
         set_={"reports": usage_counts.c.reports + counted.excluded.reports},
     )
-    day = stored.at // DAY
+    day = day_of(stored.at)
     # Always in the same order, so that two reports never wait for each other's rows.
     run_many(
         connection,
@@ -61,7 +61,7 @@ def index_again(storage: Storage, folder: ReportFolder) -> int:
 
 def delete_before(storage: Storage, folder: ReportFolder, now: int, days: int) -> int:
     """Delete the reports of days that are more than `days` ago, and what was counted of them; how many they were."""
-    first_kept = now // DAY - days
+    first_kept = day_of(now) - days
     old = reports.c.at < first_kept * DAY
     with storage.reading() as connection:
         found = connection.execute(select(reports.c.program, reports.c.file).where(old)).all()

@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
+from envfab.collector.days import DAY
 from envfab.collector.db import application_queries
 from envfab.collector.db.application_queries import Package, User
 from envfab.collector.service import Service, milliseconds_now
@@ -28,7 +29,7 @@ def endpoints(service: Service) -> Blueprint:
     """The pages of applications and packages."""
     routes = Blueprint("pages", __name__)
     storage = service.storage
-    stale = service.config.stale_days * template_filters.DAY
+    stale = service.config.stale_days * DAY
 
     @routes.before_request
     def catch_up() -> None:

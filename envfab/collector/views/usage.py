@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from envfab.collector import charts, template_filters
 from envfab.collector.charts import Point
+from envfab.collector.days import DAY, day_of
 from envfab.collector.db import usage_queries
 from envfab.collector.db.usage_queries import Period, ReportLine, label
 from envfab.collector.report_store import ReportFolder, is_program
@@ -46,9 +47,9 @@ def endpoints(service: Service) -> Blueprint:
             by_day = usage_queries.by_day(connection, period)
             values = usage_queries.values_of(connection, period, list(CHARTS))
             keys = usage_queries.list_keys(connection, period)
-            users = usage_queries.count_users(connection, period.program, period.since * template_filters.DAY)
+            users = usage_queries.count_users(connection, period.program, period.since * DAY)
             latest = usage_queries.list_reports(connection, period.program, limit=LATEST)
-        points = over_time(by_day, period.since, milliseconds_now() // template_filters.DAY)
+        points = over_time(by_day, period.since, day_of(milliseconds_now()))
         return render_template(
             "usage.html", programs=programs, program=period.program, days=days, periods=PERIODS,
             total=sum(by_day.values()), points=points, plot=charts.columns(points, "Reports"),
@@ -84,7 +85,7 @@ def endpoints(service: Service) -> Blueprint:
         period = _period(_days())
         with storage.reading() as connection:
             keys = [key.key for key in usage_queries.list_keys(connection, period, 1)]
-            lines = usage_queries.list_reports(connection, period.program, since=period.since * template_filters.DAY)
+            lines = usage_queries.list_reports(connection, period.program, since=period.since * DAY)
         headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
         return Response(csv_lines(service.folder, keys, lines), headers=headers, mimetype="text/csv")
 
@@ -152,7 +153,7 @@ def _period(days: int) -> Period:
     program = request.args.get("program")
     if program and not is_program(program):
         raise NotFound("no program can be called that")
-    return Period(program, milliseconds_now() // template_filters.DAY - days)
+    return Period(program, day_of(milliseconds_now()) - days)
 
 
 def _read(service: Service, number: int) -> tuple[ReportLine, bytes, str]:

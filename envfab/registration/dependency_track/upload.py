@@ -16,6 +16,7 @@ from envfab.registration.dependency_track.protocol import (
 )
 from envfab.registration.http import Reply, check_secret, exchange
 from envfab.registration.servers import ServerAnswer
+from envfab.util.counts import count
 from envfab.util.http import Request, WebSession
 from envfab.util.untrusted import shown_url
 
@@ -37,8 +38,7 @@ def put(session: WebSession, url: str, api_key: str | None, bom: Bom) -> ServerA
     if reply.status == 200 and reply.kind == "application/json":
         try:
             token = parse_upload(reply.content)
-            many = f"{bom.components} component{'' if bom.components == 1 else 's'}"
-            return ServerAnswer(f"{many} of {bom.name}", 0, token)
+            return ServerAnswer(f"{count(bom.components, 'component')} of {bom.name}", 0, token)
         except RegistrationError as error:
             why = error.what
     problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""

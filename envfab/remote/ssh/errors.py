@@ -8,6 +8,7 @@ import paramiko
 
 from envfab.errors import Unreachable
 from envfab.remote.ssh.authentication import LoginRefused
+from envfab.util.counts import count
 
 
 def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
@@ -34,7 +35,7 @@ def failure(error: BaseException, name: str, user: str, place: str, timeout: int
 
 def _login_refused(error: LoginRefused, name: str, user: str) -> Unreachable:
     if error.cut_off:
-        keys = "1 key" if error.cut_off == 1 else f"{error.cut_off} keys"
+        keys = count(error.cut_off, "key")
         return Unreachable(
             f"the server ended the login as {user} after {keys}",
             where=name,

@@ -10,6 +10,7 @@ from rich.text import Text
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, plan_key, to_json
+from envfab.util.counts import count
 from envfab.util.untrusted import one_line
 
 SIGNS = {
@@ -80,7 +81,7 @@ def _packages(group: Sequence[Proposal]) -> str:
     least, most = min(numbers), max(numbers)
     if least < most:
         return f"{least} to {most} packages"
-    return "1 package" if most == 1 else f"{most} packages"
+    return count(most, "package")
 
 
 def _the_same(group: Sequence[Proposal]) -> str:

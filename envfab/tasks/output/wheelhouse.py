@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.output.count import many
+from envfab.util.counts import count
 from envfab.util.untrusted import shown_url
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
     """The wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
     wheels, projects = wheelhouse.size()
     problems = wheelhouse.problems()
-    there = f"{many(wheels, 'wheel')} of {many(projects, 'project')}" if wheelhouse.wheels.exists() else "not there"
+    there = f"{count(wheels, 'wheel')} of {count(projects, 'project')}" if wheelhouse.wheels.exists() else "not there"
     unlogged = len(wheelhouse.all_unlogged())
     there += f", {unlogged} not logged" if unlogged else ""
-    log = f"{many(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    log = f"{count(len(problems), 'line')} of the log skipped" if problems else "log intact"
     if not wheelhouse.log.exists():
         log = f"no log, {_shown(wheelhouse.log)} is not there"
     return f"wheelhouse  {_shown(wheelhouse.wheels)} · {there} · {log}"

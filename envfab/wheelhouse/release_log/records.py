@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from envfab.errors import WheelhouseError
+from envfab.util.times import parse_time
 
 FORMAT = 1
 
@@ -177,12 +178,6 @@ def _reads_back(line: str, record: Record) -> bool:
 
 def _parse_time(text: str) -> datetime:
     try:
-        # Python 3.10 does not know the Z of ISO 8601.
-        return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+        return parse_time(text)
     except ValueError:
         raise WheelhouseError(f"{text} is not a time") from None
-
-
-def moment(at: datetime) -> datetime:
-    """A time that can be compared with others: those without a zone count as UTC."""
-    return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)

@@ -9,6 +9,7 @@ from datetime import datetime
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError, WheelhouseError
+from envfab.util.times import in_utc
 from envfab.util.versions import shortened
 from envfab.wheelhouse.release_log.records import (
     FORMAT,
@@ -16,7 +17,6 @@ from envfab.wheelhouse.release_log.records import (
     ReleaseRecord,
     YankRecord,
     is_as_written,
-    moment,
     parse_line,
 )
 
@@ -168,17 +168,17 @@ def derive(records: Iterable[Record]) -> dict[str, LoggedWheel]:
 
 def _combine(releases: list[ReleaseRecord], yanks: list[YankRecord]) -> LoggedWheel:
     in_time = sorted(
-        releases, key=lambda record: (moment(record.at), record.project, record.version, record.sha256 or "")
+        releases, key=lambda record: (in_utc(record.at), record.project, record.version, record.sha256 or "")
     )
     last = in_time[-1]
     digests = [record.sha256 for record in in_time if record.sha256 is not None]
-    yank = max(yanks, key=lambda record: (moment(record.at), record.reason), default=None)
-    withdrawn = yank is not None and moment(yank.at) >= moment(last.at)
+    yank = max(yanks, key=lambda record: (in_utc(record.at), record.reason), default=None)
+    withdrawn = yank is not None and in_utc(yank.at) >= in_utc(last.at)
     return LoggedWheel(
         last.project,
         last.version,
         last.filename,
-        moment(in_time[0].at),
+        in_utc(in_time[0].at),
         digests[0] if digests else None,
         yank.reason if yank is not None and withdrawn else None,
     )

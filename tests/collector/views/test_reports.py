@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
+from envfab.collector.days import day_of
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import reports, usage_counts
 from envfab.collector.report_store import ReportFolder
@@ -151,7 +152,7 @@ def test_old_reports_are_deleted(make_app: MakeApp, database: str) -> None:
     with service.storage.reading() as connection:
         assert connection.execute(select(func.count()).select_from(reports)).scalar_one() == 1
         days = connection.execute(select(usage_counts.c.day).distinct()).scalars().all()
-    assert days == [milliseconds_now() // usage_reports.DAY]
+    assert days == [day_of(milliseconds_now())]
 
 
 def test_the_index_can_be_made_again(make_app: MakeApp, database: str, tmp_path: Path) -> None:
