@@ -6,8 +6,8 @@ The way of a report: `stats` puts it together, `report` writes it down, `queue` 
 
 from __future__ import annotations
 
+from envfab.usagestats.consent_prompt import Prompt
 from envfab.usagestats.flags import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME
-from envfab.usagestats.prompt import Prompt
 from envfab.usagestats.stats import Stats
 
 __all__ = ["OPERATING_SYSTEM", "PYTHON_VERSION", "SESSION_TIME", "Prompt", "Stats"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from envfab.usagestats import consent
+from envfab.usagestats.consent_prompt import Prompt
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
-from envfab.usagestats.prompt import Prompt
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
 from envfab.usagestats.report import MAX_REPORT, Report, clean_entries, format_report
