@@ -57,7 +57,7 @@ def read_requires_python(text: str) -> tuple[SpecifierSet, str]:
             return parse_specifiers(mended), f"its Requires-Python {shortened(text)!r} is read as {mended!r}"
         except InvalidSpecifier:
             pass
-    return SpecifierSet(), f"its Requires-Python {shortened(text)!r} cannot be read, and rules no Python out"
+    return SpecifierSet(), f"its Requires-Python {shortened(text)!r} cannot be read, and is ignored"
 
 
 def _mended(text: str) -> str:

@@ -21,7 +21,7 @@ from envfab.models.toml_text import parse_toml
 from envfab.util.versions import parse_requirement, problem_of, shortened
 
 NAME = re.compile(r"(^|/)pylock(\.[^./]+)?\.toml$")
-NO_WHEELS = "it is locked to something else than wheels of a version"
+NO_WHEELS = "it is not locked to wheels of one version"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -51,17 +51,17 @@ def parse_lock_file(text: str, name: str, choice: Choice) -> tuple[LockFile, tup
 
 
 def _document(text: str, name: str) -> Pylock:
-    document = parse_toml(text, name, "lock")
+    document = parse_toml(text, name, "lock file")
     try:
         return Pylock.from_dict(document)
     except PylockUnsupportedVersionError as error:
-        problem, hint = shortened(str(error), 200), "a newer envfab may read it"
+        problem, hint = shortened(str(error), 200), "a newer envfab may be able to read it"
     except PylockValidationError as error:
         problem, hint = shortened(" ".join(str(error).split()), 200), "fab lock --pylock writes one"
     except (ValueError, RecursionError):
         # packaging reads numbers and markers, for which Python has limits of its own
         problem, hint = "it has a number or a marker that cannot be read", "fab lock --pylock writes one"
-    raise RequirementsError(f"it is no lock: {problem}", where=name, hint=hint)
+    raise RequirementsError(f"is not a valid lock file: {problem}", where=name, hint=hint)
 
 
 def _specifiers(specifiers: SpecifierSet | None, where: str) -> SpecifierSet | None:

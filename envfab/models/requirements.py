@@ -36,9 +36,9 @@ _ALGORITHMS = frozenset({"sha384", "sha512"})
 _LOOKS_LIKE_A_FILE = re.compile(r"^[./~]|^[A-Za-z+]+:/|://|\.(whl|tar\.gz|tgz|zip)$")
 _REFUSED = {
     "--editable": "editables are not deployed: build a wheel, add it with add_wheel and require it by name",
-    "--pre": "a pre-release is taken where a requirement names one: NAME>=2.0rc1",
+    "--pre": "a pre-release is used only where a requirement names one: NAME>=2.0rc1",
 }
-_NO_FILES = "what is deployed are wheels of the wheelhouse: add the wheel with add_wheel and require it by name"
+_NO_FILES = "only wheels of the wheelhouse are deployed: add the wheel with add_wheel and require it by name"
 
 
 def parse(  # noqa: PLR0913  # what a fabfile says of requirements, and how its files are read
@@ -164,7 +164,7 @@ class _Reading:
             if name in ("--requirement", "--constraint") and file is not None:
                 if "://" in value:
                     raise RequirementsError(
-                        f"{_without_secrets(value)} is no file",
+                        f"{_without_secrets(value)} is not a file",
                         where=where,
                         hint="keep the file beside the one that includes it",
                     )
@@ -184,7 +184,7 @@ class _Reading:
             if entry.name not in hashed and entry.locked is None:
                 self.errors.append(
                     RequirementsError(
-                        f"{str(entry.requirement)!r} has no hash; --require-hashes stands in {self.hashes_required}",
+                        f"{str(entry.requirement)!r} has no hash, but {self.hashes_required} has --require-hashes",
                         where=entry.origin,
                         hint="add --hash=sha256:…, or lock the file again: fab lock",
                     )
@@ -203,11 +203,9 @@ class _Reading:
             self.ignored.setdefault(place or where, {})[f"{name} (line {number})" if place else name] = None
             return
         if name == "--hash":
-            raise RequirementsError(
-                "--hash stands without a requirement", where=where, hint="say NAME==VERSION --hash=…"
-            )
+            raise RequirementsError("--hash must follow a requirement", where=where, hint="say NAME==VERSION --hash=…")
         hint = _REFUSED.get(
-            name, "a line is a requirement, or one of -r, -c and pip's index options, which are ignored"
+            name, "a line must be a requirement, -r, -c, or one of pip's index options (which are ignored)"
         )
         raise RequirementsError(f"{shortened(name)} cannot be used here", where=where, hint=hint)
 
@@ -219,7 +217,7 @@ class _Reading:
             raise RequirementsError(
                 f"there is no file {missing}".rstrip() if missing else "there is no such requirements file",
                 where=where,
-                hint="-r and -c are relative to the file that they stand in" if missing else "",
+                hint="-r and -c are relative to the file that has them" if missing else "",
             ) from None
         except UnicodeDecodeError:
             raise RequirementsError(
@@ -250,7 +248,7 @@ def _entry(text: str, hashes: Sequence[str], where: str, shown: str = "") -> Ent
             problem = "it cannot be read with the values of its variables"
         elif "${" in text:
             hint = "is the variable set, and spelled in capitals?"
-        raise RequirementsError(f"{told!r} is no requirement: {problem}", where=where, hint=hint) from None
+        raise RequirementsError(f"{told!r} is not a requirement: {problem}", where=where, hint=hint) from None
     if requirement.url:
         raise RequirementsError(f"{told!r} names a URL", where=where, hint=_NO_FILES)
     if _LOOKS_LIKE_A_FILE.search(requirement.name):
@@ -271,12 +269,12 @@ def _hashes(values: Sequence[str], where: str) -> frozenset[str]:
             digests.add(digest.lower())
         elif algorithm not in _ALGORITHMS:
             raise RequirementsError(
-                f"--hash={shortened(value)} is no SHA-256",
+                f"--hash={shortened(value)} is not a SHA-256",
                 where=where,
                 hint="say --hash=sha256: and 64 hexadecimal digits",
             )
     if values and not digests:
         raise RequirementsError(
-            "the release log knows SHA-256 only, and none is given", where=where, hint="add --hash=sha256:…"
+            "no SHA-256 is given, and the release log has no other hashes", where=where, hint="add --hash=sha256:…"
         )
     return frozenset(digests)

@@ -22,4 +22,4 @@ def parse_toml(text: str, where: str, what: str) -> dict[str, Any]:
     except ValueError as error:
         # with numbers that Python refuses to read among it
         problem = shortened(" ".join(str(error).split()), 200)
-    raise RequirementsError(f"it is no {what}: {problem}", where=where) from None
+    raise RequirementsError(f"is not a valid {what}: {problem}", where=where) from None

@@ -31,7 +31,7 @@ def task(fleet: Fleet) -> Any:
         "file",
         True,
         file="a wheel to add, or a bundle that fetch_wheels wrote; repeatable",
-        trust="take in wheels that were logged without a SHA-256 as well: log the hashes of these files",
+        trust="also accept wheels that were logged without a SHA-256, and log the SHA-256 of these files",
     )
     def add_wheel(c: Context, file: Iterable[str] = (), trust: bool = False, json: bool = False) -> None:
         """Check wheels, copy them into the wheelhouse and log them with their SHA-256."""
@@ -77,11 +77,11 @@ def _file(typed: str) -> Path:
         folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
         if "://" in typed:
-            raise UsageError("files are added, not addresses", where=typed, hint="download it first") from None
+            raise UsageError("must be a file, not a URL", where=typed, hint="download it first") from None
         if isinstance(error, PermissionError):
-            raise UsageError("you may not look there", where=typed) from None
+            raise UsageError("permission denied", where=typed) from None
         pattern = any(letter in typed for letter in "*?[")
-        hint = "the shell replaces a pattern that stands without quotes and matches files" if pattern else ""
+        hint = "the shell expands a pattern only where it is unquoted and matches files" if pattern else ""
         raise UsageError("there is no such file", where=typed, hint=hint) from None
     if folder:
         hint = f"fab add_wheel {shlex.quote(typed.rstrip('/'))}/*.whl"

@@ -21,7 +21,7 @@ from envfab.util.paths import user_path
 def task(fleet: Fleet) -> Any:
     """`audit` for `fleet`."""
 
-    @ours(osv="the OSV export for PyPI: all.zip, or a folder of its records")
+    @ours(osv="OSV's export for PyPI: all.zip, or a folder of its records")
     def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
         """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
         from envfab.audit.osv import read, unchecked, vulnerabilities
@@ -31,7 +31,7 @@ def task(fleet: Fleet) -> Any:
         run = TaskContext(fleet, c, json)
         if not osv:
             raise UsageError(
-                "audit needs known vulnerabilities", hint="fab audit --osv all.zip: OSV's export for PyPI, from a file"
+                "audit needs a file of known vulnerabilities", hint="fab audit --osv all.zip (OSV's export for PyPI)"
             )
         with run.console as console, run.connections() as links:
             members = run.select(list(name))

@@ -24,16 +24,16 @@ def task(fleet: Fleet) -> Any:
     """`collector` for `fleet`."""
 
     @ours(
-        bind=f"the address to listen on, HOST:PORT (default: {ADDRESS}); not on loopback only with a token",
+        bind=f"the address to listen on, HOST:PORT (default: {ADDRESS}); an address other than loopback needs a token",
         data="the folder of the database and the reports (default: collector/ beside the fabfile)",
         database="another database: postgresql://USER@HOST/NAME",
         reports="another folder for the usage reports",
-        house="the wheels' folder to compare with, its release log inside or beside (default: the fleet's)",
-        index="a package index to compare with, too: the URL of its simple API",
+        house="the wheels folder to compare with; the release log lies in it or beside it (default: the fleet's)",
+        index="a package index to compare with as well: the URL of its simple API",
         osv="known vulnerabilities to compare with: OSV's export for PyPI, from a file (all.zip)",
-        token_file="a file of tokens, one a line, of which clients must give one",
-        keep_days="delete usage reports after so many days (default: never)",
-        no_addresses="do not store from which addresses usage reports come",
+        token_file="a file of tokens, one per line; clients must send one of them",
+        keep_days="delete usage reports after this many days (default: never)",
+        no_addresses="do not store the addresses that usage reports come from",
     )
     def collector(
         c: Context,
@@ -61,7 +61,7 @@ def task(fleet: Fleet) -> Any:
         with run.console as console:
 
             def announce(url: str) -> None:
-                door = "with a token" if config.tokens else "open to whoever can connect"
+                door = "with a token" if config.tokens else "open to everyone who can connect"
                 console.print(f"collector {url} · {door} · data in {config.data}")
 
             serve.serve(config, host, port, announce)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def task(fleet: Fleet) -> Any:
     """`create_virtualenv` for `fleet`."""
 
-    @ours(repair="give those whose interpreter is gone or does not start, or whose pyvenv.cfg is gone, new ones")
+    @ours(
+        repair="also repair virtualenvs whose interpreter is missing or does not start, or whose pyvenv.cfg is missing"
+    )
     def create_virtualenv(c: Context, name: Iterable[str] = (), repair: bool = False, json: bool = False) -> None:
         """Make configured virtualenvs that do not exist yet, each with its `python`."""
         from envfab.remote.create import create
@@ -43,7 +45,7 @@ def _created(creation: Creation) -> str:
     if creation.error is not None:
         return str(creation.error)
     if creation.by is None:
-        return f"{creation.member.target}: there already"
+        return f"{creation.member.target}: already exists"
     return f"{creation.member.target}: made with {creation.by}, Python {creation.version}"
 
 

@@ -15,14 +15,14 @@ NAME = "which virtualenvs: host, user@host:/path, host:/path, :/path, user@, %gr
 SHARED = {
     "name": NAME,
     "yes": "do not ask",
-    "wait": "seconds to wait where another deployment is at work on a virtualenv",
+    "wait": "seconds to wait until another deployment of a virtualenv ends (default: 0)",
     "json": "one JSON document on standard output",
     # what plan and deploy have in common: the options of a plan
-    "only": "change just this package, leave all others as they are; repeatable",
+    "only": "change only this package and leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",
-    "force": "go ahead though an installed package outside the requirements would break",
-    "reinstall": "install this package again though its version is right; repeatable",
-    "upgrade": "take the newest of this dependency, too, or without a name of all of them; repeatable",
+    "force": "go ahead even if an installed package outside the requirements would break",
+    "reinstall": "install this package again even if its version is right; repeatable",
+    "upgrade": "also upgrade this dependency to its newest wheel, or without a name all of them; repeatable",
 }
 # may stand without a value, which then is True
 VALUE_OPTIONAL = frozenset({"upgrade"})
@@ -54,5 +54,5 @@ def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callab
 def at_least(least: int, flag: str, number: int) -> int:
     """The number that a flag was given; raises `UsageError` where it is smaller than `least`."""
     if number < least:
-        raise UsageError(f"{number} is not a whole number from {least} up", where=flag)
+        raise UsageError(f"must be a whole number of at least {least}, not {number}", where=flag)
     return number

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
-    "canary": "deploy to these first, and go on only if that went well; repeatable",
-    "batch": "so many virtualenvs a wave, a number or a percentage (setting: batch)",
-    "max_failures": "start nothing new once so many have failed (setting: max_failures)",
+    "canary": "deploy to these first, and continue only if they succeed; repeatable",
+    "batch": "virtualenvs per wave: a number or a percentage (setting: batch)",
+    "max_failures": "start no further deployment after this many failures (setting: max_failures)",
 }
 
 
@@ -110,8 +110,8 @@ def _load(file: str, options: Options) -> Mapping[Target, Plan]:
     plans = load(user_path(file, "--plan"))
     if options != Options(force=options.force):
         raise UsageError(
-            "--plan says all that is to be done",
-            hint="--only, --reinstall, --upgrade and --prune go with fab plan",
+            "--plan cannot be combined with options that change the plan",
+            hint="give --only, --reinstall, --upgrade and --prune to fab plan",
         )
     return plans
 
@@ -121,5 +121,5 @@ def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member])
     first = run.select(names) if names else ()
     strangers = [str(member.target) for member in first if member not in members]
     if strangers:
-        raise UsageError(f"not among what is deployed to: --canary {', '.join(strangers)}")
+        raise UsageError(f"not among the chosen targets: {', '.join(strangers)}", where="--canary")
     return frozenset(member.target for member in first)

@@ -33,7 +33,10 @@ def fetch_jobs(
         if target in wanted
     ]
     if not jobs:
-        raise UsageError("no requirements to fetch for", hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'")
+        raise UsageError(
+            "there are no requirements to fetch wheels for",
+            hint="fab fetch_wheels requirements/shop.txt, or 'django>=5'",
+        )
     return jobs
 
 

@@ -28,10 +28,10 @@ def task(fleet: Fleet) -> Any:
         "requirements",
         True,
         requirements="a requirements file, or a requirement; repeatable (default: those of the targets)",
-        interpreters="instead of looking at the targets, read what `fab targets --export FILE` wrote",
+        interpreters="a file that `fab targets --export FILE` wrote, to be read instead of probing the targets",
         index="the package index to fetch from (default: PyPI)",
         own="a project of your own, which is never looked up in the index; repeatable",
-        bundle="write all that is needed into this one file, to carry to another wheelhouse, instead of taking it in",
+        bundle="write all wheels that are needed to this file, for another wheelhouse, and add none to this one",
     )
     def fetch_wheels(
         c: Context,
@@ -79,7 +79,7 @@ def task(fleet: Fleet) -> Any:
                     console.print(f"{'had':<8} {_line(wheel)}")
                 console.print(f"{place} holds {count(len(found.here) + len(found.lacking), 'wheel')}")
             elif not found.lacking:
-                console.print("the wheelhouse has all of it already")
+                console.print("the wheelhouse already has all of it")
             if json:
                 console.json(
                     {"format": 1, "fetched": [_wheel_json(wheel) for wheel in found.lacking],
@@ -95,7 +95,7 @@ def _place_of_bundle(bundle: str) -> Path:
     """Where a bundle goes; raises `UsageError` where no file can be, before anything is downloaded."""
     place = user_path(bundle, "--bundle")
     if not place.name or place.is_dir():
-        raise UsageError("a bundle is one file", where=bundle, hint="--bundle FILE")
+        raise UsageError("a bundle must be a file, not a folder", where=bundle, hint="--bundle FILE")
     return place
 
 

@@ -27,8 +27,8 @@ def task(fleet: Fleet) -> Any:
     @ours(
         "requirements",
         True,
-        requirements="what is wanted: a requirements.in",
-        output="where to write it (default: beside it, as .txt or pylock.toml)",
+        requirements="the requirements to lock: a requirements.in",
+        output="the lock file to write (default: beside the requirements, as .txt or pylock.toml)",
         pylock="write pylock.toml (PEP 751) instead of requirements.txt",
     )
     def lock(
@@ -89,7 +89,7 @@ def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
     """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
     source = user_path(requirements, "requirements")
     if not source.name:
-        raise UsageError("no requirements can be read from a folder", where=requirements, hint="name a requirements.in")
+        raise UsageError("must be a file, not a folder", where=requirements, hint="name a requirements.in")
     if output:
         place = user_path(output, "--output")
     elif pylock:
@@ -97,9 +97,11 @@ def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
     else:
         place = source.with_suffix(".txt")
     if not place.name or place.is_dir():
-        raise UsageError("a lock is written to a file", where=str(place), hint="say --output FILE")
+        raise UsageError("must be a file, not a folder", where=str(place), hint="say --output FILE")
     if place == source:
-        raise UsageError(f"{requirements} would be overwritten", hint="say --output FILE, or name what is wanted *.in")
+        raise UsageError(
+            f"{requirements} would be overwritten", hint="say --output FILE, or rename the requirements to *.in"
+        )
     if pylock and not (place.name == "pylock.toml" or (place.name[:7] == "pylock." and place.suffix == ".toml")):
-        raise UsageError(f"{place.name} is no name for a lock", hint="pylock.toml, or pylock.NAME.toml")
+        raise UsageError(f"must be named pylock.toml or pylock.NAME.toml, not {place.name}", where="--output")
     return place

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def task(fleet: Fleet) -> Any:
     """`outdated` for `fleet`."""
 
-    @ours(index="look for newer versions in this package index, too", check="exit with 2 where something is outdated")
+    @ours(index="also look for newer versions in this package index", check="exit with 2 if something is outdated")
     def outdated(
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
     ) -> None:

@@ -16,7 +16,7 @@ from envfab.config.validation import error
 from envfab.errors import UsageError
 from envfab.tasks.fabric1.tokens import dashed
 
-APART = "give yours another name, or keep envfab's apart: ns.add_collection(collection(fleet), name='env')"
+APART = "rename yours, or put envfab's in a collection: ns.add_collection(collection(fleet), name='env')"
 
 
 class FleetTasks(Collection):
@@ -26,7 +26,7 @@ class FleetTasks(Collection):
         """As Invoke does; raises `ConfigurationError` for a name that is there, and for what is no task."""
         if not isinstance(task, invoke.tasks.Task):
             shown = getattr(task, "__name__", type(task).__name__)
-            raise error("ns.add_task", f"{shown} is no task", "put @task of invoke above its def")
+            raise error("ns.add_task", f"{shown} is not a task", "decorate it with @task of invoke")
         name = options.get("name") or (args[0] if args else None) or task.name
         aliases = options.get("aliases") or (args[1] if len(args) > 1 else None) or ()
         # an alias would be found first

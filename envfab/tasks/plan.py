@@ -21,7 +21,7 @@ def task(fleet: Fleet) -> Any:
     """`plan` for `fleet`."""
 
     @ours(
-        check="exit with 2 where there is something to do",
+        check="exit with 2 if there is something to do",
         out="save the plan to this file, for `fab deploy --plan FILE`",
     )
     def plan(

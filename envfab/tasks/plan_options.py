@@ -48,5 +48,5 @@ def _names(flag: str, given: Iterable[str]) -> frozenset[NormalizedName]:
         except InvalidName:
             begins = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", one)
             hint = f"say {flag} {begins[0]}; versions belong in the requirements" if begins else UNSET
-            raise UsageError(f"takes the name of a package, not {one!r}", where=flag, hint=hint) from None
+            raise UsageError(f"must be the name of a package, not {one!r}", where=flag, hint=hint) from None
     return frozenset(names)

@@ -64,7 +64,7 @@ class _Dialogue:
         if proposal.plan.status is not Status.CHANGES or likeness(proposal) not in self._all_of:
             return False
         self._agreed.add(proposal.plan.target)
-        self._console.print(f"{proposal.plan.target}   the same plan, agreed to", "dim")
+        self._console.print(f"{proposal.plan.target}   the same plan, already agreed to", "dim")
         self._console.go_on()
         return True
 

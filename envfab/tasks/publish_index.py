@@ -18,7 +18,7 @@ from envfab.util.paths import user_path
 def task(fleet: Fleet) -> Any:
     """`publish_index` for `fleet`."""
 
-    @ours("folder", True, folder="where to write it: a folder of its own, for any web server")
+    @ours("folder", True, folder="the folder to write it to, which holds nothing else; any web server can serve it")
     def publish_index(c: Context, folder: str = "", json: bool = False) -> None:
         """Write the wheelhouse as a static package index (PEP 503, 691, 658), from which pip and uv install."""
         from envfab.index.publish import publish
@@ -28,7 +28,7 @@ def task(fleet: Fleet) -> Any:
             raise UsageError("publish_index needs a folder", hint="fab publish_index:/srv/www/simple")
         place = user_path(folder, "folder")
         if place.is_file():
-            raise UsageError("is a file, and an index is a folder", where=folder, hint="name a folder of its own")
+            raise UsageError("must be a folder, not a file", where=folder, hint="name a folder that holds nothing else")
         with run.console as console:
             done = publish(run.open_wheelhouse(), place, console)
             console.print(

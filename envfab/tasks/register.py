@@ -22,7 +22,7 @@ from envfab.tasks.registration_servers import registration_servers
 def task(fleet: Fleet) -> Any:
     """`register` for `fleet`."""
 
-    @ours(local="the active virtualenv ($VIRTUAL_ENV) of this machine, and the DIFIO_ variables that describe it")
+    @ours(local="register the active virtualenv ($VIRTUAL_ENV) of this machine, as the DIFIO_ variables describe it")
     def register(c: Context, name: Iterable[str] = (), local: bool = False, json: bool = False) -> None:
         """Send package lists to the configured servers (DIFIO_URL and DIFIO_USER_ID override them)."""
         from envfab.registration.delivery import register as deliver
@@ -34,7 +34,9 @@ def task(fleet: Fleet) -> Any:
         servers = registration_servers(fleet, one_virtualenv=local)
         with run.console as console, run.connections() as links:
             if local and (names or command_line_hosts()):
-                raise UsageError("--local means the active virtualenv, and names mean others", hint="give one of them")
+                raise UsageError(
+                    "--local cannot be combined with names or -H", hint="--local is for the active virtualenv alone"
+                )
             members = [existing(active_virtualenv())] if local else run.select(names)
             finds = run.probe(members, links)
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]

@@ -26,10 +26,10 @@ def task(fleet: Fleet) -> Any:
     """`register_hook` for `fleet`."""
 
     @ours(
-        workon="for every virtualenv that virtualenvwrapper activates, instead of the active one",
-        cron="for the whole fleet (without hosts: the active virtualenv), as a line in your crontab",
-        schedule="when cron registers, as crontab(5) writes it (default: every day at 4:37)",
-        remove="undo it",
+        workon="register every virtualenv that virtualenvwrapper activates, instead of the active one",
+        cron="register the fleet (without hosts: the active virtualenv) from your crontab",
+        schedule="when cron registers, as in crontab(5) (default: every day at 4:37)",
+        remove="remove the hook",
     )
     def register_hook(
         c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
@@ -38,8 +38,10 @@ def task(fleet: Fleet) -> Any:
         from envfab.registration.hooks import activation, crontab
 
         run = TaskContext(fleet, c)
-        if (workon and cron) or (schedule and not cron):
-            raise UsageError("--workon, and --cron with its --schedule, exclude each other")
+        if workon and cron:
+            raise UsageError("--workon and --cron exclude each other")
+        if schedule and not cron:
+            raise UsageError("--schedule needs --cron")
         if not remove:
             registration_servers(fleet)
             if not (workon or (cron and fleet.hosts)):
@@ -48,7 +50,7 @@ def task(fleet: Fleet) -> Any:
             if cron:
                 call = _cron_call(fleet, *how_to_call(fleet, "register"))
                 done = crontab.remove(call) if remove else crontab.install(call, schedule or crontab.DAILY)
-                console.print("the crontab was changed" if done else "the crontab is as it should be")
+                console.print("the crontab was changed" if done else "the crontab needs no change")
                 return
             names = activation.FLEET_VARIABLES if workon else activation.VARIABLES
             call = activation.Call(*how_to_call(fleet, "register"), _set_variables(names))
@@ -76,7 +78,9 @@ def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
 
     variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
     if "@" in variables.get("DIFIO_URL", ""):
-        raise UsageError("its password would stand in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)")
+        raise UsageError(
+            "its password would be readable in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)"
+        )
     if fleet.hosts:
         return Call(folder, command, variables)
     path = active_virtualenv().target.path

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def task(fleet: Fleet) -> Any:
     """`rollback` for `fleet`."""
 
-    @ours(to="back to before this deployment or rollout (default: before the last deployment of each)")
+    @ours(to="return to the state before this deployment or rollout (default: before the last deployment of each)")
     def rollback(
         c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
     ) -> None:

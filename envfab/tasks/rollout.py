@@ -56,7 +56,7 @@ def carry_out(
     context = _context(run, wheelhouse, bool(chosen), request)
     silent = [str(one.plan.target) for one in proposals if one.plan.target in request.canaries and _cannot(one)]
     if silent:
-        console.warning(f"nothing starts, for a canary cannot be deployed to: {', '.join(silent)}")
+        console.warning(f"nothing was started: cannot deploy to the canaries {', '.join(silent)}")
     rollout = Rollout(context, chosen)
     results = rollout.carry_out() if chosen and not silent else {}
     deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
@@ -68,7 +68,7 @@ def carry_out(
         _name_the_way_back(run, context.rollout, deployments, rollout.given_up, request.names)
         if unstarted:
             console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
-            console.command("to go on with just these:", request.resume([str(target) for target in unstarted]))
+            console.command("to continue with these:", request.resume([str(target) for target in unstarted]))
         if console.as_json:
             console.json(rollout_json(context.rollout, deployments))
     if rollout.given_up:
@@ -106,7 +106,7 @@ def _name_the_way_back(
     to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
     if to_take_back:
         of = names if names or not command_line_hosts() else to_take_back
-        run.console.command("to take it back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
+        run.console.command("to roll back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Propos
     if yes or new.plan.status is Status.CURRENT or plan_key(new.plan) == plan_key(old.plan):
         return new
     with console.turn():
-        console.print(f"{new.plan.target} changed while the question waited; the plan is now:")
+        console.print(f"{new.plan.target} changed while you were asked; its plan is now:")
         console.print(show_group([new]))
         question = "Deploy that?" if new.undoes is None else "Roll back that way?"
         return new if console.ask(f"{question}  [y]es  [n]o", "yn") == "y" else None

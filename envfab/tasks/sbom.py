@@ -21,7 +21,7 @@ from envfab.util.paths import user_path
 def task(fleet: Fleet) -> Any:
     """`sbom` for `fleet`."""
 
-    @ours(output="a folder: one file for each virtualenv (default: standard output, one line for each)")
+    @ours(output="a folder, for one file per virtualenv (default: standard output, one line per virtualenv)")
     def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
         """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
         from envfab.sbom import Digests, document, write
@@ -30,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         run = TaskContext(fleet, c, as_json=not output)
         folder = user_path(output, "--output") if output else Path()
         if folder.is_file():
-            raise UsageError(f"{output!r} is a file: name a folder", where="--output")
+            raise UsageError(f"must be a folder, not the file {output!r}", where="--output")
         with run.console as console, run.connections() as links:
             names = list(name)
             members = run.select(names) if fleet.hosts or names else [existing(active_virtualenv())]

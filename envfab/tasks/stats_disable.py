@@ -26,7 +26,7 @@ def task(fleet: Fleet) -> Any:
         if not kept:
             raise unkept(stats)
         if not forgotten or stats.pending():
-            raise EnvfabError("the reports there cannot be deleted", where=stats.location, hint="delete that folder")
+            raise EnvfabError("cannot delete the reports", where=stats.location, hint="delete that folder")
         with run.console as console:
             console.print("disabled: nothing is recorded or sent, and what was kept is deleted")
 

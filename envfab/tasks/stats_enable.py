@@ -31,9 +31,9 @@ def task(fleet: Fleet) -> Any:
             console.print(f"enabled: reports go to {shown_server(usage)}")
             if waiting:
                 console.print(
-                    f"{count(waiting, 'report')} kept so far: sent with the next one, or now by fab stats_submit"
+                    f"{count(waiting, 'report')} kept so far: sent with the next one, or now with fab stats_submit"
                 )
             for name in forbidding(os.environ):
-                console.warning(f"as long as {name} is set, nothing is recorded or sent")
+                console.warning(f"nothing is recorded or sent while {name} is set")
 
     return stats_enable

@@ -34,7 +34,7 @@ def task(fleet: Fleet) -> Any:
             state = State.read(usage, os.environ)
             console.note(f"{count(len(reports), 'report')} for {state.server} · {state.meaning}")
             if example:
-                console.note(f"what the report of a task like this one would be:\n\n{_text(example)}")
+                console.note(f"a report looks like this:\n\n{_text(example)}")
             if json:
                 told = {"reports": [_text(one) for one in reports], "example": _text(example) or None}
                 console.json({"format": 1, **told})

@@ -35,13 +35,11 @@ def task(fleet: Fleet) -> Any:
                 console.stage(f"sending to {shown_server(usage)}", before)
                 stats.flush()
             left = len(stats.pending())
-            console.print(f"{count(before - left, 'report')} sent" if before else "no report waits")
+            console.print(f"{count(before - left, 'report')} sent" if before else "no reports are waiting")
             if json:
                 console.json({"format": 1, "sent": before - left, "waiting": left})
         if left:
             why = why_left(Path(stats.location))
-            raise EnvfabError(
-                f"{count(left, 'report')} not taken{why}; kept for another time", where=shown_server(usage)
-            )
+            raise EnvfabError(f"{count(left, 'report')} not accepted{why}; kept for later", where=shown_server(usage))
 
     return stats_submit

@@ -27,7 +27,7 @@ def interpreters_of(
             run.console.warning(str(found.error))
     there = [(str(found.member.target), found.probe.interpreter) for found in looks if found.probe]
     if not there:
-        raise UsageError("no target could be looked at")
+        raise UsageError("no target could be probed")
     return kinds(there), len(there) == len(looks)
 
 
@@ -36,7 +36,7 @@ def exported_interpreters(file: str) -> list[InterpreterKind]:
     try:
         text = user_path(file, "--interpreters").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SupplyError(f"cannot be read: {reason}", where=file) from None
     return from_json(text, file)
 
@@ -46,5 +46,5 @@ def of_targets(there: Sequence[InterpreterKind], targets: Set[str]) -> list[Inte
     found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in there]
     left = [kind for kind in found if kind.targets]
     if not left:
-        raise UsageError("none of the chosen targets is among the exported interpreters")
+        raise UsageError("the exported interpreters are not those of the chosen targets")
     return left

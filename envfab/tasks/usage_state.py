@@ -21,7 +21,7 @@ from envfab.util.untrusted import shown_url
 
 NOT_CONFIGURED = "the fleet has no usage statistics"
 HOW = "say Fleet(usage_stats=UsageStats(URL)) in the fabfile"
-HOMELESS = "there is no home folder of your own to keep usage statistics in, so nothing is recorded"
+HOMELESS = "you have no home folder to keep usage statistics in, so nothing is recorded"
 MEANING = {
     "enabled": "enabled: reports are sent",
     "disabled": "disabled: nothing is recorded",
@@ -105,7 +105,7 @@ def why_left(folder: Path) -> str:
     except OSError:
         return ""
     if pauses.server.failures:
-        return " (no answer came, or one that tells of trouble at the server)"
+        return " (no answer, or an error of the server)"
     return " (the server refused them)" if pauses.reports else ""
 
 
@@ -119,9 +119,7 @@ def opened(usage: UsageStats) -> Stats:
 
 def unkept(stats: Stats) -> EnvfabError:
     """The error of a choice that cannot be written down."""
-    return EnvfabError(
-        "your choice cannot be kept there", where=stats.location, hint=f"make it writable, or set {ENV_VAR}=off"
-    )
+    return EnvfabError("cannot save your choice", where=stats.location, hint=f"make it writable, or set {ENV_VAR}=off")
 
 
 def shown_server(usage: UsageStats) -> str:

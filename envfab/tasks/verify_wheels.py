@@ -26,15 +26,15 @@ def task(fleet: Fleet) -> Any:
     """`verify_wheels` for `fleet`."""
 
     @ours(
-        repair="bring back what is missing or changed, from where the very file is, and lose nothing",
-        from_="with --repair, a folder or an index's URL to take wheels from; repeatable (always: wheel_source)",
+        repair="restore missing and changed wheels from identical files; nothing is lost",
+        from_="with --repair, a folder or the URL of an index to restore from, besides wheel_source; repeatable",
     )
     def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
         """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
         run = TaskContext(fleet, c, json)
         wheelhouse, places = run.open_wheelhouse(), list(from_)
         if places and not repair:
-            raise UsageError("--from is for --repair", hint="fab verify_wheels --repair --from …")
+            raise UsageError("--from needs --repair", hint="fab verify_wheels --repair --from …")
         with run.console as console:
             console.print(wheelhouse_line(wheelhouse), "dim")
             warn_of_log(console, wheelhouse)

@@ -40,7 +40,7 @@ def _row(one: Listed) -> tuple[str, ...]:
     tags = sorted({f"{tag.interpreter}-{tag.abi}-{tag.platform}" for tag in one.wheel.tags})
     shown = tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
     notes = [f"yanked: {one.yanked_reason}"] if one.yanked_reason is not None else []
-    notes += [] if one.logged else ["not logged: fab add_wheel it"]
+    notes += [] if one.logged else ["not logged: add it with fab add_wheel"]
     notes += ["the file is missing"] if one.size is None else []
     added = local_time(in_utc(one.added)) if one.added else ""
     size = _bytes(one.size) if one.size is not None else ""

@@ -21,7 +21,7 @@ def task(fleet: Fleet) -> Any:
         "wheel",
         True,
         wheel="what to withdraw: NAME==VERSION, or the file name of one wheel; repeatable",
-        reason="why, for those who have it installed or pinned",
+        reason="the reason, which plans and the index show",
     )
     def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
         """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
@@ -31,8 +31,8 @@ def task(fleet: Fleet) -> Any:
             raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
         if not reason.strip():
             raise UsageError(
-                "why is it withdrawn?",
-                hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT: plans and the index show it",
+                "yank_wheel needs a reason",
+                hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT",
             )
         wheelhouse, yanked = run.open_wheelhouse(), []
         with run.console as console:

@@ -85,9 +85,9 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
     except OSError as error:
         named = coming[0].wheel.filename if len(coming) == 1 else f"{len(coming)} wheels"
         raise WheelhouseError(
-            f"cannot take in {named}: {error.strerror}",
+            f"cannot add {named}: {error.strerror}",
             where=str(wheels),
-            hint="whoever adds wheels must be allowed to write to the folder and the release log",
+            hint="you need write permission for the wheels folder and the release log",
         ) from None
 
 
@@ -144,7 +144,7 @@ def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bo
         raise WheelhouseError("it changed while it was being read", where=str(place), hint="add it again")
     if present is not None and not bound:
         raise WheelhouseError(
-            "another file of this name lies in the wheelhouse",
+            "the wheelhouse has another file of this name",
             where=str(place),
             hint="add that one, or remove it first",
         )
@@ -164,15 +164,15 @@ def _lines(wheel: Wheel, yanked_reason: str | None) -> Iterator[Record]:
 def _refuse_another(wheel: Wheel, logged: LoggedWheel | None, trust: bool) -> None:
     if logged is not None and logged.sha256 is None and not trust:
         raise UnknownHash(
-            f"was logged on {logged.added:%Y-%m-%d} without a SHA-256: nothing tells whether this is the same file",
+            f"was logged on {logged.added:%Y-%m-%d} without a SHA-256, so this file cannot be compared with it",
             where=wheel.filename,
-            hint="compare it with where it came from; fab add_wheel --trust FILE then logs its hash",
+            hint="compare it with its source; then fab add_wheel --trust FILE logs its SHA-256",
         )
     if logged is not None and logged.sha256 not in (None, wheel.sha256):
         raise WheelhouseError(
             f"a different file was logged under this name on {logged.added:%Y-%m-%d}",
             where=wheel.filename,
-            hint="what was released never changes: give this one a new version or build number",
+            hint="a released wheel never changes: give this one a new version or build number",
         )
 
 

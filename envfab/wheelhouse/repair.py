@@ -48,16 +48,16 @@ class RepairResult:
 def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[RepairResult]:
     """Mend what can be mended, one after the other."""
     if ended := wheelhouse.end_torn_line():
-        yield RepairResult(
-            wheelhouse.log.name, done=f"its last line was whole but for the line end, which it has now: {ended}"
-        )
+        yield RepairResult(wheelhouse.log.name, done=f"added the missing end of its last line: {ended}")
     if problems := len(wheelhouse.problems()):
-        left = "1 line that nobody can read stays" if problems == 1 else f"{problems} lines that nobody can read stay"
+        left = "1 unreadable line stays" if problems == 1 else f"{problems} unreadable lines stay"
         yield RepairResult(
-            wheelhouse.log.name, left=f"{left}, for the log is only ever added to: log again what they were for"
+            wheelhouse.log.name, left=f"{left}, since the log is append-only: add the wheels concerned again"
         )
     for name in wheelhouse.clear_abandoned():
-        yield RepairResult(name, done="removed: the copy of an add_wheel that was cut off more than a day ago")
+        yield RepairResult(
+            name, done="removed: a temporary file that an interrupted add_wheel left more than a day ago"
+        )
     logged = {listed.wheel.filename: listed.wheel for listed in wheelhouse.list() if listed.logged}
     for finding in list(wheelhouse.examine()):
         wheel = logged.get(finding.filename)
@@ -70,21 +70,21 @@ def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[R
 def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> str:
     """What was done about a finding; raises `EnvfabError` that tells why nothing was."""
     if finding.fault is Fault.UNREADABLE:
-        raise WheelhouseError("nobody but you can tell what it is: look at it, and make it readable or take it away")
+        raise WheelhouseError("only you can tell what it is: make it readable, or move it away")
     if wheel is None:
         shown = shlex.quote(str(wheelhouse.wheels / finding.filename))
-        raise WheelhouseError(f"it is not logged: fab add_wheel {shown} takes it in, or move it away")
+        raise WheelhouseError(f"it is not logged: add it with fab add_wheel {shown}, or move it away")
     if wheel.sha256 is None:
         missing = finding.fault is Fault.MISSING
         shown = "FILE" if missing else shlex.quote(str(wheelhouse.wheels / finding.filename))
         raise WheelhouseError(
-            "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
+            "without a logged SHA-256, copies cannot be told apart: compare the file with its source, "
             f"then fab add_wheel --trust {shown}"
         )
     source, original = _found(wheel, originals)
     if finding.fault is Fault.MISSING:
         wheelhouse.add(original)
-        return f"brought back from {source.name}"
+        return f"restored from {source.name}"
     place = wheelhouse.path_of(wheel)
     aside = _set_aside(place)
     try:
@@ -92,7 +92,7 @@ def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, ori
     except EnvfabError:
         aside.unlink(missing_ok=True)
         raise
-    return f"brought back from {source.name}; the changed file is {aside.name} now"
+    return f"restored from {source.name}; the changed file is now {aside.name}"
 
 
 def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Path]:
@@ -105,9 +105,7 @@ def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Pat
             problems.append(f"{source.name} does not have the file that was logged")
         except EnvfabError as error:
             problems.append(_in_a_line(error))
-    raise WheelhouseError(
-        "; ".join(problems) or "no other copy is at hand: name a folder or an index that has it with --from"
-    )
+    raise WheelhouseError("; ".join(problems) or "no copy was found: name a folder or an index that has it with --from")
 
 
 def _set_aside(place: Path) -> Path:

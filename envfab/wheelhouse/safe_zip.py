@@ -84,7 +84,7 @@ class Archive:
     def _open(self) -> tuple[zipfile.ZipFile, int]:
         try:
             if self._file.read(len(MAGIC)) != MAGIC:
-                raise self.wrong("is not a wheel: no zip file begins like this", "build or download it again")
+                raise self.wrong("is not a wheel: it does not begin like a zip file", "build or download it again")
             return zipfile.ZipFile(self._file), os.fstat(self._file.fileno()).st_size
         except (*DAMAGE, OSError) as error:
             raise self._damaged(error) from None
@@ -177,9 +177,9 @@ class Archive:
         if entry.flag_bits & ENCRYPTED:
             raise self.wrong(f"has an encrypted member: {shown}")
         if entry.compress_type not in METHODS:
-            raise self.wrong(f"has a member compressed neither by deflate nor not at all: {shown}")
+            raise self.wrong(f"has a member that is neither stored nor deflated: {shown}")
         if entry.is_dir() and entry.file_size:
-            raise self.wrong(f"has a folder with contents of its own: {shown}")
+            raise self.wrong(f"has a folder entry with contents: {shown}")
 
     def _check_overlaps(self, entries: list[zipfile.ZipInfo]) -> None:
         """Members that share their bytes are how a small file unpacks to an endless one."""

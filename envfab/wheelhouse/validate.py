@@ -148,7 +148,7 @@ def parse_metadata(content: bytes, where: str) -> WheelMetadata:
     _refuse_unread(unread, where)
     name, version = raw.get("name"), raw.get("version")
     if not name or not version:
-        raise WheelError("its METADATA has no Name or no Version", where=where)
+        raise WheelError("its METADATA lacks Name or Version", where=where)
     requires = [_FOLD.sub(" ", text) for text in raw.get("requires_dist", [])]
     _refuse_too_much(version, requires, where)
     # of several, installers take the first
@@ -183,7 +183,7 @@ def _refuse_too_much(version: str, requires: Sequence[str], where: str) -> None:
     if len(requires) > MOST_REQUIREMENTS:
         problem = f"more than {MOST_REQUIREMENTS:,} Requires-Dist"
     if problem:
-        raise WheelError(f"its METADATA cannot be read: {problem}", where=where, hint="no plan could be made with it")
+        raise WheelError(f"its METADATA cannot be read: {problem}", where=where, hint="no plan can use it")
 
 
 def _check_names(archive: Archive, wheel: Wheel, metadata: WheelMetadata) -> None:
@@ -207,7 +207,7 @@ def _check_wheel_file(archive: Archive, info: str, wheel: Wheel) -> None:
     if len(major) > MOST_DIGITS or int(major) > WHEEL_MAJOR:
         raise archive.wrong(
             f"is a wheel of format {shortened(versions[0], 20)}; this envfab reads {WHEEL_MAJOR}.x",
-            "a newer envfab may read it",
+            "a newer envfab may be able to read it",
         )
     _check_tags([value for key, value in fields if key == "tag"], archive, info, wheel)
 
@@ -221,7 +221,7 @@ def _check_tags(texts: Sequence[str], archive: Archive, info: str, wheel: Wheel)
     pythons = {python for parts in said for python in parts[0].lower().split(".")}
     if said and not pythons & {tag.interpreter for tag in wheel.tags}:
         shown = shortened(", ".join(sorted("-".join(parts) for parts in said)), 200)
-        raise archive.wrong(f"{info}/WHEEL has none of the file name's tags, but {shown}", _RENAMED)
+        raise archive.wrong(f"{info}/WHEEL does not have the file name's tags, but {shown}", _RENAMED)
 
 
 def _check_data(archive: Archive, wheel: Wheel) -> None:
@@ -259,7 +259,7 @@ def _check_member(archive: Archive, path: str, expected: _Recorded) -> None:
         digest.update(chunk)
         size += len(chunk)
     if digest.digest() != expected.digest:
-        raise archive.wrong(f"{path} is not what its RECORD says: the {expected.algorithm} differs")
+        raise archive.wrong(f"{path} does not match its RECORD: the {expected.algorithm} differs")
     if expected.size is not None and size != expected.size:
         raise archive.wrong(f"{path} has {size:,} bytes, its RECORD says {expected.size:,}")
 
@@ -287,7 +287,7 @@ def _size(text: str) -> int | None:
     """A size in bytes, or None where there is none; raises `ValueError` for what is no number, or no such one."""
     text = text.strip()
     if len(text) > MOST_DIGITS:
-        raise ValueError("a size is a number of too many digits")
+        raise ValueError("a size has too many digits")
     return int(text) if text else None
 
 
@@ -299,7 +299,7 @@ def _parse_digest(archive: Archive, path: str, text: str) -> tuple[str, bytes | 
     if length is None:
         raise archive.wrong(
             f"its RECORD has a hash that is not allowed for {path}: {shortened(one_line(algorithm))}",
-            "sha256 or better is",
+            "SHA-256 or better is allowed",
         )
     try:
         digest = base64.urlsafe_b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4))

@@ -183,7 +183,7 @@ class Wheelhouse:
             raise WheelhouseError(
                 f"changed on disk after it was logged: {names}",
                 where=str(self.wheels),
-                hint="add the original file again, or build a new version: what was released never changes",
+                hint="add the original file again, or build a new version: a released wheel never changes",
             )
 
     def examine(self) -> Iterator[Finding]:
@@ -193,7 +193,7 @@ class Wheelhouse:
             if finding is not None:
                 yield finding
         for filename in self._read().unnamed():
-            yield Finding(filename, Fault.UNREADABLE, "its name is not that of a wheel")
+            yield Finding(filename, Fault.UNREADABLE, "its name is not a wheel's")
         self._digests.save()
 
     def end_torn_line(self) -> str | None:
@@ -256,17 +256,17 @@ class Wheelhouse:
     def _examine(self, listed: Listed) -> Finding | None:
         wheel = listed.wheel
         if listed.size is None:
-            return Finding(wheel.filename, Fault.MISSING, "it is logged, and the file is not there")
+            return Finding(wheel.filename, Fault.MISSING, "it is logged, but the file is missing")
         try:
             if self._is_changed(wheel, anew=True):
-                return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 is not the one that was logged")
+                return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 differs from the logged one")
             read_metadata(self.path_of(wheel))
         except (WheelhouseError, WheelError) as error:
             return Finding(wheel.filename, Fault.UNREADABLE, error.what)
         if not listed.logged:
             return Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
         if wheel.sha256 is None:
-            return Finding(wheel.filename, Fault.UNHASHED, "logged without a SHA-256: nothing tells whether it changed")
+            return Finding(wheel.filename, Fault.UNHASHED, "logged without a SHA-256, so changes cannot be detected")
         return None
 
 

@@ -88,7 +88,7 @@ def test_the_first_question_comes_while_others_connect(
         assert "[a]ll with this plan, later ones too" in first
         terminal.send("a")
         opened(work, "web2")
-        terminal.expect(f"{_target(work, 'web2', shops)}   the same plan, agreed to")
+        terminal.expect(f"{_target(work, 'web2', shops)}   the same plan, already agreed to")
         assert installed(shops, ALIKE) == [[]] * 3
         opened(work, "web4")
         last = plain(terminal.expect("[q]uit"))
@@ -207,7 +207,7 @@ def test_a_rollback_asks_in_the_same_way(workplace: Workplace, shops: dict[str, 
         terminal.send("a")
         opened(work, "web1")
         assert terminal.finish() == 0, terminal.shown
-    assert f"{_target(work, 'web1', shops)}   the same plan, agreed to" in terminal.shown
+    assert f"{_target(work, 'web1', shops)}   the same plan, already agreed to" in terminal.shown
     assert installed(shops, ALIKE) == [[]] * 3
 
 

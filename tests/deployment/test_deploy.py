@@ -195,7 +195,7 @@ def test_without_a_terminal_nothing_is_contacted(workplace: Workplace, hosts: Ho
     done = workplace.fab("deploy")
     assert done.returncode == 1
     assert done.stderr == (
-        "envfab: deploy asks before it changes anything, and this is no terminal\n  say --yes\n"
+        "envfab: not a terminal, so deploy cannot ask\n  pass --yes\n"
     )  # fmt: skip
     assert "Connection from" not in hosts.log_since(offset)
 

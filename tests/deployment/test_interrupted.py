@@ -40,7 +40,7 @@ def test_after_a_ctrl_c_what_is_under_way_is_finished(workplace: Workplace, srv:
         assert terminal.finish() == 1, terminal.shown
     assert "Traceback" not in terminal.shown
     assert "1 deployed, 2 skipped" in terminal.shown
-    assert "to go on with just these: fab" in terminal.shown
+    assert "to continue with these: fab" in terminal.shown
     assert (srv / "begun").read_text().split() == ["1"]
     assert [freeze(path) for path in three] == [{"shop": "1.0"}, {}, {}]
     assert not (three[0] / ".envfab" / "journal.json").exists()

@@ -85,7 +85,7 @@ def test_rollback_leads_back_to_before_the_last_deployment(workplace: Workplace,
 def test_to_names_a_rollout_or_a_deployment(workplace: Workplace, shop: Path) -> None:
     """`--to` leads to before the one it names, whatever came after; the closing summary names that command."""
     done = workplace.fab("deploy", "--yes")
-    command = next(line for line in done.stdout.splitlines() if line.startswith("to take it back: fab "))
+    command = next(line for line in done.stdout.splitlines() if line.startswith("to roll back: fab "))
     workplace.add_made("shop", "3.0")
     workplace.fab("deploy", "--yes")
     assert freeze(shop) == {**NEW, "shop": "3.0"}

@@ -90,7 +90,7 @@ def test_the_second_ctrl_c_ends_at_once_whatever_hangs(
     assert "1 failed" in terminal.shown
     assert "Traceback" not in terminal.shown
     (srv / "hold").unlink()
-    command = shlex.split(unstyled(terminal.shown).partition("to take it back: fab ")[2].splitlines()[0])
+    command = shlex.split(unstyled(terminal.shown).partition("to roll back: fab ")[2].splitlines()[0])
     taken = run_fab(workplace.folder, *command, "--yes")
     assert taken.returncode == 0, taken.stdout + taken.stderr
     assert freeze(holding) == {}

@@ -78,7 +78,7 @@ def test_a_wave_that_fails_stops_the_rollout(workplace: Workplace, srv: Path, fo
     assert (srv / "order").read_text().split() == ["web1", "web2"]
     assert "1 deployed, 1 rolled-back, 2 skipped" in done.stdout
     assert workplace.log.count("not started: the rollout had stopped") == 2
-    line = next(line for line in done.stdout.splitlines() if line.startswith("to go on with just these: "))
+    line = next(line for line in done.stdout.splitlines() if line.startswith("to continue with these: "))
     (srv / "fail-web2").unlink()
     again = run_fab(workplace.folder, *shlex.split(line.partition(": fab ")[2]), "--yes")
     assert again.returncode == 0, again.stderr
@@ -178,7 +178,7 @@ def test_a_canary_must_be_among_what_is_deployed_to(workplace: Workplace, four: 
     """Else there would be no canary at all, and nobody would notice."""
     done = workplace.fab("deploy:web1", "--canary", "web2", "--yes")
     assert done.returncode == 1
-    assert "not among what is deployed to: --canary " in done.stderr
+    assert "--canary: not among the chosen targets: " in done.stderr
     assert freeze(four[0]) == {}
 
 

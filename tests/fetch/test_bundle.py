@@ -162,7 +162,7 @@ def test_a_failure_half_way_keeps_all_out(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(EnvfabError, match="cannot take in 2 wheels: No space left on device"):
+    with pytest.raises(EnvfabError, match="cannot add 2 wheels: No space left on device"):
         add_bundle(bundle, wheelhouse)
     assert names(wheelhouse) == ["till-1.0-py3-none-any.whl"]
     assert wheelhouse.log.read_bytes() == before

@@ -53,14 +53,17 @@ def test_a_lock_is_pins_with_hashes(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lock-version = ", "pylock.toml: it is no lock: "),
-        ('lock-version = "1.0"', "pylock.toml: it is no lock: Missing required value in 'created-by'"),
-        ('lock-version = "2.0"\ncreated-by = "x"\npackages = []', "pylock.toml: it is no lock: "),
-        (f'lock-version = "1.{"0" * 5000}"\ncreated-by = "x"\npackages = []', "pylock.toml: it is no lock: "),
-        ("a = " + "[" * 5000, "pylock.toml: it is no lock: it is nested too deeply"),
-        (f"a = {'1' * 5000}", "pylock.toml: it is no lock: "),
+        ("lock-version = ", "pylock.toml: is not a valid lock file: "),
+        ('lock-version = "1.0"', "pylock.toml: is not a valid lock file: Missing required value in 'created-by'"),
+        ('lock-version = "2.0"\ncreated-by = "x"\npackages = []', "pylock.toml: is not a valid lock file: "),
+        (
+            f'lock-version = "1.{"0" * 5000}"\ncreated-by = "x"\npackages = []',
+            "pylock.toml: is not a valid lock file: ",
+        ),
+        ("a = " + "[" * 5000, "pylock.toml: is not a valid lock file: it is nested too deeply"),
+        (f"a = {'1' * 5000}", "pylock.toml: is not a valid lock file: "),
         (LOCK.replace("3.9", "3." + "9" * 200), "pylock.toml:shop: its marker "),
-        (LOCK.replace('"1.0", marker', f'"{"1" * 200}", marker'), "pylock.toml: it is no lock: "),
+        (LOCK.replace('"1.0", marker', f'"{"1" * 200}", marker'), "pylock.toml: is not a valid lock file: "),
     ],
 )
 def test_what_is_no_lock_is_refused(text: str, message: str) -> None:
@@ -77,11 +80,11 @@ def test_what_is_no_lock_is_refused(text: str, message: str) -> None:
         (
             'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "shop"\nversion = "1.0"\n'
             '[packages.sdist]\nurl = "https://example.org/shop-1.0.tar.gz"\nhashes = {sha256 = "a"}',
-            "it is locked to something else than wheels of a version",
+            "it is not locked to wheels of one version",
         ),
         (
             'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "shop"\ndirectory = {path = "."}',
-            "it is locked to something else than wheels of a version",
+            "it is not locked to wheels of one version",
         ),
         (LOCK.replace("sha256", "sha3_256"), "none of its wheels has a SHA-256; lock it again"),
     ],

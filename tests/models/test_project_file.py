@@ -139,11 +139,11 @@ def test_dynamic_dependencies_are_told() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[project", "it is no pyproject.toml: "),
+        ("[project", "is not a valid pyproject.toml: "),
         ("project = 5", "project must be a table"),
         ('[project]\ndependencies = "Django"', "must be a list of requirements"),
         ("[project]\ndependencies = [5]", "must be a list of requirements"),
-        (f"a = {'1' * 5000}", "it is no pyproject.toml: "),
+        (f"a = {'1' * 5000}", "is not a valid pyproject.toml: "),
         ("a = " + "[" * 5000, "it is nested too deeply"),
         (f'[project]\ndependencies = ["shop=={"1" * 5000}"]', "a number of more than 100 digits"),
     ],

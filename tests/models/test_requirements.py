@@ -67,7 +67,7 @@ class TestLines:
 
     def test_a_hash_sign_within_a_word_is_no_comment(self) -> None:
         """Only a hash sign at the start or after white space begins a comment."""
-        assert "no requirement" in refusal("Django#5\n")
+        assert "not a requirement" in refusal("Django#5\n")
 
     def test_a_backslash_at_the_very_end_is_harmless(self) -> None:
         """A file may end in the middle of a continued line."""
@@ -106,18 +106,18 @@ class TestHashes:
         (entry,) = parsed(f"Django==5.2 --hash=sha512:{DIGEST}{DIGEST} --hash=sha256:{DIGEST}").entries
         assert entry.hashes == {DIGEST}
         assert refusal(f"Django==5.2 --hash=sha512:{DIGEST}{DIGEST}") == (
-            "shop.txt:1: the release log knows SHA-256 only, and none is given\n  add --hash=sha256:…"
+            "shop.txt:1: no SHA-256 is given, and the release log has no other hashes\n  add --hash=sha256:…"
         )
 
     @pytest.mark.parametrize("value", ["sha256:12", "md5:0f0f", "sha256", f"sha256:{'g' * 64}"])
     def test_what_is_no_digest_is_refused(self, value: str) -> None:
         """A torn digest would make the requirement impossible to meet, without a word why."""
-        assert refusal(f"Django==5.2 --hash={value}").startswith(f"shop.txt:1: --hash={value} is no SHA-256")
+        assert refusal(f"Django==5.2 --hash={value}").startswith(f"shop.txt:1: --hash={value} is not a SHA-256")
 
     def test_a_hash_needs_a_requirement(self) -> None:
         """A forgotten backslash leaves the hash alone on its line."""
         assert refusal(f"Django==5.2\n--hash=sha256:{DIGEST}\n").startswith(
-            "shop.txt:2: --hash stands without a requirement"
+            "shop.txt:2: --hash must follow a requirement"
         )
 
 
@@ -151,7 +151,7 @@ class TestIncludes:
     def test_a_missing_file_is_told_with_the_line_that_wants_it(self) -> None:
         """The reader looks for a mistake in the including file first."""
         assert refusal("Django\n-r base.txt\n") == (
-            "shop.txt:2: there is no file base.txt\n  -r and -c are relative to the file that they stand in"
+            "shop.txt:2: there is no file base.txt\n  -r and -c are relative to the file that has them"
         )
 
     def test_the_first_file_may_be_missing_too(self) -> None:
@@ -189,7 +189,7 @@ class TestIncludes:
 
     def test_a_url_is_no_file_to_include(self) -> None:
         """Nothing is fetched while requirements are read."""
-        assert "https://example.org/base.txt is no file" in refusal("-r https://example.org/base.txt")
+        assert "https://example.org/base.txt is not a file" in refusal("-r https://example.org/base.txt")
 
     def test_a_constraint_has_no_extras(self) -> None:
         """pip refuses them too: a constraint installs nothing that could have extras."""
@@ -234,7 +234,7 @@ class TestOptions:
         [
             ("-e .", "editables are not deployed"),
             ("--editable=git+https://example.org/shop.git#egg=shop", "editables are not deployed"),
-            ("--pre", "a pre-release is taken where a requirement names one"),
+            ("--pre", "a pre-release is used only where a requirement names one"),
             ("-x", "pip's index options"),
             ("Django -r other.txt", "pip's index options"),
         ],
@@ -275,14 +275,14 @@ class TestVariables:
         """As in pip; then the line is no requirement, and the message asks about the variable."""
         with pytest.raises(RequirementsError) as caught:
             parse([], reader({}), [text], environment={"EMPTY": "", "shop": "1"})
-        assert str(caught.value).startswith(f"fabfile: {text!r} is no requirement: ")
+        assert str(caught.value).startswith(f"fabfile: {text!r} is not a requirement: ")
         assert ("is the variable set" in str(caught.value)) is ("${" in text)
 
     def test_values_are_not_repeated_in_messages(self) -> None:
         """A variable may hold a password: the line is shown as it is written."""
         with pytest.raises(RequirementsError) as caught:
             parse([], reader({}), ["shop @@ ${SECRET}"], environment={"SECRET": "pa55word"})
-        assert "'shop @@ ${SECRET}' is no requirement" in str(caught.value)
+        assert "'shop @@ ${SECRET}' is not a requirement" in str(caught.value)
         assert "pa55word" not in str(caught.value)
 
 
@@ -290,7 +290,7 @@ class TestRequireHashes:
     def test_each_line_must_have_a_hash(self) -> None:
         """Wherever the option stands, in whatever file."""
         assert refusal(f"Django==5.2 --hash=sha256:{DIGEST}\nasgiref==3.8\n-r b.txt", b="--require-hashes") == (
-            "shop.txt:2: 'asgiref==3.8' has no hash; --require-hashes stands in b.txt:1\n"
+            "shop.txt:2: 'asgiref==3.8' has no hash, but b.txt:1 has --require-hashes\n"
             "  add --hash=sha256:…, or lock the file again: fab lock"
         )
 
@@ -319,7 +319,7 @@ class TestSeveralErrors:
         """A file that is something else altogether fills no screen."""
         message = refusal("=\n" * 50)
         assert message.endswith("\nand 30 more")
-        assert message.count("is no requirement") == 20
+        assert message.count("is not a requirement") == 20
 
 
 class TestLimits:
@@ -396,7 +396,9 @@ class TestRefusals:
         """What is deployed is a logged wheel, known by its name."""
         message = refusal(f"Django\n{line}\n")
         assert message.startswith("shop.txt:2: ")
-        assert message.endswith("wheels of the wheelhouse: add the wheel with add_wheel and require it by name")
+        assert message.endswith(
+            "wheels of the wheelhouse are deployed: add the wheel with add_wheel and require it by name"
+        )
 
     @pytest.mark.parametrize(
         "line", ["Django=5.2", "Django==", "Django 5.2", "Django=>5", "==5.2", 'a ; python == "3"']
@@ -404,13 +406,13 @@ class TestRefusals:
     def test_a_malformed_line_is_refused(self, line: str) -> None:
         """File, line, the text itself, and how to write it: two lines."""
         message = refusal(f"# first\n{line}\n")
-        assert message.startswith(f"shop.txt:2: {line!r} is no requirement: ")
+        assert message.startswith(f"shop.txt:2: {line!r} is not a requirement: ")
         assert message.endswith("\n  write NAME, NAME==VERSION or NAME>=VERSION")
         assert message.count("\n") == 1
 
     def test_a_line_of_the_fabfile_is_refused_like_one_of_a_file(self) -> None:
         """Where it stands is whatever the caller says."""
-        with pytest.raises(RequirementsError, match=r"^packages of web1: 'Django=5' is no requirement"):
+        with pytest.raises(RequirementsError, match=r"^packages of web1: 'Django=5' is not a requirement"):
             parse([], reader({}), ["Django=5"], "packages of web1")
 
     def test_packages_include_no_files(self) -> None:

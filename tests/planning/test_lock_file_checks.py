@@ -163,7 +163,7 @@ def test_what_is_locked_to_no_wheel_blocks_only_where_it_applies() -> None:
     applies = folder % "'dev' in dependency_groups"
     assert made(locked(LOCK + applies)).status is Status.CHANGES
     assert why_blocked(locked(LOCK + applies, groups=["dev"])) == (
-        "pylock.toml:shop: it is locked to something else than wheels of a version"
+        "pylock.toml:shop: it is not locked to wheels of one version"
     )
 
 

@@ -47,10 +47,10 @@ def test_refuses_one_and_takes_the_others(workplace: Workplace) -> None:
         ("~/nosuch.whl", "there is no such file"),
         (
             "dist/*.whl",
-            "there is no such file\n  the shell replaces a pattern that stands without quotes and matches files",
+            "there is no such file\n  the shell expands a pattern only where it is unquoted and matches files",
         ),
         ("dist", "is a folder: name the wheels in it\n  fab add_wheel dist/*.whl"),
-        ("https://example.org/six-1-py3-none-any.whl", "files are added, not addresses\n  download it first"),
+        ("https://example.org/six-1-py3-none-any.whl", "must be a file, not a URL\n  download it first"),
         ("file-1.0-py3-none-any.whl/x", "there is no such file"),
     ],
 )

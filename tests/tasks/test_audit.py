@@ -37,9 +37,9 @@ def test_audit_tells_known_vulnerabilities_offline(installed: Workplace) -> None
     (odd.parent / "RECORD").write_text("")
     done = installed.fab("audit", "--osv", "osv")
     assert done.stdout.splitlines()[0].endswith("nothing known, 1 not checked")
-    assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version is not one by PEP 440"
+    assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version does not follow PEP 440"
     (told,) = installed.json("audit", "--osv", "osv")["virtualenvs"]
-    assert told["not_checked"] == [{"name": "Odd", "version": "2004d-x", "why": "its version is not one by PEP 440"}]
+    assert told["not_checked"] == [{"name": "Odd", "version": "2004d-x", "why": "its version does not follow PEP 440"}]
     shutil.rmtree(odd.parent)
-    assert "audit needs known vulnerabilities" in installed.fab("audit").stderr
+    assert "audit needs a file of known vulnerabilities" in installed.fab("audit").stderr
     assert "none.zip: cannot be read" in installed.fab("audit", "--osv", "none.zip").stderr

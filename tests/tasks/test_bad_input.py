@@ -82,21 +82,21 @@ SETTINGS = (
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("history --limit 0", "--limit: 0 is not a whole number from 1 up"),
-        ("history --limit=-3", "--limit: -3 is not a whole number from 1 up"),
-        ("deploy --yes --wait=-1", "--wait: -1 is not a whole number from 0 up"),
-        ("rollback --yes --wait=-1", "--wait: -1 is not a whole number from 0 up"),
+        ("history --limit 0", "--limit: must be a whole number of at least 1, not 0"),
+        ("history --limit=-3", "--limit: must be a whole number of at least 1, not -3"),
+        ("deploy --yes --wait=-1", "--wait: must be a whole number of at least 0, not -1"),
+        ("rollback --yes --wait=-1", "--wait: must be a whole number of at least 0, not -1"),
         ("deploy --yes --batch x", "--batch: 'x' is not a number of virtualenvs, or a percentage like 25%"),
         ("deploy --yes --max-failures 0", "--max-failures: '0' is not a whole number from 1 up"),
         (
             "plan --only six==1.16.0",
-            "--only: takes the name of a package, not 'six==1.16.0'\n"
+            "--only: must be the name of a package, not 'six==1.16.0'\n"
             "  say --only six; versions belong in the requirements",
         ),
-        ("plan --only=", "'plan': --only is empty\n  is a variable of your shell unset?"),
+        ("plan --only=", "'plan': --only is empty\n  is a shell variable unset?"),
         (
             "deploy --yes --reinstall six[extra]",
-            "--reinstall: takes the name of a package, not 'six[extra]'\n"
+            "--reinstall: must be the name of a package, not 'six[extra]'\n"
             "  say --reinstall six; versions belong in the requirements",
         ),
         ("collector --keep-days x", "--keep-days: must be a whole number from 1 up, not 'x'"),

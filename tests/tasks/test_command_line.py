@@ -88,14 +88,14 @@ def after(words: str, text: str) -> str:
 def test_each_command_of_a_rollout_works_as_printed(place: Place) -> None:
     """Going on with what did not start, with the same choice; the saved plan; taking it back."""
     done = place.fab("env.deploy", "--yes", "--only", "shop", "--batch", "1")
-    resume = after("to go on with just these:", done.stdout)
+    resume = after("to continue with these:", done.stdout)
     assert "--only shop --batch 1" in resume
     (place.folder / "well").touch()
     resumed = place.printed(resume, " --yes")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     # the virtualenv that failed did start; of the other one just what was chosen
     assert (freeze(place.plain), freeze(place.awkward)) == ({}, {"shop": "1.0"})
-    back = place.printed(after("to take it back:", resumed.stdout), " --yes")
+    back = place.printed(after("to roll back:", resumed.stdout), " --yes")
     assert back.returncode == 0, back.stdout + back.stderr
     assert freeze(place.awkward) == {}
 
@@ -109,12 +109,12 @@ def test_each_command_of_a_rollout_works_as_printed(place: Place) -> None:
 def test_going_on_with_a_rollback_rolls_back(place: Place) -> None:
     """What a rollback did not come to is never deployed to: it goes on as a rollback, to the same deployment."""
     (place.folder / "well").touch()
-    back = after("to take it back:", place.fab("env.deploy", "--yes").stdout)
+    back = after("to roll back:", place.fab("env.deploy", "--yes").stdout)
     (place.folder / "well").unlink()
     with (place.folder / "ops.py").open("a") as fabfile:
         fabfile.write("ns.configure({'envfab': {'batch': 1}})\n")
     stopped = place.printed(back, " --yes")
-    resume = after("to go on with just these:", stopped.stdout)
+    resume = after("to continue with these:", stopped.stdout)
     (place.folder / "well").touch()
     resumed = place.printed(resume, " --yes")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

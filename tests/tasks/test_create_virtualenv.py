@@ -26,7 +26,7 @@ def test_creates_what_does_not_exist_under_its_owner(
     assert (path / "pyvenv.cfg").owner() == hosts.users.shop
     version = subprocess.run([path / "bin" / "python", "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("Python 3.")
-    assert "there already" in ssh_workplace.fab("create_virtualenv").stdout
+    assert "already exists" in ssh_workplace.fab("create_virtualenv").stdout
     assert ssh_workplace.statuses("plan") == {f"web1:{path}": "current"}
 
 

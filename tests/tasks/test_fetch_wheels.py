@@ -32,7 +32,7 @@ def test_fetches_for_targets_that_cannot_reach_an_index(installed: Workplace, tm
         ]
         other.fabfile("Host('localhost', virtualenvs=[Virtualenv('/srv/none')])")
         done = other.fab("fetch_wheels", "shop<2", *options, "--name", "localhost")
-        assert "none of the chosen targets is among the exported interpreters" in done.stderr
+        assert "the exported interpreters are not those of the chosen targets" in done.stderr
     assert not (other.folder / "wheels").exists()
     added = installed.json("add_wheel", str(other.folder / "carry.bundle"))["added"]
     assert [one["outcome"] for one in added] == ["added", "added"]
@@ -50,14 +50,14 @@ def test_fetches_what_the_targets_require(installed: Workplace, tmp_path: Path) 
     with serving(elsewhere.folder / "simple") as url:
         fetched = installed.json("fetch_wheels", "--index", url)["fetched"]
         assert [one["wheel"] for one in fetched] == ["shop-1.5-py3-none-any.whl"]
-        assert installed.fab("fetch_wheels", "--index", url).stdout == "the wheelhouse has all of it already\n"
+        assert installed.fab("fetch_wheels", "--index", url).stdout == "the wheelhouse already has all of it\n"
     assert "shop-1.5-py3-none-any.whl" in installed.log
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch_wheels"], "no requirements to fetch for"),
+        (["fetch_wheels"], "there are no requirements to fetch wheels for"),
         (["fetch_wheels", "shop", "--interpreters", "none.json"], "none.json: cannot be read"),
         (["fetch_wheels", "shop", "--index", "http://127.0.0.1:1/"], "http://127.0.0.1:1/shop/: cannot be reached"),
         (["fetch_wheels", "none.txt", "--index", "http://127.0.0.1:1/"], "there is no such requirements file"),

@@ -35,7 +35,10 @@ def test_locks_and_deploys_the_lock(installed: Workplace) -> None:
         (["lock"], "lock needs a file"),
         (["lock:none.in"], "none.in: there is no such requirements file"),
         (["lock:shop.txt"], "shop.txt would be overwritten"),
-        (["lock:shop.txt", "--pylock", "--output", "lock.toml"], "lock.toml is no name for a lock"),
+        (
+            ["lock:shop.txt", "--pylock", "--output", "lock.toml"],
+            "--output: must be named pylock.toml or pylock.NAME.toml, not lock.toml",
+        ),
         (["lock:shop.txt", "--output", "x.txt"], "shop (shop.txt:1): the wheelhouse has no wheel of it"),
     ],
 )

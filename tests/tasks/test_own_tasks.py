@@ -37,7 +37,7 @@ def test_a_task_of_the_same_name_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"envfab: {folder}/fabfile.py: two tasks are called 'deploy': the fabfile's own, and the one in its namespace `ns`",
-        "  give yours another name, or keep envfab's apart: ns.add_collection(collection(fleet), name='env')",
+        "  rename yours, or put envfab's in a collection: ns.add_collection(collection(fleet), name='env')",
     ]
 
 
@@ -65,7 +65,7 @@ def test_a_task_that_the_namespace_leaves_out_is_told_of(tmp_path: Path, typed: 
     done = run_fab(fabfile(tmp_path, "ns = collection(fleet)\n"), typed)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"envfab: '{typed}' is a task of the fabfile, and not in its namespace `ns`",
+        f"envfab: '{typed}' is a task of the fabfile that its namespace `ns` does not have",
         "  put it in: ns.add_task(restart_all)",
     ]
     fabfile(tmp_path, "ns = collection(fleet)\nns.add_task(restart_all)\n")
@@ -78,7 +78,7 @@ def test_an_alias_of_a_task_that_is_left_out_is_told_of(tmp_path: Path) -> None:
     folder = fabfile(tmp_path, "@task(name='anew', aliases=['again'])\ndef mine(c): pass\nns = collection(fleet)\n")
     for name in ("again", "anew"):
         said = run_fab(folder, name).stderr
-        assert f"'{name}' is a task of the fabfile, and not in its namespace `ns`" in said
+        assert f"'{name}' is a task of the fabfile that its namespace `ns` does not have" in said
         assert said.endswith("ns.add_task(mine)\n")
 
 
@@ -88,7 +88,7 @@ def test_a_function_without_task_is_told_of(tmp_path: Path) -> None:
     done = run_fab(fabfile(tmp_path, end), "targets")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "mine is no task\n  put @task of invoke above its def" in done.stderr
+    assert "mine is not a task\n  decorate it with @task of invoke" in done.stderr
 
 
 def test_names_apart_are_both_there(tmp_path: Path) -> None:

@@ -63,4 +63,4 @@ def test_a_folder_is_no_file(tmp_path: Path, arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["plan", "--out"], ["audit", "--osv"]], ids=" ".join)
 def test_an_empty_path_is_an_unset_variable(tmp_path: Path, arguments: list[str]) -> None:
     """It is not taken for an argument that was not given."""
-    assert "is a variable of your shell unset?" in told(tmp_path, arguments, "")
+    assert "is a shell variable unset?" in told(tmp_path, arguments, "")

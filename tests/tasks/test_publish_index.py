@@ -11,7 +11,7 @@ def test_an_index_is_no_file(workplace: Workplace) -> None:
     """A file where the folder is to be is named as such, and stays as it is."""
     done = workplace.fab("publish_index:fabfile.py")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "envfab: fabfile.py: is a file, and an index is a folder\n  name a folder of its own\n"
+    assert done.stderr == "envfab: fabfile.py: must be a folder, not a file\n  name a folder that holds nothing else\n"
 
 
 def test_publishes_and_tells_how_much(workplace: Workplace) -> None:

@@ -235,12 +235,16 @@ def test_what_cannot_be_reached_fails_the_run_and_no_other(tmp_path: Path, shop:
             "DIFIO_USER_ID: must be a whole number, not 'me'",
         ),
         (["register", "--local"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active: VIRTUAL_ENV is not set"),
-        (["register:web1", "--local"], {"DIFIO_URL": "http://x/"}, "--local means the active virtualenv, and names"),
+        (["register:web1", "--local"], {"DIFIO_URL": "http://x/"}, "--local cannot be combined with names"),
         (["register:web7"], {"DIFIO_URL": "http://x/"}, "'web7' matches no virtualenv"),
         (["register_hook"], {}, "no registration server is configured"),
         (["register_hook"], {"DIFIO_URL": "http://x/"}, "no virtualenv is active"),
         (["register_hook", "--workon", "--cron"], {"DIFIO_URL": "http://x/"}, "exclude each other"),
-        (["register_hook", "--cron"], {"DIFIO_URL": "http://me:pw@x/"}, "DIFIO_URL: its password would stand in the"),
+        (
+            ["register_hook", "--cron"],
+            {"DIFIO_URL": "http://me:pw@x/"},
+            "DIFIO_URL: its password would be readable in the",
+        ),
         (["register_hook", "--cron", "--schedule", "soon"], {"DIFIO_URL": "http://x/"}, "'soon' is not a schedule"),
     ],
 )

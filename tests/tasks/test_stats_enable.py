@@ -11,7 +11,7 @@ def test_opting_in_sends_what_was_kept_with_the_next_report(place: Place) -> Non
     done = place.fab("stats_enable")
     assert done.stdout == (
         f"enabled: reports go to {place.server.url}reports/envfab/\n"
-        "1 report kept so far: sent with the next one, or now by fab stats_submit\n"
+        "1 report kept so far: sent with the next one, or now with fab stats_submit\n"
     )
     done = place.fab("targets")
     assert done.stderr == ""

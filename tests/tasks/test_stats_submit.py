@@ -22,14 +22,14 @@ def test_what_is_shown_is_what_arrives(place: Place) -> None:
     assert place.server.paths == ["/reports/envfab/"] * 2
     assert "2 reports for" in shown.stderr
     assert "not chosen yet" in shown.stderr
-    assert place.fab("stats_submit").stdout == "no report waits\n"
+    assert place.fab("stats_submit").stdout == "no reports are waiting\n"
     assert json.loads(place.fab("stats_submit", "--json").stdout) == {"format": 1, "sent": 0, "waiting": 0}
     assert len(place.server.bodies) == 2
 
 
 @pytest.mark.parametrize(
     ("status", "why"),
-    [(404, "the server refused them"), (503, "no answer came, or one that tells of trouble at the server")],
+    [(404, "the server refused them"), (503, "no answer, or an error of the server")],
 )
 def test_what_is_not_taken_says_why(place: Place, status: int, why: str) -> None:
     """A refusal, which only whoever configured the server can mend, is told apart from trouble that passes."""
@@ -40,7 +40,7 @@ def test_what_is_not_taken_says_why(place: Place, status: int, why: str) -> None
     done = place.fab("stats_submit", status=1)
     assert done.stdout == "0 reports sent\n"
     assert done.stderr == (
-        f"envfab: {place.server.url}reports/envfab/: 2 reports not taken ({why}); kept for another time\n"
+        f"envfab: {place.server.url}reports/envfab/: 2 reports not accepted ({why}); kept for later\n"
     )
     place.server.answer = lambda _body: (200, {})
     assert place.fab("stats_submit").stdout == "2 reports sent\n"

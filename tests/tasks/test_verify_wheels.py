@@ -30,11 +30,11 @@ def test_verify_wheels_finds_what_cannot_be_checked(workplace: Workplace, unhash
     """Without a logged hash nothing tells whether a file changed: that is a finding, and `add_wheel` asks for `--trust`."""
     done = workplace.fab("verify_wheels")
     assert done.returncode == 2
-    assert f"unhashed   {unhashed.name}   logged without a SHA-256: nothing tells whether it changed" in done.stdout
+    assert f"unhashed   {unhashed.name}   logged without a SHA-256, so changes cannot be detected" in done.stdout
     make_wheel(unhashed.parent, "shop", "1.0", files={"shop.py": "import evil\n"})
     refused = workplace.fab("add_wheel", "wheels/shop-1.0-py3-none-any.whl")
     assert refused.returncode == 1
-    assert "without a SHA-256: nothing tells whether this is the same file" in refused.stdout
+    assert "without a SHA-256, so this file cannot be compared with it" in refused.stdout
     assert "add_wheel --trust FILE" in refused.stdout
     assert "sha256" not in workplace.log
     taken = workplace.fab("add_wheel", "--trust", "wheels/shop-1.0-py3-none-any.whl")
@@ -50,19 +50,19 @@ def test_verify_wheels_repairs_what_it_can(workplace: Workplace) -> None:
     (wheels / gone.name).unlink()
     done = workplace.fab("verify_wheels", "--repair")
     assert done.returncode == 2
-    assert done.stdout.count("left as it is: no other copy is at hand: name a folder or an index") == 2
+    assert done.stdout.count("left as it is: no copy was found: name a folder or an index") == 2
     assert done.stdout.splitlines()[-1] == "2 findings"
     made.rename(workplace.folder / made.name)
     done = workplace.fab("verify_wheels", "--repair", "--from", "made", "--json")
     assert done.returncode == 2
     document = json.loads(done.stdout)
-    assert document["repaired"] == [{"file": gone.name, "done": "brought back from made"}]
+    assert document["repaired"] == [{"file": gone.name, "done": "restored from made"}]
     (left,) = document["findings"]
     assert (left["wheel"], left["fault"]) == (made.name, "changed")
     assert left["left"] == "made does not have the file that was logged"
     done = workplace.fab("verify_wheels:repair=true,from=.")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "repaired   shop-1.0-py3-none-any.whl   brought back from .; the changed file is shop-1.0" in done.stdout
+    assert "repaired   shop-1.0-py3-none-any.whl   restored from .; the changed file is now shop-1.0" in done.stdout
     assert done.stdout.splitlines()[-1] == "every wheel is as it was logged"
 
 
@@ -76,11 +76,11 @@ def test_verify_wheels_brings_wheels_back_from_the_fleet_s_own_index(workplace: 
         fabfile.write_text(fabfile.read_text().replace("Fleet(", f"Fleet(wheel_source='{url}simple/', "))
         done = workplace.fab("verify_wheels", "--repair")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"repaired   {made.name}   brought back from {url}simple/\n" in done.stdout
+    assert f"repaired   {made.name}   restored from {url}simple/\n" in done.stdout
 
 
 def test_verify_wheels_takes_wheels_from_elsewhere_only_to_repair(workplace: Workplace) -> None:
     """--from without --repair does nothing, and says what was meant."""
     done = workplace.fab("verify_wheels", "--from", "made")
     assert done.returncode == 1
-    assert done.stderr == "envfab: --from is for --repair\n  fab verify_wheels --repair --from …\n"
+    assert done.stderr == "envfab: --from needs --repair\n  fab verify_wheels --repair --from …\n"

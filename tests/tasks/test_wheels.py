@@ -29,7 +29,7 @@ def test_lists_what_is_there_and_what_is_odd(workplace: Workplace) -> None:
     assert lines[1].split()[:2] == ["basket", "2.0"]
     assert lines[1].endswith("the file is missing")
     assert lines[2].split()[:3] == ["shop", "1.0", "cp311-cp311-manylinux_2_17_x86_64"]
-    assert lines[3].endswith("not logged: fab add_wheel it")
+    assert lines[3].endswith("not logged: add it with fab add_wheel")
 
 
 def test_tells_of_lines_that_nobody_can_read(workplace: Workplace) -> None:

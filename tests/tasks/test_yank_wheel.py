@@ -34,7 +34,7 @@ def test_yanked_releases_are_pinned_or_passed_over(workplace: Workplace, make_vi
     ("arguments", "message"),
     [
         ([], "yank_wheel needs a release"),
-        (["shop==1.0"], "why is it withdrawn?"),
+        (["shop==1.0"], "yank_wheel needs a reason"),
         (["shop==9", "--reason", "x"], "the release log has no shop==9\n  it has shop==1.0"),
     ],
 )

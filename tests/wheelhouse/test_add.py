@@ -85,7 +85,7 @@ def test_a_different_file_under_a_logged_name_is_refused(wheelhouse: Wheelhouse,
         wheelhouse.add(other)
     assert re.fullmatch(
         rf"{FILE}: a different file was logged under this name on \d{{4}}-\d\d-\d\d\n"
-        "  what was released never changes: give this one a new version or build number",
+        "  a released wheel never changes: give this one a new version or build number",
         str(caught.value),
     )
     shutil.copy(other, wheelhouse.wheels / FILE)
@@ -111,7 +111,7 @@ def test_an_unlogged_file_does_not_make_way_for_another(wheelhouse: Wheelhouse, 
     wheelhouse.wheels.mkdir(parents=True)
     shutil.copy(wheel, wheelhouse.wheels)
     with pytest.raises(
-        WheelhouseError, match="another file of this name lies in the wheelhouse\n  add that one, or remove it"
+        WheelhouseError, match="the wheelhouse has another file of this name\n  add that one, or remove it"
     ):
         wheelhouse.add(other)
     assert sha256(wheelhouse.wheels / FILE) == sha256(wheel)
@@ -137,7 +137,7 @@ def test_an_old_line_gets_its_hash_and_a_withdrawn_wheel_stays_withdrawn(wheelho
     wheelhouse.log.write_text(
         f"release: {old}-01T12:30:00\nyank: {old}-02T12:30:00 reason=loses orders\n", encoding="utf-8"
     )
-    with pytest.raises(UnknownHash, match="logged on 2014-03-01 without a SHA-256: nothing tells whether"):
+    with pytest.raises(UnknownHash, match="logged on 2014-03-01 without a SHA-256, so this file cannot be compared"):
         wheelhouse.add(wheelhouse.wheels / FILE)
     added = wheelhouse.add(wheelhouse.wheels / FILE, trust=True)
     assert (added.outcome, added.yanked_reason, added.hash_is_new) == (AddOutcome.LOGGED, "loses orders", True)
@@ -180,7 +180,7 @@ def test_a_wheelhouse_that_cannot_be_written_is_one_clear_error(tmp_path: Path, 
     (tmp_path / "wheels").touch()
     with pytest.raises(WheelhouseError) as caught:
         Wheelhouse(tmp_path / "wheels", tmp_path / "release_log").add(wheel)
-    assert str(caught.value).startswith(f"{tmp_path / 'wheels'}: cannot take in {FILE}: File exists\n  whoever adds")
+    assert str(caught.value).startswith(f"{tmp_path / 'wheels'}: cannot add {FILE}: File exists\n  you need write")
 
 
 def test_copies_that_killed_processes_left_are_cleared_away(wheelhouse: Wheelhouse, wheel: Path) -> None:

@@ -16,7 +16,7 @@ from envfab.wheelhouse.wheelhouse import Fault, Wheelhouse
 from tests.support.wheels import make_wheel, release_line, sha256
 
 SHOP = "shop-1.0-py3-none-any.whl"
-NO_COPY = "no other copy is at hand: name a folder or an index that has it with --from"
+NO_COPY = "no copy was found: name a folder or an index that has it with --from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def test_a_missing_wheel_comes_back_by_its_hash(wheelhouse: Wheelhouse, shelf: S
     (wheelhouse.wheels / SHOP).unlink()
     wheelhouse.refresh()
     empty = Shelf(shelf.folder / "nothing", "an empty one")
-    assert list(repair(wheelhouse, [empty, shelf])) == [RepairResult(SHOP, done="brought back from the shelf")]
+    assert list(repair(wheelhouse, [empty, shelf])) == [RepairResult(SHOP, done="restored from the shelf")]
     assert (files(wheelhouse), wheelhouse.log.read_bytes()) == (there, log)
     assert list(wheelhouse.examine()) == []
 
@@ -84,7 +84,7 @@ def test_a_changed_wheel_is_set_aside_when_the_right_one_is_at_hand(wheelhouse: 
         wheelhouse.refresh()
         digest = sha256(place)[:12]
         aside = f"{SHOP}.changed-{digest}" + ("-2" if number else "")
-        done = f"brought back from the shelf; the changed file is {aside} now"
+        done = f"restored from the shelf; the changed file is now {aside}"
         assert list(repair(wheelhouse, [shelf])) == [RepairResult(SHOP, done=done)]
         assert files(wheelhouse)[aside] == b"changed"
         assert files(wheelhouse)[SHOP] == right
@@ -125,7 +125,7 @@ def test_an_unlogged_wheel_is_not_taken_in_by_itself(wheelhouse: Wheelhouse, she
     stray = make_wheel(wheelhouse.wheels, "stray", "1.0")
     wheelhouse.refresh()
     log = wheelhouse.log.read_bytes()
-    left = f"it is not logged: fab add_wheel {stray} takes it in, or move it away"
+    left = f"it is not logged: add it with fab add_wheel {stray}, or move it away"
     assert list(repair(wheelhouse, [shelf])) == [RepairResult(stray.name, left=left)]
     assert wheelhouse.log.read_bytes() == log
 
@@ -135,7 +135,7 @@ def test_what_was_logged_without_a_hash_cannot_be_told_from_another(wheelhouse: 
     wheelhouse.log.write_text(f"release: shop==1.0 {SHOP} at 2020-01-01T00:00:00\n")
     (wheelhouse.wheels / SHOP).unlink()
     wheelhouse.refresh()
-    left = "without a logged SHA-256 no copy can be told from another: compare the file with where it came from, "
+    left = "without a logged SHA-256, copies cannot be told apart: compare the file with its source, "
     assert list(repair(wheelhouse, [shelf])) == [RepairResult(SHOP, left=f"{left}then fab add_wheel --trust FILE")]
     assert files(wheelhouse) == {}
     path = make_wheel(wheelhouse.wheels, "shop", "1.0")
@@ -148,7 +148,7 @@ def test_what_nobody_can_read_is_left_alone(wheelhouse: Wheelhouse, shelf: Shelf
     (wheelhouse.wheels / "README.whl").write_text("x")
     (wheelhouse.wheels / "junk-1.0-py3-none-any.whl").write_text("x")
     wheelhouse.refresh()
-    left = "nobody but you can tell what it is: look at it, and make it readable or take it away"
+    left = "only you can tell what it is: make it readable, or move it away"
     before = files(wheelhouse)
     assert sorted(repair(wheelhouse, [shelf]), key=lambda one: one.filename) == [
         RepairResult("README.whl", left=left),
@@ -164,7 +164,9 @@ def test_copies_of_an_add_that_was_cut_off_are_removed_a_day_later(wheelhouse: W
     young.touch()
     os.utime(old, (1, 1))
     (told,) = repair(wheelhouse, [])
-    assert told == RepairResult(old.name, done="removed: the copy of an add_wheel that was cut off more than a day ago")
+    assert told == RepairResult(
+        old.name, done="removed: a temporary file that an interrupted add_wheel left more than a day ago"
+    )
     assert files(wheelhouse).keys() == {SHOP, young.name}
 
 
@@ -176,7 +178,7 @@ def test_a_last_line_that_lacks_only_its_end_gets_it(wheelhouse: Wheelhouse) -> 
     assert [finding.fault for finding in wheelhouse.examine()] == [Fault.UNLOGGED]
     (told,) = repair(wheelhouse, [])
     assert told.filename == "release_log"
-    assert told.done.startswith("its last line was whole but for the line end, which it has now: release: shop==1.0 ")
+    assert told.done.startswith("added the missing end of its last line: release: shop==1.0 ")
     assert wheelhouse.log.read_bytes() == whole
     assert list(wheelhouse.examine()) == []
 
@@ -190,7 +192,7 @@ def test_a_last_line_that_may_have_lost_more_is_left_alone(wheelhouse: Wheelhous
     log, wheel = repair(wheelhouse, [])
     assert log == RepairResult(
         "release_log",
-        left="1 line that nobody can read stays, for the log is only ever added to: log again what they were for",
+        left="1 unreadable line stays, since the log is append-only: add the wheels concerned again",
     )
     assert (wheel.filename, wheel.done) == (SHOP, "")
     assert wheelhouse.log.read_bytes() == torn
@@ -215,7 +217,7 @@ def test_where_there_are_no_links_a_copy_is_set_aside(
     wheelhouse.refresh()
     monkeypatch.setattr(os, "link", link)
     (told,) = repair(wheelhouse, [shelf])
-    aside = told.done.rpartition("the changed file is ")[2].removesuffix(" now")
+    aside = told.done.rpartition("the changed file is now ")[2]
     assert files(wheelhouse)[aside] == b"changed"
     assert files(wheelhouse)[SHOP] == (shelf.folder / SHOP).read_bytes()
 
@@ -231,5 +233,5 @@ def test_what_is_repaired_while_others_work_is_fine(wheelhouse: Wheelhouse, shel
             shutil.copy(self.folder / wheel.filename, wheelhouse.wheels)
             return Shelf(self.folder).find(wheel)
 
-    assert list(repair(wheelhouse, [Faster(shelf.folder)])) == [RepairResult(SHOP, done="brought back from the shelf")]
+    assert list(repair(wheelhouse, [Faster(shelf.folder)])) == [RepairResult(SHOP, done="restored from the shelf")]
     assert list(wheelhouse.examine()) == []

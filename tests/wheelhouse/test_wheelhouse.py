@@ -204,7 +204,7 @@ def test_a_wheel_that_changed_on_disk_is_refused(wheelhouse: Wheelhouse, tmp_pat
         wheelhouse.verify_unchanged(wheels)
     assert str(caught.value) == (
         f"{wheelhouse.wheels}: changed on disk after it was logged: shop-1.0-py3-none-any.whl, shop-1.1-py3-none-any.whl\n"
-        "  add the original file again, or build a new version: what was released never changes"
+        "  add the original file again, or build a new version: a released wheel never changes"
     )
     wheelhouse.verify_unchanged(wheels[2:])
     wheelhouse.path_of(wheels[2]).unlink()

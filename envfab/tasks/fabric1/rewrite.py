@@ -129,7 +129,7 @@ class _Walk:
                 self._switch(self.shapes.core.flags[piece], True)
         elif whole and dashed(piece) in self.shapes.left_out:
             hint = f"put it in: ns.add_task({self.shapes.left_out[dashed(piece)]})"
-            raise UsageError(f"{piece!r} is a task of the fabfile, and not in its namespace `ns`", hint=hint)
+            raise UsageError(f"{piece!r} is a task of the fabfile that its namespace `ns` does not have", hint=hint)
         elif whole and self.call is None and (called := self._in_a_namespace(piece)):
             raise UsageError(f"{piece!r} is in a namespace of the fabfile", hint=f"fab {called}")
         elif whole and self.shape.words and not piece.startswith("-"):
@@ -205,10 +205,10 @@ class _Walk:
     def _bare_word(self, word: str) -> None:
         assert self.call is not None
         if not word.strip():
-            raise UsageError("an empty name selects nothing", where=repr(self.call.typed), hint=UNSET)
+            raise UsageError("the name is empty", where=repr(self.call.typed), hint=UNSET)
         if not self.shape.trailing:
             raise UsageError(
-                f"{word!r} is no task",
+                f"{word!r} is not a task",
                 where=repr(self.call.typed),
                 hint=f"names come after a colon: {self.shape.name}:{word}",
             )
@@ -243,7 +243,7 @@ class _Call:
             if flag in self.flags:
                 if self.flags[flag] != values:
                     raise UsageError(
-                        f"{flag.spelling} says something else", where=repr(self.typed), hint="give it once"
+                        f"{flag.spelling} gives another value", where=repr(self.typed), hint="give it once"
                     )
                 continue
             for value in values:
@@ -260,7 +260,7 @@ class _Call:
         flag = self.shape.argument(self.shape.words)
         assert flag is not None
         if flag in self.given and flag.kind is not list:
-            raise UsageError(f"{self.shape.name} takes one {flag.name}, here are more", where=repr(self.typed))
+            raise UsageError(f"{self.shape.name} takes only one {flag.name}", where=repr(self.typed))
         self._give(flag, flag.name, word)
 
     def _known(self, keyword: str, value: str) -> Flag:
@@ -268,7 +268,7 @@ class _Call:
         if flag is None:
             if keyword in FABRIC_1 and self.shape.words == "name":
                 raise UsageError(
-                    f"names need no {keyword}=",
+                    f"names are given without {keyword}=",
                     where=repr(self.typed),
                     hint=f"say {self.shape.name}:{FABRIC_1[keyword]}{value.replace(';', ',' + FABRIC_1[keyword])}",
                 )
@@ -286,7 +286,7 @@ class _Call:
         value: str | bool = text
         if flag.kind is bool:
             if text.lower() not in TRUE + FALSE:
-                raise UsageError(f"{keyword}={text} is neither true nor false", where=repr(self.typed))
+                raise UsageError(f"{keyword} must be true or false, not {text}", where=repr(self.typed))
             value = text.lower() in TRUE
         elif text in self.shape.flags or text in self.shape.inverse:
             raise UsageError(f"{text!r} is a flag of {self.shape.name}, not a value", where=repr(self.typed))
@@ -298,7 +298,7 @@ class _Call:
             try:
                 flag.kind(value)
             except ValueError:
-                raise UsageError(f"{flag.spelling} takes a number, not {value!r}", where=repr(self.typed)) from None
+                raise UsageError(f"{flag.spelling} must be a number, not {value!r}", where=repr(self.typed)) from None
         return value
 
     def _arguments(self) -> str:

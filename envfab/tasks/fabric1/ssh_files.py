@@ -20,14 +20,14 @@ def take_over(config: fabric.Config, needed_by_others: bool) -> None:
     def load_if_needed() -> None:
         path = config._runtime_ssh_path
         if path is not None and not os.path.exists(os.path.expanduser(path)):
-            raise Exit(f"envfab: {path}: there is no such SSH configuration; -S names one", code=1)
+            raise Exit(f"envfab: -S {path}: there is no such SSH configuration", code=1)
         if not needed_by_others:
             return
         try:
             load()
         except (paramiko.SSHException, ValueError, OSError) as error:
             what = f"Fabric cannot read your SSH configuration: {error}"
-            hint = "tasks of envfab alone do not need it to: call them in a command of their own"
+            hint = "envfab's tasks do not need it: call them in a separate command"
             raise Exit(f"envfab: {what}\n  {hint}", code=1) from None
 
     config._set(_load_ssh_files=load_if_needed)

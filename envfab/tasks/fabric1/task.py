@@ -68,16 +68,16 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
         """Run the task; an error of ours ends `fab` with its message and status 1."""
         context = args[0]
         if not isinstance(getattr(context, "config", None), fabric.Config):
-            raise Exit(f"envfab: {self.name} works under Fabric's program: say fab {self.name}", code=1)
+            raise Exit(f"envfab: {self.name} can only be run by fab: say fab {self.name}", code=1)
         if context.config.run.dry:
-            raise Exit(
-                f"envfab: -R/--dry does not hold {self.name} back: use fab plan to see what would be done", code=1
-            )
+            raise Exit(f"envfab: -R/--dry has no effect on {self.name}: fab plan shows what would be done", code=1)
         if isinstance(context, fabric.Connection):
             hosts = command_line_hosts()
             if not hosts:
                 what = f"{self.name} works on the fleet, not on the connection to {context.original_host}"
-                raise Exit(f"envfab: {what}\n  use fab -H, or call it with a plain context and name it there", code=1)
+                raise Exit(
+                    f"envfab: {what}\n  use fab -H, or call it with a plain Context and give it the name", code=1
+                )
             if self.times_called % len(hosts):
                 self.times_called += 1
                 return None
@@ -140,7 +140,7 @@ def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:
     try:
         result = rewrite(core.unparsed, shapes)
         if result.called and not isinstance(program, fabric.main.Fab):
-            raise UsageError(f"{result.called[0]} works under Fabric's program", hint=f"say fab {result.called[0]}")
+            raise UsageError(f"{result.called[0]} can only be run by fab", hint=f"say fab {result.called[0]}")
         if result.called and core.remainder:
             raise UsageError(f"{result.called[0]} takes nothing after --")
         if result.called:
@@ -162,20 +162,20 @@ def _check_configuration(file: str | None, config: fabric.Config) -> None:
     for one in said:
         settings = one.get("envfab", {})
         if not hasattr(settings, "keys"):
-            hint = "in a fabric.yaml settings stand below it: envfab: {parallel: 5}"
-            raise UsageError(f"{settings!r} is no mapping of settings", where="envfab", hint=hint)
+            hint = "in fabric.yaml, settings go below it: envfab: {parallel: 5}"
+            raise UsageError(f"must be a mapping of settings, not {settings!r}", where="envfab", hint=hint)
 
 
 def _check_file(file: str) -> None:
     place = user_path(file, "-f")
     if place.suffix == ".py":
         name = shlex.quote(place.stem)
-        raise UsageError("-f names a configuration file, no fabfile", where=file, hint=f"say fab -c {name}")
+        raise UsageError("-f must name a configuration file, not a fabfile", where=file, hint=f"say fab -c {name}")
     if not place.is_file():
-        hint = "it names a configuration file, say fabric.yaml; fab -c NAME takes another fabfile"
+        hint = "-f names a configuration file, such as fabric.yaml; fab -c NAME uses another fabfile"
         raise UsageError("there is no such file for -f", where=file, hint=hint)
     if place.suffix not in CONFIGURATIONS:
-        raise UsageError(f"-f takes files in {', '.join(CONFIGURATIONS)}", where=file)
+        raise UsageError(f"-f must name a file that ends in {', '.join(CONFIGURATIONS)}", where=file)
 
 
 def _complete(core: Any, shapes: Shapes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from envfab.errors import UsageError
 
 KEYWORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
-UNSET = "is a variable of your shell unset?"
+UNSET = "is a shell variable unset?"
 
 
 def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
@@ -26,12 +26,10 @@ def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, 
         key, equals, value = _partition(piece, "=")
         if equals and KEYWORD.fullmatch(key) and not value.startswith("="):
             if not value:
-                raise UsageError(f"nothing after {key}=", where=repr(token), hint=UNSET)
+                raise UsageError(f"{key}= has no value", where=repr(token), hint=UNSET)
             keywords.append((key, _plain(value)))
         elif not piece.strip():
-            raise UsageError(
-                "an empty name selects nothing", where=repr(token), hint="is a variable of your shell unset?"
-            )
+            raise UsageError("the name is empty", where=repr(token), hint=UNSET)
         else:
             words.append(_plain(piece))
     return task, tuple(words), tuple(keywords)

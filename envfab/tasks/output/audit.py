@@ -11,7 +11,7 @@ from envfab.tasks.output.console import Console
 from envfab.tasks.output.target_error import show_error
 
 SHOWN_SUMMARY = 90
-NO_VERSION = "its version is not one by PEP 440"
+NO_VERSION = "its version does not follow PEP 440"
 
 
 def show_audit(

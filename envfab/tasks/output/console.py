@@ -122,7 +122,7 @@ class Console:
     def need_somebody(self, what: str) -> None:
         """Raise `UsageError` where a question would find nobody."""
         if not self.can_ask:
-            raise UsageError(f"{what} asks before it changes anything, and this is no terminal", hint="say --yes")
+            raise UsageError(f"not a terminal, so {what} cannot ask", hint="pass --yes")
 
     def _load_styled(self) -> Styled:
         with self._loading:

@@ -71,7 +71,7 @@ def _commands(group: Sequence[Proposal]) -> list[str]:
         of_each = [[shown for one, shown in proposal.commands if one == field] for proposal in group]
         lines += [f"{field}: {shown}" for shown in of_each[0]]
         if any(commands != of_each[0] for commands in of_each):
-            lines.append(f"{field}: another for others, fab plan --json has them all")
+            lines.append(f"{field}: differs for others, fab plan --json lists all")
     return lines
 
 
@@ -119,7 +119,9 @@ def _newer(found: Sequence[Newer]) -> Text:
     more = [f"and {len(found) - SHOWN_NEWER} more"] if len(found) > SHOWN_NEWER else []
     name = f" {found[0].shown_as}" if len(found) == 1 else ""
     takes = "takes it" if len(found) == 1 else "takes them"
-    return Text(f"    newer, not asked for: {', '.join([*there, *more])}; fab deploy --upgrade{name} {takes}", "dim")
+    return Text(
+        f"    newer versions available: {', '.join([*there, *more])}; fab deploy --upgrade{name} {takes}", "dim"
+    )
 
 
 def _without_target(plan: Plan) -> str:
@@ -174,7 +176,7 @@ def _migrations(deployments: Sequence[Deployment]) -> Iterator[tuple[str, Sequen
     """What became of migrations: (words, their names, the targets of which that is so), each list of names once."""
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for one in deployments:
-        applied = "migrations applied, and never taken back:" if one.ending in BAD else "migrated"
+        applied = "migrations applied, and not reversed:" if one.ending in BAD else "migrated"
         for what, names in (
             (applied, one.migrated),
             ("migrations that may or may not have run:", one.uncertain),
@@ -193,7 +195,7 @@ def _show_bad(deployment: Deployment) -> Text:
     for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:
         text.append(f"\n    | {line}", "dim")
     if deployment.ending in (Ending.FAILED, Ending.ROLLED_BACK):
-        text.append(f"\n    done: {', '.join(deployment.done) or 'nothing'}")
+        text.append(f"\n    completed: {', '.join(deployment.done) or 'nothing'}")
     if deployment.left_open:
         text.append(f"\n    {deployment.left_open}", "yellow")
     text.append("\n")

@@ -31,15 +31,23 @@ def _source(fleet: Fleet) -> str:
 
 def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
     """The wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
+    return f"wheelhouse  {_shown(wheelhouse.wheels)} · {_wheels(wheelhouse)} · {_log(wheelhouse)}"
+
+
+def _wheels(wheelhouse: Wheelhouse) -> str:
+    if not wheelhouse.wheels.exists():
+        return "does not exist yet: fab add_wheel creates it"
     wheels, projects = wheelhouse.size()
-    problems = wheelhouse.problems()
-    there = f"{count(wheels, 'wheel')} of {count(projects, 'project')}" if wheelhouse.wheels.exists() else "not there"
     unlogged = len(wheelhouse.all_unlogged())
-    there += f", {unlogged} not logged" if unlogged else ""
-    log = f"{count(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    there = f"{count(wheels, 'wheel')} of {count(projects, 'project')}"
+    return f"{there}, {unlogged} not logged" if unlogged else there
+
+
+def _log(wheelhouse: Wheelhouse) -> str:
     if not wheelhouse.log.exists():
-        log = f"no log, {_shown(wheelhouse.log)} is not there"
-    return f"wheelhouse  {_shown(wheelhouse.wheels)} · {there} · {log}"
+        return f"{_shown(wheelhouse.log)} does not exist"
+    problems = wheelhouse.problems()
+    return f"{count(len(problems), 'line')} of the log skipped" if problems else "log intact"
 
 
 def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
@@ -56,12 +64,14 @@ def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
     warn_of_log(console, wheelhouse)
     unlogged = wheelhouse.all_unlogged()
     for _wheel, place in unlogged[:SHOWN_PROBLEMS]:
-        console.warning(f"{place} is not logged, and no plan uses it: fab add_wheel {place}")
+        console.warning(f"{place} is not logged, so no plan uses it: fab add_wheel {place}")
     if len(unlogged) > SHOWN_PROBLEMS:
         console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
     lost = wheelhouse.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
-        console.warning(f"{wheel.filename} is logged, but gone, and no other of it is as new: see fab verify_wheels")
+        console.warning(
+            f"{wheel.filename} is logged but missing, and the others of its project are older: see fab verify_wheels"
+        )
     if len(lost) > SHOWN_PROBLEMS:
         console.warning(f"and {len(lost) - SHOWN_PROBLEMS} more such wheels")
 

@@ -165,7 +165,7 @@ def format_line(record: Record) -> str:
             line = f"aborting: {record.target}: {record.message}"
     free_text = isinstance(record, (ErrorRecord, AbortingRecord))
     if "\n" in line or "\r" in line or not (free_text or _reads_back(line, record)):
-        raise WheelhouseError(f"the release log has no way to write this: {line!r}")
+        raise WheelhouseError(f"cannot be written as a line of the release log: {line!r}")
     return line
 
 

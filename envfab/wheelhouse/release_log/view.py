@@ -126,7 +126,9 @@ class LogText:
             except WheelhouseError as error:
                 found.append(SkippedLine(number, line, error.what))
         if self.torn is not None:
-            found.append(SkippedLine(len(self._lines) + 1, self.torn, "the last line is torn: it has no line end"))
+            found.append(
+                SkippedLine(len(self._lines) + 1, self.torn, "the last line is incomplete: it has no line end")
+            )
         return tuple(found)
 
     def _parsed(self, lines: Iterable[str]) -> Iterator[Record]:

@@ -181,26 +181,26 @@ class TestRewriting:
     @pytest.mark.parametrize(
         ("tokens", "message"),
         [
-            ("deploy:", "'deploy:': an empty name selects nothing\n  is a variable of your shell unset?"),
-            ("deploy:a --name b", "'deploy:a': --name says something else\n  give it once"),
-            ("deploy:batch=1 --batch=2", "'deploy:batch=1': --batch says something else\n  give it once"),
-            ("deploy:yes=no --yes", "'deploy:yes=no': --yes says something else\n  give it once"),
-            ("deploy:migrate=yes --no-migrate", "'deploy:migrate=yes': --migrate says something else\n  give it once"),
+            ("deploy:", "'deploy:': the name is empty\n  is a shell variable unset?"),
+            ("deploy:a --name b", "'deploy:a': --name gives another value\n  give it once"),
+            ("deploy:batch=1 --batch=2", "'deploy:batch=1': --batch gives another value\n  give it once"),
+            ("deploy:yes=no --yes", "'deploy:yes=no': --yes gives another value\n  give it once"),
+            ("deploy:migrate=yes --no-migrate", "'deploy:migrate=yes': --migrate gives another value\n  give it once"),
             ("deploy --batch=1 --batch=wheels", "'deploy': --batch is given twice"),
             ("deploy:yes=1,yes=1", "'deploy:yes=1,yes=1': yes is given twice"),
-            ("deploy:yes=sure", "'deploy:yes=sure': yes=sure is neither true nor false"),
-            ("deploy:limit=x", "'deploy:limit=x': --limit takes a number, not 'x'"),
-            ("deploy --limit x", "'deploy': --limit takes a number, not 'x'"),
-            ("deploy --check-timeout=x", "'deploy': --check-timeout takes a number, not 'x'"),
+            ("deploy:yes=sure", "'deploy:yes=sure': yes must be true or false, not sure"),
+            ("deploy:limit=x", "'deploy:limit=x': --limit must be a number, not 'x'"),
+            ("deploy --limit x", "'deploy': --limit must be a number, not 'x'"),
+            ("deploy --check-timeout=x", "'deploy': --check-timeout must be a number, not 'x'"),
             ("deploy:--yes", "'deploy:--yes': '--yes' is a flag of deploy, not a value"),
             ("deploy:-n", "'deploy:-n': '-n' is a flag of deploy, not a value"),
             ("deploy:--no-migrate", "'deploy:--no-migrate': '--no-migrate' is a flag of deploy, not a value"),
-            ("deploy --name", "'deploy': --name needs a value\n  is a variable of your shell unset?"),
-            ("deploy --name --yes", "'deploy': --name needs a value\n  is a variable of your shell unset?"),
-            ("deploy --name a --name --only b", "'deploy': --name needs a value\n  is a variable of your shell unset?"),
-            ("deploy --name= --yes", "'deploy': --name is empty\n  is a variable of your shell unset?"),
-            ("deploy web1", "'deploy': 'web1' is no task\n  names come after a colon: deploy:web1"),
-            ("yank_wheel:a,b", "'yank_wheel:a,b': yank-wheel takes one release, here are more"),
+            ("deploy --name", "'deploy': --name needs a value\n  is a shell variable unset?"),
+            ("deploy --name --yes", "'deploy': --name needs a value\n  is a shell variable unset?"),
+            ("deploy --name a --name --only b", "'deploy': --name needs a value\n  is a shell variable unset?"),
+            ("deploy --name= --yes", "'deploy': --name is empty\n  is a shell variable unset?"),
+            ("deploy web1", "'deploy': 'web1' is not a task\n  names come after a colon: deploy:web1"),
+            ("yank_wheel:a,b", "'yank_wheel:a,b': yank-wheel takes only one release"),
             ("yank_wheel:a,release=b", "'yank_wheel:a,release=b': release is given twice"),
             ("wheels:a", "'wheels:a': wheels takes no names\n  it takes no arguments"),
             (
@@ -218,7 +218,7 @@ class TestRewriting:
 
     def test_an_empty_file_is_an_error(self) -> None:
         """`fab add_wheel "$FILE"` with FILE unset is told as such."""
-        with pytest.raises(UsageError, match="an empty name selects nothing"):
+        with pytest.raises(UsageError, match="the name is empty"):
             rewritten("add_wheel", "")
 
 

@@ -70,7 +70,7 @@ def test_what_ssh_refuses_for_every_host_is_one_error(folder: Path) -> None:
 def test_a_file_that_is_not_there_is_one_error(folder: Path) -> None:
     """`-S` names a file that ssh would need."""
     done = run_fab(folder, "-S", "nowhere", "targets")
-    assert (done.returncode, done.stderr) == (1, "envfab: nowhere: there is no such SSH configuration; -S names one\n")
+    assert (done.returncode, done.stderr) == (1, "envfab: -S nowhere: there is no such SSH configuration\n")
 
 
 def test_tasks_that_are_not_ours_have_fabric_s_reading(folder: Path) -> None:

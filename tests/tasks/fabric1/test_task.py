@@ -171,7 +171,7 @@ class TestHosts:
         """A user's task with a host of its own that calls ours does not deploy to the whole fleet by mistake."""
         assert refused(flat, "connected") == (
             "envfab: deploy works on the fleet, not on the connection to c\n"
-            "  use fab -H, or call it with a plain context and name it there\n"
+            "  use fab -H, or call it with a plain Context and give it the name\n"
         )
 
     def test_another_program_takes_flags_and_no_hosts(self, tmp_path: Path) -> None:
@@ -188,22 +188,22 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ("deploy:", "envfab: 'deploy:': an empty name selects nothing\n  is a variable of your shell unset?\n"),
+            ("deploy:", "envfab: 'deploy:': the name is empty\n  is a shell variable unset?\n"),
             (
                 "tag deploy --name --yes",
-                "envfab: 'deploy': --name needs a value\n  is a variable of your shell unset?\n",
+                "envfab: 'deploy': --name needs a value\n  is a shell variable unset?\n",
             ),
-            ("deploy:a --name b", "envfab: 'deploy:a': --name says something else\n  give it once\n"),
+            ("deploy:a --name b", "envfab: 'deploy:a': --name gives another value\n  give it once\n"),
             (
                 "tag deploy:a,ys=1",
                 "envfab: 'deploy:a,ys=1': deploy has no argument 'ys', did you mean yes?\n"
                 "  its arguments are: name, only, yes, migrate, limit; a plain = is written \\=\n",
             ),
-            ("deploy --limit=many", "envfab: 'deploy': --limit takes a number, not 'many'\n"),
+            ("deploy --limit=many", "envfab: 'deploy': --limit must be a number, not 'many'\n"),
             ("deploy -- uptime", "envfab: deploy takes nothing after --\n"),
             ("-H a deploy -- uptime", "envfab: deploy takes nothing after --\n"),
-            ("-R deploy", "envfab: -R/--dry does not hold deploy back: use fab plan to see what would be done\n"),
-            ("deploy --dry", "envfab: -R/--dry does not hold deploy back: use fab plan to see what would be done\n"),
+            ("-R deploy", "envfab: -R/--dry has no effect on deploy: fab plan shows what would be done\n"),
+            ("deploy --dry", "envfab: -R/--dry has no effect on deploy: fab plan shows what would be done\n"),
             ("broken", "envfab: wheels: it burns\n  call somebody\n"),
         ],
     )
@@ -217,7 +217,7 @@ class TestErrors:
         result = run_program("inv", flat, "-c", "fabfile", *arguments.split())
         name = arguments.replace("_", "-").split()[0].split(":")[0]
         assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr == f"envfab: {name} works under Fabric's program\n  say fab {name}\n"
+        assert result.stderr == f"envfab: {name} can only be run by fab\n  say fab {name}\n"
 
     def test_a_users_own_tasks_work_under_invoke(self, flat: Path) -> None:
         """Only ours need `fab`."""
@@ -227,23 +227,23 @@ class TestErrors:
         """There is no way around it through a user's task."""
         result = run_program("inv", flat, "-c", "fabfile", "indirect")
         assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr == "envfab: deploy works under Fabric's program: say fab deploy\n"
+        assert result.stderr == "envfab: deploy can only be run by fab: say fab deploy\n"
 
 
 class TestConfiguration:
     @pytest.mark.parametrize(
         ("file", "message"),
         [
-            ("other.py", "envfab: other.py: -f names a configuration file, no fabfile\n  say fab -c other\n"),
-            ("../my tasks.py", "no fabfile\n  say fab -c 'my tasks'\n"),
+            ("other.py", "envfab: other.py: -f must name a configuration file, not a fabfile\n  say fab -c other\n"),
+            ("../my tasks.py", "not a fabfile\n  say fab -c 'my tasks'\n"),
             (
                 "nosuch.yaml",
                 "envfab: nosuch.yaml: there is no such file for -f\n"
-                "  it names a configuration file, say fabric.yaml; fab -c NAME takes another fabfile\n",
+                "  -f names a configuration file, such as fabric.yaml; fab -c NAME uses another fabfile\n",
             ),
             (".", "envfab: .: there is no such file for -f\n"),
-            ("notes.txt", "envfab: notes.txt: -f takes files in .yaml, .yml, .json\n"),
-            ("five.yaml", "envfab: envfab: 5 is no mapping of settings\n"),
+            ("notes.txt", "envfab: notes.txt: -f must name a file that ends in .yaml, .yml, .json\n"),
+            ("five.yaml", "envfab: envfab: must be a mapping of settings, not 5\n"),
         ],
     )
     def test_what_fabric_would_not_read_is_refused(self, flat: Path, file: str, message: str) -> None:
@@ -263,7 +263,7 @@ class TestConfiguration:
     def test_settings_that_are_none_are_our_error(self, flat: Path, value: str) -> None:
         """A fabric.yaml whose `envfab` is no mapping is told of in two lines."""
         (flat / "fabric.yaml").write_text(f"envfab: {value}\n", encoding="utf-8")
-        assert "is no mapping of settings\n  in a fabric.yaml settings stand below it" in refused(flat, "deploy")
+        assert "must be a mapping of settings" in refused(flat, "deploy")
 
 
 class TestFabricsOwn:

@@ -37,11 +37,11 @@ class TestGrammar:
         """`deploy:$HOST` with HOST unset is not everything."""
         with pytest.raises(UsageError) as caught:
             split_arguments(token)
-        assert str(caught.value) == f"{token!r}: an empty name selects nothing\n  is a variable of your shell unset?"
+        assert str(caught.value) == f"{token!r}: the name is empty\n  is a shell variable unset?"
 
     def test_an_empty_value_is_an_error(self) -> None:
         """`deploy:batch=$BATCH` with BATCH unset is told, too."""
-        with pytest.raises(UsageError, match="nothing after batch="):
+        with pytest.raises(UsageError, match="batch= has no value"):
             split_arguments("deploy:batch=")
 
     @given(

@@ -136,8 +136,8 @@ def test_the_closing_summary_tells_how_far_a_failure_came() -> None:
         "shop@web1:/srv/v   failed",
         "    pip ended with status 1",
         "    | no space",
-        "    done: lock, upload",
-        "shop@web1:/srv/v   migrations applied, and never taken back: shop.0001_initial",
+        "    completed: lock, upload",
+        "shop@web1:/srv/v   migrations applied, and not reversed: shop.0001_initial",
         "1 failed, 1 deployed",
     ]
     locked = Deployment(None, plan.target, plan, Ending.LOCKED, error=AgentError("busy", where=str(plan.target)))
@@ -159,8 +159,7 @@ def test_migrations_are_listed_once_for_all_that_share_them() -> None:
     lines = str(show_endings([*hosts, *many, migrated("web9", Ending.DEPLOYED, migrated=names[:1])])).splitlines()
     assert [line for line in lines if "shop.0001_initial" in line] == [
         "shop@web1:/srv/v, shop@web2:/srv/v   migrated shop.0001_initial, shop.0002_price",
-        "shop@db0:/srv/v … shop@db4:/srv/v   migrations applied, and never taken back:"
-        " shop.0001_initial, shop.0002_price",
+        "shop@db0:/srv/v … shop@db4:/srv/v   migrations applied, and not reversed: shop.0001_initial, shop.0002_price",
         "shop@web9:/srv/v   migrated shop.0001_initial",
     ]
 
@@ -172,7 +171,7 @@ def test_only_migrations_whose_end_is_not_known_may_or_may_not_have_run() -> Non
     shared = migrated("web3", Ending.ROLLED_BACK, planned=("b.1",))
     lines = str(show_endings([failed, lost, shared])).splitlines()
     assert lines[-4:-1] == [
-        "shop@web1:/srv/v   migrations applied, and never taken back: a.1",
+        "shop@web1:/srv/v   migrations applied, and not reversed: a.1",
         "shop@web1:/srv/v   migrations that failed or were never begun: a.2",
         "shop@web2:/srv/v   migrations that may or may not have run: a.1",
     ]

@@ -156,7 +156,7 @@ def test_a_line_that_holds_no_record_says_why(line: str, why: str) -> None:
 )
 def test_what_could_not_be_read_back_is_not_written(record: Record) -> None:
     """No value can smuggle a line, or a word, into the log."""
-    with pytest.raises(WheelhouseError, match="has no way to write this"):
+    with pytest.raises(WheelhouseError, match="cannot be written as a line of the release log"):
         format_line(record)
 
 

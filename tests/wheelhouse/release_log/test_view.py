@@ -88,7 +88,7 @@ def test_a_torn_last_line_is_reported_and_skipped() -> None:
     line = format_line(release())
     log = LogText(f"{format_line(yank(NOON))}\n{line[:60]}", "log")
     assert log.torn == line[:60]
-    assert "line 2: the last line is torn" in str(log.problems()[0])
+    assert "line 2: the last line is incomplete" in str(log.problems()[0])
     assert log.wheels(NAME) == {}
 
 
