@@ -15,7 +15,7 @@ from envfab import Difio, Fleet, Host, Project, Virtualenv, collection
 DEMO = Path(__file__).resolve().parent / ".demo"
 
 fleet = Fleet(
-    # A fleet of your own would have "wheels" and "release_log" beside its fabfile: those of this checkout stay clean.
+    # Your own fleet would have "wheels" and "release_log" beside its fabfile; here they stay out of the checkout.
     wheels=".demo/wheels",
     release_log=".demo/release_log",
     hosts=[
@@ -27,7 +27,7 @@ fleet = Fleet(
                     python=sys.executable,
                     requirements="examples/requirements.txt",
                     projects=[Project("demo_site.settings", env={"DEMO_SITE_DATABASE": str(DEMO / "site.sqlite3")})],
-                    # What would be `systemctl reload …` for a site that a web server runs.
+                    # For a site behind a web server this would be `systemctl reload …`.
                     reload=f"touch {shlex.quote(str(DEMO / 'reloaded'))}",
                 )
             ],

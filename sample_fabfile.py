@@ -1,4 +1,4 @@
-"""A fleet to copy: save it as `fabfile.py` in a folder of its own, and change what is not yours.
+"""A fleet to copy: save it as `fabfile.py` in a new folder, and adapt it.
 
     fab targets                  the virtualenvs described below, as the names that tasks take
     fab add_wheel:dist/shop-2.1-py3-none-any.whl
@@ -18,22 +18,22 @@ from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv,
 # A virtualenv is written once and used on as many hosts as there are.
 SHOP = Virtualenv(
     "/srv/shop/venv",
-    # Who owns it. If that is not who logs in, everything in it is done through sudo as this user.
+    # The owner. If another user logs in, everything in the virtualenv is done as the owner, by sudo.
     user="shop",
-    # What `fab create_virtualenv` makes it with.
+    # The interpreter that `fab create_virtualenv` makes it with.
     python="python3.11",
     # What must be installed: a requirements file of pip's kind (pins, ranges, hashes, -r, -c) …
     requirements="requirements/shop.txt",
-    # a lock file (pylock.toml) or a pyproject.toml serves, too: groups=["web"], extras=["postgres"] choose of them …
-    # … and, or instead, requirements in line.
+    # or a lock file (pylock.toml), or a pyproject.toml: groups=["web"] and extras=["postgres"] choose from them …
+    # … and, or instead, requirements here.
     packages=["gunicorn>=22"],
     # The Django projects in it. After an installation each is migrated and gets its commands.
     projects=[
         Project(
             "shop.settings",
-            # Who runs its commands; the owner unless said otherwise.
+            # The user who runs its commands; the owner by default.
             user="www-data",
-            # A label of your choice: projects with the same one share a database, and migrate it once a rollout.
+            # A label of your choice: projects with the same one share a database, which is migrated once per rollout.
             database="shop",
             # sudo clears the environment, so name what the settings need: here, or in a file on the host.
             env={"DJANGO_LOG_LEVEL": "WARNING"},
@@ -41,26 +41,26 @@ SHOP = Virtualenv(
             commands=["collectstatic --noinput"],
         )
     ],
-    # Commands on the host, run by who logs in unless they name a user: before an installation …
-    # (Text is for a shell. A list is a program and its arguments, for which sudo needs a rule for just that command.)
+    # Commands on the host, run by the user who logs in unless they name another: before an installation …
+    # (Text is run by a shell. A list is a program and its arguments: sudo needs a rule for just that command.)
     before=Command(["systemctl", "stop", "shop-worker"], user="root"),
     # … after it (here once for every virtualenv; hosts can have one for all) …
     reload=Command(["systemctl", "start", "shop-worker"], user="root"),
-    # … and the proof, tried several times: if it fails, the packages go back to what they were.
+    # … and a check, tried several times: if it fails, the packages go back to what they were.
     check="curl -fsS http://localhost:8000/health",
 )
 
 
 def restart(virtualenv: Virtualenv) -> Command:
-    """A command that depends on the virtualenv: the unit is called like the folder above it."""
+    """A command that depends on the virtualenv: the unit has the name of the folder above it."""
     return Command(["systemctl", "restart", virtualenv.path.split("/")[-2]], user="root")
 
 
 fleet = Fleet(
-    # The wheelhouse: the folder of wheels, and the log of what came in and where it went. `fab add_wheel` makes them.
+    # The wheelhouse: the folder of wheels, and the log of what was added and installed where. `fab add_wheel` makes them.
     wheels="wheels",
     release_log="release_log",
-    # Let hosts fetch wheels from where `fab publish_index` published them, instead of being sent them from here:
+    # Hosts can fetch wheels from an index that `fab publish_index` wrote, instead of getting them from here:
     # wheel_source="https://wheels.example.org/simple/",
     hosts=[
         # Names go through your SSH config: ports, addresses, keys and jump hosts belong there.
@@ -76,25 +76,25 @@ fleet = Fleet(
                 Virtualenv("/srv/wiki/venv", user="wiki", packages=["wiki-site~=1.4"], reload=restart),
             ],
         ),
-        # A host is Python: eight alike are one line.
+        # This is Python: eight equal hosts are one line.
         *[Host(f"web{number}", user="admin", groups={"prod", "web"}, virtualenvs=[SHOP]) for number in range(1, 9)],
-        # This machine, without SSH (ssh=True would use it). Virtualenvs without `user` belong to who logs in.
+        # This machine, without SSH (ssh=True would use it). Virtualenvs without `user` belong to the user who logs in.
         Host(
             "localhost", virtualenvs=[Virtualenv("/home/me/venvs/tools", requirements=["tools.txt", "more-tools.txt"])]
         ),
     ],
-    # Servers that are told which packages run where, after each deployment and by `fab register`; none by default.
-    # Secrets may be callables, asked only when they are needed, so that none is written here.
+    # Servers that get the package lists, after each deployment and by `fab register`; none by default.
+    # Secrets may be callables, called only when needed, so that no secret is written here.
     registration=[
         Difio(
             "https://inventory.example.org/application/register/",
             user_id=7,
             token=lambda: os.environ["INVENTORY_TOKEN"],
         ),
-        # Dependency-Track gets bills of materials (pip install 'envfab[sbom]'); "shop" is a project that it has.
+        # Dependency-Track gets bills of materials (pip install 'envfab[sbom]'); "shop" is an existing project there.
         # DependencyTrack("https://deptrack.example.org", api_key=lambda: os.environ["DEPTRACK_KEY"], project="shop"),
     ],
-    # Where anonymous statistics of envfab's own use may go. Nothing is sent before `fab stats_enable`.
+    # The server for anonymous statistics of envfab's own use. Nothing is sent before `fab stats_enable`.
     usage_stats=UsageStats("https://stats.example.org/"),
 )
 
@@ -102,5 +102,5 @@ fleet = Fleet(
 #     ns = invoke.Collection(your_task); ns.add_collection(collection(fleet), name="env")      fab env.deploy
 ns = collection(fleet)
 
-# Settings; a fabric.yaml beside this file (envfab: {parallel: 5}) or FABRIC_ENVFAB_PARALLEL=5 outrank them.
+# Settings; a fabric.yaml beside this file (envfab: {parallel: 5}) or FABRIC_ENVFAB_PARALLEL=5 override them.
 ns.configure({"envfab": {"parallel": 10, "keep": 5}})

@@ -1,4 +1,4 @@
-"""Say where the demo's virtualenv is to be seen: `--wait` waits until the collector answers."""
+"""Print where the demo's virtualenv is shown; `--wait` waits until the collector answers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PATIENCE = 20
 
 
 def applications() -> list[dict[str, Any]]:
-    """What the collector knows."""
+    """Return the applications that the collector has."""
     with build_opener(ProxyHandler({})).open(f"{COLLECTOR}/api/applications", timeout=5) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return found
 
 
 def wait() -> int:
-    """Wait for the collector to answer: 0, or 1 where it does not."""
+    """Wait for the collector to answer; return 0, or 1 if it does not."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:

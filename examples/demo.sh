@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make demo` shows: one virtualenv on this machine, from wheels to a page that tells what runs in it.
-# BIN is the folder of envfab's programs, DOWNLOADS that of the wheels to take into the wheelhouse.
+# What `make demo` shows: one virtualenv on this machine, from wheels to a page that shows what runs in it.
+# BIN is the folder of envfab's programs, DOWNLOADS that of the wheels to add to the wheelhouse.
 set -eu
 
 fab() {

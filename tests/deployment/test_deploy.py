@@ -90,7 +90,7 @@ def test_one_that_fails_leaves_the_others_alone(
     assert "1 deployed, 1 rolled-back, 1 blocked, 1 missing" in done.stdout
     assert "the before command 'echo the disk of the shop is on fire; exit 7' ended with status 7" in done.stdout
     assert "| the disk of the shop is on fire" in done.stdout
-    assert "done: lock, upload, begin" in done.stdout
+    assert "completed: lock, upload, begin" in done.stdout
     assert "there is no /srv/nowhere/bin/python" in done.stdout
     assert freeze(good) == {"shop": "1.0"}
     assert freeze(bad) == {}
@@ -245,7 +245,7 @@ def test_a_virtualenv_that_changed_while_the_question_waited_is_asked_about_agai
         done = hosts.run("web1", f"{path}/bin/python -m pip install --no-index -q --find-links {srv} basket")
         assert done.returncode == 0, done.stderr
         terminal.send("y")
-        terminal.expect("changed while the question waited; the plan is now:")
+        terminal.expect("changed while you were asked; its plan is now:")
         again = terminal.expect("Deploy that?")
         assert "+ shop" in again
         assert "basket" not in again

@@ -133,7 +133,7 @@ def test_a_callable_gives_the_address_and_nothing_shows_its_password(
     assert lines[where + 1 : where + 4] == [
         f"shop-1.0-py3-none-any.whl cannot be fetched: there is no {published.url}shop/",
         "bring the index that wheel_source names up to date (fab publish_index), and run this again",
-        "done: lock",
+        "completed: lock",
     ]
     assert freeze(path) == {}
     assert not (path / ".envfab" / "journal.json").exists()

@@ -64,7 +64,7 @@ def test_a_full_disk_of_the_cache(workplace: Workplace, hosts: Hosts, shop: Path
         done = workplace.fab("deploy", "--yes")
         assert done.returncode == 1
         assert f"no space left on {cache}" in done.stdout
-        assert "done: lock\n" in done.stdout
+        assert "completed: lock\n" in done.stdout
         assert list(cache.iterdir()) == []
     assert freeze(shop) == {"shop": "1.0"}
     ends_well(workplace, shop)
@@ -101,7 +101,7 @@ def test_a_read_only_virtualenv(workplace: Workplace, shop: Path) -> None:
         done = workplace.fab("deploy", "--yes")
         assert done.returncode == 1
         assert f"Read-only file system: {shop}/.envfab/lock" in done.stdout
-        assert "done: nothing" in done.stdout
+        assert "completed: nothing" in done.stdout
     ends_well(workplace, shop)
 
 

@@ -99,7 +99,7 @@ def test_a_folder_that_its_owner_cannot_write_is_one_clear_message(workplace: Wo
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
     assert f"Permission denied: {shop}/.envfab/lock" in done.stdout
-    assert "done: nothing" in done.stdout
+    assert "completed: nothing" in done.stdout
     assert freeze(shop) == {"shop": "1.0"}
 
 

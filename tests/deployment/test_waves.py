@@ -168,7 +168,7 @@ def test_a_canary_that_cannot_be_deployed_to_keeps_the_others_away(workplace: Wo
     fabfile.write_text(fabfile.read_text().replace("packages=['shop']", "packages=['shop', 'nosuch']", 1))
     done = workplace.fab("deploy", "--canary", "web1", "--yes")
     assert done.returncode == 1
-    assert "nothing starts, for a canary cannot be deployed to:" in done.stderr
+    assert "nothing was started: cannot deploy to the canaries" in done.stderr
     assert "1 blocked, 3 skipped" in done.stdout
     assert "to go on with just these" in done.stdout
     assert all(freeze(path) == {} for path in four)
