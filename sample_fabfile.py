@@ -57,7 +57,7 @@ def restart(virtualenv: Virtualenv) -> Command:
 
 
 fleet = Fleet(
-    # The wheelhouse: the folder of wheels, and the log of what was added and installed where. `fab add_wheel` makes them.
+    # The wheelhouse: the folder of wheels, and the log of what was added and installed. `fab add_wheel` makes both.
     wheels="wheels",
     release_log="release_log",
     # Hosts can fetch wheels from an index that `fab publish_index` wrote, instead of getting them from here:
