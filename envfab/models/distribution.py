@@ -15,7 +15,7 @@ from envfab.util.versions import version_or_none
 
 
 class Origin(Enum):
-    """How an installed distribution came to be there."""
+    """How a distribution was installed."""
 
     WHEEL = "wheel"
     EDITABLE = "editable"
@@ -26,7 +26,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Name and version as installed, with its `Requires-Dist`; `version` is None where PEP 440 has none for it."""
+    """Name and version as installed, with its `Requires-Dist`; `version` is None where the text does not follow PEP
+    440."""
 
     name: NormalizedName
     version: Version | None
@@ -51,10 +52,10 @@ class Distribution:
         origin: Origin = Origin.WHEEL,
         requires_python: str | None = None,
     ) -> Distribution:
-        """From what a probe read; requirements that no standard can read are left out, as pip does.
+        """Make it from what a probe read; unreadable requirements are left out, as by pip.
 
-        What reads the same is the same object: virtualenvs are much alike, and reading their requirements is what takes
-        most of the time of looking at many.
+        Equal texts give the same object: virtualenvs are much alike, and parsing their requirements takes most of the
+        time of probing many.
         """
         return _built(shown_as, version_text, requires, extras, origin, requires_python)
 

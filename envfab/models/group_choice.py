@@ -24,17 +24,17 @@ class Choice:
 
     @classmethod
     def of(cls, groups: Sequence[str] | None, extras: Sequence[str]) -> Choice:
-        """Of names as they are spelled in a fabfile."""
+        """Make a choice from names as a fabfile spells them."""
         return cls(None if groups is None else _canonical(groups), _canonical(extras))
 
     def extras_of(self, known: Iterable[str]) -> frozenset[str]:
-        """The chosen extras among those that a file has."""
+        """Return the chosen extras among those that a file has."""
         names = _canonical(known)
         self.known_extras.update(dict.fromkeys(names))
         return frozenset(names) & frozenset(self.extras)
 
     def groups_of(self, known: Iterable[str], default: Iterable[str] = ()) -> frozenset[str]:
-        """The chosen groups among those that a file has, or its defaults where none are chosen."""
+        """Return the chosen groups among those that a file has, or its defaults if `groups` is None."""
         defaults = _canonical(default)
         names = (*_canonical(known), *defaults)
         self.known_groups.update(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""A virtualenv's Python, as planning needs it; never the one that runs this program."""
+"""A virtualenv's interpreter, as planning needs it; never the one that runs this program."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Interpreter:
     """Version, implementation, the *complete* marker environment (PEP 508), and the tags it supports.
 
     `tags` are most preferred first, or None where they have not been asked for: planning raises
-    `TagsNeeded` once it must choose among wheels, and whoever called it asks and plans again.
+    `TagsNeeded` once it must choose among wheels, and its caller gets them and plans again.
     """
 
     version: Version
@@ -39,9 +39,9 @@ class Interpreter:
 
     @property
     def title(self) -> str:
-        """As people say it: `CPython 3.11.7`."""
+        """Its name for people: `CPython 3.11.7`."""
         return f"{self.implementation} {self.version}"
 
     def with_tags(self, tags: tuple[Tag, ...]) -> Interpreter:
-        """The same interpreter, its tags known."""
+        """Return the same interpreter with tags."""
         return Interpreter(self.version, self.implementation, self.markers, tags)

@@ -1,4 +1,4 @@
-"""`Requires-Python` and `Requires-Dist` of older wheels, read as leniently as current installers read them.
+"""`Requires-Python` and `Requires-Dist` of older wheels, read as leniently as by current installers.
 
 pip (26.3, tried) takes a wheel whose `Requires-Python` it cannot read as one for every Python, and refuses one whose
 `Requires-Dist` it cannot read; uv (0.13, tried) mends the usual slips of both, which these are.
@@ -26,7 +26,7 @@ _SLIPS = (
 
 
 def read_requirement(text: str) -> tuple[Requirement, str]:
-    """(the requirement, and where it had to be mended a note for people); raises `InvalidRequirement`."""
+    """Return (the requirement, a note if it had to be corrected); raises packaging's `InvalidRequirement`."""
     try:
         return parse_requirement(text), ""
     except InvalidRequirement:
@@ -46,7 +46,7 @@ def read_requirement(text: str) -> tuple[Requirement, str]:
 
 
 def read_requires_python(text: str) -> tuple[SpecifierSet, str]:
-    """(the specifiers, and a note where they had to be mended, or cannot be read and rule nothing out)."""
+    """Return (the specifiers, a note if they had to be corrected, or are ignored since they cannot be read)."""
     try:
         return parse_specifiers(text), ""
     except InvalidSpecifier:

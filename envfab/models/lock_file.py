@@ -26,9 +26,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_lock_file(text: str, name: str, choice: Choice) -> tuple[LockFile, tuple[Entry, ...]]:
-    """What the lock file `name` says, and its packages, each pinned to its version and its wheels' hashes.
+    """Parse the lock file `name` (PEP 751); return it, and its packages pinned to versions and hashes.
 
-    Raises `RequirementsError` for what no installer may take for a lock.
+    Raises `RequirementsError` for what is not a valid lock file.
     """
     lock = _document(text, name)
     known_extras, known_groups, default_groups = (
@@ -96,7 +96,7 @@ def _entries(packages: Iterable[Package], lock: LockFile) -> Iterator[Entry]:
 
 
 def _version(package: Package) -> tuple[Version | None, str]:
-    """(the version, which the wheels' names tell where the lock does not, or why there is none)."""
+    """Return (the version, from the wheels' names if the lock file has none; the problem, if there is none)."""
     if not package.wheels:
         return None, NO_WHEELS
     if package.version is not None:

@@ -1,4 +1,4 @@
-"""What was found in a virtualenv."""
+"""The result of probing a virtualenv."""
 
 from __future__ import annotations
 

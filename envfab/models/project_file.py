@@ -26,7 +26,7 @@ Line = tuple[str, str]
 
 
 def parse_project_file(text: str, name: str, choice: Choice) -> tuple[list[Line], list[str]]:
-    """(requirements, each with where it stands; what was passed over, for people); raises `RequirementsError`."""
+    """Return (requirements, each with its place; notes about what was ignored); raises `RequirementsError`."""
     document = parse_toml(text, name, "pyproject.toml")
     project, groups = _table(document, "project", name), _table(document, "dependency-groups", name)
     optional = _table(project, "optional-dependencies", name)

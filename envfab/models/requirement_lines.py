@@ -1,4 +1,4 @@
-"""The lines of a requirements file, as pip reads them: continued, without comments, variables put in, options apart."""
+"""The lines of a requirements file, as pip reads them: continuations, comments, variables and options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ Option = tuple[str, str]
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with the number of their first line; a backslash at the end continues one."""
+    """Yield the lines that are not empty, with the number of their first line; a backslash at the end continues a
+    line."""
     parts: list[str] = []
     first = 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -60,17 +61,17 @@ def _unless_empty(number: int, line: str) -> Iterator[tuple[int, str]]:
 
 
 def without_comment(line: str) -> str:
-    """A line without its comment, and without space around it."""
+    """Return a line without its comment and surrounding space."""
     return _COMMENT.sub("", line).strip()
 
 
 def expand(line: str, environment: Mapping[str, str]) -> str:
-    """A line with `${NAME}` replaced by what `environment` has; where that is nothing it stays, as in pip."""
+    """Replace `${NAME}` by the variable of `environment`; an unset or empty one stays, as in pip."""
     return _VARIABLE.sub(lambda match: environment.get(match[1]) or match[0], line)
 
 
 def divide(line: str, where: str) -> tuple[str, list[Option]]:
-    """A line as its requirement and its options with their values, long names of pip's; raises `RequirementsError`."""
+    """Split a line into its requirement and its options (pip's long names) with values; raises `RequirementsError`."""
     words = line.split(" ")
     split = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
     try:

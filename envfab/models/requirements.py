@@ -1,7 +1,7 @@
-"""Requirements files: what a virtualenv must satisfy.
+"""Requirements files (pip's format, PEP 751, PEP 735): what a virtualenv must satisfy.
 
-The grammar is pip's (one requirement a line, `-r`, `-c`, comments, continuations, `${VARIABLE}`, `--hash`,
-`--require-hashes`), less all that would bring in anything but a wheel of the wheelhouse. A file named `pylock.toml` or
+The grammar is pip's (one requirement per line, `-r`, `-c`, comments, continuations, `${VARIABLE}`, `--hash`,
+`--require-hashes`), without what would install anything but wheels of the wheelhouse. A file named `pylock.toml` or
 `pylock.NAME.toml` is a lock file (PEP 751), one named `pyproject.toml` has dependencies, extras and dependency groups
 (PEP 735).
 """
@@ -51,11 +51,11 @@ def parse(  # noqa: PLR0913  # what a fabfile says of requirements, and how its 
     extras: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Requirements:
-    """The requirements in `files`, whose text `read` gives, and in the lines `packages`.
+    """Parse the requirements in `files`, whose text `read` returns, and in the lines `packages`.
 
     `groups` (None: a lock file's defaults) and `extras` choose among those of lock files and pyproject.toml files;
     `environment` has the variables for `${NAME}`. Raises `RequirementsError` with `file:line` for what cannot be read
-    or is no requirement on a wheel; where there are several such lines, one `SeveralErrors` with all.
+    or is not a requirement on a wheel; for several such lines, one `SeveralErrors`.
     """
     reading = _Reading(read, Choice.of(groups, extras), environment or {})
     try:
@@ -176,7 +176,7 @@ class _Reading:
                 self._pass_over(name, where)
 
     def check_hashes(self) -> None:
-        """Where `--require-hashes` stands somewhere, note each requirement whose project has no hash on any line."""
+        """With `--require-hashes`, note an error for each requirement whose project has no hash on any line."""
         if not self.hashes_required:
             return
         hashed = {entry.name for entry in (*self.entries, *self.constraints) if entry.hashes}
@@ -197,7 +197,7 @@ class _Reading:
             raise _TooMuch(f"there are more than {MOST_ENTRIES:,} requirements", where=entries[0].origin)
 
     def _pass_over(self, name: str, where: str) -> None:
-        """Note an option of pip's that changes nothing here; raise `RequirementsError` for every other."""
+        """Note one of pip's options that is ignored; raise `RequirementsError` for every other."""
         if name in IGNORED:
             place, _, number = where.rpartition(":")
             self.ignored.setdefault(place or where, {})[f"{name} (line {number})" if place else name] = None

@@ -37,7 +37,7 @@ class Wheel:
 
     @classmethod
     def from_filename(cls, filename: str, sha256: str | None = None, shown_as: str = "") -> Wheel:
-        """The wheel that a file name describes; raises `WheelError` where it describes none."""
+        """Parse a wheel's file name (PEP 427); raises `WheelError`."""
         try:
             # a build tag may hold anything, a path too
             if "/" in filename or not filename.isprintable():
@@ -56,7 +56,7 @@ class Wheel:
 
     @property
     def identity(self) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
-        """What the wheel is, however its file name spells that."""
+        """What identifies the wheel, independent of how its file name is spelled."""
         return self.name, self.version, self.build, self.tags
 
 
@@ -74,7 +74,7 @@ def _refuse_long(filename: str) -> None:
 
 
 def count_tags(parts: Sequence[str]) -> int:
-    """How many tags compressed sets (`py2.py3`, `none`, `any`) stand for, without making them."""
+    """Count the tags of compressed sets (`py2.py3`, `none`, `any`; PEP 425) without making them."""
     return math.prod(part.count(".") + 1 for part in parts)
 
 
@@ -82,8 +82,8 @@ def count_tags(parts: Sequence[str]) -> int:
 class WheelMetadata:
     """What planning reads of a wheel's METADATA (PEP 566 and later): names, `Requires-Dist`, `Requires-Python`.
 
-    `notes` are, for people, what was read otherwise than it is written, for no standard knows it; `strict` is whether
-    all `Requires-Dist` are as PEP 508 wants them.
+    `notes` say what does not follow the standards, and how it is read; `strict` tells whether all `Requires-Dist`
+    follow PEP 508.
     """
 
     name: str
@@ -98,7 +98,7 @@ class WheelMetadata:
     def build(
         cls, name: str, version: str, requires: Sequence[str], requires_python: str | None, extras: Sequence[str]
     ) -> WheelMetadata:
-        """From the fields' texts; raises packaging's `InvalidRequirement`, `InvalidVersion`."""
+        """Make it from the fields' texts; raises packaging's `InvalidRequirement` or `InvalidVersion`."""
         if len(requires) > MOST_REQUIREMENTS:
             raise InvalidRequirement(f"more than {MOST_REQUIREMENTS:,} Requires-Dist")
         found = [read_requirement(text) for text in requires]
@@ -124,5 +124,5 @@ class Release:
 
     @property
     def yanked(self) -> bool:
-        """Whether new plans must not choose it, but where a pin names it."""
+        """Whether new plans use it only where == pins it."""
         return self.yanked_reason is not None

@@ -1,1 +1,1 @@
-"""The face: Fabric tasks that turn arguments into a call of the core, and print its result."""
+"""Fabric tasks: they turn arguments into a call of the other rooms, and print its result."""

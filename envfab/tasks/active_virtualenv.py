@@ -12,7 +12,10 @@ from envfab.errors import UsageError
 
 
 def active_virtualenv() -> Member:
-    """The active virtualenv of this machine, whoever owns it, as a member of no fleet."""
+    """Return the active virtualenv (`$VIRTUAL_ENV`) of this machine, for its owner, as a member of no fleet.
+
+    Raises `UsageError` where none is active.
+    """
     path = os.environ.get("VIRTUAL_ENV", "")
     if not os.path.isabs(path):
         raise UsageError("no virtualenv is active: VIRTUAL_ENV is not set", hint="activate one first")
@@ -25,7 +28,7 @@ def active_virtualenv() -> Member:
 
 
 def existing(member: Member) -> Member:
-    """The active virtualenv, which may have been removed or moved since it was activated; raises `UsageError`."""
+    """Return the member; raises `UsageError` where its virtualenv was removed or moved since it was activated."""
     path = member.target.path
     try:
         os.stat(os.path.join(path, "bin", "python"))

@@ -71,7 +71,7 @@ def task(fleet: Fleet) -> Any:
 
 
 def _file(typed: str) -> Path:
-    """The file that was typed; raises `UsageError` for what is none."""
+    """Return the path of a typed file; raises `UsageError` where it is not a readable file."""
     path = user_path(typed, "file")
     try:
         folder = stat.S_ISDIR(path.stat().st_mode)
@@ -90,14 +90,14 @@ def _file(typed: str) -> Path:
 
 
 class _Trust:
-    """Whether wheels that were logged without a SHA-256 come in: as `--trust` says, or an answer at the terminal."""
+    """Whether to accept wheels that were logged without a SHA-256: by `--trust`, or an answer at the terminal."""
 
     def __init__(self, console: Console, given: bool) -> None:
         self._console = console
         self.given = given
 
     def ask(self, error: EnvfabError) -> bool:
-        """Ask about one of them, where there is somebody to ask; "all" holds for the others, too."""
+        """Ask about one of them at a terminal, and return the answer; "all" also holds for later ones."""
         if self._console.as_json or not self._console.can_ask:
             return False
         self._console.print(str(error).splitlines()[0], "yellow")
@@ -108,7 +108,7 @@ class _Trust:
 
 
 def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust) -> list[Added]:
-    """Add a wheel, or all wheels of a bundle; ask about one that was logged without a SHA-256."""
+    """Add a wheel, or all wheels of a bundle; ask about one that was logged without a SHA-256. Raises `EnvfabError`."""
     from envfab.fetch.bundle import add_bundle, is_bundle
     from envfab.wheelhouse.add import UnknownHash
 

@@ -23,7 +23,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours(osv="OSV's export for PyPI: all.zip, or a folder of its records")
     def audit(c: Context, name: Iterable[str] = (), osv: str = "", json: bool = False) -> None:
-        """Compare what is installed with known vulnerabilities, offline; exit with 2 where there are any."""
+        """Compare installed packages with known vulnerabilities, offline; exit with 2 if there are any."""
         from envfab.audit.osv import read, unchecked, vulnerabilities
         from envfab.fetch.probe_interpreters import look
         from envfab.tasks.output.audit import audit_json, show_audit

@@ -1,4 +1,4 @@
-"""All tasks for one fleet, as an Invoke collection of its own."""
+"""All tasks of one fleet, as an Invoke collection."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ON_STATISTICS = (stats_enable, stats_disable, stats_status, stats_show, stats_su
 
 
 def build(fleet: Fleet) -> Collection:
-    """A new collection: two of them share nothing that can be changed. Raises `ConfigurationError`."""
+    """Make a collection of all tasks for `fleet`, which shares no state with others. Raises `ConfigurationError`."""
     if not isinstance(fleet, Fleet):
         raise error("collection", f"takes a Fleet, not a {type(fleet).__name__}", "say collection(Fleet(hosts=[…]))")
     made = FleetTasks()

@@ -1,4 +1,4 @@
-"""Command lines that call the tasks of the running `fab`: for cron and hooks, and for people to copy."""
+"""Command lines that call tasks of the running fabfile: for cron, for hooks, and for people to copy."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import fabric.main
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 
-# the program's own flags that decide what a task sees
+# Fabric's own flags that decide what a task sees
 FILES = ("config", "ssh-config", "identity")
 PLACES = ("collection", "search-root", *FILES)
-# and how it gets at the hosts
+# and how it connects to hosts
 ACCESS = (
     *("prompt-for-login-password", "prompt-for-passphrase", "prompt-for-sudo-password"),
     *("connect-timeout", "command-timeout"),
 )
 SHORT = {"collection": "-c", "search-root": "-r", "config": "-f", "ssh-config": "-S", "identity": "-i"}
 SHORT |= {"connect-timeout": "-t", "command-timeout": "-T"}
-# what stands after a task's colon without quotes or a second thought
+# what needs no quoting after a task's colon
 PLAIN = re.compile(r"[A-Za-z0-9_@%/.:+-]+")
 
 
 def how_to_call(fleet: Fleet, task: str) -> tuple[str, list[str]]:
-    """(the folder of the fabfile, the words that call the fleet's `task` there by its name in the fabfile), for any
-    place to call from and without a terminal. Raises `UsageError` where the fabfile left the task out."""
+    """Return (the fabfile's folder, the words that call the fleet's `task` there), for calls from any folder and
+    without a terminal. Raises `UsageError` where the fabfile does not have the task."""
     program = fabric.main.program
     name = _names_of(fleet).get(task)
     if name is None:
@@ -40,17 +40,17 @@ def how_to_call(fleet: Fleet, task: str) -> tuple[str, list[str]]:
 
 
 def spoken_name(fleet: Fleet, task: str) -> str | None:
-    """What to type for the fleet's `task` after `fab`, with the underscores of this project; None where the fabfile
-    has it not."""
+    """Return what to type after `fab` for the fleet's `task`, with underscores; None where the fabfile does not have
+    it."""
     name = _names_of(fleet).get(task)
     return name.replace("-", "_") if name is not None else None
 
 
 def command(fleet: Fleet, task: str, *flags: str, names: Sequence[str] = ()) -> str:
-    """The command line, quoted for a shell, that runs the task of `fleet` that is called `task`.
+    """Return the command line, quoted for a shell, that runs the fleet's `task`.
 
-    It has the flags of the running `fab` that decide which fabfile, settings and SSH configuration are used and how
-    hosts are logged in to, then `flags`, then the targets `names`.
+    It repeats the flags of the running `fab` for fabfile, settings, SSH configuration and login, followed by `flags`
+    and the targets `names`.
     """
     called = spoken_name(fleet, task) or task
     if all(PLAIN.fullmatch(name) for name in names):
@@ -61,8 +61,8 @@ def command(fleet: Fleet, task: str, *flags: str, names: Sequence[str] = ()) -> 
 
 
 def flags(**given: str | int | bool | Iterable[str]) -> list[str]:
-    """The flags that say what a task was given: `only=["x"], prune=True` → `--only x --prune`; none for what is empty,
-    0 or False."""
+    """Return the flags for a task's arguments: `only=["x"], prune=True` → `--only x --prune`. Empty values, 0 and False
+    give no flag."""
     words: list[str] = []
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"
@@ -76,7 +76,7 @@ def flags(**given: str | int | bool | Iterable[str]) -> list[str]:
 
 
 class Speech:
-    """Puts commands of a text (`fab add_wheel`) into the words that call them in the running fabfile."""
+    """Replaces commands in a text (`fab add_wheel`) by the words that call them in the running fabfile."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -84,7 +84,7 @@ class Speech:
         self._pattern: re.Pattern[str] | None = None
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """(start, end, what to say instead) of each command in `text` that is called otherwise here."""
+        """Yield (start, end, replacement) of each command in `text` that is called differently in this fabfile."""
         if "fab " not in text:
             return
         if self._words is None:
@@ -96,7 +96,7 @@ class Speech:
                 yield match.start(), match.end(), self._words[match[1]]
 
     def __call__(self, text: str) -> str:
-        """The text with all of its commands as they are called here."""
+        """Return the text with its commands as they are called in this fabfile."""
         said, done = [], 0
         for start, end, instead in self.find(text):
             said += [text[done:start], instead]
@@ -110,7 +110,7 @@ class Speech:
 
 
 def _names_of(fleet: Fleet) -> dict[str, str]:
-    """The name in the fabfile's namespace of each task of the fleet, by the name that envfab gives it."""
+    """Return the names of the fleet's tasks in the fabfile's namespace, by envfab's names."""
     collection = getattr(fabric.main.program, "collection", None)
     if collection is None:
         return {}
@@ -124,7 +124,7 @@ def _names_of(fleet: Fleet) -> dict[str, str]:
 
 
 def _program_words(flags: Sequence[str], seen: Callable[[str, str], str] | None = None) -> Iterator[str]:
-    """The program's own flags among `flags` that the running command line gave, each value as `seen` has it."""
+    """Yield the words of those `flags` that the running command line has; `seen` converts each value."""
     core = getattr(fabric.main.program, "core", None)
     given = core[0].args if core else {}
     for flag in flags:
@@ -137,11 +137,11 @@ def _program_words(flags: Sequence[str], seen: Callable[[str, str], str] | None 
 
 
 def _absolute(flag: str, value: str) -> str:
-    """A file's path that is the same from everywhere; other values as they are."""
+    """Return an absolute path for a file; other values as they are."""
     return os.path.abspath(os.path.expanduser(value)) if flag in FILES else value
 
 
 def _fab() -> list[str]:
-    """The `fab` beside the interpreter that runs now: cron and activated virtualenvs have another PATH."""
+    """Return the `fab` of the running interpreter, since cron and activated virtualenvs have another PATH."""
     beside = Path(sys.executable).with_name("fab")
     return [str(beside)] if beside.is_file() else [sys.executable, "-m", "fabric"]

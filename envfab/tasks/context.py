@@ -1,4 +1,4 @@
-"""What one call of a task has at hand: the fleet, the settings, the console, the connections."""
+"""What one call of a task works with: the fleet, settings, console and connections."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class TaskContext:
-    """Made by a task out of its context; what costs time is made when it is first asked for."""
+    """Made by a task from its Invoke context; what takes time is made on request."""
 
     def __init__(self, fleet: Fleet, context: Context, as_json: bool = False, **given: str) -> None:
-        """`given` are settings that the command line has; empty ones are as configured."""
+        """`given` are settings of the command line; empty ones stay as configured. Raises `ConfigurationError`."""
         from envfab.remote.ssh.config import SSHConfiguration
         from envfab.tasks.output.console import Console
 
@@ -46,14 +46,14 @@ class TaskContext:
         self._ssh: SSHConfiguration = SSHConfiguration.of(self._config)
 
     def open_wheelhouse(self) -> Wheelhouse:
-        """The fleet's wheels and their log."""
+        """Open the fleet's wheelhouse; its folder and log are read at the first question."""
         from envfab.wheelhouse.wheelhouse import Wheelhouse
 
         return Wheelhouse(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log))
 
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
-        """The ways to the hosts, closed at the end; those of the members in `to` are opened at once."""
+        """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
         from envfab.remote.ssh.connections import Connections
 
         made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
@@ -70,7 +70,7 @@ class TaskContext:
                 self.console.warning(note)
 
     def probe(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
-        """Read all members' virtualenvs; an error of one is in its result."""
+        """Probe the members; an error of one is in its result."""
         from envfab.remote.probe import survey
 
         settings = self.settings
@@ -85,11 +85,11 @@ class TaskContext:
             return finds.all()
 
     def login(self, host: Host) -> str:
-        """Who logs in to a host."""
+        """Return the name of the user who logs in to a host."""
         return login(host, self._config, self._ssh)
 
     def select(self, names: Sequence[str]) -> tuple[Member, ...]:
-        """The members that `names` and `fab -H` leave; raises `SelectorError`."""
+        """Return the members that `names` and `fab -H` select; raises `SelectorError`."""
         chosen = select(names, self.fleet.members(self.login), command_line_hosts())
         note_targets(len(chosen))
         self._ssh.refuse_if_useless((one.host.name, one.host.user) for one in chosen if not one.host.local)

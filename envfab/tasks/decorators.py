@@ -1,4 +1,4 @@
-"""How our tasks are declared: their arguments' texts, of which many are the same."""
+"""The decorator that declares envfab's tasks, and the help texts that they share."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ SHARED = {
     "yes": "do not ask",
     "wait": "seconds to wait until another deployment of a virtualenv ends (default: 0)",
     "json": "one JSON document on standard output",
-    # what plan and deploy have in common: the options of a plan
+    # the options of a plan: of plan and deploy
     "only": "change only this package and leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",
     "force": "go ahead even if an installed package outside the requirements would break",
     "reinstall": "install this package again even if its version is right; repeatable",
     "upgrade": "also upgrade this dependency to its newest wheel, or without a name all of them; repeatable",
 }
-# may stand without a value, which then is True
+# allowed without a value, which is then True
 VALUE_OPTIONAL = frozenset({"upgrade"})
 
 
 def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callable[[Callable[..., None]], Any]:
-    """A task of ours. `texts` are the helps of arguments that only it has; those of `SHARED` come by themselves.
+    """Declare a task; `texts` are the help texts of its own arguments, beside those of `SHARED`.
 
-    The argument `words` (where the task has it) takes Fabric 1's words after the colon and, with `trailing`, bare words
+    The argument `words`, if the task has it, takes Fabric 1's words after the colon and, with `trailing`, bare words
     after the task. Arguments that are annotated `Iterable[str]` can be repeated.
     """
 
@@ -52,7 +52,7 @@ def ours(words: str = "name", trailing: bool = False, /, **texts: str) -> Callab
 
 
 def at_least(least: int, flag: str, number: int) -> int:
-    """The number that a flag was given; raises `UsageError` where it is smaller than `least`."""
+    """Return the number that a flag was given; raises `UsageError` where it is less than `least`."""
     if number < least:
         raise UsageError(f"must be a whole number of at least {least}, not {number}", where=flag)
     return number

@@ -62,7 +62,7 @@ def task(fleet: Fleet) -> Any:
         members = run.select(list(name))
         canaries = _canaries(run, list(canary), members)
         if not yes:
-            console.need_somebody("deploy")
+            console.require_terminal("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
         with console, run.connections(members) as links:
             # loaded while the hosts answer
@@ -103,7 +103,7 @@ def task(fleet: Fleet) -> Any:
 
 
 def _load(file: str, options: Options) -> Mapping[Target, Plan]:
-    """The saved plans; raises `UsageError` where `options` ask for another plan."""
+    """Load the saved plans; raises `UsageError` where `options` ask for other plans."""
     from envfab.deployment.plan_file import load
     from envfab.planning.plan import Options
 
@@ -117,7 +117,7 @@ def _load(file: str, options: Options) -> Mapping[Target, Plan]:
 
 
 def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member]) -> frozenset[Target]:
-    """The targets to deploy to first; raises `UsageError` for one that is not among the `members`."""
+    """Return the targets to deploy to first; raises `UsageError` for one that is not among the `members`."""
     first = run.select(names) if names else ()
     strangers = [str(member.target) for member in first if member not in members]
     if strangers:

@@ -21,7 +21,8 @@ FILES = (".txt", ".in", ".toml")
 def fetch_jobs(
     run: TaskContext, members: tuple[Member, ...], words: list[str], found: Sequence[InterpreterKind]
 ) -> list[FetchJob]:
-    """What is to be met, for which interpreters."""
+    """Return the requirements to fetch wheels for, each with an interpreter; raises `UsageError` where there are
+    none."""
     if words:
         given = _given(words)
         return [FetchJob(kind, given) for kind in found]
@@ -48,7 +49,7 @@ def _is_file(word: str) -> bool:
 
 
 def _given(words: Sequence[str]) -> Requirements:
-    """What the command line names: files, and requirements as they are."""
+    """Parse the command line's words: requirements files, and requirements. Raises `RequirementsError`."""
     files = [word for word in words if word.endswith(FILES) or _is_file(word)]
     lines = [word for word in words if word not in files]
     return parse(files, file_reader(), lines, "fetch_wheels", environment=os.environ)

@@ -43,7 +43,7 @@ def task(fleet: Fleet) -> Any:
         bundle: str = "",
         json: bool = False,
     ) -> None:
-        """Fill the wheelhouse from a package index with what the targets' interpreters need and it lacks."""
+        """Fetch the wheels that the wheelhouse lacks for the targets' interpreters from a package index."""
         from packaging.utils import canonicalize_name
 
         from envfab.fetch.bundle import write_bundle
@@ -92,7 +92,8 @@ def task(fleet: Fleet) -> Any:
 
 
 def _place_of_bundle(bundle: str) -> Path:
-    """Where a bundle goes; raises `UsageError` where no file can be, before anything is downloaded."""
+    """Return the path for a bundle; raises `UsageError` where a file cannot be written, before anything is
+    downloaded."""
     place = user_path(bundle, "--bundle")
     if not place.name or place.is_dir():
         raise UsageError("a bundle must be a file, not a folder", where=bundle, hint="--bundle FILE")

@@ -19,7 +19,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours(limit="how many deployments of each virtualenv (default: 10)")
     def history(c: Context, name: Iterable[str] = (), limit: int = 10, json: bool = False) -> None:
-        """Show what was deployed to each virtualenv, newest first, as its own history tells."""
+        """Show what was deployed to each virtualenv, newest first."""
         from envfab.deployment.rollback import histories
         from envfab.tasks.output.history import history_json, show_history
 

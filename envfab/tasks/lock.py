@@ -80,13 +80,13 @@ def task(fleet: Fleet) -> Any:
 
 
 def _command(requirements: str, names: list[str], output: str) -> str:
-    """What makes the same lock again, on one line."""
+    """Return the command that makes the same lock file again, on one line."""
     words = ["fab", "lock", requirements, *(word for name in names for word in ("--name", name))]
     return " ".join(shlex.join([*words, *(["--output", output] if output else [])]).split())
 
 
 def _place_of_lock(requirements: str, output: str, pylock: bool) -> Path:
-    """Where a lock goes; raises `UsageError` where it would go over its source or has a useless name."""
+    """Return the lock file's path; raises `UsageError` where it would overwrite its source or has a wrong name."""
     source = user_path(requirements, "requirements")
     if not source.name:
         raise UsageError("must be a file, not a folder", where=requirements, hint="name a requirements.in")

@@ -28,7 +28,7 @@ def task(fleet: Fleet) -> Any:
     def outdated(
         c: Context, name: Iterable[str] = (), index: str = "", check: bool = False, json: bool = False
     ) -> None:
-        """Show what is newer in the wheelhouse, or in an index, and what of it the requirements allow."""
+        """Show which packages have newer versions in the wheelhouse or an index, and which the requirements allow."""
         from envfab.deployment.requirements_files import read_requirements
         from envfab.fetch.fetch import opened
         from envfab.fetch.outdated import outdated as behind

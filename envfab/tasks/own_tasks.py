@@ -1,6 +1,6 @@
-"""A fabfile's own tasks beside envfab's: which of them its namespace leaves out, and which have a name twice.
+"""A fabfile's own tasks beside envfab's: those that its namespace leaves out, and names that two tasks have.
 
-Where a fabfile has a namespace (`ns`), Fabric takes that and nothing else: tasks beside it do not exist.
+Where a fabfile has a namespace (`ns`), Fabric uses only that: tasks beside it do not exist for it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ APART = "rename yours, or put envfab's in a collection: ns.add_collection(collec
 
 
 class FleetTasks(Collection):
-    """A collection of tasks in which none takes the place of another one of the same name."""
+    """A collection that refuses a second task of the same name."""
 
     def add_task(self, task: invoke.tasks.Task[Any], *args: Any, **options: Any) -> None:
-        """As Invoke does; raises `ConfigurationError` for a name that is there, and for what is no task."""
+        """Add a task as Invoke does; raises `ConfigurationError` for a name that is taken, and for what is not a
+        task."""
         if not isinstance(task, invoke.tasks.Task):
             shown = getattr(task, "__name__", type(task).__name__)
             raise error("ns.add_task", f"{shown} is not a task", "decorate it with @task of invoke")
@@ -34,7 +35,7 @@ class FleetTasks(Collection):
         super().add_task(task, *args, **options)
 
     def add_collection(self, coll: Collection, *args: Any, **options: Any) -> None:
-        """As Invoke does; raises `ConfigurationError` for a name that a task has."""
+        """Add a collection as Invoke does; raises `ConfigurationError` for a name that a task has."""
         name = options.get("name") or (args[0] if args else None) or getattr(coll, "name", None)
         self._refuse_twice("ns.add_collection", (name,))
         super().add_collection(coll, *args, **options)

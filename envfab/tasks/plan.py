@@ -36,7 +36,7 @@ def task(fleet: Fleet) -> Any:
         out: str = "",
         json: bool = False,
     ) -> None:
-        """Show what deploy would do, and do nothing."""
+        """Show what deploy would do, without doing it."""
         from envfab.deployment.requirements_files import read_requirements
         from envfab.tasks.plan_options import plan_options
 

@@ -17,7 +17,7 @@ from envfab.tasks.fabric1.tokens import UNSET
 def plan_options(
     only: Iterable[str], reinstall: Iterable[str], prune: bool, force: bool, upgrade: Iterable[str] = ()
 ) -> Options:
-    """The options that the flags of `plan` and `deploy` say; raises `UsageError` for what names no package."""
+    """Make the options from the flags of `plan` and `deploy`; raises `UsageError` for what is not a package's name."""
     # `--upgrade` alone comes as `true`, and so does `deploy:upgrade=true`
     named = [one for one in upgrade if one.lower() not in TRUE]
     everything = len(named) < len(list(upgrade))
@@ -31,7 +31,7 @@ def plan_options(
 
 
 def option_flags(options: Options) -> list[str]:
-    """The flags that say the options again."""
+    """Return the flags that give the same options."""
     chosen = flags(
         only=sorted(options.only), reinstall=sorted(options.reinstall), prune=options.prune, force=options.force
     )
@@ -40,7 +40,7 @@ def option_flags(options: Options) -> list[str]:
 
 
 def _names(flag: str, given: Iterable[str]) -> frozenset[NormalizedName]:
-    """The packages that a flag names; raises `UsageError` for what is more than a name, or less."""
+    """Return the canonical names that a flag gives; raises `UsageError` for what is not a name."""
     names = set()
     for one in given:
         try:

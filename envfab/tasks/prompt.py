@@ -1,4 +1,4 @@
-"""Plans on the screen, and what somebody says to them: shown and asked about as they get ready."""
+"""Plans are shown, and the user asked about them, as hosts respond."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from envfab.remote.probe import hosts_of
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.plans import alike, likeness, show_group
 
-# seconds after which those who have not come yet are no longer waited for with the first question
+# seconds without a further host after which the first question is asked
 GRACE = 1.0
 NAMED = 3
 NOTHING = "nothing was done"
 
 
 def show(console: Console, proposals: Sequence[Proposal]) -> None:
-    """All plans, alike ones once."""
+    """Print all plans, each once for all virtualenvs that have it."""
     for group in alike(proposals):
         console.print(show_group(group))
 
 
 def agree(console: Console, proposals: Proposals, yes: bool, what: str = "Deploy to") -> list[Proposal]:
-    """Show all plans; those with something to do, as far as somebody at the terminal agrees, in the members' order."""
+    """Show all plans; return those with changes that the user agrees to (all, with `yes`), in the members' order.
+
+    Raises `Exit` where the user quits.
+    """
     if yes:
         show(console, proposals.all())
         return [proposal for proposal in proposals.all() if proposal.plan.status is Status.CHANGES]
@@ -47,7 +50,7 @@ class _Dialogue:
         self._proposals = proposals
         self._what = what
         self._agreed: set[Target] = set()
-        # the plans that somebody said "all" to
+        # the plans that the user answered "all" to
         self._all_of: set[str] = set()
 
     def agreed(self) -> list[Proposal]:

@@ -34,7 +34,7 @@ def task(fleet: Fleet) -> Any:
     def register_hook(
         c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
     ) -> None:
-        """Register whenever the active virtualenv is activated (or from cron); twice changes nothing."""
+        """Register whenever the active virtualenv is activated, or from cron; a second call changes nothing."""
         from envfab.registration.hooks import activation, crontab
 
         run = TaskContext(fleet, c)
@@ -73,7 +73,7 @@ def _set_variables(names: Iterable[str]) -> dict[str, str]:
 
 
 def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
-    """What cron calls; nothing of it may be a secret, for everybody sees what cron runs."""
+    """Return what cron calls; raises `UsageError` for a secret in it, since every user can see what cron runs."""
     from envfab.registration.hooks.activation import FLEET_VARIABLES, VARIABLES, Call
 
     variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)

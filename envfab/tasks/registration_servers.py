@@ -12,7 +12,7 @@ from envfab.registration.servers import RegistrationServer
 
 
 def registration_servers(fleet: Fleet, *, one_virtualenv: bool = False) -> tuple[RegistrationServer[Any], ...]:
-    """The fleet's servers, as the environment's variables change them; raises `UsageError` where there is none."""
+    """Return the fleet's servers, as environment variables change them; raises `UsageError` where there are none."""
     servers = servers_for(fleet.registration, os.environ, one_virtualenv=one_virtualenv)
     if not servers:
         raise UsageError(

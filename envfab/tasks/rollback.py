@@ -27,7 +27,7 @@ def task(fleet: Fleet) -> Any:
     def rollback(
         c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
     ) -> None:
-        """Bring packages back to what they were before a deployment; databases stay as they are."""
+        """Return packages to their state before a deployment; databases stay as they are."""
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
         from envfab.tasks.prompt import agree
         from envfab.tasks.rollout import RolloutRequest, carry_out
@@ -38,7 +38,7 @@ def task(fleet: Fleet) -> Any:
         with console, run.connections() as links:
             members = run.select(list(name))
             if not yes:
-                console.need_somebody("rollback")
+                console.require_terminal("rollback")
             show_wheelhouse(console, wheelhouse, fleet)
             with propose_undo(members, links, wheelhouse, run.settings, console, to or None) as proposals:
 

@@ -1,4 +1,4 @@
-"""What the tasks that change virtualenvs have in common: carry out what was agreed to, and sum up."""
+"""A rollout as `deploy` and `rollback` run it: carried out, and summed up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 @dataclass(frozen=True, slots=True)
 class RolloutRequest:
-    """How `deploy` and `rollback` were asked to carry out what was agreed to.
+    """How `deploy` or `rollback` was asked to carry out plans.
 
     `names` are those on the command line. `again` plans anew where a virtualenv changed meanwhile, or refuses (None).
     `resume` makes the command line that does the same for other names. `wait` is in seconds.
@@ -51,7 +51,7 @@ def carry_out(
     chosen: Sequence[Proposal],
     request: RolloutRequest,
 ) -> None:
-    """Deploy to those that were chosen, and say how all ended; raises `Exit` where one of them did not end well."""
+    """Deploy the chosen proposals and print how all ended; raises `Exit` where one did not end well."""
     console = run.console
     context = _context(run, wheelhouse, bool(chosen), request)
     silent = [str(one.plan.target) for one in proposals if one.plan.target in request.canaries and _cannot(one)]
@@ -72,7 +72,7 @@ def carry_out(
         if console.as_json:
             console.json(rollout_json(context.rollout, deployments))
     if rollout.given_up:
-        # whoever cleans up after us hurries then
+        # the callers clean up in a hurry then
         raise KeyboardInterrupt
     if unstarted or any(deployment.ending in BAD for deployment in deployments):
         raise Exit(code=1)
@@ -111,7 +111,7 @@ def _name_the_way_back(
 
 @contextmanager
 def _told(fleet: Fleet, changed: Sequence[tuple[Member, Probe]], console: Console) -> Iterator[None]:
-    """Tell the servers while people read the summary; without any, nothing is loaded for that."""
+    """Register at the servers while the summary is printed; without servers nothing is loaded for it."""
     if changed or fleet.registration:
         from envfab.registration.after_deployment import after_deployment
 

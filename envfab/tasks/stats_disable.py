@@ -18,7 +18,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_disable(c: Context) -> None:
-        """Opt out: nothing is recorded or sent any more, and what was kept is deleted."""
+        """Opt out: record and send nothing any more, and delete what was kept."""
         from envfab.tasks.usage_state import configured, opened, unkept
 
         run, stats = TaskContext(fleet, c), opened(configured(fleet))

@@ -22,7 +22,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_show(c: Context, json: bool = False) -> None:
-        """Print the reports that wait, exactly as they would be sent; where none waits, show what one is like."""
+        """Print the waiting reports exactly as they would be sent; without any, show an example."""
         from envfab.tasks.usage_reports import preview
         from envfab.tasks.usage_state import State, configured, opened
 

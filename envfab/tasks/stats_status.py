@@ -18,7 +18,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_status(c: Context, json: bool = False) -> None:
-        """Show whether envfab's own use is recorded and sent, what waits and where, and what switches it off."""
+        """Show whether envfab's own use is recorded and sent, which reports wait, and what switches it off."""
         from envfab.tasks.usage_state import HOW, NOT_CONFIGURED, State
 
         run = TaskContext(fleet, c, json)

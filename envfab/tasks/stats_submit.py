@@ -21,7 +21,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_submit(c: Context, json: bool = False) -> None:
-        """Send the reports that wait, now, whatever the pause after a failure; only after you have opted in."""
+        """Send the waiting reports now, without the pause after a failure; only after you have opted in."""
         from envfab.tasks.usage_state import State, configured, opened, shown_server, why_left
 
         run, usage = TaskContext(fleet, c, json), configured(fleet)

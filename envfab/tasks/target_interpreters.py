@@ -1,4 +1,4 @@
-"""The interpreters that supply is for: those of the targets, or this machine's where there is no target."""
+"""The interpreters to fetch and lock for: those of the targets, or this machine's where there is no target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from envfab.util.paths import user_path
 def interpreters_of(
     run: TaskContext, links: Connections, members: Sequence[Member]
 ) -> tuple[list[InterpreterKind], bool]:
-    """(the distinct interpreters, whether every member could be looked at); the others are warned of."""
+    """Probe the members; return (their distinct interpreters, whether all could be probed), and warn of the others.
+
+    Raises `UsageError` where none could be probed.
+    """
     if not members:
         return [InterpreterKind(this_one())], True
     looks = look(members, links, run.settings, run.console)
@@ -32,7 +35,7 @@ def interpreters_of(
 
 
 def exported_interpreters(file: str) -> list[InterpreterKind]:
-    """What `fab targets --export FILE` wrote; raises `SupplyError`."""
+    """Read what `fab targets --export FILE` wrote; raises `SupplyError`."""
     try:
         text = user_path(file, "--interpreters").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,7 +45,7 @@ def exported_interpreters(file: str) -> list[InterpreterKind]:
 
 
 def of_targets(there: Sequence[InterpreterKind], targets: Set[str]) -> list[InterpreterKind]:
-    """The interpreters that some of `targets` have, for these alone; raises `UsageError` where there is none."""
+    """Return the interpreters of `targets` alone; raises `UsageError` where there are none."""
     found = [replace(kind, targets=tuple(one for one in kind.targets if one in targets)) for kind in there]
     left = [kind for kind in found if kind.targets]
     if not left:

@@ -54,7 +54,7 @@ def task(fleet: Fleet) -> Any:
 
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
-    """Write down the interpreters of the members; whether all of them could be looked at."""
+    """Write the members' interpreters to a file; return whether all could be probed."""
     from envfab.lockfile.write import write
     from envfab.models.interpreter_kinds import to_json
     from envfab.tasks.target_interpreters import interpreters_of
@@ -95,7 +95,7 @@ def _json(member: Member) -> dict[str, Any]:
 
 
 def _discover(run: TaskContext, name: str) -> None:
-    """Draft `Virtualenv(…)` lines for what is on a host and in no fabfile yet."""
+    """Print `Virtualenv(…)` lines for the virtualenvs of a host that are not configured."""
     from envfab.remote.create import discover
 
     host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)

@@ -1,8 +1,7 @@
-"""What envfab notes of its own use, only where a fleet configures `usage_stats`.
+"""Recording of envfab's own use, only where a fleet configures `usage_stats`.
 
-Which task ran, how many targets it had, how long it took and how it ended, beside versions and the operating system;
-never a name, a host, a user, a path, a package or a file. The library that keeps and sends reports is loaded when a
-task has ended, and only then.
+A report has the task, its number of targets, its time and how it ended, beside versions and the operating system; never
+a name, host, user, path, package or file. The library that keeps and sends reports is loaded after a task has ended.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class TaskRun:
     targets: int | None = None
 
     def entries(self, ended: str, status: int) -> Entries:
-        """What its report says beside versions, system and time."""
+        """Return the report's entries beside versions, system and time."""
         counted: Entries = [] if self.targets is None else [("targets", self.targets)]
         return [("task", self.task), *counted, ("ended", ended), ("exit_status", status)]
 
@@ -46,7 +45,7 @@ _UNDER_WAY: ContextVar[TaskRun | None] = ContextVar("envfab_run_under_way", defa
 
 
 def note_targets(number: int) -> None:
-    """Tell the run under way, if it is recorded, how many targets were chosen; of several numbers the largest."""
+    """Note how many targets the running task chose, if it is recorded; of several numbers the largest counts."""
     run = _UNDER_WAY.get()
     if run is not None:
         run.targets = max(run.targets or 0, number)
@@ -59,7 +58,7 @@ def record(tasks: Sequence[Task], fleet: Fleet, usage: UsageStats) -> None:
 
 
 def ending(error: BaseException | None) -> tuple[str, int]:
-    """How a task ended, in a word, and the exit status that follows."""
+    """Return (how a task ended, in a word; its exit status)."""
     if error is None:
         return "done", 0
     if isinstance(error, Exit):
@@ -70,12 +69,12 @@ def ending(error: BaseException | None) -> tuple[str, int]:
 
 
 def _kind(error: EnvfabError) -> str:
-    """The name of the error's class; of a fabfile's own, that of the nearest class of ours."""
+    """Return the name of the error's class, or of its nearest base class in envfab."""
     return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] == "envfab")
 
 
 def _recorded(task: Task, fleet: Fleet, usage: UsageStats) -> Callable[..., Any]:
-    """The body of `task`, with its report kept when it has ended, however it ends."""
+    """Return the body of `task`, which then keeps a report however it ends."""
     body, name = task.body, task.name
 
     @functools.wraps(body)
@@ -90,7 +89,7 @@ def _recorded(task: Task, fleet: Fleet, usage: UsageStats) -> Callable[..., Any]
             raise
         finally:
             _UNDER_WAY.reset(token)
-            # whoever reads JSON, or has just seen something fail, is not asked
+            # with --json, or after a failure, the user is not asked
             may_ask = ended == "done" and not kwargs.get("json")
             from envfab.tasks.usage_reports import note
 

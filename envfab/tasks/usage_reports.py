@@ -25,7 +25,7 @@ ASKED = "asked"  # beside the library's own files: its age says when the user wa
 
 
 def open_statistics(usage: UsageStats) -> Stats | None:
-    """The reports for the server of `usage`, and the user's choice; None where there is no home of the user's own."""
+    """Open the reports for the server of `usage`, and the user's choice; None where the user has no home."""
     folder = folder_of(usage)
     if folder is None:
         return None
@@ -39,13 +39,14 @@ def submit(stats: Stats, run: TaskRun, ended: str, status: int) -> None:
 
 
 def preview(stats: Stats, run: TaskRun, ended: str, status: int) -> bytes:
-    """The bytes that `submit` would send; none where nothing is recorded."""
+    """Return the bytes that `submit` would send; empty where nothing is recorded."""
     stats.started_time = run.began
     return stats.preview(run.entries(ended, status), OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME)
 
 
 def folder_of(usage: UsageStats) -> Path | None:
-    """Where choice and reports lie, in the user's state folder: one folder a server, since consent is given to one."""
+    """Return the folder of choice and reports in the user's state folder: one per server, since consent is for one
+    server."""
     state = state_folder(os.environ)
     if state is None or is_anothers(state, os.geteuid()):
         return None
@@ -56,37 +57,37 @@ def folder_of(usage: UsageStats) -> Path | None:
 
 
 def is_anothers(folder: Path, user: int) -> bool:
-    """Whether root (`sudo fab`) works in somebody else's home: what it left there would be in that user's way."""
+    """Whether root (`sudo fab`) works in another user's home, where root's files would be in that user's way."""
     if user != 0:
         return False
     return next(place for place in (folder, *folder.parents) if os.path.exists(place)).stat().st_uid != 0
 
 
 def note(run: TaskRun, usage: UsageStats, ended: str, status: int, fleet: Fleet | None) -> None:
-    """Keep a report; whatever goes wrong with it is nobody's business."""
+    """Keep a report, and ask for consent if that is due; errors are ignored."""
     with quietly("record a task"):
         stats = open_statistics(usage)
         if stats is None:
             return
         with quietly("ask for consent"):
-            if fleet and stats.status == stats.UNSET and _somebody_is_there() and _is_due(Path(stats.location)):
+            if fleet and stats.status == stats.UNSET and _is_at_terminal() and _is_due(Path(stats.location)):
                 stats.prompt.prompt = _prompt(fleet)
         submit(stats, run, ended, status)
 
 
 def _prompt(fleet: Fleet) -> str:
-    """The prompt, with the commands as this fabfile names them; nothing where it left them out."""
+    """Return the prompt with the commands of this fabfile; empty where it does not have them."""
     names = spoken_name(fleet, "stats_enable"), spoken_name(fleet, "stats_disable")
     return Prompt(enable=f"fab {names[0]}", disable=f"fab {names[1]}").prompt if all(names) else ""
 
 
-def _somebody_is_there() -> bool:
-    """Whether a person sees what is printed: no pipe, no log file, no cron."""
+def _is_at_terminal() -> bool:
+    """Whether standard input, output and error are terminals: not a pipe, a log file or cron."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _is_due(folder: Path) -> bool:
-    """Whether the prompt is due; it counts as shown now. Where that cannot be kept it is never due."""
+    """Whether the prompt is due, which counts as shown then; never where that cannot be saved."""
     try:
         asked = (folder / ASKED).stat().st_mtime
     except FileNotFoundError:

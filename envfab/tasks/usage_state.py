@@ -31,13 +31,13 @@ MEANING = {
 
 
 def forbidding(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that switch statistics off, whatever the user chose."""
+    """Return the environment variables that switch statistics off."""
     return tuple(name for name in sorted(environ) if environment_forbids({name: environ[name]}, ENV_VAR, skip_ci=True))
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What `stats_status` tells; found without writing anything."""
+    """What `stats_status` prints; reading it writes nothing."""
 
     server: str
     folder: Path | None
@@ -47,14 +47,14 @@ class State:
 
     @classmethod
     def read(cls, usage: UsageStats, environ: Mapping[str, str]) -> State:
-        """How things stand now."""
+        """Read the current state."""
         folder = folder_of(usage)
         waiting = len(Queue(folder).names()) if folder is not None else 0
         return cls(shown_server(usage), folder, _choice(folder), waiting, forbidding(environ))
 
     @property
     def meaning(self) -> str:
-        """What becomes of reports now."""
+        """What happens to reports at present, in words."""
         if self.folder is None:
             return HOMELESS
         if self.forbidden_by:
@@ -92,14 +92,14 @@ def _choice(folder: Path | None) -> str:
 
 
 def configured(fleet: Fleet) -> UsageStats:
-    """The fleet's usage statistics; raises `UsageError` where it has none."""
+    """Return the fleet's usage statistics; raises `UsageError` where it has none."""
     if fleet.usage_stats is None:
         raise UsageError(NOT_CONFIGURED, hint=HOW)
     return fleet.usage_stats
 
 
 def why_left(folder: Path) -> str:
-    """Why reports are left after all were tried, as far as the library notes it."""
+    """Return why reports are left after sending, as far as the library notes it."""
     try:
         pauses = parse_pauses((folder / RETRY).read_bytes())
     except OSError:
@@ -110,7 +110,7 @@ def why_left(folder: Path) -> str:
 
 
 def opened(usage: UsageStats) -> Stats:
-    """The user's reports and choice; raises `EnvfabError` where there is no folder for them."""
+    """Open the user's reports and choice; raises `EnvfabError` where there is no folder for them."""
     stats = open_statistics(usage)
     if stats is None:
         raise EnvfabError(HOMELESS, hint="set HOME or XDG_STATE_HOME")
@@ -118,7 +118,7 @@ def opened(usage: UsageStats) -> Stats:
 
 
 def unkept(stats: Stats) -> EnvfabError:
-    """The error of a choice that cannot be written down."""
+    """Return the error for a choice that cannot be saved."""
     return EnvfabError("cannot save your choice", where=stats.location, hint=f"make it writable, or set {ENV_VAR}=off")
 
 

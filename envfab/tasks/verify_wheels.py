@@ -30,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         from_="with --repair, a folder or the URL of an index to restore from, besides wheel_source; repeatable",
     )
     def verify_wheels(c: Context, repair: bool = False, from_: Iterable[str] = (), json: bool = False) -> None:
-        """Compare every wheel with the log: changed, missing, not logged, no hash, unreadable; exit with 2 for any."""
+        """Compare every wheel with the release log; exit with 2 if one is changed, missing, unlogged or unreadable."""
         run = TaskContext(fleet, c, json)
         wheelhouse, places = run.open_wheelhouse(), list(from_)
         if places and not repair:
@@ -62,7 +62,8 @@ def task(fleet: Fleet) -> Any:
 
 
 def _repair(fleet: Fleet, wheelhouse: Wheelhouse, console: Console, places: list[str]) -> list[RepairResult]:
-    """Mend the wheelhouse, with wheels from `places` and the fleet's `wheel_source`; what became of each finding."""
+    """Repair the wheelhouse with wheels from `places` and the fleet's `wheel_source`; return the result of each
+    finding."""
     from envfab.fetch.originals import originals
     from envfab.wheelhouse.repair import repair
 

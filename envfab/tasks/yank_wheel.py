@@ -24,7 +24,7 @@ def task(fleet: Fleet) -> Any:
         reason="the reason, which plans and the index show",
     )
     def yank_wheel(c: Context, wheel: Iterable[str] = (), reason: str = "", json: bool = False) -> None:
-        """Withdraw a release from new plans, with a reason; only where == pins it, it is still chosen."""
+        """Withdraw a release, with a reason: new plans use it only where == pins it."""
         run = TaskContext(fleet, c, json)
         named = list(wheel)
         if not named:

@@ -1,1 +1,1 @@
-"""What we have: the wheels directory, the release log, and the inspection of every wheel that comes in."""
+"""The wheelhouse: the wheels directory, the release log, and the validation of every wheel that is added."""

@@ -1,4 +1,4 @@
-"""Wheels come into the wheelhouse: inspected, copied, logged."""
+"""Adding wheels to the wheelhouse: inspected, copied, logged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ABANDONED_AFTER = DAY  # seconds
 
 
 class AddOutcome(Enum):
-    """What adding a wheel came to."""
+    """The outcome of adding a wheel."""
 
     ADDED = "added"
     LOGGED = "logged"
@@ -41,11 +41,11 @@ class AddOutcome(Enum):
 class Added:
     """A wheel that is in the wheelhouse now.
 
-    `outcome`: ADDED came in and was logged; LOGGED lay there, and has a line with its SHA-256 now; RESTORED was logged
-    but missing or changed on disk, and is back; PRESENT was there already, and nothing was done. `yanked_reason` tells
-    that it is withdrawn: adding it again does not change that. `hash_is_new` tells that it had been logged without a
-    SHA-256: this file's is its hash from now on. `notes` are what its METADATA says otherwise than the
-    standards want, and how that is read.
+    `outcome`: ADDED was copied and logged; LOGGED was there already, and is now logged with its SHA-256; RESTORED was
+    logged but missing or changed on disk; PRESENT was there already, and nothing was done. `yanked_reason`, where it is
+    not None, tells that the wheel is withdrawn, which adding it does not change. `hash_is_new` tells that it had been
+    logged without a SHA-256, and has this file's now. `notes` say what in its METADATA does not follow the standards,
+    and how it is read.
     """
 
     wheel: Wheel
@@ -56,17 +56,17 @@ class Added:
 
 
 class UnknownHash(WheelhouseError):
-    """A wheel was logged without a SHA-256, and nobody said that this file is the one."""
+    """A wheel was logged without a SHA-256, and the user did not say that this file is the one."""
 
 
 def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -> list[Added]:
-    """Put the wheels at `paths` into the folder `wheels` and the log, all of them or, with an error, none.
+    """Add the wheels at `paths` to the folder `wheels` and the log: all of them or, with an error, none.
 
-    A wheel that is logged without a SHA-256 comes in only with `trust`. Raises `WheelError` and `WheelhouseError`
-    (`UnknownHash` without that). They are copied under hidden names, outside the log's lock, so that large
-    wheels hold up nobody; under the lock they get their names, and then their lines. Whoever is killed in between
-    leaves hidden files, which a later call clears away, or wheels without a line, which are no candidates and which
-    adding them again logs.
+    A wheel that is logged without a SHA-256 is accepted only with `trust`. Raises `WheelError` and `WheelhouseError`
+    (`UnknownHash` without `trust`). Wheels are copied under hidden names without the log's lock, so that large wheels
+    block no other process; under the lock they get their names, and then their lines. A process that is killed in
+    between leaves hidden files, which a later call removes, or wheels without a line, which plans do not use and adding
+    them again logs.
     """
     coming = [_Coming(path, found.wheel, found.metadata.notes) for path in paths for found in [inspect(path)]]
     known = log.read()
@@ -93,7 +93,7 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
 
 @dataclass(slots=True)
 class _Coming:
-    """A wheel on its way in; `copy` is None where it lies in the folder already."""
+    """A wheel that is being added; `copy` is None where it is in the folder already."""
 
     path: Path
     wheel: Wheel
@@ -102,7 +102,7 @@ class _Coming:
 
 
 def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) -> list[Added]:
-    """Give the copies their names and the wheels their lines, while nobody else does such things."""
+    """Give the copies their names and the wheels their lines, under the log's lock."""
     text = held.read()
     logged = [text.wheels(one.wheel.name).get(one.wheel.filename) for one in coming]
     moved: list[bool] = []
@@ -132,9 +132,9 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
 
 
 def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bool:
-    """Have the wheel under its name in the folder; whether the copy was needed for that.
+    """Put the wheel under its name in the folder; return whether the copy was needed.
 
-    Another file of that name makes way only where the log says (`bound`) that this one is the right one.
+    Another file of that name is replaced only where the log has this one's SHA-256 (`bound`).
     """
     place = wheels / wheel.filename
     present = sha256_of(place) if place.exists() else None
@@ -178,7 +178,7 @@ def _refuse_another(wheel: Wheel, logged: LoggedWheel | None, trust: bool) -> No
 
 @contextlib.contextmanager
 def _copy(path: Path, wheel: Wheel, wheels: Path) -> Iterator[Path]:
-    """The wheel under a hidden name in the folder, on disk; gone afterwards unless it was renamed."""
+    """Copy the wheel to a hidden name in the folder, synced to disk; remove it afterwards unless it was renamed."""
     copy = wheels / f".{secrets.token_hex(8)}{UNFINISHED}"
     digest = hashlib.sha256()
     try:
@@ -197,7 +197,7 @@ def _copy(path: Path, wheel: Wheel, wheels: Path) -> Iterator[Path]:
 
 
 def clear_abandoned(wheels: Path) -> tuple[str, ...]:
-    """Remove the copies that killed processes left behind; their names."""
+    """Remove copies that killed processes left more than a day ago; return their names."""
     removed = []
     for file in wheels.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError):

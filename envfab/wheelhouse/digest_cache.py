@@ -16,11 +16,11 @@ from envfab.wheelhouse.validate import sha256_of
 FORMAT = 1
 # A file written twice within one tick of the file system's clock, with the same size, looks unchanged: what changed
 # this recently is read again next time.
-SETTLED = 2 * 10**9
+SETTLED = 2 * 10**9  # nanoseconds
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path | None:
-    """The user's cache folder for envfab; None where the user has no home."""
+    """Return the user's cache folder for envfab (XDG); None where the user has no home."""
     base = environment.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):
         return Path(base) / "envfab"
@@ -31,8 +31,8 @@ def cache_folder(environment: Mapping[str, str]) -> Path | None:
 class DigestMemory:
     """Digests of the files in one folder, by size, modification and change time, and inode.
 
-    It is a help, never a need: an unreadable, damaged or newer file of it is an empty one, and one that cannot be
-    written is not written. Two processes that write at once lose entries, which are worked out again.
+    Best effort: an unreadable, damaged or newer cache file counts as empty, and one that cannot be written is left. Two
+    processes that write at once lose entries, which are computed again.
     """
 
     def __init__(self, cache: Path | None, folder: Path) -> None:
@@ -43,7 +43,8 @@ class DigestMemory:
         self._changed = False
 
     def sha256(self, filename: str, *, anew: bool = False) -> str:
-        """The SHA-256 of a file in the folder, read where it is not known, or `anew`; raises `OSError`."""
+        """Return the SHA-256 (hexadecimal) of a file in the folder; read it if it is not known, or `anew`. Raises
+        `OSError`."""
         if self._known is None:
             self._known = self._load()
         path = self._folder / filename
@@ -58,7 +59,7 @@ class DigestMemory:
         return digest
 
     def save(self) -> None:
-        """Write what was learned, in place of what was there; a read-only or missing home is fine."""
+        """Save new digests; errors of writing are ignored."""
         if self._file is None or not self._changed or self._known is None:
             return
         present = {filename: entry for filename, entry in self._known.items() if (self._folder / filename).exists()}

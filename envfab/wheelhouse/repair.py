@@ -1,8 +1,8 @@
-"""Mending the wheelhouse where nothing can be lost by it.
+"""Repair of the wheelhouse where nothing can be lost.
 
-A logged wheel that is missing or was changed comes back from where the very file is, by the log's SHA-256. A changed
-file is set aside for that, never overwritten. What nobody vouched for is not logged, and nothing is deleted but the
-copies of an `add_wheel` that was cut off.
+A logged wheel that is missing or changed is restored from a file with the logged SHA-256. A changed file is set aside,
+never overwritten. Nothing is logged without the user, and only temporary files of an interrupted `add_wheel` are
+deleted.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from envfab.wheelhouse.wheelhouse import Fault, Finding, Wheelhouse
 
 
 class Originals(Protocol):
-    """A place where a wheel may be had once more."""
+    """A place that may have a logged wheel."""
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """Its name in messages."""
         ...
 
     def find(self, wheel: Wheel) -> Path | None:
-        """The very file that was logged, by its SHA-256; raises `EnvfabError` where one cannot look."""
+        """Return the file with the logged SHA-256, or None; raises `EnvfabError` where the place cannot be read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """What became of something that was not as it should be: `done`, or `left` as it is, and why."""
+    """The result for one finding: what was `done`, or why it was `left` as it is."""
 
     filename: str
     done: str = ""
@@ -46,7 +46,7 @@ class RepairResult:
 
 
 def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[RepairResult]:
-    """Mend what can be mended, one after the other."""
+    """Repair what can be repaired, and yield each result; raises `WheelhouseError` where the log cannot be read."""
     if ended := wheelhouse.end_torn_line():
         yield RepairResult(wheelhouse.log.name, done=f"added the missing end of its last line: {ended}")
     if problems := len(wheelhouse.problems()):
@@ -68,7 +68,7 @@ def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[R
 
 
 def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> str:
-    """What was done about a finding; raises `EnvfabError` that tells why nothing was."""
+    """Repair a finding, and return what was done; raises `EnvfabError` with the reason where nothing was."""
     if finding.fault is Fault.UNREADABLE:
         raise WheelhouseError("only you can tell what it is: make it readable, or move it away")
     if wheel is None:
@@ -96,7 +96,7 @@ def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, ori
 
 
 def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Path]:
-    """Where the very file is; raises `EnvfabError` with all that was tried."""
+    """Return (the place, the file) of the logged file; raises `WheelhouseError` with all that was tried."""
     problems = []
     for source in originals:
         try:
@@ -109,7 +109,7 @@ def _found(wheel: Wheel, originals: Sequence[Originals]) -> tuple[Originals, Pat
 
 
 def _set_aside(place: Path) -> Path:
-    """Give what lies here one more name, which is no wheel's: it stays when another file takes its place."""
+    """Give a file a second name, which is not a wheel's, so that it stays when another file takes its place."""
     name = f"{place.name}.changed-{sha256_of(place)[:12]}"
     for number in itertools.count(1):
         aside = place.with_name(name if number == 1 else f"{name}-{number}")

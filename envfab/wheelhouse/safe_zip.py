@@ -1,4 +1,4 @@
-"""A zip file from somebody else: its members checked before any is read, and read in bounded pieces."""
+"""An untrusted zip file: its members are checked before any is read, and read in bounded pieces."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class Archive:
         self._file.close()
 
     def wrong(self, what: str, hint: str = "") -> WheelError:
-        """The error that says `what` of this archive."""
+        """Return the error that says `what` about this archive."""
         return WheelError(what, where=str(self._path), hint=hint)
 
     def chunks(self, member: str) -> Iterator[bytes]:
-        """A member's bytes, in pieces; its size and CRC are checked on the way."""
+        """Yield a member's bytes in pieces; raises `WheelError` where size or CRC differ."""
         entry = self.members[member]
         left = entry.file_size
         try:
@@ -117,7 +117,8 @@ class Archive:
             raise self.wrong(f"{member} is shorter than the archive's directory says")
 
     def sha256(self) -> str:
-        """The SHA-256 of the very file that was opened, in hexadecimal, whatever lies at its path by now."""
+        """Return the SHA-256 (hexadecimal) of the file that was opened, even if its path has another by now; raises
+        `WheelError`."""
         digest = hashlib.sha256()
         done = 0
         try:
@@ -129,7 +130,7 @@ class Archive:
         return digest.hexdigest()
 
     def read(self, member: str, limit: int) -> bytes:
-        """A member as a whole; refused where it is larger than `limit` bytes."""
+        """Return a whole member; raises `WheelError` where it is larger than `limit` bytes."""
         if self.members[member].file_size > limit:
             raise self.wrong(f"{member} is larger than {limit:,} bytes")
         return b"".join(self.chunks(member))
@@ -182,7 +183,7 @@ class Archive:
             raise self.wrong(f"has a folder entry with contents: {shown}")
 
     def _check_overlaps(self, entries: list[zipfile.ZipInfo]) -> None:
-        """Members that share their bytes are how a small file unpacks to an endless one."""
+        """Refuse members that share bytes, by which a small file unpacks to a huge one."""
         end = 0
         for entry in sorted(entries, key=lambda entry: entry.header_offset):
             if entry.header_offset < end:

@@ -1,4 +1,4 @@
-"""The wheels folder and the release log held against each other, as both were at one moment."""
+"""The wheels folder and the release log compared, as both were at one moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envfab.wheelhouse.release_log.view import LoggedWheel, LogText
 
 
 class Contents:
-    """What the names in the folder and the lines of the log say; no file is looked at.
+    """What the file names in the folder and the lines of the log say; no wheel is opened.
 
     A wheel's name is parsed only when its project is asked for, so that a large wheelhouse costs little.
     """
@@ -24,18 +24,18 @@ class Contents:
         self.text = text
 
     def projects(self) -> Collection[NormalizedName]:
-        """The names that have at least one wheel that is both logged and there."""
+        """Return the canonical names with at least one wheel that is logged and exists."""
         files = self._files
         return {name for name in self.text.names() if name in files and self.text.mentions(name, files[name])}
 
     def size(self) -> tuple[int, int]:
-        """(wheel files there are and are logged, projects they belong to), by their names alone."""
+        """Return (the number of logged wheels that exist, the number of their projects), by file names alone."""
         logged = self._logged()
         numbers = [sum(filename in logged for filename in filenames) for filenames in self._files.values()]
         return sum(numbers), sum(number > 0 for number in numbers)
 
     def strangers(self) -> Iterator[Wheel]:
-        """Every wheel that is there and that no line names, damaged ones among them: a look that parses no line."""
+        """Yield every wheel file that no line names, without parsing lines: a damaged line names its file, too."""
         logged = self._logged()
         for filenames in self._files.values():
             for filename in filenames:
@@ -49,19 +49,20 @@ class Contents:
         return self._logged_names
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """Every wheel of a project that is both logged and there."""
+        """Return every wheel of a project that is logged and exists."""
         if name not in self._releases:
             there = self._files.get(name, ())
             self._releases[name] = tuple(one for one in self._of(name) if one.wheel.filename in there) if there else ()
         return self._releases[name]
 
     def logged(self) -> Iterator[Release]:
-        """Every wheel that is logged, there or not."""
+        """Yield every logged wheel, whether its file exists or not."""
         for name in self.text.names():
             yield from self._of(name)
 
     def lost(self) -> Iterator[Release]:
-        """Every wheel that is logged and not withdrawn, newer than all of its project that are there, and not there."""
+        """Yield logged wheels whose file is missing, that are not withdrawn and newer than all of their project that
+        exist."""
         files = {filename for filenames in self._files.values() for filename in filenames}
         for name in dict.fromkeys(name for name, filename in self.text.filenames() if filename not in files):
             there = max((one.wheel.version for one in self.releases(name)), default=None)
@@ -70,12 +71,12 @@ class Contents:
                     yield one
 
     def unlogged(self) -> Iterator[Wheel]:
-        """Every wheel that is there without a line."""
+        """Yield every wheel file without a line."""
         for name in self._files:
             yield from self.unlogged_of(name)
 
     def unlogged_of(self, name: NormalizedName) -> Iterator[Wheel]:
-        """Every wheel of a project that is there without a line."""
+        """Yield every wheel file of a project without a line."""
         filenames = self._files.get(name, ())
         logged = self.text.wheels(name) if filenames else {}
         for filename in filenames:
@@ -84,7 +85,7 @@ class Contents:
                 yield wheel
 
     def unnamed(self) -> Iterator[str]:
-        """Files that end like a wheel and are named like none."""
+        """Yield `.whl` files whose name is not a wheel's."""
         for filenames in self._files.values():
             yield from (filename for filename in filenames if _wheel_or_none(filename) is None)
 
@@ -97,7 +98,7 @@ class Contents:
 
 
 def wheel_of(logged: LoggedWheel) -> Wheel:
-    """The wheel that the log tells of; raises `WheelError` where its file name is that of none."""
+    """Return the wheel of a log entry; raises `WheelError` where its file name is not a wheel's."""
     return Wheel.from_filename(logged.filename, logged.sha256, logged.project)
 
 

@@ -1,4 +1,4 @@
-"""Is this file a sound wheel? By the binary distribution format, and by what an installer would do with it.
+"""Validation of a wheel: by the binary distribution format (PEP 427), and by what an installer would do with it.
 
 Of 184 published wheels of 2014 to 2026 all pass. These oddities were among them and are accepted:
 
@@ -53,7 +53,7 @@ DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
 @dataclass(frozen=True, slots=True)
 class InspectedWheel:
-    """A sound wheel: what it is (its SHA-256 included), what its METADATA says, and its size in bytes."""
+    """A valid wheel: its name, tags and SHA-256, its METADATA, and its size in bytes."""
 
     wheel: Wheel
     metadata: WheelMetadata
@@ -70,7 +70,7 @@ class _Recorded:
 
 
 def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
-    """Check the wheel at `path` from end to end, reading it in pieces; raises `WheelError`."""
+    """Check the whole wheel at `path`, reading it in pieces; raises `WheelError`."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path, limits) as archive:
         info = _dist_info(archive, wheel)
@@ -84,12 +84,12 @@ def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
 
 
 def read_metadata(path: Path) -> WheelMetadata:
-    """What the METADATA of a wheel says; raises `WheelError`. Of the rest it reads only the archive's directory."""
+    """Read the METADATA of a wheel (and the archive's directory); raises `WheelError`."""
     return parse_metadata(metadata_file(path), str(path))
 
 
 def metadata_file(path: Path) -> bytes:
-    """The METADATA of a wheel as it is in there; raises `WheelError`."""
+    """Return the METADATA file of a wheel unchanged; raises `WheelError`."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path) as archive:
         info = _dist_info(archive, wheel)
@@ -97,7 +97,7 @@ def metadata_file(path: Path) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal, read in pieces."""
+    """Return the SHA-256 of a file in hexadecimal; raises `OSError`."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
@@ -138,7 +138,7 @@ def _fields(content: bytes) -> bytes:
 
 
 def parse_metadata(content: bytes, where: str) -> WheelMetadata:
-    """What the text of a METADATA file says; raises `WheelError`."""
+    """Parse a METADATA file (PEP 566 and later); raises `WheelError`."""
     from packaging.metadata import parse_email
 
     fields = _fields(content)
@@ -213,7 +213,7 @@ def _check_wheel_file(archive: Archive, info: str, wheel: Wheel) -> None:
 
 
 def _check_tags(texts: Sequence[str], archive: Archive, info: str, wheel: Wheel) -> None:
-    """Refuse the WHEEL of another file, and one with more tags than anybody can look through."""
+    """Refuse the WHEEL file of another wheel, and one with too many tags."""
     said = [text.split("-") for text in texts if text.count("-") == 2]
     number = sum(count_tags(parts) for parts in said)
     if number > MOST_TAGS:
@@ -284,7 +284,7 @@ def _parse_record(archive: Archive, record: str, exempt: Set[str]) -> dict[str, 
 
 
 def _size(text: str) -> int | None:
-    """A size in bytes, or None where there is none; raises `ValueError` for what is no number, or no such one."""
+    """Return a size in bytes, or None for an empty text; raises `ValueError` for what is not a number or too long."""
     text = text.strip()
     if len(text) > MOST_DIGITS:
         raise ValueError("a size has too many digits")

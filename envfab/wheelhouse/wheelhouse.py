@@ -64,10 +64,11 @@ class Finding:
 
 
 class Wheelhouse:
-    """The wheels there are, as a `Catalogue` for planning, and what is done with them.
+    """The wheels directory and the release log together, as a `Catalogue` for planning.
 
-    The folder and the log are read once, at the first question; `add`, `yank` and `refresh` make the next question
-    read them again. Neither need exist. `cache` is where digests are remembered; by default the user's cache folder.
+    The folder and the log are read once, on the first access; `add`, `yank` and `refresh` cause the next access to read
+    them again. Neither need exist. Digests are remembered in the folder `cache`, by default the user's cache folder.
+    Methods that read raise `WheelhouseError` where the folder or the log cannot be read.
     """
 
     def __init__(self, wheels: Path, log: Path, *, cache: Path | None = None) -> None:
@@ -79,29 +80,29 @@ class Wheelhouse:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was read: the next question reads the folder and the log again."""
+        """Forget what was read: the next access reads the folder and the log again."""
         self._contents: Contents | None = None
 
     def projects(self) -> Collection[NormalizedName]:
-        """The names that have at least one wheel that is both logged and there."""
+        """Return the canonical names with at least one wheel that is logged and exists."""
         return self._read().projects()
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """Every wheel of a project that is both logged and there."""
+        """Return every wheel of a project that is logged and exists."""
         return self._read().releases(name)
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
-        """What the wheel's METADATA says, read once; raises `WheelError`."""
+        """Return the wheel's METADATA, read once; raises `WheelError`."""
         if wheel.filename not in self._metadata:
             self._metadata[wheel.filename] = read_metadata(self.path_of(wheel))
         return self._metadata[wheel.filename]
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
-        """Every wheel of a project that is there without a line in the log, with its path for `add_wheel`."""
+        """Return every wheel file of a project without a line in the log, with its path, quoted for `add_wheel`."""
         return [(wheel, self._typed(wheel)) for wheel in self._read().unlogged_of(name)]
 
     def all_unlogged(self) -> Sequence[tuple[Wheel, str]]:
-        """`unlogged`, of all projects; quickly, so that a wheel whose line is damaged counts as logged."""
+        """Return `unlogged` of all projects, without parsing lines: a wheel whose line is damaged counts as logged."""
         found = sorted(self._read().strangers(), key=lambda wheel: wheel.filename)
         return [(wheel, self._typed(wheel)) for wheel in found]
 
@@ -110,34 +111,38 @@ class Wheelhouse:
         return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
     def path_of(self, wheel: Wheel) -> Path:
-        """Where the wheel's file lies."""
+        """Return the path of the wheel's file."""
         return self.wheels / wheel.filename
 
     def sha256(self, wheel: Wheel) -> str:
-        """The digest that is logged, or, where an older log has none, that of the file."""
+        """Return the logged SHA-256 or, where an older log has none, that of the file; raises `WheelhouseError`."""
         return wheel.sha256 or self._digest(wheel)
 
     def add(self, path: Path, *, trust: bool = False) -> Added:
-        """Inspect a wheel, copy it in, log it; raises `WheelError` and `WheelhouseError`, and then nothing was done.
+        """Validate, copy and log a wheel; raises `WheelError` or `WheelhouseError`, and then nothing was changed.
 
-        With `trust` also one that was logged without a SHA-256, which `UnknownHash` is for otherwise.
+        `trust` accepts one that was logged without a SHA-256, which otherwise raises `UnknownHash`.
         """
         return self.add_all([path], trust=trust)[0]
 
     def add_all(self, paths: Sequence[Path], *, trust: bool = False) -> list[Added]:
-        """`add` several: all, or with an error none."""
+        """Add several wheels: all, or with an error none."""
         try:
             return add.add_all(paths, self.wheels, self._log_file, trust=trust)
         finally:
             self.refresh()
 
     def yank(self, what: str, reason: str) -> tuple[Wheel, ...]:
-        """Withdraw a wheel (a file name) or all wheels of a release (`name==version`); those that were not already."""
+        """Withdraw a wheel (a file name) or a release (`name==version`); return the wheels that were not withdrawn
+        before.
+
+        Raises `WheelhouseError` where the log has none of them.
+        """
         return self.yank_all([what], reason)[what]
 
     def yank_all(self, named: Iterable[str], reason: str) -> Mapping[str, tuple[Wheel, ...]]:
-        """`yank` several, by what each was named; raises `WheelhouseError` where one is not there, and
-        withdraws none."""
+        """Withdraw several as `yank`; return the wheels by each of `named`. Raises `WheelhouseError` where the log
+        lacks one, and then withdraws none."""
         now = _now()
         with self._log_file.locked() as held:
             text = held.read()
@@ -149,12 +154,12 @@ class Wheelhouse:
         return {what: tuple(wheel_of(one) for one in logged) for what, logged in fresh.items()}
 
     def why_yanked(self, what: str) -> tuple[str, ...]:
-        """The reasons for which what `yank` takes `what` for was withdrawn, each once."""
+        """Return the reasons why `what` (as for `yank`) was withdrawn, each once."""
         reasons = (logged.yanked_reason for logged in _named(self._read().text, what))
         return tuple(dict.fromkeys(reason or "no reason was given" for reason in reasons if reason is not None))
 
     def list(self) -> tuple[Listed, ...]:
-        """Every wheel that is logged or there, by name, version and file name."""
+        """Return every wheel that is logged or exists, by name, version and file name."""
         contents = self._read()
         found = [
             Listed(one.wheel, True, one.added, self._size(one.wheel), one.yanked_reason) for one in contents.logged()
@@ -163,15 +168,15 @@ class Wheelhouse:
         return tuple(sorted(found, key=lambda one: (one.wheel.name, one.wheel.version, one.wheel.filename)))
 
     def size(self) -> tuple[int, int]:
-        """(wheel files there are and are logged, projects they belong to), by their names alone."""
+        """Return (the number of logged wheels that exist, the number of their projects), by file names alone."""
         return self._read().size()
 
     def lost(self) -> tuple[Wheel, ...]:
-        """Wheels that are logged and not there, newer than all of their project that are: plans go by older ones."""
+        """Return logged wheels that are missing and newer than all others of their project: plans use older ones."""
         return tuple(one.wheel for one in self._read().lost())
 
     def problems(self) -> tuple[SkippedLine, ...]:
-        """The lines of the log that were skipped; reads the whole log."""
+        """Return the lines of the log that were skipped; reads the whole log."""
         return self._read().text.problems()
 
     def verify_unchanged(self, wheels: Iterable[Wheel]) -> None:
@@ -187,7 +192,7 @@ class Wheelhouse:
             )
 
     def examine(self) -> Iterator[Finding]:
-        """Every file against the log; each is read, for a disk that loses bits tells nobody."""
+        """Compare every file with the log, and yield the differences; each file is read, to find damage of the disk."""
         for listed in self.list():
             finding = self._examine(listed)
             if finding is not None:
@@ -197,7 +202,7 @@ class Wheelhouse:
         self._digests.save()
 
     def end_torn_line(self) -> str | None:
-        """End the log's last line where nothing but its line end is missing, as the next record would; that line."""
+        """Add the missing line end of the log's last line if the line is otherwise complete; return that line."""
         if self._read().text.torn is None:
             return None
         with self._log_file.locked() as held:
@@ -209,20 +214,20 @@ class Wheelhouse:
         return torn
 
     def clear_abandoned(self) -> tuple[str, ...]:
-        """Remove what an `add` left that was cut off long ago: copies of files, with hidden names."""
+        """Remove temporary files that an interrupted `add` left more than a day ago; return their names."""
         return add.clear_abandoned(self.wheels)
 
     def log_install(self, target: Target, wheels: Iterable[Wheel], deployment: str) -> None:
-        """Note that wheels were installed by a deployment."""
+        """Log that a deployment installed wheels; raises `WheelhouseError`."""
         now = _now()
         self._log_file.append(*(InstallRecord(str(target), wheel.filename, now, deployment) for wheel in wheels))
 
     def log_error(self, target: Target, message: str) -> None:
-        """Note that something failed on a target."""
+        """Log that something failed on a target; raises `WheelhouseError`."""
         self._log_file.append(ErrorRecord(str(target), _one_line(message)))
 
     def log_aborting(self, target: Target, message: str) -> None:
-        """Note that a rollout gave up on a target."""
+        """Log that a rollout gave up on a target; raises `WheelhouseError`."""
         self._log_file.append(AbortingRecord(str(target), _one_line(message)))
 
     def _read(self) -> Contents:
@@ -271,7 +276,7 @@ class Wheelhouse:
 
 
 def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
-    """The logged wheels that a file name or `name==version` means; raises `WheelhouseError` where there is none."""
+    """Return the logged wheels of a file name or `name==version`; raises `WheelhouseError` where there are none."""
     project, is_release, version = what.partition("==")
     if not is_release:
         project = what.partition("-")[0]

@@ -170,7 +170,7 @@ def test_a_canary_that_cannot_be_deployed_to_keeps_the_others_away(workplace: Wo
     assert done.returncode == 1
     assert "nothing was started: cannot deploy to the canaries" in done.stderr
     assert "1 blocked, 3 skipped" in done.stdout
-    assert "to go on with just these" in done.stdout
+    assert "to continue with these" in done.stdout
     assert all(freeze(path) == {} for path in four)
 
 

@@ -1,6 +1,6 @@
-"""The walk along a command line's tokens that spells the calls of our tasks with flags.
+"""Rewriting of a command line's tokens: calls of envfab's tasks get flags instead of Fabric 1's arguments.
 
-Pure functions over the tokens and a description of what can be called; `fabric1` gets both from Fabric.
+Pure functions of the tokens and a description of what can be called; `task` gets both from Fabric.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from envfab.tasks.fabric1.tokens import UNSET, Flag, Shape, Shapes, dashed, spli
 
 TRUE = ("true", "yes", "1")
 FALSE = ("false", "no", "0")
-# Fabric 1's own arguments of every task, and what a name of ours begins with where it says the same.
+# Fabric 1's own arguments of every task, and how envfab's names for the same begin.
 FABRIC_1 = {"host": "", "hosts": "", "role": "%", "roles": "%"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """Tokens that Fabric understands, which of our tasks they call, and which others."""
+    """Tokens that Fabric understands, which of envfab's tasks they call, and which other tasks."""
 
     tokens: tuple[str, ...]
     called: tuple[str, ...]
@@ -28,10 +28,10 @@ class Rewritten:
 
 
 def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
-    """Spell every call of our tasks with flags; nothing else changes, least of all another flag's value.
+    """Rewrite every call of envfab's tasks to flags; nothing else changes.
 
-    Raises `UsageError` where a call says what cannot be meant, also where Invoke would not notice: a list's
-    flag without a value (`--name $HOST --yes`, HOST unset) would be dropped and select everything.
+    Raises `UsageError` for mistakes, also for some that Invoke does not notice: it would drop a list's flag without a
+    value (`--name $HOST --yes`, HOST unset), which then selects everything.
     """
     walk = _Walk(shapes)
     for token in tokens:
@@ -41,9 +41,9 @@ def rewrite(tokens: Sequence[str], shapes: Shapes) -> Rewritten:
 
 
 def for_completion(tokens: Sequence[str], shapes: Shapes) -> list[str]:
-    """A command line whose last flag is being completed, our calls without what they are given.
+    """Return a command line for completion, with calls of envfab's tasks but without their bare arguments.
 
-    A shell that breaks words at colons (bash does) makes `deploy:web1` three tokens of it.
+    A shell that splits words at colons, as bash does, makes three tokens of `deploy:web1`.
     """
     kept = []
     in_our_call = False
@@ -136,7 +136,7 @@ class _Walk:
             self._bare_word(piece)
 
     def _in_a_namespace(self, piece: str) -> str:
-        """How a task of ours is called that was typed without its namespace; empty where it is none."""
+        """Return how to call one of envfab's tasks that was typed without its namespace; empty for other words."""
         name, colon, arguments = piece.partition(":")
         for full, shape in self.shapes.tasks.items():
             if shape.ours and "." in full and dashed(full).rpartition(".")[2] == dashed(name):
@@ -168,7 +168,7 @@ class _Walk:
             self.call.explicit(flag, value)
 
     def _complete_flag(self) -> None:
-        """A flag of ours that takes a value must have got it; Invoke does not notice where the value is a list."""
+        """Require a value for a flag that takes one: for lists, Invoke does not notice that it is missing."""
         flag = self.flag
         if flag is not None and flag.optional:
             self.valued.add(flag)
@@ -196,7 +196,7 @@ class _Walk:
             self.others.append(name)
 
     def end_call(self) -> None:
-        """The current task has all its tokens: put in what its colon arguments say."""
+        """End the current task's call: insert the flags for its colon arguments."""
         self._complete_flag()
         if self.call is not None:
             self.out[self.call.place : self.call.place] = self.call.tokens()
@@ -232,13 +232,13 @@ class _Call:
                 self._give(self._known(keyword, value), keyword, value)
 
     def explicit(self, flag: Flag, value: str | bool) -> None:
-        """A flag of the call, as typed."""
+        """Note a flag of the call as typed; raises `UsageError` where it is empty or of the wrong type."""
         if isinstance(value, str) and not value.strip():
             raise UsageError(f"{flag.spelling} is empty", where=repr(self.typed), hint=UNSET)
         self.flags.setdefault(flag, []).append(self._checked(flag, value))
 
     def tokens(self) -> Iterator[str]:
-        """The flags that say what the colon arguments do; none for what is said by a flag already."""
+        """Yield flags for the colon arguments that no flag gives; raises `UsageError` where both differ."""
         for flag, values in self.given.items():
             if flag in self.flags:
                 if self.flags[flag] != values:

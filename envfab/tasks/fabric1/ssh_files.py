@@ -1,7 +1,7 @@
-"""Fabric's own reading of SSH configurations, which our tasks do without (`envfab.remote.ssh.config` reads them).
+"""Fabric's own reading of SSH configurations, which envfab's tasks do not need (see `envfab.remote.ssh.config`).
 
-Fabric has Paramiko parse the files before any task runs, and ends in a traceback over what Paramiko cannot parse. Where
-tasks of ours alone are called nothing is parsed; where others are called too, an error is one line.
+Fabric lets Paramiko parse the files before any task runs, and prints a traceback where Paramiko fails. If only envfab's
+tasks are called, nothing is parsed; if others are called as well, an error is one line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from invoke.exceptions import Exit
 
 
 def take_over(config: fabric.Config, needed_by_others: bool) -> None:
-    """Have the program's `config` load SSH files in this way; `needed_by_others` where other tasks are called too."""
+    """Change how `config` loads SSH files; `needed_by_others` tells that other tasks are called as well.
+
+    Loading raises `Exit` for a missing file of `-S`, or one that Paramiko cannot parse.
+    """
     load = config._load_ssh_files
 
     def load_if_needed() -> None:

@@ -39,7 +39,7 @@ CONFIGURATIONS = (".yaml", ".yml", ".json")
 
 
 class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
-    """A task that also understands Fabric 1's arguments, and runs once however many hosts `-H` names.
+    """A task that also understands Fabric 1's arguments, and runs once for all hosts that `-H` names.
 
     `positional_words` names the argument that the words after a colon give (`name`, `file`);
     with `trailing_words` it takes the bare tokens after the task, too: `fab add_wheel dist/*.whl`.
@@ -65,7 +65,7 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task; an error of ours ends `fab` with its message and status 1."""
+        """Run the task; an `EnvfabError` ends `fab` with its message and status 1 (`Exit`)."""
         context = args[0]
         if not isinstance(getattr(context, "config", None), fabric.Config):
             raise Exit(f"envfab: {self.name} can only be run by fab: say fab {self.name}", code=1)
@@ -96,7 +96,8 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
 
 
 def command_line_hosts() -> tuple[str, ...]:
-    """The hosts of `fab -H`, to which a task limits itself; `select` refuses those that the fleet has not."""
+    """Return the hosts of `fab -H`, to which a task limits itself; `select` refuses those that the fleet does not
+    have."""
     core = getattr(fabric.main.program, "core", None)
     value = core[0].args.hosts.value if core else None
     return () if value is None else tuple(host.strip() for host in value.split(","))
@@ -126,7 +127,7 @@ def _described(program: Any) -> Shapes:
     shapes = describe(program.collection, program.initial_context)
     given = program.core[0].args
     if "collection" not in given:
-        # a program of somebody's own, which has its tasks from elsewhere
+        # a user's own program, whose tasks come from elsewhere
         return shapes
     name = given.collection.value or program.config.tasks.collection_name
     try:
@@ -152,8 +153,8 @@ def _meet_tokens(program: Any, core: Any, shapes: Shapes) -> None:
 
 
 def _check_configuration(file: str | None, config: fabric.Config) -> None:
-    """Refuse what Fabric passes over in silence or ends in a traceback over: a `-f` that it cannot read, and an
-    `envfab` that is no mapping. In Fabric 1 `-f` named the fabfile."""
+    """Raise `UsageError` for what Fabric ignores or answers with a traceback: a `-f` that it cannot read, and an
+    `envfab` that is not a mapping. In Fabric 1, `-f` named the fabfile."""
     said = [config]
     if file is not None:
         _check_file(file)
@@ -173,7 +174,7 @@ def _check_file(file: str) -> None:
         raise UsageError("-f must name a configuration file, not a fabfile", where=file, hint=f"say fab -c {name}")
     if not place.is_file():
         hint = "-f names a configuration file, such as fabric.yaml; fab -c NAME uses another fabfile"
-        raise UsageError("there is no such file for -f", where=file, hint=hint)
+        raise UsageError("there is no such file", where=file, hint=hint)
     if place.suffix not in CONFIGURATIONS:
         raise UsageError(f"-f must name a file that ends in {', '.join(CONFIGURATIONS)}", where=file)
 

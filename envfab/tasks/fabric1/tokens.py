@@ -1,4 +1,4 @@
-"""Fabric 1's task arguments as text: their grammar, and a description of what tokens can call (`Shapes`)."""
+"""The grammar of Fabric 1's task arguments, and a description of what tokens can call (`Shapes`)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ UNSET = "is a shell variable unset?"
 
 
 def split_arguments(token: str) -> tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]]:
-    r"""Take `task:word,key=value` apart: the task, the positional words, the keywords with their values.
+    r"""Split `task:word,key=value` into the task, the positional words, and the keywords with their values.
 
     The first colon splits, commas separate, `\,` and `\=` are plain characters. A keyword is spelled like
-    an argument's name, so `host:/a=b` and `shop==2.1` are words. Raises `UsageError` for what is empty.
+    an argument's name, so `host:/a=b` and `shop==2.1` are words. Raises `UsageError` for an empty word or value.
     """
     task, _, text = token.partition(":")
     words: list[str] = []

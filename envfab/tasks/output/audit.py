@@ -17,7 +17,7 @@ NO_VERSION = "its version does not follow PEP 440"
 def show_audit(
     console: Console, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str
 ) -> None:
-    """A virtualenv with the vulnerabilities of its packages, and those that were not checked."""
+    """Print a virtualenv's known vulnerabilities, and the packages that were not checked."""
     if found.error is not None:
         show_error(console, found.member.target, found.error)
         return
@@ -38,7 +38,7 @@ def show_audit(
 def audit_json(
     found: Look, known: list[Vulnerability], left_out: list[Distribution], as_of: str | None
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as JSON."""
     return {
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,

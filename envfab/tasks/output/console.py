@@ -1,6 +1,6 @@
-"""The terminal: results on standard output, all else on standard error; a live line where somebody looks.
+"""The terminal: results on standard output, all else on standard error; live progress on a terminal.
 
-What is styled and what moves is rich's, which is loaded when it is first needed: a plain list does without.
+Styles and progress are rich's, which is loaded when first needed: a plain list does not need it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Console:
     """Prints, asks, and shows progress (it is a `Reporter`). With `as_json`, standard output is for JSON alone.
 
-    `speech` puts commands into the words that call them in the running fabfile.
+    `speech` replaces commands by the words that call them in the running fabfile.
     """
 
     def __init__(self, as_json: bool = False, speech: Speech | None = None) -> None:
@@ -46,7 +46,7 @@ class Console:
             self._loaded.progress.end()
 
     def print(self, text: str | Text = "", style: str = "") -> None:
-        """One line or several for people."""
+        """Print one or several lines for people."""
         self._stop_progress()
         if isinstance(text, str) and not style:
             said = harmless(self._speech(text) if self._speech is not None else text)
@@ -58,7 +58,7 @@ class Console:
         self._load_styled().result(text, style)
 
     def command(self, what: str, command: str, style: str = "") -> None:
-        """A command to copy, after the words that say what for: on a narrow terminal in lines that a shell joins."""
+        """Print a command to copy, after `what` it is for: on a narrow terminal in lines that a shell joins."""
         width = columns(sys.stderr if self.as_json else sys.stdout)
         line = f"{what} {command}"
         if width is not None and len(line) > width:
@@ -68,21 +68,21 @@ class Console:
         self.print(line, style)
 
     def note(self, text: str, style: str = "") -> None:
-        """One line or several for people, beside the result: on standard error."""
+        """Print one or several lines for people on standard error, beside the result."""
         self._stop_progress()
         self._load_styled().beside(text, style)
 
     def complain(self, message: str) -> None:
-        """An error that does not end the run, beside the result."""
+        """Print an error that does not end the run, beside the result."""
         self.note(f"envfab: {message}", "red")
 
     def line(self, text: str) -> None:
-        """One line of the result of a run whose standard output is for programs, as it is."""
+        """Print one line of a result for programs, unchanged."""
         self._stop_progress()
         _write(sys.stdout, text)
 
     def json(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document of a run with `--json`."""
+        """Print the one JSON document of a run with `--json`."""
         self._stop_progress()
         text = format_json(document)
         try:
@@ -94,11 +94,11 @@ class Console:
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer."""
+        """Whether standard input is a terminal, so that a question can be answered."""
         return sys.stdin is not None and sys.stdin.isatty()
 
     def ask(self, question: str, answers: Sequence[str]) -> str:
-        """The first letter of an answer that is one of `answers`; asks again until it is. The end of input is `q`."""
+        """Ask until the answer begins with one of the letters `answers`, and return that; the end of input is `q`."""
         with self._load_styled().progress.paused():
             while True:
                 self._load_styled().result(question, "bold", end=" ")
@@ -112,15 +112,15 @@ class Console:
                 self._load_styled().result(f"answer one of {', '.join(answers)}", "yellow")
 
     def go_on(self) -> None:
-        """Show again how far the work is, after something was printed in its place."""
+        """Show the progress again, after something was printed in its place."""
         self._load_styled().progress.go_on()
 
     def turn(self) -> AbstractContextManager[Any]:
-        """Held by a thread while it talks with the user, so that two do not at once."""
+        """Return the lock that a thread holds while it talks with the user, so that two do not at once."""
         return self._turn
 
-    def need_somebody(self, what: str) -> None:
-        """Raise `UsageError` where a question would find nobody."""
+    def require_terminal(self, what: str) -> None:
+        """Raise `UsageError` where the task `what` could not ask a question."""
         if not self.can_ask:
             raise UsageError(f"not a terminal, so {what} cannot ask", hint="pass --yes")
 

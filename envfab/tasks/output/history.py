@@ -18,7 +18,7 @@ SHOWN_CHANGES = 6
 
 
 def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:
-    """The newest `limit` of a virtualenv's `records`, and how many more there are."""
+    """Return the newest `limit` of a virtualenv's `records` as text, and how many more there are."""
     text = Text(str(found.member.target), "bold")
     if found.error is not None:
         what = str(found.error).removeprefix(f"{found.member.target}: ")
@@ -57,7 +57,7 @@ def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> T
 
 
 def _ended_as(record: Record) -> str:
-    """How a deployment ended, or where it stands."""
+    """Return how a deployment ended, or its current state."""
     if record.status == "deployed":
         return f"rolled back {record.undoes}" if record.undoes else "deployed"
     if record.status in ("failed", "interrupted", "under way"):
@@ -66,7 +66,7 @@ def _ended_as(record: Record) -> str:
 
 
 def history_json(found: ProbeResult, records: Sequence[Record], limit: int) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as JSON."""
     return {
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,

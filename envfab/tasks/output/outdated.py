@@ -11,7 +11,7 @@ from envfab.tasks.output.target_error import show_error
 
 
 def show_outdated(console: Console, found: Look, older: list[Outdated]) -> None:
-    """A virtualenv with what is newer of its packages, or the error that stood in the way."""
+    """Print a virtualenv's packages that have newer versions, or its error."""
     if found.error is not None:
         show_error(console, found.member.target, found.error)
         return
@@ -22,17 +22,17 @@ def show_outdated(console: Console, found: Look, older: list[Outdated]) -> None:
 
 
 def _newer(one: Outdated) -> str:
-    """What there is, and, unless that is the same, what of it the requirements allow."""
+    """Return the newest versions and, unless that is the same, the newest that the requirements allow."""
     allowed = f"{one.allowed} within the requirements" if one.allowed else "not within the requirements"
     if not one.newest:
-        # they name what nobody is offered otherwise: a pre-release, or a release that was withdrawn
+        # the requirements name a pre-release or a withdrawn release, which is not offered otherwise
         return allowed
     there = ", ".join(f"{version} in the {source}" for source, version in one.newest.items())
     return there if one.allowed == max(one.newest.values()) else f"{there}   {allowed}"
 
 
 def outdated_json(found: Look, older: list[Outdated]) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as JSON."""
     return {
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,

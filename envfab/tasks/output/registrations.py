@@ -13,7 +13,7 @@ from envfab.util.untrusted import shown_url
 
 
 def show_outcomes(console: Console, outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> int:
-    """Print what the servers said; the exit status: theirs, where they agree, 1 for any trouble."""
+    """Print the servers' answers, and return the exit status: theirs where they agree, 1 after any error."""
     codes = {1} if errors else set()
     for error in errors:
         console.complain(str(error))
@@ -42,7 +42,7 @@ def _tell_of_missed(console: Console, outcome: RegistrationOutcome) -> None:
 
 
 def registrations_json(outcomes: Sequence[RegistrationOutcome], errors: Sequence[EnvfabError]) -> list[dict[str, Any]]:
-    """The same for programs, and what could not be registered."""
+    """Return the same as JSON, with the errors of what could not be registered."""
     told = [_registration_json(outcome) for outcome in outcomes if outcome.job.missed is None]
     return told + [
         {"target": error.where, "status": status_without(error).value, "error": str(error)} for error in errors

@@ -35,16 +35,16 @@ class Styled:
         self.progress = Progress(self._err, speech)
 
     def result(self, text: str | Text, style: str = "", end: str = "\n") -> None:
-        """Part of the result."""
+        """Print a part of the result."""
         self._out.print(_fitting(_text(text, style, self._speech), self._out), end=end)
 
     def beside(self, text: str, style: str = "") -> None:
-        """What is no part of the result."""
+        """Print what is not part of the result."""
         self._err.print(_fitting(_text(text, style, self._speech), self._err))
 
 
 class Progress:
-    """A live block on a terminal: how far the stage is, and who is at what. Plain lines elsewhere."""
+    """A live block on a terminal: the stage's progress, and what runs at present. Plain lines elsewhere."""
 
     def __init__(self, console: Console, speech: Speech | None = None) -> None:
         self._console = console
@@ -59,7 +59,7 @@ class Progress:
         self._at_work: dict[str, tuple[str, float]] = {}
         # where lines are printed: the last step of each, for steps are told again while they last
         self._told: dict[str, str] = {}
-        # while somebody is asked: what is to be told afterwards
+        # while a question is asked: what is to be printed afterwards
         self._held: list[Text] | None = None
 
     def stage(self, what: str, total: int, waiting_for: Callable[[], Sequence[str]] | None) -> None:
@@ -129,7 +129,7 @@ class Progress:
                 self._live = None
 
     def end(self) -> None:
-        """Show nothing any more, whatever others still tell."""
+        """Stop showing progress for good."""
         with self._lock:
             self._total = 0
             self.stop()
@@ -174,7 +174,7 @@ def elapsed(seconds: float) -> str:
 
 
 def _text(text: str | Text, style: str = "", speech: Speech | None = None) -> Text:
-    """What may be printed, its commands as they are called here: whoever wrote it, its styles are ours alone."""
+    """Return text that is safe to print, with commands as they are called here; only envfab's own styles count."""
     if isinstance(text, str):
         return Text(harmless(speech(text) if speech is not None else text), style)
     text.plain = harmless(text.plain)

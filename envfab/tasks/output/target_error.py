@@ -1,4 +1,4 @@
-"""A target that could not be looked at."""
+"""A target that could not be probed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from envfab.tasks.output.console import Console
 
 
 def show_error(console: Console, target: Target, error: EnvfabError) -> None:
-    """The target with its status, and the error below it."""
+    """Print the target with its status, and the error below it."""
     console.print(f"{target}   {status_without(error).value}", "bold red")
     console.print(f"    {str(error).removeprefix(f'{target}: ')}", "red")

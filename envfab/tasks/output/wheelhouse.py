@@ -17,7 +17,7 @@ SHOWN_PROBLEMS = 3
 
 
 def show_wheelhouse(console: Console, wheelhouse: Wheelhouse, fleet: Fleet) -> None:
-    """The wheelhouse in a line, with where targets get its wheels, and the lines of its log that were skipped."""
+    """Print the wheelhouse in one line, with where targets fetch wheels from, and its warnings."""
     console.print(wheelhouse_line(wheelhouse) + _source(fleet), "dim")
     warn_of_wheelhouse(console, wheelhouse)
 
@@ -30,7 +30,7 @@ def _source(fleet: Fleet) -> str:
 
 
 def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
-    """The wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
+    """Return the wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
     return f"wheelhouse  {_shown(wheelhouse.wheels)} · {_wheels(wheelhouse)} · {_log(wheelhouse)}"
 
 
@@ -51,7 +51,7 @@ def _log(wheelhouse: Wheelhouse) -> str:
 
 
 def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
-    """Tell of the lines of the release log that nobody can read; a few of them stand for all."""
+    """Warn of unreadable lines of the release log: the first few, and how many more there are."""
     problems = wheelhouse.problems()
     for problem in problems[:SHOWN_PROBLEMS]:
         console.warning(f"{_shown(wheelhouse.log)}: {problem}")
@@ -60,7 +60,7 @@ def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
 
 
 def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
-    """`warn_of_log`, and tell of wheels without which plans go by older ones, and of those that are not logged."""
+    """Warn as `warn_of_log`, and of wheels that are not logged or lost, so that plans use older ones."""
     warn_of_log(console, wheelhouse)
     unlogged = wheelhouse.all_unlogged()
     for _wheel, place in unlogged[:SHOWN_PROBLEMS]:
@@ -77,6 +77,6 @@ def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
 
 
 def _shown(path: Path) -> str:
-    """A path below the working directory without it."""
+    """Return a path relative to the working directory where it lies below."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,4 +1,4 @@
-"""The release log: what came into the wheelhouse, what was withdrawn, and where it went. One record a line.
+"""The release log: what was added to the wheelhouse, withdrawn, and installed where. One record per line.
 
     release: Django==5.2.1 django-5.2.1-py3-none-any.whl at 2026-11-20T21:49:00+00:00 sha256=…
     install: shop@web1:/srv/shop/venv: django-5.2.1-py3-none-any.whl at … deployment=…
@@ -104,7 +104,7 @@ _AS_WRITTEN = re.compile(
 
 
 def parse_line(line: str) -> Record:
-    """The record that a line holds, its line end taken off or not; raises `WheelhouseError` where it holds none."""
+    """Parse a line, with or without its line end; raises `WheelhouseError` where it is not a record."""
     line = line.removesuffix("\n").removesuffix("\r")
     kind, _, rest = line.partition(": ")
     grammar = _GRAMMAR.get(kind)
@@ -131,14 +131,14 @@ def parse_line(line: str) -> Record:
 
 
 def is_as_written(line: str) -> bool:
-    """Whether a line is for certain one that `parse_line` reads: a look that parses nothing, at nearly every line."""
+    """Whether `parse_line` is certain to read a line: a quick test that recognises most lines."""
     return _AS_WRITTEN.fullmatch(line) is not None
 
 
 def is_whole(line: str) -> bool:
-    """Whether a line that has no line end can have lost nothing else that counts.
+    """Whether a line without a line end has lost nothing else that matters.
 
-    A release that is cut off before its SHA-256 would read as one of an older tool's.
+    A release that is cut off before its SHA-256 would look like an older tool's.
     """
     try:
         record = parse_line(line)
@@ -148,7 +148,7 @@ def is_whole(line: str) -> bool:
 
 
 def format_line(record: Record) -> str:
-    """The line of a record, without a line end; raises `WheelhouseError` for what could not be read back."""
+    """Format a record without a line end; raises `WheelhouseError` for what could not be read back."""
     match record:
         case ReleaseRecord():
             line = f"release: {record.project}=={record.version} {record.filename} at {record.at.isoformat()}"

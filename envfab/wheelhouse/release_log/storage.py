@@ -30,14 +30,14 @@ class _Memory:
         return known[1]
 
     def follow(self, descriptor: int, before: os.stat_result, lines: Sequence[str]) -> None:
-        """Whoever holds the lock has added `lines` to the file that was as `before` says."""
+        """Note that this process, holding the lock, added `lines` to the file that was as `before` says."""
         known = self._known
         if known is not None and _is_same(known[0], before):
             self._known = os.fstat(descriptor), known[1].followed_by(lines)
 
 
 class HeldLog:
-    """The release log while this process holds its lock: nobody else appends."""
+    """The release log while this process holds its lock: no other process appends."""
 
     def __init__(self, descriptor: int, path: Path, memory: _Memory) -> None:
         self._descriptor = descriptor
@@ -45,14 +45,14 @@ class HeldLog:
         self._memory = memory
 
     def read(self) -> LogText:
-        """The log as it stands."""
+        """Return the current log; raises `WheelhouseError`."""
         try:
             return self._memory.read(self._descriptor)
         except OSError as error:
             raise _cannot("read", self._path, error) from None
 
     def append(self, *records: Record) -> None:
-        """Add records and have them on disk; after a torn last line they begin on a new one."""
+        """Append records and sync them to disk, on a new line after an incomplete one; raises `WheelhouseError`."""
         lines = [format_line(record) for record in records]
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         before = os.fstat(self._descriptor)
@@ -79,7 +79,7 @@ class LogFile:
         self._memory = _Memory(path)
 
     def read(self) -> LogText:
-        """The log as it stands; a log that does not exist is empty."""
+        """Return the current log, empty if it does not exist; raises `WheelhouseError`."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -104,7 +104,7 @@ class LogFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[HeldLog]:
-        """Hold the log's lock, waiting for it as long as it takes; makes the log where there is none."""
+        """Hold the log's lock, waiting without limit; make the log if it does not exist. Raises `WheelhouseError`."""
         try:
             descriptor = self._open_locked()
         except OSError as error:

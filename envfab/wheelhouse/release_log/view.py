@@ -1,4 +1,4 @@
-"""A release log as a whole: what its lines say together, whatever their order."""
+"""A release log as a whole: what its lines say together, in any order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SkippedLine:
 
 
 class LogText:
-    """A release log as it was read. Lines are parsed only when somebody asks for what they say.
+    """A release log as it was read. Lines are parsed only when needed.
 
     The `torn` last line, one without its line end, is None in a log that is whole. `where` names the file in errors.
     """
@@ -153,7 +153,7 @@ class LogText:
 
 
 def derive(records: Iterable[Record]) -> dict[str, LoggedWheel]:
-    """What release and yank records say of each file, whatever their order.
+    """Return what release and yank records say of each file, in any order.
 
     A file's date and SHA-256 are the first that were logged, so that a name stays bound to its first contents. It is
     withdrawn where no release is later than its last yank.

@@ -238,10 +238,10 @@ class TestConfiguration:
             ("../my tasks.py", "not a fabfile\n  say fab -c 'my tasks'\n"),
             (
                 "nosuch.yaml",
-                "envfab: nosuch.yaml: there is no such file for -f\n"
+                "envfab: nosuch.yaml: there is no such file\n"
                 "  -f names a configuration file, such as fabric.yaml; fab -c NAME uses another fabfile\n",
             ),
-            (".", "envfab: .: there is no such file for -f\n"),
+            (".", "envfab: .: there is no such file\n"),
             ("notes.txt", "envfab: notes.txt: -f must name a file that ends in .yaml, .yml, .json\n"),
             ("five.yaml", "envfab: envfab: must be a mapping of settings, not 5\n"),
         ],
