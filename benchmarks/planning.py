@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from envfab.config.target import Target
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Probe
+from envfab.models.probe import Probe
 from envfab.models.requirements import parse
 from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
@@ -70,8 +70,6 @@ def probe(number: int) -> Probe:
         leftovers=(),
         duplicates=(),
         journal=None,
-        free=FreeSpace(None, None),
-        pip="26.3",
         fingerprint=str(number),
     )
 

@@ -25,7 +25,7 @@ from envfab.config.target import Member
 from envfab.deployment.proposal import Proposal
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Probe
+from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
@@ -146,8 +146,6 @@ def _probe(member: Member, version: str) -> Probe:
         leftovers=(),
         duplicates=(),
         journal=None,
-        free=FreeSpace(10**10, None),
-        pip="26.3",
         fingerprint="",
     )
 

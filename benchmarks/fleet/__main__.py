@@ -15,7 +15,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.fleet.contenders import Contender, available
+from benchmarks.fleet.contenders import CONTENDERS, Contender
 from benchmarks.fleet.errors import BenchmarkError
 from benchmarks.fleet.hosts import SHM, running_hosts
 from benchmarks.fleet.machine import facts
@@ -59,7 +59,7 @@ def main() -> int:
 
 def parsed() -> argparse.Namespace:
     """The options. A trial (anything that is left out) is kept apart, and not written into the documentation."""
-    names = [contender.name for contender in available()]
+    names = [contender.name for contender in CONTENDERS]
     parser = argparse.ArgumentParser(
         prog="make bench", description="envfab beside its peers, on loopback SSH hosts. Needs root and OpenSSH.",
         epilog="A run with --hosts, --rounds, --workloads or --contenders is a trial: it is shown here, and the "
@@ -105,7 +105,7 @@ def measured(options: argparse.Namespace) -> Results:
 
 def chosen(names: Sequence[str] | None) -> list[Contender]:
     """The contenders of these names, and those whose hosts they need."""
-    everybody = available()
+    everybody = CONTENDERS
     if not names:
         return list(everybody)
     needed = {one.base for one in everybody if one.name in names}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.fleet.contenders import CACHED, Contender
+from benchmarks.fleet.contenders import Contender
 from benchmarks.fleet.measuring import Cost
 from benchmarks.fleet.results import Run
 from benchmarks.fleet.stage import Stage
@@ -47,7 +47,7 @@ def run_all(stage: Stage, contenders: Sequence[Contender], names: Sequence[str],
         if turn == 0 and workload is COLD:
             stage.keep(contender)
     if TEN in names:
-        ours = [contender for contender in contenders if contender.furniture == CACHED]
+        ours = [contender for contender in contenders if contender.ours]
         for turn in range(1, rounds + 1):
             for contender in ours:
                 stage.prepare(contender)

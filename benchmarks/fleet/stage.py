@@ -73,16 +73,7 @@ class Stage:
             return
         self.states.restore("empty", 1)
         self.state = ""
-        first = self.hosts.names[0]
-
-        def deploy_something() -> None:
-            path = f"{self.hosts.home}/other"
-            requirements = str(self.controller / "preparing.txt")
-            words = contender.command(self.wheelhouse, self.hosts.config)
-            names = {"BENCH_HOSTS": first, "BENCH_VIRTUALENVS": path, "BENCH_REQUIREMENTS": requirements}
-            measure(self.command(words, "before", **contender.settings, **names), self.hosts)
-
-        self.states.furnish(contender.furniture, self.wheelhouse, deploy_something)
+        self.states.furnish(contender.furniture, self.wheelhouse)
         self.states.save(name)
         self.prepared.add(name)
 

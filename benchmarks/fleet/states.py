@@ -6,14 +6,14 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from benchmarks.fleet.contenders import BINARY, CACHED, PYTHON
+from benchmarks.fleet.contenders import BINARY, PYTHON
 from benchmarks.fleet.errors import BenchmarkError
 from benchmarks.fleet.hosts import UID, Host, Hosts, checked
 from benchmarks.fleet.wheelhouse import Wheelhouse
@@ -65,8 +65,8 @@ class States:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(restore, self.hosts.all[:number]))
 
-    def furnish(self, furniture: str, wheelhouse: Wheelhouse, deploy_something: Callable[[], None]) -> None:
-        """Put into the first host's home what a contender finds there; `deploy_something` is envfab's way to do it."""
+    def furnish(self, furniture: str, wheelhouse: Wheelhouse) -> None:
+        """Put into the first host's home what a contender finds there."""
         home = self.hosts.all[0].home
         if furniture == BINARY:
             with zipfile.ZipFile(wheelhouse.wheel("uv")) as wheel:
@@ -78,10 +78,6 @@ class States:
             self.hosts.run(self.hosts.all[0], f"{self.python} -m venv --without-pip {self.hosts.home}/ansible")
             with zipfile.ZipFile(wheelhouse.wheel("packaging")) as wheel:
                 wheel.extractall(site_packages(home / "ansible"))
-        elif furniture == CACHED:
-            self.add_virtualenvs("other")
-            deploy_something()
-            shutil.rmtree(home / "other")
         (home / "wheels").mkdir()
         checked("chown", "-R", f"{UID}:{UID}", str(home))
 

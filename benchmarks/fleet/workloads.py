@@ -26,6 +26,6 @@ EVERYWHERE = (COLD, NOTHING, UPGRADE)
 """Those of all hosts and contenders, in the order in which each leaves what the next begins with."""
 
 TEN = "ten"
-"""Ten empty virtualenvs on one host, for envfab's `auto` alone: the first in one run, the others in another."""
+"""Ten empty virtualenvs on one host, for envfab alone: the first in one run, the others in another."""
 TEN_FIRST, TEN_REST = "ten-first", "ten-rest"
 NAMES = (*(workload.name for workload in EVERYWHERE), TEN)

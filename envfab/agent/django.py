@@ -2,9 +2,10 @@
 
 from __future__ import absolute_import
 
-import sys
+import os
 
 from .environment_file import parse_environment
+from .layout import GENERATIONS
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call, ending
 
@@ -13,13 +14,21 @@ SHORTEST_SECRET = 6
 
 
 def django_admin(agent, request, body):
-    """Run `python -m django ARGUMENTS` under the project's settings: `{"output": …}`."""
-    environment = base_environment(native(request["path"]))
+    """Run `python -m django ARGUMENTS` under the project's settings, by the generation `number`: `{"output": …}`.
+
+    By the virtualenv itself where that is None.
+    """
+    path = native(request["path"])
+    scripts = os.path.join(path, "bin")
+    environment = base_environment(path)
+    if request["number"] is not None:
+        scripts = os.path.join(path, GENERATIONS, str(request["number"]), "bin")
+        environment["PATH"] = scripts + ":" + environment["PATH"]
     given = read_env_file(native(request["env_file"])) if request["env_file"] else {}
     given.update(request["env"])
     environment.update(given)
     environment["DJANGO_SETTINGS_MODULE"] = request["settings"]
-    arguments = [sys.executable, "-s", "-m", "django"] + request["arguments"]
+    arguments = [os.path.join(scripts, "python"), "-s", "-m", "django"] + request["arguments"]
     status, output = call(agent, arguments, environment, writes=True)
     if status:
         raise Problem("django" if status > 0 else "django-killed", ending(status), output=masked(output, given.values()))

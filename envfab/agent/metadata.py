@@ -8,7 +8,8 @@ from .json_codec import loads
 from .files import content
 from .protocol import native, text
 
-DESCRIBED = (".dist-info", ".egg-info", ".egg-link")
+DESCRIBED = (".dist-info", ".egg-info", ".egg-link", ".egg")
+EASY_INSTALL = "easy-install.pth"
 # bytes of a file about a distribution: descriptions are longer than what is before them
 MOST = 4 << 20
 FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
@@ -34,6 +35,8 @@ def scan(folder, distributions, odd):
             entry = egg_info(full)
         elif name.endswith(".egg-link"):
             entry = egg_link(full)
+        elif name.endswith(".egg") and is_on_path(folder, name):
+            entry = egg(full)
         else:
             continue
         if entry is not None:
@@ -60,12 +63,51 @@ def dist_info(folder):
 
 def egg_info(path):
     """A distribution that setuptools or distutils described in an `.egg-info` folder or file."""
-    fields = read_fields(os.path.join(path, "PKG-INFO") if os.path.isdir(path) else path)
+    if not os.path.isdir(path):
+        # distutils writes no list of files
+        entry = described_egg(content(path, MOST, whole=False), None, "egg-info", path)
+        return entry and dict(entry, origin="distutils")
+    data = content(os.path.join(path, "PKG-INFO"), MOST, whole=False)
+    entry = described_egg(data, content(os.path.join(path, "requires.txt"), MOST), "egg-info", path)
+    listed = any(os.path.isfile(os.path.join(path, name)) for name in ("installed-files.txt", "top_level.txt"))
+    return entry if listed or not entry else dict(entry, origin="distutils")
+
+
+def described_egg(data, requires, origin, path):
+    """A distribution from the bytes of its PKG-INFO, and of its requires.txt."""
+    fields = fields_of(data) if data is not None else None
     if fields is None or not fields["name"]:
         return None
-    if not fields["requires-dist"] and os.path.isdir(path):
-        fields["requires-dist"] = egg_requires(os.path.join(path, "requires.txt"))
-    return described(fields, "egg-info", path, True)
+    if not fields["requires-dist"]:
+        fields["requires-dist"] = egg_requires(requires or b"")
+    return described(fields, origin, path, True)
+
+
+def egg(path):
+    """A distribution that `setup.py install` made an egg of: a folder, or a zip file."""
+    if os.path.isdir(path):
+        entry = egg_info(os.path.join(path, "EGG-INFO"))
+        return entry and dict(entry, origin="egg", at=text(path))
+    return described_egg(zipped(path, "PKG-INFO"), zipped(path, "requires.txt"), "egg", path)
+
+
+def zipped(path, name):
+    """The bytes of a file of EGG-INFO in a zipped egg; None where it has none."""
+    # only where there is such an egg: it takes long to load
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.getinfo("EGG-INFO/" + name)
+            return archive.read(inside) if inside.file_size <= MOST else None
+    except (EnvironmentError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipfile):
+        return None
+
+
+def is_on_path(folder, name):
+    """Whether easy-install.pth puts an egg of a folder on the import path: without that nobody imports it."""
+    lines = [line.strip() for line in (content(os.path.join(folder, EASY_INSTALL), MOST) or b"").splitlines()]
+    return any(native(line) in ("./" + name, os.path.join(folder, name)) for line in lines)
 
 
 def egg_link(path):
@@ -79,10 +121,10 @@ def egg_link(path):
     return entry and dict(entry, origin="editable")
 
 
-def egg_requires(path):
+def egg_requires(data):
     """The lines of a `requires.txt` as `Requires-Dist` writes them."""
     lines, suffix = [], ""
-    for line in (content(path, MOST) or b"").decode("utf-8", "replace").splitlines():
+    for line in data.decode("utf-8", "replace").splitlines():
         line = line.strip()
         if line.startswith("[") and line.endswith("]"):
             extra, _, marker = line[1:-1].partition(":")
@@ -111,8 +153,11 @@ def described(fields, origin, path, recorded):
 def read_fields(path):
     """The header fields of a METADATA or PKG-INFO file that matter here; None where it cannot be read."""
     data = content(path, MOST, whole=False)
-    if data is None:
-        return None
+    return None if data is None else fields_of(data)
+
+
+def fields_of(data):
+    """The header fields of a METADATA or PKG-INFO, by their names in small letters."""
     fields = dict((name, []) for name in FIELDS)
     current = None
     if data.startswith(b"\xef\xbb\xbf"):

@@ -6,7 +6,9 @@ import os
 import sys
 
 from .metadata import DESCRIBED, is_leftover, parsed, scan
-from .files import DIRECTORY, MEMORY, open_own, read, refuse_other_than_folder, remembered
+from .files import DIRECTORY, MEMORY, open_own, read, remembered
+from .layout import CURRENT, GENERATIONS, current, numbers
+from .lingering import still_there
 from .protocol import Problem, native, text
 
 # bytes: a record of a large virtualenv takes some hundred thousand, who holds a lock some hundred
@@ -33,6 +35,7 @@ def probe(agent, request, body):
         scan(folder, found["own"], found)
     for folder in outside:
         scan(folder, found["outside"], None)
+    last = last_record(agent.path)
     return dict(
         found,
         version=sys.version.split()[0],
@@ -43,13 +46,23 @@ def probe(agent, request, body):
         # what is there and no JSON is no journal of ours, and not none
         journal=None if written is None else parsed(written) or {},
         holder=holder,
-        last=last_record(agent.path),
-        kept=kept_wheels(os.path.join(agent.path, MEMORY, "wheels")),
-        free=free_space(agent.path),
-        pip=pip_version(found["own"]),
+        last=last,
+        lingering=still_there(last.get("lingering")) if isinstance(last, dict) else [],
+        generation=current(agent.path),
+        generations=numbers(agent.path),
+        plain=is_plain(agent.path, own),
         stranded=stranded(agent.path, own, found["own"]),
         stamp=state,
     )
+
+
+def is_plain(path, own):
+    """Whether scripts or packages lie in folders of the virtualenv, and not in a generation of it."""
+    above = os.path.realpath(os.path.join(path, GENERATIONS)) + os.sep
+    below = os.path.realpath(path) + os.sep
+    scripts = os.path.realpath(os.path.join(path, "bin"))
+    site = [folder for folder in own if os.path.basename(folder) == "site-packages" and folder.startswith(below)]
+    return any(not folder.startswith(above) for folder in [scripts] + site)
 
 
 def require_virtualenv(path):
@@ -128,7 +141,7 @@ def stamp(own, outside, journal, holder):
 
     `journal` are the bytes that it is written in.
     """
-    found = [text(journal or b""), sys.version, "at work" if holder is not None else ""]
+    found = [text(journal or b""), sys.version, "at work" if holder is not None else "", text(os.pathsep.join(own))]
     for folder in own + outside:
         for name in os.listdir(folder):
             if name.endswith(DESCRIBED):
@@ -141,9 +154,32 @@ def stamp(own, outside, journal, holder):
 
 def site_folders(path):
     """(folders of the virtualenv's own distributions, folders that it only sees), from the import path."""
+    own, outside = sorted_folders(path, [as_current(path, folder) for folder in sys.path])
+    if not own:
+        # pip takes the folder away with the last distribution; an agent that starts then does not have it on its path
+        import sysconfig
+
+        prefix = os.path.realpath(path) + os.sep
+        for name in ("purelib", "platlib"):
+            real = os.path.realpath(sysconfig.get_path(name))
+            if os.path.isdir(real) and (real + os.sep).startswith(prefix) and real not in own:
+                own.append(real)
+    return own, outside
+
+
+def as_current(path, folder):
+    """A folder of the import path in the generation that is current now: a pinned one has its own for ever."""
+    above = os.path.join(path, GENERATIONS) + os.sep
+    if not folder.startswith(above):
+        return folder
+    return os.path.join(path, CURRENT, folder[len(above) :].partition(os.sep)[2])
+
+
+def sorted_folders(path, import_path):
+    """(the virtualenv's own folders, those that it only sees) of an import path."""
     own, outside = [], []
     prefix = os.path.realpath(path) + os.sep
-    for folder in sys.path:
+    for folder in import_path:
         real = os.path.realpath(folder)
         if not os.path.isdir(real):
             continue
@@ -152,14 +188,6 @@ def site_folders(path):
                 own.append(real)
         elif os.path.basename(real) in ("site-packages", "dist-packages") and real not in outside:
             outside.append(real)
-    if not own:
-        # pip takes the folder away with the last distribution; an agent that starts then does not have it on its path
-        import sysconfig
-
-        for name in ("purelib", "platlib"):
-            real = os.path.realpath(sysconfig.get_path(name))
-            if os.path.isdir(real) and (real + os.sep).startswith(prefix) and real not in own:
-                own.append(real)
     return own, outside
 
 
@@ -189,15 +217,6 @@ def last_record(path):
     return None
 
 
-def kept_wheels(folder):
-    """The wheels that are kept to go back to, as `sha256.filename`."""
-    try:
-        refuse_other_than_folder(folder, os.lstat(folder))
-        return sorted(text(name) for name in os.listdir(folder))
-    except EnvironmentError:
-        return []
-
-
 def stranded(path, own, distributions):
     """Where packages lie that this interpreter does not read, since it is of another minor version than they are.
 
@@ -223,14 +242,6 @@ def names_in(folder):
         return os.listdir(folder)
     except EnvironmentError:
         return []
-
-
-def pip_version(distributions):
-    """The version of the virtualenv's own pip, or None."""
-    for entry in distributions:
-        if entry["name"].lower() == "pip":
-            return entry["version"]
-    return None
 
 
 def implementation():
@@ -262,12 +273,6 @@ def full_version(info):
     """A version tuple as PEP 508 writes it: `3.13.0rc1`."""
     version = "%d.%d.%d" % (info.major, info.minor, info.micro)
     return version if info.releaselevel == "final" else version + info.releaselevel[0] + str(info.serial)
-
-
-def free_space(path):
-    """Free bytes and inodes for this user; None where the file system counts none."""
-    status = os.statvfs(path)
-    return {"bytes": status.f_bavail * status.f_frsize, "inodes": status.f_favail if status.f_files else None}
 
 
 def digest(content):

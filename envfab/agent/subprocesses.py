@@ -6,6 +6,7 @@ import os
 import pwd
 import subprocess
 import tempfile
+import time
 
 from .protocol import native
 from .lock import set_inherited
@@ -15,8 +16,8 @@ LOCALES = ("C.UTF-8", "en_US.UTF-8", "en_GB.UTF-8")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def call(agent, arguments, environment, writes, folder="/"):
-    """Run a child to its end: (exit status, the end of what it printed).
+def call(agent, arguments, environment, writes, folder="/", limit=None):
+    """Run a child to its end: (exit status, the end of what it printed); after `limit` seconds it is killed.
 
     A child that changes the virtualenv or a database (`writes`) inherits the lock. Its output goes to an
     unnamed file and not to a pipe, so that it can go on when this agent is gone.
@@ -36,9 +37,21 @@ def call(agent, arguments, environment, writes, folder="/"):
         finally:
             if writes and agent.lock is not None:
                 set_inherited(agent.lock, False)
-        status = process.wait()
+        status = process.wait() if limit is None else waited(process, limit)
         output.seek(max(0, os.fstat(output.fileno()).st_size - KEPT_OUTPUT))
         return status, output.read().decode("utf-8", "replace")
+
+
+def waited(process, limit):
+    """The exit status of a child that may take so many seconds (2.7 cannot wait with a limit)."""
+    deadline, pause = time.time() + limit, 0.001
+    while process.poll() is None:
+        if time.time() > deadline:
+            process.kill()
+            return process.wait()
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+    return process.returncode
 
 
 def ending(status):

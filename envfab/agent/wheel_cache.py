@@ -5,7 +5,6 @@ from __future__ import absolute_import
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import time
 
@@ -69,12 +68,6 @@ def is_private(folder):
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def lacking(agent, request, body):
-    """Which of `hashes` are not in the cache, whole."""
-    place = folder(native(request["path"]))
-    return {"lacking": [name for name in request["hashes"] if not os.path.isfile(os.path.join(place, native(name)))]}
-
-
 def sweep(place):
     """Remove what uploads that were killed left behind."""
     for name in os.listdir(place):
@@ -111,42 +104,12 @@ def store(agent, request, body):
     return {}
 
 
-def stage(path, wheels, place):
-    """Put the named wheels of the cache into the folder `place` under their file names, each checked again."""
-    source = folder(path)
-    os.makedirs(place, 0o755)
-    for wheel in wheels:
-        cached = checked(os.path.join(source, native(wheel["sha256"])), wheel)
-        link_or_copy(cached, os.path.join(place, native(wheel["filename"])))
-
-
 def checked(file, wheel):
     """The file of a wheel in the cache; one that is no longer what it was is removed, and a `Problem`."""
     if sha256_of(file) != wheel["sha256"]:
         os.unlink(file)
         raise Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
     return file
-
-
-def link_or_copy(source, destination, draft=None):
-    """A hard link, or a copy where the file system has no link between the two, in the place of whatever is there.
-
-    It gets its name once it is whole and on the disk; until then it is called `draft`.
-    """
-    draft = draft or os.path.join(os.path.dirname(destination), ".%d" % os.getpid())
-    discard(draft)
-    try:
-        try:
-            os.link(source, draft)
-        except EnvironmentError:
-            with open(source, "rb") as whole, open(draft, "wb") as copy:
-                shutil.copyfileobj(whole, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-        os.rename(draft, destination)
-    finally:
-        # also where both were links to the same file already: a rename does nothing then
-        discard(draft)
 
 
 def sync(path):
@@ -181,4 +144,4 @@ def sha256_of(path):
     return seen.hexdigest()
 
 
-OPERATIONS = {"lacking": lacking, "store": store}
+OPERATIONS = {"store": store}

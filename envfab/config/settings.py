@@ -19,9 +19,13 @@ from envfab.errors import ConfigurationError
 
 PREFIX = "FABRIC_ENVFAB_"
 HOST_KEYS = ("strict", "accept-new", "off")
-INSTALLERS = ("pip", "uv", "auto")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
+# what envfab 1 knew, and why there is no need for it
+OBSOLETE = {
+    "installer": "this setting has no effect any more, since envfab unpacks wheels itself",
+    "link": "this setting has no effect any more, since files are always links where links can be made",
+}
 # Decimal numbers that are a forgotten leading zero, not the masks 0o26, 0o33 and 0o115.
 UMASK_SLIPS = (22, 27, 77)
 
@@ -41,9 +45,8 @@ class Settings:
     check_retries: int = 10
     check_timeout: float = 30.0
     host_keys: str = "strict"
-    installer: str = "pip"
     compile: bool = True
-    link: bool = True
+    store_days: int = 30
     umask: int = 0o022
     connect_timeout: float = 10.0
     command_timeout: float | None = None
@@ -57,10 +60,10 @@ class Settings:
         flags = typed or {}
         given = {**mapping, **flags}
         for key in given:
-            if key not in READERS:
+            if key not in READERS and key not in OBSOLETE:
                 _unknown(f"envfab.{key}", difflib.get_close_matches(str(key), READERS, n=1))
         names = {key: f"--{key.replace('_', '-')}" if key in flags else f"envfab.{key}" for key in READERS}
-        values = {key: READERS[key](names[key], value) for key, value in (defaults() | given).items()}
+        values = {key: READERS[key](names[key], value) for key, value in (defaults() | given).items() if key in READERS}
         if values["batch"] is not None and _absent(given.get("max_failures")):
             values["max_failures"] = 1
         return cls(**values)
@@ -68,11 +71,22 @@ class Settings:
 
 def refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     """Raise `ConfigurationError` for a `FABRIC_ENVFAB_…` variable that names no setting; Invoke would ignore it."""
-    known = {f"{PREFIX}{key.upper()}" for key in READERS}
+    known = {f"{PREFIX}{key.upper()}" for key in (*READERS, *OBSOLETE)}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), READERS, n=1)
             _unknown(name, [f"{PREFIX}{key.upper()}" for key in close])
+
+
+def obsolete(mapping: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each setting of envfab 1 that is still set, and has no effect any more."""
+    found = []
+    for key, why in OBSOLETE.items():
+        variable = f"{PREFIX}{key.upper()}"
+        name = f"envfab.{key}" if key in mapping else variable if variable in environ else None
+        if name is not None:
+            found.append(f"{name}: {why}; remove it")
+    return tuple(found)
 
 
 def defaults() -> dict[str, str | None]:
@@ -85,9 +99,8 @@ def defaults() -> dict[str, str | None]:
         "check_retries": "10",
         "check_timeout": "30",
         "host_keys": "strict",
-        "installer": "pip",
         "compile": "true",
-        "link": "true",
+        "store_days": "30",
         "umask": "022",
         "connect_timeout": "10",
         "command_timeout": None,
@@ -193,9 +206,8 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "check_retries": _whole(0),
     "check_timeout": _seconds,
     "host_keys": _choice(*HOST_KEYS),
-    "installer": _choice(*INSTALLERS),
     "compile": _truth,
-    "link": _truth,
+    "store_days": _whole(0),
     "umask": _umask,
     "connect_timeout": _seconds,
     "command_timeout": _optional(_seconds),

@@ -30,7 +30,8 @@ class Virtualenv:
     """A managed environment at a full path, with what it must satisfy and what runs in it.
 
     `groups` and `extras` choose among those of lock files (PEP 751) and of pyproject.toml files in `requirements`;
-    `groups=None` is a lock file's default groups.
+    `groups=None` is a lock file's default groups. `smoke` runs before the new generation becomes current, with
+    its programs. With `pinned` a process keeps the generation that it started with.
     """
 
     path: str
@@ -45,11 +46,14 @@ class Virtualenv:
     check: CommandLike = ()
     groups: Sequence[str] | None = None
     extras: Sequence[str] = ()
+    smoke: CommandLike = ()
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         check_text(self, "path", "python")
         check_user(self, "user")
         check_truth(self, "system_site_packages")
+        check_truth(self, "pinned")
         if not self.path.startswith("/") or one_line(self.path) != self.path.strip():
             wrong(self, "path", f"must be a full path, not {self.path!r}", "start it with a slash: '/srv/shop/venv'")
         put(self, "path", os.path.normpath("/" + self.path.lstrip("/")))
@@ -62,11 +66,11 @@ class Virtualenv:
             chosen = "groups" if self.groups else "extras"
             wrong(self, chosen, "needs a requirements file to choose from", "name it as requirements=…")
         check_instances(self, "projects", Project)
-        for name in ("before", "reload", "check"):
+        for name in ("before", "reload", "check", "smoke"):
             check_commands(self, name)
 
     def commands(self, name: str) -> tuple[Command, ...]:
-        """The commands of the field `name` (`before`, `reload`, `check`), in order, callables called."""
+        """The commands of the field `name` (`before`, `reload`, `check`, `smoke`), in order, callables called."""
         return tuple(flat_commands(getattr(self, name), self))
 
 

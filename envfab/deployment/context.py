@@ -10,11 +10,12 @@ from typing import Any
 from envfab.config.settings import Settings
 from envfab.config.target import Target
 from envfab.deployment.barriers import Barriers
+from envfab.deployment.bytecode import Compilers
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller, now
-from envfab.errors import Locked
-from envfab.models.probe import Probe
+from envfab.errors import DeploymentError, Locked
+from envfab.models.probe import Probe, Process
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_locked
@@ -42,6 +43,8 @@ class RolloutContext:
     canaries: frozenset[Target] = frozenset()
     # the package index that targets fetch wheels from, with its credentials; None where they are sent from here
     wheel_source: str | None = field(default=None, repr=False)
+    # what compiles for the targets on this machine
+    compilers: Compilers = field(default_factory=Compilers)
     # set by a Ctrl-C: nothing new starts, and nobody waits for a lock any more
     interrupted: threading.Event = field(default_factory=threading.Event)
 
@@ -66,6 +69,11 @@ class DeploymentContext:
     record: Record | None = None
     # the records of earlier deployments, as far as going back may need them
     past: Sequence[Record] = ()
+    # how many of its wheels came with bytecode, and how many were compiled on the host
+    compiled_here: int = 0
+    compiled_there: int = 0
+    # what still runs the generation before, at the end
+    lingering: tuple[Process, ...] = ()
     # how it was found after what was changed last; None again once a command ran that may have changed it
     after: Probe | None = None
 
@@ -73,6 +81,24 @@ class DeploymentContext:
     def where(self) -> str:
         """The target, as messages name it."""
         return str(self.proposal.member.target)
+
+    @property
+    def probe(self) -> Probe:
+        """The virtualenv as the plan saw it."""
+        if self.proposal.probe is None:
+            raise DeploymentError("nobody looked at it", where=self.where)
+        return self.proposal.probe
+
+    @property
+    def composes(self) -> bool:
+        """Whether a new generation is made, and not an old one made current again, nor packages left alone."""
+        return bool(self.proposal.plan.actions) and self.proposal.plan.generation is None
+
+    @property
+    def next_generation(self) -> int | None:
+        """The generation that is to become current, as long as it is not; None where packages stay."""
+        record = self.record
+        return record.generation if record is not None and record.generation != self.probe.generation else None
 
     @property
     def agent(self) -> Session:

@@ -117,6 +117,7 @@ def _django_admin(work: DeploymentContext, project: Project, arguments: list[str
                 arguments=arguments,
                 env=dict(project.env),
                 env_file=project.env_file,
+                number=work.next_generation,
             )
         except OperationFailed as error:
             what = f"django-admin {title} of {project.settings} {error.what}"

@@ -15,7 +15,7 @@ PATIENCE = 30.0
 # what to do, by the kind of problem that the agent tells of
 HINTS = {
     "index-lacks": "bring the index that wheel_source names up to date (fab publish_index), and run this again",
-    "index-other": "what was released never changes: bring the index up to date (fab publish_index), or see who "
+    "index-other": "a released wheel never changes: bring the index up to date (fab publish_index), or see who "
     "changed it",
     "index-page": "wheel_source must name a package index, like the folder that fab publish_index writes",
     "index-login": "wheel_source may hold a user and a password: https://USER:PASSWORD@…, best given by a callable",

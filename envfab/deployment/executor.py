@@ -186,6 +186,8 @@ class DeploymentRun:
             uncertain=tuple(self.work.uncertain),
             unapplied=tuple(self.work.unapplied),
             undoes=self.work.proposal.undoes,
+            lingering=self.work.lingering,
+            compiled=(self.work.compiled_here, self.work.compiled_there),
             left_open=self._left_open,
             after=self.work.after if ending is Ending.DEPLOYED else None,
             seconds=time.monotonic() - self._began if self._began else 0.0,

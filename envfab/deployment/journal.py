@@ -10,8 +10,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError
-from envfab.models.distribution import Distribution
-from envfab.models.probe import Probe
+from envfab.models.probe import Probe, Process
 from envfab.planning.plan import Plan
 from envfab.util.json_fields import Fields
 
@@ -20,7 +19,7 @@ INTERRUPTED = "interrupted"
 FAILED = "failed"
 UNDER_WAY = "under way"
 DEPLOYED = "deployed"
-LATER = ("ended", "status", "error", "undoes")
+LATER = ("ended", "status", "error", "undoes", "generation", "previous")
 MAX_ERROR = 100_000  # characters; it may name all that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
@@ -74,6 +73,11 @@ class Record:
     upgrade: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
+    # the generation that it made current, or was to, and the one before; None where it changed no packages
+    generation: int | None = None
+    previous: int | None = None
+    # what still ran the generation before when it ended
+    lingering: tuple[Process, ...] = ()
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -82,14 +86,14 @@ class Record:
         return tuple(name for name in names if name not in self.uncertain and name not in self.unapplied)
 
     @property
-    def before(self) -> Mapping[str, Installed]:
-        """The snapshot by canonical name."""
-        return {canonicalize_name(one.name): one for one in self.snapshot}
-
-    @property
     def touched(self) -> frozenset[NormalizedName]:
         """The canonical names of all that it changed, or was to change."""
         return frozenset(canonicalize_name(change.name) for change in self.changes)
+
+    @property
+    def changed_in_place(self) -> bool:
+        """Whether it was one of envfab 1, which changed the packages of a virtualenv in place."""
+        return self.generation is None and bool(self.changes)
 
     def at(self, step: str) -> Record:
         """The same, come to `step`."""
@@ -142,7 +146,7 @@ def to_json(record: Record) -> dict[str, Any]:
     document: dict[str, Any] = {"format": FORMAT}
     for field in fields(Record):
         value = getattr(record, field.name)
-        if field.name in ("snapshot", "changes"):
+        if field.name in ("snapshot", "changes", "lingering"):
             value = [{part.name: getattr(one, part.name) for part in fields(one)} for one in value]
         document[field.name] = list(value) if isinstance(value, tuple) else value
     return document
@@ -181,7 +185,7 @@ def readable(documents: Sequence[object]) -> list[Record]:
 
 def _record(said: Fields) -> Record:
     # what came with later versions may be missing
-    lists: dict[str, Any] = {"migrated": [], "planned": [], "upgrade": [], "unapplied": []}
+    lists: dict[str, Any] = {"migrated": [], "planned": [], "upgrade": [], "unapplied": [], "lingering": []}
     fields = Fields({**lists, "uncertain": None, **dict.fromkeys(LATER), **said.values})
     return Record(
         snapshot=tuple(
@@ -213,7 +217,19 @@ def _record(said: Fields) -> Record:
         upgrade=fields.texts("upgrade"),
         uncertain=fields.texts("uncertain") if fields.value("uncertain") is not None else _uncertain(fields),
         unapplied=fields.texts("unapplied"),
+        generation=_number_of_generation(fields, "generation"),
+        previous=_number_of_generation(fields, "previous"),
+        lingering=tuple(
+            Process(one.number("pid"), one.number("started"), one.line("name")) for one in fields.objects("lingering")
+        ),
     )
+
+
+def _number_of_generation(fields: Fields, name: str) -> int | None:
+    number = fields.number_or_none(name)
+    if number is not None and number < 0:
+        raise ValueError(f"{name!r} is {number}, and generations begin with 0")
+    return number
 
 
 def _uncertain(fields: Fields) -> tuple[str, ...]:
@@ -224,11 +240,6 @@ def _uncertain(fields: Fields) -> tuple[str, ...]:
     return tuple(name for name in fields.texts("planned") if name not in migrated)
 
 
-def kept_wheels(
-    records: Sequence[Record], installed: Mapping[NormalizedName, Distribution], keep: int
-) -> frozenset[tuple[str, str]]:
-    """(name, version) of every wheel that going back over the last `keep` deployments may need, today's included."""
-    wanted = {(str(name), one.version_text) for name, one in installed.items()}
-    for record in records[-keep:] if keep else ():
-        wanted |= {(canonicalize_name(one.name), one.version) for one in record.snapshot}
-    return frozenset(wanted)
+def retained(records: Sequence[Record], keep: int) -> frozenset[int]:
+    """The generations to go back to over the last `keep` deployments."""
+    return frozenset(record.previous for record in (records[-keep:] if keep else ()) if record.previous is not None)

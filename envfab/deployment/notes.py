@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
-from envfab.models.probe import Probe
+from envfab.models.probe import Probe, Process
+from envfab.planning.plan import Plan
 from envfab.util.times import local_time, parse_time
 from envfab.util.untrusted import one_line
 
@@ -34,6 +35,28 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     except FormatError:
         return ()
     if last is None or last.ended is None:
+        return ()
+    return (*_taken_back(last), *still_running(probe.lingering))
+
+
+def first_time(probe: Probe, plan: Plan) -> tuple[str, ...]:
+    """A line where the plan is the first that gives a virtualenv generations; or none."""
+    if not (probe.plain and plan.actions):
+        return ()
+    return ("its packages and scripts move into generations (.envfab), and links lead there: docs/generations.md",)
+
+
+def still_running(processes: Sequence[Process]) -> tuple[str, ...]:
+    """A line that names the processes which still run the packages of before the last switch; or none."""
+    if not processes:
+        return ()
+    names = _some([str(process) for process in processes])
+    many = f"{len(processes)} processes still run" if len(processes) > 1 else "1 process still runs"
+    return (f"{many} the generation before: {names}",)
+
+
+def _taken_back(last: Record) -> tuple[str, ...]:
+    if last.ended is None:
         return ()
     if last.status == "rolled-back":
         names = [f"{change.name} {change.version}" for change in last.changes if change.version]

@@ -13,7 +13,7 @@ from typing import Any
 from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
 from envfab.deployment.privileges import with_privileges
-from envfab.deployment.proposal import Proposal, with_installer
+from envfab.deployment.proposal import Proposal
 from envfab.deployment.propose import Files, Proposals
 from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
@@ -85,7 +85,7 @@ def propose_saved(
         reporter,
         parallel=settings.parallel,
         timeout=settings.command_timeout,
-        look=lambda found: _proposal(found, plans[found.member.target], wheelhouse, files, settings.installer),
+        look=lambda found: _proposal(found, plans[found.member.target], files),
     ) as arrivals:
         yield Proposals(arrivals, lambda _all: None)
 
@@ -101,7 +101,7 @@ def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: 
     return chosen
 
 
-def _proposal(found: ProbeResult, plan: Plan, wheelhouse: Wheelhouse, files: Files, installer: str) -> Proposal:
+def _proposal(found: ProbeResult, plan: Plan, files: Files) -> Proposal:
     if found.error is not None or found.probe is None:
         lost = Plan(plan.target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
@@ -112,6 +112,6 @@ def _proposal(found: ProbeResult, plan: Plan, wheelhouse: Wheelhouse, files: Fil
         if found.probe.fingerprint != plan.fingerprint:
             raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
         files.verify(proposal)
-        return with_privileges(with_installer(proposal, wheelhouse, installer))
+        return with_privileges(proposal)
     except EnvfabError as error:
         return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))

@@ -13,7 +13,7 @@ from envfab.errors import EnvfabError, FabfileFault
 from envfab.planning.plan import Status
 from envfab.remote.sudo import SudoError
 
-COMMANDS = ("before", "reload", "check")
+COMMANDS = ("smoke", "before", "reload", "check")
 
 
 def planned_commands(member: Member) -> tuple[tuple[str, Command], ...]:

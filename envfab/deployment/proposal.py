@@ -9,9 +9,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.config.target import Member
-from envfab.deployment.installer import OWN_PIP, Installer, choose
 from envfab.deployment.journal import Record, from_json
-from envfab.deployment.notes import past
+from envfab.deployment.notes import first_time, past
 from envfab.errors import EnvfabError, UsageError
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
@@ -19,9 +18,8 @@ from envfab.models.wheel import Wheel
 from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import wheel_of
-from envfab.planning.plan import Missing, Options, Plan, Status
+from envfab.planning.plan import Plan, Status
 from envfab.planning.plan_cache import Plans
-from envfab.planning.restore import unrestorable
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage
 from envfab.remote.probe import TargetSession
@@ -36,7 +34,6 @@ class Proposal:
     plan: Plan
     site: TargetSession | None = None
     probe: Probe | None = None
-    installer: Installer = OWN_PIP
     error: EnvfabError | None = None
     # the deployment that this one takes back, where it is a rollback
     undoes: str | None = None
@@ -46,12 +43,10 @@ class Proposal:
     @property
     def wheels(self) -> tuple[Wheel, ...]:
         """All wheels that must be on the host to carry out the plan."""
-        return self.installer.and_its_own([action.wheel for action in self.plan.actions if action.wheel])
+        return tuple(action.wheel for action in self.plan.actions if action.wheel)
 
 
-def propose_one(
-    site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans, installer: str
-) -> Proposal:
+def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:
     """The plan for one virtualenv; asks it for its tags only if there is something to choose.
 
     Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there
@@ -59,8 +54,9 @@ def propose_one(
     """
     try:
         left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
-        if left is not None:
-            plans = Plans(plans.catalogue, _mending(plans.options, left, site, probe, installer))
+        if left is not None and left.changed_in_place:
+            again = plans.options.reinstall | damaged_by(left, site)
+            plans = Plans(plans.catalogue, replace(plans.options, reinstall=again))
         try:
             made = plans.plan(probe, requirements)
         except TagsNeeded:
@@ -68,11 +64,8 @@ def propose_one(
             made = plans.plan(probe, requirements)
         if (left is not None or probe.holder is not None) and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
-        notes = (*past(probe, left), *plans.oddities(probe))
-        proposal = Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
-        if made.status is not Status.CHANGES:
-            return proposal
-        return with_installer(_warned_of_losses(proposal, plans.catalogue), plans.catalogue, installer)
+        notes = (*past(probe, left), *first_time(probe, made), *plans.oddities(probe))
+        return Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
     except UsageError as error:
         # `--only NAME` where this one virtualenv has nothing of that name
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
@@ -82,40 +75,22 @@ def propose_one(
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
 
 
-def _mending(options: Options, left: Record, site: TargetSession, probe: Probe, installer: str) -> Options:
-    """`options`, and to reinstall whatever of an interrupted deployment is there but not whole.
-
-    Beside its files a package has bytecode, which uv leaves to us: where the installation was not over, it may lack.
-    """
-    again = damaged_by(left, site)
-    if installer != "pip" and left.step == "install":
-        again |= left.touched & probe.distributions.keys()
-    return replace(options, reinstall=options.reinstall | again)
-
-
 def damaged_by(left: Record, site: TargetSession) -> frozenset[NormalizedName]:
     """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
     agent = site.agent()
     agent.load(agent_sources.DEPLOY)
     names = sorted(left.touched)
-    return frozenset(to_damage(agent.ask("verify", names=names), str(site.member.target), names))
+    return frozenset(to_damage(agent.ask("verify", names=names, number=None), str(site.member.target), names))
 
 
 def finder(
     site: TargetSession, probe: Probe, wheelhouse: Catalogue
 ) -> Callable[[NormalizedName, Version], Wheel | None]:
-    """Finds the wheel of one version: among those that the virtualenv keeps, or in the wheelhouse."""
-    kept = {}
-    for name in probe.kept:
-        digest, _, filename = name.partition(".")
-        wheel = Wheel.from_filename(filename, digest)
-        kept[wheel.name, wheel.version] = wheel
+    """Finds the wheel of one version in the wheelhouse."""
     interpreters = [probe.interpreter]
 
     def find(name: NormalizedName, version: Version) -> Wheel | None:
         """The wheel, or None."""
-        if (name, version) in kept:
-            return kept[name, version]
         try:
             return wheel_of(name, version, interpreters[-1], wheelhouse)
         except TagsNeeded:
@@ -123,29 +98,3 @@ def finder(
             return wheel_of(name, version, interpreters[-1], wheelhouse)
 
     return find
-
-
-def _warned_of_losses(proposal: Proposal, wheelhouse: Catalogue) -> Proposal:
-    """The proposal with a warning for what could not be brought back if the deployment failed."""
-    if proposal.site is None or proposal.probe is None:
-        return proposal
-    lost = unrestorable(proposal.plan.actions, finder(proposal.site, proposal.probe, wheelhouse))
-    warnings = tuple(f"{name} could not be brought back: no wheel of it is in the wheelhouse" for name in lost)
-    return replace(proposal, plan=replace(proposal.plan, warnings=(*proposal.plan.warnings, *warnings)))
-
-
-def with_installer(proposal: Proposal, wheelhouse: Catalogue, wanted: str) -> Proposal:
-    """The proposal with what the setting `wanted` installs with, blocked where there is none."""
-    made, probe = proposal.plan, proposal.probe
-    if probe is None or not made.actions:
-        return proposal
-    try:
-        found = choose(wanted, made.actions, probe, wheelhouse)
-    except TagsNeeded:
-        if proposal.site is None:
-            raise
-        probe = replace(probe, interpreter=probe.interpreter.with_tags(proposal.site.tags()))
-        found = choose(wanted, made.actions, probe, wheelhouse)
-    if isinstance(found, Missing):
-        return replace(proposal, plan=replace(made, status=Status.BLOCKED, missing=(*made.missing, found)))
-    return replace(proposal, installer=found)

@@ -100,7 +100,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
         look=lambda found: planner.result()(found),
     ) as arrivals:
         try:
-            planner.set_result(_planner(requirements, wheelhouse, options, settings))
+            planner.set_result(_planner(requirements, wheelhouse, options))
         except BaseException as error:
             # whoever waits for it must not wait for ever
             planner.set_exception(error)
@@ -109,7 +109,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
 
 
 def _planner(
-    requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options, settings: Settings
+    requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options
 ) -> Callable[[ProbeResult], Proposal]:
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.privileges import with_privileges
@@ -125,7 +125,7 @@ def _planner(
         if found.site is None or found.probe is None:
             lost = Plan(found.member.target, status_without(found.error), error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
-        proposal = propose_one(found.site, found.probe, wanted, plans, settings.installer)
+        proposal = propose_one(found.site, found.probe, wanted, plans)
         return with_privileges(_blocked_if_changed(proposal, files))
 
     return look

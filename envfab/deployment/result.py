@@ -11,7 +11,7 @@ from enum import Enum
 
 from envfab.config.target import Target
 from envfab.errors import EnvfabError
-from envfab.models.probe import Probe
+from envfab.models.probe import Probe, Process
 from envfab.planning.plan import Plan
 
 
@@ -64,6 +64,10 @@ class Deployment:
     # the deployment that it took back, or was to take back, where it is a rollback
     undoes: str | None = None
     left_open: str = ""
+    # what still runs the packages of before
+    lingering: tuple[Process, ...] = ()
+    # how many of its wheels were compiled on this machine, and how many on the host
+    compiled: tuple[int, int] = (0, 0)
     seconds: float = 0.0
     # the virtualenv as it was found at the end of a deployment that succeeded
     after: Probe | None = None

@@ -11,16 +11,16 @@ from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json, open_record
 from envfab.deployment.notes import past
 from envfab.deployment.privileges import with_privileges
-from envfab.deployment.proposal import Proposal, damaged_by, finder, with_installer
+from envfab.deployment.proposal import Proposal, damaged_by, finder
 from envfab.deployment.propose import Proposals
 from envfab.deployment.recovery import before
 from envfab.errors import EnvfabError, UsageError
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.planning.plan import Missing, Plan, Status, status_without
-from envfab.planning.restore import restoring
+from envfab.planning.restore import restoring, switching
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import MAX_RECORDS, to_records
+from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
@@ -89,28 +89,26 @@ def propose_undo(
         reporter,
         parallel=settings.parallel,
         timeout=settings.command_timeout,
-        look=lambda found: undo(found, _records(found), wheelhouse, to, settings.installer),
+        look=lambda found: undo(found, _records(found), wheelhouse, to),
     ) as arrivals:
         yield Proposals(arrivals, refuse)
 
 
-def undo(
-    found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None, installer: str
-) -> Proposal:
+def undo(found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None) -> Proposal:
     """The way back for one virtualenv."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
         lost = Plan(target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return with_privileges(undo_one(found.site, found.probe, records, wheelhouse, to, installer))
+        return with_privileges(undo_one(found.site, found.probe, records, wheelhouse, to))
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)
 
 
 def undo_one(
-    site: TargetSession, probe: Probe, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None, installer: str
+    site: TargetSession, probe: Probe, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None
 ) -> Proposal:
     """The plan that leads back; `current` with a warning where there is nothing to take back."""
     left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
@@ -130,23 +128,42 @@ def undo_one(
     proposal = Proposal(site.member, NOTHING_REQUIRED, plan, site, probe)
     if chosen is None:
         return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
-    damaged = damaged_by(left, site) if left is not None else frozenset()
-    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, wheelhouse), damaged)
-    why = "no wheel of it is kept in the virtualenv or in the wheelhouse"
-    missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
-    status = Status.BLOCKED if missing else Status.CHANGES if actions or left else Status.CURRENT
     # the rollout and not the deployment: virtualenvs that go back alike are shown once
     note = f"back to before {chosen.rollout} by {chosen.who}"
-    plan = replace(
-        plan,
-        status=status,
-        actions=actions,
-        missing=missing,
-        notes=(*plan.notes, note),
-        warnings=_stay_applied(records, left, chosen),
-    )
-    proposal = replace(proposal, plan=plan, undoes=chosen.deployment)
-    return with_installer(proposal, wheelhouse, installer) if status is Status.CHANGES else proposal
+    plan = replace(plan, notes=(*plan.notes, note), warnings=_stay_applied(records, left, chosen))
+    if _is_kept(chosen, probe, site):
+        actions = switching(probe.distributions, before(chosen))
+        plan = replace(plan, actions=actions, generation=chosen.previous)
+    else:
+        plan = _by_wheels(replace(proposal, plan=plan), chosen, left, wheelhouse)
+    status = Status.BLOCKED if plan.missing else Status.CHANGES if plan.actions or left else Status.CURRENT
+    return replace(proposal, plan=replace(plan, status=status), undoes=chosen.deployment)
+
+
+def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:
+    """Whether the generation that a deployment replaced is there, and as it was left."""
+    if chosen.previous is None or chosen.previous not in probe.generations:
+        return False
+    if chosen.previous == probe.generation:
+        return True
+    agent = site.agent()
+    agent.load(agent_sources.DEPLOY)
+    agent.load(agent_sources.GENERATIONS)
+    where = str(site.member.target)
+    asked = [chosen.previous]
+    return chosen.previous in to_whole(agent.ask("whole", numbers=asked), where, asked)
+
+
+def _by_wheels(proposal: Proposal, chosen: Record, left: Record | None, wheelhouse: Wheelhouse) -> Plan:
+    """The plan that composes again what was there before a deployment, of wheels of the wheelhouse."""
+    site, probe = proposal.site, proposal.probe
+    if site is None or probe is None:
+        return proposal.plan
+    damaged = damaged_by(left, site) if left is not None and left.changed_in_place else frozenset()
+    actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, wheelhouse), damaged)
+    why = "its generation is not kept any more, and no wheel of it is in the wheelhouse"
+    missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
+    return replace(proposal.plan, actions=actions, missing=missing)
 
 
 def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:

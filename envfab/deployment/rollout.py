@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from queue import SimpleQueue
 
 from envfab.config.target import Target
@@ -61,7 +62,7 @@ class Rollout:
         """
         runs: list[DeploymentRun] = []
         told: SimpleQueue[str] = SimpleQueue()
-        with Interrupts(told, INTERRUPT):
+        with closing(self._around.compilers), Interrupts(told, INTERRUPT):
             for turn, wave in enumerate(self._waves, 1):
                 which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
                 self._around.reporter.stage(f"deploying{which}", len(wave))

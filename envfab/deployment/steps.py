@@ -6,33 +6,36 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from envfab.config.command import Command
-from envfab.deployment import installation
+from envfab.deployment import composition
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.django import migrate_all
 from envfab.deployment.journal import (
+    DEPLOYED,
     FAILED,
     INTERRUPTED,
     MAX_ERROR,
     Record,
     changes,
     from_json,
-    kept_wheels,
     readable,
+    retained,
     snapshot,
     to_json,
 )
 from envfab.deployment.result import Ending, now, spoken_ending
+from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, Locked, WheelhouseError
-from envfab.models.wheel import Wheel
-from envfab.planning.consistency import unmet
+from envfab.models.probe import Probe
+from envfab.planning.plan import Plan
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_locked, to_probe, to_records
+from envfab.remote.agent_replies import to_left, to_lingering, to_locked, to_probe, to_records
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.process import Silence
 from envfab.remote.run_command import CommandResult, run_command
@@ -73,21 +76,16 @@ def lock(work: DeploymentContext) -> None:
 
 
 def upload(work: DeploymentContext) -> None:
-    """Send the wheels that the host lacks."""
-    installation.send(work, work.proposal.wheels)
+    """Send the wheels that the host lacks, and have them unpacked in its store."""
+    send(work, work.proposal.wheels)
 
 
 def begin(work: DeploymentContext) -> None:
     """Open the journal: what is installed now, and what is to be done. One that was interrupted ends in the history."""
-    plan, probe, caller, wheelhouse = (
-        work.proposal.plan,
-        work.proposal.probe,
-        work.around.caller,
-        work.around.wheelhouse,
-    )
-    if probe is None:
-        raise DeploymentError("nobody looked at it", where=work.where)
+    plan, caller, wheelhouse = work.proposal.plan, work.around.caller, work.around.wheelhouse
+    probe = work.probe
     left = from_json(probe.journal, work.where) if probe.journal is not None else None
+    generation, previous = _generations(plan, probe, left)
     record = Record(
         rollout=work.around.rollout,
         deployment=work.id,
@@ -100,6 +98,8 @@ def begin(work: DeploymentContext) -> None:
         changes=changes(plan, {wheel.filename: wheelhouse.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
         upgrade=plan.upgrade,
+        generation=generation,
+        previous=previous,
     )
     ended = to_json(_ended(left)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
@@ -108,39 +108,75 @@ def begin(work: DeploymentContext) -> None:
     work.past = readable(to_records(reply, work.where))
 
 
+def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | None, int | None]:
+    """(the generation that is to become current, the one to go back to); None and None where packages stay.
+
+    A deployment that was interrupted after its switch is what goes back, if this one, which finishes it, has to.
+    """
+    current = probe.generation
+    switched = left is not None and left.generation is not None and left.generation == current
+    if plan.generation is not None and plan.generation != current:
+        return plan.generation, current
+    if plan.actions and plan.generation is None:
+        if current is None or probe.plain:
+            return probe.next_generation + 1, probe.next_generation
+        return probe.next_generation, left.previous if left is not None and switched else current
+    if left is not None and switched and left.previous is not None:
+        return current, left.previous
+    return None, None
+
+
 def _ended(left: Record) -> Record:
     """A journal's record for the history: `failed` where its deployment wrote down its end, else `interrupted`."""
     return left if left.status == FAILED else replace(left, ended=now(), status=INTERRUPTED)
 
 
-def before(work: DeploymentContext) -> None:
-    """Run the commands that the fabfile wants run first."""
-    run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
-
-
-def install(work: DeploymentContext) -> None:
-    """Install and remove what the plan says; what was whole before must not be broken after."""
-    actions, probe = work.proposal.plan.actions, work.proposal.probe
-    if probe is None:
-        raise DeploymentError("nobody looked at it", where=work.where)
-    if actions:
-        work.says(installation.spoken(actions))
-    after = installation.apply(work, probe, actions, work.proposal.installer)
-    work.after = after
-    installation.compare(work, actions, after)
-    broken = unmet(after) - unmet(probe)
-    if broken and not work.around.force:
-        raise DeploymentError(f"after the installation {'; '.join(sorted(broken))}", where=work.where)
+def compose(work: DeploymentContext) -> None:
+    """Make the next generation beside the current one; what goes together now must go together in it."""
+    record = work.record
+    if record is None or work.next_generation is None:
+        return
+    if work.composes:
+        composition.compose(work, record)
+    work.after = composition.inspect(work, record, work.probe)
+    composition.require_consistent(work, work.probe, work.after)
 
 
 def verify(work: DeploymentContext) -> None:
-    """The files of all that was installed must be what their RECORD says."""
-    installation.verify(work, work.proposal.plan.actions)
+    """The files of all that is new must be what their RECORD says, and the fabfile's own test must end well."""
+    if work.record is not None and work.record.generation is not None:
+        composition.require_intact(work, work.record)
+    commands = work.proposal.member.virtualenv.commands("smoke")
+    run_all(work, "smoke", tuple(_by_generation(work, command) for command in commands))
+
+
+def _by_generation(work: DeploymentContext, command: Command) -> Command:
+    """A command of the fabfile with the programs of the generation that is to become current."""
+    number, path = work.next_generation, work.proposal.member.virtualenv.path
+    if number is None:
+        return command
+    now, then = f"{path}/bin/", f"{path}/.envfab/generations/{number}/bin/"
+    if command.arguments is not None:
+        return replace(command, text=[argument.replace(now, then) for argument in command.arguments])
+    text = command.shown.replace(now, then)
+    return replace(command, text=f"PATH={shlex.quote(then.rstrip('/'))}:$PATH; export PATH; {text}")
+
+
+def before(work: DeploymentContext) -> None:
+    """Run the commands that the fabfile wants run before migrations and the switch."""
+    run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
 
 
 def migrate(work: DeploymentContext) -> None:
     """Bring each project's database up to date, once a database, and run the projects' own commands."""
     migrate_all(work)
+
+
+def switch(work: DeploymentContext) -> None:
+    """Make the new generation current."""
+    if work.record is not None and work.next_generation is not None:
+        work.agent.load(agent_sources.GENERATIONS)
+        work.agent.ask("switch", number=work.next_generation, base=work.record.previous)
 
 
 def reload(work: DeploymentContext) -> None:
@@ -189,7 +225,7 @@ def finish(work: DeploymentContext) -> None:
         work.around.reporter.warning(
             f"{work.where} is {spoken_ending(Ending.DEPLOYED, work.proposal.undoes)}, but {unlogged}"
         )
-    close(work, "deployed", wheels)
+    close(work, DEPLOYED)
 
 
 def leave_open(work: DeploymentContext, error: str) -> None:
@@ -199,30 +235,30 @@ def leave_open(work: DeploymentContext, error: str) -> None:
         work.come_to(work.record.step)
 
 
-def close(work: DeploymentContext, status: str, wheels: list[Wheel], error: str | None = None) -> None:
-    """End the journal with `status`; keep `wheels` and what the last deployments may need to go back."""
+def close(work: DeploymentContext, status: str, error: str | None = None) -> None:
+    """End the journal with `status`; generations, data files and trees of the store go that nothing needs."""
     if work.record is None:
         return
-    wheelhouse, keep = work.around.wheelhouse, work.around.settings.keep
+    settings = work.around.settings
     ended = replace(work.with_migrations(work.record), ended=now(), status=status, error=error)
     if work.after is None:
         work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    after = work.after
-    wanted = kept_wheels([*work.past, ended], after.distributions, keep)
-    names = {*after.kept, *(f"{wheelhouse.sha256(wheel)}.{wheel.filename}" for wheel in wheels)}
-    work.agent.ask(
-        "close",
-        record=to_json(ended),
-        wheels=[{"sha256": wheelhouse.sha256(wheel), "filename": wheel.filename} for wheel in wheels],
-        retain=[name for name in sorted(names) if _release(name) in wanted],
+    work.agent.load(agent_sources.GENERATIONS)
+    reply = work.agent.ask(
+        "tidy",
+        previous=ended.previous,
+        retain=sorted(retained([*work.past, ended], settings.keep)),
+        days=settings.store_days,
     )
+    for folder in to_left(reply, work.where):
+        work.around.reporter.warning(
+            f"{work.where}: {folder} cannot be removed, others' files are in it; remove it as root"
+        )
+    if ended.generation is not None and status == DEPLOYED:
+        ended = replace(ended, lingering=to_lingering(reply, work.where))
+        work.lingering = ended.lingering
+    work.agent.ask("close", record=to_json(ended))
     work.record = None
-
-
-def _release(kept: str) -> tuple[str, str]:
-    """(canonical name, version) of a kept wheel, `sha256.filename`."""
-    wheel = Wheel.from_filename(kept.partition(".")[2])
-    return str(wheel.name), str(wheel.version)
 
 
 def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) -> None:
@@ -263,8 +299,8 @@ class Recovery(Enum):
     """What a failing step asks for."""
 
     NOTHING = "nothing was changed"
-    PACKAGES = "packages go back"
-    PACKAGES_AND_RELOAD = "packages go back, and what uses them is reloaded again"
+    PACKAGES = "the new generation goes"
+    PACKAGES_AND_RELOAD = "the generation before becomes current, and what uses it is reloaded again"
 
 
 def _always(_work: DeploymentContext) -> bool:
@@ -301,10 +337,11 @@ MAKING = (
     Step("lock", lock, Recovery.NOTHING),
     Step("upload", upload, Recovery.NOTHING),
     Step("begin", begin, Recovery.NOTHING),
-    Step("before", before, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
-    Step("install", install, Recovery.PACKAGES, by_agent=True),
+    Step("compose", compose, Recovery.PACKAGES, by_agent=True),
     Step("verify", verify, Recovery.PACKAGES, by_agent=True),
+    Step("before", before, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
     Step("migrate", migrate, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.projects)),
+    Step("switch", switch, Recovery.PACKAGES, by_agent=True),
     Step("reload", reload, Recovery.PACKAGES_AND_RELOAD, to_do=_reloads),
 )
 ENDING = (

@@ -21,6 +21,8 @@ class Origin(Enum):
     EDITABLE = "editable"
     DIRECT_URL = "direct URL"
     EGG_INFO = "egg-info"
+    EGG = "egg"
+    DISTUTILS = "distutils"
     OUTSIDE = "outside the virtualenv"
 
 

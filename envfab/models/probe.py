@@ -13,14 +13,6 @@ from envfab.models.interpreter import Interpreter
 
 
 @dataclass(frozen=True, slots=True)
-class FreeSpace:
-    """Bytes and inodes that are free; None where a file system does not say."""
-
-    bytes: int | None
-    inodes: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stranded:
     """Packages in the folder of another minor version (`lib/python3.9`), which the interpreter does not read."""
 
@@ -36,6 +28,18 @@ class Holder:
     origin: str | None = None
     since: str | None = None
     deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a host: its number, when it started in ticks since the host did, and what it is called."""
+
+    pid: int
+    started: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.pid}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,21 @@ class Probe:
     leftovers: tuple[str, ...]
     duplicates: tuple[str, ...]
     journal: object
-    free: FreeSpace
-    pip: str | None
     fingerprint: str
-    # what deployments before this one left: the wheels to go back to (`sha256.filename`), the last history record
-    kept: tuple[str, ...] = ()
+    # the last record of the history
     last: object = None
     node: str = ""
     holder: Holder | None = None
     under_way: object = None
     stranded: Stranded | None = None
+    # the current generation, all that are there, and whether the virtualenv's folders are still its own
+    generation: int | None = None
+    generations: tuple[int, ...] = ()
+    plain: bool = True
+    # the processes that still run the generation before the current one
+    lingering: tuple[Process, ...] = ()
+
+    @property
+    def next_generation(self) -> int:
+        """A number that no generation has had."""
+        return max((*self.generations, self.generation if self.generation is not None else -1), default=-1) + 1

@@ -41,7 +41,7 @@ def _stranded(probe: Probe, stranded: Stranded) -> str:
 def oddities(probe: Probe) -> tuple[str, ...]:
     """What people should know before they deploy, a line each; none of it is the deployment's doing."""
     lines = [_stranded(probe, probe.stranded)] if probe.stranded else []
-    for origin in (Origin.EDITABLE, Origin.DIRECT_URL, Origin.EGG_INFO):
+    for origin in (Origin.EDITABLE, Origin.DIRECT_URL, Origin.EGG_INFO, Origin.EGG, Origin.DISTUTILS):
         there = [one for _, one in sorted(probe.distributions.items()) if one.origin is origin]
         if there:
             names = ", ".join(f"{one.shown_as} {one.version_text}" for one in there)

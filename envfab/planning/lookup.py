@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -11,13 +10,6 @@ from envfab.models.wheel import Wheel
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
-
-
-def newest_wheel(name: NormalizedName, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:
-    """The wheelhouse's newest that fits, yanked ones and pre-releases aside, or None; may raise `TagsNeeded`."""
-    candidates = Candidates(Environment(interpreter), {}, catalogue)
-    found = next(candidates.matching(name, SpecifierSet()), None)
-    return found.wheel if found else None
 
 
 def wheel_of(name: NormalizedName, version: Version, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:

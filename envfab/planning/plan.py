@@ -68,7 +68,7 @@ class ActionKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One distribution to install, change or remove. `wheel` is None only for a removal.
+    """One distribution to install, change or remove. `wheel` is None for a removal, and in a rollback by a switch.
 
     `reason` is for people: where the requirement stands (`requirements/shop.txt:3`), or `wanted by Django`.
     """
@@ -80,11 +80,13 @@ class Action:
     wheel: Wheel | None
     reason: str
     required_by: tuple[str, ...] = ()
+    # the version that comes back with a generation that is kept, without a wheel
+    restored: Version | None = None
 
     @property
     def version(self) -> Version | None:
         """The version there will be; None for a removal."""
-        return self.wheel.version if self.wheel else None
+        return self.wheel.version if self.wheel else self.restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ class Plan:
     newer: tuple[Newer, ...] = ()
     # what `--upgrade` named: canonical names, or `EVERYTHING`
     upgrade: tuple[str, ...] = ()
+    # the generation that is made current again, where a rollback needs nothing else
+    generation: int | None = None
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -183,6 +187,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             {"name": newer.shown_as, "installed": newer.installed, "available": newer.available} for newer in plan.newer
         ],
         "upgrade": list(plan.upgrade),
+        "generation": plan.generation,
     }
 
 

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envfab.errors import UsageError
-from envfab.models.distribution import Distribution
+from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe
 from envfab.models.requirements import Entry, Requirements
 from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
@@ -142,7 +142,11 @@ class _Planning:
             for name in unrequired(self.probe, self.environment, solution):
                 actions[name] = self._removal(name)
         broken = broken_by(actions, self.installed, self.environment, solution.chosen.keys())
-        conflicts = [*self._without_hash(solution), *([] if self.options.force else broken)]
+        conflicts = [
+            *self._without_hash(solution),
+            *self._unlisted(actions),
+            *([] if self.options.force else broken),
+        ]
         warnings += [*self._warnings(solution, actions), *(broken if self.options.force else [])]
         status = Status.BLOCKED if missing or conflicts else Status.CHANGES if actions else Status.CURRENT
         return Plan(
@@ -227,6 +231,17 @@ class _Planning:
             if self.candidates.fitting(standing) if known else standing:
                 return version
         return None
+
+    def _unlisted(self, actions: Mapping[NormalizedName, Action]) -> Iterator[str]:
+        """What would be replaced or removed, though nothing tells which files are its own."""
+        for name in sorted(actions):
+            there = self.probe.distributions.get(name)
+            if there is not None and there.origin is Origin.DISTUTILS:
+                fate = "removed" if actions[name].wheel is None else "replaced"
+                yield (
+                    f"{there.shown_as} {there.version_text} cannot be {fate}: distutils lists no files of it"
+                    "\n  remove its files by hand, the .egg-info last"
+                )
 
     def _without_hash(self, solution: Solution) -> Iterator[str]:
         """What would be installed without a hash in the requirements, where `--require-hashes` stands in them."""

@@ -44,14 +44,21 @@ def restoring(
     return tuple(actions), tuple(lost)
 
 
-def unrestorable(actions: tuple[Action, ...], find: Find) -> tuple[str, ...]:
-    """What the actions replace or remove and no wheel could bring back: `Django 5.1.3`."""
-    replaced = [action for action in actions if action.installed is not None]
-    return tuple(
-        f"{action.shown_as} {action.installed}"
-        for action in replaced
-        if _find(action.name, action.installed or "", find) is None
-    )
+def switching(
+    now: Mapping[NormalizedName, Distribution], before: Mapping[NormalizedName, tuple[str, str]]
+) -> tuple[Action, ...]:
+    """What changes where a generation that has `before` (as in `restoring`) becomes current again."""
+    actions = []
+    for name in sorted(now.keys() | before.keys()):
+        there, was = now.get(name), before.get(name)
+        if was is None and there is not None:
+            actions.append(Action(ActionKind.REMOVE, name, there.shown_as, there.version_text, None, GONE))
+        elif was is not None and (there is None or there.version_text != was[1]):
+            version = version_or_none(was[1])
+            kind = _kind(there, version) if version is not None else ActionKind.REINSTALL
+            installed = there.version_text if there else None
+            actions.append(Action(kind, name, was[0], installed, None, REASON, restored=version))
+    return tuple(actions)
 
 
 def _find(name: NormalizedName, version: str, find: Find) -> Wheel | None:

@@ -6,21 +6,19 @@ shape or a size before it was seen to have it. Each function of an answer raises
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from packaging.tags import Tag
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.config.target import Target
-from envfab.errors import AgentError, Unusable, WheelError
+from envfab.errors import AgentError, Unusable
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
-from envfab.models.probe import FreeSpace, Holder, Probe, Stranded
-from envfab.models.wheel import Wheel
+from envfab.models.probe import Holder, Probe, Process, Stranded
 from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
@@ -33,13 +31,15 @@ MAX_REQUIRES = 2_000  # of one distribution: some name hundreds
 MAX_ALL_REQUIRES = 50_000
 MAX_TAGS = 10_000  # pip knows 1,500 on a new Linux, and 3,000 on a new macOS
 MAX_RECORDS = 10_000
+MAX_GENERATIONS = 10_000
+MAX_PROCESSES = 1_000
+MAX_GENERATION = 1 << 53  # what JSON carries as a whole number everywhere
 MAX_NAME = 200  # characters of a name or a version: file systems take 255 bytes for both
 MAX_PATH = 4_096
 MAX_MESSAGE = 2_000
 MAX_OUTPUT = 200_000  # characters; of more the end is kept
 
 _ORIGINS = {origin.value: origin for origin in Origin}
-_KEPT = re.compile(r"[0-9a-f]{64}\.[^/]+\.whl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             raise Unusable(f"its interpreter says it is Python {said!r}", where=str(target))
         own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
         outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
-        markers, free = fields.object("markers"), fields.object("free")
+        markers = fields.object("markers")
         holder = _holder(fields.value("holder"))
         return Probe(
             target=target,
@@ -128,13 +128,76 @@ def to_probe(target: Target, reply: object) -> Probe:
             stranded=_stranded(fields),
             under_way=fields.value("journal") if holder is not None else None,
             holder=holder,
-            free=FreeSpace(free.number_or_none("bytes"), free.number_or_none("inodes")),
-            pip=fields.line_or_none("pip", MAX_NAME),
             fingerprint=fields.line("stamp", MAX_NAME),
-            kept=tuple(name for name in fields.texts("kept", longest=MAX_PATH) if is_kept_wheel(name)),
             last=fields.value("last"),
             node=fields.line("node", MAX_NAME * 2),
+            generation=_generation(fields.value("generation")),
+            generations=tuple(_generation(one) or 0 for one in fields.items("generations", MAX_GENERATIONS)),
+            plain=fields.truth("plain"),
+            lingering=_processes(fields.value("lingering")),
         )
+
+
+def _generation(value: object) -> int | None:
+    """The number of a generation; raises `ValueError` for what the agent does not number them with."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_GENERATION:
+        raise ValueError(f"{str(value)[:MAX_NAME]!r} is not the number of a generation")
+    return value
+
+
+def _processes(value: object) -> tuple[Process, ...]:
+    return tuple(
+        Process(one.number("pid"), one.number("started"), one.line("name", MAX_NAME))
+        for one in Fields({"processes": value}).objects("processes", MAX_PROCESSES)
+    )
+
+
+def to_lingering(reply: Mapping[str, Any], where: str) -> tuple[Process, ...]:
+    """The processes that still run the generation before."""
+    with _decoding(where):
+        return _processes(Fields(reply).value("lingering"))
+
+
+def to_conflicts(reply: Mapping[str, Any], where: str) -> tuple[tuple[str, str, str], ...]:
+    """(a file, the distribution whose it was, that whose it is now) of a new generation, where the two differ."""
+    with _decoding(where):
+        found = [Fields({"c": one}).lines("c", 3, MAX_PATH) for one in Fields(reply).items("conflicts", MAX_PROCESSES)]
+        if any(len(one) != 3 for one in found):
+            raise ValueError("a conflict is a path and two names")
+    return tuple((path, before, now) for path, before, now in found)
+
+
+def to_left(reply: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The folders that could not be removed."""
+    with _decoding(where):
+        return Fields(reply).lines("left", longest=MAX_PATH)
+
+
+def to_generation(reply: object, before: Probe) -> Probe:
+    """A virtualenv as a new generation of it shows it; what the generation has no part in is as it was `before`."""
+    with _decoding(str(before.target)):
+        fields = Fields.of(reply)
+        own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
+        outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
+        return replace(
+            before,
+            distributions=own,
+            outside={name: found for name, found in outside.items() if name not in own},
+            leftovers=(
+                *fields.lines("leftovers", longest=MAX_NAME * 2),
+                *fields.lines("damaged", longest=MAX_NAME * 2),
+            ),
+            duplicates=duplicates,
+        )
+
+
+def to_whole(reply: Mapping[str, Any], where: str, asked: Iterable[int]) -> frozenset[int]:
+    """Which of the generations that were `asked` for are as they were left."""
+    with _decoding(where):
+        said = {_generation(one) for one in Fields(reply).items("whole", MAX_GENERATIONS)}
+    return frozenset(number for number in asked if number in said)
 
 
 def _stranded(fields: Fields) -> Stranded | None:
@@ -188,17 +251,6 @@ def _holder(value: object) -> Holder | None:
     return Holder(known("who"), known("from"), known("since"), known("deployment"))
 
 
-def is_kept_wheel(name: str) -> bool:
-    """Whether a name is a kept wheel's, `sha256.filename`: all else that lies beside them is not looked at."""
-    if not _KEPT.fullmatch(name):
-        return False
-    try:
-        Wheel.from_filename(name.partition(".")[2])
-    except (WheelError, ValueError):
-        return False
-    return True
-
-
 def to_tags(reply: Mapping[str, Any], where: str) -> tuple[Tag, ...]:
     """The tags of an interpreter, most preferred first."""
     with _decoding(where):
@@ -220,13 +272,6 @@ def to_locked(reply: Mapping[str, Any], target: Target) -> Probe | None:
     return None if probe is None else to_probe(target, probe)
 
 
-def to_installed(reply: Mapping[str, Any], target: Target) -> Probe:
-    """The virtualenv after an installer ran."""
-    with _decoding(str(target)):
-        probe = Fields(reply).value("probe")
-    return to_probe(target, probe)
-
-
 def to_records(reply: Mapping[str, Any], where: str) -> list[Any]:
     """The records of a history, oldest first, each for `history.from_json` to read."""
     with _decoding(where):
@@ -238,6 +283,18 @@ def to_lacking(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> li
     with _decoding(where):
         said = frozenset(Fields(reply).texts("lacking"))
     return [digest for digest in asked if digest in said]
+
+
+def to_interpreter(reply: Mapping[str, Any], where: str) -> str:
+    """What bytecode hangs on: an interpreter's cache tag and magic number (PEP 3147), `cpython-311-a70d0d0a`."""
+    with _decoding(where):
+        return Fields(reply).line("interpreter", MAX_NAME)
+
+
+def to_packed(reply: Mapping[str, Any], where: str) -> str | None:
+    """The file with the bytecode of a wheel; None where the interpreter is of another kind."""
+    with _decoding(where):
+        return Fields(reply).line_or_none("packed", MAX_PATH)
 
 
 def to_damage(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> dict[NormalizedName, tuple[str, ...]]:
@@ -261,6 +318,28 @@ def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str |
     with _decoding(where):
         fields = Fields(reply)
         return fields.line_or_none("with", MAX_NAME), fields.line_or_none("version", MAX_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """How many trees of a store went, the bytes that they took, and the bytes of those that are left."""
+
+    removed: int
+    freed: int
+    left: int
+
+
+def to_cleaned(reply: Mapping[str, Any], where: str) -> Cleaned:
+    """What became of a store."""
+    with _decoding(where):
+        fields = Fields(reply)
+        return Cleaned(fields.number("removed"), fields.number("freed"), fields.number("left"))
+
+
+def to_released(reply: Mapping[str, Any], where: str) -> bool:
+    """Whether a virtualenv that was released had generations."""
+    with _decoding(where):
+        return Fields(reply).line("was", MAX_NAME) == "generations"
 
 
 @dataclass(frozen=True, slots=True)

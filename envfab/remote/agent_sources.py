@@ -9,13 +9,13 @@ import zlib
 from importlib import resources
 
 KERNEL = ("json_codec", "protocol")
-PROBE = ("files", "metadata", "probe")
+PROBE = ("files", "metadata", "layout", "lingering", "probe")
 TAGS = ("tags",)
-DEPLOY = ("lock", "subprocesses", "wheel_cache", "install", "journal")
-SWEEP = ("sweep",)
+DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "verify")
+UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
+STORE = (*UNPACK, "bytecode", "store")
+GENERATIONS = (*STORE, "data_files", "generations", "exchange", "switch")
 DOWNLOAD = ("http", "download")
-UV = ("uv",)
-BYTECODE = ("bytecode",)
 HISTORY = ("wheel_cache", "journal")
 DJANGO = ("lock", "subprocesses", "environment_file", "django")
 CREATE = ("lock", "subprocesses", "create")

@@ -13,6 +13,7 @@ from envfab.remote import agent_sources
 from envfab.remote.agent_replies import Discovered, to_creation, to_discovered
 from envfab.remote.agent_session import OperationFailed, start_agent
 from envfab.remote.probe import Links, TargetSession, as_its_own
+from envfab.remote.process import Starter
 from envfab.remote.startup import Identity
 from envfab.remote.workers import join, start_workers
 from envfab.util.progress import Reporter
@@ -79,7 +80,22 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
                 )
             except OperationFailed as error:
                 raise _explained(error, where) from None
-        return Creation(member, *to_creation(reply, where))
+        created = Creation(member, *to_creation(reply, where))
+    if created.by is not None and not repair:
+        with link.reserve(1) as places:
+            _begin_generations(places, site, settings, where)
+    return created
+
+
+def _begin_generations(starter: Starter, site: TargetSession, settings: Settings, where: str) -> None:
+    """Give a virtualenv that was just made its generation 0, by its own interpreter."""
+    path = site.member.virtualenv.path
+    with start_agent(
+        starter, f"{path}/bin/python", path, where=where, identity=site.owner, modules=agent_sources.PROBE
+    ) as agent:
+        agent.load(agent_sources.DEPLOY)
+        agent.load(agent_sources.GENERATIONS)
+        agent.ask("found", umask=settings.umask)
 
 
 def _explained(error: OperationFailed, where: str) -> OperationFailed:

@@ -10,6 +10,7 @@ from envfab.config.validation import error
 from envfab.tasks import (
     add_wheel,
     audit,
+    clean,
     collector,
     create_virtualenv,
     deploy,
@@ -21,6 +22,7 @@ from envfab.tasks import (
     publish_index,
     register,
     register_hook,
+    release_virtualenv,
     rollback,
     sbom,
     stats_disable,
@@ -38,7 +40,7 @@ from envfab.tasks.usage_recording import record
 
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, publish_index, outdated, lock, fetch_wheels, audit),
-    *(targets, create_virtualenv, plan, deploy, history, rollback),
+    *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, history, rollback),
     *(register, register_hook, sbom, collector),
 )
 # they are not recorded themselves: what stats_show prints is what stats_submit sends, and nothing more

@@ -13,7 +13,7 @@ from invoke.context import Context
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.selectors import select
-from envfab.config.settings import Settings, refuse_unknown_variables
+from envfab.config.settings import Settings, obsolete, refuse_unknown_variables
 from envfab.config.target import Member
 from envfab.remote.ssh.login import login
 from envfab.tasks.command_line import Speech
@@ -42,6 +42,8 @@ class TaskContext:
             context.config.envfab, {key: value for key, value in given.items() if value}
         )
         self.console: Console = Console(as_json, Speech(fleet))
+        for line in obsolete(context.config.envfab, os.environ):
+            self.console.warning(line)
         self._config = context.config
         self._ssh: SSHConfiguration = SSHConfiguration.of(self._config)
 

@@ -43,7 +43,7 @@ def task(fleet: Fleet) -> Any:
             with propose_undo(members, links, wheelhouse, run.settings, console, to or None) as proposals:
 
                 def again(_old: Proposal, probe: Probe, site: TargetSession) -> Proposal:
-                    return undo_one(site, probe, read_history(site), wheelhouse, to or None, run.settings.installer)
+                    return undo_one(site, probe, read_history(site), wheelhouse, to or None)
 
                 chosen = agree(console, proposals, yes, "Roll back")
 

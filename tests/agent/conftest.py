@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,31 @@ def fields(wheel: Path) -> dict[str, str]:
     return {"name": name, "version": version, "filename": wheel.name, "sha256": sha256(wheel)}
 
 
-def install(session: Session, *wheels: Path, **options: Any) -> dict[str, Any]:
-    """Store wheels and install them."""
+KIND = {"compile": False, "umask": 0o022}
+
+
+def compose(session: Session, *wheels: Path, remove: Sequence[str] = (), **options: Any) -> int:
+    """Store wheels, unpack them and compose the next generation with them: its number."""
+    kind = {name: options.get(name, value) for name, value in KIND.items()}
+    probe = session.ask("probe")
     store(session, *wheels)
-    asked = {"remove": [], "pip_wheel": None, "compile": False, "umask": 0o022} | options
-    return session.ask("install", wheels=[fields(wheel) for wheel in wheels], **asked)
+    named = [fields(wheel) for wheel in wheels]
+    session.ask("fill", wheels=named, **kind)
+    base = max([*probe["generations"], -1]) + 1
+    number: int = base + 1 if probe["plain"] else base
+    asked = {"pinned": False, "link": True, **kind} | {
+        key: value for key, value in options.items() if key in ("pinned", "link")
+    }
+    requested = [{**one, "requested": True} for one in named]
+    session.ask("compose", number=number, base=base, wheels=requested, remove=list(remove), **asked)
+    return number
+
+
+def install(session: Session, *wheels: Path, remove: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """Compose the next generation and make it current; the probe afterwards."""
+    number = compose(session, *wheels, remove=remove, **options)
+    session.ask("switch", number=number, base=number - 1)
+    return session.ask("probe")
 
 
 def versions(reply: dict[str, Any]) -> dict[str, str]:
@@ -94,6 +114,7 @@ def deploying() -> Iterator[Starter]:
         )
         sessions.append(session)
         session.load(agent_sources.DEPLOY)
+        session.load(agent_sources.GENERATIONS)
         return session
 
     yield start

@@ -98,13 +98,12 @@ def test_a_half_written_journal_that_is_a_link_is_not_followed(place: Path, depl
     assert other.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", [".envfab", ".envfab/wheels"])
-def test_a_folder_that_is_a_link_is_not_followed(place: Path, deploying: Starter, tmp_path: Path, name: str) -> None:
-    """Wheels that are not kept any more are removed from there: nothing of somebody else's folder goes."""
+def test_a_folder_of_memory_that_is_a_link_is_not_followed(place: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Nothing is written to somebody else's folder."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious").write_text("precious")
-    folder = place / name
+    folder = place / ".envfab"
     shutil.rmtree(folder, ignore_errors=True)
     folder.symlink_to(other)
     with pytest.raises(OperationFailed) as caught:
@@ -113,12 +112,18 @@ def test_a_folder_that_is_a_link_is_not_followed(place: Path, deploying: Starter
     assert [file.name for file in other.iterdir()] == ["precious"]
 
 
-def test_a_folder_among_the_kept_wheels_is_let_be(place: Path, deploying: Starter) -> None:
-    """It is none of them, and in the way of nothing."""
-    folder = place / ".envfab" / "wheels" / "mine"
-    folder.mkdir(parents=True)
-    deploy(deploying(place))
-    assert folder.is_dir()
+@pytest.mark.parametrize("name", ["wheels", "displaced"])
+def test_what_is_tidied_away_is_not_followed(place: Path, deploying: Starter, tmp_path: Path, name: str) -> None:
+    """A link in the place of a folder that goes: the link goes, and nothing of somebody else's folder."""
+    other = tmp_path / "other"
+    (other / "inner").mkdir(parents=True)
+    (other / "inner").chmod(0o755)
+    (place / ".envfab" / name).symlink_to(other)
+    session = deploying(place)
+    session.ask("probe")
+    session.ask("tidy", previous=None, retain=[], days=None)
+    assert not (place / ".envfab" / name).is_symlink()
+    assert (other / "inner").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_memory_of_somebody_else_is_not_written_to(place: Path, deploying: Starter, hosts: Hosts) -> None:
@@ -191,7 +196,7 @@ def test_a_pipe_among_distributions_is_not_waited_for(place: Path, name: str) ->
         found = session.ask("probe")
         assert found["damaged"] == (["odd-1.0.dist-info"] if name == "METADATA" else [])
         session.load(agent_sources.DEPLOY)
-        session.ask("verify", names=["odd"])
+        session.ask("verify", names=["odd"], number=None)
 
 
 def test_a_record_begins_on_a_line_of_its_own(place: Path, deploying: Starter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from envfab.errors import Disconnected, Locked
+from envfab.remote import agent_sources
 from envfab.remote.process import local_link
 from envfab.remote.run_command import run_command
 from envfab.remote.startup import Identity
-from tests.agent.conftest import Starter, fields, store
-from tests.support.wheels import make_wheel
+from tests.agent.conftest import Starter
 
 ADA = {"format": 1, "who": "ada", "from": "laptop", "since": "2026-11-20T21:49:00+00:00"}
 BOB = {"format": 1, "who": "bob", "from": "desk", "since": "2026-11-20T22:00:00+00:00"}
@@ -65,26 +66,23 @@ def test_a_second_comer_is_told_who_from_where_since_when(workbench: Path, deplo
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
-def test_a_killed_agent_frees_it_but_its_running_pip_does_not(
+def test_a_killed_agent_frees_it_but_its_running_migration_does_not(
     workbench: Path, deploying: Starter, tmp_path: Path
 ) -> None:
-    """An orphaned pip still writes: the kernel keeps the lock for it, and no longer."""
-    slow = make_wheel(tmp_path, "slow", "1.0", tags=("py2-none-any", "py3-none-any"))
-    hold = tmp_path / "pip.whl"
-    (hold / "pip").mkdir(parents=True)
+    """An orphaned child still writes: the kernel keeps the lock for it, and no longer."""
     session = deploying(workbench)
     session.ask("lock", holder=ADA)
-    store(session, slow)
-    # a program in pip's place, which runs until it is told to end
-    (workbench / "slow").mkdir(exist_ok=True)
-    (site := next(workbench.glob("lib/python*/site-packages")), None)
-    impostor = site / "pip" / "__main__.py"
-    original = impostor.read_bytes()
+    session.load(agent_sources.DJANGO)
+    site = next(workbench.glob("lib/python*/site-packages"))
     go = tmp_path / "go"
-    impostor.write_text(f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n")
+    # a program in Django's place, which runs until it is told to end
+    (site / "django").mkdir()
+    (site / "django" / "__init__.py").touch()
+    program = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    (site / "django" / "__main__.py").write_text(program)
     try:
-        frame = {"wheels": [fields(slow)], "remove": [], "pip_wheel": None, "compile": False, "umask": 0o022}
-        session._write_frame("install", 0, dict(frame, path=str(workbench)))
+        frame: dict[str, object] = {"settings": "shop", "arguments": [], "env": {}, "env_file": None, "number": None}
+        session._write_frame("django_admin", 0, dict(frame, path=str(workbench)))
         deadline = time.monotonic() + 20
         while len(agents_of(workbench)) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -101,8 +99,7 @@ def test_a_killed_agent_frees_it_but_its_running_pip_does_not(
         other.ask("lock", holder=BOB)
     finally:
         go.touch()
-        impostor.write_bytes(original)
-        (workbench / "slow").rmdir()
+        shutil.rmtree(site / "django")
 
 
 def test_a_command_of_the_fabfile_never_holds_it(workbench: Path, deploying: Starter) -> None:
@@ -135,4 +132,4 @@ def test_under_the_lock_only_news_is_read(workbench: Path, deploying: Starter) -
     session = deploying(workbench)
     changed = session.ask("lock", holder=ADA, known=known)["probe"]
     assert changed["stamp"] != known
-    assert changed == session.ask("probe") | {"free": changed["free"]}
+    assert changed == session.ask("probe")

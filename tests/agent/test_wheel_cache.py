@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from envfab.agent import journal as journal_source
 from envfab.agent import subprocesses
 from envfab.agent import wheel_cache as cache_source
 from envfab.config.host import Host
@@ -22,7 +19,7 @@ from envfab.errors import AgentError
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed, start_agent
 from envfab.remote.startup import Identity
-from tests.agent.conftest import Starter, fields, install, store, versions
+from tests.agent.conftest import Starter, install, store, versions
 from tests.remote.conftest import Connect
 from tests.support.leftovers import files_of
 from tests.support.sshd import Hosts
@@ -30,7 +27,6 @@ from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 
 agent_cache: Any = cache_source
-agent_journal: Any = journal_source
 
 
 @pytest.fixture
@@ -45,13 +41,17 @@ def wheel(tmp_path: Path) -> Path:
     return make_wheel(tmp_path, "cached", "1.0", tags=("py2-none-any", "py3-none-any"))
 
 
+KIND = {"compile": False, "umask": 0o022}
+
+
 def test_a_wheel_is_stored_under_its_digest_once(workbench: Path, deploying: Starter, cache: Path, wheel: Path) -> None:
     """What the cache lacks is told, and stored; then it lacks nothing."""
     session = deploying(workbench)
+    session.ask("probe")
     digest = sha256(wheel)
-    assert session.ask("lacking", hashes=[digest, "0" * 64]) == {"lacking": [digest, "0" * 64]}
+    assert session.ask("missing", hashes=[digest, "0" * 64], **KIND)["lacking"] == [digest, "0" * 64]
     store(session, wheel)
-    assert session.ask("lacking", hashes=[digest, "0" * 64]) == {"lacking": ["0" * 64]}
+    assert session.ask("missing", hashes=[digest, "0" * 64], **KIND)["lacking"] == ["0" * 64]
     assert [path.name for path in cache.iterdir()] == [digest]
     assert (cache / digest).read_bytes() == wheel.read_bytes()
 
@@ -148,17 +148,6 @@ def test_a_full_disk_is_one_clear_message(
     store(session, make_wheel(tmp_path, "small", "1.0"))
 
 
-@OLDEST_AND_NEWEST
-def test_wheels_cross_from_one_file_system_to_another(
-    workbench: Path, deploying: Starter, tiny: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where there can be no hard link a copy is staged."""
-    monkeypatch.setenv("HOME", str(tiny))
-    session = deploying(workbench)
-    assert versions(install(session, wheel)["probe"])["cached"] == "1.0"
-    session.ask("install", wheels=[], remove=["cached"], pip_wheel=None, compile=False, umask=0o022)
-
-
 def test_an_owner_without_a_home_keeps_wheels_in_the_virtualenv(
     hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path, wheel: Path
 ) -> None:
@@ -176,9 +165,12 @@ def test_an_owner_without_a_home_keeps_wheels_in_the_virtualenv(
     ) as session:
         session.load(agent_sources.DEPLOY)
         store(session, wheel)
-        session.ask("install", wheels=[fields(wheel)], remove=[], pip_wheel=None, compile=False, umask=0o022)
-    cached = path / ".envfab" / "cache" / "wheels" / sha256(wheel)
-    assert cached.owner() == hosts.users.homeless
+        session.load(agent_sources.GENERATIONS)
+        found = install(session, wheel)
+    assert versions(found)["cached"] == "1.0"
+    (tree,) = (path / ".envfab" / "cache" / "store").iterdir()
+    assert tree.name.startswith(sha256(wheel))
+    assert tree.owner() == hosts.users.homeless
     assert files_of(hosts.users.uids, hosts.users.homes, apart_from=[hosts.srv]) == before
 
 
@@ -261,105 +253,3 @@ def test_an_owner_whose_home_others_can_write_to_keeps_wheels_in_the_virtualenv(
         home.chmod(mode)
     assert (path / ".envfab" / "cache" / "wheels" / sha256(wheel)).owner() == owner
     assert not (home / ".cache" / "envfab" / "wheels" / sha256(wheel)).exists()
-
-
-def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, tiny: Path) -> None:
-    """Above all not a part of it under the name of the whole; what was there stays."""
-    big = tmp_path / "big"
-    big.write_bytes(bytes(400_000))
-    (tiny / "big").write_text("before")
-    for name in ("big", "new"):
-        with pytest.raises(OSError, match="No space left"):
-            agent_cache.link_or_copy(str(big), str(tiny / name))
-    assert [(path.name, path.read_text()) for path in tiny.iterdir()] == [("big", "before")]
-
-
-def test_a_copy_is_on_the_disk_before_it_gets_its_name(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A crash leaves the whole, or nothing; a draft that was left by one is no obstacle."""
-    synced: list[tuple[int, list[str]]] = []
-
-    def fsync(descriptor: int) -> None:
-        synced.append((os.fstat(descriptor).st_size, [path.name for path in tiny.iterdir()]))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    (tmp_path / "wheel").write_text("a wheel")
-    draft = f".{os.getpid()}"
-    (tiny / draft).write_text("what a crash left of another")
-    agent_cache.link_or_copy(str(tmp_path / "wheel"), str(tiny / "kept"))
-    assert synced == [(7, [draft])]
-    assert [(path.name, path.read_text()) for path in tiny.iterdir()] == [("kept", "a wheel")]
-
-
-def test_a_link_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
-    """It does not write into it, for that may be the content of other names, too; a second time changes nothing."""
-    for name in ("good", "bad"):
-        (tmp_path / name).write_text(name)
-    os.link(tmp_path / "bad", tmp_path / "other")
-    for _ in range(2):
-        agent_cache.link_or_copy(str(tmp_path / "good"), str(tmp_path / "bad"))
-    assert (tmp_path / "bad").samefile(tmp_path / "good")
-    assert (tmp_path / "other").read_text() == "bad"
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def kept_by(virtualenv: Path, wheel: Path) -> Path:
-    """Where a virtualenv keeps a wheel to go back to."""
-    return virtualenv / ".envfab" / "wheels" / f"{sha256(wheel)}.{wheel.name}"
-
-
-def test_a_damaged_wheel_that_is_kept_is_replaced(tmp_path: Path, cache: Path, wheel: Path) -> None:
-    """A copy that was cut off has the right name all the same; one that is whole stays."""
-    kept = kept_by(tmp_path / "v", wheel)
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(wheel.read_bytes()[:-1])
-    cache.mkdir(parents=True)
-    shutil.copy(wheel, cache / sha256(wheel))
-    agent, fields = SimpleNamespace(path=str(tmp_path / "v")), {"sha256": sha256(wheel), "filename": wheel.name}
-    for _ in range(2):
-        agent_journal.keep(agent, str(kept.parent), [fields], [kept.name])
-        assert kept.samefile(cache / sha256(wheel))
-        assert [path.name for path in kept.parent.iterdir()] == [kept.name]
-
-
-def test_no_part_of_a_wheel_is_among_those_that_are_kept(tmp_path: Path, cache: Path, tiny: Path) -> None:
-    """Whatever lies there is taken for a wheel, also where a copy was cut off."""
-    big = make_wheel(tmp_path, "big", "1.0", files={"big.bin": os.urandom(400_000)})
-    kept = kept_by(tiny, big)
-    cache.mkdir(parents=True)
-    shutil.copy(big, cache / sha256(big))
-    kept.parent.mkdir(parents=True)
-    copying: list[list[Path]] = []
-    opened = shutil.copyfileobj
-
-    def copy(*arguments: Any) -> None:
-        copying.append(list(kept.parent.iterdir()))
-        opened(*arguments)
-
-    agent, fields = SimpleNamespace(path=str(tiny)), {"sha256": sha256(big), "filename": big.name}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", copy)
-        with pytest.raises(OSError, match="No space left"):
-            agent_journal.keep(agent, str(kept.parent), [fields], [kept.name])
-    assert copying == [[]]
-    assert list(kept.parent.iterdir()) == []
-
-
-def test_a_damaged_wheel_in_the_cache_is_replaced_by_the_one_that_is_kept(
-    tmp_path: Path, cache: Path, wheel: Path
-) -> None:
-    """Or going back would fail though all that it needs is there; a damaged one is not offered."""
-    kept = kept_by(tmp_path / "v", wheel)
-    kept.parent.mkdir(parents=True)
-    shutil.copy(wheel, kept)
-    cache.mkdir(parents=True)
-    cached = cache / sha256(wheel)
-    cached.write_bytes(wheel.read_bytes()[:-1])
-    agent, request = SimpleNamespace(path=str(tmp_path / "v")), {"names": [kept.name]}
-    agent_journal.offer(agent, request, None)
-    assert sha256(cached) == sha256(wheel)
-    cached.unlink()
-    kept.write_bytes(b"")
-    agent_journal.offer(agent, request, None)
-    assert not cached.exists()

@@ -7,7 +7,7 @@ from fabric import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.config.settings import Settings, defaults, refuse_unknown_variables
+from envfab.config.settings import Settings, defaults, obsolete, refuse_unknown_variables
 from envfab.errors import ConfigurationError
 
 
@@ -38,9 +38,7 @@ def test_the_defaults_are_those_of_the_dataclass() -> None:
         ("command_timeout", 600, 600.0),
         ("host_keys", "Accept-New", "accept-new"),
         ("host_keys", False, "off"),
-        ("installer", "pip", "pip"),
-        ("installer", "Auto", "auto"),
-        ("link", "no", False),
+        ("store_days", "0", 0),
         ("compile", False, False),
         ("compile", "false", False),
         ("compile", "no", False),
@@ -80,8 +78,7 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
         ("connect_timeout", "10s", "envfab.connect_timeout: '10s' is not a number of seconds greater than 0"),
         ("host_keys", "sometimes", "envfab.host_keys: 'sometimes' is not one of strict, accept-new, off"),
         ("host_keys", True, "envfab.host_keys: True is not one of strict, accept-new, off"),
-        ("installer", "conda", "envfab.installer: 'conda' is not one of pip, uv, auto"),
-        ("installer", False, "envfab.installer: False is not one of pip, uv, auto"),
+        ("store_days", "many", "envfab.store_days: 'many' is not a whole number from 0 up"),
         ("compile", "maybe", "envfab.compile: 'maybe' is not true or false"),
         ("umask", "089", "envfab.umask: '089' is not an octal mask in quotes, like '022'"),
         ("umask", 22, "envfab.umask: 22 is not an octal mask; quote it: '022'"),
@@ -103,9 +100,21 @@ def test_an_unknown_setting_is_refused() -> None:
         Settings.from_mapping({"paralel": 3})
     assert str(caught.value) == (
         "envfab.paralel: unknown setting; did you mean parallel?\n"
-        "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, installer, "
-        "compile, link, umask, connect_timeout, command_timeout"
+        "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
+        "store_days, umask, connect_timeout, command_timeout"
     )
+
+
+def test_settings_of_envfab_1_are_passed_over_and_told() -> None:
+    """A fabfile, or an environment, that still sets them gets a line for each, and goes on."""
+    assert Settings.from_mapping({"installer": "auto", "link": "no"}) == Settings()
+    refuse_unknown_variables({"FABRIC_ENVFAB_INSTALLER": "uv"})
+    told = obsolete({"link": False}, {"FABRIC_ENVFAB_INSTALLER": "uv"})
+    assert told == (
+        "FABRIC_ENVFAB_INSTALLER: this setting has no effect any more, since envfab unpacks wheels itself; remove it",
+        "envfab.link: this setting has no effect any more, since files are always links where links can be made; remove it",
+    )
+    assert obsolete({"keep": 3}, {}) == ()
 
 
 @pytest.mark.parametrize("name", ["FABRIC_ENVFAB_MAX_FAILURE", "FABRIC_ENVFAB_max_failures", "FABRIC_ENVFAB_"])
@@ -175,14 +184,13 @@ class TestInvoke:
             check_retries="0",
             check_timeout="1.5",
             host_keys="off",
-            installer="auto",
             compile="false",
-            link="false",
+            store_days="7",
             umask="027",
             connect_timeout="2",
             command_timeout="60",
         )
-        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", "auto", False, False, 0o027, 2.0, 60.0)
+        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", False, 7, 0o027, 2.0, 60.0)
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""

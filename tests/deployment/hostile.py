@@ -203,7 +203,7 @@ class HostileFleet:
         """The plan for a virtualenv that changed, or says so."""
         if old.site is None:
             return None
-        return propose_one(old.site, probe, old.requirements, Plans(self.wheelhouse, Options()), "pip")
+        return propose_one(old.site, probe, old.requirements, Plans(self.wheelhouse, Options()))
 
     def look_back(self) -> tuple[dict[str, Status], str]:
         """(what rolling back would be for each host's virtualenv, what is shown of all histories)."""

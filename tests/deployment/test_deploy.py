@@ -56,7 +56,12 @@ def test_leaves_nothing_on_the_host_but_its_folders(
     new = files_of(hosts.users.uids, hosts.users.homes, apart_from=paths) - before
     cache = str(hosts.users.home(hosts.users.shop) / ".cache")
     assert [name for name in new if not name.startswith(cache)] == []
-    assert {entry.name for entry in (paths[0] / ".envfab").iterdir()} <= {"lock", "history.jsonl", "wheels"}
+    assert {entry.name for entry in (paths[0] / ".envfab").iterdir()} == {
+        "lock",
+        "history.jsonl",
+        "current",
+        "generations",
+    }
 
 
 def test_sends_only_what_the_owner_s_cache_lacks(
@@ -322,17 +327,29 @@ def test_a_bystander_that_would_break_blocks_unless_forced(
     assert freeze(path) == {"basket": "2.0", "bystander": "1.0"}
 
 
-def test_a_virtualenv_without_pip_is_served_by_the_wheelhouse_s_pip(
-    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, pip_wheel: Path
+def test_what_root_left_in_a_virtualenv_is_in_nobodys_way(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
-    """Where there is no pip, a pip wheel of the wheelhouse is run; where the wheelhouse has none, the plan is blocked."""
+    """Bytecode that root's Python wrote there: it is deployed to all the same, and what stays of it is named."""
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop)
+    workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, {hosts.users.shop!r}, packages=['shop'])])")
+    workplace.add_made("shop", "1.0")
+    (path / "lib/python3.11/site-packages/by_root/__pycache__").mkdir(parents=True)
+    (path / "lib/python3.11/site-packages/by_root/__pycache__/x.cpython-311.pyc").touch()
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cannot be removed, others' files are in it; remove it as root" in done.stderr
+    assert freeze(path) == {"shop": "1.0"}
+    assert workplace.fab("deploy", "--yes", "--reinstall", "shop").returncode == 0
+
+
+def test_a_virtualenv_needs_no_pip(
+    workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """Nothing but the agent installs; a saved plan is carried out as well."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin, pip=False)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])")
     workplace.add_made("shop", "1.0")
-    blocked = workplace.fab("plan")
-    assert blocked.returncode == 1
-    assert "the virtualenv has no pip, and the wheelhouse has no pip wheel that fits it" in blocked.stdout
-    workplace.add(pip_wheel)
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {entry.name for entry in (path / "lib/python3.11/site-packages").glob("*.dist-info")} == {
@@ -348,7 +365,7 @@ def test_a_virtualenv_without_pip_is_served_by_the_wheelhouse_s_pip(
 def test_pip_replaces_itself(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path, pip_wheel: Path
 ) -> None:
-    """A plan with pip in it is carried out by the new pip out of its wheel."""
+    """A plan may bring another pip, like any package."""
     path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
     for name in (path / "lib/python3.11/site-packages").glob("pip-*.dist-info/METADATA"):
         name.write_text(name.read_text().replace("\nVersion: ", "\nVersion: 0.", 1))

@@ -1,7 +1,7 @@
 """Whatever dies at whatever step, the next deployment finishes or repairs it.
 
 The steps are taken from the code. At each, one of four things happens: this side is killed, the agent is killed, what
-the agent or the fabfile started (pip, migrate, a command) is killed, or the connection is cut. Then `fab deploy` runs
+the agent or the fabfile started (migrate, a command) is killed, or the connection is cut. Then `fab deploy` runs
 again, and all must be well.
 
 A step that is over in a moment is caught like this: as soon as the virtualenv shows that it has begun, the agent is
@@ -36,11 +36,10 @@ FAULTS = ("manager", "agent", "child", "connection")
 # where the fabfile's own commands run; each waits while a file says so
 HELD = ("before", "reload", "check")
 # where something runs that the agent or the fabfile started
-WITH_CHILD = (*HELD, "install", "migrate")
-CASES = [
-    *((step.name, fault, "pip") for step in STEPS for fault in FAULTS if fault != "child" or step.name in WITH_CHILD),
-    *(("install", fault, "uv") for fault in FAULTS),
-]
+WITH_CHILD = (*HELD, "migrate")
+# over in a moment: what comes next is made to wait
+NEXT = {"begin": "before", "switch": "reload"}
+CASES = [(step.name, fault) for step in STEPS for fault in FAULTS if fault != "child" or step.name in WITH_CHILD]
 TRIES = 5
 
 
@@ -92,9 +91,10 @@ class Site:
 
     def agents(self) -> list[int]:
         """The processes that run the virtualenv's Python or work on it, the agent first, its children after it."""
-        python = f"{self.path}/bin/python"
         return sorted(
-            pid for pid, words in processes() if words[0] == python or (words[0].endswith("/uv") and python in words)
+            pid
+            for pid, words in processes()
+            if words[0].startswith(f"{self.path}/") and words[0].endswith("/bin/python")
         )
 
 
@@ -104,7 +104,6 @@ def prepared(
     _running_hosts: Hosts,
     make_virtualenv: VirtualenvMaker,
     django_wheels: Sequence[Path],
-    uv_wheel: Path,
 ) -> Iterator[Prepared]:
     """Made once: everything that the cases have in common."""
     folder = _running_hosts.srv / "prepared"
@@ -119,7 +118,7 @@ def prepared(
         f" {commands}, projects=[{project}])])",
         settings="'compile': False",
     )
-    workplace.add(uv_wheel, *django_wheels, make_site(workplace.folder / "made", "1.0"))
+    workplace.add(*django_wheels, make_site(workplace.folder / "made", "1.0"))
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     # large enough for its upload and its verification to be caught in the act
@@ -134,15 +133,14 @@ def holding(srv: Path, step: str) -> str:
     return f"while test -e {srv}/hold-{step}; do sleep 0.05; done"
 
 
-@pytest.mark.parametrize(("step", "fault", "installer"), CASES)
+@pytest.mark.parametrize(("step", "fault"), CASES)
 def test_the_next_deployment_finishes_or_repairs(
-    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str, installer: str
+    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str
 ) -> None:
     """After any death at any step: plan `current`, RECORDs intact, migrated once, history truthful, no lock left."""
     srv.chmod(0o777)
     for _attempt in range(TRIES):
         site = prepared.copy(tmp_path / "work", srv)
-        site.workplace.file("fabric.yaml", f"envfab: {{installer: {installer}}}\n")
         if strike(site, hosts, step, fault):
             break
     else:
@@ -152,11 +150,12 @@ def test_the_next_deployment_finishes_or_repairs(
     assert done.returncode == 0, done.stdout + done.stderr
     if step != "finish":
         # there it may end meanwhile, or have ended but for the journal
-        # an orphaned pip, or agent, may still be finishing what it had begun: then it is told as at work
+        # an orphaned child, or agent, may still be finishing what it had begun: then it is told as at work
         told = ("was interrupted at", "is deploying to it at this moment")
         assert any(words in done.stdout for words in told) == interrupted
     assert set(site.workplace.statuses("plan").values()) == {"current"}
     packages = site.path / "lib/python3.11/site-packages"
+    assert os.readlink(site.path / "bin") == ".envfab/current/bin"
     assert [name.name for name in packages.glob("shop-*")] == ["shop-2.0.dist-info"]
     assert not list(packages.glob("~*"))
     assert damaged(packages, "shop-2.0") == []
@@ -186,7 +185,7 @@ def damaged(packages: Path, name: str) -> list[str]:
 
 def strike(site: Site, hosts: Hosts, step: str, fault: str) -> bool:
     """Deploy, and let `fault` happen while `step` is at work; whether it was still at work then."""
-    held = "before" if step == "begin" else step
+    held = NEXT.get(step, step)
     if held in HELD:
         (site.srv / f"hold-{held}").touch()
     old = (site.path / ".envfab" / "lock").read_text()
@@ -232,9 +231,8 @@ def seen(site: Site, hosts: Hosts, step: str, old_holder: str) -> Callable[[], b
     if step == "upload":
         cache = hosts.users.home(hosts.users.shop) / ".cache/envfab/wheels"
         return lambda: any(cache.glob(".*"))
-    if step == "begin":
-        # it is over in a moment, and the next one is made to wait
-        return lambda: site.step() in ("begin", "before")
+    if step in NEXT:
+        return lambda: site.step() in (step, NEXT[step])
     return lambda: site.step() == step
 
 
@@ -246,8 +244,8 @@ def await_child(site: Site, step: str) -> None:
 
 
 def children(site: Site, step: str) -> list[int]:
-    """What the agent started (pip, uv, Django), or the shell that runs the fabfile's command."""
-    if step in (*HELD, "begin"):
+    """What the agent started (Django), or the shell that runs the fabfile's command."""
+    if step in (*HELD, *NEXT):
         mark = f"{site.srv}/hold-"
         return [pid for pid, words in processes() if words[0].endswith("sh") and mark in words[-1] and len(words) == 3]
     return site.agents()[1:]

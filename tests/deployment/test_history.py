@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.deployment.journal import Change, Installed, Record, from_json, kept_wheels, to_json
+from envfab.deployment.journal import Change, Installed, Record, from_json, retained, to_json
 from envfab.errors import FormatError
+from envfab.models.probe import Process
 
 TEXT = st.text(max_size=20)
 MAYBE = st.none() | TEXT
@@ -30,6 +31,14 @@ RECORDS = st.builds(
     status=MAYBE,
     error=MAYBE,
     undoes=MAYBE,
+    generation=st.none() | st.integers(0, 1 << 40),
+    previous=st.none() | st.integers(0, 1 << 40),
+    lingering=st.lists(
+        st.builds(
+            Process, st.integers(1, 1 << 22), st.integers(0, 1 << 40), st.sampled_from(["gunicorn", "celery: w"])
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 PLAIN = Record("r", "r.1", "anna", "laptop", "2026-11-20T21:49:00+00:00", "begin", (), ())
 
@@ -73,8 +82,8 @@ def test_what_is_no_record_is_one_clear_error(document: Any, says: str) -> None:
 def test_wheels_of_the_last_deployments_are_kept() -> None:
     """Those of what was installed before each of the last `keep`, however the name was written."""
     records = [
-        Record("r", f"r.{number}", "", "", "", "", (Installed("My_Shop", f"{number}.0", "wheel"),), ())
+        Record("r", f"r.{number}", "", "", "", "", (), (), generation=number + 1, previous=number)
         for number in range(4)
     ]
-    assert kept_wheels(records, {}, 2) == {("my-shop", "2.0"), ("my-shop", "3.0")}
-    assert kept_wheels(records, {}, 0) == frozenset()
+    assert retained(records, 2) == {2, 3}
+    assert retained(records, 0) == frozenset()

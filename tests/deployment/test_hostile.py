@@ -30,7 +30,10 @@ from tests.support.workplace import Workplace, freeze
 
 MUTATIONS = 500
 FILES = 60
-PLANNED = ("probe", "lock", "lacking", "store", "begin", "step", "install", "verify", "close")
+PLANNED = (
+    *("probe", "lock", "missing", "store", "fill", "begin", "step", "compose", "inspect", "verify"),
+    *("switch", "tidy", "close"),
+)
 STEERING = "\x1b[2J\x9b31m\u202e\u2066\u2028\x07"
 # what takes these places once the rest is JSON
 BIG, DEEP, HALF = "@big@", "@deep@", "@half@"
@@ -260,11 +263,13 @@ def read(memory: Path, conversation: Conversation, operation: Callable[..., dict
         return written({"problem": {"kind": problem.kind, "message": problem.message}})
     if operation is probe.probe:
         said = json.loads(conversation["probe"][0])["ok"]
-        found = said | {name: found[name] for name in ("journal", "holder", "last", "kept", "stamp")}
+        found = said | {
+            name: found[name] for name in ("journal", "holder", "last", "lingering", "generations", "stamp")
+        }
     return bytes(dumps({"ok": found}).encode()) + b"\n"
 
 
-@pytest.mark.parametrize("operation", ["probe", "lock", "begin", "install"])
+@pytest.mark.parametrize("operation", ["probe", "lock", "begin", "inspect", "tidy"])
 def test_no_line_in_an_answer_s_place_ends_the_run(
     wheelhouse: Wheelhouse, conversation: Conversation, operation: str
 ) -> None:

@@ -71,25 +71,19 @@ def test_a_full_disk_of_the_cache(workplace: Workplace, hosts: Hosts, shop: Path
 
 
 def test_a_full_disk_of_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """pip runs out of space: its message is shown, and the packages are what they were, to the last file.
-
-    pip itself leaves an empty module and the new version's data behind, with which the disk is full.
-    """
-    packages = shop / "lib/python3.11/site-packages"
+    """There is no room for the next generation: one message, and nothing was changed."""
     inside = shop.parent / "inside"
-    shutil.copytree(packages, inside)
-    used = sum(4096 * (1 + path.stat().st_size // 4096) for path in [inside, *inside.rglob("*")])
-    with mounted(packages, "-t", "tmpfs", "-o", f"size={used + (1 << 20)}", "tmpfs"):
-        shutil.copytree(inside, packages, dirs_exist_ok=True)
-        subprocess.run(["chown", "-R", hosts.users.blog, str(packages)], check=True)
+    shutil.copytree(shop, inside, symlinks=True)
+    used = sum(4096 * (1 + path.lstat().st_size // 4096) for path in [inside, *inside.rglob("*")])
+    with mounted(shop, "-t", "tmpfs", "-o", f"size={used + (1 << 20)},mode=755", "tmpfs"):
+        shutil.copytree(inside, shop, symlinks=True, dirs_exist_ok=True)
+        subprocess.run(["chown", "-R", "-h", hosts.users.blog, str(shop)], check=True)
         done = workplace.fab("deploy", "--yes")
         assert done.returncode == 1
-        assert "No space left on device" in done.stdout
+        assert f"no space left on {shop}" in done.stdout
         assert "1 rolled-back" in done.stdout
         assert freeze(shop) == {"shop": "1.0"}
-        assert (packages / "shop.py").read_text() == (inside / "shop.py").read_text() != ""
-        assert not (packages / "shop_data.txt").exists()
-        subprocess.run(["mount", "-o", f"remount,size={used + (1 << 26)}", str(packages)], check=True)
+        subprocess.run(["mount", "-o", f"remount,size={used + (1 << 26)}", str(shop)], check=True)
         ends_well(workplace, shop)
 
 
@@ -105,21 +99,22 @@ def test_a_read_only_virtualenv(workplace: Workplace, shop: Path) -> None:
     ends_well(workplace, shop)
 
 
-def test_packages_of_somebody_else(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """Where pip may not write, its message is shown, and the packages are what they were."""
+def test_packages_of_somebody_else(workplace: Workplace, shop: Path) -> None:
+    """A folder of packages that root owns is replaced like any other; a file that nobody may read is named."""
     packages = shop / "lib/python3.11/site-packages"
     shutil.chown(packages, "root")
+    (packages / "secret.py").touch(mode=0o600)
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "Permission denied" in done.stdout
+    assert "secret.py cannot be read: give it to the virtualenv's owner (chown)" in done.stdout
     assert "1 rolled-back" in done.stdout
-    shutil.chown(packages, hosts.users.blog)
     assert freeze(shop) == {"shop": "1.0"}
+    (packages / "secret.py").unlink()
     ends_well(workplace, shop)
 
 
 def test_a_wheel_that_is_damaged_in_the_cache(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """It is not installed but thrown away, and the next deployment sends it again."""
+    """It is not unpacked but sent again."""
     cache = hosts.users.home(hosts.users.blog) / ".cache" / "envfab" / "wheels"
     (digest,) = [
         word.removeprefix("sha256=")
@@ -129,10 +124,6 @@ def test_a_wheel_that_is_damaged_in_the_cache(workplace: Workplace, hosts: Hosts
         if word.startswith("sha256=")
     ]
     (cache / digest).write_bytes(b"no wheel at all")
-    done = workplace.fab("deploy", "--yes")
-    assert done.returncode == 1
-    assert "shop-2.0-py3-none-any.whl is damaged in the cache; it was removed from there" in done.stdout
-    assert freeze(shop) == {"shop": "1.0"}
     ends_well(workplace, shop)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def rules() -> Iterator[Rules]:
 @pytest.fixture(scope="module")
 def virtualenv(make_virtualenv: VirtualenvMaker, _running_hosts: Hosts) -> Path:
     """A virtualenv of the blog's owner, who has no password, and whom no rule names."""
-    return make_virtualenv("3.11", _running_hosts.srv / "privileges", owner=_running_hosts.users.blog)
+    return make_virtualenv(
+        "3.11", _running_hosts.srv / f"privileges{time.monotonic_ns()}", owner=_running_hosts.users.blog
+    )
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from envfab.config.target import Target
 from envfab.errors import WheelError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Probe
+from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements, parse
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 
@@ -151,8 +151,6 @@ def probe(
         tuple(leftovers),
         tuple(duplicates),
         None,
-        FreeSpace(None, None),
-        "26.3",
         "fingerprint",
     )
 

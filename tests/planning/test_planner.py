@@ -332,6 +332,18 @@ class TestOthers:
         assert (made.status, made.conflicts) == (Status.CHANGES, ())
         assert made.warnings[0].startswith("channels 3.0 is installed and needs asgiref<3.8")
 
+    def test_what_distutils_installed_is_not_replaced(self) -> None:
+        """Nothing lists its files: the plan is blocked, and says what to do; left alone it is in nobody's way."""
+        there = probe(distribution("asgiref==3.7", origin=Origin.DISTUTILS))
+        made = plan(there, requirements("Django"), wheelhouse(DJANGO))
+        assert made.status is Status.BLOCKED
+        assert made.conflicts == (
+            "asgiref 3.7 cannot be replaced: distutils lists no files of it\n"
+            "  remove its files by hand, the .egg-info last",
+        )
+        other = probe("asgiref==3.9", distribution("old==1.0", origin=Origin.DISTUTILS))
+        assert plan(other, requirements("Django"), wheelhouse(DJANGO)).status is Status.CHANGES
+
     def test_what_is_broken_already_is_no_reason(self) -> None:
         """A virtualenv is not held to a state that it was never in."""
         there = probe("asgiref==3.7", distribution("channels==3.0", ["asgiref<3.5", "gone"]))

@@ -11,7 +11,7 @@ from envfab.config.target import Member, Target
 from envfab.config.virtualenv import Virtualenv
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Probe
+from envfab.models.probe import Probe
 
 MARKERS = {
     "implementation_name": "cpython",
@@ -54,8 +54,6 @@ def probe(
         leftovers=(),
         duplicates=(),
         journal=None,
-        free=FreeSpace(None, None),
-        pip=None,
         fingerprint="",
         node=node,
     )

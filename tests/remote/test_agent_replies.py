@@ -132,18 +132,13 @@ def test_a_requirement_of_a_thousand_parentheses_is_passed_over() -> None:
     assert [requirement.name for requirement in found.requires] == ["z"]
 
 
-def test_what_lies_beside_kept_wheels_is_none() -> None:
-    """Only `sha256.filename` of a wheel counts."""
-    kept = f"{'0' * 64}.shop-1.0-py3-none-any.whl"
-    odd = [
-        "evil",
-        "",
-        ".",
-        f"{'0' * 64}.shop.whl",
-        f"{'0' * 64}.{'1' * 9}-x-py3-none-any.whl",
-        f"{'z' * 64}.a-1-py3-none-any.whl",
-    ]
-    assert to_probe(TARGET, REPLY | {"kept": [*odd, kept]}).kept == (kept,)
+def test_the_number_of_a_generation_is_a_small_whole_number() -> None:
+    """Its owner may call a folder what he likes."""
+    found = to_probe(TARGET, REPLY | {"generation": 3, "generations": [2, 3], "plain": False})
+    assert (found.generation, found.generations, found.next_generation) == (3, (2, 3), 4)
+    for value in (-1, True, 1.5, "7", 10**20):
+        with pytest.raises(AgentError, match="is not the number of a generation"):
+            to_probe(TARGET, REPLY | {"generation": value})
 
 
 DECODERS: list[tuple[Callable[[Any], Any], Any, str]] = [
@@ -153,6 +148,10 @@ DECODERS: list[tuple[Callable[[Any], Any], Any, str]] = [
     (lambda reply: agent_replies.to_damage(reply, "t", ["a"]), {"wrong": {"a": "all of it"}}, "'a' must be a list, not a text"),
     (lambda reply: agent_replies.to_damage(reply, "t", ["a"]), {"wrong": {"a" * 999: []}}, "a name has more than 200 characters"),
     (lambda reply: agent_replies.to_records(reply, "t"), {"records": {}}, "'records' must be a list, not an object"),
+    (lambda reply: agent_replies.to_whole(reply, "t", [1]), {"whole": [-1]}, "'-1' is not the number of a generation"),
+    (lambda reply: agent_replies.to_lingering(reply, "t"), {"lingering": [{"pid": "1"}]}, "'pid' must be a whole number from 0 up, not a text"),
+    (lambda reply: agent_replies.to_cleaned(reply, "t"), {"removed": 1, "freed": 2}, "'left' is missing"),
+    (lambda reply: agent_replies.to_released(reply, "t"), {"was": 1}, "'was' must be a text, not a number"),
     (lambda reply: agent_replies.to_output(reply, "t"), {"output": None}, "'output' must be a text, not null"),
     (lambda reply: agent_replies.to_creation(reply, "t"), {"with": "venv"}, "'version' is missing"),
     (lambda reply: agent_replies.to_discovered(reply, "t"), {"found": [{"path": 1}]}, "'path' must be a text, not a number"),

@@ -447,5 +447,5 @@ def test_an_agent_whose_child_takes_long_tells_that_it_lives(
     (django / "__main__.py").write_text("import time\ntime.sleep(4.5)\nprint('done')\n")
     started = agent(path, *agent_sources.DJANGO)
     monkeypatch.setattr("envfab.remote.agent_session.SILENCE", 3.0)
-    reply = started.ask("django_admin", settings="s", arguments=[], env={}, env_file=None)
+    reply = started.ask("django_admin", settings="s", arguments=[], env={}, env_file=None, number=None)
     assert reply == {"output": "done\n"}

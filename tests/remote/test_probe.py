@@ -207,7 +207,7 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
         probe = found.all()[0].probe
         assert probe is not None
         assert list(probe.distributions) == ["pip"]
-        assert probe.pip == probe.distributions["pip"].version_text  # type: ignore[index]
+        assert (probe.generation, probe.generations, probe.plain) == (None, (), True)
     assert tags[0][0].interpreter == "cp311"
     assert Tag("py3", "none", "any") in tags[0]
 
@@ -222,10 +222,11 @@ REPLY: dict[str, Any] = {
     "leftovers": [],
     "damaged": [],
     "journal": None,
-    "free": {"bytes": 1, "inodes": None},
-    "pip": None,
+    "generation": None,
+    "generations": [],
+    "plain": True,
+    "lingering": [],
     "stamp": "s",
-    "kept": [],
     "last": None,
     "node": "web1",
 }

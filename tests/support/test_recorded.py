@@ -26,7 +26,7 @@ def test_a_recorded_agent_replies_as_the_real_one(tmp_path: Path, make_virtualen
         ):
             probe = session.ask("probe")
             session.load(agent_sources.TAGS)
-            return {"probe": probe | {"free": None}, "tags": session.ask("tags")}
+            return {"probe": probe, "tags": session.ask("tags")}
 
     real = said(local_link().reserve(1))
     played = said(RecordedLinks(record(path)).link(Host("web1")).reserve(1))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,16 @@ class VirtualenvMaker:
                 self._run([*command, str(target)])
         (wheel,) = target.glob("*.whl")
         return wheel
+
+    def fetched_all(self, requirements: Sequence[str], *options: str) -> Sequence[Path]:
+        """Many wheels at once, as `fetched`; one run of pip takes a second less for each than a run for each."""
+        named = "\n".join((*requirements, *options))
+        target = self.cache / f"all-{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", *options]
+        with made_once(target) as missing:
+            if missing:
+                self._run([*command, "--dest", str(target), *requirements])
+        return sorted(target.glob("*.whl"))
 
     def _template(self, python: Path, *, pip: bool) -> Path:
         """A virtualenv of `python` to copy from."""

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.fleet.wheelhouse import Wheelhouse
-from envfab.config.settings import INSTALLERS
 
 HERE = Path(__file__).resolve().parent
-BINARY, CACHED, PYTHON = "uv binary", "uv in envfab's cache", "Python for Ansible"
+BINARY, PYTHON = "uv binary", "Python for Ansible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +72,11 @@ def _deploy(wheelhouse: Wheelhouse, config: Path) -> list[str]:
     return envfab(wheelhouse, config, "deploy", "--yes")
 
 
-def _envfab(name: str, title: str, about: str, installer: str, *, compiles: bool) -> Contender:
-    settings = {"FABRIC_ENVFAB_INSTALLER": installer, "FABRIC_ENVFAB_COMPILE": str(compiles).lower()}
-    furniture = CACHED if installer == "auto" else ""
-    return Contender(name, title, about, _deploy, compiles=compiles, ours=True, settings=settings, furniture=furniture)
-
-
 ENVFAB = (
-    _envfab("envfab-pip", "envfab, pip", "`fab deploy --yes`, installer `pip`", "pip", compiles=True),
-    _envfab("envfab-auto", "envfab, auto", "the same, installer `auto`", "auto", compiles=False),
-    _envfab(
-        "envfab-auto-compiled", "envfab, auto, compiled", "the same, with `compile` as it is by default", "auto",
-        compiles=True,
+    Contender("envfab", "envfab", "`fab deploy --yes`", _deploy, ours=True),
+    Contender(
+        "envfab-source", "envfab, not compiled", "the same, with `compile: false`", _deploy, compiles=False, ours=True,
+        settings={"FABRIC_ENVFAB_COMPILE": "false"},
     ),
 )  # fmt: skip
 PEERS = (
@@ -125,7 +117,4 @@ PEERS = (
     ),
 )  # fmt: skip
 
-
-def available() -> tuple[Contender, ...]:
-    """All contenders that this version of envfab can play."""
-    return tuple(one for one in ENVFAB if one.settings["FABRIC_ENVFAB_INSTALLER"] in INSTALLERS) + PEERS
+CONTENDERS = ENVFAB + PEERS

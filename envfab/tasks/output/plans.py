@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from envfab.deployment.notes import still_running
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, plan_key, to_json
@@ -42,7 +43,7 @@ def alike(proposals: Sequence[Proposal]) -> list[list[Proposal]]:
 
 def likeness(proposal: Proposal) -> str:
     """Equal for those that show the same plan."""
-    return plan_key(proposal.plan) + str(proposal.installer)
+    return plan_key(proposal.plan)
 
 
 def show_group(group: Sequence[Proposal]) -> Text:
@@ -52,8 +53,12 @@ def show_group(group: Sequence[Proposal]) -> Text:
     text = Text()
     text.append(str(plan.target), "bold")
     facts = [probe.interpreter.title, _packages(group)] if probe else []
-    facts += [str(proposal.installer)] if plan.status is Status.CHANGES else [plan.status.value]
-    text.append("   " + " · ".join(facts), "bold red" if plan.status in UNPLANNABLE else "dim")
+    if plan.status is not Status.CHANGES:
+        facts.append(plan.status.value)
+    elif plan.generation is not None:
+        facts.append(f"back to generation {plan.generation}")
+    if facts:
+        text.append("   " + " · ".join(facts), "bold red" if plan.status in UNPLANNABLE else "dim")
     for line in _lines(plan):
         text.append("\n")
         text.append_text(line)
@@ -168,6 +173,10 @@ def show_endings(deployments: Sequence[Deployment]) -> Text:
     for what, names, targets in _migrations(deployments):
         text.append(_several(targets), "bold")
         text.append(f"   {what} {', '.join(names)}\n")
+    for deployment in deployments:
+        for line in still_running(deployment.lingering):
+            text.append(str(deployment.target), "bold")
+            text.append(f"   {line}\n", "yellow")
     text.append(_counted([spoken_ending(one.ending, one.undoes) for one in deployments]), "bold")
     return text
 
@@ -210,7 +219,6 @@ def plans_json(proposals: Sequence[Proposal]) -> dict[str, Any]:
 def _proposal_json(proposal: Proposal) -> dict[str, Any]:
     document = to_json(proposal.plan)
     if proposal.plan.status is Status.CHANGES:
-        document["installer"] = str(proposal.installer)
         document["commands"] = [{"of": field, "command": shown} for field, shown in proposal.commands]
     return document
 
@@ -231,6 +239,8 @@ def _deployment_json(deployment: Deployment) -> dict[str, Any]:
         uncertain=list(deployment.uncertain),
         unapplied=list(deployment.unapplied),
         error=str(deployment.error) if deployment.error else document["error"],
+        compiled={"here": deployment.compiled[0], "there": deployment.compiled[1]},
+        lingering=[{"pid": one.pid, "name": one.name} for one in deployment.lingering],
         seconds=round(deployment.seconds, 3),
     )
     return document

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.fleet.results import Played, Results, Run
 
 MIB = 2**20
-ENVFAB = Played("envfab-pip", "envfab, pip", "`fab deploy --yes`", compiles=True, ours=True)
+ENVFAB = Played("envfab", "envfab", "`fab deploy --yes`", compiles=True, ours=True)
 UV = Played("shell-uv", "shell, uv & ssh", "a script", compiles=False, ours=False)
 PYINFRA = Played("pyinfra", "pyinfra", "a deploy", compiles=True, ours=False)
 
@@ -28,13 +28,13 @@ def recorded(walls: Mapping[tuple[str, str], Sequence[float]], *, hosts: int = 2
 
 EVERYTHING = recorded(
     {
-        ("nothing", "envfab-pip"): [1.2, 1.0, 1.1],
+        ("nothing", "envfab"): [1.2, 1.0, 1.1],
         ("nothing", "shell-uv"): [1.5, 1.4, 1.6],
         ("nothing", "pyinfra"): [6.6, 6.5, 7.5],
-        ("upgrade", "envfab-pip"): [25.0, 26.0, 24.0],
+        ("upgrade", "envfab"): [25.0, 26.0, 24.0],
         ("upgrade", "shell-uv"): [9.0, 8.0, 8.5],
         ("upgrade", "pyinfra"): [33.0],
-        ("cold", "envfab-pip"): [40.0, 41.0, 42.0],
+        ("cold", "envfab"): [40.0, 41.0, 42.0],
         ("cold", "shell-uv"): [12.0, 12.0, 12.0],
     }
 )

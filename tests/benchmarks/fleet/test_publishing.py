@@ -35,7 +35,7 @@ def test_pages_and_plot_are_written(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("<!-- benchmark -->\n<!-- /benchmark -->\n")
     (tmp_path / "docs" / "benchmarks.md").write_text("<!-- fleet -->\n<!-- /fleet -->\n")
     publish(EVERYTHING, tmp_path)
-    assert "**envfab, pip**" in (tmp_path / "README.md").read_text()
+    assert "**envfab**" in (tmp_path / "README.md").read_text()
     assert "1.10 (1.00 - 1.20)" in (tmp_path / "docs" / "benchmarks.md").read_text()
     assert (tmp_path / "docs" / "benchmarks.svg").read_text().startswith("<svg")
 

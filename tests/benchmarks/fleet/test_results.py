@@ -18,21 +18,21 @@ def test_figure_is_the_median_with_least_and_most() -> None:
 
 def test_seconds_of_the_memory_round_do_not_count() -> None:
     """A run in which memory was looked for gives its memory and no time."""
-    assert EVERYTHING.wall("nothing", "envfab-pip") == Figure(1.1, 1.0, 1.2)
-    assert EVERYTHING.controller("nothing", "envfab-pip") == Figure(0.55, 0.5, 0.6)
+    assert EVERYTHING.wall("nothing", "envfab") == Figure(1.1, 1.0, 1.2)
+    assert EVERYTHING.controller("nothing", "envfab") == Figure(0.55, 0.5, 0.6)
     assert EVERYTHING.managed("cold", "shell-uv") == Figure(3.0, 3.0, 3.0)
-    assert EVERYTHING.memory("nothing", "envfab-pip") == 64 * MIB
+    assert EVERYTHING.memory("nothing", "envfab") == 64 * MIB
 
 
 def test_what_was_not_measured_has_no_figure() -> None:
     """A contender that did not take part in a workload has no time there, and is not ranked."""
     assert EVERYTHING.wall("cold", "pyinfra") is None
-    assert [one.name for one, _figure in EVERYTHING.ranked("cold")] == ["shell-uv", "envfab-pip"]
+    assert [one.name for one, _figure in EVERYTHING.ranked("cold")] == ["shell-uv", "envfab"]
 
 
 def test_ranks_are_kept_apart_by_bytecode() -> None:
     """Those that compile and those that do not are ranked apart where that is asked for."""
-    assert [one.name for one, _figure in EVERYTHING.ranked("upgrade", compiles=True)] == ["envfab-pip", "pyinfra"]
+    assert [one.name for one, _figure in EVERYTHING.ranked("upgrade", compiles=True)] == ["envfab", "pyinfra"]
     assert [one.name for one, _figure in EVERYTHING.ranked("upgrade", compiles=False)] == ["shell-uv"]
 
 

@@ -17,7 +17,7 @@ from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.errors import AgentError
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
-from envfab.models.probe import FreeSpace, Probe
+from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status
@@ -50,7 +50,7 @@ def test_alike_plans_are_shown_once_with_their_targets() -> None:
     groups = alike(proposals)
     assert [[one.plan.target.host for one in group] for group in groups] == [["web1", "web3"], ["web2"]]
     assert str(show_group(groups[0])) == (
-        "shop@web1:/srv/v   pip\n"
+        "shop@web1:/srv/v\n"
         "  ↑ Django   5.1 → 5.2   shop.txt:1\n"
         "    the same for 1 more: shop@web3:/srv/v"
     )  # fmt: skip
@@ -68,7 +68,7 @@ def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: t
         one = proposal(f"web{place}", Status.CURRENT)
         held = [Distribution.build(f"p{count}", "1") for count in range(number)]
         there = {package.name: package for package in held}
-        probe = Probe(one.plan.target, interpreter, there, {}, (), (), None, FreeSpace(1, 1), None, "")
+        probe = Probe(one.plan.target, interpreter, there, {}, (), (), None, "")
         group.append(replace(one, probe=probe))
     (alone,) = alike(group)
     assert str(show_group(alone)).splitlines()[0] == f"shop@web0:/srv/v   CPython 3.11.7 · {shown} · current"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.deployment.installation import CHUNK, exactly, spoken
+from envfab.deployment.composition import spoken
+from envfab.deployment.upload import CHUNK, exactly
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind
 from tests.support.virtualenvs import VirtualenvMaker

@@ -1,0 +1,96 @@
+"""Data files of packages: what lies beside the folders that are switched, like `share/` and `include/`.
+
+A generation has each of them at its place below its root; the virtualenv itself has a link to that of the current one.
+"""
+
+from __future__ import absolute_import
+
+import errno
+import os
+import shutil
+
+from .layout import SCAFFOLD, is_below, python_folder
+from .protocol import Problem, text
+from .wheel_cache import discard, sync
+
+# a link cannot be made there: another file system, somebody else's file, too many links, none at all
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
+
+
+def data_files(layout, root):
+    """The files of a generation beside its packages and scripts, relative to its root."""
+    for here, folders, names in os.walk(root):
+        inside = os.path.relpath(here, root)
+        folders[:] = [name for name in folders if os.path.normpath(os.path.join(inside, name)) not in layout.folders]
+        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        for name in names + linked:
+            path = os.path.normpath(os.path.join(inside, name))
+            if not is_scaffold(layout, path):
+                yield path
+
+
+def is_scaffold(layout, path):
+    """Whether a file of a generation is there for the generation's own sake, and of no package."""
+    if path in SCAFFOLD:
+        return True
+    return os.path.dirname(path) == os.path.join("lib", python_folder()) and not is_below(path, layout.folders)
+
+
+def refresh(layout, root):
+    """Let a generation have the data files that the virtualenv has now: people edit them, and replace them."""
+    for path in list(data_files(layout, root)):
+        there, here = os.path.join(layout.path, path), os.path.join(root, path)
+        if os.path.lexists(there):
+            put(there, here)
+        else:
+            discard(here)
+
+
+def put(source, target):
+    """A link to a file (of a symbolic link, the same one) at `target`, in the place of what is there."""
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, 0o755)
+    if os.path.lexists(target) and same(source, target):
+        return
+    draft = os.path.join(folder, ".envfab.%d" % os.getpid())
+    discard(draft)
+    try:
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), draft)
+        else:
+            link_or_copy(source, draft)
+        os.rename(draft, target)
+    finally:
+        discard(draft)
+
+
+def same(one, other):
+    """Whether two names are those of one file, of two symbolic links that say the same, or of a file and its copy."""
+    if os.path.islink(one) or os.path.islink(other):
+        return os.path.islink(one) and os.path.islink(other) and os.readlink(one) == os.readlink(other)
+    first, second = os.stat(one), os.stat(other)
+    return os.path.samestat(first, second) or stamp(first) == stamp(second)
+
+
+def stamp(status):
+    """[size, time] of a file, as a manifest has them."""
+    return [status.st_size, repr(getattr(status, "st_mtime_ns", status.st_mtime))]
+
+
+def link_or_copy(source, target):
+    """A hard link, or a copy of the same time and mode where there can be none; `target` is not there yet."""
+    try:
+        return os.link(source, target)
+    except EnvironmentError as error:
+        if error.errno not in NO_LINK:
+            raise
+    try:
+        shutil.copyfile(source, target)
+    except EnvironmentError as error:
+        if error.errno == errno.EACCES:
+            what = "%s cannot be read: give it to the virtualenv's owner (chown)"
+            raise Problem("unreadable", what % text(source))
+        raise
+    shutil.copystat(source, target)
+    sync(target)

@@ -1,0 +1,329 @@
+"""Making a generation: beside the current one, of links to the files of the store and of what stays."""
+
+from __future__ import absolute_import
+
+import errno
+import os
+import shutil
+import stat
+
+from . import store
+from .data_files import data_files, is_scaffold, link_or_copy, put, refresh, stamp
+from .files import own_folder
+from .json_codec import dumps, loads
+from .layout import MANIFEST, Layout, current, is_below, python_folder
+from .metadata import EASY_INSTALL, is_leftover
+from .ownership import installed, source_of
+from .place import place
+from .protocol import PY2, Problem, native, text
+from .unpack import tree as tree_in
+from .wheel_cache import sync
+
+# sorted before all others, and so read first
+PINNED = "00-envfab-pinned.pth"
+MOST_CONFLICTS = 20
+
+
+def compose(agent, request, body):
+    """Make the generation `number` of the current one, without what `remove` names and with the wheels `wheels`.
+
+    `wheels` are {"name", "version", "filename", "sha256", "requested"}, in the order in which one wins over those
+    before it; `remove` are names. A plain virtualenv's own files become the generation `base` first. The answer
+    has in `conflicts` the files of two distributions that differ.
+    """
+    path = agent.path
+    os.umask(request["umask"])
+    layout = Layout(path)
+    layout.refuse_foreign_links()
+    own_folder(path)
+    own_folder(path, "generations")
+    root = layout.root(request["number"])
+    try:
+        if layout.is_plain:
+            source = layout.root(request["base"])
+            clone(layout, source)
+        else:
+            source = layout.root(current(path))
+            refresh(layout, source)
+        gone = set(request["remove"]) | set(wheel["name"] for wheel in request["wheels"])
+        there = installed(source, layout.site)
+        drop = Dropped(there, gone)
+        fresh(root)
+        copying = Copying(layout, source, root, drop)
+        for folder in sorted(set(os.path.dirname(one) for one in layout.site)):
+            os.makedirs(os.path.join(root, folder))
+        for folder in layout.folders:
+            copying.folder(folder)
+        for one in there:
+            if one.files and one.name not in gone:
+                copying.data(one.files)
+        without_lines(root, layout.site, drop.lines)
+        owners = Owners(one for one in there if one.name not in gone)
+        for wheel in request["wheels"]:
+            tree = store.tree_of(path, wheel["sha256"], request)
+            owners.add(wheel["name"], tree, layout.scheme())
+            python = os.path.join(path, layout.scripts, "python")
+            place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
+        for data in list(data_files(layout, root)):
+            if not os.path.lexists(os.path.join(source, data)) and os.path.lexists(os.path.join(path, data)):
+                # nobody's file lies where a package brings one: going back brings it back
+                put(os.path.join(path, data), os.path.join(source, data))
+                copying.manifest.append([text(data)] + stamp(os.lstat(os.path.join(source, data))))
+        write_manifest(source, copying.manifest)
+        complete(layout, root, request["pinned"])
+        sync_folders(root)
+    except (EnvironmentError, Problem) as error:
+        shutil.rmtree(root, ignore_errors=True)
+        if isinstance(error, EnvironmentError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
+        raise
+    return {"conflicts": owners.conflicts[:MOST_CONFLICTS]}
+
+
+def fresh(root):
+    """Make the folder of a generation anew; what a deployment that was cut off left there goes."""
+    if os.path.lexists(root):
+        shutil.rmtree(root)
+    os.mkdir(root, 0o755)
+
+
+def clone(layout, root):
+    """Make a generation of a plain virtualenv as it is: the same files, by links."""
+    fresh(root)
+    for folder in sorted(set(os.path.dirname(one) for one in layout.site)):
+        os.makedirs(os.path.join(root, folder))
+    copying = Copying(layout, layout.path, root, NOTHING)
+    for folder in layout.folders:
+        copying.folder(folder)
+    for one in installed(layout.path, layout.site):
+        copying.data(one.files or ())
+    complete(layout, root, False)
+    sync_folders(root)
+
+
+class Dropped(object):
+    """The files of the distributions `gone` that belong to nobody else; raises `Problem` where that is not known."""
+
+    def __init__(self, there, gone):
+        self.files, self.folders, self.lines = set(), set(), set()
+        staying = set()
+        for one in there:
+            if one.name not in gone:
+                staying |= one.files or set()
+        for one in there:
+            if one.name in gone:
+                if one.files is None:
+                    what = "%s cannot be replaced: it was installed by distutils, and nothing lists its files; remove it by hand"
+                    raise Problem("unowned", what % one.shown_as)
+                self.files |= one.files - staying
+                self.folders |= one.folders
+                self.lines |= one.lines
+
+    def __contains__(self, path):
+        name = os.path.basename(path)
+        if path in self.files or path in self.folders:
+            return True
+        return name.endswith((".pyc", ".pyo")) and source_of(path) in self.files
+
+
+NOTHING = Dropped([], ())
+
+
+class Owners(object):
+    """Who has which file of the folders of packages; `conflicts` are [path, who had it, who has it now, …].
+
+    Two who have the same path with the same content are in nobody's way, as with the empty `__init__.py` of a package
+    that several distributions share.
+    """
+
+    def __init__(self, there):
+        self.owners = {}
+        self.conflicts = []
+        for one in there:
+            for path, recorded in one.hashes.items():
+                self.owners[path] = (one.shown_as, recorded)
+
+    def add(self, name, folder, scheme):
+        """The files of a tree come, and take the place of others'."""
+        for part, path, recorded in [row[:3] for row in tree_in(folder)["files"]]:
+            if part in ("purelib", "platlib") and ".dist-info" not in path:
+                place = os.path.join(scheme[part], native(path))
+                owner, other = self.owners.get(place, (name, recorded))
+                if owner != name and other and recorded and other != recorded:
+                    self.conflicts.append([text(place), owner, name])
+                self.owners[place] = (name, recorded)
+
+
+class Copying(object):
+    """Bringing the files of one root into another by links, all but those in `drop`; `manifest` is what was there.
+
+    Both are roots of the virtualenv that `layout` is of, or of a generation of it.
+    """
+
+    def __init__(self, layout, source, root, drop):
+        self.path = layout.path
+        self.switched = layout.folders
+        self.source = source
+        self.root = root
+        self.drop = drop
+        self.manifest = []
+
+    def folder(self, path):
+        """A folder, with all below it."""
+        source, target = os.path.join(self.source, path), os.path.join(self.root, path)
+        os.mkdir(target)
+        # it is to be filled, and removed one day, whatever its owner may do in the one that is there
+        os.chmod(target, stat.S_IMODE(os.stat(source).st_mode) | stat.S_IRWXU)
+        for name in os.listdir(source):
+            inside = os.path.join(path, name)
+            status = os.lstat(os.path.join(source, name))
+            if not stat.S_ISDIR(status.st_mode):
+                self.file(inside, status)
+            elif inside in self.drop or is_leftover(name):
+                self.note_all(inside)
+            else:
+                self.folder(inside)
+                self.rid_of_emptied(inside)
+
+    def note_all(self, path):
+        """Note what is in a folder that does not come along."""
+        for here, folders, names in os.walk(os.path.join(self.source, path)):
+            linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
+            for name in names + linked:
+                full = os.path.join(here, name)
+                self.note(os.path.relpath(full, self.source), os.lstat(full))
+
+    def note(self, path, status):
+        """Note what is in the source; not bytecode, which Python writes when it likes."""
+        if not path.endswith((".pyc", ".pyo")):
+            self.manifest.append([text(path)] + stamp(status))
+
+    def rid_of_emptied(self, path):
+        """Remove a folder in which nothing stays, and something was."""
+        target = os.path.join(self.root, path)
+        if not os.listdir(target) and os.listdir(os.path.join(self.source, path)):
+            os.rmdir(target)
+
+    def file(self, path, status):
+        """A file or symbolic link; a pipe or socket is left."""
+        source = os.path.join(self.source, path)
+        self.note(path, status)
+        if path in self.drop:
+            return
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(self.link_of(path), os.path.join(self.root, path))
+        elif stat.S_ISREG(status.st_mode):
+            link_or_copy(source, os.path.join(self.root, path))
+
+    def link_of(self, path):
+        """What a symbolic link is to say: one that leads to no copy says where that is, since the link lies deeper."""
+        said = os.readlink(os.path.join(self.source, path))
+        inside = os.path.normpath(os.path.join(os.path.dirname(path), said))
+        if os.path.isabs(said) or not is_below(path, self.switched) or is_below(inside, self.switched):
+            return said
+        return os.path.normpath(os.path.join(self.path, inside))
+
+    def data(self, files):
+        """Those of `files` that lie outside of the folders that are switched: data files, and headers."""
+        for path in sorted(files):
+            if path in self.drop or path.startswith((os.pardir, os.sep)) or is_below(path, self.switched):
+                continue
+            source, target = os.path.join(self.source, path), os.path.join(self.root, path)
+            try:
+                status = os.lstat(source)
+            except EnvironmentError:
+                continue
+            if not stat.S_ISDIR(status.st_mode) and not os.path.lexists(target):
+                if not os.path.isdir(os.path.dirname(target)):
+                    os.makedirs(os.path.dirname(target))
+                self.file(path, status)
+
+
+def write_manifest(root, files):
+    """Write down what a generation had when the next one was made of it: `[[path, size, time], …]`."""
+    place = os.path.join(root, MANIFEST)
+    with open(place + ".new", "wb") as stream:
+        stream.write(dumps(sorted(files)).encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(place + ".new", place)
+
+
+def is_as_left(layout, number):
+    """Whether a generation still is as it was when the next one was made: no file gone, changed, or new."""
+    root = layout.root(number)
+    try:
+        with open(os.path.join(root, MANIFEST), "rb") as stream:
+            then = set((path, size, time) for path, size, time in loads(stream.read().decode("utf-8")))
+    except (EnvironmentError, ValueError, TypeError):
+        return False
+    now = set()
+    for here, folders, names in os.walk(root):
+        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        for name in names + linked:
+            path = os.path.relpath(os.path.join(here, name), root)
+            if not name.endswith((".pyc", ".pyo")) and not is_scaffold(layout, path):
+                status = os.lstat(os.path.join(here, name))
+                now.add(tuple([text(path)] + stamp(status)))
+    return now == then
+
+
+def complete(layout, root, pinned):
+    """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages."""
+    up = os.path.relpath(layout.path, root)
+    for name in ("pyvenv.cfg", "lib64"):
+        there = os.path.join(layout.path, name)
+        if os.path.lexists(there):
+            os.symlink(os.readlink(there) if name == "lib64" and os.path.islink(there) else os.path.join(up, name),
+                       os.path.join(root, name))  # fmt: skip
+    library = os.path.join("lib", python_folder())
+    full = os.path.join(layout.path, library)
+    for name in os.listdir(full) if os.path.isdir(os.path.join(root, library)) and os.path.isdir(full) else []:
+        target = os.path.join(root, library, name)
+        if not os.path.lexists(target):
+            os.symlink(os.path.join(os.path.relpath(full, os.path.dirname(target)), name), target)
+    for folder in layout.site:
+        pin = os.path.join(root, folder, PINNED)
+        if os.path.lexists(pin):
+            os.unlink(pin)
+        if pinned:
+            write_pin(pin, os.path.join(layout.path, folder), os.path.join(root, folder))
+
+
+def write_pin(file, switched, own):
+    """Write the first `.pth` of a pinned generation: its processes read its own folder, whatever becomes current."""
+    # as bytes: whatever encoding an interpreter reads the file in
+    decode = "%r" if PY2 else "os.fsdecode(%r)"
+    line = "import os, sys; sys.path[:] = [%s if p == %s else p for p in sys.path]\n" % (decode, decode)
+    with open(file, "w") as stream:
+        stream.write(line % (encoded(own), encoded(switched)))
+
+
+def encoded(path):
+    """A path as bytes."""
+    return path if PY2 else os.fsencode(path)
+
+
+def without_lines(root, site, lines):
+    """Take the lines of what was dropped out of easy-install.pth; the file is written anew, for it may be shared."""
+    for folder in site:
+        file = os.path.join(root, folder, EASY_INSTALL)
+        if not lines or not os.path.isfile(file):
+            continue
+        with open(file, "rb") as stream:
+            said = stream.read().splitlines(True)
+        staying = [line for line in said if native(line.strip()) not in lines]
+        if staying != said:
+            with open(file + ".new", "wb") as stream:
+                stream.writelines(staying)
+            os.rename(file + ".new", file)
+
+
+def sync_folders(root):
+    """See to it that all folders of a generation, and so the names of its files, are on the disk."""
+    for here, _, _ in os.walk(root):
+        sync(here)
+    sync(os.path.dirname(root))
+
+
+OPERATIONS = {"compose": compose}

@@ -1,0 +1,244 @@
+"""Wheels unpacked, compiled and verified once, for all virtualenvs of one owner on a host.
+
+    ~/.cache/envfab/store/<SHA-256 of the wheel>-<cache tag and magic number>-<umask>/
+"""
+
+from __future__ import absolute_import
+
+import os
+import shutil
+import sys
+import time
+
+from . import bytecode, wheel_cache
+from .protocol import PY2, Problem, native, text
+from .unpack import is_whole, tree, unpack
+
+DAY = 86400
+# beside a wheel in the cache, and in the store of who compiled it
+BYTECODE = ".bytecode"
+
+
+def folder(path):
+    """The owner's store: beside his wheel cache."""
+    place = os.path.join(os.path.dirname(wheel_cache.folder(path)), "store")
+    if not os.path.isdir(place):
+        os.mkdir(place, 0o700)
+    return place
+
+
+def interpreter():
+    """The cache tag and magic number of this interpreter: what compiled files hang on."""
+    if PY2:
+        import imp
+
+        tag = "%s-%d%d" % (("pypy" if "PyPy" in sys.version else "cpython",) + sys.version_info[:2])
+        return "%s-%s" % (tag, "".join("%02x" % ord(byte) for byte in imp.get_magic()))
+    import importlib.util
+
+    return "%s-%s" % (sys.implementation.cache_tag, importlib.util.MAGIC_NUMBER.hex())
+
+
+def key(sha256, request):
+    """What a tree is called: another interpreter, umask or wish for bytecode makes another one."""
+    return "%s-%s-%03o%s" % (native(sha256), interpreter(), request["umask"], "" if request["compile"] else "-source")
+
+
+def tree_of(path, sha256, request):
+    """The folder of a wheel's tree."""
+    return os.path.join(folder(path), key(sha256, request))
+
+
+def missing(agent, request, body):
+    """Which of the wheels `hashes` have to be sent, since they are neither unpacked here nor whole in the cache.
+
+    `interpreter` in the answer is what bytecode hangs on.
+    One whose files were changed since is thrown away, to be unpacked again.
+    """
+    path = agent.path
+    cache = wheel_cache.folder(path)
+    lacking = []
+    for sha256 in request["hashes"]:
+        place = tree_of(path, sha256, request)
+        if os.path.isdir(place):
+            if is_whole(place):
+                os.utime(place, None)
+                continue
+            shutil.rmtree(place)
+        if not wheel_cache.is_whole(os.path.join(cache, native(sha256)), sha256):
+            lacking.append(sha256)
+    return {"lacking": lacking, "interpreter": interpreter()}
+
+
+def fill(agent, request, body):
+    """Unpack the wheels `wheels` ({"sha256", "filename"}) of the cache, where they are not unpacked yet."""
+    path = agent.path
+    cache, place = wheel_cache.folder(path), folder(path)
+    sweep(place)
+    for wheel in request["wheels"]:
+        final = tree_of(path, wheel["sha256"], request)
+        if os.path.isdir(final):
+            continue
+        cached = wheel_cache.checked(os.path.join(cache, native(wheel["sha256"])), wheel)
+        draft = os.path.join(place, ".%d" % os.getpid())
+        shutil.rmtree(draft, ignore_errors=True)
+        sent = bytecode_of(cached)
+        try:
+            unpack(cached, draft, request["umask"], request["compile"], received(sent))
+        except Problem as problem:
+            # in the cache it is called after its digest
+            message = problem.message.replace(native(wheel["sha256"]), native(wheel["filename"]))
+            raise Problem(problem.kind, message, **problem.details)
+        try:
+            os.rename(draft, final)
+        except EnvironmentError:
+            # somebody else was faster
+            shutil.rmtree(draft, ignore_errors=True)
+            if not os.path.isdir(final):
+                raise
+        wheel_cache.sync(place)
+        # unpacked it is of more use, and can be had again
+        wheel_cache.discard(cached)
+        wheel_cache.discard(sent)
+    return {}
+
+
+def received(file):
+    """The bytecode that came with a wheel; none where none came, or not whole."""
+    try:
+        with open(file, "rb") as stream:
+            return bytecode.unpacked(stream.read())
+    except (EnvironmentError, ValueError, TypeError):
+        return {}
+
+
+def bytecode_of(cached):
+    """Where the bytecode of a wheel in the cache lies, until it is unpacked; one that is left there is swept up later."""
+    return os.path.join(os.path.dirname(cached), "." + os.path.basename(cached) + BYTECODE)
+
+
+def take_bytecode(agent, request, body):
+    """Take the bytecode of the wheel `sha256` (the request's body), whose own digest is `digest`, for `fill`."""
+    cached = os.path.join(wheel_cache.folder(agent.path), native(request["sha256"]))
+    temporary = "%s.%d" % (bytecode_of(cached), os.getpid())
+    if not os.path.isfile(cached):
+        # the wheel did not come
+        return {}
+    try:
+        with open(temporary, "wb") as stream:
+            for chunk in body.chunks():
+                stream.write(chunk)
+        if wheel_cache.sha256_of(temporary) == request["digest"]:
+            os.rename(temporary, bytecode_of(cached))
+    finally:
+        wheel_cache.discard(temporary)
+    return {}
+
+
+def compile_wheel(agent, request, body):
+    """Unpack and compile the wheel at `wheel`, on the managing machine: `{"packed": …}`, the file with its bytecode.
+
+    `{"packed": None}` where this interpreter is not of the kind `interpreter`.
+    """
+    agent.path = native(request["path"])
+    if interpreter() != request["interpreter"]:
+        return {"packed": None}
+    place = folder(agent.path)
+    final = os.path.join(place, key(request["sha256"], {"umask": 0o022, "compile": True}))
+    if not os.path.isfile(final + BYTECODE):
+        sweep(place)
+        draft = os.path.join(place, ".%d" % os.getpid())
+        shutil.rmtree(draft, ignore_errors=True)
+        if wheel_cache.sha256_of(native(request["wheel"])) != request["sha256"]:
+            raise Problem("corrupt", "%s is not what was logged" % request["wheel"])
+        unpack(native(request["wheel"]), draft, 0o022, True)
+        try:
+            data = bytecode.packed_tree(draft, tree(draft), read_all)
+            with open(draft + BYTECODE, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.rename(draft + BYTECODE, final + BYTECODE)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            wheel_cache.discard(draft + BYTECODE)
+    os.utime(final + BYTECODE, None)
+    return {"packed": text(final + BYTECODE)}
+
+
+def read_all(file):
+    """The bytes of a file."""
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+def sweep(place):
+    """Remove what was not unpacked to its end."""
+    for name in os.listdir(place):
+        full = os.path.join(place, name)
+        if name.startswith(".") and os.lstat(full).st_mtime < time.time() - wheel_cache.ABANDONED:
+            shutil.rmtree(full, ignore_errors=True)
+            if os.path.isfile(full):
+                wheel_cache.discard(full)
+
+
+def purge(path, days):
+    """Remove the trees that no generation links to and that were not used for so many days: (trees, bytes) of them."""
+    place = folder(path)
+    trees = size = 0
+    for name in os.listdir(place):
+        full = os.path.join(place, name)
+        try:
+            if os.stat(full).st_mtime >= time.time() - days * DAY:
+                continue
+            if name.endswith(BYTECODE):
+                size += os.stat(full).st_size
+                os.unlink(full)
+            elif not is_linked(full):
+                size += size_of(full)
+                shutil.rmtree(full)
+                trees += 1
+        except EnvironmentError:
+            # somebody else's agent was at it
+            continue
+    return trees, size
+
+
+def size_of(place):
+    """The bytes of a tree's files."""
+    said = tree(place)
+    return sum(one[-2] for one in said["files"] + said["compiled"]) if said else 0
+
+
+def clean(agent, request, body):
+    """Remove the trees that no generation uses, with `all` every one: `{"removed", "freed", "left"}`, trees and bytes.
+
+    What a generation has links to stays on the disk until that goes as well.
+    """
+    agent.path = native(request["path"])
+    place = folder(agent.path)
+    removed, freed = purge(agent.path, 0)
+    left = [os.path.join(place, name) for name in os.listdir(place)]
+    if request["all"]:
+        for full in left:
+            shutil.rmtree(full, ignore_errors=True)
+            if os.path.isfile(full):
+                wheel_cache.discard(full)
+        removed, left = removed + len(left), []
+    return {"removed": removed, "freed": freed, "left": sum(map(size_of, left))}
+
+
+def is_linked(place):
+    """Whether a generation has links to the files of a tree: one of them tells."""
+    said = tree(place)
+    files = [one[:2] for one in said["files"]] if said else []
+    return any(os.stat(os.path.join(place, native(part), native(path))).st_nlink > 1 for part, path in files)
+
+
+OPERATIONS = {
+    "missing": missing,
+    "fill": fill,
+    "bytecode": take_bytecode,
+    "compile": compile_wheel,
+    "clean": clean,
+}

@@ -1,0 +1,154 @@
+"""Bytecode compiled on this machine, once for all hosts whose interpreter is of the same kind as one that is here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envfab.errors import EnvfabError
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_packed
+from envfab.remote.agent_session import Session, start_agent
+from envfab.remote.process import local_link
+from envfab.remote.startup import Identity
+
+HERE = "this machine"
+# `cpython-311-a70d0d0a`, `cpython-27-03f30d0a`, `pypy39-...`: the implementation, then major and minor version
+KIND = re.compile(r"(cpython|pypy)-?([0-9])([0-9]+)-[0-9a-f]+")
+PROGRAMS = {"cpython": "python", "pypy": "pypy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bytecode:
+    """The packed bytecode of a wheel, and its SHA-256."""
+
+    data: bytes = field(repr=False)
+    sha256: str
+
+
+class Compilers:
+    """The interpreters of this machine, each started when the first host of its kind needs bytecode.
+
+    Threads of many hosts ask; those of one kind wait for each other, and find what the first had compiled.
+    """
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._kinds: dict[str, _Compiler] = {}
+
+    def bytecode(self, kind: str, wheel: Path, sha256: str) -> Bytecode | None:
+        """The bytecode of a wheel for interpreters of `kind`; None where this machine cannot make it."""
+        with self._starting:
+            compiler = self._kinds.setdefault(kind, _Compiler(kind))
+        return compiler.bytecode(wheel, sha256)
+
+    def close(self) -> None:
+        """Let the interpreters end."""
+        for compiler in self._kinds.values():
+            compiler.close()
+
+
+class _Compiler:
+    """One interpreter of this machine, of one kind; without one, nothing is compiled here."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._working = threading.Lock()
+        self._session: Session | None = None
+        self._candidates = _interpreters(kind)
+        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._known: dict[str, Bytecode | None] = {}
+
+    def bytecode(self, wheel: Path, sha256: str) -> Bytecode | None:
+        with self._working:
+            if sha256 not in self._known:
+                self._known[sha256] = self._compile(wheel, sha256)
+            return self._known[sha256]
+
+    def _compile(self, wheel: Path, sha256: str) -> Bytecode | None:
+        while True:
+            if self._session is None and not self._start():
+                return None
+            try:
+                return self._asked(wheel, sha256)
+            except (EnvfabError, OSError) as error:
+                # the hosts compile by themselves then
+                logging.getLogger("envfab").debug("%s was not compiled here", wheel.name, exc_info=error)
+                return None
+            except _OtherKind:
+                self._end()
+
+    def _asked(self, wheel: Path, sha256: str) -> Bytecode:
+        assert self._session is not None
+        reply = self._session.ask("compile", wheel=str(wheel.resolve()), sha256=sha256, interpreter=self._kind)
+        packed = to_packed(reply, HERE)
+        if packed is None:
+            raise _OtherKind
+        data = Path(packed).read_bytes()
+        return Bytecode(data, hashlib.sha256(data).hexdigest())
+
+    def _start(self) -> bool:
+        """Start the next interpreter that may be of the kind; False where there is none left."""
+        for executable in self._candidates:
+            if self._home is None:
+                self._home = tempfile.TemporaryDirectory(prefix="envfab-")
+            with suppress(EnvfabError, OSError):
+                self._session = start_agent(
+                    local_link(),
+                    executable,
+                    self._home.name,
+                    where=HERE,
+                    identity=Identity(),
+                    modules=agent_sources.PROBE,
+                )
+                self._session.load(("lock", "subprocesses", "wheel_cache", *agent_sources.STORE))
+                return True
+        return False
+
+    def _end(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def close(self) -> None:
+        """Let it end."""
+        with self._working:
+            self._end()
+            if self._home is not None:
+                self._home.cleanup()
+
+
+class _OtherKind(Exception):
+    """The interpreter that was started compiles otherwise."""
+
+
+def own_kind() -> str:
+    """The kind of the interpreter that runs this."""
+    return f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
+
+
+def _interpreters(kind: str) -> Iterator[str]:
+    """Programs of this machine that may be interpreters of a kind: this one, those on PATH, those of pyenv."""
+    if kind == own_kind():
+        yield sys.executable
+    match = KIND.fullmatch(kind)
+    if match is None:
+        return
+    name = f"{PROGRAMS[match[1]]}{match[2]}.{match[3]}"
+    found = shutil.which(name)
+    if found is not None:
+        yield found
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    if match[1] == "cpython":
+        yield from map(str, sorted(root.glob(f"versions/{match[2]}.{match[3]}.*/bin/python"), reverse=True))

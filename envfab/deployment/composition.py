@@ -1,0 +1,92 @@
+"""Making the next generation of a virtualenv, beside the current one, and what it must be before it becomes current."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envfab.deployment.context import DeploymentContext
+from envfab.deployment.journal import Record
+from envfab.errors import DeploymentError
+from envfab.models.probe import Probe
+from envfab.planning.consistency import unmet
+from envfab.planning.plan import Action, ActionKind
+from envfab.remote import agent_sources
+from envfab.remote.agent_replies import to_conflicts, to_damage, to_generation
+
+
+def compose(work: DeploymentContext, record: Record) -> None:
+    """Compose the generation of `record` as the plan says."""
+    actions, settings = work.proposal.plan.actions, work.around.settings
+    work.says(spoken(actions))
+    required = {entry.name for entry in work.proposal.requirements.entries}
+    wheels = [
+        {
+            "name": str(action.name),
+            "version": str(action.version),
+            "filename": action.wheel.filename,
+            "sha256": work.around.wheelhouse.sha256(action.wheel),
+            "requested": action.name in required,
+        }
+        for action in actions
+        if action.wheel
+    ]
+    work.agent.load(agent_sources.GENERATIONS)
+    reply = work.agent.ask(
+        "compose",
+        number=record.generation,
+        base=record.previous,
+        wheels=wheels,
+        remove=[str(action.name) for action in actions if action.kind is ActionKind.REMOVE],
+        compile=settings.compile,
+        umask=settings.umask,
+        link=True,
+        pinned=work.proposal.member.virtualenv.pinned,
+    )
+    for path, before, now in to_conflicts(reply, work.where):
+        work.around.reporter.warning(
+            f"{work.where}: {path} is of {before} and of {now}, and they differ: {now}'s is there"
+        )
+
+
+def inspect(work: DeploymentContext, record: Record, before: Probe) -> Probe:
+    """The virtualenv as a fresh interpreter of the generation of `record` sees it."""
+    work.agent.load(agent_sources.GENERATIONS)
+    return to_generation(work.agent.ask("inspect", number=record.generation), before)
+
+
+def require_consistent(work: DeploymentContext, before: Probe, after: Probe) -> None:
+    """Raise `DeploymentError` where a version is not what the plan says, or where packages no longer go together."""
+    for action in work.proposal.plan.actions:
+        there = after.distributions.get(action.name)
+        expected = None if action.kind is ActionKind.REMOVE else action.version
+        if (there.version if there else None) != expected:
+            found = f"there is {there.version_text}" if there else "it is not there"
+            raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
+    broken = unmet(after) - unmet(before)
+    if broken and not work.around.force:
+        raise DeploymentError(f"in the new generation {'; '.join(sorted(broken))}", where=work.where)
+
+
+def require_intact(work: DeploymentContext, record: Record) -> None:
+    """Raise `DeploymentError` where a file of what is new is not as its RECORD says."""
+    names = [str(action.name) for action in work.proposal.plan.actions if action.wheel]
+    if not names:
+        return
+    reply = work.agent.ask("verify", names=names, number=record.generation)
+    shown = {action.name: action.shown_as for action in work.proposal.plan.actions}
+    for name, problems in to_damage(reply, work.where, names).items():
+        raise DeploymentError(
+            f"files of {shown[name]} are not as its RECORD says: {'; '.join(problems)}", where=work.where
+        )
+
+
+def spoken(actions: Sequence[Action]) -> str:
+    """What actions do, in a few words: `installing Django`, `installing 3 packages, removing django-old`."""
+    parts = []
+    for verb, some in (
+        ("installing", [one.shown_as for one in actions if one.wheel]),
+        ("removing", [one.shown_as for one in actions if not one.wheel]),
+    ):
+        if some:
+            parts.append(f"{verb} {some[0] if len(some) == 1 else f'{len(some)} packages'}")
+    return ", ".join(parts)

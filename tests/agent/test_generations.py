@@ -1,0 +1,494 @@
+"""Generations: composed beside what is current, made current by one rename, and taken back by another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab.remote.agent_session import OperationFailed
+from tests.agent.conftest import Starter, compose, fields, freeze, install, site_packages, store, versions
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, sha256
+
+OLDEST_AND_NEWEST = pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+ONE = pytest.mark.parametrize("version", ["3.13"], indirect=True)
+ANY = ("py2-none-any", "py3-none-any")
+
+
+def wheel(folder: Path, name: str, version: str = "1.0", **options: Any) -> Path:
+    """A wheel for every interpreter."""
+    return make_wheel(folder, name, version, **({"tags": ANY} | options))
+
+
+@pytest.fixture
+def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str) -> Path:
+    """A plain virtualenv of its own."""
+    return make_virtualenv(version, tmp_path / ("a venv's !" if version == "2.7" else "a venv's ü !"))
+
+
+def content(folder: Path) -> dict[str, object]:
+    """All that is below a folder, links followed at its top: a file's bytes and mode, where a link leads."""
+    found: dict[str, object] = {}
+    for here, folders, names in os.walk(os.path.realpath(folder)):
+        for name in names + folders:
+            full = os.path.join(here, name)
+            inside = os.path.relpath(full, os.path.realpath(folder))
+            if inside.endswith((".pyc", ".pyo", "__pycache__")):
+                continue
+            if os.path.islink(full):
+                found[inside] = os.readlink(full)
+            elif os.path.isdir(full):
+                found[inside] = "folder"
+            else:
+                found[inside] = (Path(full).read_bytes(), os.stat(full).st_mode)
+    return found
+
+
+def run(virtualenv: Path, program: str) -> str:
+    """What a program prints, run by the virtualenv's interpreter."""
+    command = [str(virtualenv / "bin" / "python"), "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}).stdout
+
+
+def test_packages_and_scripts_are_installed_upgraded_and_removed(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """On each interpreter; pip sees what it would see after an installation of its own."""
+    session = deploying(venv)
+    others = freeze(venv)
+    snow = "snow" if venv.name == "a venv's !" else "snow ☃ ü"
+    files = {f"{snow}/__init__.py": "", f"{snow}/data.txt": "x", "alpha.py": "def main():\n    print('ran')\n"}
+    first = [wheel(tmp_path, "alpha", files=files, entry_points={"alpha-run": "alpha:main"}), wheel(tmp_path, "beta")]
+    found = install(session, *first)
+    assert found["generation"] == 1
+    assert found["plain"] is False
+    assert freeze(venv) == sorted([*others, "alpha==1.0", "beta==1.0"])
+    assert subprocess.run([venv / "bin" / "alpha-run"], capture_output=True, check=True).stdout == b"ran\n"
+    assert (site_packages(venv) / snow / "data.txt").is_file()
+    assert session.ask("verify", names=["alpha", "beta"], number=None) == {"wrong": {}}
+    found = install(session, wheel(tmp_path, "alpha", "2.0"), remove=["beta"])
+    assert found["generation"] == 2
+    assert freeze(venv) == sorted([*others, "alpha==2.0"])
+    assert not (site_packages(venv) / snow).exists()
+    assert not (venv / "bin" / "alpha-run").exists()
+    assert versions(deploying(venv).ask("probe")) == versions(found)
+
+
+@OLDEST_AND_NEWEST
+def test_nothing_changes_before_the_switch_and_going_back_is_bit_for_bit(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """A generation that is only composed is seen by nobody; after a switch back all is as it was."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    (site_packages(venv) / "made by hand.py").write_text("x = 1\n")
+    before = content(venv / "bin"), content(site_packages(venv))
+    number = compose(session, wheel(tmp_path, "alpha", "2.0"), wheel(tmp_path, "beta"))
+    assert (content(venv / "bin"), content(site_packages(venv))) == before
+    session.ask("switch", number=number, base=number - 1)
+    assert (site_packages(venv) / "beta.py").is_file()
+    assert (site_packages(venv) / "made by hand.py").is_file()
+    assert session.ask("revert", number=number, previous=number - 1, remove=True) == {"switched": True}
+    assert (content(venv / "bin"), content(site_packages(venv))) == before
+    assert session.ask("probe")["generations"] == [0, 1]
+
+
+@OLDEST_AND_NEWEST
+def test_a_plain_virtualenv_is_the_same_after_it_was_given_generations(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """Its own files are generation 0, to which a switch leads back; released, it is plain again, and still the same."""
+    session = deploying(venv)
+    before = content(venv / "bin"), content(site_packages(venv))
+    number = compose(session, wheel(tmp_path, "alpha"))
+    assert not (venv / "bin").is_symlink()
+    session.ask("switch", number=number, base=0)
+    assert os.readlink(venv / "bin") == ".envfab/current/bin"
+    session.ask("revert", number=number, previous=0, remove=True)
+    assert (content(venv / "bin"), content(site_packages(venv))) == before
+    assert session.ask("release") == {"was": "generations"}
+    assert not (venv / "bin").is_symlink()
+    assert not site_packages(venv).is_symlink()
+    assert (content(venv / "bin"), content(site_packages(venv))) == before
+    assert session.ask("release") == {"was": "plain"}
+    assert session.ask("probe")["plain"] is True
+    assert not (venv / ".envfab" / "generations").exists()
+
+
+@OLDEST_AND_NEWEST
+def test_the_interpreter_of_a_generation_starts_and_sees_its_own_packages(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """Before it is current, migrations are run by it: `sys.prefix` is the generation then."""
+    session = deploying(venv)
+    number = compose(session, wheel(tmp_path, "alpha"))
+    found = session.ask("inspect", number=number)
+    assert versions(found)["alpha"] == "1.0"
+    assert "alpha" not in versions(session.ask("probe"))
+    python = venv / ".envfab" / "generations" / str(number) / "bin" / "python"
+    program = "import alpha, os, sys; print(os.path.realpath(sys.prefix) == os.path.realpath(sys.argv[1]))"
+    root = str(python.parent.parent)
+    assert subprocess.run([python, "-c", program, root], capture_output=True, check=True).stdout == b"True\n"
+
+
+@OLDEST_AND_NEWEST
+def test_a_pth_that_ends_the_interpreter_is_found_and_named(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """It is found in the generation, before anybody starts with it."""
+    session = deploying(venv)
+    deadly = "import os; os._exit(3)\n"
+    number = compose(session, wheel(tmp_path, "deadly", files={"deadly.pth": deadly, "fine.pth": "import sys\n"}))
+    with pytest.raises(OperationFailed) as caught:
+        session.ask("inspect", number=number)
+    assert "its Python would not start any more, since deadly.pth ends it (it ended with status 3)" in caught.value.what
+
+
+def test_a_pinned_process_keeps_its_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """What it imports after a switch is of the generation that it started with; one that starts then has the new one."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha", files={"a.py": "V = 1\n", "b.py": "V = 1\n"}), pinned=True)
+    program = "import sys, a; sys.stdout.write('in\\n'); sys.stdout.flush(); sys.stdin.readline(); import b; print(b.V)"
+    process = subprocess.Popen(
+        [venv / "bin" / "python", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    found = install(
+        session, wheel(tmp_path / "2", "alpha", "2.0", files={"a.py": "V = 2\n", "b.py": "V = 2\n"}), pinned=True
+    )
+    assert versions(found)["alpha"] == "2.0"
+    assert process.communicate("\n", timeout=30)[0] == "1\n"
+    assert run(venv, "import a, b; print(a.V + b.V)") == "4\n"
+    found = install(session, remove=["alpha"])
+    assert "alpha" not in versions(found)
+    assert not list(site_packages(venv).glob("*pinned*"))
+
+
+@ONE
+def test_a_file_of_two_owners_stays_with_the_one_that_stays(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Removing one of two packages that have the same file keeps it; removing both removes it."""
+    session = deploying(venv)
+    shared = {"shared/__init__.py": "", "shared/one.py": "", "shared/both.py": "x = 1\n"}
+    more = {"shared/__init__.py": "", "shared/two.py": "", "shared/both.py": "x = 1\n"}
+    install(session, wheel(tmp_path, "one", files=shared), wheel(tmp_path, "two", files=more))
+    install(session, remove=["one"])
+    assert {path.name for path in (site_packages(venv) / "shared").glob("*.py")} == {"__init__.py", "two.py", "both.py"}
+    install(session, remove=["two"])
+    assert not (site_packages(venv) / "shared").exists()
+
+
+@ONE
+def test_a_module_that_moves_from_one_package_to_another_is_there_in_either(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """lib1 1.0 owns bar.py, lib1 2.0 does not, lib2 brings it; and back."""
+    session = deploying(venv)
+    old = wheel(tmp_path, "lib1", files={"bar.py": "B = 1\n"})
+    new = [wheel(tmp_path, "lib1", "2.0", files={"foo.py": ""}), wheel(tmp_path, "lib2", files={"bar.py": "B = 2\n"})]
+    install(session, old)
+    install(session, *new)
+    assert run(venv, "import foo, bar; print(bar.B)") == "2\n"
+    install(session, old, remove=["lib2"])
+    assert run(venv, "import bar; print(bar.B)") == "1\n"
+    assert not (site_packages(venv) / "foo.py").exists()
+
+
+@ONE
+def test_data_files_come_and_go_with_their_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """They lie in the virtualenv itself; what was there before comes back, and what people changed stays changed."""
+    session = deploying(venv)
+    (venv / "etc").mkdir()
+    (venv / "etc" / "own.conf").write_text("by hand\n")
+    first = {"d.py": "", "data-1.0.data/data/etc/own.conf": "1\n", "data-1.0.data/data/share/man/d.1": "man\n"}
+    number = compose(session, wheel(tmp_path, "data", files=first))
+    assert (venv / "etc" / "own.conf").read_text() == "by hand\n"
+    session.ask("switch", number=number, base=0)
+    assert (venv / "etc" / "own.conf").read_text() == "1\n"
+    assert (venv / "share" / "man" / "d.1").read_text() == "man\n"
+    session.ask("revert", number=number, previous=0, remove=True)
+    assert (venv / "etc" / "own.conf").read_text() == "by hand\n"
+    assert not (venv / "share").exists()
+    install(session, wheel(tmp_path, "data", files=first))
+    changed = venv / "etc" / "own.conf.new"
+    changed.write_text("changed by hand\n")
+    changed.rename(venv / "etc" / "own.conf")
+    install(session, wheel(tmp_path, "other"))
+    assert (venv / "etc" / "own.conf").read_text() == "changed by hand\n"
+    found = install(session, wheel(tmp_path, "data", "2.0", files={"d.py": ""}))
+    session.ask("tidy", previous=found["generation"] - 1, retain=[], days=None)
+    assert not (venv / "share").exists()
+
+
+@ONE
+def test_a_generation_that_was_changed_afterwards_is_noticed(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Whatever is changed, added or removed in one that is kept: going back does not take it for what it was."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha", files={"a.py": "", "b.py": ""}))
+    install(session, wheel(tmp_path, "alpha", "2.0"), wheel(tmp_path, "beta"))
+    old = venv / ".envfab" / "generations" / "1"
+    site = next(old.glob("lib/python*/site-packages"))
+    assert session.ask("whole", numbers=[0, 1, 2, 7])["whole"] == [0, 1]
+    (site / "c.py").touch()
+    assert session.ask("whole", numbers=[1])["whole"] == []
+    (site / "c.py").unlink()
+    assert session.ask("whole", numbers=[1])["whole"] == [1]
+    text = (site / "a.py").read_text()
+    (site / "a.py").write_text(text + "# changed in place, and so in the store and in generation 2\n")
+    assert session.ask("whole", numbers=[1])["whole"] == []
+
+
+@ONE
+def test_what_was_changed_in_the_store_is_unpacked_again(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """A file that was edited through a link would go into every later generation; so it is sent and unpacked anew."""
+    session = deploying(venv)
+    alpha = wheel(tmp_path, "alpha", files={"a.py": "V = 1\n"})
+    install(session, alpha)
+    kind = {"compile": False, "umask": 0o022}
+    assert session.ask("missing", hashes=[sha256(alpha)], **kind)["lacking"] == []
+    (site_packages(venv) / "a.py").write_text("V = 2\n")
+    assert session.ask("missing", hashes=[sha256(alpha)], **kind)["lacking"] == [sha256(alpha)]
+    install(session, alpha)
+    assert run(venv, "import a; print(a.V)") == "1\n"
+
+
+@ONE
+def test_what_people_install_by_hand_is_carried_over(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """pip works in the current generation as ever; the next generation has what it did, the one before has not."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    install(session, wheel(tmp_path, "beta"))
+    hand = wheel(tmp_path, "hand", entry_points={"by-hand": "hand:main"})
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", str(hand)], check=True, capture_output=True)
+    subprocess.run([*pip, "uninstall", "-y", "alpha"], check=True, capture_output=True)
+    found = install(session, wheel(tmp_path, "gamma"))
+    assert {"hand", "beta", "gamma"} <= versions(found).keys()
+    assert "alpha" not in versions(found)
+    assert (venv / "bin" / "by-hand").is_file()
+    session.ask("revert", number=3, previous=1, remove=True)
+    assert "alpha" in versions(session.ask("probe"))
+    assert "hand" not in versions(session.ask("probe"))
+
+
+@ONE
+def test_where_links_cannot_be_made_files_are_copied(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, mounted: Path, version: str
+) -> None:
+    """The store lies on another file system; copies keep their time, so that bytecode stays valid."""
+    venv = make_virtualenv(version, mounted / "v")
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha", files={"a.py": "V = 1\n"}), compile=True)
+    program = "import a, os; print(os.path.basename(a.__cached__) in os.listdir(os.path.dirname(a.__cached__)))"
+    assert run(venv, program) == "True\n"
+    (pyc,) = site_packages(venv).glob("__pycache__/a.*.pyc")
+    time = pyc.stat().st_mtime_ns
+    run(venv, "import a")
+    assert pyc.stat().st_mtime_ns == time
+    assert (site_packages(venv) / "a.py").stat().st_nlink == 1
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Any:
+    """Another file system than the one with the home."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=100m,mode=755", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@ONE
+def test_a_full_disk_leaves_nothing_of_a_generation(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, mounted: Path, version: str
+) -> None:
+    """One message, and the virtualenv as it was."""
+    venv = make_virtualenv(version, mounted / "v", pip=False)
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    left = os.statvfs(mounted)
+    with open(mounted / "filler", "wb") as stream:
+        stream.truncate(0)
+        os.posix_fallocate(stream.fileno(), 0, left.f_bavail * left.f_frsize - 100_000)
+    big = wheel(tmp_path, "big", files={"big.bin": os.urandom(400_000)})
+    before = content(site_packages(venv))
+    with pytest.raises(OperationFailed, match=f"no space left on {venv}"):
+        compose(session, big)
+    assert content(site_packages(venv)) == before
+    assert session.ask("probe")["generations"] == [0, 1]
+
+
+@ONE
+@pytest.mark.parametrize("what", ["link", "mount"])
+def test_folders_that_cannot_be_exchanged_are_refused(
+    venv: Path, deploying: Starter, tmp_path: Path, what: str
+) -> None:
+    """A `bin` that is somebody's symbolic link, or a mount: one message, and nothing is changed."""
+    if what == "link":
+        (venv / "bin").rename(tmp_path / "elsewhere")
+        (venv / "bin").symlink_to(tmp_path / "elsewhere")
+    elif subprocess.run(["mount", "--bind", venv / "bin", venv / "bin"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        session = deploying(venv)
+        expected = "is a symbolic link; make it a folder" if what == "link" else "is a mount"
+        with pytest.raises(OperationFailed, match=expected):
+            compose(session, wheel(tmp_path, "alpha"))
+        assert session.ask("probe")["generations"] == []
+    finally:
+        if what == "mount":
+            subprocess.run(["umount", "-l", venv / "bin"], check=True)
+
+
+@ONE
+def test_eggs_and_their_lines_go_with_what_replaces_them(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """A folder and a zip of `setup.py install`, and their scripts; the others' lines in easy-install.pth stay."""
+    site = site_packages(venv)
+    for name in ("one", "two"):
+        egg = site / f"{name}-1.0-py3.13.egg"
+        (egg / "EGG-INFO" / "scripts").mkdir(parents=True)
+        (egg / "EGG-INFO" / "PKG-INFO").write_text(f"Name: {name}\nVersion: 1.0\n")
+        (egg / "EGG-INFO" / "scripts" / f"{name}-run").touch()
+        (egg / f"{name}.py").write_text("V = 'egg'\n")
+        (venv / "bin" / f"{name}-run").write_text("#!/bin/sh\n")
+    (site / "easy-install.pth").write_text("./one-1.0-py3.13.egg\n./two-1.0-py3.13.egg\n")
+    session = deploying(venv)
+    assert {name: one for name, one in versions(session.ask("probe")).items() if name != "pip"} == {
+        "one": "1.0",
+        "two": "1.0",
+    }
+    found = install(session, wheel(tmp_path, "one", "2.0", files={"one.py": "V = 'wheel'\n"}))
+    assert versions(found)["one"] == "2.0"
+    assert versions(found)["two"] == "1.0"
+    assert run(venv, "import one, two; print(one.V, two.V)") == "wheel egg\n"
+    assert not (venv / "bin" / "one-run").exists()
+    assert (venv / "bin" / "two-run").exists()
+    session.ask("revert", number=1, previous=0, remove=True)
+    assert run(venv, "import one; print(one.V)") == "egg\n"
+
+
+@ONE
+def test_what_distutils_installed_is_refused_by_name(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Nothing lists its files: whoever removes it has to know them."""
+    (site_packages(venv) / "legacy-1.0.egg-info").write_text("Name: legacy\nVersion: 1.0\n")
+    session = deploying(venv)
+    with pytest.raises(OperationFailed, match="legacy cannot be replaced: it was installed by distutils"):
+        compose(session, wheel(tmp_path, "legacy", "2.0"))
+    assert session.ask("probe")["generations"] == [0]
+
+
+@ONE
+def test_an_egg_info_with_a_list_of_its_files_is_replaced(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """As pip before 19 installed source distributions: `installed-files.txt` tells, or the top-level names do."""
+    site = site_packages(venv)
+    for name, listed in (("listed", True), ("named", False)):
+        info = site / f"{name}-1.0-py3.13.egg-info"
+        info.mkdir()
+        (info / "PKG-INFO").write_text(f"Name: {name}\nVersion: 1.0\n")
+        (site / name).mkdir()
+        (site / name / "__init__.py").touch()
+        (site / name / "old.py").touch()
+        if listed:
+            (info / "installed-files.txt").write_text(f"../{name}/__init__.py\n../{name}/old.py\nPKG-INFO\n")
+        else:
+            (info / "top_level.txt").write_text(f"{name}\n")
+    session = deploying(venv)
+    new = [wheel(tmp_path, name, "2.0", files={f"{name}/__init__.py": ""}) for name in ("listed", "named")]
+    assert {"listed": "2.0", "named": "2.0"}.items() <= versions(install(session, *new)).items()
+    assert not list(site_packages(venv).glob("*/old.py"))
+
+
+@ONE
+def test_links_that_lead_out_of_a_folder_lead_there_from_a_generation(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """A generation lies deeper than the folder that it is a copy of."""
+    (venv / "tool.sh").write_text("#!/bin/sh\necho tool\n")
+    (venv / "tool.sh").chmod(0o755)
+    (venv / "bin" / "tool").symlink_to("../tool.sh")
+    (venv / "bin" / "inner").symlink_to("tool")
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    assert subprocess.run([venv / "bin" / "inner"], capture_output=True, check=True).stdout == b"tool\n"
+    session.ask("release")
+    assert subprocess.run([venv / "bin" / "inner"], capture_output=True, check=True).stdout == b"tool\n"
+
+
+@ONE
+def test_only_what_nothing_needs_goes_in_the_end(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Generations beyond those to keep, what was set aside, and halves that a kill left."""
+    session = deploying(venv)
+    for number in range(4):
+        install(session, wheel(tmp_path / str(number), "alpha", f"{number}.0"))
+    assert (venv / ".envfab" / "displaced").is_dir()
+    (venv / ".envfab" / "generations" / ".condemned-9").mkdir()
+    session.ask("tidy", previous=3, retain=[2, 3], days=None)
+    assert sorted(os.listdir(venv / ".envfab" / "generations")) == ["2", "3", "4"]
+    assert not (venv / ".envfab" / "displaced").exists()
+
+
+@ONE
+def test_the_store_keeps_what_a_generation_uses(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """The rest goes once it was not used for the days that the setting says; `clean` takes it at once."""
+    session = deploying(venv)
+    used, unused = wheel(tmp_path, "used"), wheel(tmp_path, "unused", files={"u.py": "x" * 1000})
+    install(session, used)
+    store(session, unused)
+    session.ask("fill", wheels=[fields(unused)], compile=False, umask=0o022)
+    place = Path(os.environ["HOME"]) / ".cache" / "envfab" / "store"
+    assert len(list(place.iterdir())) == 2
+    session.ask("tidy", previous=None, retain=[0], days=30)
+    assert len(list(place.iterdir())) == 2
+    reply = session.ask("clean", all=False)
+    assert reply["removed"] == 1
+    assert reply["freed"] > 1000
+    assert [path.name.partition("-")[0] for path in place.iterdir()] == [sha256(used)]
+    session.ask("clean", all=True)
+    assert list(place.iterdir()) == []
+    assert run(venv, "import used; print(used.VERSION)") == "1.0\n"
+
+
+@ONE
+def test_processes_that_started_before_the_switch_are_named(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """By their number and name; one that started afterwards is not among them."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    program = "import sys; print('in'); sys.stdout.flush(); sys.stdin.readline()"
+    arguments = [str(venv / "bin" / "python"), "-c", program]
+    old = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert old.stdout is not None
+    old.stdout.readline()
+    subprocess.run(["sleep", "0.1"], check=True)
+    install(session, wheel(tmp_path, "alpha", "2.0"))
+    subprocess.run(["sleep", "0.1"], check=True)
+    new = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert new.stdout is not None
+    new.stdout.readline()
+    try:
+        said = session.ask("tidy", previous=1, retain=[1], days=None)["lingering"]
+        assert [one["pid"] for one in said] == [old.pid]
+    finally:
+        for process in (old, new):
+            process.communicate(b"\n")
+    assert json.dumps(said)
+
+
+@ONE
+def test_files_that_two_packages_have_and_that_differ_are_named(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Whose is there is told; the same content in both is nothing to tell of, however it came there."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "one", files={"shared/__init__.py": "", "shared/a.py": "A = 1\n"}))
+    store(session, two := wheel(tmp_path, "two", files={"shared/__init__.py": "", "shared/a.py": "A = 2\n"}))
+    kind = {"compile": False, "umask": 0o022}
+    session.ask("fill", wheels=[fields(two)], **kind)
+    asked = {"remove": [], "link": True, "pinned": False, **kind}
+    reply = session.ask("compose", number=2, base=1, wheels=[{**fields(two), "requested": False}], **asked)
+    ((path, before, now),) = reply["conflicts"]
+    assert (path.rpartition("/")[2], before, now) == ("a.py", "one", "two")
+    session.ask("switch", number=2, base=1)
+    assert run(venv, "import shared.a; print(shared.a.A)") == "2\n"
