@@ -13,6 +13,7 @@ from .layout import SCAFFOLD, is_below, python_folder
 from .protocol import Problem, text
 from .wheel_cache import discard, sync
 
+PIECE = 1 << 16
 # a link cannot be made there: another file system, somebody else's file, too many links, none at all
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
@@ -69,8 +70,16 @@ def same(one, other):
     """Whether two names are those of one file, of two symbolic links that say the same, or of a file and its copy."""
     if os.path.islink(one) or os.path.islink(other):
         return os.path.islink(one) and os.path.islink(other) and os.readlink(one) == os.readlink(other)
-    first, second = os.stat(one), os.stat(other)
-    return os.path.samestat(first, second) or stamp(first) == stamp(second)
+    # not by size and time: wheels that are built reproducibly have one time for all of their files, in each version
+    return os.path.samefile(one, other) or (os.path.isfile(one) and os.path.isfile(other) and equal(one, other))
+
+
+def equal(one, other):
+    """Whether two files have the same content."""
+    if os.path.getsize(one) != os.path.getsize(other):
+        return False
+    with open(one, "rb") as first, open(other, "rb") as second:
+        return all(piece == second.read(PIECE) for piece in iter(lambda: first.read(PIECE), b""))
 
 
 def stamp(status):

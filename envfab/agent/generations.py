@@ -55,8 +55,7 @@ def compose(agent, request, body):
         for folder in layout.folders:
             copying.folder(folder)
         for one in there:
-            if one.files and one.name not in gone:
-                copying.data(one.files)
+            copying.data(one.files or ())
         without_lines(root, layout.site, drop.lines)
         owners = Owners(one for one in there if one.name not in gone)
         for wheel in request["wheels"]:
@@ -226,14 +225,16 @@ class Copying(object):
     def data(self, files):
         """Those of `files` that lie outside of the folders that are switched: data files, and headers."""
         for path in sorted(files):
-            if path in self.drop or path.startswith((os.pardir, os.sep)) or is_below(path, self.switched):
+            if path.startswith((os.pardir, os.sep)) or is_below(path, self.switched):
                 continue
             source, target = os.path.join(self.source, path), os.path.join(self.root, path)
             try:
                 status = os.lstat(source)
             except EnvironmentError:
                 continue
-            if not stat.S_ISDIR(status.st_mode) and not os.path.lexists(target):
+            if path in self.drop:
+                self.note(path, status)
+            elif not stat.S_ISDIR(status.st_mode) and not os.path.lexists(target):
                 if not os.path.isdir(os.path.dirname(target)):
                     os.makedirs(os.path.dirname(target))
                 self.file(path, status)

@@ -76,3 +76,12 @@ def test_what_cannot_be_read_is_named_with_what_mends_it(tmp_path: Path, monkeyp
     monkeypatch.setattr("shutil.copyfile", copyfile)
     with pytest.raises(Exception, match="one cannot be read: give it to the virtualenv's owner"):
         agent_data_files.link_or_copy(str(tmp_path / "one"), str(tmp_path / "two"))
+
+
+def test_a_file_of_equal_size_and_time_is_replaced(tmp_path: Path) -> None:
+    """Wheels that are built reproducibly have the same time for all files, in each version."""
+    for name, text in (("old", "1"), ("new", "2")):
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, (1_500_000_000, 1_500_000_000))
+    agent_data_files.put(str(tmp_path / "new"), str(tmp_path / "old"))
+    assert (tmp_path / "old").read_text() == "2"

@@ -198,6 +198,18 @@ def test_a_module_that_moves_from_one_package_to_another_is_there_in_either(
 
 
 @ONE
+def test_a_generation_whose_data_files_were_replaced_is_as_it_was_left(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """Data files of a package that is upgraded do not come along, and still are of the generation before."""
+    session = deploying(venv)
+    first = install(session, wheel(tmp_path, "d", files={"d.py": "", "d-1.0.data/data/etc/d.conf": "1\n"}))["generation"]
+    install(session, wheel(tmp_path, "d", "2.0", files={"d.py": "", "d-2.0.data/data/etc/d.conf": "2\n"}))
+    assert (venv / "etc" / "d.conf").read_text() == "2\n"
+    assert session.ask("whole", numbers=[first]) == {"whole": [first]}
+
+
+@ONE
 def test_data_files_come_and_go_with_their_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """They lie in the virtualenv itself; what was there before comes back, and what people changed stays changed."""
     session = deploying(venv)
