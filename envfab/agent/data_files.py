@@ -14,6 +14,7 @@ from .protocol import Problem, text
 from .wheel_cache import discard, sync
 
 PIECE = 1 << 16
+DRAFT = ".envfab.new"
 # a link cannot be made there: another file system, somebody else's file, too many links, none at all
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
@@ -52,10 +53,11 @@ def put(source, target):
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         os.makedirs(folder, 0o755)
+    # always of the same name: what a crash left goes now
+    draft = os.path.join(folder, DRAFT)
+    discard(draft)
     if os.path.lexists(target) and same(source, target):
         return
-    draft = os.path.join(folder, ".envfab.%d" % os.getpid())
-    discard(draft)
     try:
         if os.path.islink(source):
             os.symlink(os.readlink(source), draft)

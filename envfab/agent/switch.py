@@ -6,12 +6,14 @@ import os
 import shutil
 
 from . import store
-from .data_files import data_files, put, same
+from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
 from .generations import NOTHING, PINNED, Copying, clone, is_as_left
 from .lingering import lingering
 from .layout import CURRENT, GENERATIONS, Layout, current, numbers
+from .metadata import scan
+from .ownership import canonical
 from .protocol import Problem, native, text
 from .wheel_cache import discard, sync
 
@@ -29,6 +31,7 @@ def switch(agent, request, body):
         raise Problem("generation", "generation %d is gone" % request["number"])
     if layout.is_plain:
         adopt(layout, request["base"])
+    refresh(layout, layout.root(current(agent.path)))
     publish(layout, request["number"])
     flip(layout, request["number"])
     return {}
@@ -62,10 +65,23 @@ def adopt(layout, base):
     sync(aside)
 
 
-def publish(layout, number):
-    """Bring the data files of a generation to their places in the virtualenv."""
+def publish(layout, number, instead_of=None):
+    """Bring the data files of a generation to their places in the virtualenv.
+
+    With `instead_of`, the number of another generation, only where nothing is, or a file of that one: what people put
+    there meanwhile stays.
+    """
     for path in data_files(layout, layout.root(number)):
-        put(os.path.join(layout.root(number), path), os.path.join(layout.path, path))
+        there = os.path.join(layout.path, path)
+        discard(os.path.join(os.path.dirname(there), DRAFT))
+        if instead_of is None or not os.path.lexists(there) or has(layout, instead_of, path, there):
+            put(os.path.join(layout.root(number), path), there)
+
+
+def has(layout, number, path, there):
+    """Whether a file of the virtualenv is the one that a generation has at `path`."""
+    own = os.path.join(layout.root(number), path)
+    return os.path.lexists(own) and same(own, there)
 
 
 def withdraw(layout, old, new):
@@ -73,7 +89,7 @@ def withdraw(layout, old, new):
     staying = set(data_files(layout, layout.root(new)))
     for path in set(data_files(layout, layout.root(old))) - staying:
         there = os.path.join(layout.path, path)
-        if os.path.lexists(there) and same(os.path.join(layout.root(old), path), there):
+        if os.path.lexists(there) and has(layout, old, path, there):
             discard(there)
             rid_of_empty(layout, os.path.dirname(path))
 
@@ -99,7 +115,7 @@ def revert(agent, request, body):
     if number == previous:
         return {"switched": False}
     if os.path.isdir(layout.root(previous)):
-        publish(layout, previous)
+        publish(layout, previous, instead_of=number if os.path.isdir(layout.root(number)) else None)
         if switched:
             flip(layout, previous)
         if os.path.isdir(layout.root(number)):
@@ -170,9 +186,23 @@ def remove(folder):
 
 
 def whole(agent, request, body):
-    """Which of the generations `numbers` are there and as they were left: `{"whole": […]}`."""
+    """Which of the generations `numbers` are there and as they were left: `{"whole": […]}`.
+
+    With `versions`, by canonical name, only those that have no other ones.
+    """
     layout = Layout(agent.path)
-    return {"whole": [number for number in request["numbers"] if is_as_left(layout, number)]}
+    whole = [number for number in request["numbers"] if is_as_left(layout, number)]
+    if request.get("versions") is not None:
+        whole = [number for number in whole if has_versions(layout, number, request["versions"])]
+    return {"whole": whole}
+
+
+def has_versions(layout, number, versions):
+    """Whether each distribution in a generation is among `versions`; some of these may lie elsewhere (editables)."""
+    found = []
+    for folder in layout.site:
+        scan(os.path.join(layout.root(number), folder), found, {"leftovers": [], "damaged": []})
+    return all(versions.get(canonical(one["name"])) == one["version"] for one in found)
 
 
 def found(agent, request, body):

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envfab.deployment.context import DeploymentContext
-from envfab.deployment.journal import Record
+from envfab.deployment.journal import Record, from_json
 from envfab.errors import DeploymentError
 from envfab.models.probe import Probe
 from envfab.planning.consistency import unmet
 from envfab.planning.plan import Action, ActionKind
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_conflicts, to_damage, to_generation
+
+
+def take_back_interrupted(work: DeploymentContext) -> None:
+    """Bring back the current generation's data files, where a deployment was cut off before its switch."""
+    probe = work.probe
+    left = from_json(probe.journal, work.where) if probe.journal is not None else None
+    if left is None or left.generation in (None, probe.generation) or probe.generation is None:
+        return
+    work.agent.load(agent_sources.GENERATIONS)
+    work.agent.ask("revert", number=left.generation, previous=probe.generation, remove=False)
 
 
 def compose(work: DeploymentContext, record: Record) -> None:

@@ -141,17 +141,21 @@ def undo_one(
 
 
 def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:
-    """Whether the generation that a deployment replaced is there, and as it was left."""
-    if chosen.previous is None or chosen.previous not in probe.generations:
+    """Whether the generation that a deployment replaced is there, as it was left, and has what was installed then.
+
+    A virtualenv that was released, and got generations again, has others by the same numbers.
+    """
+    if chosen.previous is None or chosen.previous not in probe.generations or probe.plain:
         return False
     if chosen.previous == probe.generation:
-        return True
+        return not _leads_elsewhere(chosen, probe)
     agent = site.agent()
     agent.load(agent_sources.DEPLOY)
     agent.load(agent_sources.GENERATIONS)
     where = str(site.member.target)
     asked = [chosen.previous]
-    return chosen.previous in to_whole(agent.ask("whole", numbers=asked), where, asked)
+    versions = {name: version for name, (_, version) in before(chosen).items()}
+    return chosen.previous in to_whole(agent.ask("whole", numbers=asked, versions=versions), where, asked)
 
 
 def _by_wheels(proposal: Proposal, chosen: Record, left: Record | None, wheelhouse: Wheelhouse) -> Plan:

@@ -94,7 +94,7 @@ def begin(work: DeploymentContext) -> None:
         began=now(),
         step="begin",
         # what was there before an interruption is what to go back to, not the ruins
-        snapshot=left.snapshot if left else snapshot(probe),
+        snapshot=left.snapshot if left and (left.changed_in_place or _has_switched(left, probe)) else snapshot(probe),
         changes=changes(plan, {wheel.filename: wheelhouse.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
         upgrade=plan.upgrade,
@@ -114,7 +114,7 @@ def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | N
     A deployment that was interrupted after its switch is what goes back, if this one, which finishes it, has to.
     """
     current = probe.generation
-    switched = left is not None and left.generation is not None and left.generation == current
+    switched = left is not None and _has_switched(left, probe)
     if plan.generation is not None and plan.generation != current:
         return plan.generation, current
     if plan.actions and plan.generation is None:
@@ -126,6 +126,11 @@ def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | N
     return None, None
 
 
+def _has_switched(left: Record, probe: Probe) -> bool:
+    """Whether a deployment that was interrupted had made its generation current."""
+    return left.generation is not None and left.generation == probe.generation
+
+
 def _ended(left: Record) -> Record:
     """A journal's record for the history: `failed` where its deployment wrote down its end, else `interrupted`."""
     return left if left.status == FAILED else replace(left, ended=now(), status=INTERRUPTED)
@@ -134,7 +139,10 @@ def _ended(left: Record) -> Record:
 def compose(work: DeploymentContext) -> None:
     """Make the next generation beside the current one; what goes together now must go together in it."""
     record = work.record
-    if record is None or work.next_generation is None:
+    if record is None:
+        return
+    composition.take_back_interrupted(work)
+    if work.next_generation is None:
         return
     if work.composes:
         composition.compose(work, record)

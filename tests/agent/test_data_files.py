@@ -59,7 +59,7 @@ def test_a_copy_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", fsync)
     (tmp_path / "one").write_text("content")
-    draft = f".envfab.{os.getpid()}"
+    draft = agent_data_files.DRAFT
     (place / draft).write_text("what a crash left of another")
     agent_data_files.put(str(tmp_path / "one"), str(place / "two"))
     assert synced == [(7, [draft])]

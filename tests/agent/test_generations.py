@@ -203,7 +203,9 @@ def test_a_generation_whose_data_files_were_replaced_is_as_it_was_left(
 ) -> None:
     """Data files of a package that is upgraded do not come along, and still are of the generation before."""
     session = deploying(venv)
-    first = install(session, wheel(tmp_path, "d", files={"d.py": "", "d-1.0.data/data/etc/d.conf": "1\n"}))["generation"]
+    first = install(session, wheel(tmp_path, "d", files={"d.py": "", "d-1.0.data/data/etc/d.conf": "1\n"}))[
+        "generation"
+    ]
     install(session, wheel(tmp_path, "d", "2.0", files={"d.py": "", "d-2.0.data/data/etc/d.conf": "2\n"}))
     assert (venv / "etc" / "d.conf").read_text() == "2\n"
     assert session.ask("whole", numbers=[first]) == {"whole": [first]}
@@ -233,6 +235,45 @@ def test_data_files_come_and_go_with_their_generation(venv: Path, deploying: Sta
     found = install(session, wheel(tmp_path, "data", "2.0", files={"d.py": ""}))
     session.ask("tidy", previous=found["generation"] - 1, retain=[], days=None)
     assert not (venv / "share").exists()
+
+
+@ONE
+def test_data_files_that_people_replaced_come_back(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Also those which were replaced after the generation was made: a switch notes them, and a switch back leaves others."""
+    session = deploying(venv)
+    first = wheel(tmp_path, "d", files={"d.py": "", "d-1.0.data/data/etc/a": "1\n", "d-1.0.data/data/etc/b": "1\n"})
+    second = wheel(
+        tmp_path, "d", "2.0", files={"d.py": "", "d-2.0.data/data/etc/a": "2\n", "d-2.0.data/data/etc/b": "2\n"}
+    )
+    install(session, first)
+    number = compose(session, second)
+    replace(venv / "etc" / "a", "by hand\n")
+    session.ask("switch", number=number, base=1)
+    assert (venv / "etc" / "a").read_text() == "2\n"
+    replace(venv / "etc" / "b", "by hand, later\n")
+    session.ask("revert", number=number, previous=1, remove=True)
+    assert (venv / "etc" / "a").read_text() == "by hand\n"
+    assert (venv / "etc" / "b").read_text() == "by hand, later\n"
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file as careful editors do: another one, and a rename."""
+    draft = file.with_name("draft")
+    draft.write_text(text)
+    draft.rename(file)
+
+
+@ONE
+def test_a_generation_of_other_versions_is_not_the_one_asked_for(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """After a release, numbers begin anew: what the history says of 1 is of another one."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    there = versions(session.ask("probe"))
+    install(session, wheel(tmp_path, "alpha", "2.0"))
+    assert session.ask("whole", numbers=[1], versions=there)["whole"] == [1]
+    assert session.ask("whole", numbers=[1], versions={**there, "alpha": "2.0"})["whole"] == []
 
 
 @ONE

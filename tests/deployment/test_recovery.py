@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,80 @@ def test_a_rollback_passes_over_what_changed_no_version(local: Workplace, alpha:
     assert local.fab("rollback", "--yes").returncode == 0
     assert freeze(alpha) == {}
     assert "there is no deployment to roll back" in local.fab("rollback", "--yes").stdout
+
+
+def cut_off(alpha: Path, step: str, **changed: Any) -> None:
+    """Let the last deployment in a virtualenv's history be one that was cut off at a step."""
+    history = alpha / ".envfab" / "history.jsonl"
+    *lines, last = history.read_text().splitlines()
+    history.write_text("".join(f"{line}\n" for line in lines))
+    record = json.loads(last) | {"step": step, "ended": None, "status": None} | changed
+    (alpha / ".envfab" / "journal.json").write_text(json.dumps(record))
+
+
+def test_a_rollback_of_a_first_deployment_that_was_cut_off_leaves_the_virtualenv_plain(
+    local: Workplace, make_virtualenv: VirtualenvMaker
+) -> None:
+    """Its folders were not exchanged yet, and so there is nothing to switch back to."""
+    path = make_virtualenv("3.11", local.folder / "v")
+    local.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'], before='kill -9 $PPID')])"
+    )
+    local.add_made("alpha", "1.9")
+    with local.start("deploy", "--yes") as killed:
+        assert killed.wait() == -9
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'])])")
+    done = local.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (path / ".envfab" / "journal.json").exists()
+    assert not (path / "bin").is_symlink()
+    assert not (path / ".envfab" / "current").is_symlink()
+
+
+def test_what_was_installed_by_hand_after_a_deployment_was_cut_off_comes_back(local: Workplace, alpha: Path) -> None:
+    """Before its switch the packages were as before: what is there now is what a failure leads back to."""
+    assert local.fab("deploy", "--yes").returncode == 0
+    cut_off(alpha, "migrate", generation=7)
+    (site,) = alpha.glob("lib/python*/site-packages")
+    by_hand = site / "hand-1.0.dist-info"
+    by_hand.mkdir()
+    (by_hand / "METADATA").write_text("Metadata-Version: 2.1\nName: hand\nVersion: 1.0\n")
+    (by_hand / "RECORD").write_text("")
+    local.add_made("alpha", "1.11")
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(alpha)!r}, packages=['alpha'], check='false')])",
+                  settings="'check_retries': 0")  # fmt: skip
+    done = local.fab("deploy", "--yes")
+    assert "1 rolled-back" in done.stdout, done.stdout + done.stderr
+    assert freeze(alpha) == {"alpha": "1.10", "hand": "1.0"}
+
+
+@pytest.mark.parametrize("task", ["deploy", "rollback"])
+def test_data_files_of_a_deployment_that_was_cut_off_go(
+    local: Workplace, make_virtualenv: VirtualenvMaker, task: str
+) -> None:
+    """They come just before the switch: the generation that stays current is not given those of the other one."""
+    path = make_virtualenv("3.11", local.folder / "v")
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['data'])])")
+    for version in ("1.0", "2.0"):
+        kept = f"data-{version}.data/data/etc"
+        files = {f"{kept}/conf": version, f"{kept}/only-{version}": "", "data.py": f"VERSION = {version!r}\n"}
+        local.add_made("data", version, files=files)
+        assert local.fab("deploy", "--yes").returncode == 0
+    (path / "etc" / ".envfab.new").touch()
+    # as the switch left it that brought the data files of 2, and was cut off
+    cut_off(path, "switch")
+    current = path / ".envfab" / "current"
+    current.unlink()
+    current.symlink_to("generations/1")
+    if task == "deploy":
+        assert local.fab("deploy", "--yes").returncode == 0
+        assert sorted(file.name for file in (path / "etc").iterdir()) == ["conf", "only-2.0"]
+        assert (path / "etc" / "conf").read_text() == "2.0"
+    done = local.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert freeze(path) == {"data": "1.0"}
+    assert sorted(file.name for file in (path / "etc").iterdir()) == ["conf", "only-1.0"]
+    assert (path / "etc" / "conf").read_text() == "1.0"
 
 
 def test_who_is_at_work_is_not_called_interrupted(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
