@@ -51,8 +51,7 @@ def refresh(layout, root):
 def put(source, target):
     """A link to a file (of a symbolic link, the same one) at `target`, in the place of what is there."""
     folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        os.makedirs(folder, 0o755)
+    make_like(os.path.dirname(source), folder)
     # always of the same name: what a crash left goes now
     draft = os.path.join(folder, DRAFT)
     discard(draft)
@@ -66,6 +65,14 @@ def put(source, target):
         os.rename(draft, target)
     finally:
         discard(draft)
+
+
+def make_like(model, folder):
+    """Make a folder, and those above it, where they are not there, each with the mode of the one in `model`."""
+    if not os.path.isdir(folder):
+        make_like(os.path.dirname(model), os.path.dirname(folder))
+        os.mkdir(folder)
+        shutil.copymode(model, folder)
 
 
 def same(one, other):

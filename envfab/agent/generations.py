@@ -60,9 +60,9 @@ def compose(agent, request, body):
         owners = Owners(one for one in there if one.name not in gone)
         for wheel in request["wheels"]:
             tree = store.tree_of(path, wheel["sha256"], request)
-            owners.add(wheel["name"], tree, layout.scheme())
             python = os.path.join(path, layout.scripts, "python")
             place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
+            owners.add(wheel["name"], tree, layout.scheme())
         for data in list(data_files(layout, root)):
             if not os.path.lexists(os.path.join(source, data)) and os.path.lexists(os.path.join(path, data)):
                 # nobody's file lies where a package brings one: going back brings it back
@@ -73,6 +73,9 @@ def compose(agent, request, body):
         sync_folders(root)
     except (EnvironmentError, Problem) as error:
         shutil.rmtree(root, ignore_errors=True)
+        if current(path) is None:
+            # nobody has the clone, and a full disk may be full of it
+            shutil.rmtree(layout.root(request["base"]), ignore_errors=True)
         if isinstance(error, EnvironmentError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
         raise

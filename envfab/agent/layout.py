@@ -11,11 +11,14 @@ from __future__ import absolute_import
 import os
 import sys
 
-from .files import MEMORY
+from .files import MEMORY, account
 from .protocol import Problem, native, text
 
 GENERATIONS = os.path.join(MEMORY, "generations")
 CURRENT = os.path.join(MEMORY, "current")
+# what `current` says before the number
+BESIDE = os.path.basename(GENERATIONS)
+DIGITS = frozenset("0123456789")
 # at the root of a generation, and no file of a package
 MANIFEST = "manifest.json"
 SCAFFOLD = (MANIFEST, "pyvenv.cfg", "lib64")
@@ -71,6 +74,10 @@ class Layout(object):
                 raise Problem("layout", "%s is a symbolic link; make it a folder" % text(full))
             if os.path.realpath(full) in mount_points():
                 raise Problem("layout", "%s is a mount; mount the whole virtualenv instead" % text(full))
+            if not self.is_linked(folder):
+                # it moves, and so it is written to itself, for its `..`
+                for needed in (os.path.dirname(full), full):
+                    refuse_read_only(needed)
 
     def scheme(self):
         """Where a wheel's parts go, for `place`."""
@@ -82,6 +89,13 @@ class Layout(object):
             "headers": headers,
             "data": "",
         }
+
+
+def refuse_read_only(folder):
+    """Raise `Problem` where this user may not write to a folder."""
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        what = "%s cannot be written to by %s: make it writable (chmod), or this user's (chown)"
+        raise Problem("layout", what % (text(folder), account(os.geteuid())))
 
 
 def mount_points():
@@ -105,10 +119,24 @@ def unescaped(match):
 def current(path):
     """The number of the current generation; None where there is none."""
     try:
-        name = os.path.basename(os.readlink(os.path.join(path, CURRENT)))
+        return number(os.path.basename(os.readlink(os.path.join(path, CURRENT))))
     except EnvironmentError:
         return None
-    return int(name) if name.isdigit() else None
+
+
+def number(name):
+    """The number of the generation whose folder is called so; None for any other name."""
+    return int(name) if name and DIGITS.issuperset(name) and (name == "0" or name[0] != "0") else None
+
+
+def refuse_other_generations(path):
+    """Raise `Problem` where the folder of generations is a link, or `current` does not lead to one in it."""
+    folder, link = os.path.join(path, GENERATIONS), os.path.join(path, CURRENT)
+    if os.path.islink(folder):
+        raise Problem("layout", "%s is a symbolic link; put the folder that it leads to in its place" % text(folder))
+    if os.path.lexists(link) and (current(path) is None or os.path.dirname(os.readlink(link)) != BESIDE):
+        what = "%s does not lead to a generation; let it lead to one: ln -sfn generations/NUMBER %s"
+        raise Problem("layout", what % (text(link), text(link)))
 
 
 def numbers(path):
@@ -117,7 +145,7 @@ def numbers(path):
         names = os.listdir(os.path.join(path, GENERATIONS))
     except EnvironmentError:
         return []
-    return sorted(int(name) for name in names if name.isdigit())
+    return sorted(found for found in map(number, names) if found is not None)
 
 
 def python_folder():

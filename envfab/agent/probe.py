@@ -7,7 +7,7 @@ import sys
 
 from .metadata import DESCRIBED, is_leftover, parsed, scan
 from .files import DIRECTORY, MEMORY, open_own, read, remembered
-from .layout import CURRENT, GENERATIONS, current, numbers
+from .layout import CURRENT, GENERATIONS, current, numbers, refuse_other_generations
 from .lingering import still_there
 from .protocol import Problem, native, text
 
@@ -25,6 +25,7 @@ def probe(agent, request, body):
     """Everything that planning needs, in one reply."""
     agent.path = native(request["path"])
     require_virtualenv(agent.path)
+    refuse_other_generations(agent.path)
     own, outside = site_folders(agent.path)
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
     written = remembered(agent.path, "journal.json", JOURNAL)

@@ -64,6 +64,7 @@ class Agent(object):
         self.load = load
         self.path = None
         self.lock = None
+        self.store = None
         self.at_work = False
         self._writing = allocate_lock()
         self.operations = {"load": self._load}

@@ -5,12 +5,15 @@
 
 from __future__ import absolute_import
 
+import errno
+import fcntl
 import os
 import shutil
 import sys
 import time
 
 from . import bytecode, wheel_cache
+from .lock import set_inherited
 from .protocol import PY2, Problem, native, text
 from .unpack import is_whole, tree, unpack
 
@@ -57,6 +60,7 @@ def missing(agent, request, body):
     """
     path = agent.path
     cache = wheel_cache.folder(path)
+    hold(agent)
     lacking = []
     for sha256 in request["hashes"]:
         place = tree_of(path, sha256, request)
@@ -71,36 +75,77 @@ def missing(agent, request, body):
 
 
 def fill(agent, request, body):
-    """Unpack the wheels `wheels` ({"sha256", "filename"}) of the cache, where they are not unpacked yet."""
+    """Unpack the wheels `wheels` ({"sha256", "filename"}) of the cache, where they are not unpacked yet.
+
+    `lacking` in the answer are the digests of those that are not in the cache any more: another deployment of this owner
+    unpacked them, for another interpreter.
+    """
     path = agent.path
-    cache, place = wheel_cache.folder(path), folder(path)
-    sweep(place)
+    hold(agent)
+    sweep(folder(path))
+    lacking = []
     for wheel in request["wheels"]:
-        final = tree_of(path, wheel["sha256"], request)
-        if os.path.isdir(final):
+        if os.path.isdir(tree_of(path, wheel["sha256"], request)):
             continue
-        cached = wheel_cache.checked(os.path.join(cache, native(wheel["sha256"])), wheel)
-        draft = os.path.join(place, ".%d" % os.getpid())
+        cached = os.path.join(wheel_cache.folder(path), native(wheel["sha256"]))
+        try:
+            unpack_cached(path, cached, wheel, request)
+        except EnvironmentError as error:
+            if error.errno == errno.ENOENT and not os.path.exists(cached):
+                lacking.append(wheel["sha256"])
+                continue
+            raise
+    return {"lacking": lacking}
+
+
+def unpack_cached(path, cached, wheel, request):
+    """Make the tree of a wheel of the cache, which then goes from there."""
+    place, final = folder(path), tree_of(path, wheel["sha256"], request)
+    draft = os.path.join(place, ".%d" % os.getpid())
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        sent = received(bytecode_of(cached))
+        unpack(wheel_cache.checked(cached, wheel), draft, request["umask"], request["compile"], sent)
+    except Problem as problem:
+        # in the cache it is called after its digest
+        message = problem.message.replace(native(wheel["sha256"]), native(wheel["filename"]))
+        raise Problem(problem.kind, message, **problem.details)
+    try:
+        os.rename(draft, final)
+    except EnvironmentError:
+        # somebody else was faster
         shutil.rmtree(draft, ignore_errors=True)
-        sent = bytecode_of(cached)
-        try:
-            unpack(cached, draft, request["umask"], request["compile"], received(sent))
-        except Problem as problem:
-            # in the cache it is called after its digest
-            message = problem.message.replace(native(wheel["sha256"]), native(wheel["filename"]))
-            raise Problem(problem.kind, message, **problem.details)
-        try:
-            os.rename(draft, final)
-        except EnvironmentError:
-            # somebody else was faster
-            shutil.rmtree(draft, ignore_errors=True)
-            if not os.path.isdir(final):
-                raise
-        wheel_cache.sync(place)
-        # unpacked it is of more use, and can be had again
-        wheel_cache.discard(cached)
-        wheel_cache.discard(sent)
-    return {}
+        if not os.path.isdir(final):
+            raise
+    wheel_cache.sync(place)
+    # unpacked it is of more use, and can be had again
+    wheel_cache.discard(cached)
+    wheel_cache.discard(bytecode_of(cached))
+
+
+def hold(agent):
+    """Keep others from cleaning the store, as long as this agent lives."""
+    if agent.store is None:
+        agent.store = os.open(folder(agent.path), os.O_RDONLY)
+        set_inherited(agent.store, False)
+        flock(agent.store, fcntl.LOCK_SH)
+
+
+def is_mine_alone(agent):
+    """Whether no other agent holds the store; none can, from then on, until this one ends."""
+    if agent.store is None:
+        agent.store = os.open(folder(agent.path), os.O_RDONLY)
+        set_inherited(agent.store, False)
+    return flock(agent.store, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def flock(descriptor, how):
+    """Lock a file: False where others have; a file system without locks is taken as it is."""
+    try:
+        fcntl.flock(descriptor, how)
+    except EnvironmentError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True
 
 
 def received(file):
@@ -217,6 +262,8 @@ def clean(agent, request, body):
     """
     agent.path = native(request["path"])
     place = folder(agent.path)
+    if not is_mine_alone(agent):
+        raise Problem("store", "a deployment is at work with %s; try again once it has ended" % text(place))
     removed, freed = purge(agent.path, 0)
     left = [os.path.join(place, name) for name in os.listdir(place)]
     if request["all"]:
@@ -229,10 +276,10 @@ def clean(agent, request, body):
 
 
 def is_linked(place):
-    """Whether a generation has links to the files of a tree: one of them tells."""
+    """Whether a generation has links to the files of a tree: one of them tells, if it is there."""
     said = tree(place)
-    files = [one[:2] for one in said["files"]] if said else []
-    return any(os.stat(os.path.join(place, native(part), native(path))).st_nlink > 1 for part, path in files)
+    files = [os.path.join(place, native(one[0]), native(one[1])) for one in said["files"]] if said else []
+    return any(os.path.exists(file) and os.stat(file).st_nlink > 1 for file in files)
 
 
 OPERATIONS = {

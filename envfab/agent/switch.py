@@ -11,7 +11,7 @@ from .exchange import exchange
 from .files import MEMORY
 from .generations import NOTHING, PINNED, Copying, clone, is_as_left
 from .lingering import lingering
-from .layout import CURRENT, GENERATIONS, Layout, current, numbers
+from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
 from .metadata import scan
 from .ownership import canonical
 from .protocol import Problem, native, text
@@ -41,7 +41,7 @@ def flip(layout, number):
     """Let `current` lead to a generation: who opens a file finds that of the one, or of the other."""
     link = os.path.join(layout.path, CURRENT)
     discard(link + ".new")
-    os.symlink(os.path.join(os.path.basename(GENERATIONS), str(number)), link + ".new")
+    os.symlink(os.path.join(BESIDE, str(number)), link + ".new")
     os.rename(link + ".new", link)
     sync(os.path.dirname(link))
 
@@ -124,6 +124,9 @@ def revert(agent, request, body):
         raise Problem("generation", "generation %d is gone" % previous)
     if request["remove"]:
         remove_tree(layout.root(number))
+        if current(agent.path) is None:
+            # the clone of a virtualenv that stays plain
+            remove_tree(layout.root(previous))
     return {"switched": switched}
 
 
@@ -146,12 +149,16 @@ def tidy(agent, request, body):
             remove_tree(layout.root(number))
     left = []
     for folder in (os.path.join(agent.path, MEMORY), os.path.join(agent.path, GENERATIONS)):
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if name.startswith(CONDEMNED) and not remove(os.path.join(folder, name)):
-                left.append(text(os.path.join(folder, name)))
-    if request["days"] is not None:
+        left += remove_condemned(folder)
+    if request["days"] is not None and store.is_mine_alone(agent):
         store.purge(agent.path, request["days"])
     return {"lingering": lingering(agent.path), "left": left}
+
+
+def remove_condemned(folder):
+    """Remove what was about to be removed in a folder: what cannot be."""
+    names = [name for name in os.listdir(folder) if name.startswith(CONDEMNED)] if os.path.isdir(folder) else []
+    return [text(os.path.join(folder, name)) for name in names if not remove(os.path.join(folder, name))]
 
 
 def remove_tree(folder):
@@ -169,9 +176,8 @@ def remove_tree(folder):
 
 
 def remove(folder):
-    """Remove a folder, also where its owner may not write to one in it: whether it is gone."""
-    if os.path.islink(folder):
-        # whatever it leads to is not ours
+    """Remove a folder, also where its owner may not write to one in it, or a file: whether it is gone."""
+    if os.path.islink(folder) or os.path.isfile(folder):
         discard(folder)
         return True
     shutil.rmtree(folder, ignore_errors=True)
@@ -249,6 +255,7 @@ def release(agent, request, body):
     discard(os.path.join(agent.path, CURRENT))
     remove_tree(os.path.join(agent.path, GENERATIONS))
     remove_tree(os.path.join(agent.path, MEMORY, DISPLACED))
+    remove_condemned(os.path.join(agent.path, MEMORY))
     return {"was": "generations" if linked else "plain"}
 
 

@@ -73,7 +73,8 @@ def require_consistent(work: DeploymentContext, before: Probe, after: Probe) -> 
             found = f"there is {there.version_text}" if there else "it is not there"
             raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
     broken = unmet(after) - unmet(before)
-    if broken and not work.around.force:
+    # a rollback leads to what was there, and was no better then
+    if broken and not work.around.force and work.proposal.undoes is None:
         raise DeploymentError(f"in the new generation {'; '.join(sorted(broken))}", where=work.where)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from envfab.deployment.context import DeploymentContext
@@ -16,13 +16,15 @@ from envfab.remote.agent_replies import to_interpreter, to_lacking
 CHUNK = 1 << 18
 # so many wheels are on their way at once: a slow connection is not asked for each, nor is a full disk sent all
 WHEELS_AHEAD = 8
+TRIES = 3
 
 
 def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
     """Send the wheels that the store lacks, and have them unpacked there.
 
     Virtualenvs that share a store wait for each other, and the later ones then find it filled. Where the fleet has a
-    `wheel_source`, the host fetches the wheels from there.
+    `wheel_source`, the host fetches the wheels from there. What another rollout took out of the cache meanwhile is sent
+    again.
     """
     wheelhouse, target, settings = work.around.wheelhouse, work.proposal.member.target, work.around.settings
     hashes = {wheelhouse.sha256(wheel): wheel for wheel in wheels}
@@ -32,23 +34,34 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
     entries = [{"sha256": sha256, "filename": wheel.filename} for sha256, wheel in hashes.items()]
     work.agent.load(agent_sources.GENERATIONS)
     with work.around.gates.one_at_a_time(("store", target.host, target.owner)):
-        reply = work.agent.ask("missing", hashes=list(hashes), **kind)
-        lacking = to_lacking(reply, work.where, hashes)
-        interpreter = to_interpreter(reply, work.where)
-        if work.around.wheel_source is not None:
-            pull(work, [hashes[sha256] for sha256 in lacking], work.around.wheel_source)
-        for number, sha256 in enumerate(lacking, 1):
-            wheel = hashes[sha256]
-            if work.around.wheel_source is None:
-                work.says(f"sending wheel {number} of {len(lacking)}: {wheel.filename}")
-                _send_one(work, wheel)
-            if settings.compile:
-                _send_bytecode(work, wheel, interpreter)
-            # it is unpacked while the next one is on its way
-            work.agent.tell("fill", wheels=[{"sha256": sha256, "filename": wheel.filename}], **kind)
-            if number % WHEELS_AHEAD == 0:
-                work.agent.settle()
-        work.agent.ask("fill", wheels=entries, **kind)
+        for _ in range(TRIES):
+            reply = work.agent.ask("missing", hashes=list(hashes), **kind)
+            interpreter = to_interpreter(reply, work.where) if settings.compile else None
+            _send_all(work, [hashes[sha256] for sha256 in to_lacking(reply, work.where, hashes)], kind, interpreter)
+            if not to_lacking(work.agent.ask("fill", wheels=entries, **kind), work.where, hashes):
+                return
+    what = "other deployments of the same owner take the wheels away that are sent"
+    raise DeploymentError(what, where=work.where, hint="try again once they have ended")
+
+
+def _send_all(
+    work: DeploymentContext, wheels: Sequence[Wheel], kind: Mapping[str, int], interpreter: str | None
+) -> None:
+    """Send wheels, or have them fetched; with their bytecode where there is an `interpreter` that wants it."""
+    source = work.around.wheel_source
+    if source is not None:
+        pull(work, wheels, source)
+    for number, wheel in enumerate(wheels, 1):
+        if source is None:
+            work.says(f"sending wheel {number} of {len(wheels)}: {wheel.filename}")
+            _send_one(work, wheel)
+        if interpreter is not None:
+            _send_bytecode(work, wheel, interpreter)
+        # it is unpacked while the next one is on its way
+        entry = {"sha256": work.around.wheelhouse.sha256(wheel), "filename": wheel.filename}
+        work.agent.tell("fill", wheels=[entry], **kind)
+        if number % WHEELS_AHEAD == 0:
+            work.agent.settle()
 
 
 def _send_bytecode(work: DeploymentContext, wheel: Wheel, interpreter: str) -> None:

@@ -85,3 +85,18 @@ def test_a_file_of_equal_size_and_time_is_replaced(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (1_500_000_000, 1_500_000_000))
     agent_data_files.put(str(tmp_path / "new"), str(tmp_path / "old"))
     assert (tmp_path / "old").read_text() == "2"
+
+
+def test_folders_have_the_modes_of_those_that_they_are_made_like(tmp_path: Path) -> None:
+    """Whatever umask this program has: others are to read what is in them."""
+    (tmp_path / "generation" / "share" / "doc").mkdir(parents=True)
+    (tmp_path / "generation" / "share").chmod(0o755)
+    (tmp_path / "generation" / "share" / "doc").chmod(0o775)
+    (tmp_path / "generation" / "share" / "doc" / "file").touch()
+    before = os.umask(0o077)
+    try:
+        agent_data_files.put(str(tmp_path / "generation/share/doc/file"), str(tmp_path / "share/doc/file"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "share").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "share" / "doc").stat().st_mode & 0o777 == 0o775

@@ -545,3 +545,57 @@ def test_files_that_two_packages_have_and_that_differ_are_named(venv: Path, depl
     assert (path.rpartition("/")[2], before, now) == ("a.py", "one", "two")
     session.ask("switch", number=2, base=1)
     assert run(venv, "import shared.a; print(shared.a.A)") == "2\n"
+
+
+@ONE
+def test_a_store_that_a_deployment_works_with_is_not_cleaned(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """What it has unpacked, and no generation has yet, stays until it has ended."""
+    session, other = deploying(venv), deploying(venv)
+    alpha = wheel(tmp_path, "alpha")
+    number = compose(session, alpha)
+    for everything in (False, True):
+        with pytest.raises(OperationFailed, match=r"a deployment is at work with .*; try again once it has ended"):
+            other.ask("clean", all=everything)
+    session.ask("switch", number=number, base=0)
+    session.close()
+    assert other.ask("clean", all=True)["removed"] >= 1
+
+
+@ONE
+def test_a_wheel_that_left_the_cache_is_asked_for_again(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Another deployment of the owner, for another interpreter, found it there and unpacked it."""
+    session = deploying(venv)
+    alpha = wheel(tmp_path, "alpha")
+    kind = {"compile": True, "umask": 0o027}
+    assert session.ask("fill", wheels=[fields(alpha)], **kind) == {"lacking": [sha256(alpha)]}
+    store(session, alpha)
+    assert session.ask("missing", hashes=[sha256(alpha)], **kind) == {"lacking": []}
+    assert session.ask("fill", wheels=[fields(alpha)], **kind) == {"lacking": []}
+
+
+@ONE
+def test_what_is_no_generation_is_passed_over_or_refused(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Names that are no numbers are nobody's; a `current` that leads elsewhere is told of, and so is a link to others."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    generations = venv / ".envfab" / "generations"
+    for name in ("²", "007", "x"):
+        (generations / name).mkdir()
+    (generations / "8").write_text("a file")
+    (generations / "9").symlink_to(tmp_path)
+    assert session.ask("probe")["generations"] == [0, 1, 8, 9]
+    assert session.ask("tidy", previous=0, retain=[0], days=None)["left"] == []
+    assert session.ask("probe")["generations"] == [0, 1]
+    assert (tmp_path / "alpha-1.0-py2.py3-none-any.whl").is_file()
+    current = venv / ".envfab" / "current"
+    current.rename(current.with_name("aside"))
+    current.symlink_to(generations / "1")
+    with pytest.raises(
+        OperationFailed, match="does not lead to a generation; let it lead to one: ln -sfn generations/"
+    ):
+        session.ask("probe")
+    current.with_name("aside").rename(current)
+    generations.rename(tmp_path / "generations")
+    generations.symlink_to(tmp_path / "generations")
+    with pytest.raises(OperationFailed, match="is a symbolic link; put the folder that it leads to in its place"):
+        session.ask("probe")

@@ -113,6 +113,20 @@ def test_data_files_of_a_deployment_that_was_cut_off_go(
     assert (path / "etc" / "conf").read_text() == "1.0"
 
 
+def test_a_rollback_leads_back_to_what_did_not_go_together(local: Workplace, alpha: Path) -> None:
+    """It was no better then; a deployment that repaired it can be taken back."""
+    local.add_made("gamma", "1.0", requires=["beta"])
+    local.add_made("beta", "1.0")
+    (gamma,) = (local.folder / "made").glob("gamma*")
+    by_hand = [str(alpha / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", str(gamma)]
+    subprocess.run(by_hand, check=True)
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(alpha)!r}, packages=['beta'])])")
+    assert local.fab("deploy", "--yes").returncode == 0
+    done = local.fab("rollback", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "beta" not in freeze(alpha)
+
+
 def test_who_is_at_work_is_not_called_interrupted(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
     """A plan that is made meanwhile tells who deploys; there is something to do until that is over."""
     path = make_virtualenv("3.11", local.folder / "v")
