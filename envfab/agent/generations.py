@@ -8,10 +8,10 @@ import shutil
 import stat
 
 from . import store
-from .data_files import data_files, is_scaffold, link_or_copy, put, refresh, stamp
-from .files import own_folder
+from .data_files import data_files, is_scaffold, link_or_copy, make_like, put, refresh, stamp
+from .files import MEMORY, own_folder
 from .json_codec import dumps, loads
-from .layout import MANIFEST, Layout, current, is_below, python_folder
+from .layout import GENERATIONS, MANIFEST, Layout, current, is_below, python_folder
 from .metadata import EASY_INSTALL, is_leftover
 from .ownership import installed, source_of
 from .place import place
@@ -37,6 +37,7 @@ def compose(agent, request, body):
     layout.refuse_foreign_links()
     own_folder(path)
     own_folder(path, "generations")
+    let_through(path)
     root = layout.root(request["number"])
     try:
         if layout.is_plain:
@@ -48,10 +49,8 @@ def compose(agent, request, body):
         gone = set(request["remove"]) | set(wheel["name"] for wheel in request["wheels"])
         there = installed(source, layout.site)
         drop = Dropped(there, gone)
-        fresh(root)
+        fresh(layout, root)
         copying = Copying(layout, source, root, drop)
-        for folder in sorted(set(os.path.dirname(one) for one in layout.site)):
-            os.makedirs(os.path.join(root, folder))
         for folder in layout.folders:
             copying.folder(folder)
         for one in there:
@@ -82,18 +81,31 @@ def compose(agent, request, body):
     return {"conflicts": owners.conflicts[:MOST_CONFLICTS]}
 
 
-def fresh(root):
-    """Make the folder of a generation anew; what a deployment that was cut off left there goes."""
+def fresh(layout, root):
+    """Make the folder of a generation anew; what a deployment that was cut off left there goes.
+
+    Whoever may go through the virtualenv's folders may go through its own, whatever the umask.
+    """
     if os.path.lexists(root):
         shutil.rmtree(root)
-    os.mkdir(root, 0o755)
+    os.mkdir(root)
+    shutil.copymode(layout.path, root)
+    for folder in set(os.path.dirname(one) for one in layout.site):
+        make_like(os.path.join(layout.path, folder), os.path.join(root, folder))
+
+
+def let_through(path):
+    """Let whoever may go through the virtualenv go through what `bin` leads through."""
+    for folder in (os.path.join(path, MEMORY), os.path.join(path, GENERATIONS)):
+        mode = stat.S_IMODE(os.stat(folder).st_mode)
+        wanted = mode | stat.S_IMODE(os.stat(path).st_mode) & 0o111
+        if mode != wanted:
+            os.chmod(folder, wanted)
 
 
 def clone(layout, root):
     """Make a generation of a plain virtualenv as it is: the same files, by links."""
-    fresh(root)
-    for folder in sorted(set(os.path.dirname(one) for one in layout.site)):
-        os.makedirs(os.path.join(root, folder))
+    fresh(layout, root)
     copying = Copying(layout, layout.path, root, NOTHING)
     for folder in layout.folders:
         copying.folder(folder)
@@ -238,8 +250,7 @@ class Copying(object):
             if path in self.drop:
                 self.note(path, status)
             elif not stat.S_ISDIR(status.st_mode) and not os.path.lexists(target):
-                if not os.path.isdir(os.path.dirname(target)):
-                    os.makedirs(os.path.dirname(target))
+                make_like(os.path.dirname(source), os.path.dirname(target))
                 self.file(path, status)
 
 

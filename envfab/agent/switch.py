@@ -9,7 +9,7 @@ from . import store
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
-from .generations import NOTHING, PINNED, Copying, clone, is_as_left
+from .generations import NOTHING, PINNED, Copying, clone, is_as_left, let_through
 from .lingering import lingering
 from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
 from .metadata import scan
@@ -221,6 +221,7 @@ def found(agent, request, body):
         generations = os.path.join(agent.path, GENERATIONS)
         if not os.path.isdir(generations):
             os.makedirs(generations, 0o755)
+        let_through(agent.path)
         clone(layout, layout.root(0))
         adopt(layout, 0)
         remove_tree(os.path.join(agent.path, MEMORY, DISPLACED))

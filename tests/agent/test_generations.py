@@ -212,6 +212,27 @@ def test_a_generation_whose_data_files_were_replaced_is_as_it_was_left(
 
 
 @ONE
+def test_who_could_use_a_virtualenv_still_can(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Whatever the umask of a login, and of the packages: the links lead through folders that were not there before."""
+    for folder in (venv, venv / "lib", site_packages(venv).parent, site_packages(venv), venv / "bin"):
+        folder.chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        session = deploying(venv)
+    finally:
+        os.umask(before)
+    found = install(session, wheel(tmp_path, "alpha"), umask=0o027)
+    place, passed = site_packages(venv).resolve(), []
+    while place != venv.resolve():
+        passed.append(place)
+        place = place.parent
+    assert [folder for folder in passed if folder.stat().st_mode & 0o001 == 0] == []
+    assert len(passed) == 6
+    assert (venv / "bin").stat().st_mode & 0o005 == 0o005
+    assert found["generation"] == 1
+
+
+@ONE
 def test_data_files_come_and_go_with_their_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """They lie in the virtualenv itself; what was there before comes back, and what people changed stays changed."""
     session = deploying(venv)
@@ -377,6 +398,21 @@ def test_a_full_disk_leaves_nothing_of_a_generation(
 
 
 @ONE
+def test_a_first_deployment_that_fails_leaves_no_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Neither its own nor the clone of what is there: the disk may be full of both."""
+    session = deploying(venv)
+    unknown = {**fields(wheel(tmp_path, "alpha")), "requested": True}
+    kind = {"compile": False, "umask": 0o022, "link": True, "pinned": False}
+    assert session.ask("probe")["plain"] is True
+    with pytest.raises(OperationFailed, match="is not a whole tree"):
+        session.ask("compose", number=1, base=0, wheels=[unknown], remove=[], **kind)
+    assert session.ask("probe")["generations"] == []
+    number = compose(session, wheel(tmp_path, "beta"))
+    session.ask("revert", number=number, previous=number - 1, remove=True)
+    assert session.ask("probe")["generations"] == []
+
+
+@ONE
 @pytest.mark.parametrize("what", ["link", "mount"])
 def test_folders_that_cannot_be_exchanged_are_refused(
     venv: Path, deploying: Starter, tmp_path: Path, what: str
@@ -432,7 +468,7 @@ def test_what_distutils_installed_is_refused_by_name(venv: Path, deploying: Star
     session = deploying(venv)
     with pytest.raises(OperationFailed, match="legacy cannot be replaced: it was installed by distutils"):
         compose(session, wheel(tmp_path, "legacy", "2.0"))
-    assert session.ask("probe")["generations"] == [0]
+    assert session.ask("probe")["generations"] == []
 
 
 @ONE
