@@ -302,16 +302,21 @@ def complete(layout, root, pinned):
         if os.path.lexists(pin):
             os.unlink(pin)
         if pinned:
-            write_pin(pin, os.path.join(layout.path, folder), os.path.join(root, folder))
+            # whoever starts it may call it by another name, where a link leads to it
+            names = (layout.path, os.path.realpath(layout.path))
+            write_pin(pin, [os.path.join(name, folder) for name in names], os.path.join(root, folder))
 
 
 def write_pin(file, switched, own):
-    """Write the first `.pth` of a pinned generation: its processes read its own folder, whatever becomes current."""
+    """Write the first `.pth` of a pinned generation: its processes read its own folder, whatever becomes current.
+
+    `switched` are the names, two of them, by which they have the virtualenv's.
+    """
     # as bytes: whatever encoding an interpreter reads the file in
     decode = "%r" if PY2 else "os.fsdecode(%r)"
-    line = "import os, sys; sys.path[:] = [%s if p == %s else p for p in sys.path]\n" % (decode, decode)
+    line = "import os, sys; sys.path[:] = [%s if p in (%s, %s) else p for p in sys.path]\n" % (decode, decode, decode)
     with open(file, "w") as stream:
-        stream.write(line % (encoded(own), encoded(switched)))
+        stream.write(line % tuple(encoded(name) for name in [own] + switched))
 
 
 def encoded(path):

@@ -26,11 +26,12 @@ def lingering(path):
     except (EnvironmentError, ValueError):
         return []
     ticks = os.sysconf("SC_CLK_TCK")
-    prefix = encoded(os.path.join(path, ""))
+    # some start it by another name, where a link leads to it
+    prefixes = tuple(encoded(os.path.join(name, "")) for name in (path, os.path.realpath(path)))
     there = {}
     for pid in (name for name in os.listdir("/proc") if name.isdigit()):
         command = read_bytes(os.path.join("/proc", pid, "cmdline")).split(b"\0")
-        if any(part.startswith(prefix) for part in command[:2]) and OURS not in b" ".join(command):
+        if any(part.startswith(prefixes) for part in command[:2]) and OURS not in b" ".join(command):
             found = described(pid)
             if found is not None:
                 there[pid] = found + (command,)

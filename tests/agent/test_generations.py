@@ -169,6 +169,28 @@ def test_a_pinned_process_keeps_its_generation(venv: Path, deploying: Starter, t
 
 
 @ONE
+def test_a_process_that_was_started_by_another_name_is_pinned_and_found_too(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """The fabfile names a link to the virtualenv, and a service the folder itself."""
+    link = tmp_path / "link"
+    link.symlink_to(venv)
+    session = deploying(link)
+    install(session, wheel(tmp_path, "alpha", files={"a.py": "V = 1\n", "b.py": "V = 1\n"}), pinned=True)
+    program = "import sys, a; sys.stdout.write('in\\n'); sys.stdout.flush(); sys.stdin.readline(); import b; print(b.V)"
+    process = subprocess.Popen(
+        [venv / "bin" / "python", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    subprocess.run(["sleep", "0.1"], check=True)
+    install(session, wheel(tmp_path / "2", "alpha", "2.0", files={"a.py": "", "b.py": "V = 2\n"}), pinned=True)
+    said = session.ask("tidy", previous=1, retain=[1], days=None)["lingering"]
+    assert [one["pid"] for one in said] == [process.pid]
+    assert process.communicate("\n", timeout=30)[0] == "1\n"
+
+
+@ONE
 def test_a_file_of_two_owners_stays_with_the_one_that_stays(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """Removing one of two packages that have the same file keeps it; removing both removes it."""
     session = deploying(venv)
