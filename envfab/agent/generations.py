@@ -319,6 +319,12 @@ def write_pin(file, switched, own):
         stream.write(line % tuple(encoded(name) for name in [own] + switched))
 
 
+def pinned_since(layout, number):
+    """When the generation `number` was made, where processes keep it that start with it; else None."""
+    pin = os.path.join(layout.root(number), layout.purelib, PINNED)
+    return os.lstat(pin).st_mtime if os.path.lexists(pin) else None
+
+
 def encoded(path):
     """A path as bytes."""
     return path if PY2 else os.fsencode(path)

@@ -48,7 +48,7 @@ def probe(agent, request, body):
         journal=None if written is None else parsed(written) or {},
         holder=holder,
         last=last,
-        lingering=still_there(last.get("lingering")) if isinstance(last, dict) else [],
+        lingering=still_there(agent.path, last.get("lingering")) if isinstance(last, dict) else [],
         generation=current(agent.path),
         generations=numbers(agent.path),
         plain=is_plain(agent.path, own),

@@ -9,8 +9,8 @@ from . import store
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
-from .generations import NOTHING, PINNED, Copying, clone, is_as_left, let_through
-from .lingering import lingering
+from .generations import NOTHING, PINNED, Copying, clone, is_as_left, let_through, pinned_since
+from .lingering import lingering, started_at
 from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
 from .metadata import scan
 from .ownership import canonical
@@ -140,19 +140,26 @@ def tidy(agent, request, body):
     """
     layout = Layout(agent.path)
     now, previous = current(agent.path), request["previous"]
+    found = lingering(agent.path, previous is not None and pinned_since(layout, previous) is not None)
     if now is not None and previous is not None and previous != now and os.path.isdir(layout.root(previous)):
         withdraw(layout, previous, now)
     for name in (DISPLACED, KEPT_BY_ENVFAB_1):
         remove_tree(os.path.join(agent.path, MEMORY, name))
     for number in numbers(agent.path):
-        if number != now and number not in request["retain"]:
+        if number != now and number not in request["retain"] and not is_run(layout, number, found):
             remove_tree(layout.root(number))
     left = []
     for folder in (os.path.join(agent.path, MEMORY), os.path.join(agent.path, GENERATIONS)):
         left += remove_condemned(folder)
     if request["days"] is not None and store.is_mine_alone(agent):
         store.purge(agent.path, request["days"])
-    return {"lingering": lingering(agent.path), "left": left}
+    return {"lingering": found, "left": left}
+
+
+def is_run(layout, number, processes):
+    """Whether one of the processes may have started with a pinned generation, and so imports from it still."""
+    made = pinned_since(layout, number)
+    return made is not None and any(started_at(one["started"]) > made for one in processes)
 
 
 def remove_condemned(folder):
