@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 
+from .files import MEMORY
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call
 
@@ -82,6 +83,8 @@ def repair(agent, path, request):
     """Give a virtualenv this agent's interpreter and a pyvenv.cfg; after a failure it is as it was."""
     os.umask(request["umask"])
     folder = os.path.join(path, "bin")
+    if os.path.islink(folder):
+        return repair_generation(agent, path, request)
     there = os.listdir(folder) if os.path.isdir(folder) else []
     links = [(name, os.readlink(name)) for name in map(lambda one: os.path.join(folder, one), there)
              if os.path.basename(name).startswith(("python", "pypy")) and os.path.islink(name)]
@@ -90,25 +93,71 @@ def repair(agent, path, request):
         os.unlink(name)
     for name in copies:
         os.rename(name, name + ASIDE)
+    try:
+        made = make_again(agent, path, path, request)
+        for name in copies:
+            os.unlink(name + ASIDE)
+        return made
+    except Problem:
+        for name in copies:
+            os.rename(name + ASIDE, name)
+        for name, to in links:
+            if os.path.lexists(name):
+                os.unlink(name)
+            os.symlink(to, name)
+        raise
+
+
+def repair_generation(agent, path, request):
+    """The same for one with generations, of which the current one gets the interpreter: venv makes none where `bin` is a link.
+
+    So it makes another one beside, whose interpreter and pyvenv.cfg then take the place of what is there.
+    """
+    beside = os.path.join(path, MEMORY, "repaired")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        made = make_again(agent, path, beside, request)
+        settings = os.path.join(beside, "pyvenv.cfg")
+        with open(settings, "rb") as stream:
+            # it tells the command that made it
+            said = stream.read().replace(encoded(beside), encoded(path))
+        with open(settings, "wb") as stream:
+            stream.write(said)
+        names = [name for name in os.listdir(os.path.join(beside, "bin")) if INTERPRETER.match(name)]
+        try:
+            for name in [os.path.join("bin", name) for name in names] + ["pyvenv.cfg"]:
+                os.rename(os.path.join(beside, name), os.path.join(path, name))
+            if not os.path.lexists(packages_of(path)):
+                os.makedirs(packages_of(path))
+        except EnvironmentError as error:
+            raise Problem("create", "it could not be repaired: %s" % error)
+        return made
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def make_again(agent, path, target, request):
+    """Make a virtualenv at `target` in the stead of the one at `path`, whose pip stays if it has one."""
     outputs = []
-    has_pip = os.path.isdir(os.path.join(path, "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pip"))
+    has_pip = os.path.isdir(os.path.join(packages_of(path), "pip"))
     for title, arguments in ways(request["system_site_packages"]):
-        if has_pip and title == "venv":
-            # the pip that is there stays
+        if (has_pip or target != path) and title == "venv":
             continue
-        status, output = call(agent, [sys.executable] + arguments + [path], clean_environment(), writes=True)
+        status, output = call(agent, [sys.executable] + arguments + [target], clean_environment(), writes=True)
         if status == 0:
-            for name in copies:
-                os.unlink(name + ASIDE)
             return {"with": "venv" if has_pip else title, "version": sys.version.split()[0]}
         outputs.append(output)
-    for name in copies:
-        os.rename(name + ASIDE, name)
-    for name, to in links:
-        if os.path.lexists(name):
-            os.unlink(name)
-        os.symlink(to, name)
     raise Problem("create", "it could not be repaired with %s" % sys.executable, output="\n".join(outputs))
+
+
+def packages_of(path):
+    """Where this interpreter looks for the packages of a virtualenv."""
+    return os.path.join(path, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+
+
+def encoded(path):
+    """A path as bytes."""
+    return path if isinstance(path, bytes) else os.fsencode(path)
 
 
 def copied_interpreters(folder, names):

@@ -265,8 +265,13 @@ def write_manifest(root, files):
 
 
 def is_as_left(layout, number):
-    """Whether a generation still is as it was when the next one was made: no file gone, changed, or new."""
+    """Whether a generation still is as it was when the next one was made: no file gone, changed, or new.
+
+    One whose interpreter has gone from the host since is not.
+    """
     root = layout.root(number)
+    if not os.path.exists(os.path.join(root, layout.scripts, "python")):
+        return False
     try:
         with open(os.path.join(root, MANIFEST), "rb") as stream:
             then = set((path, size, time) for path, size, time in loads(stream.read().decode("utf-8")))

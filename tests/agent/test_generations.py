@@ -657,3 +657,19 @@ def test_what_is_no_generation_is_passed_over_or_refused(venv: Path, deploying: 
     generations.symlink_to(tmp_path / "generations")
     with pytest.raises(OperationFailed, match="is a symbolic link; put the folder that it leads to in its place"):
         session.ask("probe")
+
+
+def test_a_generation_whose_interpreter_is_gone_is_not_gone_back_to(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """As after an upgrade of the host's Python, when the current one was given another by hand or by --repair."""
+    real = (venv / "bin" / "python").resolve()
+    (tmp_path / "python").symlink_to(real)
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to(tmp_path / "python")
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    install(session, wheel(tmp_path, "alpha", "2.0"))
+    assert session.ask("whole", numbers=[1]) == {"whole": [1]}
+    (tmp_path / "python").unlink()
+    assert session.ask("whole", numbers=[1]) == {"whole": []}

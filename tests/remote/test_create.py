@@ -136,6 +136,30 @@ def test_what_a_virtualenv_lost_it_gets_back(
     assert [one.by for one in create(wanted_ones, links, Settings(), Silent(), repair=True)] == [None, None]
 
 
+@pytest.mark.parametrize("lost", ["interpreter", "pyvenv.cfg"])
+def test_one_with_generations_gets_back_what_it_lost(links: Connections, tmp_path: Path, lost: str) -> None:
+    """In the current one; venv itself refuses links in the place of `bin` and site-packages. It still has generations."""
+    path, python = tmp_path / "venv", PYTHON
+    made([wanted(path, python)], links)
+    before = packages(path)
+    settings = (path / "pyvenv.cfg").read_text()
+    if lost == "interpreter":
+        (path / "bin" / "python").unlink()
+        (path / "bin" / "python").symlink_to("/usr/bin/python3.99")
+    else:
+        (path / "pyvenv.cfg").unlink()
+    (creation,) = create([wanted(path, python)], links, Settings(), Silent(), repair=True)
+    assert (creation.error, creation.by) == (None, "venv")
+    assert packages(path) == before
+    assert (path / "bin").is_symlink()
+    home = next(line for line in settings.splitlines() if line.startswith("home = "))
+    assert home in (path / "pyvenv.cfg").read_text()
+    assert "repaired" not in (path / "pyvenv.cfg").read_text()
+    assert not (path / ".envfab" / "repaired").exists()
+    (again,) = create([wanted(path, python)], links, Settings(), Silent(), repair=True)
+    assert (again.error, again.by) == (None, None)
+
+
 def test_a_copied_interpreter_that_does_not_start_is_replaced(
     links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
 ) -> None:
