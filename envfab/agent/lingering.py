@@ -87,11 +87,11 @@ def still_there(path, said):
 
 
 def described(pid):
-    """(name, start in ticks since boot, parent) of a process; None where it is gone."""
+    """(name, start in ticks since boot, parent) of a process; None where it is gone, or has ended and awaits its parent."""
     data = read_bytes(os.path.join("/proc", pid, "stat"))
     name, _, rest = data.partition(b"(")[2].rpartition(b")")
     fields = rest.split()
-    if len(fields) < 20:
+    if len(fields) < 20 or fields[0] == b"Z":
         return None
     return text(name), int(fields[19]), fields[1].decode("ascii")
 

@@ -134,6 +134,19 @@ def test_who_became_a_program_of_the_current_generation_is_not_told_of(
     assert agent.still_there(str(venv), said) == []
 
 
+def test_who_has_ended_is_not_told_of(venv: Path, deploying: Starter, start: Start, tmp_path: Path) -> None:
+    """Though its parent has not asked yet how it ended, as an init of a container may never do."""
+    upgrade(deploying, venv, tmp_path, "1.0")
+    process = start("nap", "60")
+    wait_for_exec(process)
+    upgrade(deploying, venv, tmp_path, "2.0")
+    said = agent.lingering(str(venv), False)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert [one["pid"] for one in said] == [process.pid]
+    assert agent.still_there(str(venv), said) == []
+
+
 def test_a_pinned_generation_stays_while_a_process_may_import_from_it(
     venv: Path, deploying: Starter, start: Start, tmp_path: Path
 ) -> None:
