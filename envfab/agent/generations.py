@@ -16,6 +16,7 @@ from .metadata import EASY_INSTALL, is_leftover
 from .ownership import installed, source_of
 from .place import place
 from .protocol import PY2, Problem, native, text
+from .shebangs import own_again
 from .unpack import tree as tree_in
 from .wheel_cache import sync
 
@@ -177,6 +178,7 @@ class Copying(object):
     def __init__(self, layout, source, root, drop):
         self.path = layout.path
         self.switched = layout.folders
+        self.scripts = layout.scripts
         self.source = source
         self.root = root
         self.drop = drop
@@ -227,7 +229,9 @@ class Copying(object):
         if stat.S_ISLNK(status.st_mode):
             os.symlink(self.link_of(path), os.path.join(self.root, path))
         elif stat.S_ISREG(status.st_mode):
-            link_or_copy(source, os.path.join(self.root, path))
+            target = os.path.join(self.root, path)
+            if os.path.dirname(path) != self.scripts or not own_again(source, target, self.path):
+                link_or_copy(source, target)
 
     def link_of(self, path):
         """What a symbolic link is to say: one that leads to no copy says where that is, since the link lies deeper."""

@@ -673,3 +673,27 @@ def test_a_generation_whose_interpreter_is_gone_is_not_gone_back_to(
     assert session.ask("whole", numbers=[1]) == {"whole": [1]}
     (tmp_path / "python").unlink()
     assert session.ask("whole", numbers=[1]) == {"whole": []}
+
+
+@OLDEST_AND_NEWEST
+def test_scripts_that_were_made_in_bin_itself_get_the_virtualenvs_interpreter(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """`./python -m pip install` names that of the generation, which goes one day; all else in the script stays."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    byhand = wheel(
+        tmp_path,
+        "byhand",
+        files={"byhand.py": "import sys\ndef main():\n    print(sys.prefix)\n"},
+        entry_points={"byhand-run": "byhand:main"},
+    )
+    command = ["./python", "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-index", str(byhand)]
+    subprocess.run(command, cwd=venv / "bin", check=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+    script = venv / "bin" / "byhand-run"
+    before, mode = script.read_bytes(), script.stat().st_mode
+    assert b"/.envfab/generations/1/bin/" in before
+    install(session, wheel(tmp_path, "alpha", "2.0"))
+    assert script.read_bytes() == before.replace(b"/.envfab/generations/1/", b"/")
+    assert script.stat().st_mode == mode
+    assert subprocess.check_output([script], text=True).strip() == str(venv)
