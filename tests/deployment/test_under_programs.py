@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,6 @@ def application(environ, start_response):
 """
 COMMAND = "import sys\nfrom shop import VERSION\ndef main():\n    print(VERSION, sys.prefix)\nif __name__ == '__main__': main()\n"
 GUNICORN = ("gunicorn==23.0.0", "packaging==25.0")
-Fetched = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
