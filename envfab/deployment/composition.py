@@ -74,7 +74,7 @@ def require_consistent(work: DeploymentContext, before: Probe, after: Probe) -> 
             raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
     broken = unmet(after) - unmet(before)
     # a rollback leads to what was there, and was no better then
-    if broken and not work.around.force and work.proposal.undoes is None:
+    if broken and not work.proposal.plan.force and work.proposal.undoes is None:
         raise DeploymentError(f"in the new generation {'; '.join(sorted(broken))}", where=work.where)
 
 

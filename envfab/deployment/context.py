@@ -37,7 +37,6 @@ class RolloutContext:
     reporter: Reporter
     # asked where a virtualenv changed since its plan was made: the proposal to go on with, or None
     reconsider: Callable[[Proposal, Probe], Proposal | None]
-    force: bool = False
     wait: float = 0.0
     # deployed to first, before all waves
     canaries: frozenset[Target] = frozenset()

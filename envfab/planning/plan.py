@@ -157,6 +157,8 @@ class Plan:
     newer: tuple[Newer, ...] = ()
     # what `--upgrade` named: canonical names, or `EVERYTHING`
     upgrade: tuple[str, ...] = ()
+    # whether it may break what is installed beyond the requirements
+    force: bool = False
     # the generation that is made current again, where a rollback needs nothing else
     generation: int | None = None
 
@@ -187,6 +189,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             {"name": newer.shown_as, "installed": newer.installed, "available": newer.available} for newer in plan.newer
         ],
         "upgrade": list(plan.upgrade),
+        "force": plan.force,
         "generation": plan.generation,
     }
 
@@ -217,6 +220,7 @@ def from_json(document: object) -> Plan:
                 Newer(one.text("name"), one.text("installed"), one.text("available")) for one in fields.objects("newer")
             ),
             fields.texts("upgrade"),
+            fields.truth("force"),
         )
     except (ValueError, WheelError) as error:
         what = str(error).partition("\n")[0]
@@ -242,6 +246,13 @@ class _Fields:
     def optional(self, key: str) -> str | None:
         """A text, or None."""
         return None if self._document.get(key) is None else self.text(key)
+
+    def truth(self, key: str) -> bool:
+        """Whether something is so; false where nothing is said of it."""
+        found = self._document.get(key, False)
+        if not isinstance(found, bool):
+            raise ValueError(f"{key!r} must be true or false, not {shortened(repr(found))}")
+        return found
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Texts, or none."""

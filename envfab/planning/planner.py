@@ -161,6 +161,7 @@ class _Planning:
             fingerprint=self.probe.fingerprint,
             newer=newer(self.question, solution, self.options),
             upgrade=tuple(sorted(self.options.upgrade)),
+            force=self.options.force,
         )
 
     def _changes(self, solution: Solution) -> Iterator[Action]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Mapping, Sequence
+
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -94,7 +96,7 @@ def task(fleet: Fleet) -> Any:
                     return command(fleet, "deploy", *option_flags(options), *pace, names=names)
 
                 chosen = agree(console, proposals, yes)
-                request = RolloutRequest(list(name), yes, again, resume, options.force, wait, canaries)
+                request = RolloutRequest(list(name), yes, again, resume, wait, canaries)
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return deploy
@@ -111,7 +113,7 @@ def _load(file: str, options: Options) -> Mapping[Target, Plan]:
             "--plan cannot be combined with options that change the plan",
             hint="give --only, --reinstall, --upgrade and --prune to fab plan",
         )
-    return plans
+    return {target: replace(plan, force=plan.force or options.force) for target, plan in plans.items()}
 
 
 def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member]) -> frozenset[Target]:

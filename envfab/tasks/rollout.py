@@ -39,7 +39,6 @@ class RolloutRequest:
     yes: bool
     again: Callable[[Proposal, Probe, TargetSession], Proposal | None]
     resume: Callable[[Sequence[str]], str]
-    force: bool = False
     wait: float = 0
     canaries: frozenset[Target] = frozenset()
 
@@ -91,7 +90,6 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         gates=Barriers(),
         reporter=run.console,
         reconsider=reconsider,
-        force=request.force,
         wait=request.wait,
         canaries=request.canaries,
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
