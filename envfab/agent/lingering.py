@@ -24,8 +24,8 @@ GRAIN = 0.02
 def lingering(path, pinned):
     """[{"pid", "started", "name"}, …] of those that run what was current before; `started` is in ticks since boot.
 
-    What a process has mapped tells it for sure. Else one does that started before the last switch, and with `pinned`
-    (what was current before is) those that it forked: they import from where it does.
+    One does that started before the last switch, unless its program is of what is current now; and with `pinned` (what
+    was current before is) those that it forked do: they import from where it does.
     """
     try:
         switched = os.lstat(os.path.join(path, CURRENT)).st_mtime - GRAIN
@@ -45,7 +45,8 @@ def lingering(path, pinned):
         found = described(pid)
         if found is not None and of_before is not False:
             there[pid] = found + (command,)
-            if of_before or started_at(found[1]) < switched:
+            # what a younger one has mapped of before it has from its parent
+            if (of_before and pinned) or started_at(found[1]) < switched:
                 old.add(pid)
     more = old if pinned else ()
     while more:

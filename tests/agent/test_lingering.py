@@ -86,10 +86,15 @@ def upgrade(deploying: Starter, venv: Path, folder: Path, version: str, *, pinne
     time.sleep(0.05)
 
 
+@pytest.mark.parametrize("interpreter", ["linked", "copied"])
 def test_who_is_forked_after_the_switch_is_told_of_only_where_it_was_pinned(
-    venv: Path, deploying: Starter, start: Start, tmp_path: Path
+    venv: Path, deploying: Starter, start: Start, tmp_path: Path, interpreter: str
 ) -> None:
-    """It imports what is current, else; the one that forked it is told of in both cases."""
+    """It imports what is current, else, whatever it has mapped; the one that forked it is told of in both cases."""
+    if interpreter == "copied":
+        real = (venv / "bin" / "python").resolve()
+        (venv / "bin" / "python").unlink()
+        shutil.copy2(real, venv / "bin" / "python")
     upgrade(deploying, venv, tmp_path, "1.0")
     parent = start("python", "-c", FORKING)
     time.sleep(0.05)
