@@ -22,6 +22,7 @@ from uv import find_uv_bin
 
 from tests.collector.test_mod_wsgi import APACHE, MODULES, SERVER, SYSTEM_PYTHON
 from tests.support.pythons import NOT_INSTALLED, find_python
+from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace
@@ -302,6 +303,27 @@ def test_a_service_that_sees_the_virtualenv_read_only_sees_deployments(deployed:
                 deployed.fab(task)
     finally:
         service.communicate()
+
+
+def test_processes_of_an_owner_are_named_to_who_deploys_by_sudo(
+    workplace: Workplace, hosts: Hosts, srv: Path, make_virtualenv: VirtualenvMaker, wheels: Path
+) -> None:
+    """What is deployed is the owner's, and so are the processes; whoever logs in is somebody else."""
+    owner = hosts.users.shop
+    path = make_virtualenv(make_virtualenv.shared_python(), srv / "v", owner=owner, pip=False)
+    workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={owner!r}, packages=['shop'])])")
+    program = "import sys; print(1, flush=True); sys.stdin.read()"
+    command = [str(path / "bin" / "python"), "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=owner, cwd="/") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        for version in ("1.0", "2.0"):
+            workplace.add(*wheels.glob(f"shop-{version}-*"))
+            told = workplace.fab("deploy", "--yes").stdout
+            assert f"1 process still runs the generation before: python[{process.pid}]" in told
+        process.stdin.close()
+    assert {one.lstat().st_uid for one in (path / ".envfab").rglob("*")} == {path.stat().st_uid}
 
 
 MAKERS = {
