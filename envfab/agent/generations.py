@@ -93,6 +93,12 @@ def fresh(layout, root):
     shutil.copymode(layout.path, root)
     for folder in set(os.path.dirname(one) for one in layout.site):
         make_like(os.path.join(layout.path, folder), os.path.join(root, folder))
+    up = os.path.relpath(layout.path, root)
+    for name in ("pyvenv.cfg", "lib64"):
+        there = os.path.join(layout.path, name)
+        if os.path.lexists(there) and not os.path.lexists(os.path.join(root, name)):
+            is_link = name == "lib64" and os.path.islink(there)
+            os.symlink(os.readlink(there) if is_link else os.path.join(up, name), os.path.join(root, name))
 
 
 def let_through(path):
@@ -145,7 +151,7 @@ NOTHING = Dropped([], ())
 
 
 class Owners(object):
-    """Who has which file of the folders of packages; `conflicts` are [path, who had it, who has it now, …].
+    """Who has which file of the folders of packages, and which data file; `conflicts` are [path, who had it, who has it now, …].
 
     Two who have the same path with the same content are in nobody's way, as with the empty `__init__.py` of a package
     that several distributions share.
@@ -161,7 +167,7 @@ class Owners(object):
     def add(self, name, folder, scheme):
         """The files of a tree come, and take the place of others'."""
         for part, path, recorded in [row[:3] for row in tree_in(folder)["files"]]:
-            if part in ("purelib", "platlib") and ".dist-info" not in path:
+            if part in ("purelib", "platlib", "data") and ".dist-info" not in path:
                 place = os.path.join(scheme[part], native(path))
                 owner, other = self.owners.get(place, (name, recorded))
                 if owner != name and other and recorded and other != recorded:
@@ -243,19 +249,29 @@ class Copying(object):
 
     def data(self, files):
         """Those of `files` that lie outside of the folders that are switched: data files, and headers."""
-        for path in sorted(files):
-            if path.startswith((os.pardir, os.sep)) or is_below(path, self.switched):
+        for listed in sorted(files):
+            # most are among the packages, and need no look at the disk
+            if listed.startswith((os.pardir, os.sep)) or is_below(listed, self.switched):
+                continue
+            path = self.without_links(listed)
+            if is_below(path, self.switched):
                 continue
             source, target = os.path.join(self.source, path), os.path.join(self.root, path)
             try:
                 status = os.lstat(source)
             except EnvironmentError:
                 continue
-            if path in self.drop:
+            if listed in self.drop:
                 self.note(path, status)
             elif not stat.S_ISDIR(status.st_mode) and not os.path.lexists(target):
                 make_like(os.path.dirname(source), os.path.dirname(target))
                 self.file(path, status)
+
+    def without_links(self, path):
+        """The path of a file in the source without the links in it, as `lib64` is one; the same where they lead out."""
+        folder, root = os.path.realpath(os.path.dirname(os.path.join(self.source, path))), os.path.realpath(self.source)
+        inside = os.path.relpath(os.path.join(folder, os.path.basename(path)), root)
+        return path if inside.startswith(os.pardir) else inside
 
 
 def write_manifest(root, files):
@@ -294,12 +310,6 @@ def is_as_left(layout, number):
 
 def complete(layout, root, pinned):
     """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages."""
-    up = os.path.relpath(layout.path, root)
-    for name in ("pyvenv.cfg", "lib64"):
-        there = os.path.join(layout.path, name)
-        if os.path.lexists(there):
-            os.symlink(os.readlink(there) if name == "lib64" and os.path.islink(there) else os.path.join(up, name),
-                       os.path.join(root, name))  # fmt: skip
     library = os.path.join("lib", python_folder())
     full = os.path.join(layout.path, library)
     for name in os.listdir(full) if os.path.isdir(os.path.join(root, library)) and os.path.isdir(full) else []:

@@ -20,7 +20,7 @@ CURRENT = os.path.join(MEMORY, "current")
 BESIDE = os.path.basename(GENERATIONS)
 DIGITS = frozenset("0123456789")
 # at the root of a generation, and no file of a package
-MANIFEST = "manifest.json"
+MANIFEST = ".envfab-manifest.json"
 SCAFFOLD = (MANIFEST, "pyvenv.cfg", "lib64")
 
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 
 from . import entry_points
+from .files import MEMORY
 from .protocol import PY2, Problem, native, text
 from .unpack import tree, write_file
 from .wheel_cache import discard
@@ -80,6 +81,8 @@ class Placing(object):
     def put(self, source, target, recorded, size):
         """A link to a file of the tree, or a copy, in the place of whatever file is there."""
         folder, name = os.path.split(target)
+        if target.startswith(os.path.join(MEMORY, "")):
+            raise self.wrong("has files in %s, which is envfab's own" % MEMORY)
         self.make_folder(folder)
         target = os.path.join(self.root, target)
         if not (self.link and self.links(source, target)):

@@ -698,3 +698,38 @@ def test_scripts_that_were_made_in_bin_itself_get_the_virtualenvs_interpreter(
     assert script.read_bytes() == before.replace(b"/.envfab/generations/1/", b"/")
     assert script.stat().st_mode == mode
     assert subprocess.check_output([script], text=True).strip() == str(venv)
+
+
+@ONE
+def test_a_file_is_as_one_of_its_owners_says(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Two that come together and differ: the later one wins, and neither is damaged; a file like nobody's is."""
+    session = deploying(venv)
+    one = wheel(tmp_path, "one", files={"shared.py": "A = 1\n", "one-1.0.data/data/etc/conf": "1\n"})
+    two = wheel(tmp_path, "two", files={"shared.py": "A = 2\n", "two-1.0.data/data/etc/conf": "2\n"})
+    install(session, one, two)
+    assert (venv / "etc" / "conf").read_text() == "2\n"
+    assert session.ask("verify", names=["one", "two"], number=1) == {"wrong": {}}
+    replace(site_packages(venv) / "shared.py", "A = 3\n")
+    wrong = session.ask("verify", names=["one", "two"], number=1)["wrong"]
+    assert wrong == {"one": ["shared.py differs"], "two": ["shared.py differs"]}
+
+
+@ONE
+def test_data_files_that_are_called_as_something_of_a_generation_are_theirs(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """`lib64` leads to `lib`, as for pip; what is in `.envfab` is nobody's but envfab's."""
+    if not (venv / "lib64").exists():
+        (venv / "lib64").symlink_to("lib")
+    session = deploying(venv)
+    files = {"d-1.0.data/data/manifest.json": "{}", "d-1.0.data/data/lib64/d.txt": "d", "d.py": ""}
+    install(session, wheel(tmp_path, "d", files=files))
+    install(session, wheel(tmp_path, "other"))
+    assert (venv / "manifest.json").read_text() == "{}"
+    assert (venv / "lib" / "d.txt").read_text() == "d"
+    assert session.ask("verify", names=["d"], number=None) == {"wrong": {}}
+    assert session.ask("whole", numbers=[1])["whole"] == [1]
+    hostile = wheel(tmp_path, "hostile", files={"hostile-1.0.data/data/.envfab/current": "x"})
+    with pytest.raises(OperationFailed, match=r"hostile 1.0: has files in .envfab, which is envfab's own"):
+        compose(session, hostile)
+    assert session.ask("probe")["generations"] == [0, 1, 2]
