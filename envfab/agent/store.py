@@ -94,6 +94,8 @@ def fill(agent, request, body):
             if error.errno == errno.ENOENT and not os.path.exists(cached):
                 lacking.append(wheel["sha256"])
                 continue
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Problem("os", "no space left on %s" % text(folder(path)), errno=error.errno)
             raise
     return {"lacking": lacking}
 

@@ -420,6 +420,26 @@ def test_a_full_disk_leaves_nothing_of_a_generation(
 
 
 @ONE
+def test_a_full_home_is_told_of_by_its_name(
+    venv: Path, deploying: Starter, tmp_path: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel fits into it, and what is in the wheel does not; nothing half-done is left in the store."""
+    mounted.chmod(0o700)
+    monkeypatch.setenv("HOME", str(mounted))
+    session = deploying(venv)
+    big = wheel(tmp_path, "big", files={"big.bin": os.urandom(400_000)})
+    store(session, big)
+    left = os.statvfs(mounted)
+    with open(mounted / "filler", "wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, left.f_bavail * left.f_frsize - 100_000)
+    place = mounted / ".cache" / "envfab" / "store"
+    assert session.ask("probe")["generations"] == []
+    with pytest.raises(OperationFailed, match=f"no space left on {place}"):
+        session.ask("fill", wheels=[fields(big)], compile=False, umask=0o022)
+    assert list(place.iterdir()) == []
+
+
+@ONE
 def test_a_first_deployment_that_fails_leaves_no_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """Neither its own nor the clone of what is there: the disk may be full of both."""
     session = deploying(venv)
