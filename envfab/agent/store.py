@@ -141,6 +141,13 @@ def is_mine_alone(agent):
     return flock(agent.store, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def let_go(agent):
+    """Hold the store no longer."""
+    if agent.store is not None:
+        os.close(agent.store)
+        agent.store = None
+
+
 def flock(descriptor, how):
     """Lock a file: False where others have; a file system without locks is taken as it is."""
     try:

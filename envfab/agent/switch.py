@@ -153,6 +153,8 @@ def tidy(agent, request, body):
         left += remove_condemned(folder)
     if request["days"] is not None and store.is_mine_alone(agent):
         store.purge(agent.path, request["days"])
+    # an agent may live on when its deployment has ended, and others wait
+    store.let_go(agent)
     return {"lingering": found, "left": left}
 
 

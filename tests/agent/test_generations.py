@@ -635,7 +635,7 @@ def test_a_store_that_a_deployment_works_with_is_not_cleaned(venv: Path, deployi
         with pytest.raises(OperationFailed, match=r"a deployment is at work with .*; try again once it has ended"):
             other.ask("clean", all=everything)
     session.ask("switch", number=number, base=0)
-    session.close()
+    session.ask("tidy", previous=0, retain=[0], days=30)
     assert other.ask("clean", all=True)["removed"] >= 1
 
 
