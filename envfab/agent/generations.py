@@ -17,6 +17,7 @@ from .ownership import installed, source_of
 from .place import place
 from .protocol import PY2, Problem, native, text
 from .shebangs import own_again
+from .unpack import sync_all
 from .unpack import tree as tree_in
 from .wheel_cache import sync
 
@@ -366,8 +367,7 @@ def without_lines(root, site, lines):
 
 def sync_folders(root):
     """See to it that all folders of a generation, and so the names of its files, are on the disk."""
-    for here, _, _ in os.walk(root):
-        sync(here)
+    sync_all([here for here, _, _ in os.walk(root)])
     sync(os.path.dirname(root))
 
 

@@ -15,6 +15,7 @@ from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
 from .metadata import scan
 from .ownership import canonical
 from .protocol import Problem, native, text
+from .unpack import sync_all
 from .wheel_cache import discard, sync
 
 DISPLACED = "displaced"
@@ -257,8 +258,7 @@ def release(agent, request, body):
             Copying(layout, root, plain, NOTHING).folder(folder)
             discard(os.path.join(plain, folder, PINNED))
             full = os.path.join(agent.path, folder)
-            for here, _, _ in os.walk(os.path.join(plain, folder)):
-                sync(here)
+            sync_all([here for here, _, _ in os.walk(os.path.join(plain, folder))])
             exchange(os.path.join(plain, folder), full)
             sync(os.path.dirname(full))
         remove_tree(plain)

@@ -21,7 +21,7 @@ from .files import content
 from .json_codec import dumps, loads
 from .metadata import read_fields
 from .protocol import native
-from .wheel_cache import sync
+from .wheel_cache import sync, sync_file_system
 from .safe_zip import CHUNK, shown
 from .wheel_file import DATA_KEYS, MOST_TEXT, WheelFile, encoded
 
@@ -220,6 +220,8 @@ def write_file(file, pieces, time, mode):
 def sync_all(files):
     """See to it that files, and what folders list, are on the disk: many at once; raises the first error."""
     waiting, errors = list(files), []
+    if len(waiting) > SYNCED_AT_ONCE and sync_file_system(waiting[0]):
+        return
 
     def work():
         try:

@@ -121,6 +121,24 @@ def sync(path):
         os.close(descriptor)
 
 
+def sync_file_system(path):
+    """See to it that all of the file system that `path` is on is on the disk (syncfs(2)); False where that cannot be asked.
+
+    One file after another, the disk is asked to flush for each, which takes it a millisecond or more.
+    """
+    try:
+        import ctypes
+
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (ImportError, AttributeError, OSError):
+        return False
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return syncfs(descriptor) == 0
+    finally:
+        os.close(descriptor)
+
+
 def discard(file):
     """Remove a file where it is there."""
     try:

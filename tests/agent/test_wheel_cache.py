@@ -253,3 +253,10 @@ def test_an_owner_whose_home_others_can_write_to_keeps_wheels_in_the_virtualenv(
         home.chmod(mode)
     assert (path / ".envfab" / "cache" / "wheels" / sha256(wheel)).owner() == owner
     assert not (home / ".cache" / "envfab" / "wheels" / sha256(wheel)).exists()
+
+
+def test_a_file_system_is_synced_at_once(tmp_path: Path) -> None:
+    """By the kernel's own call, where there is one."""
+    assert agent_cache.sync_file_system(str(tmp_path)) is True
+    with pytest.raises(FileNotFoundError):
+        agent_cache.sync_file_system(str(tmp_path / "gone"))
