@@ -183,7 +183,8 @@ def main() -> None:
     for name, row in rows.items():
         print(f"{name:<30} " + "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "unfelt.json").write_text(json.dumps(rows, indent=1) + "\n")
+    figures = {name: {key: row[key] for key in row if key != "errors"} for name, row in rows.items()}
+    (RESULTS / "unfelt.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

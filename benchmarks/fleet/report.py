@@ -16,7 +16,8 @@ PLOT_TEXT = "Seconds that each takes, by workload"
 
 def document(results: Results) -> str:
     """The generated part of docs/benchmarks.md."""
-    parts = [_setting(results), f"![{PLOT_TEXT}](benchmarks.svg)", "### The bars", _bars(results)]
+    parts = [_setting(results), f"![{PLOT_TEXT}](benchmarks.svg)"]
+    parts += ["### The bars", _bars(results)] if verdicts(results) else []
     for workload in SECTIONS:
         if not results.ranked(workload.name):
             continue
@@ -52,11 +53,12 @@ def gist(results: Results) -> str:
     head = ["seconds", *(workload.title.partition(":")[0].lower() for workload in SECTIONS), "bytecode"]
     judged = verdicts(results)
     met = sum(verdict.met for verdict in judged)
+    kept = f"; {met} of {len(judged)} [bars](docs/benchmarks.md#the-bars) met" if judged else ""
     return "\n\n".join(
         [
             "## Speed",
             f"{results.hosts} virtualenvs on as many hosts, {results.packages} packages each, beside what else does it "
-            f"(medians of {results.rounds} rounds; {met} of {len(judged)} [bars](docs/benchmarks.md#the-bars) met):",
+            f"(medians of {results.rounds} rounds{kept}):",
             f"![{PLOT_TEXT}](docs/benchmarks.svg)",
             table(head, rows),
             "How that was measured, what it costs beside time, and how to run it: [benchmarks](docs/benchmarks.md).",
