@@ -245,8 +245,8 @@ def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> Non
                 half.sendall(b"X")
                 time.sleep(0.1)
         assert time.monotonic() - began < 10
-        # by then, and a bit later, the other's time is over, too
-        time.sleep(2)
+        # by then, and a bit later, the other's time is over, too; on a machine that is busy, a bit later still
+        time.sleep(5)
         # what the kernel had taken in can still be read, and then the end comes
         read = 0
         with suppress(OSError):

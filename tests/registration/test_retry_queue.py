@@ -140,9 +140,10 @@ def test_an_entry_of_another_fabfiles_kind_stays_as_it_is(tmp_path: Path) -> Non
     ]
     file.write_text(json.dumps({"format": retry_queue.FORMAT, "missed": others}))
     state = queue(tmp_path)
-    state.remember([missed("u-1")])
-    assert state.read() == (missed("u-1"),)
-    state.forget([missed("u-1")])
+    entry = missed("u-1")
+    state.remember([entry])
+    assert state.read() == (entry,)
+    state.forget([entry])
     assert json.loads(file.read_text())["missed"] == others[:1]
 
 

@@ -47,6 +47,10 @@ class Connections:
         # Fabric looks hosts up too, for itself: it finds what was found here
         config._set(base_ssh_config=_Addresses(self._ssh))
         self._config = config
+        # read once: Invoke's configuration is not made to be read while other threads copy it
+        password = config.sudo.password
+        # what --prompt-for-sudo-password or `sudo.password` said
+        self.sudo_password = str(password) if password is not None else None
         self._key_files = KeyFiles()
         self._rule = host_key_rule
         self._timeout = connect_timeout
@@ -62,12 +66,6 @@ class Connections:
         self._remembering = threading.Lock()
         # Paramiko reports refused channels there, which are dealt with here
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-    @property
-    def sudo_password(self) -> str | None:
-        """What `--prompt-for-sudo-password` or `sudo.password` said."""
-        password = self._config.sudo.password
-        return str(password) if password is not None else None
 
     def login(self, host: Host) -> str:
         """Who logs in to a host."""
