@@ -8,21 +8,20 @@ import shutil
 import stat
 
 from . import store
-from .data_files import data_files, is_scaffold, link_or_copy, make_like, put, refresh, stamp
+from .data_files import data_files, link_or_copy, make_like, put, refresh, stamp
 from .files import MEMORY, own_folder
-from .json_codec import dumps, loads
-from .layout import GENERATIONS, MANIFEST, Layout, current, is_below, python_folder
+from .layout import GENERATIONS, Layout, current, is_below, python_folder
+from .manifest import write_manifest
 from .metadata import EASY_INSTALL, is_leftover
 from .ownership import installed, source_of
+from .pin import PINNED, write_pin
 from .place import place
-from .protocol import PY2, Problem, native, text
+from .protocol import Problem, native, text
 from .shebangs import own_again
 from .unpack import sync_all
 from .unpack import tree as tree_in
 from .wheel_cache import sync
 
-# sorted before all others, and so read first
-PINNED = "00-envfab-pinned.pth"
 MOST_CONFLICTS = 20
 
 
@@ -275,40 +274,6 @@ class Copying(object):
         return path if inside.startswith(os.pardir) else inside
 
 
-def write_manifest(root, files):
-    """Write down what a generation had when the next one was made of it: `[[path, size, time], …]`."""
-    place = os.path.join(root, MANIFEST)
-    with open(place + ".new", "wb") as stream:
-        stream.write(dumps(sorted(files)).encode("utf-8"))
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(place + ".new", place)
-
-
-def is_as_left(layout, number):
-    """Whether a generation still is as it was when the next one was made: no file gone, changed, or new.
-
-    One whose interpreter has gone from the host since is not.
-    """
-    root = layout.root(number)
-    if not os.path.exists(os.path.join(root, layout.scripts, "python")):
-        return False
-    try:
-        with open(os.path.join(root, MANIFEST), "rb") as stream:
-            then = set((path, size, time) for path, size, time in loads(stream.read().decode("utf-8")))
-    except (EnvironmentError, ValueError, TypeError):
-        return False
-    now = set()
-    for here, folders, names in os.walk(root):
-        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        for name in names + linked:
-            path = os.path.relpath(os.path.join(here, name), root)
-            if not name.endswith((".pyc", ".pyo")) and not is_scaffold(layout, path):
-                status = os.lstat(os.path.join(here, name))
-                now.add(tuple([text(path)] + stamp(status)))
-    return now == then
-
-
 def complete(layout, root, pinned):
     """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages."""
     library = os.path.join("lib", python_folder())
@@ -325,29 +290,6 @@ def complete(layout, root, pinned):
             # whoever starts it may call it by another name, where a link leads to it
             names = (layout.path, os.path.realpath(layout.path))
             write_pin(pin, [os.path.join(name, folder) for name in names], os.path.join(root, folder))
-
-
-def write_pin(file, switched, own):
-    """Write the first `.pth` of a pinned generation: its processes read its own folder, whatever becomes current.
-
-    `switched` are the names, two of them, by which they have the virtualenv's.
-    """
-    # as bytes: whatever encoding an interpreter reads the file in
-    decode = "%r" if PY2 else "os.fsdecode(%r)"
-    line = "import os, sys; sys.path[:] = [%s if p in (%s, %s) else p for p in sys.path]\n" % (decode, decode, decode)
-    with open(file, "w") as stream:
-        stream.write(line % tuple(encoded(name) for name in [own] + switched))
-
-
-def pinned_since(layout, number):
-    """When the generation `number` was made, where processes keep it that start with it; else None."""
-    pin = os.path.join(layout.root(number), layout.purelib, PINNED)
-    return os.lstat(pin).st_mtime if os.path.lexists(pin) else None
-
-
-def encoded(path):
-    """A path as bytes."""
-    return path if PY2 else os.fsencode(path)
 
 
 def without_lines(root, site, lines):

@@ -16,7 +16,7 @@ from .protocol import PY2, Problem, native, text
 COMPILED = re.compile(r"\.(cpython|pypy|jython)[^.]*(\.opt-[^.]+)?\.py[co]$")
 
 
-class Installed(object):
+class OwnedFiles(object):
     """A distribution in a folder of packages: its canonical name, and what is its own.
 
     `files` and `folders` (with all below them) are relative to the virtualenv; None where nothing tells them.
@@ -64,9 +64,9 @@ def read(root, folder, name):
 
 
 def described(entry, name, files, folders=(), lines=()):
-    """An `Installed`; what has lost its description is called after its folder."""
+    """An `OwnedFiles`; what has lost its description is called after its folder."""
     shown_as = entry["name"] if entry else text(name).partition("-")[0]
-    return Installed(canonical(shown_as), shown_as, files, folders, lines)
+    return OwnedFiles(canonical(shown_as), shown_as, files, folders, lines)
 
 
 def canonical(name):

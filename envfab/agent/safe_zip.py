@@ -40,7 +40,7 @@ DAMAGE = (
 )
 
 
-class Archive(object):
+class SafeZip(object):
     """An open zip file: `members` has its files by path (as text), in the order of the archive's directory.
 
     Every failure is a `Problem` of kind "wheel" that names the file, but those of the disk, which are EnvironmentErrors.

@@ -9,11 +9,13 @@ from . import store
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
-from .generations import NOTHING, PINNED, Copying, clone, is_as_left, let_through, pinned_since
+from .generations import NOTHING, Copying, clone, let_through
 from .lingering import lingering, started_at
 from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
+from .manifest import is_as_left
 from .metadata import scan
 from .ownership import canonical
+from .pin import PINNED, pinned_since
 from .protocol import Problem, native, text
 from .unpack import sync_all
 from .wheel_cache import discard, sync

@@ -14,7 +14,7 @@ import io
 
 from .json_codec import whole
 from .protocol import PY2
-from .safe_zip import Archive, shown
+from .safe_zip import SafeZip, shown
 
 MOST_TEXT, MOST_RECORD = 16 << 20, 64 << 20
 SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
@@ -22,7 +22,7 @@ EXEMPT = ("RECORD", "RECORD.jws", "RECORD.p7s")
 DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
 
-class WheelFile(Archive):
+class WheelFile(SafeZip):
     """An open wheel; every failure is a `Problem`, as of any archive.
 
     `dist_info` is the folder that describes the distribution, `fields` are those of WHEEL, `record` is what RECORD says.

@@ -10,7 +10,7 @@ from typing import NoReturn
 from envfab.collector.app import create_app
 from envfab.collector.config import Config
 from envfab.collector.db.engine import CollectorError
-from envfab.collector.server import Server
+from envfab.collector.server import CollectorServer
 from envfab.errors import UsageError
 
 
@@ -28,7 +28,7 @@ def serve(config: Config, host: str, port: int, announce: Callable[[str], None])
     """Serve until interrupted; `announce` is called with the URL once clients can connect."""
     listener = _listen(host, port)
     try:
-        server = Server(create_app(config), listener, by_client=not config.proxies)
+        server = CollectorServer(create_app(config), listener, by_client=not config.proxies)
         signal.signal(signal.SIGTERM, _stop)
         announce(_url(listener))
         server.run()

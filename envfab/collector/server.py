@@ -29,7 +29,7 @@ CONNECTIONS_A_CLIENT = 64
 MAX_BODY = 32 * 1024 * 1024
 
 
-class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
+class CollectorServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     """Serves an application on a socket that listens, until `SystemExit` or `KeyboardInterrupt`.
 
     A client with too many connections loses the one that has been in a request for the longest; where there are too

@@ -15,7 +15,7 @@ from envfab.deployment.journal import Record, to_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller, now
 from envfab.errors import DeploymentError, Locked
-from envfab.models.probe import Probe, Process
+from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_locked
@@ -72,7 +72,7 @@ class DeploymentContext:
     compiled_here: int = 0
     compiled_there: int = 0
     # what still runs the generation before, at the end
-    lingering: tuple[Process, ...] = ()
+    lingering: tuple[LingeringProcess, ...] = ()
     # how it was found after what was changed last; None again once a command ran that may have changed it
     after: Probe | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import FormatError
-from envfab.models.probe import Probe, Process
+from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Plan
 from envfab.util.json_fields import Fields
 
@@ -77,7 +77,7 @@ class Record:
     generation: int | None = None
     previous: int | None = None
     # what still ran the generation before when it ended
-    lingering: tuple[Process, ...] = ()
+    lingering: tuple[LingeringProcess, ...] = ()
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -220,7 +220,8 @@ def _record(said: Fields) -> Record:
         generation=_number_of_generation(fields, "generation"),
         previous=_number_of_generation(fields, "previous"),
         lingering=tuple(
-            Process(one.number("pid"), one.number("started"), one.line("name")) for one in fields.objects("lingering")
+            LingeringProcess(one.number("pid"), one.number("started"), one.line("name"))
+            for one in fields.objects("lingering")
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
-from envfab.models.probe import Probe, Process
+from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Plan
 from envfab.util.times import local_time, parse_time
 from envfab.util.untrusted import one_line
@@ -46,7 +46,7 @@ def first_time(probe: Probe, plan: Plan) -> tuple[str, ...]:
     return ("its packages and scripts move into generations (.envfab), and links lead there: docs/generations.md",)
 
 
-def still_running(processes: Sequence[Process]) -> tuple[str, ...]:
+def still_running(processes: Sequence[LingeringProcess]) -> tuple[str, ...]:
     """A line that names the processes which still run the packages of before the last switch; or none."""
     if not processes:
         return ()

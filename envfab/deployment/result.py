@@ -11,7 +11,7 @@ from enum import Enum
 
 from envfab.config.target import Target
 from envfab.errors import EnvfabError
-from envfab.models.probe import Probe, Process
+from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Plan
 
 
@@ -65,7 +65,7 @@ class Deployment:
     undoes: str | None = None
     left_open: str = ""
     # what still runs the packages of before
-    lingering: tuple[Process, ...] = ()
+    lingering: tuple[LingeringProcess, ...] = ()
     # how many of its wheels were compiled on this machine, and how many on the host
     compiled: tuple[int, int] = (0, 0)
     seconds: float = 0.0

@@ -31,7 +31,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class LingeringProcess:
     """A process of a host: its number, when it started in ticks since the host did, and what it is called."""
 
     pid: int
@@ -72,7 +72,7 @@ class Probe:
     generations: tuple[int, ...] = ()
     plain: bool = True
     # the processes that still run the generation before the current one
-    lingering: tuple[Process, ...] = ()
+    lingering: tuple[LingeringProcess, ...] = ()
 
     @property
     def next_generation(self) -> int:

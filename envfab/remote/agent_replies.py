@@ -18,7 +18,7 @@ from envfab.config.target import Target
 from envfab.errors import AgentError, Unusable
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
-from envfab.models.probe import Holder, Probe, Process, Stranded
+from envfab.models.probe import Holder, LingeringProcess, Probe, Stranded
 from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
@@ -147,14 +147,14 @@ def _generation(value: object) -> int | None:
     return value
 
 
-def _processes(value: object) -> tuple[Process, ...]:
+def _processes(value: object) -> tuple[LingeringProcess, ...]:
     return tuple(
-        Process(one.number("pid"), one.number("started"), one.line("name", MAX_NAME))
+        LingeringProcess(one.number("pid"), one.number("started"), one.line("name", MAX_NAME))
         for one in Fields({"processes": value}).objects("processes", MAX_PROCESSES)
     )
 
 
-def to_lingering(reply: Mapping[str, Any], where: str) -> tuple[Process, ...]:
+def to_lingering(reply: Mapping[str, Any], where: str) -> tuple[LingeringProcess, ...]:
     """The processes that still run the generation before."""
     with _decoding(where):
         return _processes(Fields(reply).value("lingering"))

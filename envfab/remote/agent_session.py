@@ -24,6 +24,8 @@ AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
 MAX_WORD = 100  # characters
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
+# of test(1), where nothing is there
+ABSENT_STATUS = 1
 # how shells say it
 ABSENT = ("not found", "No such file or directory")
 
@@ -257,7 +259,11 @@ def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity)
     if there.status == 0:
         hint = "fab create_virtualenv --repair gives it the interpreter that it lost"
         return Unusable(f"there is no {python}, though the virtualenv is there", where=where, hint=hint)
-    return VirtualenvMissing(f"there is no {python}", where=where, hint="fab create_virtualenv makes it")
+    if there.status == ABSENT_STATUS:
+        return VirtualenvMissing(f"there is no {python}", where=where, hint="fab create_virtualenv makes it")
+    # whether there is one is not known
+    said = last_line(there.output) or f"it ended with status {there.status}"
+    return Unusable(f"{python} did not start, and looking for it failed: {said}", where=where)
 
 
 def _not_started(status: int | None, where: str, executable: str, noise: str) -> Unreachable:

@@ -213,7 +213,7 @@ def test_slow_clients_shut_nobody_out(folder: Path) -> None:
 def serving(application: WSGIApplication) -> Iterator[tuple[str, int]]:
     """The server with its limits and another application, in a thread; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        made = server.Server(application, listener, by_client=True)
+        made = server.CollectorServer(application, listener, by_client=True)
         thread = threading.Thread(target=made.run)
         thread.start()
         try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from envfab.deployment.journal import Change, Installed, Record, from_json, retained, to_json
 from envfab.errors import FormatError
-from envfab.models.probe import Process
+from envfab.models.probe import LingeringProcess
 
 TEXT = st.text(max_size=20)
 MAYBE = st.none() | TEXT
@@ -35,7 +35,10 @@ RECORDS = st.builds(
     previous=st.none() | st.integers(0, 1 << 40),
     lingering=st.lists(
         st.builds(
-            Process, st.integers(1, 1 << 22), st.integers(0, 1 << 40), st.sampled_from(["gunicorn", "celery: w"])
+            LingeringProcess,
+            st.integers(1, 1 << 22),
+            st.integers(0, 1 << 40),
+            st.sampled_from(["gunicorn", "celery: w"]),
         ),
         max_size=2,
     ).map(tuple),
