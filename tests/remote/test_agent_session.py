@@ -182,6 +182,21 @@ def test_a_missing_virtualenv_says_how_to_make_it(agent: StartAgent, tmp_path: P
     assert str(caught.value) == f"{path}: there is no {path}/bin/python\n  fab create_virtualenv makes it"
 
 
+@pytest.mark.parametrize(
+    ("status", "output", "said"), [(255, "sudo: it broke\n", "sudo: it broke"), (None, "", "it ended with status None")]
+)
+def test_what_a_second_look_could_not_find_out_is_not_called_missing(
+    agent: StartAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int | None, output: str, said: str
+) -> None:
+    """Only `test` itself says that nothing is there: whatever else went wrong leaves that open."""
+    path = tmp_path / "none"
+    answer = CommandResult(status, output)
+    monkeypatch.setattr("envfab.remote.agent_session.run_command", lambda *_args, **_options: answer)
+    with pytest.raises(Unusable) as caught:
+        agent(path)
+    assert str(caught.value) == f"{path}: {path}/bin/python did not start, and looking for it failed: {said}"
+
+
 @pytest.mark.parametrize("lost", ["dangling", "removed"])
 def test_a_virtualenv_that_lost_its_interpreter_is_not_called_missing(
     agent: StartAgent, tmp_path: Path, lost: str
