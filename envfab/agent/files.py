@@ -36,6 +36,15 @@ def content(path, most, whole=True):
         os.close(descriptor)
 
 
+def is_as_noted(file, size, time):
+    """Whether there is a regular file of that size, in bytes, and that time, in whole seconds."""
+    try:
+        status = os.lstat(file)
+    except EnvironmentError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and int(status.st_mtime) == time
+
+
 def read(descriptor, most):
     """What comes from a descriptor, `most` bytes of it at most."""
     pieces = []

@@ -19,8 +19,7 @@ from .place import place
 from .protocol import Problem, native, text
 from .shebangs import own_again
 from .unpack import sync_all
-from .unpack import tree as tree_in
-from .wheel_cache import sync
+from .wheel_cache import sync, sync_file_system
 
 MOST_CONFLICTS = 20
 
@@ -33,6 +32,7 @@ def compose(agent, request, body):
     has in `conflicts` the files of two distributions that differ.
     """
     path = agent.path
+    agent.placed = {}
     os.umask(request["umask"])
     layout = Layout(path)
     layout.refuse_foreign_links()
@@ -61,8 +61,9 @@ def compose(agent, request, body):
         for wheel in request["wheels"]:
             tree = store.tree_of(path, wheel["sha256"], request)
             python = os.path.join(path, layout.scripts, "python")
-            place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
-            owners.add(wheel["name"], tree, layout.scheme())
+            placed = place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
+            owners.add(wheel["name"], placed)
+            agent.placed.update(placed)
         for data in list(data_files(layout, root)):
             if not os.path.lexists(os.path.join(source, data)) and os.path.lexists(os.path.join(path, data)):
                 # nobody's file lies where a package brings one: going back brings it back
@@ -79,7 +80,7 @@ def compose(agent, request, body):
         if isinstance(error, EnvironmentError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
         raise
-    return {"conflicts": owners.conflicts[:MOST_CONFLICTS]}
+    return {"conflicts": sorted(owners.conflicts)[:MOST_CONFLICTS]}
 
 
 def fresh(layout, root):
@@ -127,6 +128,8 @@ class Dropped(object):
 
     def __init__(self, there, gone):
         self.files, self.folders, self.lines = set(), set(), set()
+        # the folders that hold one of the files, or its bytecode
+        self.touched = set()
         staying = set()
         for one in there:
             if one.name not in gone:
@@ -139,6 +142,8 @@ class Dropped(object):
                 self.files |= one.files - staying
                 self.folders |= one.folders
                 self.lines |= one.lines
+        for folder in set(os.path.dirname(file) for file in self.files):
+            self.touched.update((folder, os.path.join(folder, "__pycache__")))
 
     def __contains__(self, path):
         name = os.path.basename(path)
@@ -164,15 +169,15 @@ class Owners(object):
             for path, recorded in one.hashes.items():
                 self.owners[path] = (one.shown_as, recorded)
 
-    def add(self, name, folder, scheme):
-        """The files of a tree come, and take the place of others'."""
-        for part, path, recorded in [row[:3] for row in tree_in(folder)["files"]]:
-            if part in ("purelib", "platlib", "data") and ".dist-info" not in path:
-                place = os.path.join(scheme[part], native(path))
-                owner, other = self.owners.get(place, (name, recorded))
-                if owner != name and other and recorded and other != recorded:
-                    self.conflicts.append([text(place), owner, name])
-                self.owners[place] = (name, recorded)
+    def add(self, name, placed):
+        """The files of a distribution come (path → hash, size, time), and take the place of others'."""
+        for path, (recorded, _, time) in placed.items():
+            # what each virtualenv has of its own differs from one to the next
+            if recorded and time is not None and ".dist-info" not in path:
+                owner, other = self.owners.get(path, (name, recorded))
+                if owner != name and other and other != recorded:
+                    self.conflicts.append([text(path), owner, name])
+                self.owners[path] = (name, recorded)
 
 
 class Copying(object):
@@ -184,28 +189,55 @@ class Copying(object):
     def __init__(self, layout, source, root, drop):
         self.path = layout.path
         self.switched = layout.folders
+        self.below = tuple(folder + os.sep for folder in layout.folders)
         self.scripts = layout.scripts
         self.source = source
         self.root = root
         self.drop = drop
         self.manifest = []
+        # the folders that come along, unless they become empty, and those of them that are made
+        self.modes = {}
+        self.made = set()
 
     def folder(self, path):
-        """A folder, with all below it."""
-        source, target = os.path.join(self.source, path), os.path.join(self.root, path)
-        os.mkdir(target)
-        # it is to be filled, and removed one day, whatever its owner may do in the one that is there
-        os.chmod(target, stat.S_IMODE(os.stat(source).st_mode) | stat.S_IRWXU)
-        for name in os.listdir(source):
-            inside = os.path.join(path, name)
-            status = os.lstat(os.path.join(source, name))
-            if not stat.S_ISDIR(status.st_mode):
-                self.file(inside, status)
-            elif inside in self.drop or is_leftover(name):
-                self.note_all(inside)
+        """A folder of the virtualenv, with all below it."""
+        self.modes[path] = os.stat(os.path.join(self.source, path)).st_mode
+        self.make(path)
+        self.contents(path)
+
+    def contents(self, path):
+        """What is in a folder; one in which nothing stays is not made."""
+        from_here, to_there, below = os.path.join(self.source, path, ""), os.path.join(self.root, path, ""), path + os.sep
+        names = os.listdir(from_here)
+        if not names:
+            self.make(path)
+        # thousands of files come here, and nearly all are only linked
+        only_links = path not in self.drop.touched and path != self.scripts
+        for name in names:
+            status = os.lstat(from_here + name)
+            if stat.S_ISDIR(status.st_mode):
+                if below + name in self.drop or is_leftover(name):
+                    self.note_all(below + name)
+                else:
+                    self.modes[below + name] = status.st_mode
+                    self.contents(below + name)
+            elif only_links and stat.S_ISREG(status.st_mode):
+                self.note(below + name, status)
+                self.make(path)
+                link_or_copy(from_here + name, to_there + name)
             else:
-                self.folder(inside)
-                self.rid_of_emptied(inside)
+                self.file(below + name, status)
+
+    def make(self, path):
+        """Make a folder where it is not made yet, and those above it, with the mode of the one in the source."""
+        if path not in self.made:
+            if os.path.dirname(path) in self.modes:
+                self.make(os.path.dirname(path))
+            target = os.path.join(self.root, path)
+            os.mkdir(target)
+            # it is to be filled, and removed one day, whatever its owner may do in the one that is there
+            os.chmod(target, stat.S_IMODE(self.modes[path]) | stat.S_IRWXU)
+            self.made.add(path)
 
     def note_all(self, path):
         """Note what is in a folder that does not come along."""
@@ -220,24 +252,19 @@ class Copying(object):
         if not path.endswith((".pyc", ".pyo")):
             self.manifest.append([text(path)] + stamp(status))
 
-    def rid_of_emptied(self, path):
-        """Remove a folder in which nothing stays, and something was."""
-        target = os.path.join(self.root, path)
-        if not os.listdir(target) and os.listdir(os.path.join(self.source, path)):
-            os.rmdir(target)
-
     def file(self, path, status):
         """A file or symbolic link; a pipe or socket is left."""
-        source = os.path.join(self.source, path)
         self.note(path, status)
-        if path in self.drop:
+        if path in self.drop or not (stat.S_ISLNK(status.st_mode) or stat.S_ISREG(status.st_mode)):
             return
+        folder = os.path.dirname(path)
+        if folder in self.modes:
+            self.make(folder)
+        source, target = os.path.join(self.source, path), os.path.join(self.root, path)
         if stat.S_ISLNK(status.st_mode):
-            os.symlink(self.link_of(path), os.path.join(self.root, path))
-        elif stat.S_ISREG(status.st_mode):
-            target = os.path.join(self.root, path)
-            if os.path.dirname(path) != self.scripts or not own_again(source, target, self.path):
-                link_or_copy(source, target)
+            os.symlink(self.link_of(path), target)
+        elif folder != self.scripts or not own_again(source, target, self.path):
+            link_or_copy(source, target)
 
     def link_of(self, path):
         """What a symbolic link is to say: one that leads to no copy says where that is, since the link lies deeper."""
@@ -249,10 +276,9 @@ class Copying(object):
 
     def data(self, files):
         """Those of `files` that lie outside of the folders that are switched: data files, and headers."""
-        for listed in sorted(files):
-            # most are among the packages, and need no look at the disk
-            if listed.startswith((os.pardir, os.sep)) or is_below(listed, self.switched):
-                continue
+        # most are among the packages, and need no look at the disk
+        aside = self.below + (os.pardir, os.sep)
+        for listed in sorted(file for file in files if not file.startswith(aside)):
             path = self.without_links(listed)
             if is_below(path, self.switched):
                 continue
@@ -309,7 +335,8 @@ def without_lines(root, site, lines):
 
 def sync_folders(root):
     """See to it that all folders of a generation, and so the names of its files, are on the disk."""
-    sync_all([here for here, _, _ in os.walk(root)])
+    if not sync_file_system(root):
+        sync_all([here for here, _, _ in os.walk(root)])
     sync(os.path.dirname(root))
 
 

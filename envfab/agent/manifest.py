@@ -14,7 +14,7 @@ def write_manifest(root, files):
     """Write down what a generation had when the next one was made of it: `[[path, size, time], …]`."""
     place = os.path.join(root, MANIFEST)
     with open(place + ".new", "wb") as stream:
-        stream.write(dumps(sorted(files)).encode("utf-8"))
+        stream.write(dumps(files).encode("utf-8"))
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(place + ".new", place)

@@ -85,9 +85,13 @@ def rows(record):
 
 def recorded(folder, record):
     """The files that a RECORD lists, with their hashes."""
-    return dict(
-        (os.path.normpath(os.path.join(folder, native(row[0]))), row[1] if len(row) > 1 else "") for row in rows(record)
-    )
+    below = os.path.join(folder, "")
+    found = {}
+    for row in rows(record):
+        path = native(row[0])
+        is_plain = not path.startswith((".", os.sep)) and "/." not in path and "//" not in path
+        found[below + path if is_plain else os.path.normpath(below + path)] = row[1] if len(row) > 1 else ""
+    return found
 
 
 def listed(root, folder, egg_info_folder):

@@ -11,7 +11,7 @@ import stat
 from . import entry_points
 from .files import MEMORY
 from .protocol import PY2, Problem, native, text
-from .unpack import tree, write_file
+from .unpack import parts, read_tree, write_file
 from .wheel_cache import discard
 from .safe_zip import shown
 from .wheel_file import encoded
@@ -24,17 +24,17 @@ INTERPRETER = b"#!python"
 def place(folder, root, scheme, python, requested, link):
     """Put the tree at `folder` into the folder `root`, the paths of `scheme` being relative to that.
 
-    Returns the paths, relative to `root`, of all files that are there now. Nothing is synced: the composed folder is, as a
-    whole. Raises `Problem` for what would lie elsewhere than in `root`, and EnvironmentError for what the disk does not do.
+    Returns path → (hash as RECORD has it, size, time) of all files that are there now. Paths are relative to `root`, and
+    times None for what is not of the tree. Nothing is synced: the composed folder is, as a whole. Raises `Problem` for what would lie elsewhere than in `root`, and EnvironmentError for what the disk does not do.
     """
-    found = tree(folder)
+    found = read_tree(folder)
     if found is None:
         raise Problem("wheel", "%s: is not a whole tree" % text(folder))
     before = os.umask(found["umask"])
     try:
         placing = Placing(folder, root, scheme, found, link)
         placing.run(python, requested)
-        return sorted(placing.rows)
+        return placing.rows
     finally:
         os.umask(before)
 
@@ -43,8 +43,9 @@ class Placing(object):
     """One tree on its way into one folder."""
 
     def __init__(self, folder, root, scheme, found, link):
-        self.folder = folder
+        self.below = parts(folder)
         self.root = root
+        self.below_root = os.path.join(root, "")
         self.real = os.path.realpath(root)
         self.tree = found
         self.link = link
@@ -52,39 +53,38 @@ class Placing(object):
         self.scheme["headers"] = os.path.join(self.scheme["headers"], native(found["name"]))
         self.home = self.scheme[found["root"]]
         self.info = os.path.join(self.home, native(found["dist_info"]))
-        # the path in `root` → hash and size as RECORD has them
+        # what paths in `root` begin with, by key
+        self.places = dict((key, path and os.path.join(path, "")) for key, path in self.scheme.items())
+        # the path in `root` → hash and size as RECORD has them, and the time
         self.rows = {}
         self.folders = {""}
 
     def run(self, python, requested):
         """Put all of it there."""
         record = os.path.join(self.info, "RECORD")
-        for key, path, recorded, size, _ in self.tree["files"]:
-            source, target = self.ends(key, path)
+        for key, path, recorded, size, time in self.tree["files"]:
+            path = native(path)
+            source, target = self.below[key] + path, self.places[key] + path
             if key != "scripts" or not self.rewrite(source, target, python):
-                self.put(source, target, recorded, size)
-        for key, path, _, _ in self.tree["compiled"]:
-            source, target = self.ends(key, path)
-            self.put(source, target, "", "")
+                self.put(source, target)
+                self.rows[target] = (recorded, size, time)
+        for key, path, size, time in self.tree["compiled"]:
+            path = native(path)
+            target = self.places[key] + path
+            self.put(self.below[key] + path, target)
+            # RECORD vouches for no bytecode
+            self.rows[target] = ("", "", time)
         self.write_scripts(python)
         self.write(os.path.join(self.info, "INSTALLER"), b"envfab\n", None)
         if requested:
             self.write(os.path.join(self.info, "REQUESTED"), b"", None)
         self.write(record, self.record(record), None)
-        self.rows[record] = ("", "")
+        self.rows[record] = ("", "", None)
 
-    def ends(self, key, path):
-        """Where a file of the tree lies, and where in `root` it belongs."""
-        path = native(path)
-        return os.path.join(self.folder, native(key), path), os.path.join(self.scheme[key], path)
-
-    def put(self, source, target, recorded, size):
+    def put(self, source, target):
         """A link to a file of the tree, or a copy, in the place of whatever file is there."""
-        folder, name = os.path.split(target)
-        if target.startswith(os.path.join(MEMORY, "")):
-            raise self.wrong("has files in %s, which is envfab's own" % MEMORY)
-        self.make_folder(folder)
-        target = os.path.join(self.root, target)
+        self.make_folder(target[: target.rfind(os.sep) + 1].rstrip(os.sep))
+        target = self.below_root + target
         if not (self.link and self.links(source, target)):
             draft = self.draft(target)
             try:
@@ -92,17 +92,31 @@ class Placing(object):
                 os.rename(draft, target)
             finally:
                 discard(draft)
-        self.rows[os.path.join(folder, name)] = (recorded, size)
 
     def links(self, source, target):
         """Whether a file could be linked; once the file system says no, no other one is tried."""
         try:
-            link_anew(source, target, self.draft(target))
+            os.link(source, target)
         except EnvironmentError as error:
+            if error.errno == errno.EEXIST:
+                return self.links_instead(source, target)
             if error.errno not in NO_LINKS:
                 raise
             self.link = error.errno == errno.EMLINK
             return False
+        return True
+
+    def links_instead(self, source, target):
+        """Whether a link could be made in the place of another file: never written through, for others may share it."""
+        draft = self.draft(target)
+        discard(draft)
+        if not self.links(source, draft):
+            return False
+        try:
+            os.rename(draft, target)
+        finally:
+            # where both are links to the same file a rename does nothing
+            discard(draft)
         return True
 
     def draft(self, target):
@@ -113,6 +127,8 @@ class Placing(object):
         """Make a folder in `root` where it is not there, and those above it; one that leads elsewhere is refused."""
         if folder in self.folders:
             return
+        if (folder + os.sep).startswith(os.path.join(MEMORY, "")):
+            raise self.wrong("has files in %s, which is envfab's own" % MEMORY)
         self.make_folder(os.path.dirname(folder))
         place = os.path.join(self.root, folder)
         try:
@@ -160,22 +176,22 @@ class Placing(object):
             os.rename(draft, place)
         finally:
             discard(draft)
-        self.rows[target] = (encoded("sha256", hashlib.sha256(content).digest()), len(content))
+        self.rows[target] = (encoded("sha256", hashlib.sha256(content).digest()), len(content), None)
 
     def record(self, own):
         """The bytes of RECORD, for all that was put there: paths relative to the folder of packages."""
         lines = []
-        for target, (recorded, size) in dict(self.rows, **{own: ("", "")}).items():
-            inside = target.startswith(os.path.join(self.home, ""))
-            path = target[len(self.home) + 1 :] if inside else os.path.relpath(target, self.home)
-            lines.append(quoted(path) + (",%s,%s\r\n" % (recorded, size)).encode("ascii"))
-        return b"".join(sorted(lines))
+        home = os.path.join(self.home, "")
+        for target, (recorded, size, _) in dict(self.rows, **{own: ("", "", None)}).items():
+            path = target[len(home) :] if target.startswith(home) else os.path.relpath(target, self.home)
+            lines.append("%s,%s,%s\r\n" % (quoted(path), native(recorded), size))
+        content = "".join(sorted(lines))
+        return content if PY2 else os.fsencode(content)
 
 
 def quoted(path):
-    """A path as a field of a CSV file, in its bytes."""
-    data = path if PY2 else os.fsencode(path)
-    return b'"' + data.replace(b'"', b'""') + b'"' if b"," in data or b'"' in data else data
+    """A path as a field of a CSV file."""
+    return '"' + path.replace('"', '""') + '"' if "," in path or '"' in path else path
 
 
 def copy(source, draft):
@@ -185,19 +201,3 @@ def copy(source, draft):
     status = os.stat(source)
     os.chmod(draft, stat.S_IMODE(status.st_mode))
     os.utime(draft, (status.st_mtime, status.st_mtime))
-
-
-def link_anew(source, target, draft):
-    """A hard link at `target`, in the place of whatever file is there: never written through, for others may share it."""
-    try:
-        return os.link(source, target)
-    except EnvironmentError as error:
-        if error.errno != errno.EEXIST:
-            raise
-    discard(draft)
-    os.link(source, draft)
-    try:
-        os.rename(draft, target)
-    finally:
-        # where both are links to the same file a rename does nothing
-        discard(draft)

@@ -15,7 +15,7 @@ import time
 from . import bytecode, wheel_cache
 from .lock import set_inherited
 from .protocol import PY2, Problem, native, text
-from .unpack import is_whole, tree, unpack
+from .unpack import is_whole, read_tree, unpack
 
 DAY = 86400
 # beside a wheel in the cache, and in the store of who compiled it
@@ -207,7 +207,7 @@ def compile_wheel(agent, request, body):
             raise Problem("corrupt", "%s is not what was logged" % request["wheel"])
         unpack(native(request["wheel"]), draft, 0o022, True)
         try:
-            data = bytecode.packed_tree(draft, tree(draft), read_all)
+            data = bytecode.packed_tree(draft, read_tree(draft), read_all)
             with open(draft + BYTECODE, "wb") as stream:
                 stream.write(data)
                 stream.flush()
@@ -260,7 +260,7 @@ def purge(path, days):
 
 def size_of(place):
     """The bytes of a tree's files."""
-    said = tree(place)
+    said = read_tree(place)
     return sum(one[-2] for one in said["files"] + said["compiled"]) if said else 0
 
 
@@ -286,7 +286,7 @@ def clean(agent, request, body):
 
 def is_linked(place):
     """Whether a generation has links to the files of a tree: one of them tells, if it is there."""
-    said = tree(place)
+    said = read_tree(place)
     files = [os.path.join(place, native(one[0]), native(one[1])) for one in said["files"]] if said else []
     return any(os.path.exists(file) and os.stat(file).st_nlink > 1 for file in files)
 

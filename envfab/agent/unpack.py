@@ -17,7 +17,7 @@ import threading
 import warnings
 
 from . import entry_points, pyc
-from .files import content
+from .files import content, is_as_noted
 from .json_codec import dumps, loads
 from .metadata import read_fields
 from .protocol import native
@@ -65,6 +65,7 @@ class Unpacking(object):
 
     def __init__(self, wheel, folder, umask):
         self.wheel = wheel
+        self.below = parts(folder)
         self.folder = folder
         self.umask = umask
         self.root = "purelib" if wheel.fields.get("root-is-purelib", "").lower() == "true" else "platlib"
@@ -117,7 +118,7 @@ class Unpacking(object):
 
     def place(self, key, path):
         """Where a file of the tree lies."""
-        return os.path.join(self.folder, native(key), native(path))
+        return self.below[key] + native(path)
 
     def write(self, key, path, member):
         """Unpack and verify a member."""
@@ -127,10 +128,10 @@ class Unpacking(object):
                 pass
             return
         entry = self.wheel.members[member]
-        file = self.place(key, path)
+        file = self.below[key] + native(path)
         if (key, path) in self.files:
             os.unlink(file)
-        self.make_folder(os.path.dirname(file))
+        self.make_folder(file[: file.rindex(os.sep)])
         mode = entry.external_attr >> 16
         executable = stat.S_ISREG(mode) and mode & 0o111
         time = time_of(entry)
@@ -241,7 +242,7 @@ def sync_all(files):
         raise errors[0]
 
 
-def tree(folder):
+def read_tree(folder):
     """What `tree.json` in a folder says; None where it is not there or not whole.
 
     {"format": 1, "name", "version" (as METADATA has them), "dist_info", "root" (the key that it lies below), "umask",
@@ -265,26 +266,20 @@ def is_whole(folder):
 
     Costs a stat a file. Bytecode whose size or time differs is not compared.
     """
-    found = tree(folder)
+    found = read_tree(folder)
     if found is None:
         return False
+    below = parts(folder)
     for key, path, recorded, size, time in found["files"]:
-        file = os.path.join(folder, native(key), native(path))
+        file = below[key] + native(path)
         if not (is_as_noted(file, size, time) or is_recorded(file, recorded)):
             return False
-    return all(
-        is_as_noted(os.path.join(folder, native(key), native(path)), size, time)
-        for key, path, size, time in found["compiled"]
-    )
+    return all(is_as_noted(below[key] + native(path), size, time) for key, path, size, time in found["compiled"])
 
 
-def is_as_noted(file, size, time):
-    """Whether there is a regular file of that size and time."""
-    try:
-        status = os.lstat(file)
-    except EnvironmentError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size and int(status.st_mtime) == time
+def parts(folder):
+    """What the paths of a tree's files begin with, by key."""
+    return dict((key, os.path.join(folder, native(key), "")) for key in DATA_KEYS)
 
 
 def is_recorded(file, recorded):

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import os
 
+from .files import is_as_noted
 from .layout import Layout
 from .metadata import dist_info, scan
 from .ownership import canonical, rows
@@ -31,12 +32,15 @@ START_LIMIT = 60
 def verify(agent, request, body):
     """Compare the files of the distributions `names` (canonical) with their RECORD: `{"wrong": {name: [sentence]}}`.
 
-    Of the generation `number`, or of what is current where that is None.
+    Of the generation `number`, or of what is current where that is None. Links that `compose` made to files of the store
+    need no reading: these were compared with RECORD when they were written, and with their size and time since.
     """
     layout = Layout(native(request["path"]))
     root = layout.path if request["number"] is None else layout.root(request["number"])
     wrong = {}
-    for folder in (os.path.join(root, one) for one in layout.site):
+    for site in layout.site:
+        folder = os.path.join(root, site)
+        placed = dict(rows_in(site, agent.placed)) if request["number"] is not None else {}
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             if not name.endswith(".dist-info") or not may_be_one_of(name, request["names"]):
                 continue
@@ -47,7 +51,7 @@ def verify(agent, request, body):
                 and entry["origin"] == "wheel"
                 and canonical(entry["name"]) in request["names"]
             ):
-                problems = record_problems(os.path.join(folder, name))
+                problems = record_problems(os.path.join(folder, name), placed)
                 if problems:
                     wrong[entry["name"]] = problems
     return {"wrong": wrong}
@@ -59,9 +63,21 @@ def may_be_one_of(folder, names):
     return any(began.startswith(name + "-") for name in names)
 
 
-def record_problems(folder):
-    """What of a distribution's files is not as its RECORD says, at most ten of them."""
+def rows_in(site, placed):
+    """(path as RECORD has it, (size, time)) of what lies in a folder of packages, of `placed`."""
+    below = os.path.join(site, "")
+    for path, (_, size, time) in placed.items():
+        if time is not None and path.startswith(below):
+            yield path[len(below) :], (size, time)
+
+
+def record_problems(folder, placed):
+    """What of a distribution's files is not as its RECORD says, at most ten of them.
+
+    Those in `placed` (path as RECORD has it → (size, time)) are not read while they are of that size and time.
+    """
     root = os.path.dirname(folder)
+    below = os.path.join(root, "")
     problems = []
     if not os.path.isfile(os.path.join(folder, "RECORD")):
         return ["RECORD is missing"]
@@ -69,12 +85,15 @@ def record_problems(folder):
         # a .pyc is derived from the source: whoever compiles at installation writes another one
         if len(row) < 3 or not row[1] or row[0].endswith(".pyc"):
             continue
+        path = native(row[0])
+        if path in placed and is_as_noted(below + path, *placed[path]):
+            continue
         algorithm, _, expected = row[1].partition("=")
         if algorithm not in hashlib.algorithms_available:
             problems.append("%s: RECORD has an unknown hash" % text(row[0]))
             continue
         try:
-            data = content(os.path.join(root, native(row[0])))
+            data = content(os.path.join(root, path))
         except EnvironmentError as error:
             problems.append("%s: %s" % (text(row[0]), error.strerror))
             continue

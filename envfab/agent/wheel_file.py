@@ -14,10 +14,11 @@ import io
 
 from .json_codec import whole
 from .protocol import PY2
-from .safe_zip import SafeZip, shown
+from .safe_zip import CHUNK, SafeZip, shown
 
 MOST_TEXT, MOST_RECORD = 16 << 20, 64 << 20
 SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
+HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 EXEMPT = ("RECORD", "RECORD.jws", "RECORD.p7s")
 DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
@@ -88,17 +89,27 @@ class WheelFile(SafeZip):
 
     def pieces(self, path):
         """The bytes of a member, in pieces; raises the problem, at the end, where they are not as RECORD says."""
-        entry = self.members[path]
         if self.is_exempt(path):
-            yield self.read(path, MOST_RECORD)
-            return
+            return [self.read(path, MOST_RECORD)]
         if path not in self.record:
             raise self.wrong("has a file that its RECORD does not list: %s" % path)
-        algorithm, expected, size = self.record[path]
-        seen = hashlib.new(algorithm)
+        if max(self.members[path].file_size, self.members[path].compress_size) > CHUNK:
+            return self._compared_pieces(path)
+        data = self.small(path)
+        self._compare(path, HASHES[self.record[path][0]](data))
+        return [data]
+
+    def _compared_pieces(self, path):
+        seen = HASHES[self.record[path][0]]()
         for piece in self.raw_pieces(path):
             seen.update(piece)
             yield piece
+        self._compare(path, seen)
+
+    def _compare(self, path, seen):
+        """Raise the problem where a member's hash or size is not as RECORD says."""
+        entry = self.members[path]
+        algorithm, expected, size = self.record[path]
         if seen.digest() != expected:
             raise self.wrong("%s is not what its RECORD says: the %s differs" % (path, algorithm))
         if size not in (None, entry.file_size):

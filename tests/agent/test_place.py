@@ -52,8 +52,7 @@ def placed(
     """Unpack a wheel with these files into `tree`, and place it in `root`: the paths."""
     unpacked(pack(tmp_path, content, *more), tmp_path / "tree", umask=umask, compiled=compiled)
     (tmp_path / "root").mkdir(exist_ok=True)
-    found: list[str] = agent.place(str(tmp_path / "tree"), str(tmp_path / "root"), scheme, python, requested, link)
-    return found
+    return sorted(agent.place(str(tmp_path / "tree"), str(tmp_path / "root"), scheme, python, requested, link))
 
 
 def rows(tmp_path: Path) -> dict[str, tuple[str, ...]]:
@@ -94,7 +93,7 @@ def test_files_are_links_to_the_tree(tmp_path: Path) -> None:
     own = {f"{SITE}/{INFO}/RECORD", f"{SITE}/{INFO}/INSTALLER", f"{SITE}/{INFO}/REQUESTED", "bin/run", "bin/s"}
     for name in placed(tmp_path, content, requested=True, compiled=True):
         assert ((tmp_path / "root" / name).stat().st_nlink == 1) == (name in own), name
-    assert agent.tree(str(tmp_path / "tree")) is not None
+    assert agent.read_tree(str(tmp_path / "tree")) is not None
 
 
 def test_a_file_that_is_there_is_replaced_and_not_written_to(tmp_path: Path) -> None:
@@ -120,8 +119,7 @@ def test_a_file_that_is_there_is_replaced_and_not_written_to(tmp_path: Path) -> 
 
 def again(tmp_path: Path) -> list[str]:
     """Place the tree that is there once more."""
-    found: list[str] = agent.place(str(tmp_path / "tree"), str(tmp_path / "root"), SCHEME, "/p", False, True)
-    return found
+    return sorted(agent.place(str(tmp_path / "tree"), str(tmp_path / "root"), SCHEME, "/p", False, True))
 
 
 def test_a_link_that_is_there_is_replaced(tmp_path: Path) -> None:
@@ -289,8 +287,8 @@ unpack(native(given["wheel"]), native(given["tree"]), 0o022, True)
 whole = is_whole(native(given["tree"]))
 root, python = native(given["root"]), native(given["python_path"])
 paths = place(native(given["tree"]), root, given["scheme"], python, True, True)
-compiled = [row[1] for row in tree(native(given["tree"]))["compiled"]]
-result = {"whole": whole, "paths": [package.protocol.text(path) for path in paths], "compiled": compiled}
+compiled = [row[1] for row in read_tree(native(given["tree"]))["compiled"]]
+result = {"whole": whole, "paths": [package.protocol.text(path) for path in sorted(paths)], "compiled": compiled}
 """
 
 

@@ -65,7 +65,7 @@ def pack(
 def unpacked(wheel: Path, folder: Path, *, umask: int = 0o022, compiled: bool = False) -> dict[str, Any]:
     """What the tree of an unpacked wheel says of itself."""
     agent.unpack(str(wheel), str(folder), umask, compiled)
-    found: dict[str, Any] = agent.tree(str(folder))
+    found: dict[str, Any] = agent.read_tree(str(folder))
     return found
 
 
@@ -599,9 +599,9 @@ def test_a_tree_is_whole_while_its_files_are_as_they_were(
 )
 def test_a_tree_that_was_cut_off_is_none(tmp_path: Path, content: str) -> None:
     """Whatever its tree.json says, or where there is none."""
-    assert agent.tree(str(tmp_path)) is None
+    assert agent.read_tree(str(tmp_path)) is None
     (tmp_path / "tree.json").write_bytes(content.encode("utf-8", "surrogatepass"))
-    assert agent.tree(str(tmp_path)) is None
+    assert agent.read_tree(str(tmp_path)) is None
     assert not agent.is_whole(str(tmp_path))
 
 

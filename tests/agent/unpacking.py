@@ -30,7 +30,7 @@ for name in given["modules"]:
     with open(os.path.join(given["folder"], name + ".py"), "rb") as stream:
         exec(compile(stream.read(), str("<envfab_agent/%s>" % name), "exec"), module.__dict__)
 native, Problem = package.protocol.native, package.protocol.Problem
-unpack, tree, is_whole = package.unpack.unpack, package.unpack.tree, package.unpack.is_whole
+unpack, read_tree, is_whole = package.unpack.unpack, package.unpack.read_tree, package.unpack.is_whole
 place, sync_all = package.place.place, package.unpack.sync_all
 """
 TELL = "\nos.write(1, json.dumps(result).encode('utf-8'))\n"
