@@ -6,17 +6,20 @@ import hashlib
 import importlib.util
 import logging
 import os
+import platform
 import re
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from envfab.errors import EnvfabError
+from envfab.models.interpreter import Interpreter
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_packed
 from envfab.remote.agent_session import Session, start_agent
@@ -38,7 +41,7 @@ class Bytecode:
 
 
 class Compilers:
-    """The interpreters of this machine, each started when the first host of its kind needs bytecode.
+    """The interpreters of this machine, each started when the first plan or host of its kind needs bytecode.
 
     Threads of many hosts ask; those of one kind wait for each other, and find what the first had compiled.
     """
@@ -46,15 +49,38 @@ class Compilers:
     def __init__(self) -> None:
         self._starting = threading.Lock()
         self._kinds: dict[str, _Compiler] = {}
+        self._ahead: ThreadPoolExecutor | None = None
+        self._prepared: set[str] = set()
+        self._closed = False
+
+    def prepare(self, interpreter: Interpreter, wheels: Iterable[tuple[Path, str]]) -> None:
+        """Begin to compile wheels, (path, SHA-256) each, while other hosts are still probed; return at once.
+
+        Only for interpreters of the version that runs this: the magic number of others is known once a host says it.
+        """
+        if not _is_like_own(interpreter):
+            return
+        with self._starting:
+            for path, sha256 in wheels:
+                if sha256 not in self._prepared and not self._closed:
+                    self._prepared.add(sha256)
+                    self._ahead = self._ahead or ThreadPoolExecutor(1, "envfab-compile")
+                    self._ahead.submit(self.bytecode, own_kind(), path, sha256)
 
     def bytecode(self, kind: str, wheel: Path, sha256: str) -> Bytecode | None:
         """The bytecode of a wheel for interpreters of `kind`; None where this machine cannot make it."""
         with self._starting:
+            if self._closed:
+                return None
             compiler = self._kinds.setdefault(kind, _Compiler(kind))
         return compiler.bytecode(wheel, sha256)
 
     def close(self) -> None:
-        """Let the interpreters end."""
+        """Let the interpreters end; what was only prepared for is not begun any more."""
+        with self._starting:
+            self._closed = True
+        if self._ahead is not None:
+            self._ahead.shutdown(wait=False, cancel_futures=True)
         for compiler in self._kinds.values():
             compiler.close()
 
@@ -69,9 +95,12 @@ class _Compiler:
         self._candidates = _interpreters(kind)
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[str, Bytecode | None] = {}
+        self._closed = False
 
     def bytecode(self, wheel: Path, sha256: str) -> Bytecode | None:
         with self._working:
+            if self._closed:
+                return None
             if sha256 not in self._known:
                 self._known[sha256] = self._compile(wheel, sha256)
             return self._known[sha256]
@@ -122,8 +151,9 @@ class _Compiler:
             self._session = None
 
     def close(self) -> None:
-        """Let it end."""
+        """Let it end; nothing is compiled any more."""
         with self._working:
+            self._closed = True
             self._end()
             if self._home is not None:
                 self._home.cleanup()
@@ -136,6 +166,12 @@ class _OtherKind(Exception):
 def own_kind() -> str:
     """The kind of the interpreter that runs this."""
     return f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
+
+
+def _is_like_own(interpreter: Interpreter) -> bool:
+    """Whether an interpreter has the implementation and the version of the one that runs this."""
+    own = platform.python_implementation(), sys.version_info[:2]
+    return (interpreter.implementation, interpreter.version.release[:2]) == own
 
 
 def _interpreters(kind: str) -> Iterator[str]:

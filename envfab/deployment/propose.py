@@ -88,8 +88,12 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
     options: Options,
     settings: Settings,
     reporter: Reporter,
+    planned: Callable[[Proposal], None] = lambda _: None,
 ) -> Iterator[Proposals]:
-    """Look at all members at once and plan each; hosts are looked at while what plans is loaded."""
+    """Probe all members at once and plan each; hosts are probed while what plans is loaded.
+
+    `planned` is called with each proposal as it is made, from whatever thread.
+    """
     planner: Future[Callable[[ProbeResult], Proposal]] = Future()
     with survey(
         members,
@@ -100,7 +104,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
         look=lambda found: planner.result()(found),
     ) as arrivals:
         try:
-            planner.set_result(_planner(requirements, wheelhouse, options))
+            planner.set_result(_planner(requirements, wheelhouse, options, planned))
         except BaseException as error:
             # whoever waits for it must not wait for ever
             planner.set_exception(error)
@@ -109,7 +113,10 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
 
 
 def _planner(
-    requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options
+    requirements: Mapping[Target, Requirements],
+    wheelhouse: Wheelhouse,
+    options: Options,
+    planned: Callable[[Proposal], None],
 ) -> Callable[[ProbeResult], Proposal]:
     """What makes the proposal of a virtualenv that was found, in whatever thread."""
     from envfab.deployment.privileges import with_privileges
@@ -125,8 +132,9 @@ def _planner(
         if found.site is None or found.probe is None:
             lost = Plan(found.member.target, status_without(found.error), error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
-        proposal = propose_one(found.site, found.probe, wanted, plans)
-        return with_privileges(_blocked_if_changed(proposal, files))
+        proposal = with_privileges(_blocked_if_changed(propose_one(found.site, found.probe, wanted, plans), files))
+        planned(proposal)
+        return proposal
 
     return look
 

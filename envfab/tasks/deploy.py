@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from dataclasses import replace
@@ -20,10 +21,12 @@ from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
+    from envfab.deployment.bytecode import Compilers
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
     from envfab.planning.plan import Options, Plan
     from envfab.remote.probe import TargetSession
+    from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
@@ -66,13 +69,17 @@ def task(fleet: Fleet) -> Any:
         if not yes:
             console.require_terminal("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
-        with console, run.connections(members) as links:
+        with console, ExitStack() as leaving, run.connections(members) as links:
             # loaded while the hosts answer
+            from envfab.deployment.bytecode import Compilers
             from envfab.deployment.propose import propose
 
             wheelhouse = run.open_wheelhouse()
+            compilers = Compilers()
+            leaving.enter_context(closing(compilers))
             if saved is None:
-                proposing = propose(requirements, members, links, wheelhouse, options, run.settings, console)
+                planned = _compiling_ahead(run, wheelhouse, compilers)
+                proposing = propose(requirements, members, links, wheelhouse, options, run.settings, console, planned)
             else:
                 from envfab.deployment.plan_file import propose_saved
 
@@ -96,7 +103,7 @@ def task(fleet: Fleet) -> Any:
                     return command(fleet, "deploy", *option_flags(options), *pace, names=names)
 
                 chosen = agree(console, proposals, yes)
-                request = RolloutRequest(list(name), yes, again, resume, wait, canaries)
+                request = RolloutRequest(list(name), yes, again, resume, wait, canaries, compilers)
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return deploy
@@ -114,6 +121,17 @@ def _load(file: str, options: Options) -> Mapping[Target, Plan]:
             hint="give --only, --reinstall, --upgrade and --prune to fab plan",
         )
     return {target: replace(plan, force=plan.force or options.force) for target, plan in plans.items()}
+
+
+def _compiling_ahead(run: TaskContext, wheelhouse: Wheelhouse, compilers: Compilers) -> Callable[[Proposal], None]:
+    """Return what begins to compile the wheels of a proposal, where the setting `compile` wants that."""
+
+    def planned(proposal: Proposal) -> None:
+        if run.settings.compile and proposal.probe is not None:
+            wheels = [(wheelhouse.path_of(wheel), wheelhouse.sha256(wheel)) for wheel in proposal.wheels]
+            compilers.prepare(proposal.probe.interpreter, wheels)
+
+    return planned
 
 
 def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member]) -> frozenset[Target]:

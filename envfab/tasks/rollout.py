@@ -5,13 +5,14 @@ from __future__ import annotations
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.config.target import Member, Target
 from envfab.deployment.barriers import Barriers
+from envfab.deployment.bytecode import Compilers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
@@ -41,6 +42,7 @@ class RolloutRequest:
     resume: Callable[[Sequence[str]], str]
     wait: float = 0
     canaries: frozenset[Target] = frozenset()
+    compilers: Compilers = field(default_factory=Compilers)
 
 
 def carry_out(
@@ -88,6 +90,7 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         wheelhouse=wheelhouse,
         settings=run.settings,
         gates=Barriers(),
+        compilers=request.compilers,
         reporter=run.console,
         reconsider=reconsider,
         wait=request.wait,

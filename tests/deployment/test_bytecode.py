@@ -7,14 +7,18 @@ import importlib.util
 import json
 import marshal
 import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from envfab.agent import bytecode
 from envfab.deployment.bytecode import Compilers, own_kind
+from envfab.models.interpreter import Interpreter
 from tests.agent.conftest import Starter, compose, deploying, fields, store
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
@@ -77,6 +81,34 @@ def test_it_is_what_the_interpreter_itself_compiles(tmp_path: Path) -> None:
     data = files["purelib", name]
     assert data.startswith(importlib.util.MAGIC_NUMBER)
     assert marshal.loads(data[16:]) == compile("A = 1\n", "shop/a.py", "exec", dont_inherit=True)
+
+
+def test_what_is_planned_is_compiled_before_a_host_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an interpreter of this version, once; for another one nothing is begun."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wheel, other = make_wheel(tmp_path, "shop", "1.0", files=FILES), make_wheel(tmp_path, "other", "1.0")
+    like_own = Interpreter(Version(platform.python_version()), platform.python_implementation(), {})
+    foreign = Interpreter(Version("3.99"), like_own.implementation, {})
+    compilers = Compilers()
+    compilers.prepare(foreign, [(other, sha256(other))])
+    compilers.prepare(like_own, [(wheel, sha256(wheel))])
+    store = tmp_path / ".cache" / "envfab" / "store"
+    deadline = time.monotonic() + 30
+    while not list(store.glob("[0-9a-f]*.bytecode")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [file.name[:64] for file in store.glob("[0-9a-f]*.bytecode")] == [sha256(wheel)]
+    compilers.close()
+
+
+def test_what_was_not_begun_at_the_end_stays_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that was not agreed to keeps no core busy: `close` waits for one wheel at most."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wheels = [make_wheel(tmp_path / str(number), "shop", f"{number}.0", files=FILES) for number in range(20)]
+    like_own = Interpreter(Version(platform.python_version()), platform.python_implementation(), {})
+    compilers = Compilers()
+    compilers.prepare(like_own, [(wheel, sha256(wheel)) for wheel in wheels])
+    compilers.close()
+    assert len(list((tmp_path / ".cache" / "envfab" / "store").glob("[0-9a-f]*.bytecode"))) < len(wheels)
 
 
 @pytest.mark.parametrize("sent", [b"", b"no bytecode", "of another wheel"])
