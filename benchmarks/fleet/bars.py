@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.fleet.results import Results
-from benchmarks.fleet.workloads import TEN_FIRST, TEN_REST
+from benchmarks.fleet.workloads import PLAN, ROLLBACK, TEN_FIRST, TEN_REST
 
 PIP_ROWS = ("envfab", "pyinfra", "ansible", "fabric", "shell-pip")
 MILLISECONDS = 1000
@@ -79,6 +79,16 @@ def later_nine(one: str) -> Callable[[Results], float | None]:
     return measured
 
 
+def rollback_to_plan(one: str) -> Callable[[Results], float | None]:
+    """How many times as long as a plan with nothing to do a rollback takes."""
+
+    def measured(results: Results) -> float | None:
+        plan, rollback = results.wall(PLAN, one), results.wall(ROLLBACK, one)
+        return rollback.median / plan.median if plan and rollback else None
+
+    return measured
+
+
 def controller_milliseconds(workload: str, one: str) -> Callable[[Results], float | None]:
     """The controller's CPU time, a virtualenv."""
 
@@ -129,6 +139,10 @@ BARS = (
             to_fastest_pip(workload, "envfab"),
         )
         for workload in ("upgrade", "cold")
+    ),
+    Bar(
+        "rollback", "a rollback takes at most 1.3 times as long as a plan", 1.3, "times", False,
+        rollback_to_plan("envfab"),
     ),
     Bar("ten", "the later nine take at most 0.8 times the first's time", 0.8, "times", False, later_nine("envfab")),
 )  # fmt: skip

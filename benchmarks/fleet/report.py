@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.fleet.bars import Verdict, verdicts
 from benchmarks.fleet.results import Figure, Played, Results, seconds
-from benchmarks.fleet.workloads import COLD, NOTHING, TEN_FIRST, TEN_REST, UPGRADE
+from benchmarks.fleet.workloads import COLD, NOTHING, PLAN, ROLLBACK, TEN_FIRST, TEN_REST, UPGRADE
 
 SECTIONS = (NOTHING, UPGRADE, COLD)
 WITH, WITHOUT = "These leave bytecode:", "These leave none (Python compiles later, when a module is first imported):"
 TEN_TITLE = "Ten virtualenvs on one host"
+ROLLBACK_TITLE = "All hosts rolled back, after the upgrade"
 PLOT_TEXT = "Seconds that each takes, by workload"
 
 
@@ -28,8 +29,9 @@ def document(results: Results) -> str:
             for compiles, text in ((True, WITH), (False, WITHOUT)):
                 if ranked := results.ranked(workload.name, compiles=compiles):
                     parts += [text, _table(results, workload.name, ranked)]
-    if ten := _ten(results):
-        parts += [f"### {TEN_TITLE}", ten]
+    for title, table_of in ((TEN_TITLE, _ten), (ROLLBACK_TITLE, _rollback)):
+        if rows := table_of(results):
+            parts += [f"### {title}", rows]
     parts += ["### Who they are", _contenders(results), "### The machine", _facts(results)]
     return "\n\n".join(parts)
 
@@ -127,6 +129,16 @@ def _ten(results: Results) -> str:
         if (first := results.wall(TEN_FIRST, one.name)) and (rest := results.wall(TEN_REST, one.name))
     ]
     return table(["", "the first, seconds", "the later nine together, seconds"], rows) if rows else ""
+
+
+def _rollback(results: Results) -> str:
+    rows = [
+        [_title(one), spread(plan), spread(rollback), spread(results.managed(ROLLBACK, one.name))]
+        for one in results.contenders
+        if (plan := results.wall(PLAN, one.name)) and (rollback := results.wall(ROLLBACK, one.name))
+    ]
+    head = ["", "`fab plan`, seconds", "`fab rollback --yes`, seconds", "managed side's CPU, s a host"]
+    return table(head, rows) if rows else ""
 
 
 def _contenders(results: Results) -> str:

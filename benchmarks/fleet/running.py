@@ -10,7 +10,17 @@ from benchmarks.fleet.contenders import Contender
 from benchmarks.fleet.measuring import Cost
 from benchmarks.fleet.results import Run
 from benchmarks.fleet.stage import Stage
-from benchmarks.fleet.workloads import COLD, EVERYWHERE, TEN, TEN_FIRST, TEN_REST, Workload
+from benchmarks.fleet.workloads import (
+    COLD,
+    EVERYWHERE,
+    PLAN,
+    ROLLBACK,
+    TEN,
+    TEN_FIRST,
+    TEN_REST,
+    UPGRADE,
+    Workload,
+)
 
 TEN_NAMES = tuple(f"ten{number}" for number in range(1, 11))
 
@@ -52,6 +62,10 @@ def run_all(stage: Stage, contenders: Sequence[Contender], names: Sequence[str],
             for contender in ours:
                 stage.prepare(contender)
                 runs += _ten(stage, turn, contender, progress)
+    if ROLLBACK in names:
+        for turn in range(1, rounds + 1):
+            for contender in (contender for contender in contenders if contender.ours):
+                runs += _rollback(stage, turn, contender, progress)
     return runs
 
 
@@ -63,7 +77,7 @@ def order(
     In each round a contender does one workload after another, in the order in which each leaves what the next begins
     with; so hosts need not be filled again in between, which takes longer than most runs.
     """
-    everywhere = any(workload.name in names for workload in EVERYWHERE)
+    everywhere = ROLLBACK in names or any(workload.name in names for workload in EVERYWHERE)
     for turn in range(rounds + 1 if everywhere else 0):
         for owner in contenders:
             group = [contender for contender in contenders if owner.name in (contender.name, contender.base)]
@@ -90,6 +104,15 @@ def _ten(stage: Stage, turn: int, contender: Contender, progress: Progress) -> I
         cost = stage.play_some(contender, virtualenvs)
         progress.say(turn, name, contender.name, cost, 0)
         yield _run(contender, name, turn, cost, 1)
+
+
+def _rollback(stage: Stage, turn: int, contender: Contender, progress: Progress) -> Iterator[Run]:
+    """The way back from an upgrade that is not measured here, and the plan that it is compared with."""
+    stage.play(contender, UPGRADE)
+    for name, goal, task in ((PLAN, "after", ("plan",)), (ROLLBACK, "before", ("rollback", "--yes"))):
+        cost = stage.play_task(contender, goal, *task)
+        progress.say(turn, name, contender.name, cost, 0)
+        yield _run(contender, name, turn, cost, len(stage.hosts.all))
 
 
 def _run(contender: Contender, workload: str, turn: int, cost: Cost, hosts: int) -> Run:

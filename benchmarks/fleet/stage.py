@@ -99,6 +99,15 @@ class Stage:
         self.state = f"{_owner(contender)}/{workload.goal}"
         return cost
 
+    def play_task(self, contender: Contender, goal: str, *task: str) -> Cost:
+        """One run of another task of envfab on all hosts, after an upgrade; it leaves them in the state `goal`."""
+        words = envfab(self.wheelhouse, self.hosts.config, *task)
+        cost = measure(self.command(words, "after", **contender.settings), self.hosts)
+        self.states.check(pins(goal), compiled=contender.compiles)
+        # the history of the hosts is another one than that of the state kept under this name
+        self.state = ""
+        return cost
+
     def play_some(self, contender: Contender, virtualenvs: Sequence[str]) -> Cost:
         """One run on the first host alone, which is left and taken as it is."""
         paths = " ".join(f"{self.hosts.home}/{name}" for name in virtualenvs)

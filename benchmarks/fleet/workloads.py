@@ -28,4 +28,6 @@ EVERYWHERE = (COLD, NOTHING, UPGRADE)
 TEN = "ten"
 """Ten empty virtualenvs on one host, for envfab alone: the first in one run, the others in another."""
 TEN_FIRST, TEN_REST = "ten-first", "ten-rest"
-NAMES = (*(workload.name for workload in EVERYWHERE), TEN)
+ROLLBACK, PLAN = "rollback", "plan"
+"""For envfab alone, after the upgrade: a plan with nothing to do, and then the rollback of all hosts."""
+NAMES = (*(workload.name for workload in EVERYWHERE), TEN, ROLLBACK)

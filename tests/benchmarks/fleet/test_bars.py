@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.fleet import contenders
-from benchmarks.fleet.bars import BARS, Verdict, controller_milliseconds, later_nine, ratio, to_fastest_pip, verdicts
+from benchmarks.fleet.bars import (
+    BARS,
+    Verdict,
+    controller_milliseconds,
+    later_nine,
+    ratio,
+    rollback_to_plan,
+    to_fastest_pip,
+    verdicts,
+)
 from benchmarks.fleet.results import Results
 from tests.benchmarks.fleet.recorded import EVERYTHING, recorded
 
@@ -67,9 +76,15 @@ def test_later_nine_are_compared_with_the_first() -> None:
     assert later_nine("envfab")(results) == pytest.approx(1.5)
 
 
+def test_a_rollback_is_compared_with_a_plan() -> None:
+    """A rollback costs so many times what a plan costs."""
+    results = recorded({("plan", "envfab"): [2.0], ("rollback", "envfab"): [2.4]})
+    assert rollback_to_plan("envfab")(results) == pytest.approx(1.2)
+
+
 def test_bars_name_contenders_that_there_are() -> None:
     """With everybody measured at everything, there is a verdict on every bar."""
     everybody = [*contenders.ENVFAB, *contenders.PEERS]
-    workloads = ("nothing", "upgrade", "cold", "ten-first", "ten-rest")
+    workloads = ("nothing", "upgrade", "cold", "ten-first", "ten-rest", "plan", "rollback")
     results = recorded({(workload, one.name): [1.0] for workload in workloads for one in everybody})
     assert len(verdicts(results)) == len(BARS)

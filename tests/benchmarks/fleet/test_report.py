@@ -36,6 +36,14 @@ def test_fewer_rounds_are_marked() -> None:
     assert next(row for row in found if row[0] == "**envfab**" and row[1].startswith("25.0"))[-1] == "3"
 
 
+def test_a_rollback_has_a_table_of_its_own() -> None:
+    """Beside the plan that it is compared with; without one there is no table."""
+    results = recorded({("plan", "envfab"): [2.0], ("rollback", "envfab"): [2.4]})
+    row = ["**envfab**", "2.00", "2.40", "0.60"]
+    assert row in rows(document(results))
+    assert "rolled back" not in document(recorded({("plan", "envfab"): [2.0]}))
+
+
 def test_verdicts_are_told_with_how_far_off() -> None:
     """A bar's row says what was measured, and by how much it is met or missed."""
     results = recorded({("nothing", "envfab"): [1.0], ("nothing", "pyinfra"): [5.7], ("nothing", "fabric-list"): [0.8]})

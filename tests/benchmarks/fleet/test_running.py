@@ -37,3 +37,8 @@ def test_each_has_run_cold_before_anything_else() -> None:
 def test_nothing_is_run_where_no_hosts_are_asked_for() -> None:
     """The ten virtualenvs on one host need none of the other runs."""
     assert list(order(EVERYBODY, ("ten",), 3)) == []
+
+
+def test_a_rollback_begins_with_what_a_cold_run_left() -> None:
+    """It needs the state that is kept after the first cold run, and no other run."""
+    assert {(turn, workload.name) for turn, workload, _ in order(EVERYBODY, ("rollback",), 3)} == {(0, "cold")}
