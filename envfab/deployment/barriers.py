@@ -1,4 +1,4 @@
-"""Where deployments of one rollout wait for each other: databases, projects without one, uploads."""
+"""Barriers at which deployments of one rollout wait for each other: databases, settings modules, uploads."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Turn(Enum):
 
 
 class Barriers:
-    """Each database is migrated once a rollout, in the first virtualenv (in the order of starting) that comes to it.
+    """Barriers of one rollout: each database is migrated once, by the first deployment in starting order that uses it.
 
-    Nobody of a database passes its gate before that. Whoever waits does so for somebody earlier in the order,
-    so that waiting in a circle cannot happen as long as deployments start in that order.
+    Other deployments that use the database wait until that migration has ended. A deployment only ever waits for
+    deployments earlier in the order, so there is no deadlock as long as deployments start in that order.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Barriers:
         self._named: set[tuple[str, ...]] = set()
 
     def open(self, members: Sequence[Member]) -> None:
-        """Say who will come, in the order in which they start."""
+        """Announce the virtualenvs that will be deployed to, in the order in which their deployments start."""
         for member in members:
             for project in member.virtualenv.projects:
                 if project.database is not None and project.migrate:
@@ -42,9 +42,10 @@ class Barriers:
 
     @contextmanager
     def database(self, name: str, target: Target) -> Iterator[bool]:
-        """Wait for those before `target`; True where it is the one to migrate, False where that is done.
+        """Wait for earlier users of the database; yield True if `target` has to migrate it, False if that is done.
 
-        Raises `DeploymentError` where an earlier one failed. An exception inside is such a failure.
+        Raises `DeploymentError` if an earlier migration of this database failed. An exception in the body counts as
+        such a failure.
         """
         with self._changed:
             self._changed.wait_for(lambda: _Turn.WAITING not in self._before(name, target))
@@ -61,22 +62,22 @@ class Barriers:
         self._settle(name, target, _Turn.MIGRATED)
 
     def tell(self, name: str, planned: Sequence[str]) -> None:
-        """Keep for those who come later what is to be applied to the database."""
+        """Store the names of the migrations planned for the database, for deployments that come later."""
         self._planned[name] = tuple(planned)
 
     def planned(self, name: str) -> tuple[str, ...]:
-        """What whoever migrated the database was to apply."""
+        """Return the migrations that were planned for the database by the deployment that migrated it."""
         return self._planned.get(name, ())
 
     def is_first_to_plan(self, names: tuple[str, ...]) -> bool:
-        """Whether nobody said before that just these migrations are to be applied, to whatever database."""
+        """Return whether this list of migrations is named for the first time, for any database; remember it."""
         with self._changed:
             known = names in self._named
             self._named.add(names)
             return not known
 
     def leave(self, target: Target) -> None:
-        """`target` will come to no further gate; the next one in the order takes its turns."""
+        """Let the next deployments in the order pass: `target` will not come to any further barrier."""
         for name in self._turns:
             self._settle(name, target, _Turn.PASSED)
 
@@ -96,7 +97,7 @@ class Barriers:
 
     @contextmanager
     def one_at_a_time(self, key: object) -> Iterator[None]:
-        """Only one at once with this `key`: a settings module without a database, a host's wheel cache."""
+        """Exclude other deployments with the same `key`: a settings module without a database, a host's store."""
         with self._changed:
             lock = self._exclusive.setdefault(key, threading.Lock())
         with lock:

@@ -1,4 +1,4 @@
-"""One deployment under way, and what it shares with the others of its rollout."""
+"""The contexts that a deployment's steps work with: that of the deployment, and that of the whole rollout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 @dataclass(frozen=True, slots=True)
 class RolloutContext:
-    """What all deployments of a rollout share; `wait` is how many seconds a lock is waited for."""
+    """What all deployments of a rollout share; `wait` is for how many seconds to wait for a virtualenv's lock."""
 
     rollout: str
     caller: Caller
@@ -35,75 +35,75 @@ class RolloutContext:
     settings: Settings
     gates: Barriers
     reporter: Reporter
-    # asked where a virtualenv changed since its plan was made: the proposal to go on with, or None
+    # called if a virtualenv changed since its plan was made: returns the proposal to continue with, or None to stop
     reconsider: Callable[[Proposal, Probe], Proposal | None]
     wait: float = 0.0
-    # deployed to first, before all waves
+    # virtualenvs to deploy to first, before all waves
     canaries: frozenset[Target] = frozenset()
-    # the package index that targets fetch wheels from, with its credentials; None where they are sent from here
+    # URL of the package index that hosts fetch wheels from, with credentials; None if this machine sends them
     wheel_source: str | None = field(default=None, repr=False)
-    # what compiles for the targets on this machine
+    # interpreters of this machine that compile bytecode for the targets
     compilers: Compilers = field(default_factory=Compilers)
-    # set by a Ctrl-C: nothing new starts, and nobody waits for a lock any more
+    # set by Ctrl-C: no further deployment starts or waits for a lock
     interrupted: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
 class DeploymentContext:
-    """One deployment under way; `record` is its open journal, once it has begun."""
+    """One deployment under way; `record` is what its open journal holds, None before the journal is opened."""
 
     id: str
     proposal: Proposal
     site: TargetSession
     around: RolloutContext
-    # where the host's own reload runs once for all of its virtualenvs, it is not this work's
+    # False if the host's own reload runs once for all of its virtualenvs, and not in this deployment
     host_reload: bool = True
     going_back: bool = False
     done: list[str] = field(default_factory=list)
     migrated: list[str] = field(default_factory=list)
     planned: list[str] = field(default_factory=list)
-    # of the planned ones: those whose end is not known, and those that failed or were never begun
+    # planned migrations that may or may not have run, and those that failed or were never started
     uncertain: list[str] = field(default_factory=list)
     unapplied: list[str] = field(default_factory=list)
     record: Record | None = None
-    # the records of earlier deployments, as far as going back may need them
+    # the records of earlier deployments that a recovery may need
     past: Sequence[Record] = ()
-    # how many of its wheels came with bytecode, and how many were compiled on the host
+    # how many of its wheels were sent with bytecode, and how many were compiled on the host
     compiled_here: int = 0
     compiled_there: int = 0
-    # what still runs the generation before, at the end
+    # processes that still run the previous generation when the deployment ends
     lingering: tuple[LingeringProcess, ...] = ()
-    # how it was found after what was changed last; None again once a command ran that may have changed it
+    # the virtualenv as probed after the last change; None once a command has run that may have changed it
     after: Probe | None = None
 
     @property
     def where(self) -> str:
-        """The target, as messages name it."""
+        """The target's name in messages."""
         return str(self.proposal.member.target)
 
     @property
     def probe(self) -> Probe:
-        """The virtualenv as the plan saw it."""
+        """The probe that the plan was made from; raises `DeploymentError` if there is none."""
         if self.proposal.probe is None:
-            raise DeploymentError("nobody looked at it", where=self.where)
+            raise DeploymentError("internal error: the virtualenv was not probed", where=self.where)
         return self.proposal.probe
 
     @property
     def composes(self) -> bool:
-        """Whether a new generation is made, and not an old one made current again, nor packages left alone."""
+        """Whether the deployment composes a new generation: not if it switches to an old one or changes no package."""
         return bool(self.proposal.plan.actions) and self.proposal.plan.generation is None
 
     @property
     def next_generation(self) -> int | None:
-        """The generation that is to become current, as long as it is not; None where packages stay."""
+        """The number of the generation to switch to; None after the switch, and if packages do not change."""
         record = self.record
         return record.generation if record is not None and record.generation != self.probe.generation else None
 
     @property
     def agent(self) -> Session:
-        """The owner's agent; one that is started anew in the middle of a deployment takes the lock again.
+        """The agent that runs as the virtualenv's owner; one that is restarted during a deployment locks again.
 
-        Raises `Locked` where somebody else deployed meanwhile: what was begun is theirs now.
+        Raises `Locked` if another deployment began meanwhile: it has taken over what this one began.
         """
         fresh = self.site.session is None
         agent = self.site.agent()
@@ -115,31 +115,31 @@ class DeploymentContext:
                 if not isinstance(journal, Mapping) or journal.get("deployment") != self.id:
                     self.record = None
                     raise Locked(
-                        "another deployment came in between while the host's other virtualenvs were made",
+                        "another deployment began while this one waited for the host's other virtualenvs",
                         where=self.where,
-                        hint="fab history tells which; it filed this one as interrupted",
+                        hint="fab history shows it; it recorded this deployment as interrupted",
                     )
         return agent
 
     @property
     def holder(self) -> dict[str, Any]:
-        """What a second comer is told of this deployment."""
+        """The lock holder's description of this deployment, which a deployment that finds it locked is told."""
         caller = self.around.caller
         return {"format": 1, "who": caller.who, "from": caller.origin, "since": now(), "deployment": self.id}
 
     def says(self, step: str) -> None:
-        """Tell that it has come to a step."""
+        """Report progress: the deployment has reached `step`."""
         self.around.reporter.working(self.where, step)
 
     @property
     def nothing_left(self) -> bool:
-        """Whether, seen under the lock, there is nothing to do after all."""
+        """Whether there turned out to be nothing to do once the lock was held."""
         return self.proposal.plan.status is Status.CURRENT
 
     def plans_migrations(self, names: Sequence[str], applied: bool = False) -> None:
-        """Write into the journal, before anything is migrated, what the rollout is to apply to a database.
+        """Write the migrations that the rollout will apply to a database into the journal, before any of them runs.
 
-        With `applied` another deployment of the rollout has applied them already.
+        `applied` says that another deployment of the rollout has applied them already.
         """
         self.planned += [name for name in names if name not in self.planned]
         if not applied:
@@ -148,12 +148,12 @@ class DeploymentContext:
             self.note_migrations()
 
     def note_migrations(self) -> None:
-        """Write into the journal how far the migrations are."""
+        """Write the state of the migrations into the journal."""
         if self.record is not None:
             self.come_to(self.record.step)
 
     def with_migrations(self, record: Record) -> Record:
-        """The record with what is known of the migrations now."""
+        """Return the record with the present state of the migrations."""
         return replace(
             record,
             migrated=tuple(self.migrated),
@@ -163,10 +163,10 @@ class DeploymentContext:
         )
 
     def come_to(self, step: str, wait: bool = True) -> None:
-        """Write into the journal, where it is open, that `step` begins.
+        """Write into the journal, if it is open, that `step` begins.
 
-        Without `wait` it is written before the agent does what it is asked next, and no sooner: that is enough for what
-        happens by this agent alone.
+        Without `wait` this does not wait for the reply: the agent writes it before it handles the next request, which
+        is enough for a step that only this agent carries out.
         """
         if self.record is not None:
             self.record = self.with_migrations(self.record).at(step)

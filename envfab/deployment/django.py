@@ -15,17 +15,20 @@ from envfab.remote.agent_replies import to_output
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
 
 BEGUN = re.compile(r"^\s*Applying (\S+?)\.\.\.", re.MULTILINE)
-# Django writes it once a migration has ended well; what the migration itself prints may stand before it
+# Django writes it after each migration that succeeds; output of the migration itself may come before it
 OK = re.compile(r" OK(?: \(\d+\.\d+s\))?\s*$", re.MULTILINE)
 TRACEBACK = "Traceback (most recent call last)"
-# how the agent tells that a command of Django's ended by itself, or did not
+# kinds of the agent's error replies: the Django command exited with an error, or was killed
 ENDED, KILLED = "django", "django-killed"
-# `migrate --plan` indents what a migration does, and names it unindented
+# `migrate --plan` prints a migration's name at the start of a line, and its operations indented
 PLANNED = re.compile(r"^(\w+\.\w+)$", re.MULTILINE)
 
 
 def migrate_all(work: DeploymentContext) -> None:
-    """Bring each project's database up to date, and run its commands; a rollback leaves databases as they are."""
+    """Migrate each project's database and run the project's commands; a rollback does not migrate.
+
+    Raises `OperationFailed` if a command fails, `DeploymentError` if another deployment failed to migrate the database.
+    """
     gates, target = work.around.gates, work.proposal.member.target
     for project in work.proposal.member.virtualenv.projects:
         if project.migrate and work.proposal.undoes is None:
@@ -44,7 +47,7 @@ def migrate_all(work: DeploymentContext) -> None:
 
 
 def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
-    """Apply the project's migrations; which they are is written down first, and returned."""
+    """Apply the project's migrations and return their names, which are written into the journal first."""
     planned = _planned(work, project)
     work.plans_migrations(planned)
     work.says(f"migrating {project.settings}{_named(work, planned)}")
@@ -62,27 +65,27 @@ def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MigrationProgress:
-    """How far `migrate` came: the migrations that it applied, and the one that it began last and did not finish."""
+    """How far `migrate` got: the migrations that it applied, and the last one if it was started but not finished."""
 
     applied: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
 
 
 def progress(output: str) -> MigrationProgress:
-    """What the output of `migrate` says of its migrations, one after another."""
+    """Parse the output of `migrate` into the migrations that it applied and the one that it did not finish."""
     begun = list(BEGUN.finditer(output))
     if not begun:
         return MigrationProgress(())
     names = tuple(match[1] for match in begun)
-    # the next one begins only after the one before it has ended well
+    # Django starts a migration only after the one before it has succeeded
     said = output[begun[-1].end() :].partition(TRACEBACK)[0]
     return MigrationProgress(names) if OK.search(said) else MigrationProgress(names[:-1], names[-1:])
 
 
 def _sort(work: DeploymentContext, planned: Sequence[str], found: MigrationProgress, known: bool) -> None:
-    """Note of each migration whether it was applied, or failed or was never begun, or may or may not have run.
+    """Record for each migration whether it was applied, was not (it failed or was never started), or is uncertain.
 
-    `known` says that `migrate` ended by itself: what it did not finish has failed then.
+    `known` says that `migrate` exited by itself, so a migration that it did not finish has failed.
     """
     work.migrated += [name for name in dict.fromkeys(found.applied) if name not in work.migrated]
     open_ = () if known else found.unfinished
@@ -92,14 +95,17 @@ def _sort(work: DeploymentContext, planned: Sequence[str], found: MigrationProgr
 
 
 def _named(work: DeploymentContext, planned: tuple[str, ...]) -> str:
-    """Which migrations they are: their names once a rollout, for all whose databases lack the same ones."""
+    """The migrations for the progress line: their names, or only their number if the rollout named them before."""
     if len(planned) < 2 or work.around.gates.is_first_to_plan(planned):
         return f"{': ' if planned else ''}{', '.join(planned)}"
     return f": the same {len(planned)} migrations"
 
 
 def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
-    """What `migrate` would apply; nothing where Django cannot say (before 2.2), or where migrating will say why."""
+    """The migrations that `migrate` would apply; empty if Django cannot tell (before 2.2) or the command fails.
+
+    If the project is broken, `migrate` itself fails afterwards with the reason.
+    """
     try:
         return tuple(PLANNED.findall(_django_admin(work, project, ["migrate", "--plan", "--no-color"], "migrate")))
     except OperationFailed:
@@ -127,7 +133,7 @@ def _django_admin(work: DeploymentContext, project: Project, arguments: list[str
 
 @contextmanager
 def _agent_of(work: DeploymentContext, project: Project) -> Iterator[Session]:
-    """The agent that runs as the project's user: the owner's own, or a second one."""
+    """Yield an agent that runs as the project's user: the owner's agent, or a second one."""
     identity = work.site.as_user(project.user or work.proposal.member.target.owner)
     if identity == work.site.owner:
         yield work.agent

@@ -1,4 +1,4 @@
-"""Letting a host fetch its wheels from a published index, so that this machine is not what a large fleet waits for."""
+"""Download of wheels by a host from a published index, so that this machine does not slow down a large fleet."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from envfab.models.wheel import Wheel
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed
 
-# seconds that the other side may be silent
+# seconds to wait for each response of the index
 PATIENCE = 30.0
-# what to do, by the kind of problem that the agent tells of
+# what to do about each kind of problem that the agent reports
 HINTS = {
     "index-lacks": "bring the index that wheel_source names up to date (fab publish_index), and run this again",
-    "index-other": "a released wheel never changes: bring the index up to date (fab publish_index), or see who "
+    "index-other": "a released wheel never changes: bring the index up to date (fab publish_index), or find out what "
     "changed it",
     "index-page": "wheel_source must name a package index, like the folder that fab publish_index writes",
     "index-login": "wheel_source may hold a user and a password: https://USER:PASSWORD@…, best given by a callable",
-    "index-silent": "what wheel_source names must be reachable from that host; without wheel_source, wheels are sent "
-    "from here",
+    "index-silent": "wheel_source must be reachable from that host; without wheel_source, wheels are sent from here",
 }
 
 
 def pull(work: DeploymentContext, wheels: Sequence[Wheel], source: str) -> None:
-    """Have the host fetch wheels from the index at `source`, each with the SHA-256 of the log, or raise."""
+    """Have the host download wheels from the index at `source` and check each by the SHA-256 of the release log.
+
+    Raises `DeploymentError`, with advice, if the index lacks a wheel, has another file or cannot be used.
+    """
     settings, wheelhouse = work.around.settings, work.around.wheelhouse
     if wheels:
         work.agent.load(agent_sources.DOWNLOAD)
@@ -45,7 +47,7 @@ def pull(work: DeploymentContext, wheels: Sequence[Wheel], source: str) -> None:
             )
         except OSError as error:
             raise DeploymentError(
-                f"{wheel.filename} cannot be read: {error.strerror}", where=work.where, hint=f"it should be {path}"
+                f"cannot read {path}: {error.strerror}", where=work.where, hint="fab verify_wheels tells more"
             ) from None
         except OperationFailed as failed:
             if failed.kind not in HINTS:

@@ -1,4 +1,4 @@
-"""One deployment on its way through the steps, and how it ended."""
+"""Execution of one deployment: its steps one after another, recovery after a failure, and the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEXT_DEPLOY = "the journal is open: the next fab deploy finishes or repairs it"
 
 
 class Limit:
-    """Whether anything new may start: not after an interruption, nor once `most` have failed."""
+    """The limit of failures: after Ctrl-C, or once `most` deployments have failed, no further deployment starts."""
 
     def __init__(self, most: int | None, interrupted: threading.Event) -> None:
         self._most = most
@@ -30,18 +30,18 @@ class Limit:
         self._interrupted = interrupted
 
     def failed(self) -> None:
-        """One more has failed."""
+        """Count one more failure."""
         with self._counting:
             self._failures += 1
 
     @property
     def reached(self) -> bool:
-        """Nothing new may start."""
+        """Whether no further deployment may start."""
         return self._interrupted.is_set() or (self._most is not None and self._failures >= self._most)
 
 
 class DeploymentRun:
-    """A work on its way through the steps, and how it ended."""
+    """One deployment as it takes its steps, and how it ended."""
 
     def __init__(self, work: DeploymentContext, limit: Limit) -> None:
         self.work = work
@@ -55,7 +55,7 @@ class DeploymentRun:
 
     @property
     def began(self) -> bool:
-        """Whether anything of it was begun."""
+        """Whether it has started; not one that was skipped."""
         return self._began is not None and self._ending is not Ending.SKIPPED
 
     @property
@@ -64,7 +64,10 @@ class DeploymentRun:
         return self._ending is None
 
     def through(self, steps: Sequence[Step], last: bool) -> None:
-        """Take the steps, unless it ended before; `last` says that no agent is needed for what follows."""
+        """Take `steps` until one fails; do nothing if the deployment has ended.
+
+        `last` says that no steps follow, so that the agent can be stopped. Never raises: errors become the result.
+        """
         self._began = self._began or time.monotonic()
         try:
             for step in steps:
@@ -75,7 +78,7 @@ class DeploymentRun:
                     self._note(self.work.around.wheelhouse.log_aborting, "not started: the rollout had stopped")
                     break
                 self._take(step)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others' results must not be lost with it
+        except Exception as error:  # noqa: BLE001 - an error of one deployment must not lose the results of others
             self.break_down(error)
         finally:
             if self._ending is not None or last:
@@ -99,10 +102,10 @@ class DeploymentRun:
                 self._tell(self._ending)
 
     def fail(self, error: EnvfabError, back: Recovery) -> None:
-        """It ends here: as `rolled-back` where the packages can be brought back, else as `failed` or milder."""
+        """End the deployment after an error: recover as `back` asks, write the journal, and set how it ended."""
         self._error = error
         self._output = error.output if isinstance(error, OperationFailed) else ""
-        # nobody of the same database may wait for this one while it goes back
+        # before the recovery: other deployments that use the same database need not wait for it
         self.work.around.gates.leave(self.work.proposal.member.target)
         if isinstance(error, Locked) and not self.work.done:
             self._ending = Ending.LOCKED
@@ -118,14 +121,14 @@ class DeploymentRun:
         self.work.around.reporter.done(self.work.where, spoken_ending(ending, self.work.proposal.undoes))
 
     def _note(self, log: Callable[[Target, str], None], message: str) -> None:
-        """A line in the release log, which nothing hangs on."""
+        """Add a line to the release log; if that fails, only warn."""
         try:
             log(self.work.proposal.member.target, message)
         except EnvfabError as unlogged:
             self.work.around.reporter.warning(str(unlogged))
 
     def break_down(self, error: Exception) -> None:
-        """Unless it ended before, it ends here by what nobody foresaw: nothing is touched any more."""
+        """End the deployment, unless it has ended, after an unforeseen exception: nothing more is done on the host."""
         if self._ending is not None:
             return
         self._ending = Ending.FAILED
@@ -139,7 +142,7 @@ class DeploymentRun:
         if self.work.record is None:
             return Ending.FAILED
         if isinstance(error, (Disconnected, Locked)):
-            why = "somebody else is at work" if isinstance(error, Locked) else "the connection is gone"
+            why = "another deployment is under way" if isinstance(error, Locked) else "the connection was lost"
             self._left_open = f"{why}, {NEXT_DEPLOY}"
             return Ending.FAILED
         if back is Recovery.NOTHING:
@@ -149,7 +152,7 @@ class DeploymentRun:
         try:
             go_back(self.work, error, back)
         except EnvfabError as obstacle:
-            failed = f"going back failed: {obstacle.what}"
+            failed = f"recovery failed: {obstacle.what}"
             self._left_open = f"{failed}; the journal is open, the next fab deploy repairs it"
             if not isinstance(obstacle, (Disconnected, Locked)):
                 self._write_down(f"{error.what}; {failed}")
@@ -157,23 +160,23 @@ class DeploymentRun:
         return Ending.ROLLED_BACK
 
     def _write_down(self, why: str) -> None:
-        """Write into the journal that it failed, as far as that can be done: the same fault may be in the way."""
+        """Write the failure into the journal. Best effort: what failed may prevent this as well."""
         try:
             leave_open(self.work, why)
         except Exception as obstacle:
             logging.getLogger("envfab").debug("the failure is not in the journal", exc_info=obstacle)
 
     def as_left(self) -> Deployment:
-        """What can be told of it where nobody waits for its end."""
+        """Return the result so far, for a rollout that does not wait for this deployment to end."""
         found = self.result()
         if self._ending is not None:
             return found
-        what = f"given up while it was at {self._step or 'its beginning'}: how that ends is not known"
+        what = f"given up at the step {self._step or 'lock'}: how it ended is not known"
         left_open = NEXT_DEPLOY if self.work.record is not None else ""
         return replace(found, error=DeploymentError(what, where=self.work.where), left_open=left_open)
 
     def result(self) -> Deployment:
-        """What became of it."""
+        """Return the result."""
         ending = self._ending or Ending.FAILED
         target = self.work.proposal.member.target
         return replace(

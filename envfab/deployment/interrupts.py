@@ -1,4 +1,4 @@
-"""Ctrl-C while deployments are under way: counted, and told to whoever waits, instead of raised somewhere."""
+"""Ctrl-C while deployments are under way: put into a queue, instead of raised at a random place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Interrupts(Generic[T]):
-    """While this context lasts, `token` is put into `told` at each Ctrl-C."""
+    """A context in which each Ctrl-C puts `token` into the queue `told` and raises nothing."""
 
     def __init__(self, told: SimpleQueue[T], token: T) -> None:
         self._told = told
@@ -19,14 +19,14 @@ class Interrupts(Generic[T]):
         self._before: Any = None
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        # no lock, no output: the thread that is interrupted may be in the middle of either
+        # takes no lock and writes nothing: the interrupted thread may be holding a lock or writing
         self._told.put(self._token)
 
     def __enter__(self) -> Interrupts[T]:
         try:
             self._before = signal.signal(signal.SIGINT, self._handle)
         except ValueError:
-            # not the main thread: a Ctrl-C is not told to this one anyway
+            # not the main thread, which is the only one that gets signals
             self._before = None
         return self
 

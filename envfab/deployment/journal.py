@@ -1,4 +1,4 @@
-"""The record of a deployment: the journal while it is under way, a line of the history once it has ended."""
+"""Records of deployments: the journal of one under way, and the history of those that ended."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FAILED = "failed"
 UNDER_WAY = "under way"
 DEPLOYED = "deployed"
 LATER = ("ended", "status", "error", "undoes", "generation", "previous")
-MAX_ERROR = 100_000  # characters; it may name all that a deployment would have broken
+MAX_ERROR = 100_000  # characters; an error may list every package that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A distribution as it was before: its name as published, its version, and how it came there."""
+    """A distribution that was installed before: its name as published, its version, and its origin."""
 
     name: str
     version: str
@@ -35,7 +35,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a deployment did to one distribution; `installed` is what was there, `version` what came."""
+    """A change to one distribution; `installed` is the version before, `version` the one after; None is "not there"."""
 
     action: str
     name: str
@@ -47,12 +47,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One deployment. `snapshot` is all that was installed before; `ended` and `status` are None in a journal.
+    """The record of one deployment. Times are ISO 8601 with zone.
 
-    `undoes` names the deployment that a rollback took back; `planned` are the migrations that the rollout was to apply
-    to its databases, by this deployment or by another one, `migrated` those that this one is known to have applied,
-    `uncertain` those that it may or may not have applied, `unapplied` those that failed or were never begun; times are
-    ISO 8601 with zone. In a journal `status` is `failed` where the deployment itself could write down its end.
+    `snapshot` is everything that was installed before. `undoes` is the id of the deployment that a rollback took back.
+    `planned` are the migrations of the virtualenv's databases that this rollout was to apply; `migrated` those that
+    this deployment is known to have applied, `uncertain` those that it may or may not have applied, `unapplied` those
+    that failed or were never started. In a journal, `ended` and `status` are None, unless the deployment could record
+    its own failure (`failed`).
     """
 
     rollout: str
@@ -69,41 +70,41 @@ class Record:
     status: str | None = None
     error: str | None = None
     undoes: str | None = None
-    # what `--upgrade` named, `*` where it named nothing
+    # the names given to `--upgrade`; `*` if it was given without names
     upgrade: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
-    # the generation that it made current, or was to, and the one before; None where it changed no packages
+    # the generation to make current and the one before it; None if the deployment changes no packages
     generation: int | None = None
     previous: int | None = None
-    # what still ran the generation before when it ended
+    # processes that still ran the previous generation when the deployment ended
     lingering: tuple[LingeringProcess, ...] = ()
 
     @property
     def applied(self) -> tuple[str, ...]:
-        """The migrations that are known to be applied, by this deployment or by another one of its rollout."""
+        """The migrations known to be applied, by this deployment or another one of its rollout."""
         names = dict.fromkeys((*self.planned, *self.migrated))
         return tuple(name for name in names if name not in self.uncertain and name not in self.unapplied)
 
     @property
     def touched(self) -> frozenset[NormalizedName]:
-        """The canonical names of all that it changed, or was to change."""
+        """The canonical names of the distributions that the deployment changes."""
         return frozenset(canonicalize_name(change.name) for change in self.changes)
 
     @property
     def changed_in_place(self) -> bool:
-        """Whether it was one of envfab 1, which changed the packages of a virtualenv in place."""
+        """Whether the deployment was made by envfab 1, which changed packages in place."""
         return self.generation is None and bool(self.changes)
 
     def at(self, step: str) -> Record:
-        """The same, come to `step`."""
+        """Return the record with the step that the deployment has reached."""
         return replace(self, step=step)
 
 
 def open_record(probe: Probe, where: str) -> Record | None:
-    """The deployment whose journal is open, with the status that it has now: under way, failed or interrupted.
+    """Return the record in an open journal, with its present status: under way, failed or interrupted; or None.
 
-    Raises `FormatError`.
+    Raises `FormatError` if the journal cannot be read.
     """
     if probe.holder is not None:
         if probe.under_way is None:
@@ -119,7 +120,7 @@ def open_record(probe: Probe, where: str) -> Record | None:
 
 
 def snapshot(probe: Probe) -> tuple[Installed, ...]:
-    """What is installed now, to go back to."""
+    """Return what is installed, sorted by canonical name."""
     return tuple(
         Installed(one.shown_as, one.version_text, one.origin.value)
         for _, one in sorted(probe.distributions.items())
@@ -127,7 +128,7 @@ def snapshot(probe: Probe) -> tuple[Installed, ...]:
 
 
 def changes(plan: Plan, sha256: Mapping[str, str]) -> tuple[Change, ...]:
-    """A plan's actions as a record has them; `sha256` is by file name."""
+    """Convert a plan's actions to changes; `sha256` maps wheel file names to hex digests."""
     return tuple(
         Change(
             action.kind.value,
@@ -142,7 +143,7 @@ def changes(plan: Plan, sha256: Mapping[str, str]) -> tuple[Change, ...]:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """A record as it is written; `from_json` reads it back."""
+    """Convert a record to a JSON object, which `from_json` reads back."""
     document: dict[str, Any] = {"format": FORMAT}
     for field in fields(Record):
         value = getattr(record, field.name)
@@ -153,29 +154,31 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 def from_json(document: object, where: str, what: str = "journal") -> Record:
-    """The record that `to_json` wrote; raises `FormatError` for a newer format and for anything else.
+    """Read a record that `to_json` wrote; raises `FormatError` for anything else, and for a newer format.
 
-    Whoever owns the virtualenv can write there what he likes: nothing is believed to have a type, a size or an end.
+    `what` is `journal` or `history`. The virtualenv's owner can write anything there, so types and sizes are checked.
     """
     number = document.get("format") if isinstance(document, Mapping) else None
     if not isinstance(number, int) or isinstance(number, bool):
-        raise FormatError(f"its {what} is none of envfab's", where=where, hint=f"move it away: .envfab/{FILES[what]}")
+        raise FormatError(
+            f"{FILES[what]} was not written by envfab", where=where, hint=f"move it away: .envfab/{FILES[what]}"
+        )
     if number > FORMAT:
         raise FormatError(
-            f"its {what} has format {number}, and this envfab knows {FORMAT}",
+            f"{FILES[what]} has format {number}; this envfab reads formats up to {FORMAT}",
             where=where,
-            hint="use the envfab that deployed there last, or a newer one",
+            hint="use the version of envfab that deployed there last, or a newer one",
         )
     try:
         return _record(Fields.of(document))
     except ValueError as error:
         raise FormatError(
-            f"its {what} cannot be read: {error}", where=where, hint=f"move it away: .envfab/{FILES[what]}"
+            f"invalid {FILES[what]}: {error}", where=where, hint=f"move it away: .envfab/{FILES[what]}"
         ) from None
 
 
 def readable(documents: Sequence[object]) -> list[Record]:
-    """Those of a history's records that can be read: where the others only tell which wheels to keep."""
+    """Return the records of a history that can be read; skip the others."""
     found = []
     for document in documents:
         with suppress(FormatError):
@@ -184,7 +187,7 @@ def readable(documents: Sequence[object]) -> list[Record]:
 
 
 def _record(said: Fields) -> Record:
-    # what came with later versions may be missing
+    # fields that later versions of envfab added may be missing
     lists: dict[str, Any] = {"migrated": [], "planned": [], "upgrade": [], "unapplied": [], "lingering": []}
     fields = Fields({**lists, "uncertain": None, **dict.fromkeys(LATER), **said.values})
     return Record(
@@ -229,12 +232,12 @@ def _record(said: Fields) -> Record:
 def _number_of_generation(fields: Fields, name: str) -> int | None:
     number = fields.number_or_none(name)
     if number is not None and number < 0:
-        raise ValueError(f"{name!r} is {number}, and generations begin with 0")
+        raise ValueError(f"{name!r} must not be negative: {number}")
     return number
 
 
 def _uncertain(fields: Fields) -> tuple[str, ...]:
-    """What an older version's record leaves open: the planned migrations, unless all went well."""
+    """The uncertain migrations of an older version's record: those planned and not applied, unless it succeeded."""
     if fields.text_or_none("status") == DEPLOYED:
         return ()
     migrated = fields.texts("migrated")
@@ -242,5 +245,5 @@ def _uncertain(fields: Fields) -> tuple[str, ...]:
 
 
 def retained(records: Sequence[Record], keep: int) -> frozenset[int]:
-    """The generations to go back to over the last `keep` deployments."""
+    """Return the numbers of the generations that rollbacks of the last `keep` deployments need."""
     return frozenset(record.previous for record in (records[-keep:] if keep else ()) if record.previous is not None)

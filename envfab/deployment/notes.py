@@ -1,4 +1,4 @@
-"""What people should know of a virtualenv's past before they deploy to it."""
+"""Notes that a plan shows about earlier deployments: one under way, interrupted, failed or rolled back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SHOWN_TEXT = 40  # characters
 
 
 def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
-    """What people should know of a virtualenv before they deploy: somebody at work, an interruption, a rollback."""
+    """Return notes on a virtualenv's earlier deployments; `left` is the one that was interrupted or failed."""
     if probe.holder is not None:
-        who, origin = probe.holder.who or "somebody", probe.holder.origin or "elsewhere"
-        return (f"{who} from {origin} is deploying to it at this moment: what is shown here may be over soon",)
+        who, origin = probe.holder.who or "another user", probe.holder.origin or "an unknown machine"
+        return (f"{who} from {origin} is deploying to it now: this plan may be outdated soon",)
     if left is not None:
         if left.status == FAILED:
             return (
@@ -40,19 +40,19 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
 
 
 def first_time(probe: Probe, plan: Plan) -> tuple[str, ...]:
-    """A line where the plan is the first that gives a virtualenv generations; or none."""
+    """Return a note if the plan gives the virtualenv its first generations, else nothing."""
     if not (probe.plain and plan.actions):
         return ()
-    return ("its packages and scripts move into generations (.envfab), and links lead there: docs/generations.md",)
+    return ("packages and scripts move into .envfab and are replaced by links to them: see docs/generations.md",)
 
 
 def still_running(processes: Sequence[LingeringProcess]) -> tuple[str, ...]:
-    """A line that names the processes which still run the packages of before the last switch; or none."""
+    """Return a note that names the processes which still run the previous generation; nothing if there are none."""
     if not processes:
         return ()
     names = _some([str(process) for process in processes])
     many = f"{len(processes)} processes still run" if len(processes) > 1 else "1 process still runs"
-    return (f"{many} the generation before: {names}",)
+    return (f"{many} the previous generation: {names}",)
 
 
 def _taken_back(last: Record) -> tuple[str, ...]:
@@ -74,9 +74,9 @@ def _some(names: Sequence[str]) -> str:
 
 
 def spoken(moment: str) -> str:
-    """A recorded time as people say it, in their own time zone: `Friday 2026-11-20 18:42 CET`.
+    """Format a recorded time in the local time zone: `Friday 2026-11-20 18:42 CET`.
 
-    Whoever owns a virtualenv may have recorded anything: what is no time is shown as it is.
+    A text that is not an ISO 8601 time is shown as it is, shortened: a virtualenv's owner can write anything there.
     """
     try:
         at = parse_time(moment)

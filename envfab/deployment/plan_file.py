@@ -1,4 +1,4 @@
-"""Plans on disk: reviewed by somebody, carried out later exactly as they are, or not at all."""
+"""Saved plans: written by `fab plan --out`, carried out later by `fab deploy --plan` unchanged, or not at all."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from envfab.util.untrusted import parse_json
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 FORMAT = 1
-# bytes; a plan of 150 virtualenvs with 200 changes each has 10 million
+# bytes; a plan of 150 virtualenvs with 200 changes each takes 10 million
 LIMIT = 256 << 20
 
 
 def save(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a plan's document, whole or not at all; raises `UsageError` where that cannot be."""
+    """Write a plan's JSON document atomically; raises `UsageError` if it cannot be written."""
     try:
         write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
@@ -39,32 +39,35 @@ def save(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[Target, Plan]:
-    """The plans of a file that `save` wrote; raises `UsageError` and `FormatError`."""
+    """Read the plans of a file that `save` wrote.
+
+    Raises `UsageError` if the file cannot be read, `FormatError` if it is not a saved plan or has a newer format.
+    """
     hint = "make one with fab plan --out FILE"
     try:
         document = parse_json(read_file(path, LIMIT))
     except OSError as error:
         raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except ValueError:
-        raise FormatError("this is no plan", where=str(path), hint=hint) from None
+        raise FormatError("not a saved plan", where=str(path), hint=hint) from None
     if not isinstance(document, dict) or type(document.get("format")) is not int:
-        raise FormatError("this is no plan", where=str(path), hint=hint)
+        raise FormatError("not a saved plan", where=str(path), hint=hint)
     if document["format"] > FORMAT:
         raise FormatError(
-            f"this plan has format {document['format']}, and this envfab knows {FORMAT}",
+            f"the plan has format {document['format']}; this envfab reads formats up to {FORMAT}",
             where=str(path),
-            hint="use the envfab that made it",
+            hint="use the version of envfab that made it",
         )
     virtualenvs = document.get("virtualenvs")
     if not isinstance(virtualenvs, list):
-        raise FormatError("this is no plan: its 'virtualenvs' must be a list", where=str(path), hint=hint)
+        raise FormatError("not a saved plan: 'virtualenvs' must be a list", where=str(path), hint=hint)
     try:
         plans = [from_json(one) for one in virtualenvs]
     except FormatError as error:
         raise FormatError(error.what, where=str(path), hint=hint) from None
     twice = [str(target) for target, number in Counter(plan.target for plan in plans).items() if number > 1]
     if twice:
-        raise FormatError(f"this is no plan: it has {twice[0]} twice", where=str(path), hint=hint)
+        raise FormatError(f"not a valid plan: {twice[0]} is in it twice", where=str(path), hint=hint)
     return {plan.target: plan for plan in plans}
 
 
@@ -77,7 +80,10 @@ def propose_saved(
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Proposals]:
-    """The saved plans of `members`, blocked where the virtualenv or a wheel is no longer what it was."""
+    """Probe `members` and yield their saved plans; a plan is blocked if its virtualenv or one of its wheels changed.
+
+    Raises `UsageError` if the saved plans are for none of `members`.
+    """
     files = Files(wheelhouse)
     with survey(
         _planned(plans, members, reporter),
@@ -91,13 +97,15 @@ def propose_saved(
 
 
 def _planned(plans: Mapping[Target, Plan], members: Sequence[Member], reporter: Reporter) -> list[Member]:
-    """The members that the plans are for; raises `UsageError` where there is none."""
+    """The members that have a plan, with a warning about plans left over; raises `UsageError` if there are none."""
     chosen = [member for member in members if member.target in plans]
     if not chosen:
-        raise UsageError("the saved plan says nothing of what was chosen", hint="fab plan --out FILE makes a new one")
+        raise UsageError(
+            "the saved plan has none of the selected virtualenvs", hint="fab plan --out FILE makes a new plan"
+        )
     left_out = sorted(str(target) for target in plans.keys() - {member.target for member in members})
     if left_out:
-        reporter.warning(f"in the saved plan, but not chosen or not in the fabfile: {', '.join(left_out)}")
+        reporter.warning(f"in the saved plan, but not selected or not in the fabfile: {', '.join(left_out)}")
     return chosen
 
 
@@ -110,7 +118,11 @@ def _proposal(found: ProbeResult, plan: Plan, files: Files) -> Proposal:
         return proposal
     try:
         if found.probe.fingerprint != plan.fingerprint:
-            raise DeploymentError("it changed since the plan was saved; nothing was done", where=str(plan.target))
+            raise DeploymentError(
+                "the virtualenv changed after the plan was saved; nothing was done",
+                where=str(plan.target),
+                hint="make a new plan: fab plan --out FILE",
+            )
         files.verify(proposal)
         return with_privileges(proposal)
     except EnvfabError as error:

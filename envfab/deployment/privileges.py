@@ -1,4 +1,4 @@
-"""Whom a deployment must become on the host, tested with sudo before anything is touched."""
+"""Privileges that a deployment needs on the host: sudo is asked about them before anything is changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ COMMANDS = ("smoke", "before", "reload", "check")
 
 
 def planned_commands(member: Member) -> tuple[tuple[str, Command], ...]:
-    """(its field, the command) of all that a deployment runs, in order; raises `EnvfabError` where a callable fails."""
+    """Return (field, command) for the fabfile's commands that a deployment runs, in order.
+
+    Raises `EnvfabError` if a callable of the fabfile fails.
+    """
     return tuple(_commands(member))
 
 
@@ -29,16 +32,16 @@ def _commands(member: Member) -> Iterator[tuple[str, Command]]:
                 found += member.host.reload_commands(member.virtualenv)
         except FabfileFault as error:
             raise EnvfabError(
-                f"its {field} command cannot be made: {error}",
+                f"cannot compute the {field} command: {error}",
                 where=str(member.target),
-                hint=f"correct the callable that the fabfile gives as {field}",
+                hint=f"correct the callable given as {field} in the fabfile",
             ) from None
         for command in found:
             yield field, command
 
 
 def with_privileges(proposal: Proposal) -> Proposal:
-    """The proposal with its commands, blocked where sudo does not allow what they, or the projects, need."""
+    """Return the proposal with its commands; blocked if sudo does not allow what they or the Django projects need."""
     site = proposal.site
     if proposal.plan.status is not Status.CHANGES or site is None:
         return proposal
@@ -61,7 +64,7 @@ def with_privileges(proposal: Proposal) -> Proposal:
 
 @contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Say for what sudo was asked, where it refuses."""
+    """Add to a refusal of sudo what sudo was asked for."""
     try:
         yield
     except SudoError as refused:

@@ -1,4 +1,4 @@
-"""What would be done to one virtualenv: its plan, while its agent still waits."""
+"""Proposals: the plan of one virtualenv, together with the open session to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from envfab.remote.probe import TargetSession
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A virtualenv and its plan; `site` is None where it could not be spoken with."""
+    """A virtualenv and its plan; `site` is None if the virtualenv could not be reached."""
 
     member: Member
     requirements: Requirements
@@ -35,14 +35,14 @@ class Proposal:
     site: TargetSession | None = None
     probe: Probe | None = None
     error: EnvfabError | None = None
-    # the deployment that this one takes back, where it is a rollback
+    # the id of the deployment that this one takes back, if it is a rollback
     undoes: str | None = None
-    # what the fabfile wants run, by its fields, as people read it
+    # (field, text for people) of the commands that the fabfile has for a deployment
     commands: tuple[tuple[str, str], ...] = ()
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:
-        """All wheels that must be on the host to carry out the plan."""
+        """The wheels that the host needs to carry out the plan."""
         return tuple(action.wheel for action in self.plan.actions if action.wheel)
 
 
@@ -76,7 +76,7 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
 
 
 def damaged_by(left: Record, site: TargetSession) -> frozenset[NormalizedName]:
-    """What an interrupted deployment had in hand and whose files are not as its RECORD says."""
+    """Return the packages of an interrupted deployment whose installed files do not match their RECORD."""
     agent = site.agent()
     agent.load(agent_sources.DEPLOY)
     names = sorted(left.touched)

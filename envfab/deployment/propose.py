@@ -1,4 +1,4 @@
-"""What would be done to all that was chosen, told as it gets ready: who is prompt need not wait for who is slow."""
+"""Planning of all selected virtualenvs at once: plans are yielded as hosts respond."""
 
 from __future__ import annotations
 
@@ -25,39 +25,42 @@ if TYPE_CHECKING:
     from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
-# how much longer than for one that is late somebody waits for those that come one after the other
+# a batch waits at most this many times `grace` for proposals that keep coming
 PATIENCE = 5
 
 
 class Proposals:
-    """The proposals of one run as they get ready; `refuse` raises what is wrong with all of them."""
+    """The proposals of one run, as they get ready.
+
+    `refuse` is called with all of them, and raises if the command line is wrong for every one.
+    """
 
     def __init__(self, arrivals: ResultQueue[Proposal], refuse: Callable[[Sequence[Proposal]], None]) -> None:
         self._arrivals = arrivals
         self._refuse = refuse
 
     def all(self) -> list[Proposal]:
-        """All of them in the order of the members, once the last is ready."""
+        """Wait for all proposals and return them in the order of the members; raises what `refuse` raises."""
         proposals = self._arrivals.all()
         self._refuse(proposals)
         return proposals
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Whose proposals they are."""
+        """The members that the proposals are for."""
         return self._arrivals.members
 
     @property
     def missing(self) -> tuple[Member, ...]:
-        """Whose proposals are not ready yet."""
+        """The members whose proposals are not ready yet."""
         return self._arrivals.missing
 
     def batches(self, grace: float | None, settled: Callable[[Proposal], bool]) -> Iterator[list[Proposal]]:
-        """What is ready, again and again until all were; `settled` is asked of each as it comes, and takes it out.
+        """Yield the proposals in batches, each in the order of the members, until every proposal was in one.
 
-        What comes soon one after the other stays together, in the order of the members. Who lets the others wait for
-        more than `grace` seconds is left to a later batch, if there is something to decide meanwhile; and so are those
-        who come after `PATIENCE` times that, however steadily they come.
+        `settled` is called once with each proposal; those for which it returns true are left out. A batch ends when
+        it has changes to decide on and nothing more came for `grace` seconds, or after `PATIENCE` times `grace`. With
+        None there is one batch.
         """
         from envfab.planning.plan import Status
 
@@ -90,9 +93,10 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
     reporter: Reporter,
     planned: Callable[[Proposal], None] = lambda _: None,
 ) -> Iterator[Proposals]:
-    """Probe all members at once and plan each; hosts are probed while what plans is loaded.
+    """Probe all members in parallel and plan each; yields the proposals as they get ready.
 
-    `planned` is called with each proposal as it is made, from whatever thread.
+    The planner is imported while the first hosts are being probed. `planned` is called with each proposal as it is
+    made, in any thread.
     """
     planner: Future[Callable[[ProbeResult], Proposal]] = Future()
     with survey(
@@ -106,7 +110,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
         try:
             planner.set_result(_planner(requirements, wheelhouse, options, planned))
         except BaseException as error:
-            # whoever waits for it must not wait for ever
+            # threads that wait for the planner would wait for ever
             planner.set_exception(error)
             raise
         yield Proposals(arrivals, _refuse_unknown)
@@ -118,7 +122,7 @@ def _planner(
     options: Options,
     planned: Callable[[Proposal], None],
 ) -> Callable[[ProbeResult], Proposal]:
-    """What makes the proposal of a virtualenv that was found, in whatever thread."""
+    """Return a thread-safe function that makes the proposal for a probed virtualenv."""
     from envfab.deployment.privileges import with_privileges
     from envfab.deployment.proposal import Proposal, propose_one
     from envfab.planning.plan import Plan, status_without
@@ -140,7 +144,7 @@ def _planner(
 
 
 class Files:
-    """The files of a wheelhouse's wheels, each compared with the log once, from whatever thread."""
+    """The wheel files of a wheelhouse; each is compared with the release log once. Thread-safe."""
 
     def __init__(self, wheelhouse: Wheelhouse) -> None:
         self._wheelhouse = wheelhouse
@@ -148,7 +152,7 @@ class Files:
         self._reading = threading.Lock()
 
     def verify(self, proposal: Proposal) -> None:
-        """Raise `WheelhouseError` where a wheel of the proposal is not the file that was logged."""
+        """Raise `WheelhouseError` if the file of one of the proposal's wheels does not match the release log."""
         with self._reading:
             unread = [wheel for wheel in proposal.wheels if wheel.filename not in self._unchanged]
             self._wheelhouse.verify_unchanged(unread)
@@ -156,7 +160,7 @@ class Files:
 
 
 def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
-    """Who needs a wheel that is not the file that was logged is blocked; all others may go on."""
+    """The proposal, blocked if the file of one of its wheels does not match the release log."""
     from envfab.planning.plan import Status
 
     try:
@@ -167,7 +171,7 @@ def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
 
 
 def _refuse_unknown(proposals: Sequence[Proposal]) -> None:
-    """Raise what is wrong with the command line, where it is wrong for every virtualenv that was planned."""
+    """Raise the usage error of the first virtualenv if every planned virtualenv has one."""
     planned = [proposal for proposal in proposals if proposal.probe is not None]
     wrong = [proposal.error for proposal in planned if isinstance(proposal.error, UsageError)]
     if wrong and len(wrong) == len(planned):

@@ -1,4 +1,4 @@
-"""After a failure: the virtualenv as it was before the deployment began."""
+"""Recovery after a failed step: the virtualenv is brought back to its state before the deployment."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from envfab.remote.agent_replies import to_probe
 
 
 def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> None:
-    """Let the generation before be current, reload where the failing step asks for it, and close the journal.
+    """Switch back to the previous generation, reload if `back` asks for it, and close the journal as `rolled-back`.
 
-    It closes as `rolled-back`. Raises what stands in the way; the journal then stays open for the next deployment.
+    Raises `EnvfabError` if that fails; the journal then stays open for the next deployment.
     """
     record = work.record
     if record is None:
         return
     work.going_back = True
-    work.says("going back")
+    work.says("recovering")
     work.agent.load(agent_sources.GENERATIONS)
     if record.generation is not None and record.previous is not None:
-        # first: a full disk may be full of it, and even the journal could not be written
+        # first of all: the new generation may have filled the disk, so that not even the journal could be written
         work.agent.ask("revert", number=record.generation, previous=record.previous, remove=work.composes)
     work.come_to("going back")
     work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
@@ -36,7 +36,7 @@ def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> No
 
 
 def _compare_with_before(work: DeploymentContext, record: Record, found: Probe) -> None:
-    """Raise `DeploymentError` where what is installed is not what the record's snapshot has: the last proof."""
+    """Raise `DeploymentError` if what is installed differs from the record's snapshot."""
     then = before(record)
     here = {name: one.version_text for name, one in found.distributions.items()}
     wrong = [
@@ -50,5 +50,5 @@ def _compare_with_before(work: DeploymentContext, record: Record, found: Probe) 
 
 
 def before(record: Record) -> dict[NormalizedName, tuple[str, str]]:
-    """What a record's snapshot had: (name as published, version) by canonical name."""
+    """Return a record's snapshot as (name as published, version) by canonical name."""
     return {canonicalize_name(one.name): (one.name, one.version) for one in record.snapshot}

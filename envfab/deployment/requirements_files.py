@@ -1,4 +1,4 @@
-"""What each virtualenv must satisfy, as its requirements files say."""
+"""Requirements of each virtualenv, read from its requirements files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from envfab.errors import ConfigurationError, RequirementsError, SeveralErrors
 from envfab.models.requirements import Requirements, parse
 from envfab.util.paths import expand, read_file
 
-# bytes; the lock file of a large project has 3 million
+# bytes; the lock file of a large project takes 3 million
 LIMIT = 32 << 20
 
 
 def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target, Requirements]:
-    """The requirements of each member, each file read once; raises `RequirementsError`, with all that is wrong."""
+    """Read the requirements of each member; each file is read once.
+
+    Raises `SeveralErrors` with a `RequirementsError` for each set of files that is invalid.
+    """
     texts: dict[str, str] = {}
     on_disk = file_reader(fleet.at)
 
@@ -54,7 +57,10 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
 
 
 def file_reader(place: Callable[[str], Path] = expand) -> Callable[[str], str]:
-    """What `parse` reads files with; `place` says where the file of a name lies."""
+    """Return the function that `parse` reads files with; `place` turns a file's name into its path.
+
+    It raises `OSError` if the file cannot be read or is larger than `LIMIT`, `UnicodeDecodeError` if it is not UTF-8.
+    """
 
     def read(name: str) -> str:
         try:
@@ -67,6 +73,6 @@ def file_reader(place: Callable[[str], Path] = expand) -> Callable[[str], str]:
 
 
 def _shown(fleet: Fleet, file: Path) -> str:
-    """A requirements file as messages name it: relative to the fabfile's folder where it lies below that."""
+    """A requirements file's name in messages: relative to the fabfile's folder if it is below that."""
     root = fleet.at(".")
     return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)

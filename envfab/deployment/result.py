@@ -1,4 +1,4 @@
-"""What is told of a deployment: its id, how far it came, how it ended."""
+"""Results of deployments: how far each got and how it ended."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Ending(Enum):
     ROLLED_BACK = "rolled-back"
 
 
-# what makes a rollout end with exit status 1
+# endings that make a rollout exit with status 1
 BAD = frozenset({Ending.BLOCKED, Ending.LOCKED, Ending.UNREACHABLE, Ending.MISSING, Ending.FAILED, Ending.ROLLED_BACK})
 
 
 def spoken_ending(ending: Ending, undoes: str | None) -> str:
-    """How a deployment ended, in words; of a rollback, which `undoes` a deployment, it is said as such."""
+    """Return how a deployment ended, in words; `undoes` is set for a rollback, whose words differ."""
     if undoes is None:
         return ending.value
     return {Ending.DEPLOYED: "rolled back", Ending.ROLLED_BACK: "failed, as it was before"}.get(ending, ending.value)
@@ -42,12 +42,12 @@ def spoken_ending(ending: Ending, undoes: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One plan on one virtualenv, and what became of it.
+    """The result of carrying out one plan on one virtualenv.
 
-    `done` are the steps that were finished, in order; `output` is the end of what the failing child printed;
-    `migrated` the migrations that were applied, as Django names them, `planned` those that were to be, `uncertain`
-    those of them that may or may not have run, `unapplied` those that failed or were never begun; `left_open` why
-    the journal stays open.
+    `done` are the names of the completed steps, in order. `output` is the end of the output of the command that failed.
+    Migrations are named as Django does: `planned` were to be applied, `migrated` were applied by this deployment,
+    `uncertain` may or may not have run, `unapplied` failed or were never started. `left_open` is the reason why the
+    journal stays open, if it does.
     """
 
     id: str | None
@@ -61,36 +61,36 @@ class Deployment:
     planned: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
-    # the deployment that it took back, or was to take back, where it is a rollback
+    # the id of the deployment to take back, if this is a rollback
     undoes: str | None = None
     left_open: str = ""
-    # what still runs the packages of before
+    # processes that still run the previous generation
     lingering: tuple[LingeringProcess, ...] = ()
     # how many of its wheels were compiled on this machine, and how many on the host
     compiled: tuple[int, int] = (0, 0)
     seconds: float = 0.0
-    # the virtualenv as it was found at the end of a deployment that succeeded
+    # the virtualenv as probed at the end of a deployment that succeeded
     after: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who deploys, and from where."""
+    """The user that deploys, and the machine that the user deploys from."""
 
     who: str
     origin: str
 
     @classmethod
     def here(cls) -> Caller:
-        """The user of this process, on this machine."""
+        """Return the user of this process and this machine's name."""
         return cls(getpass.getuser(), socket.gethostname())
 
 
 def now() -> str:
-    """The time as every record has it: ISO 8601, UTC, whole seconds."""
+    """Return the present time as records have it: ISO 8601, UTC, whole seconds."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def new_rollout_id() -> str:
-    """An id that sorts by time and that two people do not draw at once: `20261120-214900-9f3a`."""
+    """Return a new id, such as `20261120-214900-9f3a`: sorts by time, and is random enough for two people at once."""
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

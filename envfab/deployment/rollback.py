@@ -1,4 +1,4 @@
-"""Rollbacks: proposals that lead back to what was installed before a deployment."""
+"""Rollbacks: proposals that restore what was installed before a deployment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ NOTHING_REQUIRED = Requirements(())
 def histories(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
 ) -> Iterator[ResultQueue[tuple[ProbeResult, list[Record]]]]:
-    """Every member's deployments from the opening of their journals on, oldest first; none where it has an error."""
+    """Probe the members and yield each one's deployments, oldest first, with one whose journal is open at the end.
+
+    A member that could not be probed has none.
+    """
     with survey(
         members,
         links,
@@ -50,17 +53,20 @@ def _records(found: ProbeResult) -> list[Record]:
 
 
 def _all_records(found: ProbeResult) -> list[Record]:
-    """The history, and the deployment whose journal is open, with the status that it has now."""
+    """The history, and the deployment whose journal is open, with its present status."""
     records = _records(found)
     left = open_record(found.probe, str(found.member.target)) if found.probe is not None else None
-    # it may have ended between the probe and the look into the history
+    # it may have ended, and be in the history, if that was read later than the probe was made
     if left is not None and all(record.deployment != left.deployment for record in records):
         records.append(left)
     return records
 
 
 def read_history(site: TargetSession) -> list[Record]:
-    """A virtualenv's history, oldest first; raises `FormatError` where a newer envfab has written to it."""
+    """Read a virtualenv's history, oldest record first.
+
+    Raises `FormatError` if a record cannot be read, for example because a newer envfab wrote it.
+    """
     agent = site.agent()
     agent.load(agent_sources.HISTORY)
     where = str(site.member.target)
@@ -77,7 +83,10 @@ def propose_undo(
     reporter: Reporter,
     to: str | None,
 ) -> Iterator[Proposals]:
-    """For each member the way back to before the deployment or rollout `to`, or before its last deployment."""
+    """Probe the members and propose for each the state before the deployment or rollout `to`.
+
+    Without `to`, the state before the last deployment. Raises `UsageError` if no member has a deployment `to`.
+    """
 
     def refuse(proposals: Sequence[Proposal]) -> None:
         if to and all(proposal.undoes is None for proposal in proposals):
@@ -95,7 +104,7 @@ def propose_undo(
 
 
 def undo(found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None) -> Proposal:
-    """The way back for one virtualenv."""
+    """Propose the rollback of one virtualenv; errors make a blocked, unreachable or missing proposal."""
     target = found.member.target
     if found.error is not None or found.probe is None or found.site is None:
         lost = Plan(target, status_without(found.error), error=str(found.error))
@@ -110,7 +119,10 @@ def undo(found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, 
 def undo_one(
     site: TargetSession, probe: Probe, records: Sequence[Record], wheelhouse: Wheelhouse, to: str | None
 ) -> Proposal:
-    """The plan that leads back; `current` with a warning where there is nothing to take back."""
+    """Plan the rollback of one virtualenv; `current` with a warning if there is no deployment to roll back.
+
+    Raises `EnvfabError` if the virtualenv cannot be asked or its journal cannot be read.
+    """
     left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
     if left is not None and to in (None, left.deployment, left.rollout):
         chosen: Record | None = left
@@ -128,7 +140,7 @@ def undo_one(
     proposal = Proposal(site.member, NOTHING_REQUIRED, plan, site, probe)
     if chosen is None:
         return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
-    # the rollout and not the deployment: virtualenvs that go back alike are shown once
+    # names the rollout, not the deployment, since virtualenvs with equal plans are shown together
     note = f"back to before {chosen.rollout} by {chosen.who}"
     plan = replace(plan, notes=(*plan.notes, note), warnings=_stay_applied(records, left, chosen))
     if _is_kept(chosen, probe, site):
@@ -141,9 +153,9 @@ def undo_one(
 
 
 def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:
-    """Whether the generation that a deployment replaced is there, as it was left, and has what was installed then.
+    """Whether the generation that a deployment replaced still exists, unchanged, with the versions of the snapshot.
 
-    A virtualenv that was released, and got generations again, has others by the same numbers.
+    If the virtualenv was released and got generations again, other generations have the same numbers.
     """
     if chosen.previous is None or chosen.previous not in probe.generations or probe.plain:
         return False
@@ -159,39 +171,39 @@ def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:
 
 
 def _by_wheels(proposal: Proposal, chosen: Record, left: Record | None, wheelhouse: Wheelhouse) -> Plan:
-    """The plan that composes again what was there before a deployment, of wheels of the wheelhouse."""
+    """The plan that composes the packages of before a deployment again, from wheels of the wheelhouse."""
     site, probe = proposal.site, proposal.probe
     if site is None or probe is None:
         return proposal.plan
     damaged = damaged_by(left, site) if left is not None and left.changed_in_place else frozenset()
     actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, wheelhouse), damaged)
-    why = "its generation is not kept any more, and no wheel of it is in the wheelhouse"
+    why = "its generation was removed, and the wheelhouse has no wheel of it"
     missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
     return replace(proposal.plan, actions=actions, missing=missing)
 
 
 def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record) -> tuple[str, ...]:
-    """A warning that names the migrations which the packages of before may not know: databases do not go back."""
+    """Warnings that name the migrations which the older packages may not know: a rollback does not undo migrations."""
     start = next((at for at, record in enumerate(records) if record.deployment == chosen.deployment), len(records))
     crossed = [*records[start:], *([left] if left else [])]
     applied = dict.fromkeys(name for record in crossed for name in record.applied)
     uncertain = dict.fromkeys(name for record in crossed for name in record.uncertain if name not in applied)
     warnings = []
     if applied:
-        warnings.append(f"these migrations stay applied, databases do not go back: {', '.join(applied)}")
+        warnings.append(f"a rollback does not undo migrations; these stay applied: {', '.join(applied)}")
     if uncertain:
         warnings.append(f"migrations that may or may not have run: {', '.join(uncertain)}")
     return tuple(warnings)
 
 
 def _leads_elsewhere(record: Record, probe: Probe) -> bool:
-    """Whether other versions were installed before it than are now: one that only repaired takes nothing back."""
+    """Whether the versions before that deployment differ from those installed now: not if it only repaired."""
     then = {name: version for name, (_, version) in before(record).items()}
     return then != {name: there.version_text for name, there in probe.distributions.items()}
 
 
 def standing(records: Sequence[Record]) -> Iterator[Record]:
-    """The deployments that were not taken back yet, newest first."""
+    """Yield the successful deployments that were not rolled back, newest first."""
     skip_to: str | None = None
     for record in reversed(records):
         if skip_to is not None:

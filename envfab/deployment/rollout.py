@@ -1,4 +1,4 @@
-"""One `fab deploy`: its deployments, hosts at once, each virtualenv for itself."""
+"""Rollouts: the deployments of one `fab deploy` or `fab rollback`, in waves, several hosts at once."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ SETTLED = {
 
 
 def settled(proposal: Proposal) -> Deployment:
-    """What is told of a virtualenv that is not deployed to: current, skipped, blocked, unreachable or missing."""
+    """Return the result for a virtualenv that is not deployed to: current, skipped, blocked, unreachable or missing."""
     plan = proposal.plan
     return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error, undoes=proposal.undoes)
 
 
 class Rollout:
-    """The deployments of the proposals that were agreed to, wave after wave.
+    """The deployments of the accepted proposals, wave after wave.
 
-    In a wave they start in the fabfile's order, as many hosts at once as `parallel` allows; on a host as many as its
-    connection has places for. One that fails leaves the others alone, until `max_failures` have failed: then nothing
-    new starts.
+    In a wave they start in the fabfile's order: `parallel` hosts at once, and on each host as many deployments as its
+    connection has places for. Once `max_failures` deployments have failed, no further one starts.
     """
 
     def __init__(self, around: RolloutContext, chosen: Sequence[Proposal]) -> None:
         self._around = around
         self._waves = waves(chosen, around.settings.batch, around.canaries)
-        # whoever waits at a gate waits for somebody who started before
+        # in starting order: a deployment at a barrier waits for earlier ones only
         around.gates.open([proposal.member for wave in self._waves for proposal in wave])
         most = around.settings.max_failures
-        # whether a second Ctrl-C left deployments as they were
+        # whether a second Ctrl-C ended the rollout while deployments were under way
         self.given_up = False
         self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:
-        """Deploy; after a Ctrl-C or too many failures nothing new starts, and what is under way is finished.
+        """Deploy, and return the result for each target that was started or skipped.
 
-        After a second Ctrl-C nothing is waited for any more, and what is under way is `given_up` as it is.
+        After Ctrl-C or too many failures no further deployment starts, and those under way are finished. A second
+        Ctrl-C returns at once, with `given_up` set, and leaves those under way as they are.
         """
         runs: list[DeploymentRun] = []
         told: SimpleQueue[str] = SimpleQueue()
@@ -91,7 +91,7 @@ class Rollout:
         }
 
     def _all_done(self, hosts: int, told: SimpleQueue[str]) -> bool:
-        """Wait for all hosts; False where a second Ctrl-C came before that."""
+        """Wait for all hosts; return False if a second Ctrl-C comes first."""
         while hosts:
             if told.get() != INTERRUPT:
                 hosts -= 1
@@ -100,8 +100,8 @@ class Rollout:
             else:
                 self._around.interrupted.set()
                 self._around.reporter.warning(
-                    "interrupted: nothing new is started, what is under way is finished"
-                    " (a second Ctrl-C ends at once, and leaves it half-done)"
+                    "interrupted: no further deployment starts, and those under way are finished"
+                    " (a second Ctrl-C ends at once and leaves them unfinished)"
                 )
         return True
 
@@ -115,7 +115,7 @@ class Rollout:
             told.put(runs[0].work.proposal.member.host.name)
 
     def _host(self, runs: Sequence[DeploymentRun]) -> None:
-        """The virtualenvs of one host; where it reloads once, that comes between making and checking."""
+        """Deploy to the virtualenvs of one host; `reload_once` reloads after all were switched, before any check."""
         at_once = max(1, runs[0].work.site.link.places // PLACES_OF_A_DEPLOYMENT)
         once = runs[0].work.proposal.member.host.reload_once
         parts = MAKING if once else MAKING + ENDING
@@ -146,6 +146,6 @@ class Rollout:
             except EnvfabError as error:
                 for run in runs:
                     run.fail(error, Recovery.PACKAGES_AND_RELOAD)
-                    # the next one may need these places to go back
+                    # the next recovery may need this one's places on the connection
                     run.work.site.leave()
                 return

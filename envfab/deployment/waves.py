@@ -1,4 +1,4 @@
-"""Which deployments start together."""
+"""Waves: which deployments of a rollout start together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from envfab.deployment.proposal import Proposal
 
 
 def waves(chosen: Sequence[Proposal], batch: int | str | None, canaries: Container[Target]) -> list[list[Proposal]]:
-    """The proposals in waves: the canaries alone first, then `batch` at a time (a number, or a percentage of all)."""
+    """Split the proposals into waves: first the canaries, then `batch` at a time (a number, or a percentage of all)."""
     first = [proposal for proposal in chosen if proposal.plan.target in canaries]
     rest = [proposal for proposal in chosen if proposal.plan.target not in canaries]
     size = _size(batch, len(chosen)) or len(rest)

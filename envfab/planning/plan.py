@@ -225,7 +225,7 @@ def from_json(document: object) -> Plan:
     except (ValueError, WheelError) as error:
         what = str(error).partition("\n")[0]
         raise FormatError(
-            f"this is no plan: {shortened(what, 200)}", hint="make a new one with fab plan --json"
+            f"not a valid plan: {shortened(what, 200)}", hint="make a new one with fab plan --json"
         ) from None
 
 

@@ -151,7 +151,7 @@ def test_the_next_deployment_finishes_or_repairs(
     if step != "finish":
         # there it may end meanwhile, or have ended but for the journal
         # an orphaned child, or agent, may still be finishing what it had begun: then it is told as at work
-        told = ("was interrupted at", "is deploying to it at this moment")
+        told = ("was interrupted at", "is deploying to it now")
         assert any(words in done.stdout for words in told) == interrupted
     assert set(site.workplace.statuses("plan").values()) == {"current"}
     packages = site.path / "lib/python3.11/site-packages"

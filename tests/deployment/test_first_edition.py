@@ -39,11 +39,11 @@ def as_envfab_1_wrote(line: str, **changed: Any) -> dict[str, Any]:
 def test_a_virtualenv_of_envfab_1_gets_its_generations(local: Workplace, alpha: Path) -> None:
     """The plan says so; what it kept to go back to is not needed any more; a rollback leads to what was there."""
     plan = local.fab("plan")
-    assert "move into generations" in plan.stdout
+    assert "move into .envfab" in plan.stdout
     assert local.fab("deploy", "--yes").returncode == 0
     assert freeze(alpha) == {"alpha": "1.10"}
     assert not (alpha / ".envfab" / "wheels").exists()
-    assert "move into generations" not in local.fab("plan").stdout
+    assert "move into .envfab" not in local.fab("plan").stdout
     assert local.fab("rollback", "--yes").returncode == 0
     assert freeze(alpha) == {"alpha": "1.9"}
     assert local.fab("rollback", "--yes").returncode == 0

@@ -64,14 +64,14 @@ def test_a_record_from_before_there_were_planned_migrations_is_read() -> None:
     [
         (
             {**to_json(PLAIN), "format": 2},
-            "here: its history has format 2, and this envfab knows 1\n"
-            "  use the envfab that deployed there last, or a newer one",
+            "here: history.jsonl has format 2; this envfab reads formats up to 1\n"
+            "  use the version of envfab that deployed there last, or a newer one",
         ),
-        (5, "here: its history is none of envfab's\n  move it away: .envfab/history.jsonl"),
-        ({"format": "1"}, "here: its history is none of envfab's\n  move it away: .envfab/history.jsonl"),
+        (5, "here: history.jsonl was not written by envfab\n  move it away: .envfab/history.jsonl"),
+        ({"format": "1"}, "here: history.jsonl was not written by envfab\n  move it away: .envfab/history.jsonl"),
         (
             {"format": 1, "snapshot": [], "changes": 7},
-            "here: its history cannot be read: 'changes' must be a list, not a number\n  move it away: .envfab/history.jsonl",
+            "here: invalid history.jsonl: 'changes' must be a list, not a number\n  move it away: .envfab/history.jsonl",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def test_after_a_ctrl_c_what_is_under_way_is_finished(workplace: Workplace, srv:
     with workplace.at_terminal("deploy", "--yes") as terminal:
         wait_for(srv / "begun")
         terminal.interrupt()
-        terminal.expect("interrupted: nothing new is started, what is under way is finished")
+        terminal.expect("interrupted: no further deployment starts, and those under way are finished")
         (srv / "hold").unlink()
         assert terminal.finish() == 1, terminal.shown
     assert "Traceback" not in terminal.shown

@@ -137,7 +137,7 @@ def test_migrations_are_named_before_they_are_applied_and_by_a_rollback_that_cro
     assert [one["deployments"][0]["planned"] for one in told] == [["shop.0002_price"]] * 3
     assert [one["deployments"][0]["migrated"] for one in told] == [["shop.0002_price"], [], []]
     document = workplace.json("rollback", "--yes")
-    warning = "these migrations stay applied, databases do not go back: shop.0002_price"
+    warning = "a rollback does not undo migrations; these stay applied: shop.0002_price"
     assert [one["warnings"] for one in document["virtualenvs"]] == [[warning]] * 3
     assert applied(srv) == ["0001_initial", "0002_price"]
 

@@ -31,9 +31,9 @@ def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, s
 @pytest.mark.parametrize(
     ("journal", "says"),
     [
-        ('{"format": 99}', "its journal has format 99, and this envfab knows 1"),
-        ("[1]", "its journal is none of envfab's"),
-        ('{"format": 1}', "its journal cannot be read: 'snapshot' is missing"),
+        ('{"format": 99}', "journal.json has format 99; this envfab reads formats up to 1"),
+        ("[1]", "journal.json was not written by envfab"),
+        ('{"format": 1}', "invalid journal.json: 'snapshot' is missing"),
     ],
 )
 def test_a_journal_of_another_kind_blocks(workplace: Workplace, shop: Path, journal: str, says: str) -> None:
@@ -66,7 +66,7 @@ def test_a_history_of_a_newer_format_is_told_as_such(workplace: Workplace, shop:
     for task in (("history",), ("rollback", "--yes")):
         done = workplace.fab(*task)
         assert done.returncode == 1
-        assert "its history has format 99, and this envfab knows 1" in done.stdout
+        assert "history.jsonl has format 99; this envfab reads formats up to 1" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
     assert workplace.fab("deploy", "--yes").returncode == 0
     assert history.read_text().startswith('{"format": 99}\n{')

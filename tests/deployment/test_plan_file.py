@@ -35,18 +35,18 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ("", "this is no plan"),
-        ("5", "this is no plan"),
-        ("[" * 100_000, "this is no plan"),
-        ("1" * 5000, "this is no plan"),
-        ({"format": True, "virtualenvs": []}, "this is no plan"),
-        ({"format": "1"}, "this is no plan"),
+        ("", "not a saved plan"),
+        ("5", "not a saved plan"),
+        ("[" * 100_000, "not a saved plan"),
+        ("1" * 5000, "not a saved plan"),
+        ({"format": True, "virtualenvs": []}, "not a saved plan"),
+        ({"format": "1"}, "not a saved plan"),
         ({"format": 1}, "'virtualenvs' must be a list"),
         ({"format": 1, "virtualenvs": 5}, "'virtualenvs' must be a list"),
         ({"format": 1, "virtualenvs": {"a": 1}}, "'virtualenvs' must be a list"),
         ({"format": 1, "virtualenvs": [None]}, "None must be an object"),
         ({"format": 1, "virtualenvs": [{}]}, "'user' is missing"),
-        ({"format": 1, "virtualenvs": [to_json(made())] * 2}, "it has shop@web1:/srv/shop/venv twice"),
+        ({"format": 1, "virtualenvs": [to_json(made())] * 2}, "shop@web1:/srv/shop/venv is in it twice"),
     ],
 )
 def test_what_is_no_plan_is_refused(tmp_path: Path, document: object, said: str) -> None:

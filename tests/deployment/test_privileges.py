@@ -99,7 +99,7 @@ def test_a_rule_for_one_command_does_not_allow_a_shell_and_the_advice_says_what_
         ("check=Command(['id', '-u'], user='root')", "the check command 'id -u': "),
         ("projects=[Project('shop.settings', user='www-data')]", "the project shop.settings: "),
         ("reload=lambda virtualenv: Command(['id', '-u'], user='root')", "the reload command 'id -u': "),
-        ("reload=lambda virtualenv: virtualenv.nonsense", "its reload command cannot be made: AttributeError: "),
+        ("reload=lambda virtualenv: virtualenv.nonsense", "cannot compute the reload command: AttributeError: "),
     ],
 )
 def test_whatever_needs_another_user_is_tested(place: Callable[..., Workplace], options: str, said: str) -> None:

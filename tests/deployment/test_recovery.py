@@ -143,7 +143,7 @@ def test_who_is_at_work_is_not_called_interrupted(local: Workplace, make_virtual
         next(line for line in deploying.stderr if "checking" in line)
         plan = local.fab("plan", "--check")
         assert plan.returncode == 2
-        assert "is deploying to it at this moment" in plan.stdout
+        assert "is deploying to it now" in plan.stdout
         assert "interrupted" not in plan.stdout
         second = local.fab("deploy", "--yes")
         assert second.returncode == 1
@@ -188,7 +188,7 @@ def test_who_comes_in_between_is_not_written_over(
     assert deploying.returncode == 1
     ended = {one["path"]: (one["status"], one["error"]) for one in json.loads(said)["virtualenvs"]}
     assert [ended[str(path)][0] for path in made] == ["failed", *["deployed"] * 4]
-    assert "another deployment came in between" in ended[str(first)][1]
+    assert "another deployment began while this one waited" in ended[str(first)][1]
     lines = (first / ".envfab" / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["interrupted", "deployed"]
     assert freeze(first) == {"alpha": "2.0"}
@@ -203,14 +203,14 @@ def test_a_failed_deployment_that_stays_open_is_in_the_history(local: Workplace,
     fabfile.write_text(whole.replace("packages=['alpha']", f"packages=['alpha'], reload={lost!r}"))
     done = local.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "going back failed: generation 1 is gone" in done.stdout
+    assert "recovery failed: generation 1 is gone" in done.stdout
     assert (alpha / ".envfab" / "journal.json").exists()
     fabfile.write_text(whole)
     for _ in range(2):
         newest_first = local.json("history")["virtualenvs"][0]["deployments"]
         failed = next(one for one in newest_first if one["status"] != "deployed")
         assert failed["status"] == "failed"
-        assert "going back failed: generation 1 is gone" in failed["error"]
+        assert "recovery failed: generation 1 is gone" in failed["error"]
         assert "failed at reload" in local.fab("history").stdout
         local.fab("deploy", "--yes")
     assert [one["status"] for one in newest_first] == ["deployed", "failed", "deployed"]

@@ -213,7 +213,7 @@ def test_wheels_that_are_lost_block_a_rollback_and_are_named(workplace: Workplac
     assert done.returncode == 1
     assert "1 blocked" in done.stdout
     assert "shop 1.0   the state before " in done.stdout
-    assert "its generation is not kept any more, and no wheel of it is in the wheelhouse" in done.stdout
+    assert "its generation was removed, and the wheelhouse has no wheel of it" in done.stdout
     assert freeze(shop) == NEW
 
 

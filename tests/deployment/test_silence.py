@@ -86,7 +86,7 @@ def test_the_second_ctrl_c_ends_at_once_whatever_hangs(
             terminal.interrupt()
             assert terminal.finish(10) == 1, terminal.shown
             assert time.monotonic() - began < 2
-    assert "given up while it was at before" in terminal.shown
+    assert "given up at the step before" in terminal.shown
     assert "1 failed" in terminal.shown
     assert "Traceback" not in terminal.shown
     (srv / "hold").unlink()

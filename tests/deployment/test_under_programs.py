@@ -222,9 +222,9 @@ def test_a_pinned_gunicorn_that_was_only_told_to_reload_is_named(gunicorn: Gunic
     gunicorn.is_served("1.0")
     gunicorn.site.configure(f"reload={gunicorn.hang_up + '; sleep 1'!r}, pinned=True")
     told = gunicorn.site.deploy("2.0")
-    assert "processes still run the generation before: gunicorn[" in told
+    assert "processes still run the previous generation: gunicorn[" in told
     gunicorn.is_served("1.0")
-    assert "processes still run the generation before: gunicorn[" in gunicorn.site.workplace.fab("plan").stdout
+    assert "processes still run the previous generation: gunicorn[" in gunicorn.site.workplace.fab("plan").stdout
     gunicorn.site.run("sh", "-c", f"{gunicorn.stop}; {gunicorn.start}")
     gunicorn.is_served("2.0")
     assert "still run" not in gunicorn.site.workplace.fab("plan").stdout
@@ -321,7 +321,7 @@ def test_processes_of_an_owner_are_named_to_who_deploys_by_sudo(
         for version in ("1.0", "2.0"):
             workplace.add(*wheels.glob(f"shop-{version}-*"))
             told = workplace.fab("deploy", "--yes").stdout
-            assert f"1 process still runs the generation before: python[{process.pid}]" in told
+            assert f"1 process still runs the previous generation: python[{process.pid}]" in told
         process.stdin.close()
     assert {one.lstat().st_uid for one in (path / ".envfab").rglob("*")} == {path.stat().st_uid}
 

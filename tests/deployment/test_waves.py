@@ -126,7 +126,7 @@ def test_a_saved_plan_is_refused_where_the_virtualenv_or_a_wheel_changed(
     workplace.fab("deploy:web1", "--yes")
     done = workplace.fab("deploy", "--plan", "friday.json", "--yes")
     assert done.returncode == 1
-    assert "it changed since the plan was saved; nothing was done" in done.stdout
+    assert "the virtualenv changed after the plan was saved; nothing was done" in done.stdout
     assert "1 blocked, 3 deployed" in done.stdout
     assert all(freeze(path) == {"shop": "1.0"} for path in four)
     document = json.loads((workplace.folder / "friday.json").read_text())
@@ -141,11 +141,11 @@ def test_a_saved_plan_is_refused_where_the_virtualenv_or_a_wheel_changed(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("not json", "friday.json: this is no plan\n  make one with fab plan --out FILE"),
-        ("[]", "friday.json: this is no plan\n  make one with fab plan --out FILE"),
+        ("not json", "friday.json: not a saved plan\n  make one with fab plan --out FILE"),
+        ("[]", "friday.json: not a saved plan\n  make one with fab plan --out FILE"),
         (
             '{"format": 99}',
-            "friday.json: this plan has format 99, and this envfab knows 1\n  use the envfab that made it",
+            "friday.json: the plan has format 99; this envfab reads formats up to 1\n  use the version of envfab that made it",
         ),
         (None, "friday.json: cannot read the plan: No such file or directory"),
     ],
@@ -187,8 +187,8 @@ def test_a_saved_plan_tells_of_whom_it_leaves_out(workplace: Workplace, four: li
     workplace.fab("plan:web1,web2", "--out", "friday.json")
     done = workplace.fab("deploy:web1", "--plan", "friday.json", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "in the saved plan, but not chosen or not in the fabfile:" in done.stderr
+    assert "in the saved plan, but not selected or not in the fabfile:" in done.stderr
     assert f"@web2:{four[1]}" in done.stderr
     done = workplace.fab("deploy:web3", "--plan", "friday.json", "--yes")
     assert done.returncode == 1
-    assert "the saved plan says nothing of what was chosen" in done.stderr
+    assert "the saved plan has none of the selected virtualenvs" in done.stderr

@@ -185,7 +185,7 @@ def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> Non
     document = to_json(plan(probe(), requirements("a"), wheelhouse(["a==1"])))
     with pytest.raises(FormatError) as caught:
         from_json({**document, **change})
-    assert str(caught.value).startswith(f"this is no plan: {problem}")
+    assert str(caught.value).startswith(f"not a valid plan: {problem}")
     assert str(caught.value).endswith("\n  make a new one with fab plan --json")
     assert len(str(caught.value)) < 350
 
