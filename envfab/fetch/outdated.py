@@ -13,8 +13,7 @@ from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.marker_environment import Environment
-from envfab.planning.problem import applicable
+from envfab.planning.marker_environment import Environment, applicable
 
 
 @dataclass(frozen=True, slots=True)

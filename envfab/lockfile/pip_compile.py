@@ -18,8 +18,7 @@ from envfab.index.pages import File
 from envfab.lockfile.this_interpreter import this_one
 from envfab.models.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
-from envfab.planning.marker_environment import Environment
-from envfab.planning.problem import applicable
+from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.wheel_choice import pinned_hashes
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

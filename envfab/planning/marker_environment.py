@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from envfab.errors import EnvfabError
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
-from envfab.models.requirement_entries import LockedPackage
+from envfab.models.requirement_entries import Entry, LockedPackage
 
 # What packaging raises for markers that compare what cannot be compared; `InvalidVersion` is a `ValueError`.
 _NONSENSE = (UndefinedComparison, UndefinedEnvironmentName, ValueError, TypeError, RecursionError)
@@ -66,3 +66,14 @@ class Environment:
     def supports(self, requires_python: SpecifierSet) -> bool:
         """Whether `Requires-Python` admits this interpreter; like pip, a release candidate of 3.14 counts as 3.14."""
         return requires_python.contains(Version(self.interpreter.version.base_version), prereleases=True)
+
+
+def applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
+    """Those whose markers hold for the target; raises `EnvfabError` for a lock file's that cannot be evaluated."""
+    return tuple(
+        entry
+        for entry in entries
+        if (
+            environment.applies(entry.requirement.marker) if entry.locked is None else environment.chooses(entry.locked)
+        )
+    )

@@ -13,16 +13,16 @@ from envfab.errors import UsageError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe
 from envfab.models.requirements import Entry, Requirements
+from envfab.planning.blocked_reasons import explain, shown_as
 from envfab.planning.candidates import Candidate, Candidates, TagsNeeded
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.explain import explain, shown_as
 from envfab.planning.fixpoint import resolve_stable
 from envfab.planning.lock_file_checks import unfit
-from envfab.planning.marker_environment import Environment
+from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import EVERYTHING, Action, ActionKind, Ahead, Missing, Options, Plan, Status
-from envfab.planning.problem import applicable, ask
 from envfab.planning.prune import broken_by, unrequired
 from envfab.planning.repairs import Repair, repairs
+from envfab.planning.resolution_problem import ask
 from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution
 from envfab.planning.upgrades import newer
 

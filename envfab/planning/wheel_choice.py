@@ -12,14 +12,14 @@ from envfab.errors import SupplyError
 from envfab.models.interpreter import Interpreter
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel, WheelMetadata
+from envfab.planning.blocked_reasons import explain
 from envfab.planning.candidates import Candidates
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.explain import explain
 from envfab.planning.fixpoint import resolve_stable
 from envfab.planning.lock_file_checks import unfit
-from envfab.planning.marker_environment import Environment
+from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import Missing, Options
-from envfab.planning.problem import applicable, ask
+from envfab.planning.resolution_problem import ask
 from envfab.planning.resolver import NoSolution
 
 

@@ -19,10 +19,9 @@ from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
-from envfab.planning.marker_environment import Environment
+from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import Action, ActionKind, Options, Plan, Status
 from envfab.planning.planner import plan
-from envfab.planning.problem import applicable
 from tests.planning.catalogue import TARGET, distribution, probe, requirements
 from tests.planning.generated import EXTRA, Case, generate
 from tests.planning.pip_oracle import ask_pip, version_of_pip

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from envfab.planning.blocked_reasons import explain
 from envfab.planning.candidates import Candidates
-from envfab.planning.explain import explain
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan

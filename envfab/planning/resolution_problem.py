@@ -51,17 +51,6 @@ class _Everything(Container[NormalizedName]):
         return True
 
 
-def applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
-    """Those whose markers hold for the target; raises `EnvfabError` for a lock file's that cannot be evaluated."""
-    return tuple(
-        entry
-        for entry in entries
-        if (
-            environment.applies(entry.requirement.marker) if entry.locked is None else environment.chooses(entry.locked)
-        )
-    )
-
-
 def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
     merged: dict[NormalizedName, SpecifierSet] = {}
     for entry in constraints:
