@@ -14,7 +14,7 @@ from packaging.version import Version
 from envfab.models.wheel import Release, Wheel
 from envfab.planning.candidates import Candidate, Candidates, allowed
 from envfab.planning.plan import Missing
-from envfab.planning.resolver import Cause, Criterion, NoSolution, ResolutionProblem, needs_of, resolve
+from envfab.planning.resolver import Cause, Criterion, NoSolution, ResolutionProblem, criteria_of, resolve
 
 _VERSIONS_SHOWN = 5
 _LINES_SHOWN = 8
@@ -23,64 +23,66 @@ _SEARCHES = 30
 _ROUNDS = 2_000
 
 
-def explain(failure: NoSolution, question: ResolutionProblem) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
+def explain(failure: NoSolution, problem: ResolutionProblem) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
     """A failed search as all that is missing, and where nothing is, as the conflicts that there are.
 
     What is missing is waived, and the search repeated: it goes on to what is missing of the dependencies.
     """
     missing: dict[Missing, None] = {}
     for _ in range(_SEARCHES):
-        lacking = _lacking(failure, question)
+        lacking = _lacking(failure, problem)
         if not lacking and not missing:
-            return (), tuple(_why_not(failure, question))
-        missing.update((_missing(cause, failure, question), None) for cause in lacking)
+            return (), tuple(_why_not(failure, problem))
+        missing.update((_missing(cause, failure, problem), None) for cause in lacking)
         if not lacking or failure.exhausted:
             break
-        waived = {(cause.need.name, str(cause.need.specifier)) for cause in lacking}
-        more = [need for cause in lacking for need in _needs_of_unlogged(cause.need, question)]
-        question = replace(question, needs=[*question.needs, *more], waived=question.waived | waived)
-        again = resolve(question, _ROUNDS)
+        waived = {(cause.criterion.name, str(cause.criterion.specifier)) for cause in lacking}
+        more = [criterion for cause in lacking for criterion in _criteria_of_unlogged(cause.criterion, problem)]
+        problem = replace(problem, criteria=[*problem.criteria, *more], waived=problem.waived | waived)
+        again = resolve(problem, _ROUNDS)
         if not isinstance(again, NoSolution):
             break
         failure = again
     return tuple(missing), ()
 
 
-def _lacking(failure: NoSolution, question: ResolutionProblem) -> list[Cause]:
+def _lacking(failure: NoSolution, problem: ResolutionProblem) -> list[Cause]:
     """The needs of a failed search that nothing there is can meet."""
-    direct = [Cause(need, None) for need in question.needs]
+    direct = [Cause(criterion, None) for criterion in problem.criteria]
     return _unique(
         cause
         for cause in (*direct, *failure.causes)
-        if cause.need.exactly is None and not question.waives(cause.need) and not _served(cause.need, question)
+        if cause.criterion.exactly is None
+        and not problem.waives(cause.criterion)
+        and not _served(cause.criterion, problem)
     )
 
 
-def _why_not(failure: NoSolution, question: ResolutionProblem) -> Iterable[str]:
+def _why_not(failure: NoSolution, problem: ResolutionProblem) -> Iterable[str]:
     if failure.exhausted and not failure.causes:
         return ["the search for versions that suit everybody was given up: pin some of the requirements with =="]
-    return _conflicts(failure, question)
+    return _conflicts(failure, problem)
 
 
-def why_missing(name: NormalizedName, specifier: SpecifierSet, question: ResolutionProblem) -> str:
+def why_missing(name: NormalizedName, specifier: SpecifierSet, problem: ResolutionProblem) -> str:
     """Why no wheel of the wheelhouse will do for a requirement: the first thing that rules out the last of them."""
-    candidates = question.candidates
+    candidates = problem.candidates
     if candidates.free is not None and name not in candidates.free:
         installed = candidates.installed.get(name)
         state = f"{installed.version_text} is installed" if installed else "it is not installed"
         return f"{state}, and --only leaves it alone; name it too"
     shelf = candidates.shelf(name)
-    found = _unlogged(name, specifier, question)
+    found = _unlogged(name, specifier, problem)
     if found is None:
-        return _why_not_from(shelf, name, specifier, question)
+        return _why_not_from(shelf, name, specifier, problem)
     unlogged = f"{found[0].filename} lies in the wheelhouse and is not logged: fab add_wheel {found[1]}"
-    return f"{_why_not_from(shelf, name, specifier, question)}\n{unlogged}" if shelf else unlogged
+    return f"{_why_not_from(shelf, name, specifier, problem)}\n{unlogged}" if shelf else unlogged
 
 
-def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: ResolutionProblem) -> tuple[Wheel, str] | None:
+def _unlogged(name: NormalizedName, specifier: SpecifierSet, problem: ResolutionProblem) -> tuple[Wheel, str] | None:
     """The newest wheel in the wheelhouse that is not logged, and would do for all that its name says."""
-    candidates = question.candidates
-    wanted = specifier & question.constraints.get(name, SpecifierSet())
+    candidates = problem.candidates
+    wanted = specifier & problem.constraints.get(name, SpecifierSet())
     found = [
         (wheel, place)
         for wheel, place in candidates.catalogue.unlogged(name)
@@ -89,26 +91,26 @@ def _unlogged(name: NormalizedName, specifier: SpecifierSet, question: Resolutio
     return max(found, key=lambda pair: (pair[0].version, pair[0].build, pair[0].filename), default=None)
 
 
-def _needs_of_unlogged(need: Criterion, question: ResolutionProblem) -> Iterable[Criterion]:
+def _criteria_of_unlogged(criterion: Criterion, problem: ResolutionProblem) -> Iterable[Criterion]:
     """What a wheel needs that would meet `need` if it were logged."""
-    found = _unlogged(need.name, need.specifier, question)
-    metadata = question.candidates.metadata(found[0]) if found else None
+    found = _unlogged(criterion.name, criterion.specifier, problem)
+    metadata = problem.candidates.metadata(found[0]) if found else None
     if metadata is None:
         return []
-    wanted = question.candidates.environment.needed(metadata.requires, need.extras & metadata.extras)
-    return [one for requirement in wanted for one in needs_of(requirement, f"{metadata.name} {metadata.version}")]
+    wanted = problem.candidates.environment.needed(metadata.requires, criterion.extras & metadata.extras)
+    return [one for requirement in wanted for one in criteria_of(requirement, f"{metadata.name} {metadata.version}")]
 
 
 def _why_not_from(
     shelf: Mapping[Version, Sequence[Release]],
     name: NormalizedName,
     specifier: SpecifierSet,
-    question: ResolutionProblem,
+    problem: ResolutionProblem,
 ) -> str:
-    candidates = question.candidates
+    candidates = problem.candidates
     if not shelf:
-        return "the wheelhouse has no wheel of it" + _suggestion(name, question)
-    fitting_range = specifier & question.constraints.get(name, SpecifierSet())
+        return "the wheelhouse has no wheel of it" + _suggestion(name, problem)
+    fitting_range = specifier & problem.constraints.get(name, SpecifierSet())
     inside = [version for version in shelf if fitting_range.contains(version, prereleases=True)]
     if not inside:
         constrained = any(specifier.contains(version, prereleases=True) for version in shelf)
@@ -121,8 +123,8 @@ def _why_not_from(
         )
     supported = [release for release in of_tags if candidates.supported(release)]
     if not supported:
-        return _unsupported(of_tags, question)
-    hashes = question.hashes.get(name)
+        return _unsupported(of_tags, problem)
+    hashes = problem.hashes.get(name)
     admitted = [release for release in supported if allowed(release.wheel, hashes)]
     if not admitted:
         versions = _listed({release.wheel.version for release in supported})
@@ -136,60 +138,60 @@ def _why_not_from(
     return f"{newest.wheel.version} was yanked" + (f": {newest.yanked_reason}" if newest.yanked_reason else "")
 
 
-def _served(need: Criterion, question: ResolutionProblem) -> bool:
-    return next(question.matching(need.name, need.specifier), None) is not None
+def _served(criterion: Criterion, problem: ResolutionProblem) -> bool:
+    return next(problem.matching(criterion.name, criterion.specifier), None) is not None
 
 
 def _unique(causes: Iterable[Cause]) -> list[Cause]:
     """Each need of each parent once; an entry with extras and a range makes two."""
-    return list({(cause.need.text, cause.need.origin, str(cause.parent)): cause for cause in causes}.values())
+    return list({(cause.criterion.text, cause.criterion.origin, str(cause.parent)): cause for cause in causes}.values())
 
 
-def _missing(cause: Cause, failure: NoSolution, question: ResolutionProblem) -> Missing:
-    wanted_by = cause.need.origin if cause.parent is None else _introduced(cause.parent, failure, question)
-    return Missing(cause.need.text, wanted_by, why_missing(cause.need.name, cause.need.specifier, question))
+def _missing(cause: Cause, failure: NoSolution, problem: ResolutionProblem) -> Missing:
+    wanted_by = cause.criterion.origin if cause.parent is None else _introduced(cause.parent, failure, problem)
+    return Missing(
+        cause.criterion.text, wanted_by, why_missing(cause.criterion.name, cause.criterion.specifier, problem)
+    )
 
 
-def _conflicts(failure: NoSolution, question: ResolutionProblem) -> Iterable[str]:
+def _conflicts(failure: NoSolution, problem: ResolutionProblem) -> Iterable[str]:
     """One text a project that its dependents disagree on."""
     by_name: dict[NormalizedName, list[Cause]] = {}
     for cause in _unique(failure.causes):
-        by_name.setdefault(cause.need.name, []).append(cause)
+        by_name.setdefault(cause.criterion.name, []).append(cause)
     for name, of_name in by_name.items():
-        wanted = {cause.need.text for cause in of_name}
-        constraint = question.constraints.get(name)
+        wanted = {cause.criterion.text for cause in of_name}
+        constraint = problem.constraints.get(name)
         if len(wanted) < 2 and constraint is None and len(by_name) > 1:
             continue
-        yield _conflict(name, of_name, failure, question)
+        yield _conflict(name, of_name, failure, problem)
 
 
-def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, question: ResolutionProblem) -> str:
-    shown = shown_as(name, question.candidates)
-    lines = sorted(dict.fromkeys(_who_wants(cause, failure, question) for cause in causes))
+def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, problem: ResolutionProblem) -> str:
+    shown = shown_as(name, problem.candidates)
+    lines = sorted(dict.fromkeys(_who_wants(cause, failure, problem) for cause in causes))
     if len(lines) > _LINES_SHOWN:
         lines = [*lines[:_LINES_SHOWN], f"and {len(lines) - _LINES_SHOWN} more"]
-    constraint = question.constraints.get(name)
+    constraint = problem.constraints.get(name)
     if constraint is not None:
         lines.append(f"{shown}{constraint} is a constraint")
-    installed = question.candidates.installed.get(name)
-    there = (
-        [f"the wheelhouse has {_listed(question.candidates.shelf(name))}"] if question.candidates.shelf(name) else []
-    )
+    installed = problem.candidates.installed.get(name)
+    there = [f"the wheelhouse has {_listed(problem.candidates.shelf(name))}"] if problem.candidates.shelf(name) else []
     there += [f"{installed.version_text} is installed"] if installed else []
     return "\n  ".join([f"no version of {shown} suits everybody", *lines, *there])
 
 
-def _who_wants(cause: Cause, failure: NoSolution, question: ResolutionProblem) -> str:
+def _who_wants(cause: Cause, failure: NoSolution, problem: ResolutionProblem) -> str:
     if cause.parent is None:
-        return f"{cause.need.text} wanted by {cause.need.origin}"
-    if cause.need.exactly is not None:
-        return f"{cause.need.text} for its extras {', '.join(sorted(cause.parent.extras))}"
-    return f"{cause.need.text} wanted by {_introduced(cause.parent, failure, question)}"
+        return f"{cause.criterion.text} wanted by {cause.criterion.origin}"
+    if cause.criterion.exactly is not None:
+        return f"{cause.criterion.text} for its extras {', '.join(sorted(cause.parent.extras))}"
+    return f"{cause.criterion.text} wanted by {_introduced(cause.parent, failure, problem)}"
 
 
-def _introduced(parent: Candidate, failure: NoSolution, question: ResolutionProblem) -> str:
+def _introduced(parent: Candidate, failure: NoSolution, problem: ResolutionProblem) -> str:
     """A candidate with the line that asks for it, or else the projects that want it."""
-    origins = dict.fromkeys(need.origin for need in question.needs if need.name == parent.name)
+    origins = dict.fromkeys(criterion.origin for criterion in problem.criteria if criterion.name == parent.name)
     dependents = failure.dependents.get(parent.name, ())
     why = ", ".join(origins) if origins else f"wanted by {', '.join(dependents)}" if dependents else ""
     added = ", ".join(filter(None, ("installed" if parent.wheel is None else "", why)))
@@ -206,9 +208,9 @@ def shown_as(name: NormalizedName, candidates: Candidates) -> str:
     return name
 
 
-def _suggestion(name: NormalizedName, question: ResolutionProblem) -> str:
-    close = difflib.get_close_matches(name, list(question.candidates.catalogue.projects()), n=1, cutoff=0.75)
-    return f"; did you mean {shown_as(canonicalize_name(close[0]), question.candidates)}?" if close else ""
+def _suggestion(name: NormalizedName, problem: ResolutionProblem) -> str:
+    close = difflib.get_close_matches(name, list(problem.candidates.catalogue.projects()), n=1, cutoff=0.75)
+    return f"; did you mean {shown_as(canonicalize_name(close[0]), problem.candidates)}?" if close else ""
 
 
 def _listed(versions: Iterable[Version]) -> str:
@@ -241,10 +243,10 @@ def _only(parts: Iterable[str]) -> str:
     return f"{', '.join(sorted(set(parts)))} only"
 
 
-def _unsupported(releases: Sequence[Release], question: ResolutionProblem) -> str:
+def _unsupported(releases: Sequence[Release], problem: ResolutionProblem) -> str:
     release = releases[0]
-    metadata = question.candidates.metadata(release.wheel)
+    metadata = problem.candidates.metadata(release.wheel)
     if metadata is None:
-        return f"{release.wheel.filename} cannot be read: {question.candidates.unreadable[release.wheel.filename]}"
-    version = question.candidates.environment.interpreter.version
+        return f"{release.wheel.filename} cannot be read: {problem.candidates.unreadable[release.wheel.filename]}"
+    version = problem.candidates.environment.interpreter.version
     return f"{release.wheel.version} requires Python {metadata.requires_python}; this interpreter is {version}"

@@ -22,7 +22,7 @@ from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import EVERYTHING, Action, ActionKind, Ahead, Missing, Options, Plan, Status
 from envfab.planning.prune import broken_by, unrequired
 from envfab.planning.repairs import Repair, repairs
-from envfab.planning.resolution_problem import ask
+from envfab.planning.resolution_problem import pose_problem
 from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution
 from envfab.planning.upgrades import newer
 
@@ -43,9 +43,9 @@ def plan(probe: Probe, requirements: Requirements, catalogue: Catalogue, options
     problems = unfit(requirements, planning.entries, planning.environment)
     if problems:
         return planning.blocked((), problems)
-    outcome = resolve_stable(planning.question)
+    outcome = resolve_stable(planning.problem)
     if isinstance(outcome, NoSolution):
-        missing, conflicts = explain(outcome, planning.question)
+        missing, conflicts = explain(outcome, planning.problem)
         return planning.blocked(missing, conflicts)
     return planning.solved(outcome)
 
@@ -61,7 +61,7 @@ class _Planning:
     installed: Mapping[NormalizedName, Distribution]
     entries: tuple[Entry, ...]
     candidates: Candidates
-    question: ResolutionProblem
+    problem: ResolutionProblem
 
     @classmethod
     def of(cls, probe: Probe, requirements: Requirements, catalogue: Catalogue, options: Options) -> _Planning:
@@ -70,8 +70,8 @@ class _Planning:
         candidates = Candidates(environment, installed, catalogue, options.only or None)
         entries = applicable(requirements.entries, environment)
         constraints = applicable(requirements.constraints, environment)
-        question = ask(entries, constraints, candidates, options)
-        return cls(probe, requirements, options, environment, installed, entries, candidates, question)
+        problem = pose_problem(entries, constraints, candidates, options)
+        return cls(probe, requirements, options, environment, installed, entries, candidates, problem)
 
     def check_options(self) -> None:
         """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
@@ -159,7 +159,7 @@ class _Planning:
             conflicts=tuple(conflicts),
             warnings=tuple(dict.fromkeys(warnings)),
             fingerprint=self.probe.fingerprint,
-            newer=newer(self.question, solution, self.options),
+            newer=newer(self.problem, solution, self.options),
             upgrade=tuple(sorted(self.options.upgrade)),
             force=self.options.force,
         )
@@ -180,7 +180,9 @@ class _Planning:
             )
 
     def _reason(self, name: NormalizedName, solution: Solution) -> str:
-        origins = dict.fromkeys(need.origin for need in self.question.needs if need.name == name and need.origin)
+        origins = dict.fromkeys(
+            criterion.origin for criterion in self.problem.criteria if criterion.name == name and criterion.origin
+        )
         if origins and list(origins) != ["--upgrade"]:
             return ", ".join(origins)
         parents = sorted(parent.shown_as for parent in solution.wanted_by.get(name, ()))
@@ -193,7 +195,7 @@ class _Planning:
         there = self.probe.distributions[repair.name]
         wheel = None
         if there.version is not None:
-            wheel = self.candidates.wheel_of(repair.name, there.version, self.question.hashes.get(repair.name))
+            wheel = self.candidates.wheel_of(repair.name, there.version, self.problem.hashes.get(repair.name))
         if wheel is None:
             return None
         parents = solution.wanted_by.get(repair.name, ())
@@ -249,7 +251,7 @@ class _Planning:
         if not self.requirements.hashes_required:
             return
         for name, candidate in sorted(solution.chosen.items()):
-            if candidate.wheel is not None and name not in self.question.hashes:
+            if candidate.wheel is not None and name not in self.problem.hashes:
                 why, where = self._reason(name, solution), self.requirements.hashes_required
                 yield (
                     f"{candidate} ({why}) has no hash; --require-hashes stands in {where}"
@@ -318,7 +320,7 @@ class _Planning:
             for entry in self.entries:
                 if entry.name == name:
                     specifier &= entry.requirement.specifier
-            best = next(self.question.matching(name, specifier), chosen)
+            best = next(self.problem.matching(name, specifier), chosen)
             if best.version > chosen.version:
                 yield f"{chosen.shown_as} {best.version} does not go with what --only leaves alone"
 

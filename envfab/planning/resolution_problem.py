@@ -13,23 +13,23 @@ from envfab.models.requirements import Entry
 from envfab.planning.candidates import Candidates
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import EVERYTHING, Options
-from envfab.planning.resolver import Criterion, ResolutionProblem, needs_of
+from envfab.planning.resolver import Criterion, ResolutionProblem, criteria_of
 
 
-def ask(
+def pose_problem(
     entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Candidates, options: Options
 ) -> ResolutionProblem:
     """The question that `entries` and `constraints`, which apply to the target, make of it."""
     direct = [entry for entry in entries if not options.only or entry.name in options.only]
-    needs = [need for entry in direct for need in needs_of(entry.requirement, entry.origin)]
+    criteria = [criterion for entry in direct for criterion in criteria_of(entry.requirement, entry.origin)]
     if options.only:
-        needs += _named(options.only, {entry.name for entry in direct}, candidates.installed, "--only")
-        needs += [] if options.force else _of_the_others(options.only, candidates.environment, candidates.installed)
+        criteria += _named(options.only, {entry.name for entry in direct}, candidates.installed, "--only")
+        criteria += [] if options.force else _of_the_others(options.only, candidates.environment, candidates.installed)
     else:
         named = options.upgrade - {EVERYTHING}
-        needs += _named(named, {entry.name for entry in direct}, candidates.installed, "--upgrade")
+        criteria += _named(named, {entry.name for entry in direct}, candidates.installed, "--upgrade")
     return ResolutionProblem(
-        needs,
+        criteria,
         candidates,
         _merged(constraints),
         _pinned_hashes((*entries, *constraints)),
@@ -85,12 +85,12 @@ def _of_the_others(
     for name in sorted(installed.keys() - only):
         other = installed[name]
         for requirement in environment.needed(other.requires):
-            for need in needs_of(requirement, f"{other.shown_as} {other.version_text}, which stays"):
-                there = installed.get(need.name)
+            for criterion in criteria_of(requirement, f"{other.shown_as} {other.version_text}, which stays"):
+                there = installed.get(criterion.name)
                 whole = (
                     there is not None
                     and there.version is not None
-                    and need.specifier.contains(there.version, prereleases=True)
+                    and criterion.specifier.contains(there.version, prereleases=True)
                 )
-                if need.name in only and whole:
-                    yield replace(need, extras=frozenset())
+                if criterion.name in only and whole:
+                    yield replace(criterion, extras=frozenset())

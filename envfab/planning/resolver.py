@@ -44,7 +44,7 @@ class Criterion:
 class Cause:
     """A need that could not be met together with others, and the candidate that has it (None: a direct one)."""
 
-    need: Criterion
+    criterion: Criterion
     parent: Candidate | None
 
 
@@ -56,16 +56,20 @@ class ResolutionProblem:
     `waived` (their names and specifiers) count as met.
     """
 
-    needs: Sequence[Criterion]
+    criteria: Sequence[Criterion]
     candidates: Candidates
     constraints: Mapping[NormalizedName, SpecifierSet] = field(default_factory=dict)
     hashes: Mapping[NormalizedName, frozenset[str]] = field(default_factory=dict)
     requested: Container[NormalizedName] = frozenset()
     waived: frozenset[tuple[NormalizedName, str]] = frozenset()
 
-    def waives(self, need: Criterion) -> bool:
+    def waives(self, criterion: Criterion) -> bool:
         """Whether a need counts as met, whatever there is."""
-        return bool(self.waived) and need.exactly is None and (need.name, str(need.specifier)) in self.waived
+        return (
+            bool(self.waived)
+            and criterion.exactly is None
+            and (criterion.name, str(criterion.specifier)) in self.waived
+        )
 
     def matching(self, name: NormalizedName, specifier: SpecifierSet) -> Iterator[Candidate]:
         """The candidates that `specifier` and what else holds for the name allow, the preferred one first."""
@@ -99,7 +103,7 @@ class NoSolution:
     exhausted: bool = False
 
 
-def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Criterion]:
+def criteria_of(requirement: Requirement, origin: str = "") -> Iterator[Criterion]:
     """A requirement as needs: one with extras and a range is two, so that the range narrows the project at once."""
     name = canonicalize_name(requirement.name)
     extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
@@ -109,14 +113,14 @@ def needs_of(requirement: Requirement, origin: str = "") -> Iterator[Criterion]:
     yield Criterion(name, extras, requirement.specifier, text, origin)
 
 
-def resolve(question: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSolution:
+def resolve(problem: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSolution:
     """The solution that pip would find, else one that another order of search finds, else why there is none.
 
     The search ends after `rounds`, those in other orders after a tenth of them.
     """
     failure: NoSolution | None = None
     for attempt, order in enumerate(_ORDERS):
-        provider = _Provider(question, order)
+        provider = _Provider(problem, order)
         search: Resolution[Criterion, Candidate, str] = Resolution(provider, BaseReporter())
         try:
             state = search.resolve(provider.roots, max_rounds=rounds // _SHARE_OF_OTHER_ORDERS if attempt else rounds)
@@ -140,7 +144,7 @@ def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
     wanted_by: dict[NormalizedName, list[Candidate]] = {}
     extras: dict[NormalizedName, frozenset[NormalizedName]] = {}
     seen = set()
-    waiting = [provider.identify(need) for need in provider.roots]
+    waiting = [provider.identify(criterion) for criterion in provider.roots]
     while waiting:
         key = waiting.pop()
         if key in seen:
@@ -150,10 +154,10 @@ def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
         base = candidate.base or candidate
         chosen[candidate.name] = base
         extras[candidate.name] = extras.get(candidate.name, frozenset()) | candidate.extras
-        for need in provider.get_dependencies(candidate):
-            waiting.append(provider.identify(need))
-            wanting = wanted_by.setdefault(need.name, [])
-            if need.name != candidate.name and base not in wanting:
+        for criterion in provider.get_dependencies(candidate):
+            waiting.append(provider.identify(criterion))
+            wanting = wanted_by.setdefault(criterion.name, [])
+            if criterion.name != candidate.name and base not in wanting:
                 wanting.append(base)
     return Solution(chosen, {name: tuple(parents) for name, parents in wanted_by.items()}, extras)
 
@@ -165,18 +169,18 @@ Order = Callable[["_Provider", str, Sequence[Criterion]], Preference]
 class _Provider(AbstractProvider[Criterion, Candidate, str]):
     """Answers resolvelib's questions; `order` says which name is to be decided first."""
 
-    def __init__(self, question: ResolutionProblem, order: Order) -> None:
-        self.question = question
+    def __init__(self, problem: ResolutionProblem, order: Order) -> None:
+        self.problem = problem
         self.order = order
         # needs with extras last: those without narrow the project before its extras are looked at
-        needs = [need for need in question.needs if not question.waives(need)]
-        self.roots = sorted(needs, key=lambda need: bool(need.extras))
+        criteria = [criterion for criterion in problem.criteria if not problem.waives(criterion)]
+        self.roots = sorted(criteria, key=lambda criterion: bool(criterion.extras))
         self.requested_order: dict[str, int] = {}
-        for position, need in enumerate(needs):
+        for position, criterion in enumerate(criteria):
             # of the two needs that an entry with extras and a range makes, pip ranks the first alone
-            if not (need.extras and need.specifier):
-                self.requested_order.setdefault(self.identify(need), position)
-        self.root_keys = frozenset(self.identify(need) for need in needs)
+            if not (criterion.extras and criterion.specifier):
+                self.requested_order.setdefault(self.identify(criterion), position)
+        self.root_keys = frozenset(self.identify(criterion) for criterion in criteria)
         self.asked: set[str] = set()
         self.promoted: set[str] = set()
         self.dependents: dict[NormalizedName, list[str]] = {}
@@ -199,19 +203,19 @@ class _Provider(AbstractProvider[Criterion, Candidate, str]):
         if not own:
             return []
         name, extras = own[0].name, own[0].extras
-        needs = own + (list(requirements.get(name, ())) if extras else [])
+        criteria = own + (list(requirements.get(name, ())) if extras else [])
         excluded = set(incompatibilities.get(identifier, ()))
-        exact = {need.exactly for need in needs if need.exactly is not None}
+        exact = {criterion.exactly for criterion in criteria if criterion.exactly is not None}
         if exact:
-            given = [self.question.candidates.with_extras(candidate, extras) for candidate in exact]
-            return [one for one in given if one not in excluded and all(need.met_by(one) for need in own)]
+            given = [self.problem.candidates.with_extras(candidate, extras) for candidate in exact]
+            return [one for one in given if one not in excluded and all(criterion.met_by(one) for criterion in own)]
         specifier = SpecifierSet()
-        for need in needs:
-            specifier &= need.specifier
+        for criterion in criteria:
+            specifier &= criterion.specifier
 
         def matches() -> Iterator[Candidate]:
-            for base in self.question.matching(name, specifier):
-                candidate = self.question.candidates.with_extras(base, extras)
+            for base in self.problem.matching(name, specifier):
+                candidate = self.problem.candidates.with_extras(base, extras)
                 if candidate not in excluded:
                     yield candidate
 
@@ -226,22 +230,22 @@ class _Provider(AbstractProvider[Criterion, Candidate, str]):
 
     def get_dependencies(self, candidate: Candidate) -> tuple[Criterion, ...]:
         if candidate not in self._dependencies:
-            self._dependencies[candidate] = tuple(self._needs(candidate))
+            self._dependencies[candidate] = tuple(self._criteria(candidate))
         return self._dependencies[candidate]
 
-    def _needs(self, candidate: Candidate) -> Iterator[Criterion]:
+    def _criteria(self, candidate: Candidate) -> Iterator[Criterion]:
         if candidate.base is not None:
             text = f"{candidate.shown_as}=={candidate.version}"
             yield Criterion(candidate.name, frozenset(), SpecifierSet(), text, exactly=candidate.base)
-        environment = self.question.candidates.environment
+        environment = self.problem.candidates.environment
         for requirement in environment.needed(candidate.requires, candidate.extras & candidate.provides):
-            for need in needs_of(requirement):
-                if self.question.waives(need):
+            for criterion in criteria_of(requirement):
+                if self.problem.waives(criterion):
                     continue
-                known = self.dependents.setdefault(need.name, [])
-                if candidate.shown_as not in known and need.name != candidate.name:
+                known = self.dependents.setdefault(criterion.name, [])
+                if candidate.shown_as not in known and criterion.name != candidate.name:
                     known.append(candidate.shown_as)
-                yield need
+                yield criterion
 
     def narrow_requirement_selection(
         self,
@@ -276,12 +280,12 @@ class _Provider(AbstractProvider[Criterion, Candidate, str]):
         return self.order(self, identifier, [info.requirement for info in information[identifier]])
 
 
-def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Criterion]) -> Preference:
+def _as_pip(provider: _Provider, identifier: str, criteria: Sequence[Criterion]) -> Preference:
     """What is often in conflict, has one candidate, is pinned, is bounded above, was asked for first; then by name."""
-    operators = [(one.operator, one.version) for need in needs for one in need.specifier]
+    operators = [(one.operator, one.version) for criterion in criteria for one in criterion.specifier]
     return (
         identifier not in provider.promoted,
-        not any(need.exactly for need in needs),
+        not any(criterion.exactly for criterion in criteria),
         not any(operator[:2] == "==" and "*" not in version for operator, version in operators),
         not any(
             operator in ("<", "<=", "~=") or (operator == "==" and "*" in version) for operator, version in operators
@@ -292,16 +296,16 @@ def _as_pip(provider: _Provider, identifier: str, needs: Sequence[Criterion]) ->
     )
 
 
-def _by_name(_provider: _Provider, identifier: str, _needs: Sequence[Criterion]) -> Preference:
+def _by_name(_provider: _Provider, identifier: str, _criteria: Sequence[Criterion]) -> Preference:
     return (identifier,)
 
 
-def _by_name_backwards(_provider: _Provider, identifier: str, _needs: Sequence[Criterion]) -> Preference:
+def _by_name_backwards(_provider: _Provider, identifier: str, _criteria: Sequence[Criterion]) -> Preference:
     return tuple(-ord(character) for character in identifier)
 
 
-def _dependencies_first(provider: _Provider, identifier: str, needs: Sequence[Criterion]) -> Preference:
-    return (identifier in provider.root_keys, -len(needs), identifier)
+def _dependencies_first(provider: _Provider, identifier: str, criteria: Sequence[Criterion]) -> Preference:
+    return (identifier in provider.root_keys, -len(criteria), identifier)
 
 
 _ORDERS: tuple[Order, ...] = (_as_pip, _dependencies_first, _by_name, _by_name_backwards)

@@ -13,18 +13,18 @@ from envfab.planning.plan import EVERYTHING, Newer, Options
 from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, resolve
 
 
-def newer(question: ResolutionProblem, solution: Solution, options: Options) -> tuple[Newer, ...]:
+def newer(problem: ResolutionProblem, solution: Solution, options: Options) -> tuple[Newer, ...]:
     """What `--upgrade` would take beyond `solution`, by name.
 
     May raise `TagsNeeded`: but only where a newer wheel is there, and its tags are not those of every interpreter.
     """
     if EVERYTHING in options.upgrade:
         return ()
-    names = {name for name in _kept(question, solution) if _has_newer(question, solution.chosen[name])}
+    names = {name for name in _kept(problem, solution) if _has_newer(problem, solution.chosen[name])}
     if not names:
         return ()
     # whether all others suit a newer one, too, only a search tells
-    eager = resolve(replace(question, requested=_With(question, names)))
+    eager = resolve(replace(problem, requested=_With(problem, names)))
     if isinstance(eager, NoSolution):
         return ()
     found = []
@@ -35,17 +35,17 @@ def newer(question: ResolutionProblem, solution: Solution, options: Options) -> 
     return tuple(found)
 
 
-def _kept(question: ResolutionProblem, solution: Solution) -> Iterator[NormalizedName]:
+def _kept(problem: ResolutionProblem, solution: Solution) -> Iterator[NormalizedName]:
     """What stays as it is installed, and was not asked for."""
-    free = question.candidates.free
+    free = problem.candidates.free
     for name, candidate in solution.chosen.items():
-        if candidate.wheel is None and name not in question.requested and (free is None or name in free):
+        if candidate.wheel is None and name not in problem.requested and (free is None or name in free):
             yield name
 
 
-def _has_newer(question: ResolutionProblem, installed: Candidate) -> bool:
+def _has_newer(problem: ResolutionProblem, installed: Candidate) -> bool:
     """Whether some wheel that may fit is newer; tags are asked for only where they could rule it out."""
-    candidates = question.candidates
+    candidates = problem.candidates
     for version, releases in candidates.shelf(installed.name).items():
         if version <= installed.version:
             return False
@@ -67,8 +67,8 @@ def _fits_all(release: Release, major: int) -> bool:
 class _With:
     """The names that were asked for, and `names`."""
 
-    def __init__(self, question: ResolutionProblem, names: set[NormalizedName]) -> None:
-        self._requested, self._names = question.requested, names
+    def __init__(self, problem: ResolutionProblem, names: set[NormalizedName]) -> None:
+        self._requested, self._names = problem.requested, names
 
     def __contains__(self, name: object) -> bool:
         return name in self._requested or name in self._names

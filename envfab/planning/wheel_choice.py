@@ -19,7 +19,7 @@ from envfab.planning.fixpoint import resolve_stable
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import Missing, Options
-from envfab.planning.resolution_problem import ask
+from envfab.planning.resolution_problem import pose_problem
 from envfab.planning.resolver import NoSolution
 
 
@@ -51,10 +51,10 @@ def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catal
     problems = unfit(requirements, entries, environment)
     if problems:
         raise Unsolvable(interpreter, (), problems)
-    question = ask(entries, constraints, candidates, Options())
-    outcome = resolve_stable(question)
+    problem = pose_problem(entries, constraints, candidates, Options())
+    outcome = resolve_stable(problem)
     if isinstance(outcome, NoSolution):
-        raise Unsolvable(interpreter, *explain(outcome, question))
+        raise Unsolvable(interpreter, *explain(outcome, problem))
     return {name: one.wheel for name, one in outcome.chosen.items() if one.wheel is not None}
 
 

@@ -11,16 +11,16 @@ from envfab.planning.candidates import Candidates
 from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
-from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, needs_of, resolve
+from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, criteria_of, resolve
 from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 
 
-def question(catalogue: DictCatalogue, *lines: str) -> ResolutionProblem:
+def problem(catalogue: DictCatalogue, *lines: str) -> ResolutionProblem:
     """What is to be resolved for an empty virtualenv."""
     entries = requirements(*lines).entries
-    needs = [need for entry in entries for need in needs_of(entry.requirement, entry.origin)]
+    criteria = [criterion for entry in entries for criterion in criteria_of(entry.requirement, entry.origin)]
     candidates = Candidates(Environment(interpreter()), {}, catalogue)
-    return ResolutionProblem(needs, candidates, requested=frozenset(entry.name for entry in entries))
+    return ResolutionProblem(criteria, candidates, requested=frozenset(entry.name for entry in entries))
 
 
 def chosen(outcome: Solution | NoSolution) -> list[str]:
@@ -42,7 +42,7 @@ def pigeons(number: int) -> DictCatalogue:
 def test_an_older_version_is_taken_where_the_newest_suits_nobody_else() -> None:
     """The search goes back on a choice."""
     catalogue = wheelhouse({"a==2": ["c>=2"], "a==1": ["c"], "b==1": ["c<2"], "c==1": [], "c==2": []})
-    assert chosen(resolve(question(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
+    assert chosen(resolve(problem(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
 
 
 def test_what_pip_would_miss_is_found() -> None:
@@ -67,7 +67,7 @@ def test_dropped_candidates_leave_nothing_behind() -> None:
     catalogue = wheelhouse(
         {"a==2": ["only-of-two", "c>=2"], "a==1": [], "b==1": ["c<2"], "c==1": [], "c==2": [], "only-of-two==1": []}
     )
-    assert chosen(resolve(question(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
+    assert chosen(resolve(problem(catalogue, "a", "b"))) == ["a 1", "b 1", "c 1"]
 
 
 @pytest.mark.parametrize("lines", [["a"], ["b", "a"], ["a[x]", "b[x]"]])
@@ -77,7 +77,7 @@ def test_circles_end(lines: Iterable[str]) -> None:
     catalogue.add("a==1", ["b[x]", 'c ; extra == "x"'], extras=["x"])
     catalogue.add("b==1", ["a", 'a[x] ; extra == "x"'], extras=["x"])
     catalogue.add("c==1", ["a[x]"])
-    assert chosen(resolve(question(catalogue, *lines))) == ["a 1", "b 1", "c 1"]
+    assert chosen(resolve(problem(catalogue, *lines))) == ["a 1", "b 1", "c 1"]
 
 
 def test_a_project_is_not_its_own_dependent() -> None:
@@ -94,7 +94,7 @@ def test_a_project_is_not_its_own_dependent() -> None:
 def test_an_extra_that_is_not_declared_brings_nothing() -> None:
     """As with pip: without `Provides-Extra`, a marker that asks for it counts for nothing."""
     catalogue = wheelhouse({"a==1": ['b ; extra == "fast"', 'c ; extra != "fast"'], "b==1": [], "c==1": []})
-    assert chosen(resolve(question(catalogue, "a[fast]"))) == ["a 1", "c 1"]
+    assert chosen(resolve(problem(catalogue, "a[fast]"))) == ["a 1", "c 1"]
 
 
 def test_all_extras_of_a_project_are_of_one_version() -> None:
@@ -106,7 +106,7 @@ def test_all_extras_of_a_project_are_of_one_version() -> None:
     catalogue.add("x1==1")
     catalogue.add("y1==1")
     catalogue.add("x2==1")
-    assert chosen(resolve(question(catalogue, "a[x]", "b"))) == ["a 1", "b 1", "x1 1", "y1 1"]
+    assert chosen(resolve(problem(catalogue, "a[x]", "b"))) == ["a 1", "b 1", "x1 1", "y1 1"]
 
 
 def test_a_pre_release_is_no_way_out_of_a_conflict() -> None:
@@ -142,7 +142,7 @@ def test_an_installed_dependency_gives_way_where_it_must() -> None:
 
 def test_the_search_ends_at_its_bound() -> None:
     """What could take for ever is given up, and says what helps."""
-    asked = question(pigeons(4), *(f"pigeon{number}" for number in range(5)))
+    asked = problem(pigeons(4), *(f"pigeon{number}" for number in range(5)))
     outcome = resolve(asked, rounds=20)
     assert isinstance(outcome, NoSolution)
     assert outcome.exhausted
