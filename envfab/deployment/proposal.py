@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -12,10 +13,10 @@ from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json
 from envfab.deployment.notes import first_time, past
 from envfab.errors import EnvfabError, UsageError
+from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
-from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import wheel_of
 from envfab.planning.plan import Plan, Status
@@ -47,32 +48,38 @@ class Proposal:
 
 
 def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:
-    """The plan for one virtualenv; asks it for its tags only if there is something to choose.
+    """Plan one virtualenv; errors make a blocked proposal.
 
-    Where a deployment was interrupted, what it had in hand is looked through. Then, and where one is under way, there
-    is something to do in any case: it is not over.
+    If a deployment was interrupted, the packages that it was changing are verified. A virtualenv with an interrupted
+    deployment, or with one under way, is never `current`, since a deployment has to end it.
     """
     try:
         left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
         if left is not None and left.changed_in_place:
             again = plans.options.reinstall | damaged_by(left, site)
             plans = Plans(plans.catalogue, replace(plans.options, reinstall=again))
-        try:
-            made = plans.plan(probe, requirements)
-        except TagsNeeded:
-            probe = replace(probe, interpreter=probe.interpreter.with_tags(site.tags()))
-            made = plans.plan(probe, requirements)
+        probe, made = _planned(site, probe, requirements, plans)
         if (left is not None or probe.holder is not None) and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
         notes = (*past(probe, left), *first_time(probe, made), *plans.oddities(probe))
         return Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
     except UsageError as error:
-        # `--only NAME` where this one virtualenv has nothing of that name
+        # `--only NAME`, and this virtualenv neither has nor requires NAME, though others may
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
         return Proposal(site.member, requirements, untouched, site, probe, error=error)
     except EnvfabError as error:
         blocked = Plan(probe.target, Status.BLOCKED, str(probe.interpreter.version), error=str(error))
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
+
+
+def _planned(site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans) -> tuple[Probe, Plan]:
+    """The plan, and the probe that it was made from; the agent is asked for tags only if the plan depends on them."""
+    if probe.interpreter.tags is None:
+        made = plans.plan_without_tags(probe, requirements)
+        if made is not None:
+            return probe, made
+        probe = replace(probe, interpreter=probe.interpreter.with_tags(site.tags()))
+    return probe, plans.plan(probe, requirements)
 
 
 def damaged_by(left: Record, site: TargetSession) -> frozenset[NormalizedName]:
@@ -86,15 +93,11 @@ def damaged_by(left: Record, site: TargetSession) -> frozenset[NormalizedName]:
 def finder(
     site: TargetSession, probe: Probe, wheelhouse: Catalogue
 ) -> Callable[[NormalizedName, Version], Wheel | None]:
-    """Finds the wheel of one version in the wheelhouse."""
-    interpreters = [probe.interpreter]
+    """Return a function that finds the best wheel of one version in the wheelhouse, or None."""
 
-    def find(name: NormalizedName, version: Version) -> Wheel | None:
-        """The wheel, or None."""
-        try:
-            return wheel_of(name, version, interpreters[-1], wheelhouse)
-        except TagsNeeded:
-            interpreters.append(probe.interpreter.with_tags(site.tags()))
-            return wheel_of(name, version, interpreters[-1], wheelhouse)
+    @cache
+    def interpreter() -> Interpreter:
+        known = probe.interpreter
+        return known if known.tags is not None else known.with_tags(site.tags())
 
-    return find
+    return lambda name, version: wheel_of(name, version, interpreter(), wheelhouse)

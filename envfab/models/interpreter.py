@@ -1,4 +1,4 @@
-"""A virtualenv's interpreter, as planning needs it; never the one that runs this program."""
+"""The interpreter of a virtualenv; never the one that runs this program."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MARKER_NAMES = (
 class Interpreter:
     """Version, implementation, the *complete* marker environment (PEP 508), and the tags it supports.
 
-    `tags` are most preferred first, or None where they have not been asked for: planning raises
-    `TagsNeeded` once it must choose among wheels, and its caller gets them and plans again.
+    `tags` are most preferred first, or None if the interpreter was not asked for them: only `plan_without_tags` plans
+    for such an interpreter.
     """
 
     version: Version

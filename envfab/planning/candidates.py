@@ -18,8 +18,8 @@ from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
 
 
-class TagsNeeded(EnvfabError):
-    """The interpreter's tags must be known to choose among wheels: ask the target for them, and plan again."""
+class TagsUnknown(EnvfabError):
+    """A choice among wheels depends on the interpreter's tags, and they are not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +45,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class Candidates:
-    """Candidates by name, made when they are asked for; METADATA is read of no wheel before that.
+    """Candidates by name, made on demand: a wheel's METADATA is not read before it is considered.
 
-    Names outside `free` (where it is set) stay as they are, and what is `assumed` counts as installed. Raises
-    `TagsNeeded`, but not before something hangs on it.
+    If `free` is set, projects that are not in it stay as they are; what is `assumed` counts as installed. Methods raise
+    `TagsUnknown` if their result depends on the interpreter's tags and the interpreter has none.
     """
 
     environment: Environment
@@ -238,10 +238,9 @@ class Candidates:
         if self._ranks is None:
             tags = self.environment.interpreter.tags
             if tags is None:
-                raise TagsNeeded(
-                    "which wheels fit cannot be told without the interpreter's tags",
+                raise TagsUnknown(
+                    "internal error: which wheels fit depends on the interpreter's tags, which are not known",
                     where=self.environment.interpreter.title,
-                    hint="ask the target for its tags and plan again",
                 )
             self._ranks = {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
         return self._ranks

@@ -1,4 +1,4 @@
-"""Single wheels of the wheelhouse for one interpreter, apart from any plan."""
+"""Lookup of single wheels of the wheelhouse for one interpreter, apart from any plan."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ from envfab.planning.marker_environment import Environment
 
 
 def wheel_of(name: NormalizedName, version: Version, interpreter: Interpreter, catalogue: Catalogue) -> Wheel | None:
-    """The best wheel of just this version, yanked or not, or None; may raise `TagsNeeded`."""
+    """Return the best wheel of exactly this version, yanked or not, or None. The interpreter's tags must be known."""
     return Candidates(Environment(interpreter), {}, catalogue).wheel_of(name, version)

@@ -1,4 +1,4 @@
-"""Alike virtualenvs are planned once."""
+"""Cache of plans: virtualenvs in the same situation are planned once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Generic, TypeVar
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.planning import consistency, planner
-from envfab.planning.candidates import TagsNeeded
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.plan import Options, Plan
 
@@ -18,56 +17,63 @@ T = TypeVar("T")
 
 
 class _Once(Generic[T]):
-    """Answers by what they depend on; who asks for one that is being worked out waits for it."""
+    """Values by what they depend on; a thread that asks for a value which another thread computes waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: dict[Hashable, threading.Lock] = {}
         self._known: dict[Hashable, T] = {}
 
-    def get(self, key: Hashable, work_out: Callable[[], T]) -> T:
-        """The answer; what `work_out` raises is not remembered."""
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the value for `key`, computed once; exceptions are raised and not remembered."""
         with self._lock:
             turn = self._turns.setdefault(key, threading.Lock())
         with turn:
             if key not in self._known:
-                self._known[key] = work_out()
+                self._known[key] = compute()
             return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """Plans out of one wheelhouse, from any thread; what several virtualenvs have in common is planned once."""
+    """Plans made from one wheelhouse; virtualenvs in the same situation share the work. Thread-safe."""
 
     catalogue: Catalogue
     options: Options
-    _made: _Once[Plan | TagsNeeded] = field(default_factory=_Once)
+    _with_tags: _Once[Plan] = field(default_factory=_Once)
+    _without_tags: _Once[Plan | None] = field(default_factory=_Once)
     _odd: _Once[tuple[str, ...]] = field(default_factory=_Once)
 
     def plan(self, probe: Probe, requirements: Requirements) -> Plan:
-        """What `planner.plan` says, and raises, of this virtualenv."""
-        situation = (requirements, _situation(probe))
-        made = self._made.get(situation, lambda: self._planned(probe, requirements))
-        if isinstance(made, TagsNeeded):
-            raise TagsNeeded(made.what, where=made.where, hint=made.hint)
-        return replace(made, target=probe.target, fingerprint=probe.fingerprint)
+        """Return the plan of `planner.plan`, and raise what it raises."""
+        made = self._with_tags.get(
+            (requirements, _situation(probe)),
+            lambda: planner.plan(probe, requirements, self.catalogue, self.options),
+        )
+        return _plan_for(probe, made)
+
+    def plan_without_tags(self, probe: Probe, requirements: Requirements) -> Plan | None:
+        """Return the plan, or the None, of `planner.plan_without_tags`, and raise what it raises."""
+        made = self._without_tags.get(
+            (requirements, _situation(probe)),
+            lambda: planner.plan_without_tags(probe, requirements, self.catalogue, self.options),
+        )
+        return None if made is None else _plan_for(probe, made)
 
     def oddities(self, probe: Probe) -> tuple[str, ...]:
-        """What `consistency.oddities` says of this virtualenv."""
-        # what is told of stranded packages names their path
-        whose = (probe.target.path, probe.stranded) if probe.stranded else None
-        return self._odd.get((_situation(probe), whose), lambda: consistency.oddities(probe))
+        """Return what `consistency.oddities` returns for this virtualenv."""
+        # the message about stranded packages contains their path
+        path = (probe.target.path, probe.stranded) if probe.stranded else None
+        return self._odd.get((_situation(probe), path), lambda: consistency.oddities(probe))
 
-    def _planned(self, probe: Probe, requirements: Requirements) -> Plan | TagsNeeded:
-        # that tags are needed is found out for alike virtualenvs together, too
-        try:
-            return planner.plan(probe, requirements, self.catalogue, self.options)
-        except TagsNeeded as error:
-            return error
+
+def _plan_for(probe: Probe, made: Plan) -> Plan:
+    """A plan that was made for a virtualenv in the same situation, for this one."""
+    return replace(made, target=probe.target, fingerprint=probe.fingerprint)
 
 
 def _situation(probe: Probe) -> Hashable:
-    """All of a probe that a plan depends on, apart from whose it is."""
+    """Everything in a probe that a plan depends on, except its target and fingerprint."""
     interpreter = probe.interpreter
     return (
         interpreter.version,

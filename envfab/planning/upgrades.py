@@ -14,9 +14,9 @@ from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution, re
 
 
 def newer(problem: ResolutionProblem, solution: Solution, options: Options) -> tuple[Newer, ...]:
-    """What `--upgrade` would take beyond `solution`, by name.
+    """Return what `--upgrade` would upgrade beyond `solution`, sorted by name.
 
-    May raise `TagsNeeded`: but only where a newer wheel is there, and its tags are not those of every interpreter.
+    Raises `TagsUnknown` if the interpreter has no tags and there is a newer wheel that does not fit every interpreter.
     """
     if EVERYTHING in options.upgrade:
         return ()

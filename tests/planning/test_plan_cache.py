@@ -16,7 +16,6 @@ from envfab.errors import UsageError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.probe import Probe
 from envfab.models.wheel import Release
-from envfab.planning.candidates import TagsNeeded
 from envfab.planning.plan import Options
 from envfab.planning.plan_cache import Plans
 from envfab.planning.planner import plan
@@ -82,19 +81,27 @@ def test_whatever_could_matter_makes_another_situation(there: Probe, lines: list
     assert catalogue.asked > asked
 
 
-def test_tags_are_asked_for_as_ever() -> None:
-    """That tags are needed is found out once, and told of each virtualenv."""
+def test_that_a_plan_depends_on_tags_is_found_out_once() -> None:
+    """It is so for every virtualenv in the same situation."""
     catalogue = CountingCatalogue()
     catalogue.add("a==2")
     plans = Plans(catalogue, Options())
     there = probe("a==1", python=interpreter(known_tags=False))
-    with pytest.raises(TagsNeeded):
-        plans.plan(there, requirements("a"))
+    assert plans.plan_without_tags(there, requirements("a")) is None
     asked = catalogue.asked
-    with pytest.raises(TagsNeeded):
-        plans.plan(replace(there, target=OTHER), requirements("a"))
-    assert catalogue.asked == asked
+    assert plans.plan_without_tags(replace(there, target=OTHER), requirements("a")) is None
+    assert catalogue.asked == asked > 0
     assert plans.plan(probe("a==1"), requirements("a")).actions
+
+
+def test_a_plan_without_tags_belongs_to_each_virtualenv() -> None:
+    """It has its own target, as plans with tags have."""
+    plans = Plans(wheelhouse(["a==1"]), Options())
+    there = probe("a==1", python=interpreter(known_tags=False))
+    for target in (there.target, OTHER):
+        made = plans.plan_without_tags(replace(there, target=target), requirements("a"))
+        assert made is not None
+        assert made.target == target
 
 
 def test_who_comes_while_a_plan_is_made_waits_for_it() -> None:

@@ -11,9 +11,9 @@ from envfab.errors import UsageError
 from envfab.models.distribution import Origin
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
-from envfab.planning.candidates import TagsNeeded
+from envfab.planning.candidates import TagsUnknown
 from envfab.planning.plan import ActionKind, Ahead, Options, Plan, Status
-from envfab.planning.planner import plan
+from envfab.planning.planner import plan, plan_without_tags
 from tests.planning.catalogue import DictCatalogue, distribution, interpreter, probe, requirements, wheelhouse
 
 
@@ -235,20 +235,30 @@ class TestTags:
     def test_a_current_virtualenv_never_needs_them(self) -> None:
         """Asking for tags costs half a probe."""
         there = probe("Django==5.2", "asgiref==3.9", python=interpreter(known_tags=False))
-        made = plan(there, requirements("Django", "asgiref<4"), wheelhouse(DJANGO))
+        made = plan_without_tags(there, requirements("Django", "asgiref<4"), wheelhouse(DJANGO))
+        assert made is not None
         assert made.status is Status.CURRENT
 
     def test_one_that_is_ahead_does_not_need_them_either(self) -> None:
         """Nothing in the wheelhouse is newer."""
         there = probe("Django==6.0", "asgiref==3.9", python=interpreter(known_tags=False))
-        assert plan(there, requirements("Django"), wheelhouse(DJANGO)).ahead == (Ahead("Django", "6.0", "5.2"),)
+        made = plan_without_tags(there, requirements("Django"), wheelhouse(DJANGO))
+        assert made is not None
+        assert made.ahead == (Ahead("Django", "6.0", "5.2"),)
 
     def test_a_newer_wheel_calls_for_them(self) -> None:
         """Whether it fits decides the plan."""
         there = probe("Django==5.1", "asgiref==3.9", python=interpreter(known_tags=False))
-        with pytest.raises(TagsNeeded, match="without the interpreter's tags"):
+        assert plan_without_tags(there, requirements("Django"), wheelhouse(DJANGO)) is None
+        made = plan_without_tags(there, requirements("Django==5.1"), wheelhouse(DJANGO))
+        assert made is not None
+        assert made.status is Status.CURRENT
+
+    def test_a_plan_that_depends_on_them_is_not_made_up(self) -> None:
+        """`plan` expects the tags, and says which interpreter has none."""
+        there = probe("Django==5.1", "asgiref==3.9", python=interpreter(known_tags=False))
+        with pytest.raises(TagsUnknown, match=r"CPython .*the interpreter's tags, which are not known"):
             plan(there, requirements("Django"), wheelhouse(DJANGO))
-        assert plan(there, requirements("Django==5.1"), wheelhouse(DJANGO)).status is Status.CURRENT
 
 
 class TestOnly:
