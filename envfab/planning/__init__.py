@@ -1,1 +1,1 @@
-"""What should be: from requirements, a probe and a catalogue of wheels to a plan. Pure functions, no I/O."""
+"""Planning: requirements, a probe and a catalogue of wheels make a plan. Pure functions, no I/O."""

@@ -1,4 +1,4 @@
-"""Why there is no plan, in words: what the wheelhouse lacks, and who wants what."""
+"""The reasons why a plan is blocked, in words: what the wheelhouse lacks, and which requirements conflict."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from envfab.planning.resolver import Cause, Criterion, NoSolution, ResolutionPro
 
 _VERSIONS_SHOWN = 5
 _LINES_SHOWN = 8
-# Each search finds the next requirements that are lacking; so many searches, and no more.
+# how many searches are made at most; each finds further requirements that the wheelhouse cannot meet
 _SEARCHES = 30
 _ROUNDS = 2_000
 
 
 def explain(failure: NoSolution, problem: ResolutionProblem) -> tuple[tuple[Missing, ...], tuple[str, ...]]:
-    """A failed search as all that is missing, and where nothing is, as the conflicts that there are.
+    """Return (what is missing, conflicts) for a failed search; there are conflicts only if nothing is missing.
 
-    What is missing is waived, and the search repeated: it goes on to what is missing of the dependencies.
+    Missing requirements are waived and the search is repeated, so that it finds what their dependents miss as well.
     """
     missing: dict[Missing, None] = {}
     for _ in range(_SEARCHES):
@@ -47,7 +47,7 @@ def explain(failure: NoSolution, problem: ResolutionProblem) -> tuple[tuple[Miss
 
 
 def _lacking(failure: NoSolution, problem: ResolutionProblem) -> list[Cause]:
-    """The needs of a failed search that nothing there is can meet."""
+    """The criteria of a failed search that no candidate meets."""
     direct = [Cause(criterion, None) for criterion in problem.criteria]
     return _unique(
         cause
@@ -60,27 +60,27 @@ def _lacking(failure: NoSolution, problem: ResolutionProblem) -> list[Cause]:
 
 def _why_not(failure: NoSolution, problem: ResolutionProblem) -> Iterable[str]:
     if failure.exhausted and not failure.causes:
-        return ["the search for versions that suit everybody was given up: pin some of the requirements with =="]
+        return ["the search for a set of versions was given up, too many steps: pin some of the requirements with =="]
     return _conflicts(failure, problem)
 
 
 def why_missing(name: NormalizedName, specifier: SpecifierSet, problem: ResolutionProblem) -> str:
-    """Why no wheel of the wheelhouse will do for a requirement: the first thing that rules out the last of them."""
+    """Return why no wheel of the wheelhouse meets a requirement: the first check that none of the wheels passes."""
     candidates = problem.candidates
     if candidates.free is not None and name not in candidates.free:
         installed = candidates.installed.get(name)
         state = f"{installed.version_text} is installed" if installed else "it is not installed"
-        return f"{state}, and --only leaves it alone; name it too"
+        return f"{state}, and --only does not name it; name it as well"
     shelf = candidates.shelf(name)
     found = _unlogged(name, specifier, problem)
     if found is None:
         return _why_not_from(shelf, name, specifier, problem)
-    unlogged = f"{found[0].filename} lies in the wheelhouse and is not logged: fab add_wheel {found[1]}"
+    unlogged = f"{found[0].filename} is in the wheelhouse but not logged: fab add_wheel {found[1]}"
     return f"{_why_not_from(shelf, name, specifier, problem)}\n{unlogged}" if shelf else unlogged
 
 
 def _unlogged(name: NormalizedName, specifier: SpecifierSet, problem: ResolutionProblem) -> tuple[Wheel, str] | None:
-    """The newest wheel in the wheelhouse that is not logged, and would do for all that its name says."""
+    """The newest wheel in the wheelhouse that is not logged, and that fits as far as its file name tells."""
     candidates = problem.candidates
     wanted = specifier & problem.constraints.get(name, SpecifierSet())
     found = [
@@ -92,7 +92,7 @@ def _unlogged(name: NormalizedName, specifier: SpecifierSet, problem: Resolution
 
 
 def _criteria_of_unlogged(criterion: Criterion, problem: ResolutionProblem) -> Iterable[Criterion]:
-    """What a wheel needs that would meet `need` if it were logged."""
+    """The criteria of the dependencies of the wheel that would meet `criterion` if it were logged."""
     found = _unlogged(criterion.name, criterion.specifier, problem)
     metadata = problem.candidates.metadata(found[0]) if found else None
     if metadata is None:
@@ -130,10 +130,10 @@ def _why_not_from(
         versions = _listed({release.wheel.version for release in supported})
         if all(release.wheel.sha256 is None for release in supported):
             return f"the release log has no hash for {versions}: log it again with add_wheel"
-        return f"the wheelhouse has {versions}, but no wheel with a hash that is pinned"
+        return f"the wheelhouse has {versions}, but no wheel with a pinned hash"
     withdrawn = [release for release in admitted if release.yanked]
     if not withdrawn:
-        return f"the wheelhouse has only pre-releases that would do: {_listed(one.wheel.version for one in admitted)}"
+        return f"the wheelhouse has pre-releases only: {_listed(one.wheel.version for one in admitted)}"
     newest = withdrawn[0]
     return f"{newest.wheel.version} was yanked" + (f": {newest.yanked_reason}" if newest.yanked_reason else "")
 
@@ -143,19 +143,19 @@ def _served(criterion: Criterion, problem: ResolutionProblem) -> bool:
 
 
 def _unique(causes: Iterable[Cause]) -> list[Cause]:
-    """Each need of each parent once; an entry with extras and a range makes two."""
+    """Each criterion of each parent once; a requirement with extras and a specifier makes two criteria."""
     return list({(cause.criterion.text, cause.criterion.origin, str(cause.parent)): cause for cause in causes}.values())
 
 
 def _missing(cause: Cause, failure: NoSolution, problem: ResolutionProblem) -> Missing:
-    wanted_by = cause.criterion.origin if cause.parent is None else _introduced(cause.parent, failure, problem)
+    required_by = cause.criterion.origin if cause.parent is None else _introduced(cause.parent, failure, problem)
     return Missing(
-        cause.criterion.text, wanted_by, why_missing(cause.criterion.name, cause.criterion.specifier, problem)
+        cause.criterion.text, required_by, why_missing(cause.criterion.name, cause.criterion.specifier, problem)
     )
 
 
 def _conflicts(failure: NoSolution, problem: ResolutionProblem) -> Iterable[str]:
-    """One text a project that its dependents disagree on."""
+    """A text for each project whose dependents require different versions."""
     by_name: dict[NormalizedName, list[Cause]] = {}
     for cause in _unique(failure.causes):
         by_name.setdefault(cause.criterion.name, []).append(cause)
@@ -169,7 +169,7 @@ def _conflicts(failure: NoSolution, problem: ResolutionProblem) -> Iterable[str]
 
 def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution, problem: ResolutionProblem) -> str:
     shown = shown_as(name, problem.candidates)
-    lines = sorted(dict.fromkeys(_who_wants(cause, failure, problem) for cause in causes))
+    lines = sorted(dict.fromkeys(_requirement_and_source(cause, failure, problem) for cause in causes))
     if len(lines) > _LINES_SHOWN:
         lines = [*lines[:_LINES_SHOWN], f"and {len(lines) - _LINES_SHOWN} more"]
     constraint = problem.constraints.get(name)
@@ -178,28 +178,28 @@ def _conflict(name: NormalizedName, causes: Sequence[Cause], failure: NoSolution
     installed = problem.candidates.installed.get(name)
     there = [f"the wheelhouse has {_listed(problem.candidates.shelf(name))}"] if problem.candidates.shelf(name) else []
     there += [f"{installed.version_text} is installed"] if installed else []
-    return "\n  ".join([f"no version of {shown} suits everybody", *lines, *there])
+    return "\n  ".join([f"no version of {shown} meets all requirements", *lines, *there])
 
 
-def _who_wants(cause: Cause, failure: NoSolution, problem: ResolutionProblem) -> str:
+def _requirement_and_source(cause: Cause, failure: NoSolution, problem: ResolutionProblem) -> str:
     if cause.parent is None:
-        return f"{cause.criterion.text} wanted by {cause.criterion.origin}"
+        return f"{cause.criterion.text} required by {cause.criterion.origin}"
     if cause.criterion.exactly is not None:
         return f"{cause.criterion.text} for its extras {', '.join(sorted(cause.parent.extras))}"
-    return f"{cause.criterion.text} wanted by {_introduced(cause.parent, failure, problem)}"
+    return f"{cause.criterion.text} required by {_introduced(cause.parent, failure, problem)}"
 
 
 def _introduced(parent: Candidate, failure: NoSolution, problem: ResolutionProblem) -> str:
-    """A candidate with the line that asks for it, or else the projects that want it."""
+    """A candidate with the line that requires it, or else the projects that do."""
     origins = dict.fromkeys(criterion.origin for criterion in problem.criteria if criterion.name == parent.name)
     dependents = failure.dependents.get(parent.name, ())
-    why = ", ".join(origins) if origins else f"wanted by {', '.join(dependents)}" if dependents else ""
+    why = ", ".join(origins) if origins else f"required by {', '.join(dependents)}" if dependents else ""
     added = ", ".join(filter(None, ("installed" if parent.wheel is None else "", why)))
     return f"{parent} ({added})" if added else str(parent)
 
 
 def shown_as(name: NormalizedName, candidates: Candidates) -> str:
-    """A project's name as it is published, as far as it is installed or there is a wheel of it."""
+    """Return a project's name as published, if it is installed or has a wheel; else the canonical name."""
     installed = candidates.installed.get(name)
     if installed:
         return installed.shown_as
@@ -214,17 +214,17 @@ def _suggestion(name: NormalizedName, problem: ResolutionProblem) -> str:
 
 
 def _listed(versions: Iterable[Version]) -> str:
-    """Versions for people, oldest first, the newest of many."""
+    """Versions for people, oldest first; of many, only the newest."""
     ordered = [str(version) for version in sorted(versions)]
     more = f" and {len(ordered) - _VERSIONS_SHOWN} older" if len(ordered) > _VERSIONS_SHOWN else ""
     return ", ".join(ordered[-_VERSIONS_SHOWN:]) + more
 
 
 def _tags_there_are(releases: Sequence[Release], supported: Sequence[Tag]) -> str:
-    """Tags of wheels that do not fit, in the first part in which they do not: Python, ABI, platform."""
+    """What wheels are for whose tags do not fit, by the first part that does not: Python, ABI or platform."""
     tags = {tag for release in releases for tag in release.wheel.tags}
     if not supported:
-        return "no wheel fits an interpreter without tags"
+        return "internal error: the interpreter has no tags, so no wheel fits"
     best = supported[0]
     pythons = {tag.interpreter for tag in supported}
     of_python = {tag for tag in tags if tag.interpreter in pythons}
@@ -247,6 +247,6 @@ def _unsupported(releases: Sequence[Release], problem: ResolutionProblem) -> str
     release = releases[0]
     metadata = problem.candidates.metadata(release.wheel)
     if metadata is None:
-        return f"{release.wheel.filename} cannot be read: {problem.candidates.unreadable[release.wheel.filename]}"
+        return f"cannot read {release.wheel.filename}: {problem.candidates.unreadable[release.wheel.filename]}"
     version = problem.candidates.environment.interpreter.version
     return f"{release.wheel.version} requires Python {metadata.requires_python}; this interpreter is {version}"

@@ -1,4 +1,4 @@
-"""What could be in the virtualenv under each name, best first: what is there now, and the wheels that fit."""
+"""Candidates for a project, best first: the installed version, and the wheels that fit the interpreter."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class TagsUnknown(EnvfabError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A version that could be in the virtualenv, with its dependencies; `wheel` is None for what is installed.
+    """A version of a project, with its dependencies; `wheel` is None for the installed version.
 
-    There is one object for each, so that identity is equality. `base` is set where `extras` are.
+    There is one object for each version and set of extras, so candidates are compared by identity. `base` is the
+    candidate without extras, if there are `extras`.
     """
 
     name: NormalizedName
@@ -69,9 +70,9 @@ class Candidates:
         hashes: frozenset[str] | None = None,
         newest: bool = True,
     ) -> Iterator[Candidate]:
-        """The candidates that `specifier` and `hashes` allow.
+        """Yield the candidates that `specifier` and `hashes` allow.
 
-        Newest first, the installed version at its place, or ahead of all unless `newest`.
+        With `newest`, the newest version comes first; without, the installed version comes before all others.
         """
         kept = self.kept(name, specifier)
         if self.free is not None and name not in self.free:
@@ -83,7 +84,7 @@ class Candidates:
         yield from self._ordered(name, specifier, hashes, kept, kept is not None and newest)
 
     def kept(self, name: NormalizedName, specifier: SpecifierSet) -> Candidate | None:
-        """What is installed, where `specifier` allows it."""
+        """Return the candidate for the installed version if `specifier` allows it, else None."""
         if name in self.assumed:
             assumed = self.assumed[name]
             return assumed if specifier.contains(assumed.version, prereleases=True) else None
@@ -105,7 +106,7 @@ class Candidates:
         return self._made[key]
 
     def with_extras(self, base: Candidate, extras: frozenset[NormalizedName]) -> Candidate:
-        """`base` with extras asked for: a candidate of its own, as in pip, that depends on `base` itself."""
+        """Return the candidate for `base` with extras; as in pip, it is a candidate of its own that requires `base`."""
         if not extras:
             return base
         key = (base.wheel.filename if base.wheel else f"installed {base.name}", extras)
@@ -116,7 +117,7 @@ class Candidates:
         return self._made[key]
 
     def shelf(self, name: NormalizedName) -> Mapping[Version, Sequence[Release]]:
-        """The wheelhouse's releases of a project by version, newest first."""
+        """Return the wheelhouse's releases of a project by version, newest first."""
         if name not in self._shelves:
             by_version: dict[Version, list[Release]] = {}
             for release in self.catalogue.releases(name):
@@ -125,7 +126,10 @@ class Candidates:
         return self._shelves[name]
 
     def fitting(self, releases: Sequence[Release]) -> list[Release]:
-        """Those of one version whose tags the interpreter supports: best tag, highest build, last file name first."""
+        """Return the releases of one version whose tags the interpreter supports.
+
+        The best tag comes first, then the highest build number, then the last file name.
+        """
         ranks = self._tag_ranks()
         ranked = []
         for release in releases:
@@ -135,16 +139,16 @@ class Candidates:
         return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1], reverse=True)]
 
     def fits(self, wheel: Wheel) -> bool:
-        """Whether the interpreter supports one of the wheel's tags."""
+        """Return whether the interpreter supports one of the wheel's tags."""
         return not wheel.tags.isdisjoint(self._tag_ranks())
 
     def supported(self, release: Release) -> bool:
-        """Whether the wheel can be read and its Requires-Python admits the interpreter."""
+        """Return whether the wheel can be read and its Requires-Python admits the interpreter."""
         metadata = self.metadata(release.wheel)
         return metadata is not None and self.environment.supports(metadata.requires_python)
 
     def metadata(self, wheel: Wheel) -> WheelMetadata | None:
-        """What the wheel says of itself; None where it cannot be read (then `unreadable` has the reason)."""
+        """Return the wheel's metadata; None if it cannot be read, then `unreadable` has the reason by file name."""
         if wheel.filename not in self._metadata:
             try:
                 self._metadata[wheel.filename] = self.catalogue.metadata(wheel)
@@ -154,7 +158,7 @@ class Candidates:
         return self._metadata[wheel.filename]
 
     def wheel_of(self, name: NormalizedName, version: Version, hashes: frozenset[str] | None = None) -> Wheel | None:
-        """The best wheel of just this version, yanked or not, to install it again."""
+        """Return the best wheel of exactly this version, yanked or not, or None."""
         for release in self.fitting(self.shelf(name).get(version, ())):
             if self.supported(release) and allowed(release.wheel, hashes):
                 return release.wheel
@@ -168,7 +172,7 @@ class Candidates:
         kept: Candidate | None,
         pending: bool,
     ) -> Iterator[Candidate]:
-        """The wheelhouse's candidates, newest first; the installed one is put in at its place while it is `pending`."""
+        """The wheelhouse's candidates, newest first, with the installed one in its place if it is `pending`."""
         versions = [version for version in self.shelf(name) if specifier.contains(version, prereleases=True)]
         for stage in self._stages(name, versions, specifier, kept):
             some_fit = False
@@ -203,7 +207,7 @@ class Candidates:
     def _stages(
         self, name: NormalizedName, versions: list[Version], specifier: SpecifierSet, kept: Candidate | None
     ) -> list[list[Version]]:
-        """Versions in groups; PEP 440 wants pre-releases only where no final release fits."""
+        """Versions in groups: pre-releases come second, since PEP 440 allows them only if no final release fits."""
         if specifier.prereleases:
             return [versions]
         finals = [version for version in versions if not version.is_prerelease]
@@ -247,10 +251,10 @@ class Candidates:
 
 
 def allowed(wheel: Wheel, hashes: frozenset[str] | None) -> bool:
-    """Whether pinned hashes admit the wheel; None is no pin, and a wheel without a recorded hash meets none."""
+    """Return whether the wheel's SHA-256 is one of the pinned hashes, or `hashes` is None: no hash is pinned."""
     return hashes is None or wheel.sha256 in hashes
 
 
 def pinned(specifier: SpecifierSet) -> bool:
-    """Whether a version is named outright, so that yanked ones may serve (PEP 592)."""
+    """Return whether the specifier names one exact version, so that a yanked release may be used (PEP 592)."""
     return any(one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*")) for one in specifier)

@@ -1,4 +1,4 @@
-"""Where planning finds wheels: the wheelhouse, an index, or a test's dictionary."""
+"""The protocol of wheel catalogues, in which planning finds wheels: the wheelhouse, a package index, a test's own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from envfab.models.wheel import Release, Wheel, WheelMetadata
 
 
 class Catalogue(Protocol):
-    """A supply of wheels. Both reads may be slow the first time and must be quick afterwards."""
+    """A supply of wheels. Its methods may be slow the first time and must be fast after that."""
 
     def projects(self) -> Collection[NormalizedName]:
-        """The names that have at least one wheel; planning suggests from them where a name is unknown."""
+        """Return the projects that have at least one wheel; they are suggested for an unknown name."""
         ...
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """Every logged wheel of a project, in no particular order; empty where there is none."""
+        """Return every logged wheel of a project, in any order; empty if there is none."""
         ...
 
     def metadata(self, wheel: Wheel) -> WheelMetadata:
-        """What the wheel's METADATA says; raises `WheelError` where the file cannot be read."""
+        """Read the wheel's METADATA; raises `WheelError` if the wheel cannot be read."""
         ...
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
-        """Wheels of a project that are there and cannot be used before they are logged, each with its path."""
+        """Return (wheel, path) for wheels that exist but are not logged; they cannot be used before that."""
         ...

@@ -1,4 +1,4 @@
-"""The solution that planning again, once it is carried out, would leave as it is."""
+"""Fixpoint of resolution: a solution that planning again after the deployment would not change."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LOOKS = 5
 
 
 def resolve_stable(problem: ResolutionProblem) -> Solution | NoSolution:
-    """Resolve, then again as if the solution were installed, until nothing changes.
+    """Resolve, then resolve again as if the solution were installed, until nothing changes.
 
-    A search that goes back on a choice may keep what it had pinned for that choice's sake, so that a newer version,
-    which is fine by then, would be found by the next plan only.
+    A search that backtracks may keep versions that it pinned because of a choice it then dropped. Without further
+    searches, only the next plan would find the newer versions.
     """
     solution = resolve(problem)
     for _ in range(_LOOKS):

@@ -1,4 +1,4 @@
-"""Whether requirements may be used for a target at all, as PEP 751 wants it checked of lock files."""
+"""Checks whether requirements apply to a target at all, including those that PEP 751 demands for lock files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 3
 
 
 def unfit(requirements: Requirements, entries: Sequence[Entry], environment: Environment) -> tuple[str, ...]:
-    """Why `requirements`, of which `entries` apply to the target, cannot be used there; a few lines each."""
+    """Return the reasons, a few lines each, why `requirements` cannot be used for a target to which `entries` apply."""
     problems = [
         problem for lock in requirements.locks for problem in _of_lock(lock, requirements, entries, environment)
     ]
@@ -34,9 +34,9 @@ def _of_lock(
     if lock.environments is not None and not any(environment.applies(marker) for marker in lock.environments):
         markers = [str(marker) for marker in lock.environments[:SHOWN]]
         more = [f"and {len(lock.environments) - SHOWN} more"] if len(lock.environments) > SHOWN else []
-        yield "\n  ".join([f"{lock.name} is not for this environment, but for one of", *(markers or ["none"]), *more])
+        yield "\n  ".join([f"{lock.name} is not for this environment, only for", *(markers or ["none"]), *more])
         return
-    # as constraints (-c) its packages are not asked for, so that it is no mistake where none applies
+    # used as constraints (-c) its packages are not required, so it is not a mistake if none applies
     packages = [entry for entry in requirements.entries if entry.locked is not None and entry.locked.lock == lock]
     if packages and not any(entry.locked is not None and entry.locked.lock == lock for entry in entries):
         what = "1 package applies" if len(packages) == 1 else f"{len(packages)} packages applies"
@@ -45,7 +45,7 @@ def _of_lock(
 
 
 def _of_packages(entries: Sequence[Entry], environment: Environment) -> Iterator[str]:
-    """What is wrong with single packages of lock files that apply to the target."""
+    """Errors in single packages of lock files that apply to the target."""
     locked = [entry for entry in entries if entry.locked is not None]
     times = Counter((entry.locked.lock.name, entry.name) for entry in locked if entry.locked)
     for (file, name), number in times.items():

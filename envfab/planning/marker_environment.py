@@ -1,4 +1,4 @@
-"""Markers, evaluated for the target's interpreter and never for the one that runs this program."""
+"""Markers (PEP 508), evaluated for the target's interpreter and never for the one that runs this program."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from envfab.errors import EnvfabError
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
 from envfab.models.requirement_entries import Entry, LockedPackage
 
-# What packaging raises for markers that compare what cannot be compared; `InvalidVersion` is a `ValueError`.
+# what packaging raises for markers that compare incomparable values; `InvalidVersion` is a `ValueError`
 _NONSENSE = (UndefinedComparison, UndefinedEnvironmentName, ValueError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What an interpreter makes of markers and of Requires-Python."""
+    """The environment in which markers and Requires-Python are evaluated: that of one interpreter.
+
+    Raises `EnvfabError` if the interpreter's markers are incomplete: packaging would fill them with those of the
+    running interpreter.
+    """
 
     interpreter: Interpreter
 
@@ -33,7 +37,7 @@ class Environment:
             )
 
     def applies(self, marker: Marker | None, extras: Iterable[str] = ()) -> bool:
-        """Whether a requirement with `marker` counts when `extras` are asked for; nonsense never does."""
+        """Return whether `marker` is true for any of `extras`; false if it cannot be evaluated."""
         if marker is None:
             return True
         try:
@@ -44,9 +48,9 @@ class Environment:
             return False
 
     def chooses(self, package: LockedPackage) -> bool:
-        """Whether a package of a lock file counts, by its marker and the extras and groups that are chosen.
+        """Return whether a package of a lock file applies, by its marker and the selected extras and groups.
 
-        Raises `EnvfabError` for a marker that cannot be evaluated.
+        Raises `EnvfabError` if the marker cannot be evaluated.
         """
         if package.marker is None:
             return True
@@ -55,21 +59,24 @@ class Environment:
             return package.marker.evaluate({**self.interpreter.markers, **chosen}, context="lock_file")
         except _NONSENSE:
             raise EnvfabError(
-                f"its marker cannot be evaluated: {package.marker}", where=package.lock.name, hint="lock it again"
+                f"cannot evaluate the marker {package.marker}", where=package.lock.name, hint="lock again: fab lock"
             ) from None
 
     def needed(self, requires: Iterable[Requirement], extras: Iterable[NormalizedName] = ()) -> Iterator[Requirement]:
-        """Those of a distribution's `Requires-Dist` that count for `extras`."""
+        """Return those of a distribution's `Requires-Dist` that apply with `extras`."""
         wanted = sorted(extras)
         return (requirement for requirement in requires if self.applies(requirement.marker, wanted))
 
     def supports(self, requires_python: SpecifierSet) -> bool:
-        """Whether `Requires-Python` admits this interpreter; like pip, a release candidate of 3.14 counts as 3.14."""
+        """Return whether `Requires-Python` admits the interpreter; a release candidate of 3.14 counts as 3.14 (pip)."""
         return requires_python.contains(Version(self.interpreter.version.base_version), prereleases=True)
 
 
 def applicable(entries: Iterable[Entry], environment: Environment) -> tuple[Entry, ...]:
-    """Those whose markers hold for the target; raises `EnvfabError` for a lock file's that cannot be evaluated."""
+    """Return the entries whose markers are true for the target.
+
+    Raises `EnvfabError` if the marker of a lock file's package cannot be evaluated.
+    """
     return tuple(
         entry
         for entry in entries

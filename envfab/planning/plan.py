@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Status(Enum):
-    """What a plan says of its virtualenv."""
+    """The status of a virtualenv in a plan."""
 
     CURRENT = "current"
     CHANGES = "changes"
@@ -40,14 +40,14 @@ class Status(Enum):
     MISSING = "missing"
 
 
-# what nothing can be done about before somebody mends it: exit status 1
+# what needs attention before a deployment can do anything: exit status 1
 UNPLANNABLE = frozenset({Status.BLOCKED, Status.UNREACHABLE, Status.MISSING})
 
 
 def status_without(error: EnvfabError | None) -> Status:
-    """The status of a virtualenv that could not be probed, by the error that stood in the way.
+    """Return the status of a virtualenv that could not be probed because of `error`.
 
-    `unreachable` is only a host that was not reached, or that went silent.
+    It is unreachable only if its host could not be reached, or the connection was lost.
     """
     if isinstance(error, VirtualenvMissing):
         return Status.MISSING
@@ -57,7 +57,7 @@ def status_without(error: EnvfabError | None) -> Status:
 
 
 class ActionKind(Enum):
-    """What an action does."""
+    """The kinds of actions; the values are in plans' JSON."""
 
     INSTALL = "install"
     UPGRADE = "upgrade"
@@ -70,7 +70,7 @@ class ActionKind(Enum):
 class Action:
     """One distribution to install, change or remove. `wheel` is None for a removal, and in a rollback by a switch.
 
-    `reason` is for people: where the requirement stands (`requirements/shop.txt:3`), or `wanted by Django`.
+    `reason` is for people: the requirement's file and line (`requirements/shop.txt:3`), or `required by Django`.
     """
 
     kind: ActionKind
@@ -80,18 +80,18 @@ class Action:
     wheel: Wheel | None
     reason: str
     required_by: tuple[str, ...] = ()
-    # the version that comes back with a generation that is kept, without a wheel
+    # the version that comes back by a switch to a generation, without a wheel
     restored: Version | None = None
 
     @property
     def version(self) -> Version | None:
-        """The version there will be; None for a removal."""
+        """The version after the action; None for a removal."""
         return self.wheel.version if self.wheel else self.restored
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A distribution that is installed in a newer version than any wheel of the wheelhouse that fits."""
+    """A distribution whose installed version is newer than any wheel that fits; `available` is the newest of those."""
 
     shown_as: str
     installed: str
@@ -100,7 +100,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Newer:
-    """A dependency that stays as it is installed, since nobody asked for a newer one, and the version there is."""
+    """A dependency that stays as installed, because no newer one was requested; `available` is the newest wheel's."""
 
     shown_as: str
     installed: str
@@ -109,20 +109,23 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A requirement that the wheelhouse cannot meet, who has it, and why no wheel does."""
+    """A requirement that the wheelhouse cannot meet, what requires it, and why no wheel meets it."""
 
     requirement: str
     required_by: str
     why: str
 
 
-# in place of names: all that the requirements lead to
+# in place of names: every project that the requirements lead to
 EVERYTHING = canonicalize_name("*")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a plan may do beyond the requirements; `upgrade` may hold `EVERYTHING`."""
+    """The options of a plan; `upgrade` may contain `EVERYTHING`.
+
+    Raises `UsageError` for options that exclude each other.
+    """
 
     only: frozenset[NormalizedName] = frozenset()
     reinstall: frozenset[NormalizedName] = frozenset()
@@ -137,9 +140,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What deploying would do to one virtualenv; `status` follows from the rest.
+    """What a deployment would do to one virtualenv; `status` follows from the other fields.
 
-    `missing` and `conflicts` (each a few lines of plain text) block it; `warnings` do not.
+    `missing` and `conflicts` (each a few lines of plain text) block the plan; `warnings` do not.
     """
 
     target: Target
@@ -152,19 +155,19 @@ class Plan:
     warnings: tuple[str, ...] = ()
     fingerprint: str | None = None
     error: str | None = None
-    # what people should know of the virtualenv's past: an interruption, a rollback
+    # lines about earlier deployments: interrupted, failed, rolled back
     notes: tuple[str, ...] = ()
     newer: tuple[Newer, ...] = ()
-    # what `--upgrade` named: canonical names, or `EVERYTHING`
+    # the canonical names given to `--upgrade`, or `EVERYTHING`
     upgrade: tuple[str, ...] = ()
-    # whether it may break what is installed beyond the requirements
+    # whether the plan may break packages installed beyond the requirements
     force: bool = False
-    # the generation that is made current again, where a rollback needs nothing else
+    # the generation to switch to, for a rollback that needs nothing else
     generation: int | None = None
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as `plan --json` has it; `from_json` reads it back."""
+    """Convert a plan to the JSON object of `fab plan --json`, which `from_json` reads back."""
     return {
         "target": str(plan.target),
         "host": plan.target.host,
@@ -195,7 +198,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 
 def from_json(document: object) -> Plan:
-    """The plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are passed over."""
+    """Read a plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are ignored."""
     try:
         fields = _Fields(document)
         return Plan(
@@ -238,28 +241,28 @@ class _Fields:
         self._document = document
 
     def text(self, key: str) -> str:
-        """A text that must be there."""
+        """Return a string that must be there."""
         if key not in self._document:
             raise ValueError(f"{key!r} is missing")
         return _text(self._document[key], key)
 
     def optional(self, key: str) -> str | None:
-        """A text, or None."""
+        """Return a string, or None."""
         return None if self._document.get(key) is None else self.text(key)
 
     def truth(self, key: str) -> bool:
-        """Whether something is so; false where nothing is said of it."""
+        """Return a boolean; false if the key is missing."""
         found = self._document.get(key, False)
         if not isinstance(found, bool):
             raise ValueError(f"{key!r} must be true or false, not {shortened(repr(found))}")
         return found
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Texts, or none."""
+        """Return a list of strings; empty if the key is missing."""
         return tuple(_text(one, key) for one in self._list(key))
 
     def objects(self, key: str) -> Iterator[_Fields]:
-        """Objects, or none."""
+        """Return a list of objects; empty if the key is missing."""
         return (_Fields(one) for one in self._list(key))
 
     def _list(self, key: str) -> list[Any]:
@@ -276,7 +279,7 @@ def _text(value: object, key: str) -> str:
 
 
 def plan_key(plan: Plan) -> str:
-    """A digest of all that is shown of a plan but whose it is: virtualenvs with the same key are shown once."""
+    """Return a digest of everything in a plan except its virtualenv; plans with the same key are shown together."""
     of_the_target = ("target", "host", "user", "path", "fingerprint")
     shown = {key: value for key, value in to_json(plan).items() if key not in of_the_target}
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
@@ -302,17 +305,17 @@ def _action_from_json(action: _Fields) -> Action:
     filename, installed = action.optional("wheel"), action.optional("installed")
     wheel = Wheel.from_filename(filename, action.optional("sha256"), shown_as) if filename is not None else None
     if (wheel is None) != (kind is ActionKind.REMOVE):
-        raise ValueError(f"{shown_as}: a wheel goes with everything but a removal, and {kind.value} is told")
+        raise ValueError(f"{shown_as}: every action but remove must have a wheel, and this one is {kind.value}")
     if wheel is not None and (wheel.name != name or str(wheel.version) != action.text("version")):
-        raise ValueError(f"{shown_as}: {wheel.filename} is another release's wheel")
+        raise ValueError(f"{shown_as}: {wheel.filename} is the wheel of another release")
     if wheel is not None and wheel.sha256 is not None and not _SHA256.fullmatch(wheel.sha256):
-        raise ValueError(f"{shown_as}: {shortened(wheel.sha256)!r} is no SHA-256")
+        raise ValueError(f"{shown_as}: 'sha256' must be 64 hex digits, not {shortened(wheel.sha256)!r}")
     return Action(kind, name, shown_as, installed, wheel, action.text("reason"), action.texts("required_by"))
 
 
 def _canonical(shown_as: str) -> NormalizedName:
-    """The canonical name; raises `ValueError` for what is no name of a project: installers would take it for more."""
+    """The canonical name; raises `ValueError` if `shown_as` is not a project name, but for example an option."""
     try:
         return canonicalize_name(shown_as, validate=True)
     except InvalidName:
-        raise ValueError(f"{shortened(shown_as)!r} is no name of a package") from None
+        raise ValueError(f"'name' must be a project name, not {shortened(shown_as)!r}") from None

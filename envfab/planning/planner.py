@@ -1,4 +1,4 @@
-"""From what is required, what is there and what the wheelhouse has to the plan that closes the gap."""
+"""The planner: makes a plan from the requirements, what is installed, and the wheels of a catalogue."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def plan_without_tags(
 
 @dataclass(frozen=True, slots=True)
 class _Planning:
-    """One plan in the making."""
+    """A plan being made, with all that it depends on."""
 
     probe: Probe
     requirements: Requirements
@@ -83,17 +83,18 @@ class _Planning:
         return cls(probe, requirements, options, environment, installed, entries, candidates, problem)
 
     def check_options(self) -> None:
-        """Names that nobody knows, and wishes that exclude each other, are mistakes of whoever asked."""
+        """Raise `UsageError` for options that name unknown projects or exclude each other."""
         known = {entry.name for entry in self.entries} | self.installed.keys()
         self._refuse("--reinstall", self.options.reinstall - known)
-        # a dependency that is yet to come may be named as well
+        # a dependency that this plan installs may be named as well; `solved` checks that
         self._refuse("--only", {name for name in self.options.only - known if not self.candidates.shelf(name)})
         self._refuse("--upgrade", {name for name in self._upgraded - known if not self.candidates.shelf(name)})
         if self.options.only:
             left_alone = sorted(self._upgraded - self.options.only)
             if left_alone:
                 raise UsageError(
-                    f"--upgrade {self._shown_as(left_alone[0])}: --only leaves it alone", hint="name it there, too"
+                    f"--upgrade {self._shown_as(left_alone[0])}: --only does not name it",
+                    hint="name it in both options",
                 )
 
     @property
@@ -109,11 +110,11 @@ class _Planning:
             )
 
     def _shown_as(self, name: NormalizedName) -> str:
-        """The name as it is published, as far as it is installed or there is a wheel of it."""
+        """A project's name as published, if it is installed or has a wheel."""
         return shown_as(name, self.candidates)
 
     def blocked(self, missing: Iterable[Missing], conflicts: Iterable[str]) -> Plan:
-        """A plan that cannot be: nothing in it is to be done."""
+        """Return a blocked plan, which has no actions."""
         return Plan(
             self.probe.target,
             Status.BLOCKED,
@@ -126,7 +127,7 @@ class _Planning:
         )
 
     def solved(self, solution: Solution) -> Plan:
-        """The actions that lead to `solution`."""
+        """Return the plan whose actions lead to `solution`."""
         self._refuse("--only", self.options.only - self.installed.keys() - solution.chosen.keys())
         self._refuse("--upgrade", self._upgraded - self.installed.keys() - solution.chosen.keys())
         actions = {action.name: action for action in self._changes(solution)}
@@ -185,7 +186,7 @@ class _Planning:
                 there.version_text if there else None,
                 replace(candidate.wheel, shown_as=candidate.shown_as),
                 self._reason(name, solution),
-                tuple(parent.shown_as for parent in solution.wanted_by.get(name, ())),
+                tuple(parent.shown_as for parent in solution.required_by.get(name, ())),
             )
 
     def _reason(self, name: NormalizedName, solution: Solution) -> str:
@@ -194,8 +195,8 @@ class _Planning:
         )
         if origins and list(origins) != ["--upgrade"]:
             return ", ".join(origins)
-        parents = sorted(parent.shown_as for parent in solution.wanted_by.get(name, ()))
-        reasons = [f"wanted by {', '.join(parents)}"] if parents else []
+        parents = sorted(parent.shown_as for parent in solution.required_by.get(name, ()))
+        reasons = [f"required by {', '.join(parents)}"] if parents else []
         if name in self.installed and (name in self._upgraded or EVERYTHING in self.options.upgrade):
             reasons.append("--upgrade")
         return ", ".join(reasons)
@@ -207,7 +208,7 @@ class _Planning:
             wheel = self.candidates.wheel_of(repair.name, there.version, self.problem.hashes.get(repair.name))
         if wheel is None:
             return None
-        parents = solution.wanted_by.get(repair.name, ())
+        parents = solution.required_by.get(repair.name, ())
         return Action(
             ActionKind.REINSTALL,
             repair.name,
@@ -223,7 +224,7 @@ class _Planning:
         return Action(ActionKind.REMOVE, name, there.shown_as, there.version_text, None, "nothing requires it")
 
     def _ahead(self, solution: Solution) -> Iterator[Ahead]:
-        """What is kept although the wheelhouse has only older versions of it (or, of a direct requirement, none)."""
+        """Distributions that stay and are newer than any wheel (or, if directly required, have no wheel at all)."""
         direct = {entry.name for entry in self.entries}
         for name in sorted(solution.chosen):
             candidate = solution.chosen[name]
@@ -236,7 +237,7 @@ class _Planning:
                 yield Ahead(candidate.shown_as, str(candidate.version), str(available) if available else None)
 
     def _newest_there_is(self, name: NormalizedName) -> Version | None:
-        """The newest version that is not yanked, and fits where the tags are known."""
+        """The newest version that is not yanked and, if the interpreter's tags are known, fits."""
         known = self.probe.interpreter.tags is not None
         for version, releases in self.candidates.shelf(name).items():
             standing = [release for release in releases if not release.yanked]
@@ -245,7 +246,7 @@ class _Planning:
         return None
 
     def _unlisted(self, actions: Mapping[NormalizedName, Action]) -> Iterator[str]:
-        """What would be replaced or removed, though nothing tells which files are its own."""
+        """Distributions that the plan replaces or removes, but whose files are not known."""
         for name in sorted(actions):
             there = self.probe.distributions.get(name)
             if there is not None and there.origin is Origin.DISTUTILS:
@@ -256,14 +257,14 @@ class _Planning:
                 )
 
     def _without_hash(self, solution: Solution) -> Iterator[str]:
-        """What would be installed without a hash in the requirements, where `--require-hashes` stands in them."""
+        """Distributions to install without a hash in requirements that have `--require-hashes`."""
         if not self.requirements.hashes_required:
             return
         for name, candidate in sorted(solution.chosen.items()):
             if candidate.wheel is not None and name not in self.problem.hashes:
                 why, where = self._reason(name, solution), self.requirements.hashes_required
                 yield (
-                    f"{candidate} ({why}) has no hash; --require-hashes stands in {where}"
+                    f"{candidate} ({why}) has no hash, which --require-hashes in {where} demands"
                     "\n  add it with its hashes, or lock the requirements again: fab lock"
                 )
 
@@ -272,7 +273,7 @@ class _Planning:
         for name in sorted(self.probe.distributions):
             there = self.probe.distributions[name]
             if there.version is None:
-                yield f"{there.shown_as} {there.version_text} is installed, which is no version by PEP 440"
+                yield f"{there.shown_as} {there.version_text} is installed, and that is not a version by PEP 440"
         for filename in sorted(self.candidates.unreadable):
             yield f"{filename} is left out: {self.candidates.unreadable[filename]}"
 
@@ -295,22 +296,22 @@ class _Planning:
             yield f"{candidate.shown_as} {candidate.version} has no extra {extra!r}"
 
     def _read_leniently(self, candidate: Candidate) -> Iterator[str]:
-        """What the METADATA of a wheel that is to be installed says, and no standard can read."""
+        """Deviations from the standards that were accepted in the METADATA of a wheel to install."""
         metadata = self.candidates.metadata(candidate.wheel) if candidate.wheel is not None else None
         for note in metadata.notes if metadata is not None else ():
             yield f"{candidate.shown_as} {candidate.version}: {note}"
 
     def _beside_locks(self, solution: Solution) -> Iterator[str]:
-        """What would be installed that no lock file has, where there is one: its own dependencies should be in it."""
+        """Distributions to install that a lock file requires but does not have, though it should be complete."""
         if not self.requirements.locks:
             return
         locked = {entry.name for entry in self.entries if entry.locked is not None}
         required = {entry.name for entry in self.entries}
         for name, candidate in sorted(solution.chosen.items()):
-            parents = [parent.shown_as for parent in solution.wanted_by.get(name, ()) if parent.name in locked]
+            parents = [parent.shown_as for parent in solution.required_by.get(name, ()) if parent.name in locked]
             if candidate.wheel is not None and name not in required and parents:
                 files = ", ".join(lock.name for lock in self.requirements.locks)
-                yield f"{candidate} is wanted by {', '.join(sorted(parents))}, and {files} has it not"
+                yield f"{candidate} is required by {', '.join(sorted(parents))} but is not in {files}"
 
     def _yanked(self, candidate: Candidate) -> Iterator[str]:
         for release in self.candidates.shelf(candidate.name).get(candidate.version, ()):
@@ -322,7 +323,7 @@ class _Planning:
                 return
 
     def _held_back(self, solution: Solution) -> Iterator[str]:
-        """What `--only` names and what could be newer if others were not left alone."""
+        """Projects that `--only` names and that could be newer if others might change, too."""
         for name in sorted(self.options.only & solution.chosen.keys()):
             chosen = solution.chosen[name]
             specifier = SpecifierSet()
@@ -331,7 +332,7 @@ class _Planning:
                     specifier &= entry.requirement.specifier
             best = next(self.problem.matching(name, specifier), chosen)
             if best.version > chosen.version:
-                yield f"{chosen.shown_as} {best.version} does not go with what --only leaves alone"
+                yield f"{chosen.shown_as} {best.version} conflicts with packages that --only does not name"
 
 
 def _kind(there: Distribution | None, version: Version) -> ActionKind:

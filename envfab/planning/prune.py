@@ -1,4 +1,4 @@
-"""What is installed beyond the requirements: what a plan would break of it, and what could go."""
+"""Distributions installed beyond the requirements: which of them a plan breaks, and which can be removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envfab.planning.marker_environment import Environment
 from envfab.planning.plan import Action, ActionKind
 from envfab.planning.resolver import Solution
 
-# What installs distributions, and what virtualenv puts there, is nobody's requirement and stays all the same.
+# installers, and what virtualenv installs: no requirements name them, and they are never removed
 _NEVER_PRUNED = frozenset(
     canonicalize_name(name) for name in ("pip", "setuptools", "wheel", "distribute", "pkg_resources", "uv")
 )
@@ -26,9 +26,9 @@ def broken_by(
     environment: Environment,
     settled: Container[NormalizedName],
 ) -> list[str]:
-    """What the actions would break among the installed that are not `settled` by the solver, in words.
+    """Return a text for each requirement, met now, of an installed distribution that the actions would break.
 
-    What is broken already is no reason.
+    `settled` are the projects that the resolver decided on; their requirements are met.
     """
     before = {name: there.version for name, there in installed.items()}
     after = {**before, **{name: action.version for name, action in actions.items()}}
@@ -53,12 +53,12 @@ def _breakage(bystander: Distribution, requirement: Requirement, action: Action)
     return (
         f"{bystander.shown_as} {bystander.version_text} is installed and needs {wanted}, "
         f"but {action.shown_as} {action.installed} {fate}"
-        "\n  require a version of it that goes along, remove it, or use --force"
+        f"\n  require a version of {bystander.shown_as} that works with it, remove it, or use --force"
     )
 
 
 def unrequired(probe: Probe, environment: Environment, solution: Solution) -> list[NormalizedName]:
-    """The virtualenv's own distributions that neither the requirements reach nor what is never pruned."""
+    """Return the virtualenv's own distributions that nothing requires: no requirements, and nothing that stays."""
     outside = {name for name, there in probe.distributions.items() if there.origin is Origin.OUTSIDE}
     staying = {name: there for name, there in probe.distributions.items() if name in _NEVER_PRUNED or name in outside}
     kept = {*solution.chosen} | _reached([*staying.values(), *probe.outside.values()], probe, environment)
@@ -66,7 +66,7 @@ def unrequired(probe: Probe, environment: Environment, solution: Solution) -> li
 
 
 def _reached(roots: Iterable[Distribution], probe: Probe, environment: Environment) -> set[NormalizedName]:
-    """The names that `roots` require, at any remove, as things are installed."""
+    """The projects that `roots` require, directly or through other installed distributions."""
     reached: set[NormalizedName] = set()
     waiting = [(root, frozenset[NormalizedName]()) for root in roots]
     seen = set()

@@ -1,4 +1,4 @@
-"""What has to be installed again as it is: asked for, or left damaged by an interrupted pip."""
+"""Repairs: distributions to install again in the same version, as asked for or after an interrupted pip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STAND_INS = "~-.=%"
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A distribution of the virtualenv to install again, why, and whether somebody asked for it."""
+    """A distribution of the virtualenv to install again, the reason, and whether `--reinstall` asked for it."""
 
     name: NormalizedName
     reason: str
@@ -25,7 +25,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """What can be repaired, one a name, and what can only be told."""
+    """The repairs, one for each project, and warnings about what cannot be repaired."""
 
     repairs: tuple[Repair, ...]
     warnings: tuple[str, ...]
@@ -37,28 +37,31 @@ def repairs(
     installed: Mapping[NormalizedName, Distribution],
     required: Set[NormalizedName],
 ) -> Repairs:
-    """The repairs that `asked` and the probe call for."""
+    """Return the repairs of what is `asked` for, and of what the probe found damaged."""
     found: dict[NormalizedName, Repair] = {}
     warnings = []
     for name in sorted(asked):
         if name in probe.distributions:
             found[name] = Repair(name, "asked for with --reinstall", asked=True)
         elif name in installed:
-            warnings.append(f"{installed[name].shown_as} lies outside the virtualenv and is not reinstalled")
+            warnings.append(f"{installed[name].shown_as} is outside the virtualenv and is not reinstalled")
     for text in sorted(probe.duplicates):
         name = canonicalize_name(text)
         if name in probe.distributions:
             found.setdefault(name, Repair(name, f"{probe.distributions[name].shown_as} is installed twice"))
     for leftover in sorted(probe.leftovers):
-        warnings.append(f"{leftover} is left of an interrupted pip")
+        warnings.append(f"{leftover} is a leftover of an interrupted pip")
         of = _whose(leftover, probe.distributions.keys() | required)
         if of is not None and of in probe.distributions:
-            found.setdefault(of, Repair(of, f"{leftover} is left of an interrupted pip"))
+            found.setdefault(of, Repair(of, f"{leftover} is a leftover of an interrupted pip"))
     return Repairs(tuple(found.values()), tuple(warnings))
 
 
 def _whose(leftover: str, names: Set[NormalizedName]) -> NormalizedName | None:
-    """The one name of which pip's `~ame` can be the rest: it puts such characters in the place of the first letters."""
+    """The project whose name pip turned into a leftover's, such as `~jango`, if only one is possible.
+
+    pip replaces the first letters of a folder that it removes by such characters.
+    """
     stem = leftover.rstrip("/").rpartition("/")[2]
     for ending in _METADATA_FOLDERS:
         if stem.endswith(ending):

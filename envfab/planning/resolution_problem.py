@@ -1,4 +1,4 @@
-"""What requirements and options demand of a target, as a question to the resolver."""
+"""Construction of the problem that the resolver solves, from requirements and options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from envfab.planning.resolver import Criterion, ResolutionProblem, criteria_of
 def pose_problem(
     entries: Sequence[Entry], constraints: Sequence[Entry], candidates: Candidates, options: Options
 ) -> ResolutionProblem:
-    """The question that `entries` and `constraints`, which apply to the target, make of it."""
+    """Make the resolver's problem from the requirements and constraints that apply to the target, and the options."""
     direct = [entry for entry in entries if not options.only or entry.name in options.only]
     criteria = [criterion for entry in direct for criterion in criteria_of(entry.requirement, entry.origin)]
     if options.only:
@@ -38,14 +38,14 @@ def pose_problem(
 
 
 def _requested(entries: Sequence[Entry], options: Options) -> Container[NormalizedName]:
-    """The names of which the newest version is wanted, whatever is installed."""
+    """The projects whose newest version is requested, whatever is installed."""
     if EVERYTHING in options.upgrade:
         return _Everything()
     return frozenset(entry.name for entry in entries) | options.only | options.upgrade
 
 
 class _Everything(Container[NormalizedName]):
-    """Holds every name."""
+    """A container that has every name."""
 
     def __contains__(self, _name: object) -> bool:
         return True
@@ -59,7 +59,7 @@ def _merged(constraints: Iterable[Entry]) -> dict[NormalizedName, SpecifierSet]:
 
 
 def _pinned_hashes(entries: Iterable[Entry]) -> dict[NormalizedName, frozenset[str]]:
-    """The digests that all lines on a project allow; a line without any allows what the others do."""
+    """The digests that every line on a project allows; lines without hashes do not restrict them."""
     pinned: dict[NormalizedName, frozenset[str]] = {}
     for entry in entries:
         if entry.hashes:
@@ -73,7 +73,7 @@ def _named(
     installed: Mapping[NormalizedName, Distribution],
     option: str,
 ) -> Iterator[Criterion]:
-    """What an option names, is installed, and no requirement asks for: whatever version is best."""
+    """Criteria, for any version, of projects that an option names, that are installed, and that no line requires."""
     for name in sorted((names & installed.keys()) - direct):
         yield Criterion(name, frozenset(), SpecifierSet(), installed[name].shown_as, option)
 
@@ -81,7 +81,7 @@ def _named(
 def _of_the_others(
     only: Set[NormalizedName], environment: Environment, installed: Mapping[NormalizedName, Distribution]
 ) -> Iterator[Criterion]:
-    """What those that stay want of those that may change, as far as they have it now."""
+    """Criteria by which `--only` keeps met what the other installed distributions require of the named projects."""
     for name in sorted(installed.keys() - only):
         other = installed[name]
         for requirement in environment.needed(other.requires):

@@ -1,4 +1,4 @@
-"""Which versions together meet everybody's requirements; resolvelib searches, in pip's order of preference."""
+"""Resolver: resolvelib searches for versions that together meet all requirements, in pip's order of preference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from resolvelib.resolvers import Resolution
 
 from envfab.planning.candidates import Candidate, Candidates
 
-# One round pins or gives up one name. Solvable problems of real fleets take a few hundred.
+# One round pins or unpins one project. Solvable problems of real fleets take a few hundred rounds.
 ROUNDS = 20_000
 _SHARE_OF_OTHER_ORDERS = 10
 _PROMOTED_AFTER = 5
@@ -24,7 +24,7 @@ _PROMOTED_AFTER = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Criterion:
-    """A requirement as the search sees it; `origin` says where it stands, or is empty for a dependency's."""
+    """A requirement in the search; `origin` is its file and line, or empty if it is a dependency's."""
 
     name: NormalizedName
     extras: frozenset[NormalizedName]
@@ -34,7 +34,7 @@ class Criterion:
     exactly: Candidate | None = None
 
     def met_by(self, candidate: Candidate) -> bool:
-        """Whether `candidate`, of the same name and extras, will do."""
+        """Return whether `candidate`, which has the same name and extras, meets the criterion."""
         if self.exactly is not None:
             return candidate is self.exactly
         return self.specifier.contains(candidate.version, prereleases=True)
@@ -42,7 +42,7 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A need that could not be met together with others, and the candidate that has it (None: a direct one)."""
+    """A criterion that could not be met together with others, and its candidate; None if it is a direct requirement."""
 
     criterion: Criterion
     parent: Candidate | None
@@ -50,10 +50,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class ResolutionProblem:
-    """What is to be resolved: direct needs in their order, constraints and pinned hashes by name.
+    """What to resolve: criteria of the direct requirements, in their order; constraints and pinned hashes by name.
 
-    Of names in `requested` the newest version is wanted; others stay as they are installed if that will do. Needs in
-    `waived` (their names and specifiers) count as met.
+    Projects in `requested` get the newest version; others stay as installed if that meets the criteria. Criteria in
+    `waived` (names and specifiers) count as met.
     """
 
     criteria: Sequence[Criterion]
@@ -64,7 +64,7 @@ class ResolutionProblem:
     waived: frozenset[tuple[NormalizedName, str]] = frozenset()
 
     def waives(self, criterion: Criterion) -> bool:
-        """Whether a need counts as met, whatever there is."""
+        """Return whether a criterion counts as met, whatever candidates there are."""
         return (
             bool(self.waived)
             and criterion.exactly is None
@@ -72,7 +72,7 @@ class ResolutionProblem:
         )
 
     def matching(self, name: NormalizedName, specifier: SpecifierSet) -> Iterator[Candidate]:
-        """The candidates that `specifier` and what else holds for the name allow, the preferred one first."""
+        """Yield the candidates that `specifier`, constraints and pinned hashes allow, the preferred one first."""
         constraint = self.constraints.get(name)
         return self.candidates.matching(
             name,
@@ -84,18 +84,21 @@ class ResolutionProblem:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """One candidate a name, without extras, that meets everybody; who wants each, and with which extras."""
+    """A set of candidates that meets all criteria, one for each project, without extras.
+
+    `required_by` has the candidates that require a project, `extras` the extras that they require of it.
+    """
 
     chosen: Mapping[NormalizedName, Candidate]
-    wanted_by: Mapping[NormalizedName, tuple[Candidate, ...]]
+    required_by: Mapping[NormalizedName, tuple[Candidate, ...]]
     extras: Mapping[NormalizedName, frozenset[NormalizedName]]
 
 
 @dataclass(frozen=True, slots=True)
 class NoSolution:
-    """Why there is none; `exhausted` where the search ended at its bound, so that there might be one.
+    """A failed search; `exhausted` if it ended at the limit of rounds, so that there may be a solution.
 
-    `dependents` has, by name, the projects of which some candidate wanted it.
+    `dependents` has, for each project, the projects with a candidate that requires it.
     """
 
     causes: tuple[Cause, ...]
@@ -104,7 +107,10 @@ class NoSolution:
 
 
 def criteria_of(requirement: Requirement, origin: str = "") -> Iterator[Criterion]:
-    """A requirement as needs: one with extras and a range is two, so that the range narrows the project at once."""
+    """Yield a requirement's criteria: two for one with extras and a specifier.
+
+    The one without extras lets the specifier narrow the project before its extras are considered.
+    """
     name = canonicalize_name(requirement.name)
     extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
     text = str(requirement).partition(";")[0].strip()
@@ -114,9 +120,9 @@ def criteria_of(requirement: Requirement, origin: str = "") -> Iterator[Criterio
 
 
 def resolve(problem: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSolution:
-    """The solution that pip would find, else one that another order of search finds, else why there is none.
+    """Search for the solution that pip would find; if there is none, search in other orders.
 
-    The search ends after `rounds`, those in other orders after a tenth of them.
+    The first search ends after `rounds` rounds, each further one after a tenth of that.
     """
     failure: NoSolution | None = None
     for attempt, order in enumerate(_ORDERS):
@@ -129,7 +135,7 @@ def resolve(problem: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSo
             if failure is None or failure.exhausted:
                 failure = NoSolution(causes, provider.dependents)
             if len(provider.asked) == len(provider.root_keys):
-                break  # nothing was ever pinned: no order of search changes that
+                break  # no project was ever pinned, so another order of search fails as well
         except ResolutionTooDeep:
             failure = failure or NoSolution((), provider.dependents, exhausted=True)
         else:
@@ -139,9 +145,9 @@ def resolve(problem: ResolutionProblem, rounds: int = ROUNDS) -> Solution | NoSo
 
 
 def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
-    """What is reached from the direct needs: a search leaves behind names that only dropped candidates wanted."""
+    """The candidates reachable from the direct requirements: a search also leaves those that only dropped ones need."""
     chosen: dict[NormalizedName, Candidate] = {}
-    wanted_by: dict[NormalizedName, list[Candidate]] = {}
+    required_by: dict[NormalizedName, list[Candidate]] = {}
     extras: dict[NormalizedName, frozenset[NormalizedName]] = {}
     seen = set()
     waiting = [provider.identify(criterion) for criterion in provider.roots]
@@ -156,10 +162,10 @@ def _reached(provider: _Provider, mapping: Mapping[str, Candidate]) -> Solution:
         extras[candidate.name] = extras.get(candidate.name, frozenset()) | candidate.extras
         for criterion in provider.get_dependencies(candidate):
             waiting.append(provider.identify(criterion))
-            wanting = wanted_by.setdefault(criterion.name, [])
-            if criterion.name != candidate.name and base not in wanting:
-                wanting.append(base)
-    return Solution(chosen, {name: tuple(parents) for name, parents in wanted_by.items()}, extras)
+            dependents = required_by.setdefault(criterion.name, [])
+            if criterion.name != candidate.name and base not in dependents:
+                dependents.append(base)
+    return Solution(chosen, {name: tuple(parents) for name, parents in required_by.items()}, extras)
 
 
 Preference = tuple[Any, ...]
@@ -167,17 +173,17 @@ Order = Callable[["_Provider", str, Sequence[Criterion]], Preference]
 
 
 class _Provider(AbstractProvider[Criterion, Candidate, str]):
-    """Answers resolvelib's questions; `order` says which name is to be decided first."""
+    """The provider that resolvelib asks; `order` is the preference by which it decides the next project."""
 
     def __init__(self, problem: ResolutionProblem, order: Order) -> None:
         self.problem = problem
         self.order = order
-        # needs with extras last: those without narrow the project before its extras are looked at
+        # criteria with extras last: those without narrow a project before its extras are considered
         criteria = [criterion for criterion in problem.criteria if not problem.waives(criterion)]
         self.roots = sorted(criteria, key=lambda criterion: bool(criterion.extras))
         self.requested_order: dict[str, int] = {}
         for position, criterion in enumerate(criteria):
-            # of the two needs that an entry with extras and a range makes, pip ranks the first alone
+            # of the two criteria of a requirement with extras and a specifier, pip ranks only the first
             if not (criterion.extras and criterion.specifier):
                 self.requested_order.setdefault(self.identify(criterion), position)
         self.root_keys = frozenset(self.identify(criterion) for criterion in criteria)
@@ -222,7 +228,7 @@ class _Provider(AbstractProvider[Criterion, Candidate, str]):
         return matches
 
     def is_satisfied_by(self, requirement: Criterion, candidate: Candidate) -> bool:
-        # resolvelib asks the same again every round
+        # resolvelib asks about the same pair again in every round
         pair = (requirement, candidate)
         if pair not in self._met:
             self._met[pair] = requirement.met_by(candidate)
@@ -281,7 +287,7 @@ class _Provider(AbstractProvider[Criterion, Candidate, str]):
 
 
 def _as_pip(provider: _Provider, identifier: str, criteria: Sequence[Criterion]) -> Preference:
-    """What is often in conflict, has one candidate, is pinned, is bounded above, was asked for first; then by name."""
+    """pip's order: often in conflict, one candidate, pinned, bounded above, requested early; then by name."""
     operators = [(one.operator, one.version) for criterion in criteria for one in criterion.specifier]
     return (
         identifier not in provider.promoted,

@@ -1,4 +1,4 @@
-"""The way back: from what is installed now to what was installed before."""
+"""The actions of a rollback: from what is installed now to what was installed before."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def restoring(
     find: Find,
     unsound: Set[NormalizedName] = frozenset(),
 ) -> tuple[tuple[Action, ...], tuple[str, ...]]:
-    """(the actions that bring `now` to `before`, what cannot be brought back: `Django 5.1.3`).
+    """Return (the actions that turn `now` into `before`, what has no wheel, such as `Django 5.1.3`).
 
-    `before` has (name as published, version) by canonical name; `find` looks for the wheel of one version. What is
-    `unsound` is installed again, though its version may be the right one.
+    `before` has (name as published, version) by canonical name. `find` returns the wheel of a version, or None.
+    Distributions that are `unsound` are installed again, even in the right version.
     """
     actions, lost = [], []
     for name in sorted(now.keys() | before.keys()):
@@ -47,7 +47,7 @@ def restoring(
 def switching(
     now: Mapping[NormalizedName, Distribution], before: Mapping[NormalizedName, tuple[str, str]]
 ) -> tuple[Action, ...]:
-    """What changes where a generation that has `before` (as in `restoring`) becomes current again."""
+    """Return the changes that come with a switch to a generation that has `before` (as in `restoring`)."""
     actions = []
     for name in sorted(now.keys() | before.keys()):
         there, was = now.get(name), before.get(name)

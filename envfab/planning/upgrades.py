@@ -1,4 +1,4 @@
-"""Dependencies that stay as they are, as pip's `only-if-needed` has it, and of which there are newer wheels."""
+"""Dependencies that stay as they are (pip's `only-if-needed`) although there are newer wheels of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def newer(problem: ResolutionProblem, solution: Solution, options: Options) -> t
     names = {name for name in _kept(problem, solution) if _has_newer(problem, solution.chosen[name])}
     if not names:
         return ()
-    # whether all others suit a newer one, too, only a search tells
+    # only a search can tell whether a newer version meets the requirements of all others
     eager = resolve(replace(problem, requested=_With(problem, names)))
     if isinstance(eager, NoSolution):
         return ()
@@ -36,7 +36,7 @@ def newer(problem: ResolutionProblem, solution: Solution, options: Options) -> t
 
 
 def _kept(problem: ResolutionProblem, solution: Solution) -> Iterator[NormalizedName]:
-    """What stays as it is installed, and was not asked for."""
+    """The projects that stay as installed and were not requested."""
     free = problem.candidates.free
     for name, candidate in solution.chosen.items():
         if candidate.wheel is None and name not in problem.requested and (free is None or name in free):
@@ -44,7 +44,7 @@ def _kept(problem: ResolutionProblem, solution: Solution) -> Iterator[Normalized
 
 
 def _has_newer(problem: ResolutionProblem, installed: Candidate) -> bool:
-    """Whether some wheel that may fit is newer; tags are asked for only where they could rule it out."""
+    """Whether there is a newer wheel that fits; the interpreter's tags are used only if they could rule it out."""
     candidates = problem.candidates
     for version, releases in candidates.shelf(installed.name).items():
         if version <= installed.version:
@@ -60,12 +60,12 @@ def _has_newer(problem: ResolutionProblem, installed: Candidate) -> bool:
 
 
 def _fits_all(release: Release, major: int) -> bool:
-    """Whether a wheel is pure, for every Python of this major version."""
+    """Whether a wheel is pure and for every Python of this major version."""
     return any((tag.interpreter, tag.abi, tag.platform) == (f"py{major}", "none", "any") for tag in release.wheel.tags)
 
 
 class _With:
-    """The names that were asked for, and `names`."""
+    """A container of the requested names and `names`."""
 
     def __init__(self, problem: ResolutionProblem, names: set[NormalizedName]) -> None:
         self._requested, self._names = problem.requested, names

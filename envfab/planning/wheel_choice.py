@@ -1,4 +1,4 @@
-"""Which wheels of a catalogue meet requirements in a new virtualenv of an interpreter."""
+"""Choice of the wheels of a catalogue that meet requirements in a new virtualenv of an interpreter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from envfab.planning.resolver import NoSolution
 
 
 class Unsolvable(SupplyError):
-    """Requirements that a catalogue cannot meet: what is missing, or which requirements contradict each other."""
+    """Raised if a catalogue cannot meet requirements: what is missing, or which requirements conflict."""
 
     def __init__(self, interpreter: Interpreter, missing: Sequence[Missing], conflicts: Sequence[str]) -> None:
         self.missing = tuple(missing)
@@ -35,7 +35,7 @@ class Unsolvable(SupplyError):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A wheel with its metadata, and what requires it: `-r requirements.in`, or names of projects."""
+    """A wheel with its metadata, and what requires it: `-r requirements.in`, or project names."""
 
     wheel: Wheel
     metadata: WheelMetadata
@@ -43,7 +43,10 @@ class Chosen:
 
 
 def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catalogue) -> dict[NormalizedName, Wheel]:
-    """The wheels, by name; raises `Unsolvable`. The interpreter's tags must be known."""
+    """Choose a wheel for each project that the requirements lead to; the interpreter's tags must be known.
+
+    Raises `Unsolvable` if the catalogue has no such set of wheels.
+    """
     environment = Environment(interpreter)
     candidates = Candidates(environment, {}, catalogue)
     entries = applicable(requirements.entries, environment)
@@ -59,7 +62,7 @@ def solve(requirements: Requirements, interpreter: Interpreter, catalogue: Catal
 
 
 def pinned_hashes(requirements: Requirements) -> dict[NormalizedName, frozenset[str]]:
-    """The digests that all lines on a project allow; projects without any are left out."""
+    """Return the digests that every line on a project allows; projects without hashes are left out."""
     pinned: dict[NormalizedName, frozenset[str]] = {}
     for entry in (*requirements.entries, *requirements.constraints):
         if entry.hashes:
@@ -73,7 +76,7 @@ def wheels_of(
     catalogue: Catalogue,
     hashes: Mapping[NormalizedName, frozenset[str]],
 ) -> dict[NormalizedName, Wheel]:
-    """The best wheel of each version for the interpreter; raises `SupplyError` where there is none."""
+    """Return the best wheel of each version for the interpreter; raises `SupplyError` if there is none."""
     candidates = Candidates(Environment(interpreter), {}, catalogue)
     found = {}
     for name, version in versions.items():
@@ -87,7 +90,7 @@ def wheels_of(
 def annotated(
     wheels: Mapping[NormalizedName, Wheel], requirements: Requirements, interpreter: Interpreter, catalogue: Catalogue
 ) -> list[Chosen]:
-    """The wheels by name, each with what requires it."""
+    """Return the wheels sorted by name, each with what requires it."""
     environment = Environment(interpreter)
     metadata = {name: catalogue.metadata(wheel) for name, wheel in wheels.items()}
     via: dict[NormalizedName, set[str]] = {name: set() for name in wheels}

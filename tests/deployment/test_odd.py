@@ -121,7 +121,7 @@ def test_what_was_odd_before_is_shown_and_never_the_reason_to_go_back(
     shown = workplace.fab("plan").stdout
     assert "installed by other means (editable): grumpy 1.0" in shown
     assert "installed by other means (distutils): ancient 0.9" in shown
-    assert "already so: grumpy wants nowhere>=2, which is not installed" in shown
+    assert "broken before this deployment: grumpy requires nowhere>=2, which is not installed" in shown
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 deployed" in done.stdout

@@ -74,7 +74,7 @@ def test_a_package_of_such_a_name_is_refused(tmp_path: Path, name: str) -> None:
             "reason": "",
         }
     ]
-    with pytest.raises(FormatError, match="is no name of a package"):
+    with pytest.raises(FormatError, match="'name' must be a project name"):
         load(saved(tmp_path, {"format": 1, "virtualenvs": [document]}))
 
 

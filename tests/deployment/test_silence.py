@@ -118,7 +118,7 @@ def test_a_ctrl_c_does_not_reach_the_program_that_leads_to_a_host(
     with Workplace(workplace.folder).at_terminal("-S", str(config), "deploy", "--yes") as terminal:
         wait_for(srv / "begun")
         terminal.interrupt()
-        terminal.expect("what is under way is finished")
+        terminal.expect("those under way are finished")
         time.sleep(0.5)
         (srv / "hold").unlink()
         assert terminal.finish() == 0, terminal.shown
@@ -150,7 +150,7 @@ def test_whatever_ended_well_is_no_failure_for_a_ctrl_c(workplace: Workplace, ho
     with workplace.at_terminal("deploy", "--yes") as terminal:
         wait_for(srv / "begun")
         terminal.interrupt()
-        terminal.expect("what is under way is finished")
+        terminal.expect("those under way are finished")
         (srv / "hold").unlink()
         assert terminal.finish() == 0, terminal.shown
     assert "1 deployed" in terminal.shown

@@ -383,9 +383,9 @@ def test_a_set_that_cannot_be_met_together_is_explained(server: Server, tmp_path
         fetch(server.url, tmp_path, wheelhouse, job("shop", "till"))
     assert str(caught.value) == (
         "CPython 3.11.7: cannot be met\n"
-        "  no version of basket suits everybody\n"
-        "  basket<2 wanted by till 1.0 (shop.txt:1)\n"
-        "  basket>=2 wanted by shop 1.0 (shop.txt:1)\n"
+        "  no version of basket meets all requirements\n"
+        "  basket<2 required by till 1.0 (shop.txt:1)\n"
+        "  basket>=2 required by shop 1.0 (shop.txt:1)\n"
         "  wheelhouse and index have 1.0, 2.0, 2.1"
     )
     assert not [path for path in server.asked if path.endswith(".whl")]

@@ -79,7 +79,7 @@ class TestMissing:
         catalogue = DictCatalogue()
         catalogue.add("a==1.0")
         pinned = f"a==1.0 --hash=sha256:{HASH}"
-        assert missing(catalogue, pinned).why == "the wheelhouse has 1.0, but no wheel with a hash that is pinned"
+        assert missing(catalogue, pinned).why == "the wheelhouse has 1.0, but no wheel with a pinned hash"
         catalogue = DictCatalogue()
         catalogue.add("a==1.0", sha256=None)
         assert missing(catalogue, pinned).why == "the release log has no hash for 1.0: log it again with add_wheel"
@@ -88,7 +88,7 @@ class TestMissing:
         """The wheelhouse's only wheel is damaged."""
         catalogue = DictCatalogue()
         wheel = catalogue.add("a==1.0", unreadable="no METADATA in it")
-        assert missing(catalogue, "a").why == f"{wheel.filename} cannot be read: no METADATA in it"
+        assert missing(catalogue, "a").why == f"cannot read {wheel.filename}: no METADATA in it"
         made = plan(probe(), requirements("a"), catalogue)
         assert made.warnings == (f"{wheel.filename} is left out: no METADATA in it",)
 
@@ -117,9 +117,9 @@ class TestConflicts:
         made = plan(probe("asgiref==3.4"), requirements("Django", "old"), catalogue)
         assert made.status is Status.BLOCKED
         assert made.conflicts == (
-            "no version of asgiref suits everybody\n"
-            "  asgiref<3.5 wanted by old 1.0 (requirements.txt:2)\n"
-            "  asgiref>=3.8 wanted by Django 5.2 (requirements.txt:1)\n"
+            "no version of asgiref meets all requirements\n"
+            "  asgiref<3.5 required by old 1.0 (requirements.txt:2)\n"
+            "  asgiref>=3.8 required by Django 5.2 (requirements.txt:1)\n"
             "  the wheelhouse has 3.4, 3.8\n"
             "  3.4 is installed",
         )
@@ -131,9 +131,9 @@ class TestConflicts:
         )
         (conflict,) = plan(probe(), requirements("app", "lib"), catalogue).conflicts
         assert conflict == (
-            "no version of deep suits everybody\n"
-            "  deep<2 wanted by lib 1 (requirements.txt:2)\n"
-            "  deep>=2 wanted by mid 1 (wanted by app)\n"
+            "no version of deep meets all requirements\n"
+            "  deep<2 required by lib 1 (requirements.txt:2)\n"
+            "  deep>=2 required by mid 1 (required by app)\n"
             "  the wheelhouse has 1, 2"
         )
 
@@ -141,9 +141,9 @@ class TestConflicts:
         """No wheel need be looked at."""
         made = plan(probe(), requirements("a>=2", "a<2"), wheelhouse(["a==1", "a==2"]))
         assert made.conflicts == (
-            "no version of a suits everybody\n"
-            "  a<2 wanted by requirements.txt:2\n"
-            "  a>=2 wanted by requirements.txt:1\n"
+            "no version of a meets all requirements\n"
+            "  a<2 required by requirements.txt:2\n"
+            "  a>=2 required by requirements.txt:1\n"
             "  the wheelhouse has 1, 2",
         )
 
@@ -160,8 +160,8 @@ class TestConflicts:
         catalogue = wheelhouse(["b==1", "b==2"])
         catalogue.add("a==1", ["b<2", 'b>=2 ; extra == "fast"'], extras=["fast"])
         (conflict,) = plan(probe(), requirements("a[fast]"), catalogue).conflicts
-        assert "b<2 wanted by a" in conflict
-        assert "b>=2 wanted by a[fast] 1 (requirements.txt:1)" in conflict
+        assert "b<2 required by a" in conflict
+        assert "b>=2 required by a[fast] 1 (requirements.txt:1)" in conflict
 
     def test_an_installed_one_that_stays_is_shown_as_such(self) -> None:
         """With `--only`, what stays takes part."""
@@ -169,9 +169,9 @@ class TestConflicts:
         catalogue = wheelhouse(["a==1", "a==2"])
         made = plan(there, requirements("a==2"), catalogue, Options(only=frozenset({distribution("a==1").name})))
         assert made.conflicts == (
-            "no version of a suits everybody\n"
-            "  a<2 wanted by c 1, which stays\n"
-            "  a==2 wanted by requirements.txt:1\n"
+            "no version of a meets all requirements\n"
+            "  a<2 required by c 1, which stays\n"
+            "  a==2 required by requirements.txt:1\n"
             "  the wheelhouse has 1, 2\n"
             "  1 is installed",
         )
@@ -180,7 +180,7 @@ class TestConflicts:
         """A screen is enough: eight of them, and how many more there are."""
         lines = [f"a!={number}" for number in range(1, 13)]
         (conflict,) = plan(probe(), requirements(*lines), wheelhouse(["a==1", "a==12"])).conflicts
-        assert conflict.count(" wanted by ") == 8
+        assert conflict.count(" required by ") == 8
         assert "\n  and 4 more\n" in conflict
 
 
@@ -192,8 +192,8 @@ class TestAllThatIsMissing:
         assert {(one.requirement, one.required_by) for one in made.missing} == {
             ("gunicorn", "requirements.txt:2"),
             ("pillow>=9", "shop 1.0 (requirements.txt:1)"),
-            ("asgiref", "django 5.2 (wanted by shop)"),
-            ("sqlparse", "django 5.2 (wanted by shop)"),
+            ("asgiref", "django 5.2 (required by shop)"),
+            ("sqlparse", "django 5.2 (required by shop)"),
         }
 
     def test_what_another_version_does_without_is_not_missing(self) -> None:
@@ -214,7 +214,7 @@ class TestNotLogged:
         catalogue = wheelhouse(["other==1.0"])
         catalogue.add("shop==1.0", logged=False)
         assert missing(catalogue, "shop").why == (
-            "shop-1.0-py2.py3-none-any.whl lies in the wheelhouse and is not logged: "
+            "shop-1.0-py2.py3-none-any.whl is in the wheelhouse but not logged: "
             "fab add_wheel wheels/shop-1.0-py2.py3-none-any.whl"
         )
 
@@ -225,7 +225,7 @@ class TestNotLogged:
         assert missing(catalogue, "shop>=2").why == "the wheelhouse has 1.0"
         catalogue.add("shop==2.0", logged=False)
         assert missing(catalogue, "shop>=2").why.startswith(
-            "the wheelhouse has 1.0\nshop-2.0-py2.py3-none-any.whl lies "
+            "the wheelhouse has 1.0\nshop-2.0-py2.py3-none-any.whl is in the wheelhouse "
         )
 
     def test_what_it_requires_is_looked_for_too(self) -> None:
@@ -249,7 +249,7 @@ class TestHashesRequired:
         assert (made.status, made.conflicts) == (
             Status.BLOCKED,
             (
-                "django 5.2 (wanted by shop) has no hash; --require-hashes stands in requirements.txt:1\n"
+                "django 5.2 (required by shop) has no hash, which --require-hashes in requirements.txt:1 demands\n"
                 "  add it with its hashes, or lock the requirements again: fab lock",
             ),
         )

@@ -40,19 +40,19 @@ def test_requirements_that_were_not_met_before_are_told() -> None:
         "b==1.0",
         outside=[distribution("d==1", origin=Origin.OUTSIDE)],
     )
-    assert unmet(there) == {"a wants b>=2, installed is 1.0", "a wants c, which is not installed"}
+    assert unmet(there) == {"a requires b>=2, but 1.0 is installed", "a requires c, which is not installed"}
     assert oddities(there) == (
-        "already so: a wants b>=2, installed is 1.0",
-        "already so: a wants c, which is not installed",
+        "broken before this deployment: a requires b>=2, but 1.0 is installed",
+        "broken before this deployment: a requires c, which is not installed",
     )
 
 
-@pytest.mark.parametrize(("packages", "lie", "them"), [(1, "1 package lies", "it"), (12, "12 packages lie", "them")])
-def test_packages_of_another_minor_version_are_told_with_what_to_do(packages: int, lie: str, them: str) -> None:
+@pytest.mark.parametrize(("packages", "are", "them"), [(1, "1 package is", "it"), (12, "12 packages are", "them")])
+def test_packages_of_another_minor_version_are_told_with_what_to_do(packages: int, are: str, them: str) -> None:
     """Install anew and remove the old folder, or go back to the old interpreter."""
     there = probe()
     path = f"{there.target.path}/lib/python3.9"
     assert oddities(replace(there, stranded=Stranded("lib/python3.9", packages))) == (
-        f"{lie} under lib/python3.9, where Python 3.11 of bin/python does not look: deploy installs all that is required"
-        f" anew for Python 3.11, and rm -r {path} removes {them} afterwards; or point bin/python back to python3.9",
+        f"{are} in lib/python3.9, which bin/python (Python 3.11) does not use: deploy installs the requirements for"
+        f" Python 3.11, then remove {them} with rm -r {path}; or make bin/python a link to python3.9 again",
     )

@@ -141,7 +141,7 @@ def test_environments_block_where_none_is_the_targets() -> None:
     """A lock for other machines has other packages."""
     text = LOCK.replace("extras =", "environments = [\"sys_platform == 'win32'\", \"os_name == 'nt'\"]\nextras =")
     assert why_blocked(locked(text)) == (
-        'pylock.toml is not for this environment, but for one of\n  sys_platform == "win32"\n  os_name == "nt"'
+        'pylock.toml is not for this environment, only for\n  sys_platform == "win32"\n  os_name == "nt"'
     )
     assert made(locked(text.replace("win32", "linux"))).status is Status.CHANGES
 
@@ -174,7 +174,7 @@ def test_what_a_lock_lacks_is_told() -> None:
     catalogue.add("asgiref==3.8")
     done = made(locked(PDM + package("django", "5.2")), catalogue=catalogue)
     assert steps(done) == ["install asgiref 3.8", "install django 5.2"]
-    assert done.warnings == ("asgiref 3.8 is wanted by django, and pylock.toml has it not",)
+    assert done.warnings == ("asgiref 3.8 is required by django but is not in pylock.toml",)
 
 
 def test_a_marker_that_cannot_be_evaluated_is_no_silence() -> None:
@@ -182,5 +182,5 @@ def test_a_marker_that_cannot_be_evaluated_is_no_silence() -> None:
     from envfab.errors import EnvfabError
 
     text = PDM + package("django", "5.2", "extra == 'x'")
-    with pytest.raises(EnvfabError, match=r"^pylock\.toml: its marker cannot be evaluated"):
+    with pytest.raises(EnvfabError, match=r"^pylock\.toml: cannot evaluate the marker"):
         made(locked(text))

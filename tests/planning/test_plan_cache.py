@@ -136,7 +136,7 @@ def test_oddities_of_alike_virtualenvs_are_found_once() -> None:
     plans = Plans(wheelhouse([]), Options())
     there = probe(distribution("a==1", ["b"]))
     found = plans.oddities(there)
-    assert found == ("already so: a wants b, which is not installed",)
+    assert found == ("broken before this deployment: a requires b, which is not installed",)
     assert plans.oddities(replace(there, target=OTHER)) is found
     assert plans.oddities(probe(distribution("a==1", ["b"]), "b==1")) == ()
 

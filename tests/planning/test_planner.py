@@ -49,7 +49,7 @@ class TestVersions:
         made = plan(probe("Django==5.1", "asgiref==3.7"), requirements("Django"), wheelhouse(DJANGO))
         assert steps(made) == ["upgrade asgiref 3.7 → 3.9", "upgrade Django 5.1 → 5.2"]
         assert [(action.reason, action.required_by) for action in made.actions] == [
-            ("wanted by Django", ("Django",)),
+            ("required by Django", ("Django",)),
             ("requirements.txt:1", ()),
         ]
         assert (made.python, made.fingerprint) == ("3.11.7", "fingerprint")
@@ -101,7 +101,7 @@ class TestVersions:
         """Old installers left versions that PEP 440 cannot order."""
         made = plan(probe("asgiref==3.8-custom_build"), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["upgrade asgiref 3.8-custom_build → 3.9"]
-        assert made.warnings == ("asgiref 3.8-custom_build is installed, which is no version by PEP 440",)
+        assert made.warnings == ("asgiref 3.8-custom_build is installed, and that is not a version by PEP 440",)
 
     def test_actions_come_in_order_of_name(self) -> None:
         """Two plans that do the same look the same."""
@@ -273,20 +273,22 @@ class TestOnly:
         """And what is held back for their sake is told."""
         made = plan(probe("a==1", "b==1"), requirements("a", "b"), self.CATALOGUE, only("a"))
         assert steps(made) == ["upgrade a 1 → 1.5"]
-        assert made.warnings == ("a 2 does not go with what --only leaves alone",)
+        assert made.warnings == ("a 2 conflicts with packages that --only does not name",)
 
     def test_where_others_would_have_to_change_it_is_blocked(self) -> None:
         """The reason names what stays, and that it could be named too."""
         made = plan(probe("a==1", "b==1"), requirements("a==2"), self.CATALOGUE, only("a"))
         assert made.status is Status.BLOCKED
         assert [(one.requirement, one.required_by, one.why) for one in made.missing] == [
-            ("b>=2", "a 2 (requirements.txt:1)", "1 is installed, and --only leaves it alone; name it too")
+            ("b>=2", "a 2 (requirements.txt:1)", "1 is installed, and --only does not name it; name it as well")
         ]
 
     def test_a_dependency_that_is_not_there_blocks_too(self) -> None:
         """Installing it would be a change to another."""
         made = plan(probe(), requirements("a==2"), self.CATALOGUE, only("a"))
-        assert [one.why for one in made.missing] == ["it is not installed, and --only leaves it alone; name it too"]
+        assert [one.why for one in made.missing] == [
+            "it is not installed, and --only does not name it; name it as well"
+        ]
         assert planned(probe(), requirements("a==2"), self.CATALOGUE, only("a", "b")) == ["install a 2", "install b 2"]
 
     def test_others_are_not_repaired_either(self) -> None:
@@ -294,7 +296,7 @@ class TestOnly:
         catalogue = wheelhouse(["a==1", "bb==1", "bb==2"])
         there = probe("a==1", "bb==1", leftovers=["~b"], duplicates=["bb"])
         made = plan(there, requirements("a", "bb"), catalogue, only("a"))
-        assert (made.actions, made.warnings) == ((), ("~b is left of an interrupted pip",))
+        assert (made.actions, made.warnings) == ((), ("~b is a leftover of an interrupted pip",))
         assert planned(there, requirements("a", "bb<2"), catalogue, only("bb")) == ["reinstall bb 1"]
 
     def test_what_others_want_of_it_still_counts(self) -> None:
@@ -332,7 +334,7 @@ class TestOthers:
         assert made.status is Status.BLOCKED
         assert made.conflicts == (
             "channels 3.0 is installed and needs asgiref<3.8, but asgiref 3.7 would become 3.9\n"
-            "  require a version of it that goes along, remove it, or use --force",
+            "  require a version of channels that works with it, remove it, or use --force",
         )
 
     def test_force_goes_ahead_with_a_warning(self) -> None:
@@ -451,12 +453,12 @@ class TestReinstall:
         """pip puts a tilde in the place of the first letter while it replaces a folder."""
         made = plan(probe("asgiref==3.9", leftovers=[leftover]), requirements("asgiref"), wheelhouse(DJANGO))
         assert steps(made) == ["reinstall asgiref 3.9"]
-        assert made.warnings == (f"{leftover} is left of an interrupted pip",)
+        assert made.warnings == (f"{leftover} is a leftover of an interrupted pip",)
 
     def test_other_leftovers_are_only_told(self) -> None:
         """Nobody knows what they belong to."""
         made = plan(probe("asgiref==3.9", leftovers=["~omething"]), requirements("asgiref"), wheelhouse(DJANGO))
-        assert (made.status, made.warnings) == (Status.CURRENT, ("~omething is left of an interrupted pip",))
+        assert (made.status, made.warnings) == (Status.CURRENT, ("~omething is a leftover of an interrupted pip",))
 
     def test_what_is_there_twice_is_installed_again(self) -> None:
         """Two dist-info folders of one project are an interrupted upgrade."""
@@ -482,7 +484,7 @@ class TestReinstall:
         options = Options(reinstall=frozenset({canonicalize_name("asgiref")}))
         made = plan(probe(outside=outside), requirements("asgiref"), wheelhouse(DJANGO), options)
         assert made.actions == ()
-        assert made.warnings == ("asgiref lies outside the virtualenv and is not reinstalled",)
+        assert made.warnings == ("asgiref is outside the virtualenv and is not reinstalled",)
 
 
 class TestNames:
@@ -498,5 +500,5 @@ class TestNames:
         """Two options that exclude each other name it as it is installed."""
         names = frozenset({canonicalize_name("Django")})
         options = Options(only=names, upgrade=frozenset({canonicalize_name("my-shop")}))
-        with pytest.raises(UsageError, match="--upgrade My_Shop: --only leaves it alone"):
+        with pytest.raises(UsageError, match="--upgrade My_Shop: --only does not name it"):
             plan(probe("My_Shop==1.0", "Django==5.1"), requirements("Django"), wheelhouse(["Django==5.2"]), options)

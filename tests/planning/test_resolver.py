@@ -86,7 +86,7 @@ def test_a_project_is_not_its_own_dependent() -> None:
     catalogue.add("Django==5.2", ['argon2 ; extra == "fast"', 'Django[fast] ; extra == "all"'], extras=["fast", "all"])
     made = plan(probe(), requirements("Django[all]"), catalogue)
     assert [(action.name, action.reason, action.required_by) for action in made.actions] == [
-        ("argon2", "wanted by Django", ("Django",)),
+        ("argon2", "required by Django", ("Django",)),
         ("django", "requirements.txt:1", ()),
     ]
 
@@ -148,7 +148,7 @@ def test_the_search_ends_at_its_bound() -> None:
     assert outcome.exhausted
     assert explain(outcome, asked) == (
         (),
-        ("the search for versions that suit everybody was given up: pin some of the requirements with ==",),
+        ("the search for a set of versions was given up, too many steps: pin some of the requirements with ==",),
     )
     certain = resolve(asked)
     assert isinstance(certain, NoSolution)

@@ -118,7 +118,7 @@ def test_a_wheel_that_is_not_logged_is_told_with_the_command(shop: Workplace, tm
     told = work.fab("plan")
     assert told.returncode == 1
     assert "1 wheel of 1 project, 1 not logged" in told.stdout
-    assert "lies in the wheelhouse and is not logged: fab add_wheel wheels/stray-1.0-py3-none-any.whl" in told.stdout
+    assert "is in the wheelhouse but not logged: fab add_wheel wheels/stray-1.0-py3-none-any.whl" in told.stdout
     assert "nowhere   stray 1.0" in told.stdout
     assert work.fab("add_wheel", "wheels/stray-1.0-py3-none-any.whl").returncode == 0
     assert "not logged" not in work.fab("plan").stdout
@@ -141,7 +141,7 @@ def test_a_plan_tells_of_packages_that_another_python_left(
     python = path / "bin" / "python"
     python.unlink()
     python.symlink_to(make_virtualenv.python("3.12"))
-    said = "1 package lies under lib/python3.11, where Python 3.12 of bin/python does not look"
+    said = "1 package is in lib/python3.11, which bin/python (Python 3.12) does not use"
     assert said in installed.fab("plan").stdout
     pip = make_virtualenv("3.12", installed.folder / "other") / "lib/python3.12/site-packages"
     shutil.copytree(pip, path / "lib/python3.12/site-packages", dirs_exist_ok=True)
