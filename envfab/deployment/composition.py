@@ -11,7 +11,8 @@ from envfab.models.probe import Probe
 from envfab.planning.consistency import unmet
 from envfab.planning.plan import Action, ActionKind
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_conflicts, to_damage, to_generation
+from envfab.remote.agent_replies import to_conflicts, to_damage
+from envfab.remote.probe_replies import to_generation
 
 
 def take_back_interrupted(work: DeploymentContext) -> None:

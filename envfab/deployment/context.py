@@ -18,9 +18,9 @@ from envfab.errors import DeploymentError, Locked
 from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_locked
 from envfab.remote.agent_session import Session
 from envfab.remote.probe import TargetSession
+from envfab.remote.probe_replies import to_locked
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

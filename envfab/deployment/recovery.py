@@ -10,7 +10,7 @@ from envfab.deployment.steps import Recovery, close, reload
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_probe
+from envfab.remote.probe_replies import to_probe
 
 
 def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> None:

@@ -35,8 +35,9 @@ from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.probe import Probe
 from envfab.planning.plan import Plan
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_left, to_lingering, to_locked, to_probe, to_records
+from envfab.remote.agent_replies import to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
+from envfab.remote.probe_replies import to_locked, to_probe
 from envfab.remote.process import Silence
 from envfab.remote.run_command import CommandResult, run_command
 

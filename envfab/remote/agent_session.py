@@ -13,8 +13,8 @@ from typing import Any
 
 from envfab.errors import AgentError, Disconnected, EnvfabError, Locked, Unreachable, Unusable, VirtualenvMissing
 from envfab.models.probe import Holder
-from envfab.remote import agent_replies, agent_sources, command_line
-from envfab.remote.agent_replies import MAX_MESSAGE, AgentReply, Alive, Failure
+from envfab.remote import agent_frames, agent_sources, command_line
+from envfab.remote.agent_frames import MAX_MESSAGE, AgentReply, Alive, Failure
 from envfab.remote.process import SILENCE, Process, Silence, Starter
 from envfab.remote.run_command import run_command
 from envfab.remote.startup import START_LIMIT, Identity, Opening, last_line
@@ -111,7 +111,7 @@ class Session:
                 left = deadline - time.monotonic()
                 self._process.limit(min(SILENCE, max(left, 0.0)))
                 try:
-                    frame = agent_replies.frame(self._process.stream.line())
+                    frame = agent_frames.frame(self._process.stream.line())
                 except Silence:
                     raise self._given_up(left) from None
                 if not isinstance(frame, Alive):

@@ -16,8 +16,9 @@ from envfab.config.target import Member
 from envfab.errors import EnvfabError, internal_error
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources, sudo
-from envfab.remote.agent_replies import to_probe, to_tags
+from envfab.remote.agent_replies import to_tags
 from envfab.remote.agent_session import Session, start_agent
+from envfab.remote.probe_replies import to_probe
 from envfab.remote.process import HostConnection, Process, Reservation, SessionsRefused
 from envfab.remote.result_queue import ResultQueue
 from envfab.remote.startup import Identity

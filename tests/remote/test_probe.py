@@ -16,8 +16,9 @@ from envfab.errors import Unreachable
 from envfab.models.distribution import Origin
 from envfab.models.interpreter import MARKER_NAMES
 from envfab.models.probe import Holder
-from envfab.remote.agent_replies import parse_tag, to_probe
+from envfab.remote.agent_replies import parse_tag
 from envfab.remote.probe import ProbeResult, TargetSession, leave_all, survey
+from envfab.remote.probe_replies import to_probe
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
 from envfab.remote.startup import Identity

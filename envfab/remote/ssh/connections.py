@@ -12,27 +12,25 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import paramiko
 from fabric import Config, Connection
-from paramiko import SSHConfig
-from paramiko.config import SSHConfigDict
 
 from envfab.config.host import Host
 from envfab.errors import Unreachable
-from envfab.remote.process import GOODBYE, HostConnection, local_link
+from envfab.remote.process import HostConnection, local_link
 from envfab.remote.ssh import host_key_policy, known_hosts
 from envfab.remote.ssh.authentication import Authentication
 from envfab.remote.ssh.channel import GONE, PLACES, Sessions
 from envfab.remote.ssh.config import SSHConfiguration
 from envfab.remote.ssh.errors import failure
-from envfab.remote.ssh.host_config import HostConfig, expand_tokens, expander
+from envfab.remote.ssh.fabric_connection import Addresses, FabricConnection, close_connection, give_up
+from envfab.remote.ssh.hop import Hop
+from envfab.remote.ssh.host_config import HostConfig
 from envfab.remote.ssh.keepalive import LiveTransport, Watch
 from envfab.remote.ssh.keys import KeyFiles
 from envfab.remote.ssh.login import login
-from envfab.remote.ssh.proxy_command import ProxyCommand
 from envfab.remote.workers import HURRY, join, start_workers
 
 
@@ -45,7 +43,7 @@ class Connections:
         """`config` is the connections' own; `ssh` is what its SSH configuration says, if that was read already."""
         self._ssh = ssh or SSHConfiguration.of(config)
         # Fabric looks hosts up too, for itself: it finds what was found here
-        config._set(base_ssh_config=_Addresses(self._ssh))
+        config._set(base_ssh_config=Addresses(self._ssh))
         self._config = config
         # read once: Invoke's configuration is not made to be read while other threads copy it
         password = config.sudo.password
@@ -79,7 +77,7 @@ class Connections:
                 if host.local:
                     self._links[key] = local_link()
                 else:
-                    hop = _Hop(host.name, host.user)
+                    hop = Hop(host.name, host.user)
                     self._refuse_circles(hop)
                     connection = self._connection(hop)
                     sessions = Sessions(connection.transport, host.name, self._timeout)
@@ -116,7 +114,7 @@ class Connections:
                 with suppress(*GONE):
                     transport.close()
         for connection in made:
-            _close(connection)
+            close_connection(connection)
         self._links.clear()
 
     def close_in_a_hurry(self) -> None:
@@ -127,7 +125,7 @@ class Connections:
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _refuse_circles(self, hop: _Hop, seen: tuple[str, ...] = ()) -> None:
+    def _refuse_circles(self, hop: Hop, seen: tuple[str, ...] = ()) -> None:
         """Raise `Unreachable` where jump hosts lead back to one that is on the way already.
 
         Nothing is locked before that is known: two that lead through each other would wait for each other.
@@ -138,7 +136,7 @@ class Connections:
         for jump in self._jumps(hop)[:1]:
             self._refuse_circles(jump, (*seen, hop.name))
 
-    def _connection(self, hop: _Hop, via: Connection | None = None) -> Connection:
+    def _connection(self, hop: Hop, via: Connection | None = None) -> Connection:
         """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again."""
         key = (hop, via)
         with self._lock_of(key):
@@ -154,11 +152,11 @@ class Connections:
                     if not self._closed:
                         self._open[key] = connection
                 if self._closed:
-                    _close(connection)
+                    close_connection(connection)
                     raise Unreachable("nobody waits for it any more", where=hop.name)
             return self._open[key]
 
-    def _opened(self, hop: _Hop, via: Connection | None) -> Connection:
+    def _opened(self, hop: Hop, via: Connection | None) -> Connection:
         """A new connection; raises `Unreachable`."""
         connection, place, timeout = self._configured(hop, via)
         with self._lock:
@@ -170,7 +168,7 @@ class Connections:
         except BaseException as error:
             ended = "" if isinstance(error, paramiko.AuthenticationException) else connection.proxy_s_end()
             # Paramiko leaves its thread and socket behind where it is refused
-            _close(connection)
+            close_connection(connection)
             if ended and isinstance(error, GONE) and not self._closed:
                 raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
             if isinstance(error, (*GONE, ValueError)):
@@ -184,7 +182,7 @@ class Connections:
             self._watch.add(connection.transport)
         return connection
 
-    def _configured(self, hop: _Hop, via: Connection | None) -> tuple[_Connection, str, int]:
+    def _configured(self, hop: Hop, via: Connection | None) -> tuple[FabricConnection, str, int]:
         """(a connection that can be opened, where it leads, its timeout); raises `Unreachable`."""
         ssh = self._ssh.lookup(hop.name, hop.user, hop.port)
         gateway = via or self._gateway(hop, ssh)
@@ -197,7 +195,7 @@ class Connections:
                 hint="correct what your SSH config says of it",
             ) from None
 
-    def _as_configured(self, hop: _Hop, ssh: HostConfig, gateway: Any) -> tuple[_Connection, str, int]:
+    def _as_configured(self, hop: Hop, ssh: HostConfig, gateway: Any) -> tuple[FabricConnection, str, int]:
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
         # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
         named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), ssh.connect_timeout
@@ -216,7 +214,7 @@ class Connections:
         kwargs["auth_strategy"] = strategy
         kwargs["transport_factory"] = self._unless_closed(host_key_policy.transport_preferring(known, ssh.algorithms))
         kwargs.setdefault("banner_timeout", timeout)
-        connection = _Connection(
+        connection = FabricConnection(
             hop.name,
             user=user,
             port=port,
@@ -235,18 +233,18 @@ class Connections:
 
         def make_unless_closed(sock: Any, **options: Any) -> paramiko.Transport:
             if self._closed:
-                _give_up(sock)
+                give_up(sock)
                 raise EOFError
             try:
                 return make(sock, **options)
             except paramiko.SSHException:
                 # Paramiko forgets it
-                _give_up(sock)
+                give_up(sock)
                 raise
 
         return make_unless_closed
 
-    def _gateway(self, hop: _Hop, ssh: HostConfig) -> Any:
+    def _gateway(self, hop: Hop, ssh: HostConfig) -> Any:
         """What the connection to `hop` goes through: a shared connection, a proxy command, or False for nothing."""
         through: Connection | None = None
         for jump in self._jumps(hop):
@@ -261,96 +259,13 @@ class Connections:
         # one that is a connection leads nowhere but to itself here
         return False if isinstance(gateway, Connection) else gateway or False
 
-    def _jumps(self, hop: _Hop) -> tuple[_Hop, ...]:
+    def _jumps(self, hop: Hop) -> tuple[Hop, ...]:
         """The jump hosts on the way to a host, in order: the SSH configuration's, or else Fabric's `gateway`."""
         ssh, gateway = self._ssh.lookup(hop.name, hop.user, hop.port), self._config.gateway
-        hops: tuple[_Hop, ...] = ()
+        hops: tuple[Hop, ...] = ()
         if ssh.proxy_jump is not None and ssh.proxy_jump.lower() != "none":
-            hops = tuple(_Hop.parse(text) for text in ssh.proxy_jump.split(","))
+            hops = tuple(Hop.parse(text) for text in ssh.proxy_jump.split(","))
         elif ssh.proxy_jump is None and ssh.proxy_command is None and isinstance(gateway, Connection):
-            hops = (_Hop(gateway.original_host, gateway.user, gateway.port),)
+            hops = (Hop(gateway.original_host, gateway.user, gateway.port),)
         # a pattern may match the jump host itself
         return () if hops and hops[-1].name == hop.name else hops
-
-
-class _Addresses(SSHConfig):
-    """What Fabric is told of the SSH configuration: addresses alone; all else is given to its connections."""
-
-    def __init__(self, ssh: SSHConfiguration) -> None:
-        super().__init__()
-        self._ssh = ssh
-
-    def lookup(self, hostname: str) -> SSHConfigDict:
-        return SSHConfigDict(hostname=self._ssh.lookup(hostname).hostname)
-
-
-class _Connection(Connection):  # type: ignore[misc] # Fabric has no annotations
-    """Fabric's connection, with a ProxyCommand run as OpenSSH runs it."""
-
-    proxy: ProxyCommand | None
-
-    def open_gateway(self) -> Any:
-        if not isinstance(self.gateway, str):
-            return super().open_gateway()
-        expand = expander(self.original_host, self.host, self.port, self.user)
-        # a plain assignment would be a setting to Fabric
-        self._set(proxy=ProxyCommand(expand_tokens(self.gateway, expand)))
-        return self.proxy
-
-    def proxy_s_end(self) -> str:
-        """How the ProxyCommand ended, where it did; else empty."""
-        proxy = vars(self).get("proxy")
-        if proxy is None or proxy.process.poll() is None:
-            return ""
-        words = proxy.last_words()
-        return f"its ProxyCommand ended with status {proxy.process.returncode}{words and ': '}{words}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Hop:
-    """A place to log in to; the SSH configuration says what is None."""
-
-    name: str
-    user: str | None = None
-    port: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> _Hop:
-        """One of ProxyJump's `[user@]host[:port]`, or `ssh://…`; an IPv6 address is in brackets."""
-        user, _, place = text.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
-        if place.startswith("["):
-            host, _, rest = place[1:].partition("]")
-            port = rest.removeprefix(":")
-        else:
-            host, _, port = place.partition(":")
-        if not host or host.startswith("-") or user.startswith("-") or (port and not port.isdigit()):
-            raise Unreachable(
-                f"ProxyJump must be [user@]host[:port], not {text.strip()!r}",
-                where=host or text.strip(),
-                hint="correct it in your SSH config",
-            )
-        return cls(host, user or None, int(port) if port else None)
-
-
-def _close(connection: Connection) -> None:
-    """End a connection, and the ProxyCommand that it goes through, which Paramiko leaves half-closed."""
-    transport = connection.client.get_transport()
-    # what leads through a jump host says good-bye to it, which may be gone
-    with suppress(*GONE):
-        connection.client.close()
-    proxy = getattr(transport, "sock", None)
-    if transport is not None and isinstance(proxy, paramiko.ProxyCommand):
-        # its thread ends the program too, and must find it
-        transport.join(GOODBYE)
-        _give_up(proxy)
-
-
-def _give_up(sock: Any) -> None:
-    """End what a connection would have gone through."""
-    if isinstance(sock, paramiko.ProxyCommand):
-        sock.process.kill()
-        sock.process.communicate()
-        sock.close()
-    else:
-        with suppress(*GONE):
-            sock.close()

@@ -1,0 +1,33 @@
+"""Hops: the places to log in to on the way to a host, and ProxyJump, which names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envfab.errors import Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A place to log in to; the SSH configuration says what is None."""
+
+    name: str
+    user: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Hop:
+        """One of ProxyJump's `[user@]host[:port]`, or `ssh://…`; an IPv6 address is in brackets."""
+        user, _, place = text.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
+        if place.startswith("["):
+            host, _, rest = place[1:].partition("]")
+            port = rest.removeprefix(":")
+        else:
+            host, _, port = place.partition(":")
+        if not host or host.startswith("-") or user.startswith("-") or (port and not port.isdigit()):
+            raise Unreachable(
+                f"ProxyJump must be [user@]host[:port], not {text.strip()!r}",
+                where=host or text.strip(),
+                hint="correct it in your SSH config",
+            )
+        return cls(host, user or None, int(port) if port else None)
