@@ -1,1 +1,1 @@
-"""What is there: reaching hosts, and speaking with the agent that runs in a virtualenv."""
+"""Access to hosts: connections, processes on them, and the agent that runs in a virtualenv."""

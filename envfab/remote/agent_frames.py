@@ -13,23 +13,23 @@ from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
 
-# bytes; the largest is a history, of which the agent sends no more than a quarter of this
+# bytes; the largest frame is a history, of which the agent sends at most a quarter of this
 MAX_FRAME = LONGEST_LINE
 MAX_NAME = 200  # characters of a name or a version: file systems take 255 bytes for both
 MAX_MESSAGE = 2_000
-MAX_OUTPUT = 200_000  # characters; of more the end is kept
+MAX_OUTPUT = 200_000  # characters; of a longer output the end is kept
 
 
 @dataclass(frozen=True, slots=True)
 class AgentReply:
-    """A request was met; what it brought."""
+    """The reply to a request that succeeded."""
 
     value: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that could not be met; `kind` says which way, `output` is what a child printed, if one did."""
+    """The reply to a request that failed; `kind` is the kind of failure, `output` that of a command that failed."""
 
     kind: str
     message: str
@@ -40,11 +40,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """No answer yet: the agent is still at it."""
+    """A sign of life: the agent still works on the request."""
 
 
 def frame(line: bytes) -> AgentReply | Failure | Alive:
-    """One line of an agent's; raises `ValueError` where it is none."""
+    """Decode one line of the protocol; raises `ValueError` if it is not a valid frame."""
     fields = Fields.of(parse_json(line))
     if "problem" in fields.values:
         return _failure(fields.object("problem"))
@@ -66,7 +66,10 @@ def _failure(problem: Fields) -> Failure:
 
 
 def to_holder(value: object) -> Holder | None:
-    """Who is at work, out of a lock file that its owner may have written: what is not told is not known."""
+    """Decode the holder of a lock; fields that are missing or not text are None.
+
+    The lock file's content may be anything, since the virtualenv's owner can write it.
+    """
     if value is None:
         return None
     said = value if isinstance(value, Mapping) else {}
@@ -80,10 +83,10 @@ def to_holder(value: object) -> Holder | None:
 
 @contextmanager
 def decoding(where: str) -> Iterator[None]:
-    """Turn what is wrong with an answer into the error of its target."""
+    """Turn a `ValueError` about a reply into an `AgentError` of the target `where`."""
     try:
         yield
     except ValueError as error:
         raise AgentError(
-            f"the agent's answer cannot be used: {error}", where=where, hint="is that host what it should be?"
+            f"invalid reply of the agent: {error}", where=where, hint="check that this is the right host"
         ) from None

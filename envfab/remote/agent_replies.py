@@ -1,7 +1,7 @@
-"""What an agent says, decoded: each answer into a frozen type, bounded, or the one error of its target.
+"""Decoding of agents' replies: each becomes a frozen type, with bounded sizes, or an error of its target.
 
-A host may be hostile, and what lies in `.envfab` its owner may have written: nothing of it is believed to have a
-shape or a size before it was seen to have it. Each function of an answer raises `AgentError` with `where`.
+A host may be hostile, and a virtualenv's owner can write anything into `.envfab`, so types and sizes are checked.
+Every function that decodes a reply raises `AgentError` with `where` if the reply is invalid.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from envfab.models.probe import LingeringProcess
 from envfab.remote.agent_frames import MAX_FRAME, MAX_NAME, MAX_OUTPUT, decoding
 from envfab.util.json_fields import Fields
 
-MAX_TAGS = 10_000  # pip knows 1,500 on a new Linux, and 3,000 on a new macOS
+MAX_TAGS = 10_000  # pip supports 1,500 on a recent Linux, and 3,000 on a recent macOS
 MAX_RECORDS = 10_000
 MAX_GENERATIONS = 10_000
 MAX_PROCESSES = 1_000
-MAX_GENERATION = 1 << 53  # what JSON carries as a whole number everywhere
+MAX_GENERATION = 1 << 53  # the integers that every JSON reader represents exactly
 MAX_PATH = 4_096
 
 
 def to_generation_number(value: object) -> int | None:
-    """The number of a generation; raises `ValueError` for what the agent does not number them with."""
+    """Check a generation's number, or None; raises `ValueError` for anything but a small integer from 0."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_GENERATION:
@@ -42,41 +42,41 @@ def to_processes(value: object) -> tuple[LingeringProcess, ...]:
 
 
 def to_lingering(reply: Mapping[str, Any], where: str) -> tuple[LingeringProcess, ...]:
-    """The processes that still run the generation before."""
+    """Decode the processes that still run the previous generation."""
     with decoding(where):
         return to_processes(Fields(reply).value("lingering"))
 
 
 def to_conflicts(reply: Mapping[str, Any], where: str) -> tuple[tuple[str, str, str], ...]:
-    """(a file, the distribution whose it was, that whose it is now) of a new generation, where the two differ."""
+    """Decode (file, distribution that had it, distribution that has it now) for each file that changed its owner."""
     with decoding(where):
         found = [Fields({"c": one}).lines("c", 3, MAX_PATH) for one in Fields(reply).items("conflicts", MAX_PROCESSES)]
         if any(len(one) != 3 for one in found):
-            raise ValueError("a conflict is a path and two names")
+            raise ValueError("a conflict must be a path and two names")
     return tuple((path, before, now) for path, before, now in found)
 
 
 def to_left(reply: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    """The folders that could not be removed."""
+    """Decode the paths of the folders that could not be removed."""
     with decoding(where):
         return Fields(reply).lines("left", longest=MAX_PATH)
 
 
 def to_whole(reply: Mapping[str, Any], where: str, asked: Iterable[int]) -> frozenset[int]:
-    """Which of the generations that were `asked` for are as they were left."""
+    """Decode which of the generations that were `asked` about are unchanged."""
     with decoding(where):
         said = {to_generation_number(one) for one in Fields(reply).items("whole", MAX_GENERATIONS)}
     return frozenset(number for number in asked if number in said)
 
 
 def to_tags(reply: Mapping[str, Any], where: str) -> tuple[Tag, ...]:
-    """The tags of an interpreter, most preferred first."""
+    """Decode an interpreter's tags, most preferred first."""
     with decoding(where):
         return tuple(map(parse_tag, Fields(reply).lines("tags", MAX_TAGS, MAX_NAME)))
 
 
 def parse_tag(text: str) -> Tag:
-    """A tag as pip writes it: `cp311-cp311-manylinux_2_17_x86_64`; raises `ValueError`."""
+    """Parse a single tag (PEP 425), such as `cp311-cp311-manylinux_2_17_x86_64`; raises `ValueError`."""
     parts = text.split("-", 2)
     if len(parts) < 3:
         raise ValueError(f"{text!r} is not a tag of an interpreter")
@@ -84,32 +84,32 @@ def parse_tag(text: str) -> Tag:
 
 
 def to_records(reply: Mapping[str, Any], where: str) -> list[Any]:
-    """The records of a history, oldest first, each for `history.from_json` to read."""
+    """Decode a history's records, oldest first, each of which `journal.from_json` can read."""
     with decoding(where):
         return Fields(reply).items("records", MAX_RECORDS)
 
 
 def to_lacking(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> list[str]:
-    """Which of the digests that were `asked` for are not in the host's cache."""
+    """Decode which of the digests that were `asked` about are not in the host's store."""
     with decoding(where):
         said = frozenset(Fields(reply).texts("lacking"))
     return [digest for digest in asked if digest in said]
 
 
 def to_interpreter(reply: Mapping[str, Any], where: str) -> str:
-    """What bytecode hangs on: an interpreter's cache tag and magic number (PEP 3147), `cpython-311-a70d0d0a`."""
+    """Decode an interpreter's cache tag and magic number (PEP 3147), such as `cpython-311-a70d0d0a`."""
     with decoding(where):
         return Fields(reply).line("interpreter", MAX_NAME)
 
 
 def to_packed(reply: Mapping[str, Any], where: str) -> str | None:
-    """The file with the bytecode of a wheel; None where the interpreter is of another kind."""
+    """Decode the path of the archive with a wheel's bytecode; None if the interpreter is of another kind."""
     with decoding(where):
         return Fields(reply).line_or_none("packed", MAX_PATH)
 
 
 def to_damage(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> dict[NormalizedName, tuple[str, ...]]:
-    """What is wrong with the files of the distributions that were `asked` for, by canonical name."""
+    """Decode what is wrong with the files of the distributions that were `asked` about, by canonical name."""
     with decoding(where):
         wrong = Fields(reply).object("wrong")
         if any(len(name) > MAX_NAME for name in wrong.values):
@@ -119,13 +119,13 @@ def to_damage(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> dic
 
 
 def to_output(reply: Mapping[str, Any], where: str) -> str:
-    """What a child printed that ended well."""
+    """Decode the output of a command that succeeded."""
     with decoding(where):
         return Fields(reply).text("output", MAX_FRAME)[-MAX_OUTPUT:]
 
 
 def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:
-    """(what made a virtualenv, the version of its Python); None and None where it is there already."""
+    """Decode (what made a virtualenv, the version of its Python); both are None if the virtualenv existed."""
     with decoding(where):
         fields = Fields(reply)
         return fields.line_or_none("with", MAX_NAME), fields.line_or_none("version", MAX_NAME)
@@ -133,7 +133,7 @@ def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str |
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """How many trees of a store went, the bytes that they took, and the bytes of those that are left."""
+    """The result of cleaning a store: how many wheels were removed, their size, and the size of the rest, in bytes."""
 
     removed: int
     freed: int
@@ -141,21 +141,21 @@ class Cleaned:
 
 
 def to_cleaned(reply: Mapping[str, Any], where: str) -> Cleaned:
-    """What became of a store."""
+    """Decode the result of cleaning a store."""
     with decoding(where):
         fields = Fields(reply)
         return Cleaned(fields.number("removed"), fields.number("freed"), fields.number("left"))
 
 
 def to_released(reply: Mapping[str, Any], where: str) -> bool:
-    """Whether a virtualenv that was released had generations."""
+    """Decode whether a virtualenv that was released had generations."""
     with decoding(where):
         return Fields(reply).line("was", MAX_NAME) == "generations"
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """A virtualenv that is there, whoever made it."""
+    """A virtualenv found on a host."""
 
     path: str
     owner: str
@@ -164,7 +164,7 @@ class Discovered:
 
 
 def to_discovered(reply: Mapping[str, Any], where: str) -> tuple[tuple[Discovered, ...], tuple[str, ...], int]:
-    """(the virtualenvs of a host, the folders that were looked in, how many below could not be read)."""
+    """Decode (a host's virtualenvs, the folders that were searched, how many folders in them could not be read)."""
     with decoding(where):
         fields = Fields(reply)
         found = tuple(

@@ -1,4 +1,4 @@
-"""A conversation with an agent in a virtualenv: requests out, replies back."""
+"""Sessions with an agent: starting it, sending requests, reading replies."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ AGENT_WORD = b"\nENVFAB-AGENT\n"
 OLD_WORD = b"\nENVFAB-OLD "
 MAX_WORD = 100  # characters
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
-# of test(1), where nothing is there
+# exit status of test(1) if the file does not exist
 ABSENT_STATUS = 1
-# how shells say it
+# the ends of shells' messages about a program that does not exist
 ABSENT = ("not found", "No such file or directory")
 
 
 class Session:
-    """An agent at work; every method raises `AgentError` (or `Disconnected`, `Locked`), naming `where`.
+    """A session with a running agent; every method raises `AgentError`, `Disconnected` or `Locked`, with `where`.
 
-    An answer may take `timeout` seconds, or as long as it takes: but an agent that gives no sign of life is given up.
+    A reply may take `timeout` seconds, or any time if that is None; but an agent that gives no sign of life for
+    `SILENCE` seconds is given up.
     """
 
     def __init__(
@@ -43,14 +44,14 @@ class Session:
         self._where = where
         self._path = path
         self._loaded = set(loaded)
-        # how many answers are still to come to what was told
+        # how many replies to earlier requests were not read yet
         self._owed = 0
         self._timeout = timeout
         self._broken = False
         process.limit(SILENCE)
 
     def load(self, names: Iterable[str]) -> None:
-        """Send agent modules that were not sent yet; nobody waits for that."""
+        """Send the agent modules that were not sent yet, without waiting for the reply."""
         missing = [name for name in names if name not in self._loaded]
         if missing:
             body = agent_sources.modules(*missing)
@@ -60,24 +61,24 @@ class Session:
             self._loaded.update(missing)
 
     def ask(self, operation: str, **fields: Any) -> dict[str, Any]:
-        """One request, one reply; raises what became of those that were told before, if that went wrong."""
+        """Send a request and wait for its reply; raises the error of an earlier request (`tell`) that failed."""
         self._write_frame(operation, 0, dict(fields, path=self._path))
         return self._reply()
 
     def tell(self, operation: str, **fields: Any) -> None:
-        """A request that is met before the next one; its reply comes with that one's."""
+        """Send a request without waiting; the next `ask` or `settle` reads its reply and raises its error."""
         self._write_frame(operation, 0, dict(fields, path=self._path))
         self._owed += 1
 
     def tell_file(self, operation: str, chunks: Iterable[bytes], size: int, **fields: Any) -> None:
-        """`tell` with `size` bytes behind it."""
+        """Send a request as `tell` does, followed by `size` bytes, which `chunks` yields."""
         self._write_frame(operation, size, dict(fields, path=self._path))
         for chunk in chunks:
             self._write(chunk)
         self._owed += 1
 
     def settle(self) -> None:
-        """Wait for what was told; raises what became of it, if that went wrong."""
+        """Wait for the replies to everything sent by `tell`; raises the first error."""
         self._owed_replies()
 
     def _write_frame(self, operation: str, size: int, fields: Mapping[str, Any]) -> None:
@@ -119,13 +120,13 @@ class Session:
         except Disconnected as error:
             raise self._ended(error) from None
         except ValueError as error:
-            # whatever comes after it, no request would meet its own answer any more
+            # from here on, replies could no longer be assigned to their requests
             self._broken = True
             self._process.kill()
-            raise AgentError(f"what came is no answer of the agent: {error}", where=self._where) from None
+            raise AgentError(f"invalid reply of the agent: {error}", where=self._where) from None
 
     def _given_up(self, left: float) -> Silence:
-        """What it is that took too long: the request, or a sign of life."""
+        """The error for what took too long: the request, or a sign of life."""
         if self._timeout is not None and left <= SILENCE:
             return Silence(f"no answer within {self._timeout:g} s")
         return Silence(f"no sign of life for {SILENCE:g} s")
@@ -137,7 +138,7 @@ class Session:
         return Disconnected(error.what, where=self._where)
 
     def close(self) -> None:
-        """Let the agent end, and free its place."""
+        """End the agent and free its place on the connection."""
         if not self._broken:
             self._process.finish()
 
@@ -149,7 +150,7 @@ class Session:
 
 
 class OperationFailed(AgentError):
-    """The agent could not do it; `kind` says which way, `output` holds what a child printed."""
+    """An operation of the agent failed; `kind` is the kind of failure, `output` that of a command that failed."""
 
     def __init__(self, what: str, *, where: str, kind: str, output: str = "", errno: int | None = None) -> None:
         self.kind = kind
@@ -161,9 +162,9 @@ class OperationFailed(AgentError):
 def _problem(failure: Failure, where: str) -> EnvfabError:
     if failure.kind == "locked":
         return Locked(
-            f"another deployment is at work here{_spoken(failure.holder)}",
+            f"another deployment is under way{_spoken(failure.holder)}",
             where=where,
-            hint="try again when it is done, or let fab deploy --wait SECONDS wait for it",
+            hint="try again when it has ended, or wait for it: fab deploy --wait SECONDS",
         )
     message, output = failure.message, failure.output
     if failure.kind == "crash":
@@ -176,7 +177,8 @@ def _problem(failure: Failure, where: str) -> EnvfabError:
 def _spoken(holder: Holder | None) -> str:
     if holder is None or holder.who is None:
         return ""
-    return f": {holder.who} from {holder.origin or 'elsewhere'}, since {holder.since or 'some time'}"
+    since = f", since {holder.since}" if holder.since else ""
+    return f": {holder.who} from {holder.origin or 'an unknown machine'}{since}"
 
 
 def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how long to wait
@@ -190,10 +192,11 @@ def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how
     timeout: float | None = None,
     if_absent: str | None = None,
 ) -> Session:
-    """Start the agent with an interpreter of the managed side; raises `Unreachable` with what went wrong.
+    """Start the agent with an interpreter of the host.
 
-    `if_absent` is the hint where there is no such interpreter; without one the interpreter is that of the virtualenv
-    at `path`, of which is said whether it is missing.
+    `if_absent` is the hint for an interpreter that does not exist; without it, the interpreter is that of the
+    virtualenv at `path`. Raises `VirtualenvMissing` if the virtualenv does not exist, `Unusable` if its interpreter
+    cannot be used, `Unreachable` if the connection is lost.
     """
     opening = Opening(
         starter, lambda word, _: command_line.python(word, executable, agent_sources.loader()), where, identity
@@ -203,24 +206,24 @@ def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how
     first = agent_sources.modules(*names)
     payload = b"%d\n%s" % (len(first), first)
     try:
-        # with sudo not a byte of ours goes out before it has asked, for it reads the password from the same stream
+        # sudo reads the password from the same stream, so nothing may be sent before sudo has run the command
         if identity.user is None:
-            _write_to_whoever_reads(process, payload)
+            _write_if_read(process, payload)
         noise = opening.noise()
         if identity.user is not None:
-            _write_to_whoever_reads(process, payload)
+            _write_if_read(process, payload)
         word, more = process.stream.until([AGENT_WORD, OLD_WORD], START_LIMIT)
         if word == OLD_WORD:
             version = one_line(process.stream.line().decode("ascii", "replace"))[:MAX_WORD]
             raise Unusable(
-                f"its interpreter is Python {version}", where=where, hint="envfab manages CPython 2.7 and 3.6 or newer"
+                f"the interpreter is Python {version}", where=where, hint="envfab manages CPython 2.7 and 3.6 or newer"
             )
         if word is None:
             status, printed = process.finish(), noise + more
             if not _is_absent(status, printed):
                 raise _not_started(status, where, executable, printed)
             if if_absent is not None:
-                raise Unusable(f"there is no {executable}", where=where, hint=if_absent)
+                raise Unusable(f"{executable} does not exist", where=where, hint=if_absent)
             raise _no_interpreter(starter, path, where, identity)
     except Disconnected as error:
         process.kill()
@@ -234,8 +237,8 @@ def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how
     return Session(process, where, path, timeout, loaded=names)
 
 
-def _write_to_whoever_reads(process: Process, payload: bytes) -> None:
-    # where nobody does, what the other side printed tells why
+def _write_if_read(process: Process, payload: bytes) -> None:
+    # if the other side does not read, what it printed says why
     with suppress(Disconnected):
         process.write(payload)
 
@@ -246,7 +249,7 @@ def _is_absent(status: int | None, printed: str) -> bool:
 
 
 def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity) -> Unreachable:
-    """The error for a virtualenv without interpreter: nothing is there at all, or it lost the one it had."""
+    """The error for a virtualenv without an interpreter: the virtualenv does not exist, or lost its interpreter."""
     python = f"{path}/bin/python"
     files = [f"{path}/pyvenv.cfg", python]
     there = run_command(
@@ -257,20 +260,19 @@ def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity)
         timeout=START_LIMIT,
     )
     if there.status == 0:
-        hint = "fab create_virtualenv --repair gives it the interpreter that it lost"
-        return Unusable(f"there is no {python}, though the virtualenv is there", where=where, hint=hint)
+        hint = "repair the virtualenv: fab create_virtualenv --repair"
+        return Unusable(f"the virtualenv exists, but {python} does not", where=where, hint=hint)
     if there.status == ABSENT_STATUS:
-        return VirtualenvMissing(f"there is no {python}", where=where, hint="fab create_virtualenv makes it")
-    # whether there is one is not known
-    said = last_line(there.output) or f"it ended with status {there.status}"
-    return Unusable(f"{python} did not start, and looking for it failed: {said}", where=where)
+        return VirtualenvMissing(f"{python} does not exist", where=where, hint="fab create_virtualenv makes it")
+    said = last_line(there.output) or f"exit status {there.status}"
+    return Unusable(f"{python} did not start, and checking whether it exists failed: {said}", where=where)
 
 
 def _not_started(status: int | None, where: str, executable: str, noise: str) -> Unreachable:
     last = last_line(noise)
     if status == NOT_FOUND:
-        # pyenv's and asdf's shims say first what is not found, and at the end how to mend it
+        # the shims of pyenv and asdf print first what was not found, and at the end what to do
         last = next((line for line in map(last_line, noise.splitlines()) if line.endswith(ABSENT)), last)
     if status == NOT_EXECUTABLE:
-        return Unusable(f"{executable} cannot be run: {last}", where=where)
-    return Unusable(f"{executable} did not start: {last or f'it ended with status {status}'}", where=where)
+        return Unusable(f"cannot run {executable}: {last}", where=where)
+    return Unusable(f"{executable} did not start: {last or f'exit status {status}'}", where=where)

@@ -1,4 +1,4 @@
-"""The agent's sources, as they go over the channel."""
+"""The agent's sources, packed for the connection."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ HISTORY = ("wheel_cache", "journal")
 DJANGO = ("lock", "subprocesses", "environment_file", "django")
 CREATE = ("lock", "subprocesses", "create")
 DISCOVER = ("discover",)
-# the last that Python 2.7 reads, and every later one
+# the newest version that Python 2.7 reads; every later Python reads it, too
 MARSHAL_VERSION = 2
 
 
 @functools.cache
 def loader() -> str:
-    """One line of Python that starts the agent, for `python -c`; without a quote or a shell's special character.
+    """Return a line of Python for `python -c` that starts the agent; it has no quotes that a shell would interpret.
 
-    Its first words take the current folder off the import path, before anything is imported that a hostile
-    file there could shadow.
+    It first removes the current folder from the import path, so that a file there cannot shadow a module.
     """
     packed = binascii.b2a_base64(zlib.compress(_source("loader"), 9), newline=False).decode("ascii")
     return (
@@ -40,7 +39,7 @@ def loader() -> str:
 
 @functools.cache
 def modules(*names: str) -> bytes:
-    """The named modules as the loader takes them: zlib, marshal, a list of (name, source)."""
+    """Return the named modules as the loader reads them: a marshalled list of (name, source), compressed."""
     return zlib.compress(marshal.dumps([(name, _source(name)) for name in names], MARSHAL_VERSION), 6)
 
 

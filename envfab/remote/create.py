@@ -1,4 +1,4 @@
-"""Making configured virtualenvs that do not exist yet, and finding those that no fabfile has."""
+"""Creation of configured virtualenvs, and discovery of those that no fabfile has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """What became of one: made `by` venv or virtualenv, there already (`by` is None), or an error."""
+    """The result for one virtualenv: made `by` venv or virtualenv, existed before (`by` is None), or an error."""
 
     member: Member
     by: str | None = None
@@ -35,9 +35,9 @@ class Creation:
 def create(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, *, repair: bool = False
 ) -> list[Creation]:
-    """Make each member's virtualenv with its `python`, under its owner; hosts at once.
+    """Create each member's virtualenv with its `python`, as its owner; several at once.
 
-    With `repair` those whose interpreter or pyvenv.cfg is gone get them back, and keep their packages.
+    With `repair`, virtualenvs that lost their interpreter or pyvenv.cfg get them back and keep their packages.
     """
     reporter.stage("creating", len(members))
 
@@ -46,7 +46,7 @@ def create(
     def one(member: Member) -> None:
         try:
             made[member.target] = _create(member, links, settings, reporter, repair)
-        except Exception as error:  # noqa: BLE001 - as in a survey: one target's error is not that of the others
+        except Exception as error:  # noqa: BLE001 - an error of one target must not affect the others
             made[member.target] = Creation(member, error=as_its_own(error, str(member.target)))
         finally:
             reporter.advance("creating", str(member.target))
@@ -60,7 +60,7 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
     link = links.link(member.host)
     site = TargetSession(member, link, links.sudo_password, settings.command_timeout)
     with link.reserve(1) as places:
-        reporter.working(where, f"making it with {virtualenv.python}")
+        reporter.working(where, f"creating it with {virtualenv.python}")
         with start_agent(
             places,
             virtualenv.python,
@@ -68,7 +68,7 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
             where=where,
             identity=site.owner,
             modules=agent_sources.PROBE,
-            if_absent="its `python` in the fabfile must be an interpreter of that host",
+            if_absent="`python` in the fabfile must be an interpreter of that host",
         ) as agent:
             agent.load(agent_sources.CREATE)
             try:
@@ -88,7 +88,7 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
 
 
 def _begin_generations(starter: Starter, site: TargetSession, settings: Settings, where: str) -> None:
-    """Give a virtualenv that was just made its generation 0, by its own interpreter."""
+    """Make generation 0 of a new virtualenv, with the virtualenv's own interpreter."""
     path = site.member.virtualenv.path
     with start_agent(
         starter, f"{path}/bin/python", path, where=where, identity=site.owner, modules=agent_sources.PROBE
@@ -106,7 +106,7 @@ def _explained(error: OperationFailed, where: str) -> OperationFailed:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What is there, in which folders that was looked for (`depth` down), and how many below could not be read."""
+    """The virtualenvs found, the folders searched down to `depth`, and how many folders could not be read."""
 
     found: tuple[Discovered, ...]
     looked_in: tuple[str, ...]
@@ -115,7 +115,7 @@ class Discovery:
 
 
 def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
-    """The virtualenvs of a host, as the one who logs in can see them."""
+    """Search a host for virtualenvs, as the login user; raises `EnvfabError`."""
     with (
         links.link(host).reserve(1) as places,
         start_agent(
@@ -125,7 +125,7 @@ def discover(host: Host, links: Links, python: str = "python3") -> Discovery:
             where=host.name,
             identity=Identity(),
             modules=agent_sources.PROBE,
-            if_absent="install a Python there, which looks for virtualenvs",
+            if_absent="install Python there; the search needs it",
         ) as agent,
     ):
         agent.load(agent_sources.DISCOVER)

@@ -1,4 +1,4 @@
-"""Looking at many virtualenvs at once: a probe, or the error that stood in the way, of each."""
+"""Probing of many virtualenvs at once: each yields a probe or an error."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from envfab.remote.sudo import Grant, SudoError
 from envfab.remote.workers import HURRY, join, start_workers
 from envfab.util.progress import Reporter
 
-# a deployment needs its own agent and one more process at a time: the project's agent, or a command
+# a deployment needs its agent and one more process at a time: a Django project's agent, or a command
 PLACES_OF_A_DEPLOYMENT = 2
 A = TypeVar("A")
 T = TypeVar("T")
 
 
 class Links(Protocol):
-    """Where links to hosts come from (`connections.Connections`)."""
+    """The protocol of what opens connections to hosts (`ssh.connections.Connections`)."""
 
     def link(self, host: Host) -> HostConnection:
-        """The link to a host; raises `Unreachable`."""
+        """Return the connection to a host; raises `Unreachable`."""
         ...
 
     @property
     def sudo_password(self) -> str | None:
-        """For sudo on any host."""
+        """The password for sudo on any host."""
         ...
 
 
 @dataclass(slots=True)
 class TargetSession:
-    """A virtualenv that can be spoken with: its places on the link and, while it has one, its agent."""
+    """A session with one virtualenv: its places on the host's connection, and its agent while that runs."""
 
     member: Member
     link: HostConnection
@@ -58,21 +58,24 @@ class TargetSession:
 
     @property
     def owner(self) -> Identity:
-        """Who must touch the environment."""
+        """The identity that may change the virtualenv: its owner."""
         return self.as_user(self.member.target.owner)
 
     def as_user(self, user: str | None) -> Identity:
-        """`user` under sudo, or plainly where that is who logged in."""
+        """Return the identity of `user`: by sudo, unless `user` is the login user or None."""
         return Identity(None if user in (None, self.member.login) else user, self.sudo_password)
 
     def reserve(self, places: int = PLACES_OF_A_DEPLOYMENT) -> Reservation:
-        """The places that a deployment needs, or fewer for a look, all at once; kept until `leave`."""
+        """Wait for places on the connection, as many as a deployment needs by default; they are kept until `leave`."""
         if self.reservation is None:
             self.reservation = self.link.reserve(places)
         return self.reservation
 
     def agent(self) -> Session:
-        """The agent in the virtualenv, started where it is not running."""
+        """Return the session with the virtualenv's agent, which is started if it is not running.
+
+        Raises as `start_agent` does.
+        """
         if self.session is None:
             path = self.member.virtualenv.path
             self.session = start_agent(
@@ -87,7 +90,7 @@ class TargetSession:
         return self.session
 
     def start(self, arguments: Sequence[str]) -> Process:
-        """Start a process beside the agent. Where there is no place for both, the agent ends first."""
+        """Start a process beside the agent; if there is no place for both, the agent is ended first."""
         reservation = self.reserve()
         if self.session is not None:
             if reservation.count > 1 and not self.link.tight:
@@ -99,7 +102,10 @@ class TargetSession:
         return reservation.start(arguments)
 
     def allowed(self, user: str | None, arguments: tuple[str, ...] | None) -> Grant:
-        """What sudo says to `arguments` as `user`, or (None) to a shell; tested once a host; raises `SudoError`."""
+        """Test whether sudo allows `arguments`, or a shell if None, as `user`; tested once for each host.
+
+        Raises `SudoError` if it does not.
+        """
         identity, where = self.as_user(user), str(self.member.target)
 
         def ask() -> Grant | SudoError:
@@ -116,19 +122,19 @@ class TargetSession:
         return found
 
     def end_agent(self) -> None:
-        """End the agent and keep the places; the next who needs it starts it anew."""
+        """End the agent and keep the places; `agent` starts it again."""
         session, self.session = self.session, None
         if session is not None:
             session.close()
 
     def tags(self) -> tuple[Tag, ...]:
-        """What its own pip says it supports, most preferred first."""
+        """Ask the agent for the tags that the interpreter supports (PEP 425), most preferred first."""
         session = self.agent()
         session.load(agent_sources.TAGS)
         return to_tags(session.ask("tags"), str(self.member.target))
 
     def leave(self) -> None:
-        """End the agent and give the places back."""
+        """End the agent and release the places."""
         reservation, self.reservation = self.reservation, None
         self.end_agent()
         if reservation is not None:
@@ -137,7 +143,7 @@ class TargetSession:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a survey says of a member: exactly one of `probe` and `error`."""
+    """The result of probing a member: exactly one of `probe` and `error`."""
 
     member: Member
     site: TargetSession | None
@@ -155,12 +161,12 @@ def survey(
     timeout: float | None,
     look: Callable[[ProbeResult], T],
 ) -> Iterator[ResultQueue[T]]:
-    """Probe all `members`, hosts at once and each one's virtualenvs as its places allow.
+    """Probe all `members`: `parallel` hosts at once, and each host's virtualenvs as its places allow.
 
-    `look` is called with each find in its thread, while its agent still runs; what it returns is what arrives. Where it
-    raises anything, it is called again with that as the find's error: nothing that one virtualenv says ends the rest.
-    Where a host's places allow, agents stay for what comes next, until the context ends. Whoever leaves before all is
-    there waits for nobody: what is still under way ends with its connection.
+    `look` is called with each result, in that member's thread, while its agent still runs; what it returns is put into
+    the queue. If it raises, it is called again with the exception as the result's error, so that an error of one
+    virtualenv does not end the others. Agents are kept running, if places allow, until the context ends. A context
+    that is left early does not wait: what is still under way ends with its connection.
     """
     by_host: dict[str, list[Member]] = defaultdict(list)
     for member in members:
@@ -170,7 +176,7 @@ def survey(
     reporter.stage("looking", len(members), lambda: hosts_of(arrivals.missing))
 
     def arrived(member: Member, what: T) -> None:
-        # told before it can be taken: whoever takes the last one talks to the user next
+        # reported before it can be taken: after the last result, the caller writes to the terminal
         if not arrivals.over:
             reporter.advance("looking", str(member.target))
         arrivals.put(member.target, what)
@@ -183,21 +189,21 @@ def survey(
             try:
                 what = look(ProbeResult(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
                 stays = keep
-            except Exception as error:  # noqa: BLE001 - whatever one target says or does, it is that target's error
+            except Exception as error:  # noqa: BLE001 - any exception is an error of this target alone
                 what = look(ProbeResult(member, site, error=as_its_own(error, str(member.target))))
         finally:
             if stays and not arrivals.over:
                 staying.append(site)
                 link.end_where_needed(site.leave)
             else:
-                # others wait for its place
+                # other virtualenvs of the host may be waiting for its places
                 site.leave()
         arrived(member, what)
 
     def whole_host(mine: list[Member]) -> None:
         try:
             link = links.link(mine[0].host)
-        except Exception as error:  # noqa: BLE001 - as above: a host's error is not that of the others
+        except Exception as error:  # noqa: BLE001 - any exception is an error of this host alone
             for member in mine:
                 arrived(member, look(ProbeResult(member, None, error=as_its_own(error, member.host.name))))
             return
@@ -227,28 +233,28 @@ def survey(
 def _all_at_once(
     function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: ResultQueue[T]
 ) -> list[threading.Thread]:
-    """Call `function` for each of `arguments` in threads; once `arrivals` are over none is begun any more."""
+    """Call `function` for each of `arguments` in threads; none is begun once `arrivals` are over."""
 
     def guarded(argument: A) -> None:
         try:
             function(argument)
-        except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are awaited
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the arrivals
             arrivals.fail(error)
 
     return start_workers(guarded, arguments, most, name, lambda: arrivals.over)
 
 
 def as_its_own(error: Exception, where: str) -> EnvfabError:
-    """Any exception as the error of the one target or host that it was met at."""
+    """Convert any exception to an error of the target or host `where`."""
     return error if isinstance(error, EnvfabError) else internal_error(error, where)
 
 
 def hosts_of(members: Iterable[Member]) -> list[str]:
-    """The names of their hosts, each once."""
+    """Return the names of the members' hosts, each once."""
     return list(dict.fromkeys(member.host.name for member in members))
 
 
 def leave_all(sites: Sequence[TargetSession], seconds: float | None = None) -> None:
-    """Leave all sites, at once, for each goodbye waits for its peer; in `seconds` at most, whatever becomes of them."""
+    """Leave all sessions in parallel, since each waits for its agent to end; wait for at most `seconds`."""
     left = [site for site in sites if site.session or site.reservation]
     join(start_workers(lambda site: site.leave(), left, len(left), "envfab-leave"), seconds)

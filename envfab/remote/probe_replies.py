@@ -1,4 +1,4 @@
-"""Probes that an agent sends, decoded: each into a `Probe`, bounded, or the one error of its target."""
+"""Decoding of the probes that agents send: each becomes a `Probe`, with bounded sizes, or an error of its target."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from envfab.util.json_fields import Fields
 from envfab.util.versions import version_or_none
 
 MAX_DISTRIBUTIONS = 10_000
-MAX_REQUIRES = 2_000  # of one distribution: some name hundreds
+MAX_REQUIRES = 2_000  # of one distribution; some have hundreds
 MAX_ALL_REQUIRES = 50_000
 
 _ORIGINS = {origin.value: origin for origin in Origin}
 
 
 def to_probe(target: Target, reply: object) -> Probe:
-    """A reply as a `Probe`; raises `Unusable` where the interpreter's version is none."""
+    """Decode a probe; raises `AgentError`, or `Unusable` if the interpreter's version is invalid."""
     with decoding(str(target)):
         fields = Fields.of(reply)
         said = fields.line("version", MAX_NAME)
         version = version_or_none(said.rstrip("+"))
         if version is None:
-            raise Unusable(f"its interpreter says it is Python {said!r}", where=str(target))
+            raise Unusable(f"the interpreter reports an invalid version: {said!r}", where=str(target))
         own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
         outside, _ = _by_name(fields.objects("outside", MAX_DISTRIBUTIONS), Origin.OUTSIDE)
         markers = fields.object("markers")
@@ -66,7 +66,10 @@ def to_probe(target: Target, reply: object) -> Probe:
 
 
 def to_generation(reply: object, before: Probe) -> Probe:
-    """A virtualenv as a new generation of it shows it; what the generation has no part in is as it was `before`."""
+    """Decode the probe of a new generation; what a generation does not contain is taken from `before`.
+
+    Raises `AgentError`.
+    """
     with decoding(str(before.target)):
         fields = Fields.of(reply)
         own, duplicates = _by_name(fields.objects("own", MAX_DISTRIBUTIONS), None)
@@ -84,7 +87,7 @@ def to_generation(reply: object, before: Probe) -> Probe:
 
 
 def to_locked(reply: Mapping[str, Any], target: Target) -> Probe | None:
-    """Under the lock: the virtualenv as it is now, or None where it is as it was."""
+    """Decode the probe that comes with a lock, or None if the virtualenv has not changed; raises `AgentError`."""
     with decoding(str(target)):
         probe = Fields(reply).value("probe")
     return None if probe is None else to_probe(target, probe)
@@ -98,14 +101,14 @@ def _stranded(fields: Fields) -> Stranded | None:
 def _by_name(
     entries: Sequence[Fields], origin: Origin | None
 ) -> tuple[dict[NormalizedName, Distribution], tuple[str, ...]]:
-    """(distributions by canonical name, the names that are there twice); the first on the import path counts."""
+    """(distributions by canonical name, names installed twice); of two, the first one on the import path counts."""
     found: dict[NormalizedName, Distribution] = {}
     twice, requirements = [], 0
     for entry in entries:
         requires = entry.lines("requires", MAX_REQUIRES)
         requirements += len(requires)
         if requirements > MAX_ALL_REQUIRES:
-            raise ValueError(f"all that is installed has more than {MAX_ALL_REQUIRES} requirements")
+            raise ValueError(f"the distributions have more than {MAX_ALL_REQUIRES} requirements together")
         distribution = Distribution.build(
             entry.line("name", MAX_NAME),
             entry.line("version", MAX_NAME),
@@ -124,5 +127,5 @@ def _by_name(
 def _origin(entry: Fields) -> Origin:
     said = entry.line("origin", MAX_NAME)
     if said not in _ORIGINS:
-        raise ValueError(f"'origin' is {said!r}, which is not known")
+        raise ValueError(f"'origin' must be one of {', '.join(_ORIGINS)}, not {said!r}")
     return _ORIGINS[said]

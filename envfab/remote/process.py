@@ -1,4 +1,4 @@
-"""A process on the managed side, wherever that is, and the places for them on one connection."""
+"""Processes on a host, local or remote, and the places for them on a connection."""
 
 from __future__ import annotations
 
@@ -17,68 +17,68 @@ from envfab.remote.stream import Stream
 
 T = TypeVar("T")
 CHUNK = 65536
-# how long a peer may take to close after the end of our input, before its place is given up on
+# seconds that a process may take to end once its input has ended
 GOODBYE = 10.0
-# how long a host, or an agent at work, may give no sign of life: as long as some virtual machines are paused for a copy
+# seconds without a sign of life of a host or an agent: some virtual machines are paused this long for a snapshot
 SILENCE = 60.0
-# and once it is known to have ended, where something that it started keeps its output open
+# seconds to wait for more output of a process that has ended, if something that it started keeps its output open
 LINGER = 0.3
 
 
 class Silence(Disconnected):
-    """Nothing came for as long as a read may wait."""
+    """Raised if nothing was received within the time limit of a read."""
 
 
 class SessionsRefused(Unusable):
-    """The server allows no session beside the `others` that are open on the connection."""
+    """Raised if the server allows no session beside the `others` that are open on the connection."""
 
     def __init__(self, others: int, where: str) -> None:
         self.others = others
-        super().__init__("the server refuses more sessions", where=where, hint="its sshd_config: MaxSessions")
+        super().__init__("the server refuses more sessions", where=where, hint="raise MaxSessions in its sshd_config")
 
 
 class Process(Protocol):
-    """Something that runs there; standard error comes with standard output."""
+    """The protocol of a running process; its standard error is in its standard output."""
 
     stream: Stream
 
     def write(self, data: bytes) -> None:
-        """Send to its standard input; raises `Disconnected` where nobody reads it any more."""
+        """Write to its standard input; raises `Disconnected` if that is closed, `Silence` after the time limit."""
         ...
 
     def limit(self, seconds: float | None) -> None:
-        """How long a read may wait for the next byte, and a write for a byte to be taken; raises `Silence` then."""
+        """Limit the seconds that a read or write may wait for the next byte, before it raises `Silence`."""
         ...
 
     def ended(self) -> bool:
-        """Whether it is known to have ended; what it started may still hold its output open."""
+        """Return whether it is known to have ended; processes that it started may keep its output open."""
         ...
 
     def finish(self) -> int | None:
-        """End its input, wait for its end within reason: its exit status, or None where that is not known."""
+        """End its input and wait for its end, at most `GOODBYE` seconds; return its exit status, or None if unknown."""
         ...
 
     def abandon(self) -> None:
-        """Close its streams and wait for nothing: what it is in the middle of it may finish."""
+        """Close its streams without waiting; it may finish what it is doing."""
         ...
 
     def kill(self) -> None:
-        """Give it up: close its streams, and end it where that can be done."""
+        """Close its streams, and terminate it if that is possible."""
         ...
 
 
 class Starter(Protocol):
-    """Whoever can start a process on the managed side: a reservation on a link."""
+    """The protocol of what can start a process on a host, such as a reservation."""
 
     def start(self, arguments: Sequence[str]) -> Process:
-        """Start it."""
+        """Start a process; raises `Unreachable` or `Disconnected`."""
         ...
 
 
 class HostConnection:
-    """A way to start processes on a host, with a bound on how many run at once.
+    """A connection to a host, with places for a limited number of processes.
 
-    The bound is lowered where the server turns out to allow fewer.
+    The limit is lowered if the server turns out to allow fewer.
     """
 
     def __init__(self, name: str, places: int, start: Callable[[Sequence[str]], Process]) -> None:
@@ -93,7 +93,7 @@ class HostConnection:
         self._asking: dict[object, threading.Lock] = {}
 
     def remember(self, key: object, ask: Callable[[], T]) -> T:
-        """What `ask` told of the host; it is asked once for each key, unless it raises."""
+        """Return the result of `ask`, which is called once for each key; exceptions are not remembered."""
         with self._changed:
             asking = self._asking.setdefault(key, threading.Lock())
         with asking:
@@ -102,9 +102,9 @@ class HostConnection:
             return cast(T, self._known[key])
 
     def reserve(self, count: int) -> Reservation:
-        """Wait until `count` places are free and take all of them at once, so that none waits for another.
+        """Wait until `count` places are free and take them together, so that reservations cannot deadlock.
 
-        Where there are not so many, all there are is enough.
+        If the connection has fewer places, take all of them.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._free >= min(count, self.places))
@@ -113,16 +113,16 @@ class HostConnection:
         return Reservation(self, taken)
 
     def release(self, count: int) -> None:
-        """Give places back."""
+        """Release places."""
         with self._changed:
             self._free += count
             self._changed.notify_all()
 
     def start(self, arguments: Sequence[str], wait: bool = True) -> Process:
-        """Start a process; for those who hold a reservation.
+        """Start a process; the caller must hold a reservation.
 
-        Where the server allows fewer sessions than there are places, wait until others have ended, or (without `wait`)
-        raise `SessionsRefused`: for those who hold one of these themselves.
+        If the server allows fewer sessions than there are places, wait until others have ended. Without `wait`, raise
+        `SessionsRefused` instead: a caller that has a session open must not wait for others to end.
         """
         while True:
             try:
@@ -144,7 +144,10 @@ class HostConnection:
             end()
 
     def end_where_needed(self, end: Callable[[], None]) -> None:
-        """Have something idle ended where the server allows too few sessions, until `keep_idle` is called."""
+        """Register `end`, which ends something idle: it is called if the server allows too few sessions.
+
+        It is called at once if that is known already. `keep_idle` clears what is registered.
+        """
         with self._changed:
             if not self.tight:
                 self._idle.append(end)
@@ -152,13 +155,13 @@ class HostConnection:
         end()
 
     def keep_idle(self) -> None:
-        """End nothing any more for the sake of others: it may be at work."""
+        """Clear what `end_where_needed` registered, since it may no longer be idle."""
         with self._changed:
             self._idle.clear()
 
 
 class Reservation:
-    """Places on a link; at most `count` processes started through it may run at the same time."""
+    """Places on a connection; at most `count` processes started through it may run at the same time."""
 
     def __init__(self, link: HostConnection, count: int) -> None:
         self.link = link
@@ -169,7 +172,7 @@ class Reservation:
         return self.link.start(arguments)
 
     def release(self) -> None:
-        """Give the places back; a second time does nothing."""
+        """Release the places; a second call does nothing."""
         count, self.count = self.count, 0
         if count:
             self.link.release(count)
@@ -182,7 +185,7 @@ class Reservation:
 
 
 class LocalProcess:
-    """A child of this program, in a session of its own: a Ctrl-C at the terminal does not reach it."""
+    """A child process of this program, in a session of its own, so that Ctrl-C at the terminal does not reach it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         try:
@@ -199,7 +202,7 @@ class LocalProcess:
             raise Unusable(f"cannot start {arguments[0]}: {error.strerror}") from None
         self._limit: float | None = None
         if self._child.stdin is not None:
-            # to write is to wait for room, and not for ever
+            # non-blocking, so that a write waits for room only as long as the limit allows
             os.set_blocking(self._child.stdin.fileno(), False)
         self.stream = Stream(self._receive)
 
@@ -211,47 +214,47 @@ class LocalProcess:
         return os.read(out.fileno(), CHUNK)
 
     def _wait(self, pipe: IO[bytes], event: int, what: str) -> None:
-        # select() itself takes no descriptor above 1023
+        # select() takes no descriptor above 1023
         waiting = select.poll()
         waiting.register(pipe, event)
         if not waiting.poll(None if self._limit is None else self._limit * 1000):
             raise Silence(f"{what} within {self._limit:g} s")
 
     def write(self, data: bytes) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         view = memoryview(data)
         try:
             while view and self._child.stdin is not None:
-                self._wait(self._child.stdin, select.POLLOUT, "nothing was taken")
+                self._wait(self._child.stdin, select.POLLOUT, "the process read nothing")
                 view = view[os.write(self._child.stdin.fileno(), view[:CHUNK]) :]
         except (OSError, ValueError):
             raise Disconnected("the connection ended") from None
 
     def limit(self, seconds: float | None) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         self._limit = seconds
 
     def ended(self) -> bool:
-        """As `Process` says."""
+        """See `Process`."""
         return self._child.poll() is not None
 
     def finish(self) -> int | None:
-        """As `Process` says."""
+        """See `Process`."""
         if self._child.stdin is not None:
             self._child.stdin.close()
         try:
             return self._child.wait(GOODBYE)
         except subprocess.TimeoutExpired:
-            # it is in the middle of something, and ends by itself after that
+            # it is still doing something, and will end by itself
             return None
         finally:
             if self._child.stdout is not None:
                 self._child.stdout.close()
 
     def abandon(self) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         self._close()
-        # whenever it ends, it is not left as a zombie
+        # reaps it whenever it ends, so that it is not left as a zombie
         threading.Thread(target=self._child.wait, name="envfab-abandoned", daemon=True).start()
 
     def _close(self) -> None:
@@ -260,10 +263,10 @@ class LocalProcess:
                 pipe.close()
 
     def kill(self) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         self._close()
         if self._child.poll() is None:
-            # what runs under sudo is not ours to end; it sees that its streams are closed
+            # a process under sudo may not be killed, but notices that its streams are closed
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -271,5 +274,5 @@ class LocalProcess:
 
 
 def local_link() -> HostConnection:
-    """This machine, without SSH."""
+    """Return a connection to this machine, without SSH."""
     return HostConnection("localhost", 32, LocalProcess)

@@ -1,4 +1,4 @@
-"""Running a fabfile's own commands."""
+"""Running of a fabfile's commands on a host."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from envfab.remote import command_line
 from envfab.remote.process import LINGER, Process, Silence, Starter
 from envfab.remote.startup import Identity, Opening
 
-# what is kept of a command's output: its end
+# bytes; of a longer output the end is kept
 OUTPUT_KEPT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command of the fabfile ended."""
+    """The result of a command: its exit status, None if unknown, and the end of its output."""
 
     status: int | None
     output: str
@@ -33,13 +33,13 @@ def run_command(  # noqa: PLR0913  # what to run where, as which user, and how l
     by_password: bool = False,
     as_written: bool = False,
 ) -> CommandResult:
-    """Run a fabfile's own shell text, or program with arguments, to its end; give the end of what it printed.
+    """Run a fabfile's shell text, or a program with arguments, and return how it ended.
 
-    A program of another user is run by sudo alone, with no shell between; `by_password` says whether sudo wants the
-    password for that. With `as_written` it uses sudo by itself, and the password has been given before.
+    A program runs as another user by sudo alone, without a shell; `by_password` says that sudo wants the password for
+    it. With `as_written` the program itself uses sudo, which is given the password before.
 
-    Raises `Silence` where it has not ended after `timeout` seconds. A service that the command starts may
-    keep the output open, and go on printing: it is not waited for.
+    Raises `Silence` if the command has not ended after `timeout` seconds, `Disconnected` or `Unreachable`. A service
+    that the command starts is not waited for, even if it keeps the output open and prints.
     """
     opening = _opening(starter, command, where, identity, by_password, as_written)
     process = opening.process
@@ -96,10 +96,10 @@ def _output(process: Process, deadline: float | None) -> str:
             break
         printed += data
         del printed[:-OUTPUT_KEPT]
-        # what prints without a pause is never silent
+        # a command that prints without a pause never runs into the read's own limit
         if enough is None and deadline is not None and time.monotonic() >= deadline:
             raise Silence("the command did not end")
-        # what it printed itself may still be on its way; whoever prints on after that is a service
+        # output of the command itself may still arrive; what prints longer is a service that it started
         if enough is None and process.ended():
             enough = time.monotonic() + LINGER
     return bytes(printed).decode("utf-8", "replace")

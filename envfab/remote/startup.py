@@ -1,4 +1,4 @@
-"""A process on its way up: through sudo, past whatever start-up files print, to the first word that is its own."""
+"""Start-up of a process on a host: through sudo, and past the output of shells' start-up files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from envfab.remote.process import Starter
 from envfab.remote.sudo_advice import advise
 from envfab.util.untrusted import one_line
 
-# how long an interpreter and the start-up files of a login may take to come up
+# seconds that a login's start-up files and an interpreter may take to start
 START_LIMIT = 60.0
 MAX_LINE = 500  # characters
-# what sudo says last, after it has said what is wrong
+# sudo may print this after the reason of a refusal
 AFTERTHOUGHT = "sudo: error initializing audit plugin sudoers_audit"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who runs something there: `user` under sudo, or, where it is None, whoever logged in."""
+    """The user that runs a process: `user` by sudo, or the login user if it is None."""
 
     user: str | None = None
     password: str | None = None
@@ -31,10 +31,10 @@ class Identity:
 
 
 class Opening:
-    """A process on its way up, under sudo where that is needed; raises `Unreachable` for the target.
+    """A process that is starting, by sudo if that is needed; raises `Unreachable` for the target.
 
-    `announced` makes its arguments: it is to print the word that it is given, on a line, before anything else. With
-    `as_written` it uses sudo itself, and asks with the words that it is given second.
+    `announced` is called with a word and a prompt and returns the process's arguments. The process must print the word
+    on a line before anything else. With `as_written` it uses sudo itself, with that prompt.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Opening:
         self.process.limit(START_LIMIT)
 
     def noise(self) -> str:
-        """Go through sudo and past the start-up files; what they printed.
+        """Answer sudo and read up to the process's word; return what start-up files and sudo printed before it.
 
-        sudo is answered before its command has said that it runs, and never again: what that command prints
-        cannot get at the password.
+        The password is sent only before the command has printed its word, so that the command cannot ask for it.
+        Raises `Unusable` if sudo refuses or the process ends.
         """
         prompt, word = self._prompt.encode(), self._word.encode() + b"\n"
         asked = False
@@ -77,7 +77,7 @@ class Opening:
             if asked:
                 raise Unusable(f"sudo refused the password for user {self._identity.user}", where=self._where)
             if self._identity.password is None:
-                # it has the only place
+                # ended first, since it may have the only place
                 self.process.kill()
                 raise advise(self._starter, str(self._identity.user), self._where)
             self.process.write(self._identity.password.encode() + b"\n")
@@ -85,13 +85,13 @@ class Opening:
 
     def _refused(self, noise: str) -> Unusable:
         status = self.process.finish()
-        last = last_line(noise.replace(AFTERTHOUGHT, "")) or f"it ended with status {status}"
+        last = last_line(noise.replace(AFTERTHOUGHT, "")) or f"exit status {status}"
         if self._identity.user is None:
-            return Unusable(f"no command can be run there: {last}", where=self._where)
+            return Unusable(f"cannot run commands there: {last}", where=self._where)
         return Unusable(f"sudo to {self._identity.user} failed: {last}", where=self._where)
 
 
 def last_line(printed: str) -> str:
-    """The last line that says something, as far as one can be expected to read it."""
+    """Return the last line that is not empty, without control characters and shortened."""
     lines = (one_line(line) for line in reversed(printed.splitlines()))
     return next((line[:MAX_LINE] for line in lines if line), "")

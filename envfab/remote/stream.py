@@ -1,4 +1,4 @@
-"""The bytes that come back from a process on the managed side."""
+"""The output stream of a process on a host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_LINE = 32 << 20  # bytes
 
 
 class Stream:
-    """Reads lines and exact amounts out of `receive`, which returns b"" at the end."""
+    """A buffered reader of `receive`, which returns bytes as they arrive, and b"" at the end."""
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         self._receive = receive
@@ -21,9 +21,9 @@ class Stream:
         self._ended = False
 
     def until(self, markers: Sequence[bytes], seconds: float = math.inf) -> tuple[bytes | None, str]:
-        """(the marker that came first or None at the end, what was printed before it).
+        """Read up to one of `markers`; return (the marker or None at the end, the text before it).
 
-        Raises `Disconnected` where none has come after `seconds`, however much else has.
+        Raises `Disconnected` if no marker was received within `seconds`, even if other output was.
         """
         longest = max(len(marker) for marker in markers)
         deadline = time.monotonic() + seconds
@@ -41,14 +41,14 @@ class Stream:
                 del self._buffer[:surplus]
                 del noise[:-NOISE_KEPT]
             if time.monotonic() > deadline:
-                raise Disconnected(f"it prints and prints, and has not come up within {seconds:g} s")
+                raise Disconnected(f"it did not start within {seconds:g} s, and keeps printing")
             if not self._fill():
                 return None, _text(noise + self._buffer)
 
     def line(self) -> bytes:
-        """One line with its end, of at most `LONGEST_LINE` bytes.
+        """Read one line, with its line break, of at most `LONGEST_LINE` bytes.
 
-        Raises `Disconnected` where the stream ends before it, and `ValueError` where the line is longer.
+        Raises `Disconnected` if the stream ends before the line does, `ValueError` if the line is longer.
         """
         start = 0
         while (at := self._buffer.find(b"\n", start)) < 0:
@@ -63,7 +63,7 @@ class Stream:
         return line
 
     def chunk(self) -> bytes:
-        """What has come and was not read yet, or else what comes next; b"" at the end."""
+        """Read what is buffered, or else wait for more; b"" at the end."""
         if not self._buffer:
             self._fill()
         data = bytes(self._buffer)

@@ -1,4 +1,4 @@
-"""What sudo allows: tested before anything depends on it, and without running what is tested."""
+"""Tests of what sudo allows, without running the command in question."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from envfab.remote.run_command import run_command
 from envfab.remote.startup import START_LIMIT, Identity, last_line
 from envfab.remote.sudo_advice import advise, sudoers_line
 
-# how sudo says that it would have to ask, whatever it was asked for; the test sets the language
+# what sudo prints if it would have to ask for a password; the tests set the language
 _ASKS = "a password is required"
 _TEST = (
     "LC_ALL=C; export LC_ALL; user=$1; shift; "
@@ -24,20 +24,20 @@ _TEST = (
 
 
 class SudoError(EnvfabError):
-    """Something that sudo does not allow; `where` is the target."""
+    """Raised if sudo does not allow something; `where` is the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Something that sudo allows; `by_password` says whether it wants the password for that."""
+    """A permission of sudo; `by_password` says whether it takes the password."""
 
     by_password: bool = False
 
 
 def test(starter: Starter, identity: Identity, arguments: Sequence[str] | None, *, where: str, login: str) -> Grant:
-    """Test whether `login` may run `arguments` as another user, or (None) a shell; raises `SudoError`.
+    """Test whether `login` may run `arguments`, or a shell if None, as another user; raises `SudoError` if not.
 
-    A shell is started for that, and ends at once. A command is only asked for.
+    A shell is tested by starting one, which ends at once. For a command sudo is only asked (`sudo -l`).
     """
     if identity.user is None:
         return Grant()
@@ -67,7 +67,7 @@ def _test_command(starter: Starter, identity: Identity, arguments: Sequence[str]
 
 
 def _test_by_password(starter: Starter, identity: Identity, arguments: Sequence[str], where: str, login: str) -> Grant:
-    """Test it once more with the password given, which sudo remembers for the processes of one shell."""
+    """Test again, after giving sudo the password, which sudo remembers for the processes of one shell."""
     user, shown = str(identity.user), shlex.join(arguments)
     asked = ("env", "LC_ALL=C", "sudo", "-n", "-l", "-u", user, "--", *arguments)
     done = run_command(starter, asked, where=where, identity=identity, as_written=True, timeout=START_LIMIT)
@@ -75,9 +75,9 @@ def _test_by_password(starter: Starter, identity: Identity, arguments: Sequence[
         return Grant(by_password=True)
     if _ASKS in done.output:
         raise SudoError(
-            f"sudo asks for the password each time, also for {shown!r}",
+            f"sudo asks for the password every time, also for {shown!r}",
             where=where,
-            hint=f"allow it without one in sudoers: {sudoers_line(login, user, arguments)}",
+            hint=f"allow it without a password, in sudoers: {sudoers_line(login, user, arguments)}",
         )
     raise _forbidden(done.output, login, user, arguments, where)
 
@@ -89,21 +89,21 @@ def _forbidden(said: str, login: str, user: str, arguments: Sequence[str], where
     return SudoError(
         f"sudo does not allow {login} to run {shlex.join(arguments)!r} as {user}",
         where=where,
-        hint=f"a line for sudoers: {sudoers_line(login, user, arguments)}",
+        hint=f"allow it, in sudoers: {sudoers_line(login, user, arguments)}",
     )
 
 
 def without_password(listing: str, user: str, command: str) -> bool | None:
-    """Whether what `sudo -l -l` lists allows a command (its full path and arguments) without a password.
+    """Return whether the output of `sudo -l -l` allows a command (full path and arguments) without a password.
 
-    The last entry that matches decides, as in sudoers(5); None where none is recognised.
+    The last entry that matches decides, as in sudoers(5); None if no entry is recognised.
     """
     found: bool | None = None
     for entry in re.split(r"^Sudoers entry:.*$", listing, flags=re.MULTILINE)[1:]:
         runas = re.search(r"^\s*RunAsUsers: (.*)$", entry, re.MULTILINE)
         options = re.search(r"^\s*Options: (.*)$", entry, re.MULTILINE)
         names = [name.strip() for name in runas[1].split(",")] if runas else ["root"]
-        # groups, numbers and netgroups are sudo's to know
+        # only sudo can tell whether groups, ids and netgroups include the user
         if not any(name in (user, "ALL") or name.startswith(("%", "#", "+", "!")) for name in names):
             continue
         specs = entry.partition("Commands:")[2].splitlines()

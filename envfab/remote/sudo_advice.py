@@ -1,4 +1,4 @@
-"""What to do where sudo asks for a password and none was given: not everybody has one to give."""
+"""Advice for a sudo that asks for a password which was not given; a login user may not have a password at all."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _ASK = (
     'LC_ALL=C; export LC_ALL; exec </dev/null 2>&1; echo "$0"; id -un; echo "$0"; passwd -S "$(id -un)"; '
     'echo "$0"; sudo -n -l; echo "$0"'
 )
-# locked, or empty, as passwd -S tells of Linux and of others
+# locked or empty, as passwd -S prints it on Linux and other systems
 _NO_PASSWORD = ("L", "LK", "NP")
 
 
 def advise(starter: Starter, user: str, where: str, command: Sequence[str] | None = None) -> Unusable:
-    """The error for a sudo that asked for a password to become `user`, with advice that fits this login.
+    """Return the error for a sudo that asked for a password, with advice that fits the login user.
 
-    `command` is what it was asked for, or None for a shell.
+    `command` is what should run as `user`, or None for a shell.
     """
     login, has_password, allowed = _look(starter)
     what = f"sudo asks for a password to {f'run {shlex.join(command)!r} as' if command else 'become'} {user}"
@@ -33,21 +33,21 @@ def advise(starter: Starter, user: str, where: str, command: Sequence[str] | Non
         return Unusable(
             f"sudo does not allow {login} to run a shell as {user}",
             where=where,
-            hint=f"it allows {'; '.join(allowed)}: give such a command as a list, Command(['…'], user={user!r})",
+            hint=f"it allows {'; '.join(allowed)}: give such a command as a list: Command(['…'], user={user!r})",
         )
     if not has_password:
         return Unusable(
-            f"{what}, and {login} has none",
+            f"{what}, and {login} has no password",
             where=where,
-            hint=f"allow it without one in sudoers: {sudoers_line(login, user, command)}",
+            hint=f"allow it without a password, in sudoers: {sudoers_line(login, user, command)}",
         )
     if command is None and allowed:
-        return Unusable(what, where=where, hint=f"{PROMPT_HINT}; without one it allows {'; '.join(allowed)}")
+        return Unusable(what, where=where, hint=f"{PROMPT_HINT}; without a password it allows {'; '.join(allowed)}")
     return Unusable(what, where=where, hint=PROMPT_HINT)
 
 
 def sudoers_line(login: str, user: str, arguments: Sequence[str] | None) -> str:
-    """The line of sudoers(5) that allows `login` to run a command, or (None) anything, as `user` without a password."""
+    """Return the line of sudoers(5) by which `login` may run a command (None: any) as `user` without a password."""
     return f"{login} ALL=({user}) NOPASSWD: {'ALL' if arguments is None else _spec(arguments)}"
 
 
@@ -58,7 +58,7 @@ def _spec(arguments: Sequence[str]) -> str:
 
 
 def _look(starter: Starter) -> tuple[str, bool, list[str]]:
-    """(who logs in, whether there may be a password, what sudo allows without one)."""
+    """(the login user, whether that user may have a password, what sudo allows without one)."""
     marker = f"envfab-{secrets.token_hex(8)}"
     printed = bytearray()
     try:

@@ -1,4 +1,4 @@
-"""What is done to virtualenvs beside deployments: releasing them from their generations, cleaning the store."""
+"""Upkeep of virtualenvs apart from deployments: releasing them from their generations, cleaning stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from envfab.util.progress import Reporter
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """What became of one virtualenv: `value` as the operation has it, or an error."""
+    """The result for one virtualenv: the operation's `value`, or an error."""
 
     member: Member
     value: Any = None
@@ -29,9 +29,9 @@ class Upkeep:
 def release(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, holder: dict[str, Any]
 ) -> list[Upkeep]:
-    """Make each a plain virtualenv again; `value` is whether it had generations.
+    """Make each virtualenv a plain one again; `value` is whether it had generations.
 
-    Each is locked meanwhile, as by a deployment; `holder` is what a second comer is told.
+    Each is locked meanwhile, as by a deployment; `holder` describes the lock's holder to others that find it locked.
     """
 
     def one(agent: Session, where: str) -> bool:
@@ -40,7 +40,7 @@ def release(
         found = agent.ask("lock", holder=holder)
         probe = found.get("probe")
         if isinstance(probe, dict) and probe.get("journal") is not None:
-            raise AgentError("a deployment was interrupted there", where=where, hint="finish it first: fab deploy")
+            raise AgentError("a deployment was interrupted", where=where, hint="finish it first: fab deploy")
         return to_released(agent.ask("release"), where)
 
     return _each(members, links, settings, reporter, "releasing", one)
@@ -49,9 +49,9 @@ def release(
 def clean(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, *, everything: bool
 ) -> list[Upkeep]:
-    """Remove from each owner's store what no generation uses, or all of it; `value` is a `Cleaned`.
+    """Remove the wheels that no generation uses, or all wheels, from each owner's store; `value` is a `Cleaned`.
 
-    Virtualenvs of one owner on a host share a store: it is cleaned once, by the first of them.
+    Virtualenvs of one owner on a host share a store, which is cleaned once, by the agent in the first of them.
     """
     seen: set[tuple[str, str]] = set()
     first = []
@@ -77,7 +77,7 @@ def _each(
     stage: str,
     operation: Callable[[Session, str], Any],
 ) -> list[Upkeep]:
-    """Run an operation by an agent in each virtualenv, under its owner; hosts at once."""
+    """Run an operation by an agent in each virtualenv, as its owner; several at once."""
     reporter.stage(stage, len(members))
     done: dict[Target, Upkeep] = {}
 
@@ -93,7 +93,7 @@ def _each(
                 ) as agent,
             ):
                 done[member.target] = Upkeep(member, operation(agent, where))
-        except Exception as error:  # noqa: BLE001 - as in a probe: one target's error is not that of the others
+        except Exception as error:  # noqa: BLE001 - an error of one target must not affect the others
             done[member.target] = Upkeep(member, error=as_its_own(error, where))
         finally:
             reporter.advance(stage, where)

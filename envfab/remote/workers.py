@@ -1,4 +1,4 @@
-"""Threads that work through a list, a few at once; none of them keeps the program: one may wait for a silent host."""
+"""Worker threads that process a list, a few items at once; they do not keep the program from ending."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-# seconds for goodbyes after a Ctrl-C
+# seconds to wait for connections to close after Ctrl-C
 HURRY = 0.5
 A = TypeVar("A")
 
@@ -20,7 +20,10 @@ def start_workers(
     name: str,
     over: Callable[[], bool] = lambda: False,
 ) -> list[threading.Thread]:
-    """Call `function`, which must not raise, for each of `arguments`, `most` at once; no more once it is `over`."""
+    """Call `function`, which must not raise, for each of `arguments` in at most `most` threads, and return those.
+
+    Once `over` returns true, no further call begins.
+    """
     waiting = deque(arguments)
 
     def work() -> None:
@@ -39,7 +42,7 @@ def start_workers(
 
 
 def join(threads: Sequence[threading.Thread], seconds: float | None = None) -> None:
-    """Wait for threads, all of them together for `seconds` at most."""
+    """Wait for all of the threads, for at most `seconds` in total."""
     deadline = None if seconds is None else time.monotonic() + seconds
     for thread in threads:
         thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))

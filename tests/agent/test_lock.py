@@ -54,8 +54,8 @@ def test_a_second_comer_is_told_who_from_where_since_when(workbench: Path, deplo
     with pytest.raises(Locked) as caught:
         second.ask("lock", holder=BOB)
     assert str(caught.value) == (
-        f"{workbench}: another deployment is at work here: ada from laptop, since 2026-11-20T21:49:00+00:00\n"
-        "  try again when it is done, or let fab deploy --wait SECONDS wait for it"
+        f"{workbench}: another deployment is under way: ada from laptop, since 2026-11-20T21:49:00+00:00\n"
+        "  try again when it has ended, or wait for it: fab deploy --wait SECONDS"
     )
     first.close()
     second.ask("lock", holder=BOB)

@@ -96,7 +96,7 @@ def test_one_that_fails_leaves_the_others_alone(
     assert "the before command 'echo the disk of the shop is on fire; exit 7' ended with status 7" in done.stdout
     assert "| the disk of the shop is on fire" in done.stdout
     assert "completed: lock, upload, begin" in done.stdout
-    assert "there is no /srv/nowhere/bin/python" in done.stdout
+    assert "/srv/nowhere/bin/python does not exist" in done.stdout
     assert freeze(good) == {"shop": "1.0"}
     assert freeze(bad) == {}
     assert f"error: {users.shop}@web2:{bad}: the before command" in workplace.log
@@ -188,7 +188,7 @@ def test_a_locked_virtualenv_is_left_alone(
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "another deployment is at work here: anna from laptop, since 2026-11-20T18:42:00+00:00" in done.stdout
+    assert "another deployment is under way: anna from laptop, since 2026-11-20T18:42:00+00:00" in done.stdout
     assert "1 locked" in done.stdout
     assert freeze(path) == {}
 

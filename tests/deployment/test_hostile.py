@@ -280,10 +280,13 @@ def test_no_line_in_an_answer_s_place_ends_the_run(
 
 
 SAYS = {
-    "five": ("printf '5\\n'", "what came is no answer of the agent: it must be an object, not a number"),
-    "null": ("""printf '{"ok": null}\\n'""", "what came is no answer of the agent: 'ok' must be an object, not null"),
-    "more": ("while :; do printf '%01000d' 0; done", "what came is no answer of the agent: a line of more than"),
-    "odd": ("""printf '{"ok": {"version": "3.\\342\\200\\2561"}}\\n'""", "its interpreter says it is Python '3. 1'"),
+    "five": ("printf '5\\n'", "invalid reply of the agent: it must be an object, not a number"),
+    "null": ("""printf '{"ok": null}\\n'""", "invalid reply of the agent: 'ok' must be an object, not null"),
+    "more": ("while :; do printf '%01000d' 0; done", "invalid reply of the agent: a line of more than"),
+    "odd": (
+        """printf '{"ok": {"version": "3.\\342\\200\\2561"}}\\n'""",
+        "the interpreter reports an invalid version: '3. 1'",
+    ),
 }
 
 

@@ -138,7 +138,7 @@ def test_an_orphaned_migration_keeps_the_lock(
     assert uncertain in under_way
     second = workplace.fab("deploy", "--yes")
     assert second.returncode == 1
-    assert "at work here" in second.stdout
+    assert "another deployment is under way" in second.stdout
     assert "1 locked" in second.stdout
     (srv / "hold").unlink()
     third = workplace.fab("deploy", "--yes", "--wait", "60")

@@ -74,8 +74,8 @@ def test_a_command_that_sudo_does_not_allow_blocks_the_plan(
     blog = hosts.users.blog
     made = place("before='touch /tmp/never', reload=Command('id', user='root')")
     said = blocked(made)
-    assert f"the reload command 'id': sudo asks for a password to become root, and {blog} has none" in said
-    assert f"allow it without one in sudoers: {blog} ALL=(root) NOPASSWD: ALL" in said
+    assert f"the reload command 'id': sudo asks for a password to become root, and {blog} has no password" in said
+    assert f"allow it without a password, in sudoers: {blog} ALL=(root) NOPASSWD: ALL" in said
     assert "--prompt-for" not in said
     assert "1 blocked" in made.fab("plan").stdout
     assert freeze(virtualenv) == {}
@@ -150,7 +150,7 @@ def test_a_rule_that_wants_a_password_blocks_without_one(
     )
     said = blocked(place("reload=Command(['/usr/bin/id', '-g'], user='root')"))
     assert "sudo asks for a password to run '/usr/bin/id -g' as root, and " in said
-    assert f"allow it without one in sudoers: {hosts.users.blog} ALL=(root) NOPASSWD: /usr/bin/id -g" in said
+    assert f"allow it without a password, in sudoers: {hosts.users.blog} ALL=(root) NOPASSWD: /usr/bin/id -g" in said
     assert "--prompt-for" not in said
 
 

@@ -147,7 +147,7 @@ def test_who_is_at_work_is_not_called_interrupted(local: Workplace, make_virtual
         assert "interrupted" not in plan.stdout
         second = local.fab("deploy", "--yes")
         assert second.returncode == 1
-        assert "another deployment is at work here" in second.stdout
+        assert "another deployment is under way" in second.stdout
         assert "--wait SECONDS" in second.stdout
     finally:
         hold.unlink()

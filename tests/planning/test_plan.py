@@ -198,7 +198,7 @@ def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> Non
         (Disconnected("the connection ended"), Status.UNREACHABLE),
         (VirtualenvMissing("there is no /srv/v/bin/python"), Status.MISSING),
         (Unusable("sudo refused the password for user shop"), Status.BLOCKED),
-        (AgentError("the agent's answer cannot be used"), Status.BLOCKED),
+        (AgentError("invalid reply of the agent"), Status.BLOCKED),
         (InternalError("internal error: KeyError"), Status.BLOCKED),
     ],
 )

@@ -32,7 +32,7 @@ def test_every_other_answer_is_checked_as_well(decode: Callable[[Any], Any], rep
     """With the target, and what is wrong."""
     with pytest.raises(AgentError) as caught:
         decode(reply)
-    assert str(caught.value) == f"t: the agent's answer cannot be used: {says}\n  is that host what it should be?"
+    assert str(caught.value) == f"t: invalid reply of the agent: {says}\n  check that this is the right host"
 
 
 def test_only_what_was_asked_for_counts() -> None:

@@ -179,11 +179,11 @@ def test_a_missing_virtualenv_says_how_to_make_it(agent: StartAgent, tmp_path: P
     path = tmp_path / "a venv"
     with pytest.raises(VirtualenvMissing) as caught:
         agent(path)
-    assert str(caught.value) == f"{path}: there is no {path}/bin/python\n  fab create_virtualenv makes it"
+    assert str(caught.value) == f"{path}: {path}/bin/python does not exist\n  fab create_virtualenv makes it"
 
 
 @pytest.mark.parametrize(
-    ("status", "output", "said"), [(255, "sudo: it broke\n", "sudo: it broke"), (None, "", "it ended with status None")]
+    ("status", "output", "said"), [(255, "sudo: it broke\n", "sudo: it broke"), (None, "", "exit status None")]
 )
 def test_what_a_second_look_could_not_find_out_is_not_called_missing(
     agent: StartAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int | None, output: str, said: str
@@ -194,7 +194,9 @@ def test_what_a_second_look_could_not_find_out_is_not_called_missing(
     monkeypatch.setattr("envfab.remote.agent_session.run_command", lambda *_args, **_options: answer)
     with pytest.raises(Unusable) as caught:
         agent(path)
-    assert str(caught.value) == f"{path}: {path}/bin/python did not start, and looking for it failed: {said}"
+    assert (
+        str(caught.value) == f"{path}: {path}/bin/python did not start, and checking whether it exists failed: {said}"
+    )
 
 
 @pytest.mark.parametrize("lost", ["dangling", "removed"])
@@ -211,8 +213,8 @@ def test_a_virtualenv_that_lost_its_interpreter_is_not_called_missing(
     with pytest.raises(Unusable) as caught:
         agent(path)
     assert str(caught.value) == (
-        f"{path}: there is no {path}/bin/python, though the virtualenv is there\n"
-        "  fab create_virtualenv --repair gives it the interpreter that it lost"
+        f"{path}: the virtualenv exists, but {path}/bin/python does not\n"
+        "  repair the virtualenv: fab create_virtualenv --repair"
     )
 
 
@@ -226,7 +228,7 @@ def _interpreter(folder: Path, text: str, mode: int = 0o755) -> Path:
 
 def test_an_interpreter_that_cannot_be_run_is_not_called_missing(agent: StartAgent, tmp_path: Path) -> None:
     """No permission and no virtualenv are different troubles."""
-    with pytest.raises(Unreachable, match=r"bin/python cannot be run: .*Permission denied$"):
+    with pytest.raises(Unreachable, match=r"cannot run .*bin/python: .*Permission denied$"):
         agent(_interpreter(tmp_path, "", mode=0o644))
 
 
@@ -247,7 +249,7 @@ def test_an_interpreter_that_is_too_old_is_told_with_its_version(agent: StartAge
     with pytest.raises(Unreachable) as caught:
         agent(_interpreter(tmp_path, script))
     assert str(caught.value) == (
-        f"{tmp_path}: its interpreter is Python 3.5\n  envfab manages CPython 2.7 and 3.6 or newer"
+        f"{tmp_path}: the interpreter is Python 3.5\n  envfab manages CPython 2.7 and 3.6 or newer"
     )
 
 
@@ -446,7 +448,7 @@ def test_an_agent_that_takes_nothing_is_given_up(
     start = os.fsencode(here / "bin" / "python")
     pid = next(pid for pid, line in command_lines().items() if line.startswith(start))
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(Disconnected, match=rf"^{here}: nothing was taken within 0\.5 s$"):
+    with pytest.raises(Disconnected, match=rf"^{here}: the process read nothing within 0\.5 s$"):
         started.tell_file("store", [bytes(1 << 20)], 1 << 20)
     os.kill(pid, signal.SIGKILL)
 

@@ -70,8 +70,8 @@ def test_an_interpreter_of_the_host_is_needed(links: Connections, tmp_path: Path
     (creation,) = made([wanted(tmp_path / "new" / "venv", "python3.99")], links)
     user = getpass.getuser()
     assert str(creation.error) == (
-        f"{user}@localhost:{tmp_path}/new/venv: there is no python3.99\n"
-        "  its `python` in the fabfile must be an interpreter of that host"
+        f"{user}@localhost:{tmp_path}/new/venv: python3.99 does not exist\n"
+        "  `python` in the fabfile must be an interpreter of that host"
     )
     assert not (tmp_path / "new").exists()
 

@@ -125,7 +125,7 @@ def test_one_that_fails_leaves_the_others_alone(hosts: Hosts, connect: Connect, 
     ]
     found = surveyed(members, connect())
     assert [find.probe is not None for find in found] == [True, False, False, False, True]
-    assert str(found[1].error).startswith(f"{shop}@web1:/srv/no/such: there is no /srv/no/such/bin/python\n")
+    assert str(found[1].error).startswith(f"{shop}@web1:/srv/no/such: /srv/no/such/bin/python does not exist\n")
     assert str(found[2].error).startswith("no-such-host.invalid: unknown host")
     assert all((find.probe is None) != (find.error is None) for find in found)
 
@@ -269,7 +269,7 @@ def test_a_journal_that_somebody_works_with_tells_of_no_interruption() -> None:
 
 def test_an_interpreter_that_cannot_say_its_version_is_refused() -> None:
     """A version that PEP 440 cannot read is named."""
-    with pytest.raises(Unreachable, match=r"^a@b:/c: its interpreter says it is Python 'three'$"):
+    with pytest.raises(Unreachable, match=r"^a@b:/c: the interpreter reports an invalid version: 'three'$"):
         to_probe(Target("a", "b", "/c"), REPLY | {"version": "three"})
 
 

@@ -15,7 +15,7 @@ from envfab.remote.probe_replies import to_probe
 from tests.remote.test_probe import REPLY, _entry
 
 TARGET = Target("a", "b", "/c")
-CANNOT = "a@b:/c: the agent's answer cannot be used: "
+CANNOT = "a@b:/c: invalid reply of the agent: "
 
 
 @pytest.mark.parametrize("holder", ["evil", 5, [], {}, {"who": None}, True])
@@ -29,7 +29,7 @@ def test_each_field_of_a_probe_must_be_there(name: str) -> None:
     """Of one that is missing the error says which."""
     with pytest.raises(AgentError) as caught:
         to_probe(TARGET, {field: value for field, value in REPLY.items() if field != name})
-    assert str(caught.value) == f"{CANNOT}{name!r} is missing\n  is that host what it should be?"
+    assert str(caught.value) == f"{CANNOT}{name!r} is missing\n  check that this is the right host"
 
 
 @pytest.mark.parametrize("value", [None, True, 5, -1, 1.5, "x", [], {}, [5], {"a": 1}, ["x" * 9_000], "x" * 9_000])
@@ -48,7 +48,10 @@ def test_a_field_of_any_other_type_is_one_line_or_no_matter(name: str, value: An
     ("entry", "says"),
     [
         (5, "an entry of 'own' must be an object, not a number"),
-        (_entry("x", "1") | {"origin": "stolen"}, "'origin' is 'stolen', which is not known"),
+        (
+            _entry("x", "1") | {"origin": "stolen"},
+            "'origin' must be one of wheel, editable, direct URL, egg-info, egg, distutils, outside the virtualenv, not 'stolen'",
+        ),
         (_entry("x" * 201, "1"), "'name' has 201 characters, and may have 200"),
         (_entry("x", "9" * 5_000), "'version' has 5000 characters, and may have 200"),
         (_entry("x", "1") | {"requires": ["y"] * 2_001}, "'requires' has 2001 entries, and may have 2000"),
@@ -58,7 +61,7 @@ def test_a_distribution_that_cannot_be_is_told(entry: Any, says: str) -> None:
     """What it is and how much there may be."""
     with pytest.raises(AgentError) as caught:
         to_probe(TARGET, REPLY | {"own": [entry]})
-    assert caught.value.what == f"the agent's answer cannot be used: {says}"
+    assert caught.value.what == f"invalid reply of the agent: {says}"
 
 
 def test_no_marker_may_be_missing() -> None:
@@ -71,7 +74,7 @@ def test_a_version_that_is_none_is_quoted_without_what_steers_a_terminal() -> No
     """In one line."""
     with pytest.raises(Unreachable) as caught:
         to_probe(TARGET, REPLY | {"version": "3\u202e.\x1b[1\n1"})
-    assert str(caught.value) == "a@b:/c: its interpreter says it is Python '3 . [1 1'"
+    assert str(caught.value) == "a@b:/c: the interpreter reports an invalid version: '3 . [1 1'"
 
 
 def test_names_of_distributions_do_not_steer_a_terminal() -> None:

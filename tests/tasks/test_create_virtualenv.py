@@ -43,7 +43,7 @@ def test_what_cannot_be_made_says_why_and_leaves_nothing(ssh_workplace: Workplac
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
     assert "python9.9" in done.stdout
-    assert "its `python` in the fabfile must be an interpreter of that host" in done.stdout
+    assert "`python` in the fabfile must be an interpreter of that host" in done.stdout
     assert "Permission denied" in done.stdout
     assert f"{occupied}: something is already there" in done.stdout
     assert [path.name for path in srv.iterdir()] == ["occupied"]

@@ -54,5 +54,5 @@ def test_what_is_under_way_is_finished_first(local: Workplace, shop: Path) -> No
     (shop / ".envfab" / "journal.json").write_text("{}")
     done = local.fab("release_virtualenv", "--yes")
     assert done.returncode == 1
-    assert "a deployment was interrupted there\n  finish it first: fab deploy" in done.stdout
+    assert "a deployment was interrupted\n  finish it first: fab deploy" in done.stdout
     assert (shop / "bin").is_symlink()

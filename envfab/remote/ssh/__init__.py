@@ -1,1 +1,1 @@
-"""SSH as OpenSSH does it: its configuration, its keys, its ways to a host."""
+"""SSH as OpenSSH does it: its configuration, its keys, its jump hosts and proxy commands."""

@@ -1,4 +1,4 @@
-"""Logging in: keys as OpenSSH offers them, then the password, if one was given."""
+"""Authentication: keys in OpenSSH's order, then the password, if one was given."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SECOND_FACTORS = {"keyboard-interactive", "password"}
 
 
 class LoginRefused(paramiko.AuthenticationException):
-    """No key and no password was accepted.
+    """Raised if no key and no password was accepted.
 
-    `skipped` tells what could not be offered and why; `encrypted` whether a passphrase is missing; `cut_off` after how
-    many keys the server ended it.
+    `skipped` are texts about keys that could not be offered; `encrypted` says whether a passphrase is missing;
+    `cut_off` after how many keys the server ended the connection; `allowed` the methods that it accepts, if it said so.
     """
 
     def __init__(self, skipped: Sequence[str], encrypted: bool, cut_off: int | None, allowed: Sequence[str]) -> None:
@@ -44,10 +44,10 @@ class LoginRefused(paramiko.AuthenticationException):
 
 
 class Authentication:
-    """Paramiko's `auth_strategy` for one login."""
+    """The authentication of one login, as Paramiko's `auth_strategy`."""
 
     def __init__(self, config: HostConfig, user: str, kwargs: Mapping[str, Any], files: KeyFiles) -> None:
-        """`kwargs` are Fabric's `connect_kwargs`: keys of the command line, passwords, what not to use."""
+        """Initialise; `kwargs` are Fabric's `connect_kwargs`: keys of the command line, passwords, what not to use."""
         self._config = config
         self._user = user
         self._kwargs = kwargs
@@ -57,7 +57,7 @@ class Authentication:
         self._allowed: list[str] = []
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
-        """Log in; raises `LoginRefused`."""
+        """Log in and return the methods that the server still demands; raises `LoginRefused`."""
         password = self._kwargs.get("password")
         tried = 0
         config = self._configured()
@@ -71,7 +71,7 @@ class Authentication:
                 if not transport.is_active():
                     raise LoginRefused(self._skipped, self._encrypted, tried, self._allowed)
                 if self._allowed:
-                    # keys are not taken at all
+                    # the server accepts no keys at all
                     break
         finally:
             agent.close()
@@ -93,7 +93,7 @@ class Authentication:
         if not config.public_keys:
             return
         named = self._named() + ([] if config.default_identities else [*config.identity_files])
-        self._skipped += [f"{file}: there is no such file" for file in named if not self._files.exists(file)]
+        self._skipped += [f"{file} does not exist" for file in named if not self._files.exists(file)]
         for identity in offered(config, self._named(), agent_keys(agent), self._files):
             try:
                 yield self._key(identity)
@@ -110,7 +110,7 @@ class Authentication:
 
     def _key(self, identity: KeyIdentity) -> paramiko.PKey:
         key: paramiko.PKey
-        # the plain key may be offered too, on this connection and on others: a certificate goes with a copy
+        # a certificate is attached to a copy of the key, since the key may also be offered without it
         if identity.agent_key is not None:
             key = identity.agent_key
             if identity.certificate is not None:
@@ -128,7 +128,7 @@ class Authentication:
         return key
 
     def _attempt(self, transport: paramiko.Transport, key: paramiko.PKey) -> list[str] | None:
-        """Offer a key: what the server wants beside it, or None where it does not take it."""
+        """Offer a key; return the methods that the server still demands, or None if it refuses the key."""
         try:
             return transport.auth_publickey(self._user, key)
         except paramiko.BadAuthenticationType as refused:
@@ -138,7 +138,7 @@ class Authentication:
             return None
 
     def _second(self, transport: paramiko.Transport, wanted: Sequence[str], password: str | None) -> list[str]:
-        """What a server wants beside a key: the password, or answers at the terminal."""
+        """Give the server what it demands beside a key: the password, or answers at the terminal."""
         if not SECOND_FACTORS & set(wanted):
             return []
         if password is not None:

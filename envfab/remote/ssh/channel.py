@@ -1,4 +1,4 @@
-"""A process behind a channel of an SSH connection, with the traps of Paramiko and sshd on the way to it."""
+"""Processes behind channels of an SSH connection, and the limit on them (`MaxSessions`)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from envfab.remote import command_line
 from envfab.remote.process import CHUNK, GOODBYE, LINGER, SessionsRefused, Silence
 from envfab.remote.stream import Stream
 
-# sshd's MaxSessions is 10 by default; two are left to whatever else uses the connection
+# sshd's MaxSessions is 10 by default; two are left for other uses of the connection
 PLACES = 8
-# sshd frees a session a little after the client saw it close, and refuses new ones until then
+# seconds; sshd frees a session shortly after the client saw it close, and refuses new ones until then
 REFUSED_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-# who is refused for longer than that is not waiting for a session to be freed
+# seconds; a refusal that lasts longer does not come from a session that is about to be freed
 LATE = 0.7
-# what Paramiko raises where a connection is gone; which of them depends on who notices first
+# the exceptions by which Paramiko reports a lost connection; which one depends on the thread that notices first
 GONE = (OSError, EOFError, paramiko.SSHException)
 
 
@@ -36,7 +36,7 @@ class SSHProcess:
         self.write(os.fsencode(command_line.quoted(arguments)) + b"\n")
 
     def _receive(self) -> bytes:
-        # to read is to send as well: how much more may come
+        # reading may also write: Paramiko then tells the peer how much more it may send
         with self._told():
             data = self._channel.recv(CHUNK)
         if not data:
@@ -44,13 +44,13 @@ class SSHProcess:
         return data
 
     def write(self, data: bytes) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         with self._told():
             self._channel.sendall(data)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """What becomes of the connection, in our own words."""
+        """Turn Paramiko's exceptions into `Silence` and `Disconnected`."""
         try:
             yield
         except TimeoutError:
@@ -60,35 +60,35 @@ class SSHProcess:
             raise Disconnected("the connection ended") from None
 
     def _say_who_was_silent(self) -> None:
-        """Raise `Disconnected` where it was us who ended the connection, for there was no sign of life."""
+        """Raise `Disconnected` with the reason if the connection was closed because its host was silent."""
         silent = getattr(self._channel.get_transport(), "silent_for", None)
         if silent is not None:
             raise Disconnected(f"the host gave no sign of life for {silent:.0f} s")
 
     def limit(self, seconds: float | None) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         self._channel.settimeout(seconds)
 
     @property
     def closed(self) -> bool:
-        """Whether it was finished or given up: it takes no session any more."""
+        """Whether the channel is closed, so that it no longer counts as a session."""
         return self._channel.closed
 
     def ended(self) -> bool:
-        """As `Process` says."""
+        """See `Process`."""
         return self._channel.exit_status_ready()
 
     def finish(self) -> int | None:
-        """As `Process` says; the channel is only closed once the peer has closed it, for sshd counts until then."""
+        """See `Process`; closes the channel only after the peer has, since sshd counts the session until then."""
         with suppress(*GONE):
-            # Paramiko may send our end after it has answered the peer's close, and sshd ends the whole connection
-            # over that: so it is only sent to one who has not ended
+            # Paramiko may send the end of our input after it has answered the peer's close, upon which sshd ends the
+            # whole connection: so it is only sent to a process that has not ended
             if not self.ended() and not self._channel.eof_received:
                 self._channel.shutdown_write()
             patience = LINGER if self.ended() else GOODBYE
             self._channel.settimeout(patience)
             enough = time.monotonic() + patience
-            # a service that it started may print for ever
+            # a service that the process started may print for ever
             while self._channel.recv(CHUNK) and time.monotonic() < enough:
                 pass
             self._channel.status_event.wait(GOODBYE)
@@ -97,17 +97,17 @@ class SSHProcess:
         return status if status >= 0 else None
 
     def abandon(self) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         self.kill()
 
     def kill(self) -> None:
-        """As `Process` says."""
+        """See `Process`."""
         with suppress(*GONE):
             self._channel.close()
 
 
 class Sessions:
-    """The sessions of one connection, of which the server may allow fewer than are wanted (`MaxSessions`)."""
+    """The sessions of one connection; the server may allow fewer than requested (`MaxSessions`)."""
 
     def __init__(self, transport: paramiko.Transport, name: str, timeout: float) -> None:
         self._transport = transport
@@ -117,9 +117,10 @@ class Sessions:
         self._started: list[SSHProcess] = []
 
     def start(self, arguments: Sequence[str]) -> SSHProcess:
-        """Start a process on the host; raises `Unreachable`, or `Disconnected`.
+        """Start a process on the host.
 
-        `SessionsRefused` is raised where the server refuses one more while others are open.
+        Raises `SessionsRefused` if the server refuses another session while some are open, `Unusable` if it refuses
+        even one, `Disconnected` if the connection ended.
         """
         began = time.monotonic()
         for pause in (0, *REFUSED_PAUSES):
@@ -127,7 +128,7 @@ class Sessions:
             try:
                 process = SSHProcess(self._transport.open_session(timeout=self._timeout), arguments)
             except (*GONE, Disconnected):
-                # Threads that are refused at once take each other's reason away, so it says nothing
+                # the reason is not reliable: threads that are refused at the same time overwrite each other's
                 if not self._transport.is_active():
                     raise Disconnected("the connection ended", where=self._name) from None
                 if (others := self._open()) and time.monotonic() - began > LATE:
@@ -136,7 +137,9 @@ class Sessions:
                 with self._lock:
                     self._started.append(process)
                 return process
-        raise Unusable("the server refuses more sessions", where=self._name, hint="its sshd_config: MaxSessions")
+        raise Unusable(
+            "the server refuses more sessions", where=self._name, hint="raise MaxSessions in its sshd_config"
+        )
 
     def _open(self) -> int:
         with self._lock:

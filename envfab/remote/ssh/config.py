@@ -1,7 +1,7 @@
 """The user's SSH configuration, as OpenSSH understands it.
 
-OpenSSH itself is asked (`ssh -G`) where Paramiko would read otherwise, and once for all hosts that the same lines
-apply to. An ordinary configuration starts no process. Without an `ssh` program Paramiko's reading is all there is.
+Where Paramiko may read a configuration differently, OpenSSH is asked (`ssh -G`), once for all hosts that the same lines
+apply to. A simple configuration starts no process. Without an `ssh` program, Paramiko's reading is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from envfab.remote.ssh.host_config import HostConfig, expander, host_config
 from envfab.remote.ssh.keywords import KEYWORDS, PLAIN
 
 SYSTEM_FILE = "/etc/ssh/ssh_config"
-# what `ssh -G` prints with the tokens still in it
+# keywords whose tokens `ssh -G` does not expand
 _EXPANDED_HERE = frozenset(("proxycommand", "identityfile", "certificatefile", "hostname"))
 _HOSTNAME = re.compile(r"(?:[A-Za-z0-9._:-]|%h|%%)+")
 
@@ -35,13 +35,13 @@ Login = tuple[str, "str | None", "int | None"]
 
 
 class SSHConfigError(EnvfabError):
-    """An SSH configuration that cannot be used for any host."""
+    """Raised if the SSH configuration cannot be used for any host."""
 
 
 class SSHConfiguration:
-    """What the SSH configuration says of each host; safe to use from many threads.
+    """The SSH configuration of each host. Thread-safe.
 
-    `file` takes the place of the user's and the system's file, as `ssh -F` does; `load` says whether those are read.
+    `file` replaces the user's and the system's file, as `ssh -F` does; `load` says whether those two are read.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SSHConfiguration:
 
     @classmethod
     def of(cls, config: Any) -> SSHConfiguration:
-        """The configuration that Fabric's `config` names: `-S`, `ssh_config_path`, else the usual files."""
+        """Return the SSH config that Fabric's `config` names (`-S`, `ssh_config_path`), or that of the usual files."""
         return cls(
             config.ssh_config_path or config._runtime_ssh_path,
             user_file=config._user_ssh_path,
@@ -76,9 +76,9 @@ class SSHConfiguration:
         )
 
     def lookup(self, name: str, user: str | None = None, port: int | None = None) -> HostConfig:
-        """What is said of a host for a login as `user` at `port` (None: as configured).
+        """Return the configuration of a host for a login as `user` at `port`; None for either is "as configured".
 
-        Raises `Unreachable` where it cannot be used.
+        Raises `Unreachable` if the configuration cannot be used for the host.
         """
         key = (name, user, port)
         with self._lock:
@@ -93,7 +93,7 @@ class SSHConfiguration:
         return found
 
     def refuse_if_useless(self, logins: Iterable[tuple[str, str | None]]) -> None:
-        """Raise `SSHConfigError` where the configuration cannot be used for any of these hosts, for one reason."""
+        """Raise `SSHConfigError` if the configuration cannot be used for any of these hosts, for the same reason."""
         refusals = []
         for name, user in logins:
             try:
@@ -107,18 +107,18 @@ class SSHConfiguration:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What Paramiko had to read for lack of an `ssh` program, and may have read otherwise than ssh does."""
+        """Warnings about what Paramiko may have read differently from ssh, for lack of an `ssh` program."""
         return tuple(dict.fromkeys(self._for_paramiko_alone))
 
     def _look_up(self, name: str, user: str | None, port: int | None) -> HostConfig:
         try:
             return self._resolved(name, user, port)
         except (ValueError, RuntimeError, KeyError, paramiko.SSHException) as error:
-            # a variable that is not set, the home of a user who is none, what Paramiko stumbles over
+            # a variable that is not set, the home of an unknown user, or what Paramiko cannot parse
             raise Unreachable(
-                f"its SSH configuration cannot be used: {str(error) or type(error).__name__}",
+                f"invalid SSH configuration: {str(error) or type(error).__name__}",
                 where=name,
-                hint="correct what your SSH config says of it",
+                hint="correct your SSH config for this host",
             ) from None
 
     def _resolved(self, name: str, user: str | None, port: int | None) -> HostConfig:
@@ -131,11 +131,11 @@ class SSHConfiguration:
             return host_config(name, self._ask(name, user, port, text, lines))
         if odd:
             self._for_paramiko_alone.append(
-                f"without the ssh program Paramiko reads your SSH config, and it does not know {odd}"
+                f"there is no ssh program, so Paramiko reads your SSH config, and it does not understand {odd}"
             )
         values = self._read_by_paramiko(name, user, port)
         if not odd and (commands := [line.value for line in lines if line.keyword == "proxycommand"]):
-            # Paramiko has put in the address as it is written
+            # Paramiko has expanded %h to the address as it is written, not in lower case as ssh does
             values["proxycommand"] = commands[:1]
         return host_config(name, values)
 
@@ -158,7 +158,7 @@ class SSHConfiguration:
         usual = openssh.usual_files(self._user_file, self._system_file)
         with nullcontext(["-F", os.path.expanduser(self._file)]) if self._file else usual as files:
             values = openssh.ask(self._program, files, name, user, port)
-        # ssh fills in its own defaults, where Fabric may have a setting; its home is not always HOME
+        # ssh fills in defaults, which must not override Fabric's settings; its home folder is not always HOME
         home = pwd.getpwuid(os.getuid()).pw_dir
         defaults = {
             "userknownhostsfile": f"{home}/.ssh/known_hosts {home}/.ssh/known_hosts2",
@@ -170,7 +170,7 @@ class SSHConfiguration:
             if keyword not in said and values.get(keyword) == [value]:
                 del values[keyword]
         if said & {"proxyjump", "proxycommand"} and not values.keys() & {"proxyjump", "proxycommand"}:
-            # `none`: no gateway of Fabric's either
+            # `none` also turns off Fabric's gateway
             values["proxyjump"] = ["none"]
         return values
 
@@ -190,7 +190,7 @@ class SSHConfiguration:
         return values
 
     def _parsed(self) -> SSHConfig:
-        """What Paramiko can read of the files: no Match block of a criterion that it takes for a match."""
+        """The part of the files that Paramiko can read: without Match blocks whose criteria it takes for a match."""
         text = self._read()
         made = SSHConfig()
         blocks: list[str] = []
@@ -222,7 +222,7 @@ class SSHConfiguration:
 
 
 def _odd(text: ConfigText, lines: Sequence[Line]) -> str:
-    """What Paramiko may read otherwise than OpenSSH, of a host's lines; empty where there is nothing."""
+    """The first of a host's lines that Paramiko may read differently from OpenSSH; empty if there is none."""
     if text.opaque:
         return text.opaque[0]
     if strange := next((one for one in text.conditions if not one.plain), None):
@@ -233,7 +233,7 @@ def _odd(text: ConfigText, lines: Sequence[Line]) -> str:
         if line.included:
             return f"Include (of {line.file})"
         plain = PLAIN.get(line.keyword)
-        # the first of the two counts for ssh
+        # for ssh, the first of the two counts
         if line.keyword == "proxycommand" and any(one.keyword == "proxyjump" for one in lines):
             return f"ProxyCommand beside ProxyJump ({line.place})"
         if line.keyword in PLAIN and not (plain and plain.fullmatch(line.value)):
@@ -242,7 +242,7 @@ def _odd(text: ConfigText, lines: Sequence[Line]) -> str:
 
 
 def _shareable(text: ConfigText, lines: Sequence[Line]) -> bool:
-    """Whether ssh would say the same, but for the address, of all hosts that exactly these lines apply to."""
+    """Whether ssh gives the same answer, except for the address, for all hosts that exactly these lines apply to."""
     if text.opaque or not all(one.keyword == "host" or one.same_for_all_hosts for one in text.conditions):
         return False
     for line in lines:
@@ -256,7 +256,7 @@ def _shareable(text: ConfigText, lines: Sequence[Line]) -> bool:
 
 
 def _as_ssh_sees(line: Line) -> Hashable:
-    """All of a line that ssh's answer depends on, where its Host blocks apply."""
+    """The parts of a line that ssh's answer depends on, given that its Host blocks apply."""
     matches = tuple(condition.words for condition in line.conditions if condition.keyword == "match")
     return (line.keyword, line.value, matches)
 

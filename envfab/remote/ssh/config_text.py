@@ -1,6 +1,6 @@
 """SSH configuration files as text: which of their lines may apply to a host (ssh_config(5)).
 
-This is no evaluation: it says whether Paramiko reads a file as OpenSSH does, and which hosts the same lines apply to.
+The lines are not evaluated; they show whether Paramiko reads a file as OpenSSH does, and which hosts share lines.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# OpenSSH's own limit on files that include each other
+# OpenSSH's limit on the depth of includes
 DEPTH = 16
-# what a Match line may ask that is the same for every host
+# criteria of a Match line whose results are the same for every host
 SAME_FOR_ALL_HOSTS = frozenset(("all", "final", "localuser", "localnetwork", "version", "sessiontype", "command"))
 _LINE = re.compile(r"(\w+)(?:[ \t]*=[ \t]*|[ \t]+|$)(.*)", re.DOTALL)
 _PLAIN_PATTERN = re.compile(r"!?[A-Za-z0-9._:*?-]+")
@@ -30,12 +30,12 @@ class Condition:
 
     @property
     def plain(self) -> bool:
-        """Whether Paramiko understands it as OpenSSH does: only a `Host` line with simple patterns."""
+        """Whether Paramiko surely understands it as OpenSSH does: a `Host` line with simple patterns."""
         return self.keyword == "host" and all(_PLAIN_PATTERN.fullmatch(word) for word in self.words)
 
     @property
     def same_for_all_hosts(self) -> bool:
-        """Whether a `Match` line asks for nothing that differs between hosts."""
+        """Whether a `Match` line has only criteria that do not differ between hosts."""
         words = list(self.words)
         while words:
             criterion = words.pop(0).lstrip("!").lower()
@@ -49,13 +49,13 @@ class Condition:
         return True
 
     def matches(self, name: str) -> bool:
-        """Whether a `Host` line names the host; a `Match` line is taken to match."""
+        """Return whether a `Host` line matches the host; a `Match` line is assumed to match."""
         if self.keyword != "host":
             return True
         found = False
         for pattern in self.words:
             negated = pattern.startswith("!")
-            # brackets are no character class here
+            # brackets are not a character class here
             if fnmatch.fnmatchcase(name, pattern[negated:].replace("[", "[[]")):
                 if negated:
                     return False
@@ -65,7 +65,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A setting: its keyword in lower case, the rest of the line, where it stands, and what it hangs on."""
+    """A setting: its keyword in lower case, the rest of the line, its file and number, and its conditions."""
 
     keyword: str
     value: str
@@ -76,15 +76,15 @@ class Line:
 
     @property
     def place(self) -> str:
-        """The file and the number of the line, as messages name it."""
+        """The file and line number, as in messages."""
         return f"{self.file}:{self.number}"
 
 
 @dataclass(slots=True)
 class ConfigText:
-    """The settings of some files, in order, with what they include.
+    """The settings of some files, in order, with those of included files.
 
-    `opaque` are places that only OpenSSH can make sense of.
+    `opaque` are places that only OpenSSH can interpret.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -92,11 +92,11 @@ class ConfigText:
     opaque: list[str] = field(default_factory=list)
 
     def read(self, file: Path, folder: Path) -> None:
-        """Read a file, which may not exist; what it includes by a relative path lies in `folder`."""
+        """Read a file, which may not exist; relative paths of files that it includes are below `folder`."""
         self._read(file, folder, (), 0)
 
     def applied(self, name: str) -> Iterator[Line]:
-        """The lines that apply to a host, or may apply."""
+        """Return the lines that apply, or may apply, to a host."""
         matched: dict[int, bool] = {}
 
         def holds(condition: Condition) -> bool:
@@ -116,7 +116,7 @@ class ConfigText:
             return
         conditions = outer
         for number, written in enumerate(text.split("\n"), 1):
-            # to ssh the other characters that Python takes for space or for the end of a line are neither
+            # ssh knows only these as white space, and only this end of a line; Python knows more
             stripped = written.strip(" \t\r")
             if not stripped or stripped.startswith("#"):
                 continue

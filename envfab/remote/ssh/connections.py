@@ -1,8 +1,8 @@
-"""SSH: one connection a host and login user, made from the task's own Fabric configuration.
+"""SSH connections, one for each host and login user, made from the task's Fabric configuration.
 
-Fabric itself trusts any host key, opens a chain of jump hosts for each connection, and lets connections that
-share a configuration pile up each other's keys; here every key is checked, jump hosts are shared, and each
-connection gets arguments of its own.
+Fabric itself trusts any host key, opens a chain of jump hosts for each connection, and lets connections that share a
+configuration collect each other's keys. Here every host key is checked, jump hosts are shared, and each connection has
+arguments of its own.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from envfab.remote.workers import HURRY, join, start_workers
 
 
 class Connections:
-    """The hosts' links, opened when they are first asked for, and shared; safe to use from many threads."""
+    """The connections to hosts, opened on demand and shared. Thread-safe."""
 
     def __init__(
         self, config: Config, host_key_rule: str, connect_timeout: float, ssh: SSHConfiguration | None = None
     ) -> None:
-        """`config` is the connections' own; `ssh` is what its SSH configuration says, if that was read already."""
+        """Initialise; `config` must not be used elsewhere, `ssh` is its SSH configuration if that was read before."""
         self._ssh = ssh or SSHConfiguration.of(config)
-        # Fabric looks hosts up too, for itself: it finds what was found here
+        # Fabric looks up hosts as well: it gets the addresses found here
         config._set(base_ssh_config=Addresses(self._ssh))
         self._config = config
-        # read once: Invoke's configuration is not made to be read while other threads copy it
+        # read once, here: Invoke's configuration must not be read while other threads copy it
         password = config.sudo.password
-        # what --prompt-for-sudo-password or `sudo.password` said
+        # of --prompt-for-sudo-password or the setting `sudo.password`
         self.sudo_password = str(password) if password is not None else None
         self._key_files = KeyFiles()
         self._rule = host_key_rule
@@ -57,20 +57,20 @@ class Connections:
         self._open: dict[object, Connection] = {}
         self._links: dict[object, HostConnection] = {}
         self._failed: dict[object, Unreachable] = {}
-        # by id: Fabric calls two connections equal that lead to the same place by different ways
+        # by id, since Fabric compares two connections to the same place by different ways as equal
         self._opening: dict[int, Connection] = {}
         self._closed = False
         self._watch = Watch()
         self._remembering = threading.Lock()
-        # Paramiko reports refused channels there, which are dealt with here
+        # Paramiko logs refused channels, which are handled here, and would print them without a handler
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     def login(self, host: Host) -> str:
-        """Who logs in to a host."""
+        """Return the login user for a host."""
         return login(host, self._config, self._ssh)
 
     def link(self, host: Host) -> HostConnection:
-        """The link to a host, its connection open; raises `Unreachable`."""
+        """Return the connection to a host, open; raises `Unreachable`."""
         key = (host.name, None if host.local else self.login(host))
         with self._lock_of(("link", key)):
             if key not in self._links:
@@ -85,7 +85,7 @@ class Connections:
             return self._links[key]
 
     def open_ahead(self, hosts: Iterable[Host], most: int) -> None:
-        """Begin to connect, to `most` hosts at once; what fails is told by `link`."""
+        """Start to connect, to `most` hosts at once, without waiting; `link` raises the errors."""
         waiting = deque({host.name: host for host in hosts}.values())
 
         def work() -> None:
@@ -94,7 +94,7 @@ class Connections:
                     host = waiting.popleft()
                 except IndexError:
                     return
-                # whatever it is, `link` tells it to whoever asks
+                # `link` raises it again
                 with suppress(Exception):
                     self.link(host)
 
@@ -102,14 +102,14 @@ class Connections:
             threading.Thread(target=work, name="envfab-ahead", daemon=True).start()
 
     def close(self) -> None:
-        """End all connections, the jump hosts' last; those that are still being opened are given up."""
+        """Close all connections, those to jump hosts last, and give up those that are being opened."""
         with self._lock:
             self._closed = True
             opening, made = [*self._opening.values()], [*reversed(self._open.values())]
             self._open.clear()
         self._watch.close()
         for connection in opening:
-            # whoever opens it cleans up after the error that this is to them, and must still find the transport then
+            # only the transport: the thread that opens the connection gets an error and cleans up the rest
             if (transport := connection.client.get_transport()) is not None:
                 with suppress(*GONE):
                     transport.close()
@@ -118,7 +118,7 @@ class Connections:
         self._links.clear()
 
     def close_in_a_hurry(self) -> None:
-        """The same, without waiting for hosts that are silent or slow: whoever pressed Ctrl-C wants to go."""
+        """Close all connections, but wait for silent or slow hosts only briefly: for a Ctrl-C."""
         join(start_workers(lambda connections: connections.close(), [self], 1, "envfab-close"), HURRY)
 
     def _lock_of(self, key: object) -> threading.Lock:
@@ -126,18 +126,20 @@ class Connections:
             return self._locks.setdefault(key, threading.Lock())
 
     def _refuse_circles(self, hop: Hop, seen: tuple[str, ...] = ()) -> None:
-        """Raise `Unreachable` where jump hosts lead back to one that is on the way already.
+        """Raise `Unreachable` if the chain of jump hosts contains a host twice.
 
-        Nothing is locked before that is known: two that lead through each other would wait for each other.
+        This is checked before any lock is taken: two hosts that lead through each other would deadlock.
         """
         if hop.name in seen:
-            raise Unreachable("its jump hosts lead back to itself", where=hop.name, hint="mend ProxyJump")
-        # the first is reached as its own configuration says, each other one through the one before
+            raise Unreachable(
+                "its jump hosts lead back to itself", where=hop.name, hint="correct ProxyJump in your SSH config"
+            )
+        # only the first is reached by its own configuration, each other one through the one before it
         for jump in self._jumps(hop)[:1]:
             self._refuse_circles(jump, (*seen, hop.name))
 
     def _connection(self, hop: Hop, via: Connection | None = None) -> Connection:
-        """An open connection, made once however many ask for it (jump hosts); one that failed is not tried again."""
+        """An open connection, made once and shared (jump hosts); one that failed is not tried again."""
         key = (hop, via)
         with self._lock_of(key):
             if key in self._failed:
@@ -153,7 +155,7 @@ class Connections:
                         self._open[key] = connection
                 if self._closed:
                     close_connection(connection)
-                    raise Unreachable("nobody waits for it any more", where=hop.name)
+                    raise Unreachable("the connections were closed", where=hop.name)
             return self._open[key]
 
     def _opened(self, hop: Hop, via: Connection | None) -> Connection:
@@ -167,7 +169,7 @@ class Connections:
             connection.open()
         except BaseException as error:
             ended = "" if isinstance(error, paramiko.AuthenticationException) else connection.proxy_s_end()
-            # Paramiko leaves its thread and socket behind where it is refused
+            # Paramiko leaves a thread and a socket behind if the login is refused
             close_connection(connection)
             if ended and isinstance(error, GONE) and not self._closed:
                 raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
@@ -177,27 +179,27 @@ class Connections:
         finally:
             with self._lock:
                 del self._opening[id(connection)]
-        # a question may wait for its answer longer than a firewall remembers a silent connection, and a host may go
+        # a question to the user may take longer than a firewall remembers a silent connection, and a host may be gone
         if isinstance(connection.transport, LiveTransport):
             self._watch.add(connection.transport)
         return connection
 
     def _configured(self, hop: Hop, via: Connection | None) -> tuple[FabricConnection, str, int]:
-        """(a connection that can be opened, where it leads, its timeout); raises `Unreachable`."""
+        """(a connection that can be opened, its address for messages, its timeout in seconds); raises `Unreachable`."""
         ssh = self._ssh.lookup(hop.name, hop.user, hop.port)
         gateway = via or self._gateway(hop, ssh)
         try:
             return self._as_configured(hop, ssh, gateway)
         except (ValueError, RuntimeError) as error:
             raise Unreachable(
-                f"its SSH configuration cannot be used: {error}",
+                f"invalid SSH configuration: {error}",
                 where=hop.name,
-                hint="correct what your SSH config says of it",
+                hint="correct your SSH config for this host",
             ) from None
 
     def _as_configured(self, hop: Hop, ssh: HostConfig, gateway: Any) -> tuple[FabricConnection, str, int]:
         kwargs: dict[str, Any] = dict(self._config.connect_kwargs)
-        # Fabric refuses a timeout that is named twice; the command line's own (-t) comes first
+        # Fabric refuses a timeout that is given twice; that of the command line (-t) comes first
         named = self._config.timeouts.get("connect"), kwargs.pop("timeout", None), ssh.connect_timeout
         timeout = max(1, int(float(next((value for value in named if value), self._timeout))))
         port = hop.port or ssh.port or int(self._config.port)
@@ -206,10 +208,10 @@ class Connections:
         files = [*ssh.user_known_hosts, *ssh.global_known_hosts]
         known = known_hosts.known_keys(known_as, files)
         if not known and known_as.startswith("["):
-            # as ssh does: a key that is recorded for the host serves its other ports
+            # as ssh does: a key recorded for the host is valid for its other ports
             known = known_hosts.known_keys(ssh.hostname.lower(), files)
         strategy = Authentication(ssh, user, dict(kwargs), self._key_files)
-        # Fabric adds the configuration's own keys to ours: the strategy has them
+        # Fabric would add the configuration's keys to these; the strategy has them all
         kwargs.pop("key_filename", None)
         kwargs["auth_strategy"] = strategy
         kwargs["transport_factory"] = self._unless_closed(host_key_policy.transport_preferring(known, ssh.algorithms))
@@ -229,7 +231,7 @@ class Connections:
         return connection, f"{ssh.hostname} port {port}", timeout
 
     def _unless_closed(self, make: Callable[..., paramiko.Transport]) -> Callable[..., paramiko.Transport]:
-        """What makes transports, but none that `close` could not see any more."""
+        """Wrap a transport factory so that it makes none after `close`, which would never be closed."""
 
         def make_unless_closed(sock: Any, **options: Any) -> paramiko.Transport:
             if self._closed:
@@ -238,14 +240,14 @@ class Connections:
             try:
                 return make(sock, **options)
             except paramiko.SSHException:
-                # Paramiko forgets it
+                # Paramiko does not close it
                 give_up(sock)
                 raise
 
         return make_unless_closed
 
     def _gateway(self, hop: Hop, ssh: HostConfig) -> Any:
-        """What the connection to `hop` goes through: a shared connection, a proxy command, or False for nothing."""
+        """The gateway of the connection to `hop`: a shared connection, a proxy command, or False for none."""
         through: Connection | None = None
         for jump in self._jumps(hop):
             through = self._connection(jump, through)
@@ -256,7 +258,7 @@ class Connections:
             return False
         if ssh.proxy_command is not None:
             return False if ssh.proxy_command.lower() == "none" else ssh.proxy_command
-        # one that is a connection leads nowhere but to itself here
+        # a gateway that is a connection was used by `_jumps`, unless `hop` is that gateway
         return False if isinstance(gateway, Connection) else gateway or False
 
     def _jumps(self, hop: Hop) -> tuple[Hop, ...]:
@@ -267,5 +269,5 @@ class Connections:
             hops = tuple(Hop.parse(text) for text in ssh.proxy_jump.split(","))
         elif ssh.proxy_jump is None and ssh.proxy_command is None and isinstance(gateway, Connection):
             hops = (Hop(gateway.original_host, gateway.user, gateway.port),)
-        # a pattern may match the jump host itself
+        # the SSH config's pattern may match the jump host itself
         return () if hops and hops[-1].name == hop.name else hops

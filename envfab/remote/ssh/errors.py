@@ -1,4 +1,4 @@
-"""Why there is no connection: what Paramiko and the system raise, in words for the user."""
+"""Errors of connecting: the exceptions of Paramiko and the system, in words for the user."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from envfab.util.counts import count
 
 
 def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
-    """Why there is no connection, in words for the user."""
+    """Convert an exception of connecting to an `Unreachable`; `place` is the address, `timeout` is in seconds."""
     if isinstance(error, LoginRefused):
         return _login_refused(error, name, user)
     if isinstance(error, paramiko.BadAuthenticationType):
-        return _refused(name, user, f"it takes {', '.join(error.allowed_types)} only")
+        return _refused(name, user, f"the server accepts {', '.join(error.allowed_types)} only")
     if isinstance(error, paramiko.PasswordRequiredException):
         return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")
     if isinstance(error, paramiko.AuthenticationException):
@@ -24,8 +24,8 @@ def failure(error: BaseException, name: str, user: str, place: str, timeout: int
     if isinstance(error, socket.gaierror):
         return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
     if "Indecipherable protocol version" in str(error):
-        return Unreachable(f"what answers at {place} is no SSH server", where=name)
-    # that there is no session is Paramiko's word for a handshake that did not end in time
+        return Unreachable(f"{place} is not an SSH server", where=name)
+    # Paramiko says "No existing session" if a handshake did not end in time
     if isinstance(error, TimeoutError) or "banner" in str(error) or "No existing session" in str(error):
         return Unreachable(f"no answer from {place} within {timeout} s", where=name)
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
@@ -39,10 +39,10 @@ def _login_refused(error: LoginRefused, name: str, user: str) -> Unreachable:
         return Unreachable(
             f"the server ended the login as {user} after {keys}",
             where=name,
-            hint="name the right one in your SSH config: IdentityFile, and IdentitiesOnly yes",
+            hint="name the right key in your SSH config: IdentityFile, with IdentitiesOnly yes",
         )
     if error.allowed:
-        return _refused(name, user, f"it takes {', '.join(error.allowed)} only")
+        return _refused(name, user, f"the server accepts {', '.join(error.allowed)} only")
     skipped = f" ({'; '.join(error.skipped)})" if error.skipped else ""
     if error.encrypted:
         return _refused(name, user, "the private key is encrypted", "--prompt-for-passphrase")

@@ -1,4 +1,4 @@
-"""Fabric's connection as envfab uses it: with ProxyCommands run as OpenSSH runs them, and closed entirely."""
+"""Fabric's connection, with ProxyCommands run as OpenSSH runs them, and closing that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from envfab.remote.ssh.proxy_command import ProxyCommand
 
 
 class Addresses(SSHConfig):
-    """What Fabric is told of the SSH configuration: addresses alone; all else is given to its connections."""
+    """The SSH configuration that Fabric sees: only hosts' addresses; everything else is given to its connections."""
 
     def __init__(self, ssh: SSHConfiguration) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class FabricConnection(Connection):  # type: ignore[misc] # Fabric has no annota
         if not isinstance(self.gateway, str):
             return super().open_gateway()
         expand = expander(self.original_host, self.host, self.port, self.user)
-        # a plain assignment would be a setting to Fabric
+        # Fabric would take a plain assignment for a setting
         self._set(proxy=ProxyCommand(expand_tokens(self.gateway, expand)))
         return self.proxy
 
     def proxy_s_end(self) -> str:
-        """How the ProxyCommand ended, where it did; else empty."""
+        """Return how the ProxyCommand ended; empty if it runs or there is none."""
         proxy = vars(self).get("proxy")
         if proxy is None or proxy.process.poll() is None:
             return ""
@@ -51,20 +51,20 @@ class FabricConnection(Connection):  # type: ignore[misc] # Fabric has no annota
 
 
 def close_connection(connection: Connection) -> None:
-    """End a connection, and the ProxyCommand that it goes through, which Paramiko leaves half-closed."""
+    """Close a connection and its ProxyCommand, which Paramiko leaves half-closed."""
     transport = connection.client.get_transport()
-    # what leads through a jump host says good-bye to it, which may be gone
+    # closing sends a message through the jump host, which may be gone
     with suppress(*GONE):
         connection.client.close()
     proxy = getattr(transport, "sock", None)
     if transport is not None and isinstance(proxy, paramiko.ProxyCommand):
-        # its thread ends the program too, and must find it
+        # the transport's thread terminates the program as well, and needs its process for that
         transport.join(GOODBYE)
         give_up(proxy)
 
 
 def give_up(sock: Any) -> None:
-    """End what a connection would have gone through."""
+    """Close the socket, or end the ProxyCommand, of a connection that is not made."""
     if isinstance(sock, paramiko.ProxyCommand):
         sock.process.kill()
         sock.process.communicate()

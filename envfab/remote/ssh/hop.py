@@ -1,4 +1,4 @@
-"""Hops: the places to log in to on the way to a host, and ProxyJump, which names them."""
+"""Hops: the logins on the way to a host, and the syntax of ProxyJump, which names them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from envfab.errors import Unreachable
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place to log in to; the SSH configuration says what is None."""
+    """A login on the way to a host; the SSH configuration decides what is None."""
 
     name: str
     user: str | None = None
@@ -17,7 +17,10 @@ class Hop:
 
     @classmethod
     def parse(cls, text: str) -> Hop:
-        """One of ProxyJump's `[user@]host[:port]`, or `ssh://…`; an IPv6 address is in brackets."""
+        """Parse one of ProxyJump's `[user@]host[:port]` or `ssh://…`, with IPv6 addresses in brackets.
+
+        Raises `Unreachable` for any other text.
+        """
         user, _, place = text.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
         if place.startswith("["):
             host, _, rest = place[1:].partition("]")

@@ -1,4 +1,4 @@
-"""What an SSH configuration says of one host, whoever read it."""
+"""The SSH configuration of one host, from the values that OpenSSH or Paramiko read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# in the order in which OpenSSH offers them where no IdentityFile is configured
+# in the order in which OpenSSH offers them if no IdentityFile is configured
 DEFAULT_IDENTITIES = tuple(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk"))
 _DEFAULT_IDENTITY = re.compile(r"~/\.ssh/id_(rsa|ecdsa|ecdsa_sk|ed25519|ed25519_sk|xmss|dsa|mldsa\w*)")
 DEFAULT_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 ALGORITHMS = ("ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms")
-# ssh -G prints other words than one writes
+# ssh -G prints these words for those that a configuration has
 _STRICTNESS = {"true": "yes", "false": "no", "off": "no"}
 _TOKEN = re.compile(r"%(.)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -26,9 +26,10 @@ Values = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """How to reach a host, as whom, with which keys, and how to know it; None where nothing is said.
+    """How to reach a host, log in and check its key; None is "not configured".
 
     `identity_files` are in the order in which they are offered; `algorithms` are by OpenSSH's keywords, in lower case.
+    `connect_timeout` is in seconds.
     """
 
     name: str
@@ -52,16 +53,16 @@ class HostConfig:
 
 
 def host_config(name: str, values: Values) -> HostConfig:
-    """The configuration of a host out of `values` by keyword, as `ssh -G` prints them.
+    """Make the configuration of a host from `values` by keyword, as `ssh -G` prints them.
 
-    Raises `ValueError` for a value that cannot be meant.
+    Raises `ValueError` for an invalid value.
     """
 
     def one(keyword: str) -> str | None:
         found = values.get(keyword)
         return None if not found or found[0].lower() == "none" else found[0]
 
-    # as ssh does, before it replaces tokens by them
+    # lower case before tokens are expanded, as ssh does
     hostname, alias = (one("hostname") or name).lower(), (one("hostkeyalias") or "").lower() or None
     port, user = one("port"), one("user")
     expand = expander(name, hostname, int(port) if port else 22, user, alias, one("proxyjump"))
@@ -91,7 +92,7 @@ def host_config(name: str, values: Values) -> HostConfig:
 def expander(
     name: str, hostname: str, port: int, user: str | None, alias: str | None = None, jump: str | None = None
 ) -> Callable[[str], str]:
-    """What replaces ssh_config(5)'s tokens and `${VARIABLES}`; it raises `ValueError` for those that are not there."""
+    """Return a function that expands ssh_config(5)'s tokens and `${VARIABLES}`; it raises `ValueError` if unknown."""
     here = socket.gethostname()
     tokens = {
         "%": "%",
@@ -115,7 +116,7 @@ def expander(
                 raise ValueError(f"the environment variable {variable} is not set")
             return os.environ[variable]
         if token not in tokens:
-            raise ValueError(f"%{token} is not known here")
+            raise ValueError(f"unknown token %{token}")
         return tokens[token]
 
     return lambda text: _TOKEN.sub(replace, text)
@@ -130,7 +131,7 @@ def _true(text: str | None) -> bool:
 
 
 def _agent(values: Sequence[str] | None, expand: Callable[[str], str]) -> str | None:
-    """The agent's socket: None is the environment's (`SSH_AUTH_SOCK`), the empty text is no agent at all."""
+    """The agent's socket: None for that of the environment (`SSH_AUTH_SOCK`), empty for no agent at all."""
     if not values or values[0] == "SSH_AUTH_SOCK":
         return None
     if values[0].lower() == "none":
@@ -141,7 +142,7 @@ def _agent(values: Sequence[str] | None, expand: Callable[[str], str]) -> str | 
 
 
 def _files(values: Sequence[str], expand: Callable[[str], str]) -> tuple[Path, ...]:
-    """The files in a list. Readers drop the quotes, so that a name with a space in it looks like two names."""
+    """The files in a list. OpenSSH and Paramiko drop quotes, so a name with a space looks like two names."""
     words = [word for value in values for word in (shlex.split(value) if '"' in value else value.split())]
     files = []
     while words:
@@ -155,5 +156,5 @@ def _files(values: Sequence[str], expand: Callable[[str], str]) -> tuple[Path, .
 
 
 def expand_tokens(command: str, expand: Callable[[str], str]) -> str:
-    """A command with its tokens replaced; its `${VARIABLES}` are left to the shell that runs it."""
+    """Expand a command's tokens; its `${VARIABLES}` are left to the shell that runs it."""
     return "${".join(expand(part) for part in command.split("${"))

@@ -1,4 +1,4 @@
-"""Host keys while Paramiko connects: which kinds to ask for, and whether to go on with the one that comes."""
+"""Policy on host keys while Paramiko connects: which types to prefer, and whether to accept the server's key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ KNOWN_ALGORITHMS = {"ciphers": "cipher", "digests": "mac", "kex": "kex", "key_ty
 
 
 class Policy(paramiko.MissingHostKeyPolicy):
-    """Asked for every host, since the client is given no keys to compare with."""
+    """The policy on a host's key; Paramiko calls it for every host, since it is given no known keys.
+
+    Raises `HostKeyError` for a key that must not be trusted.
+    """
 
     def __init__(
         self,
@@ -53,10 +56,10 @@ class Policy(paramiko.MissingHostKeyPolicy):
 
 
 def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
-    """What helps where to log in by hand does not, for ssh asks nobody or writes nothing down; else empty."""
+    """A hint if logging in by hand would not record the key, because of the SSH config; else empty."""
     if ssh.strict_host_keys == "no":
-        said = "your SSH config says StrictHostKeyChecking no, which only ssh goes by"
-        return f"{said}; if that is meant for fab too, set envfab.host_keys to off"
+        said = "your SSH config has StrictHostKeyChecking no, which applies to ssh only"
+        return f"{said}; to apply it to fab, set envfab.host_keys to off"
     if ssh.user_known_hosts[:1] in ((NOWHERE,), ()):
         return "your SSH config keeps no host keys (UserKnownHostsFile): name a file, or set envfab.host_keys to off"
     return ""
@@ -65,9 +68,9 @@ def _why_ssh_does_not_mind(ssh: HostConfig) -> str:
 def transport_preferring(
     known: Sequence[known_hosts.KnownKey], algorithms: Mapping[str, tuple[str, ...]]
 ) -> Callable[..., paramiko.Transport]:
-    """Paramiko's transport, with the configured algorithms, which asks first for the types of key that can be checked.
+    """Return a factory of Paramiko transports with the configured algorithms, which prefers types of known host keys.
 
-    It raises `SSHException` where Paramiko has none of those that are configured.
+    The factory raises `SSHException` if Paramiko has none of the configured algorithms.
     """
 
     def make(sock: Any, **options: Any) -> paramiko.Transport:
@@ -87,5 +90,5 @@ def _available(transport: paramiko.Transport, attribute: str, wanted: Sequence[s
     has = getattr(transport, f"_{KNOWN_ALGORITHMS[attribute]}_info")
     found = tuple(name for name in wanted if name in has)
     if not found:
-        raise paramiko.SSHException(f"none of the configured {keyword} is available here: {', '.join(wanted)}")
+        raise paramiko.SSHException(f"none of the configured {keyword} is available: {', '.join(wanted)}")
     return found

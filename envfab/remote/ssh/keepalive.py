@@ -1,7 +1,7 @@
-"""SSH connections whose peer says nothing any more: asked for a sign of life, and given up where none comes.
+"""Keepalives: the peers of silent SSH connections are asked for a sign of life, and given up if none comes.
 
-A host that is gone, a firewall that has forgotten a connection and a server that is stopped look alike from here:
-nothing comes, and Paramiko would wait for ever.
+A host that is gone, a firewall that has forgotten a connection and a server that is stopped look alike: nothing is
+received, and Paramiko would wait for ever.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from paramiko.common import cMSG_GLOBAL_REQUEST
 
 from envfab.remote.process import SILENCE
 
-# seconds without a sign of life after which one is asked for: half of what firewalls remember at the least
+# seconds without a sign of life after which the peer is asked for one: half of the shortest memory of firewalls
 INTERVAL = 15.0
 TICK = 1.0
 
 
 class LiveTransport(paramiko.Transport):
-    """A transport that knows when its peer last gave a sign of life: a message, or what it takes of ours."""
+    """A transport that records its peer's last sign of life: a message from it, or data that it accepted."""
 
     def __init__(self, sock: Any, **options: Any) -> None:
         super().__init__(sock, **options)
-        # no peer answers both in time and to a message that it has not got; so the beginning counts, too
+        # the time of the last request counts from the beginning, so that the peer has time to answer
         self.heard = time.monotonic()
         self.asked = self.heard
         self.silent_for: float | None = None
@@ -34,7 +34,7 @@ class LiveTransport(paramiko.Transport):
         packetizer: Any = self.packetizer
         self._read_message, self._send_whole = packetizer.read_message, packetizer.send_message
         packetizer.read_message, packetizer.send_message = self._reading, self._sending
-        # Paramiko starts a thread for that, which would hold up the end of the program
+        # Paramiko's own timer for handshakes is a thread that delays the end of the program
         self._handshake_until = float("inf")
         packetizer.start_handshake = self._begin_handshake
         packetizer.handshake_timed_out = lambda: time.monotonic() > self._handshake_until
@@ -57,25 +57,28 @@ class LiveTransport(paramiko.Transport):
             with self._counting:
                 self._writers -= 1
         if threading.current_thread().name != WATCH:
-            # a slow line takes long for an answer; that it takes our data is a sign of life as well
+            # that the peer accepts data is a sign of life, too: on a slow line, an answer may take long
             self.heard = time.monotonic()
 
     def watch(self) -> None:
-        """Ask for a sign of life where there was none for some time, and give up where none came; never waits."""
+        """Ask for a sign of life if there was none for `INTERVAL`; close the transport if there was none for `SILENCE`.
+
+        Never waits.
+        """
         now = time.monotonic()
         silent = now - self.heard
         if self.silent_for is not None:
             return
         if silent > SILENCE:
             self.silent_for = silent
-            # by way of a jump host that is silent as well, to close is to wait
+            # in a thread: closing waits if a jump host on the way is silent as well
             threading.Thread(target=self.close, name="envfab-give-up", daemon=True).start()
         elif silent > INTERVAL and now - self.asked > INTERVAL and not self._writers and self.clear_to_send.is_set():
             self.asked = now
             message = paramiko.Message()
             message.add_byte(cMSG_GLOBAL_REQUEST)
             message.add_string("keepalive@openssh.com")
-            # whether it is granted or not, it is answered
+            # the peer answers, whether it grants the request or not
             message.add_boolean(True)
             self._send_message(message)  # type: ignore[attr-defined]  # public methods wait, for an answer or a key
 
@@ -84,7 +87,7 @@ WATCH = "envfab-keepalive"
 
 
 class Watch:
-    """One thread for all connections, from the first one on; ends with `close`."""
+    """The keepalives of all connections, in one thread, which starts with the first connection."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,7 +104,7 @@ class Watch:
                 self._thread.start()
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """End the thread."""
         self._over.set()
 
     def _run(self) -> None:
@@ -113,5 +116,5 @@ class Watch:
                 try:
                     transport.watch()
                 except (OSError, EOFError, paramiko.SSHException):
-                    # it ended at this very moment, which whoever uses it is told
+                    # it ended just now, which is reported where it is used
                     continue

@@ -1,4 +1,4 @@
-"""Which keys there are to log in with, in the order in which OpenSSH offers them."""
+"""Keys to log in with, in the order in which OpenSSH offers them."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ from envfab.remote.ssh.host_config import HostConfig
 OPENSSH_BEGINS = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 OPENSSH_ENDS = b"-----END OPENSSH PRIVATE KEY-----"
 OPENSSH_MAGIC = b"openssh-key-v1\0"
-# far more than a key has
-LARGEST = 1_000_000
-AGENT_LIMIT = 10.0
+LARGEST = 1_000_000  # bytes; far more than a key has
+AGENT_LIMIT = 10.0  # seconds
 
 
 class UnusableKey(Exception):
-    """A key file that cannot be used, and why."""
+    """Raised for a key file that cannot be used, with the reason."""
 
 
 class Encrypted(UnusableKey):
-    """A key file whose passphrase was not given, or is another one."""
+    """Raised for an encrypted key file whose passphrase is missing or wrong."""
 
 
 class SocketAgent(AgentSSH):
-    """The agent behind a socket; one that cannot be spoken with has no keys."""
+    """The SSH agent at a socket; one that cannot be reached has no keys."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class SocketAgent(AgentSSH):
 
 @dataclass(frozen=True, slots=True)
 class KeyIdentity:
-    """A key to offer: the agent's or a file's, as a certificate where there is one."""
+    """A key to offer, from the agent or a file, with its certificate if there is one."""
 
     title: str
     agent_key: AgentKey | None = None
@@ -73,14 +72,14 @@ class KeyIdentity:
 
 @dataclass(slots=True)
 class KeyFiles:
-    """Key files, each read once for all hosts; safe to use from many threads."""
+    """A cache of key files: each is read once for all hosts. Thread-safe."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _loaded: dict[tuple[Path, str | None], paramiko.PKey | UnusableKey] = field(default_factory=dict)
     _public: dict[Path, bytes | None] = field(default_factory=dict)
 
     def private(self, file: Path, passphrase: str | None) -> paramiko.PKey:
-        """The key in a file; raises `UnusableKey`."""
+        """Return the private key in a file; raises `UnusableKey`."""
         with self._lock:
             if (file, passphrase) not in self._loaded:
                 try:
@@ -93,11 +92,11 @@ class KeyFiles:
         return found
 
     def exists(self, file: Path) -> bool:
-        """Whether there is the key, or at least its public half."""
+        """Return whether the private key, or at least the public key, exists."""
         return self.public(file) is not None or file.exists()
 
     def public(self, file: Path) -> bytes | None:
-        """The public half of a key as it goes over the wire, where it can be had without a passphrase."""
+        """Return the public key in wire format, or None if it cannot be read without a passphrase."""
         with self._lock:
             if file not in self._public:
                 self._public[file] = public_blob(file)
@@ -107,10 +106,10 @@ class KeyFiles:
 def offered(
     config: HostConfig, first: Sequence[Path], agent: Mapping[bytes, AgentKey], files: KeyFiles
 ) -> Iterator[KeyIdentity]:
-    """The keys for a host in OpenSSH's order; files of which there is neither half are left out.
+    """Yield the keys for a host in OpenSSH's order; key files that do not exist are left out.
 
-    That order is: configured certificates, the agent's keys that the configuration names too, the agent's others unless
-    IdentitiesOnly says no, then keys that are only in files. `first` are files that the command line names.
+    The order is: configured certificates, keys of the agent that the configuration names, other keys of the agent
+    unless IdentitiesOnly is set, then keys that are only in files. `first` are files that the command line names.
     """
     listed = _unique([*first, *config.identity_files])
     publics = {file: files.public(file) for file in listed}
@@ -138,7 +137,7 @@ def offered(
 def _certified(
     file: Path, certificate: bytes, by_blob: Mapping[bytes, Path], agent: Mapping[bytes, AgentKey]
 ) -> Iterator[KeyIdentity]:
-    """The certificate with whatever key it is for: in the agent, or in a file."""
+    """The certificate with its key, from the agent or a file."""
     if certificate in agent:
         yield KeyIdentity(str(file), agent_key=agent[certificate])
         return
@@ -175,17 +174,17 @@ def _unique(files: Sequence[Path]) -> list[Path]:
 
 
 def agent_keys(agent: SocketAgent) -> dict[bytes, AgentKey]:
-    """The agent's keys by their public halves, in its order."""
+    """Return the agent's keys by public key in wire format, in the agent's order."""
     return {key.blob: key for key in agent.get_keys()}
 
 
 def agent_socket(config: HostConfig) -> str:
-    """Where the agent of a host's configuration listens; empty where there is none."""
+    """Return the socket of the agent for a host; empty if there is none."""
     return os.environ.get("SSH_AUTH_SOCK", "") if config.identity_agent is None else config.identity_agent
 
 
 def public_blob(file: Path) -> bytes | None:
-    """The public half of a key: out of the file, or out of the one beside it that ends in `.pub`."""
+    """Return the public key, in wire format, from the key file or the `.pub` file beside it; None if there is none."""
     data = _content(file)
     if data is not None:
         with suppress(ValueError, IndexError, struct.error, StopIteration):
@@ -238,11 +237,14 @@ def _is_public(file: Path) -> bool:
 
 
 def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
-    """The key in a file, in any format that OpenSSH or OpenSSL writes; raises `UnusableKey`, or `Encrypted`."""
+    """Read a private key in any format that OpenSSH or OpenSSL writes.
+
+    Raises `Encrypted` if the passphrase is missing or wrong, `UnusableKey` if the file cannot be used.
+    """
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UnusableKey(f"{file}: cannot be read: {error.strerror}") from None
+        raise UnusableKey(f"cannot read {file}: {error.strerror}") from None
     load = serialization.load_ssh_private_key if OPENSSH_BEGINS in data else serialization.load_pem_private_key
     password = passphrase.encode() if passphrase is not None else None
     try:
@@ -251,14 +253,14 @@ def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
         except TypeError:
             if password is None:
                 raise Encrypted(f"{file}: the private key is encrypted") from None
-            # it is not encrypted, and the passphrase is for another one
+            # the key is not encrypted; the passphrase is for another one
             key = load(data, None)
     except UnsupportedAlgorithm:
-        raise UnusableKey(f"{file}: a kind of key that cannot be used here") from None
+        raise UnusableKey(f"{file}: unsupported type of key") from None
     except ValueError:
         if passphrase is not None:
-            raise Encrypted(f"{file}: the passphrase does not open it") from None
-        raise UnusableKey(f"{file}: not a key that can be used here") from None
+            raise Encrypted(f"{file}: wrong passphrase") from None
+        raise UnusableKey(f"{file}: not a private key, or an unsupported format") from None
     classes: Mapping[type, type[paramiko.PKey]] = {
         RSAPrivateKey: paramiko.RSAKey,
         Ed25519PrivateKey: paramiko.Ed25519Key,
@@ -266,7 +268,7 @@ def load_private(file: Path, passphrase: str | None) -> paramiko.PKey:
     }
     kind = next((made for wanted, made in classes.items() if isinstance(key, wanted)), None)
     if kind is None:
-        raise UnusableKey(f"{file}: a kind of key that cannot be used here")
+        raise UnusableKey(f"{file}: unsupported type of key")
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )

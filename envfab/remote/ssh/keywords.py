@@ -1,4 +1,4 @@
-"""The keywords of ssh_config(5), and which of their values Paramiko and OpenSSH read alike."""
+"""The keywords of ssh_config(5), and the values that Paramiko and OpenSSH read alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORD = re.compile(r"[A-Za-z0-9._@+-]+")
 _PATHS = re.compile(rf"{_PATH}(?:[ \t]+{_PATH})*")
 _YES_OR_NO = re.compile(r"yes|no")
 
-# by the keywords that matter here; what fits a pattern is read alike, None is for OpenSSH to tell
+# patterns of values that both read alike, by keyword; None: only OpenSSH reads the keyword correctly
 PLAIN: Mapping[str, re.Pattern[str] | None] = {
     "hostname": re.compile(r"(?!-)(?:[A-Za-z0-9._:-]|%h)+"),
     "user": _WORD,

@@ -1,6 +1,6 @@
-"""Whom we talk to: known_hosts, read as OpenSSH's sshd(8) manual describes it ("SSH_KNOWN_HOSTS FILE FORMAT").
+"""Known host keys: known_hosts files, by OpenSSH's sshd(8) manual ("SSH_KNOWN_HOSTS FILE FORMAT").
 
-Only lines that match the host are parsed, so that thousands of others cost nothing.
+Only lines that may match the host are parsed, so that thousands of others cost little.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import BinaryIO
 
 from envfab.errors import HostKeyError
 
-# hashes and wildcards: all else names a host by its name
+# hashes and wildcards; a line without these contains the host's name
 _MAY_MEAN_OTHER_NAMES = re.compile(rb"[|*?]")
 STRICT, ACCEPT_NEW, OFF = "strict", "accept-new", "off"
 
 
 class UnknownHostKey(HostKeyError):
-    """A host of which no key is known."""
+    """Raised for a host without a known key."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key that known_hosts has for a host; `revoked` where its line says so."""
+    """A key that known_hosts has for a host; `origin` is its file and line, `revoked` whether it is marked so."""
 
     kind: str
     blob: bytes
@@ -39,14 +39,14 @@ class KnownKey:
 
 
 def lookup_name(host: str, port: int, alias: str | None) -> str:
-    """The name under which known_hosts has a host: its alias, its name, or `[name]:port`."""
+    """Return a host's name in known_hosts: its alias, its name, or `[name]:port`, in lower case."""
     if alias:
         return alias.lower()
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def known_keys(name: str, files: Iterable[Path]) -> list[KnownKey]:
-    """All keys that `files` have for `name`; files that are not there have none."""
+    """Read all keys for `name` from `files`; files that cannot be read have none."""
     found = []
     wanted = name.encode()
     for file in files:
@@ -69,7 +69,7 @@ def _known_key(line: bytes, name: str, origin: str) -> KnownKey | None:
         return None
     revoked = False
     if fields[0].startswith(b"@"):
-        # a certificate authority's key is no host key, and Paramiko knows no host certificates
+        # the key of a certificate authority is not a host key, and Paramiko does not support host certificates
         if fields[0] != b"@revoked":
             return None
         revoked, fields = True, fields[1:]
@@ -83,7 +83,7 @@ def _known_key(line: bytes, name: str, origin: str) -> KnownKey | None:
 
 
 def matches(patterns: str, name: str) -> bool:
-    """Whether the first field of a known_hosts line is for `name`: hashed, or patterns with `*`, `?` and `!`."""
+    """Return whether a known_hosts line's first field matches `name`: hashed, or patterns with `*`, `?` and `!`."""
     if patterns.startswith("|1|"):
         salt, _, digest = patterns[3:].partition("|")
         try:
@@ -103,14 +103,14 @@ def matches(patterns: str, name: str) -> bool:
 
 
 def _glob(pattern: str, name: str) -> bool:
-    # brackets are part of `[name]:port` and no character class
+    # brackets are part of `[name]:port`, not a character class
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def check(rule: str, name: str, kind: str, blob: bytes, known: Sequence[KnownKey], alias: str) -> bool:
-    """Whether the key is to be written down as new; raises `HostKeyError` where it must not be trusted.
+    """Return whether to record the key as a new one; raises `HostKeyError` if it must not be trusted.
 
-    `rule` is `strict`, `accept-new` or `off`; `alias` is what the user would say to ssh.
+    `rule` is `strict`, `accept-new` or `off`; `alias` is the name that the user would give to ssh.
     """
     offered = fingerprint(blob)
     for key in known:
@@ -118,33 +118,33 @@ def check(rule: str, name: str, kind: str, blob: bytes, known: Sequence[KnownKey
             raise HostKeyError(
                 f"its host key {offered} is revoked ({key.origin})",
                 where=alias,
-                hint="whoever keeps that host must give it another key",
+                hint="the host's administrator must give it another key",
             )
     if rule == OFF or any(key.blob == blob for key in known if not key.revoked):
         return False
     other = [key for key in known if not key.revoked]
     if other:
         raise HostKeyError(
-            f"its host key has changed: it offers {kind} {offered}, and {other[0].origin} has another",
+            f"its host key has changed: it offers {kind} {offered}, but {other[0].origin} has another key",
             where=alias,
-            hint=f"if that is right, remove the old one (ssh-keygen -R '{name}') and run: ssh {alias}",
+            hint=f"if the new key is right, remove the old one (ssh-keygen -R '{name}') and run: ssh {alias}",
         )
     if rule == ACCEPT_NEW:
         return True
     raise UnknownHostKey(
-        f"its host key is not known here ({kind} {offered})",
+        f"its host key is not known ({kind} {offered})",
         where=alias,
         hint=f"check and record it once with: ssh {alias}",
     )
 
 
 def fingerprint(blob: bytes) -> str:
-    """A key's fingerprint as ssh prints it: `SHA256:…`."""
+    """Return a key's fingerprint as ssh prints it: `SHA256:…`."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
 
 
 def remember(file: Path, name: str, kind: str, blob: bytes, alias: str) -> None:
-    """Write down a new key, as ssh does with `accept-new`; one that is there by now is left alone."""
+    """Record a new key, as ssh does with `accept-new`, unless it was recorded meanwhile; raises `HostKeyError`."""
     if any(key.blob == blob for key in known_keys(name, [file])):
         return
     line = f"{name} {kind} {base64.b64encode(blob).decode('ascii')}\n".encode()
@@ -155,7 +155,7 @@ def remember(file: Path, name: str, kind: str, blob: bytes, alias: str) -> None:
                 line = b"\n" + line
             stream.write(line)
     except OSError as error:
-        raise HostKeyError(f"its new host key cannot be recorded in {file}: {error.strerror}", where=alias) from None
+        raise HostKeyError(f"cannot record its new host key in {file}: {error.strerror}", where=alias) from None
 
 
 def _ends_a_line(stream: BinaryIO) -> bool:
@@ -164,7 +164,7 @@ def _ends_a_line(stream: BinaryIO) -> bool:
 
 
 def preferred(kinds: Sequence[str], known: Sequence[KnownKey]) -> list[str]:
-    """The key types to ask for, those that known_hosts has first, so that the server offers one we can check."""
+    """Sort key types so that those in known_hosts come first, and the server offers a key that can be checked."""
     recorded = {signature for key in known if not key.revoked for signature in _signatures(key.kind)}
     return [kind for kind in kinds if kind in recorded] + [kind for kind in kinds if kind not in recorded]
 

@@ -1,4 +1,4 @@
-"""Who logs in to a host: asked for names on a command line too, where nothing is contacted."""
+"""The login user of a host; names on a command line need it as well, without contacting the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def login(host: Host, config: Config, ssh: SSHConfiguration) -> str:
-    """A host's `user`, else the SSH config's, else Fabric's, which is the local user unless set."""
+    """Return the login user: the host's `user`, else the SSH config's, else Fabric's (by default, the local user)."""
     if host.local:
         return getpass.getuser()
     if host.user:
@@ -23,6 +23,6 @@ def login(host: Host, config: Config, ssh: SSHConfiguration) -> str:
     try:
         configured = ssh.lookup(host.name).user
     except Unreachable:
-        # whoever connects is told; the others' names must not be lost over it
+        # connecting raises the error; here the names of other hosts must still work
         configured = None
     return configured or str(config.user)

@@ -1,4 +1,4 @@
-"""OpenSSH's own word on a host: `ssh -G`, about 10 ms of CPU a call."""
+"""OpenSSH's own evaluation of its configuration for a host: `ssh -G`, which takes about 10 ms of CPU."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 
 from envfab.errors import Unreachable
 
-# a Match exec may wait for a network
+# seconds; a Match exec may wait for a network
 LIMIT = 30.0
-# what ssh says beside the reason
+# messages of ssh that are not the reason of its failure
 _ASIDES = ("Pseudo-terminal will not be allocated", "terminating,")
 
 
 def ask(
     program: str, files: Sequence[str], name: str, user: str | None = None, port: int | None = None
 ) -> dict[str, list[str]]:
-    """What ssh would do for `name`, by keyword in lower case; raises `Unreachable` with ssh's reason to refuse.
+    """Return ssh's values for the host `name`, by keyword in lower case.
 
-    `files` are `-F FILE`, or nothing where ssh reads its usual ones.
+    `files` are the arguments `-F FILE`, or empty if ssh shall read its usual files. Raises `Unreachable`, with ssh's
+    reason, if ssh fails.
     """
     login = ["-l", user] if user else []
     place = ["-p", str(port)] if port else []
@@ -46,7 +47,7 @@ def ask(
         raise Unreachable(f"cannot run {program}: {error.strerror}", where=name) from None
     if done.returncode:
         raise Unreachable(
-            f"ssh refuses its configuration: {_reason(done.stderr)}", where=name, hint="correct your SSH config"
+            f"ssh rejects its configuration: {_reason(done.stderr)}", where=name, hint="correct your SSH config"
         )
     values: dict[str, list[str]] = defaultdict(list)
     for line in done.stdout.decode("utf-8", "replace").splitlines():
@@ -63,10 +64,10 @@ def _reason(stderr: bytes) -> str:
 
 @contextmanager
 def usual_files(user_file: str, system_file: str) -> Iterator[list[str]]:
-    """The arguments by which ssh reads these two files.
+    """Yield the arguments with which ssh reads these two files.
 
-    ssh looks for the user's file in the home of the user database. Where HOME names another folder, both are given
-    to it in a file that includes them.
+    ssh looks for the user's file in the home folder of the user database. If HOME is another folder, ssh gets a
+    temporary file that includes both.
     """
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     user = Path(user_file).expanduser()

@@ -1,4 +1,4 @@
-"""A ProxyCommand, run as OpenSSH runs it: by the user's shell, with exec."""
+"""ProxyCommand, run as OpenSSH runs it: by the user's shell, with exec."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import paramiko
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-KEPT = 2000
-PATIENCE = 0.3
+KEPT = 2000  # bytes of its standard error
+PATIENCE = 0.3  # seconds
 
 
 class ProxyCommand(paramiko.ProxyCommand):
-    """What Paramiko takes for a socket; what the program says on standard error is kept."""
+    """A ProxyCommand's process, which Paramiko uses as a socket; the end of its standard error is kept."""
 
     def __init__(self, command: str) -> None:
-        # Paramiko's own splits the command into words, and leaves a pipe for standard error that nobody empties
+        # Paramiko's constructor would split the command into words, and make a pipe for standard error, never read
         self.cmd = [command]
         self.timeout: float | None = None
         self._closing = threading.Lock()
         self._words = ""
-        # a file, for a pipe that nobody empties would hold the program up; it is closed with the program
+        # a file, since a pipe that is never read would block the program; closed with the program
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        # a Ctrl-C at the terminal is for us: the first one lets what is under way finish, by way of this program, too.
-        # It stays in the terminal's group, for it may have to ask there.
+        # Ctrl-C at the terminal must not end this program: deployments under way are finished through it. It stays in
+        # the terminal's process group, since it may have to ask for a password there.
         shell = [os.environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"]
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", *shell],
@@ -42,7 +42,7 @@ class ProxyCommand(paramiko.ProxyCommand):
         )
 
     def send(self, content: Buffer) -> int:
-        """Write to the program; raises `ProxyCommandFailure` where it does not read any more."""
+        """Write to the program; raises `ProxyCommandFailure` if it no longer reads."""
         try:
             return int(super().send(content))
         except paramiko.ProxyCommandFailure:
@@ -50,7 +50,7 @@ class ProxyCommand(paramiko.ProxyCommand):
             raise
 
     def recv(self, size: int) -> bytes:
-        """Read what is there; nothing at its end. Raises `TimeoutError` after the time that was set."""
+        """Read what the program has written; b"" at the end. Raises `TimeoutError` after `timeout` seconds."""
         stdout = self.process.stdout
         assert stdout is not None
         waiting = select.poll()
@@ -63,12 +63,12 @@ class ProxyCommand(paramiko.ProxyCommand):
         return data
 
     def _let_end(self) -> None:
-        """A program that has closed its streams is about to end, and its status says more than a signal of ours."""
+        """Let a program that has closed its streams end by itself: its exit status says more than our signal would."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(PATIENCE)
 
     def close(self) -> None:
-        """End the program, and keep what it said; from any thread, and again."""
+        """End the program and keep the end of its standard error; may be called from any thread, and repeatedly."""
         with self._closing:
             if self.process.poll() is None:
                 self.process.terminate()
@@ -76,14 +76,14 @@ class ProxyCommand(paramiko.ProxyCommand):
             self._said.close()
 
     def last_words(self) -> str:
-        """The last line that it printed on standard error."""
+        """Return the last line that the program printed on standard error."""
         with self._closing:
             self._listen()
             return self._words
 
     def _listen(self) -> None:
         if not self._said.closed:
-            # the program writes at the end, wherever this reads
+            # pread does not move the position at which the program writes
             said = os.pread(self._said.fileno(), KEPT, max(0, os.fstat(self._said.fileno()).st_size - KEPT))
             lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
             self._words = lines[-1] if lines else ""

@@ -202,7 +202,7 @@ def test_envfab_does_what_ssh_does(write: Write, text: str) -> None:
 def test_only_a_line_feed_ends_a_line(write: Write, text: str) -> None:
     """Python knows more of them, and more spaces; ssh refuses such lines, and envfab read `Port 77`."""
     file = write(f"Host web1\n{text}\n")
-    with pytest.raises(Unreachable, match="ssh refuses its configuration"):
+    with pytest.raises(Unreachable, match="ssh rejects its configuration"):
         SSHConfiguration(str(file)).lookup("web1")
 
 
@@ -324,14 +324,14 @@ class TestRefusals:
         with pytest.raises(Unreachable) as caught:
             SSHConfiguration(str(file)).lookup("web1")
         first, hint = str(caught.value).splitlines()
-        assert first.startswith("web1: ssh refuses its configuration: ")
+        assert first.startswith("web1: ssh rejects its configuration: ")
         assert first.endswith(why) or why in first
         assert hint == "  correct your SSH config"
 
     def test_what_concerns_all_hosts_is_told_once(self, write: Write) -> None:
         """Where each host of a run would be refused for the same reason the run is."""
         configuration = SSHConfiguration(str(write("Port\n")))
-        with pytest.raises(SSHConfigError, match=r"^ssh refuses its configuration: .*ssh_config line 1: no argument"):
+        with pytest.raises(SSHConfigError, match=r"^ssh rejects its configuration: .*ssh_config line 1: no argument"):
             configuration.refuse_if_useless([("web1", None), ("web2", "ada")])
 
     def test_what_concerns_one_host_is_left_to_it(self, write: Write) -> None:
@@ -374,5 +374,5 @@ class TestWithoutSSH:
         for name in HOSTS:
             configuration.lookup(name)
         more = file.with_name("more")
-        said = f"without the ssh program Paramiko reads your SSH config, and it does not know Include (of {more})"
+        said = f"there is no ssh program, so Paramiko reads your SSH config, and it does not understand Include (of {more})"
         assert configuration.notes == (said,)

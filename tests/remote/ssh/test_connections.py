@@ -223,7 +223,10 @@ class TestWays:
     def test_jump_hosts_in_a_circle_are_refused(self, connect: Connect, ssh_config: WriteConfig) -> None:
         """Nothing hangs: the circle is named."""
         config = ssh_config("Host a", "    ProxyJump b", "Host b", "    ProxyJump a")
-        assert refusal(connect(config), "a") == "a: its jump hosts lead back to itself\n  mend ProxyJump"
+        assert (
+            refusal(connect(config), "a")
+            == "a: its jump hosts lead back to itself\n  correct ProxyJump in your SSH config"
+        )
 
     def test_two_that_lead_through_each_other_do_not_wait_for_each_other(
         self, connect: Connect, ssh_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
@@ -249,7 +252,9 @@ class TestWays:
             thread.start()
         for thread in threads:
             thread.join(10)
-        assert sorted(told) == [f"{name}: its jump hosts lead back to itself\n  mend ProxyJump" for name in ("a", "b")]
+        assert sorted(told) == [
+            f"{name}: its jump hosts lead back to itself\n  correct ProxyJump in your SSH config" for name in ("a", "b")
+        ]
 
     def test_a_gateway_of_the_configuration_is_reached_directly(self, hosts: Hosts, connect: Connect) -> None:
         """Fabric's own `gateway` setting: all hosts go through it, and it does not go through itself."""
@@ -309,7 +314,7 @@ class TestWays:
         assert says(connect(ssh_config("Host web1", "    Ciphers chacha20-poly1305@openssh.com,aes192-ctr")), "web1")
         assert {transport.local_cipher for transport in {*threads_of_paramiko()} - before} == {"aes192-ctr"}
         said = refusal(connect(ssh_config("Host web1", "    Ciphers chacha20-poly1305@openssh.com")), "web1")
-        assert "none of the configured ciphers is available here: chacha20-poly1305@openssh.com" in said
+        assert "none of the configured ciphers is available: chacha20-poly1305@openssh.com" in said
 
     def test_a_broken_jump_host_is_named(self, connect: Connect, ssh_config: WriteConfig) -> None:
         """What cannot be reached is the jump host, and the message says so."""
@@ -343,7 +348,7 @@ class TestHostKeys:
         """The message says what to run."""
         config = ssh_config("Host web1", self.recorded(tmp_path))
         said = refusal(connect(config), "web1")
-        assert said.startswith("web1: its host key is not known here (ssh-ed25519 SHA256:")
+        assert said.startswith("web1: its host key is not known (ssh-ed25519 SHA256:")
         assert said.endswith("check and record it once with: ssh web1")
 
     @pytest.mark.parametrize(
@@ -351,7 +356,7 @@ class TestHostKeys:
         [
             (
                 ("    StrictHostKeyChecking no",),
-                "your SSH config says StrictHostKeyChecking no, which only ssh goes by",
+                "your SSH config has StrictHostKeyChecking no, which applies to ssh only",
             ),
             (
                 (),
@@ -365,7 +370,7 @@ class TestHostKeys:
         """To log in by hand would record no key there; `off` is what such a configuration means."""
         config = ssh_config("Host web1", "    UserKnownHostsFile /dev/null", *lines)
         first, second = refusal(connect(config), "web1").splitlines()
-        assert first.startswith("web1: its host key is not known here (ssh-ed25519 SHA256:")
+        assert first.startswith("web1: its host key is not known (ssh-ed25519 SHA256:")
         assert second.strip().startswith(hint)
         assert says(connect(config, rule="off"), "web1")
 
@@ -423,7 +428,7 @@ class TestHostKeys:
     def test_a_jump_host_is_checked_as_well(self, connect: Connect, ssh_config: WriteConfig, tmp_path: Path) -> None:
         """Somebody in the middle is still somebody unknown."""
         config = ssh_config("Host jump", self.recorded(tmp_path))
-        with pytest.raises(HostKeyError, match=r"^jump: its host key is not known here"):
+        with pytest.raises(HostKeyError, match=r"^jump: its host key is not known"):
             connect(config).link(Host("inner1"))
 
 
@@ -450,7 +455,7 @@ class TestTroubles:
         config = ssh_config("Host web1", f"    {line}")
         connections = connect(config)
         connections.open_ahead([Host("web1")], 1)
-        said = f"web1: ssh refuses its configuration: {message.replace('CONFIG', str(config))}"
+        said = f"web1: ssh rejects its configuration: {message.replace('CONFIG', str(config))}"
         assert refusal(connections, "web1").startswith(said)
         assert says(connections, "web2")
 
@@ -490,7 +495,7 @@ class TestTroubles:
             port = listener.getsockname()[1]
             config = ssh_config("Host web", "    HostName 127.0.0.1", f"    Port {port}")
             said = refusal(connect(config, timeout=2), "web")
-            assert said == f"web: what answers at 127.0.0.1 port {port} is no SSH server"
+            assert said == f"web: 127.0.0.1 port {port} is not an SSH server"
             thread.join()
 
     def test_a_connection_that_is_lost_says_so(self, hosts: Hosts, connect: Connect) -> None:

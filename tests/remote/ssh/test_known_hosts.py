@@ -140,7 +140,7 @@ def test_an_unknown_key_is_refused_with_what_to_run() -> None:
     with pytest.raises(HostKeyError) as caught:
         check("strict", "[10.0.0.1]:2222", "ssh-ed25519", BLOB, [], "shop1")
     assert str(caught.value) == (
-        f"shop1: its host key is not known here (ssh-ed25519 {fingerprint(BLOB)})\n"
+        f"shop1: its host key is not known (ssh-ed25519 {fingerprint(BLOB)})\n"
         "  check and record it once with: ssh shop1"
     )
 
@@ -159,8 +159,8 @@ def test_a_changed_key_is_refused_with_file_and_line(tmp_path: Path, rule: str) 
         check(rule, "[10.0.0.1]:2222", "ssh-ed25519", OTHER, recorded, "shop1")
     assert str(caught.value) == (
         f"shop1: its host key has changed: it offers ssh-ed25519 {fingerprint(OTHER)}, "
-        f"and {tmp_path}/known_hosts:1 has another\n"
-        "  if that is right, remove the old one (ssh-keygen -R '[10.0.0.1]:2222') and run: ssh shop1"
+        f"but {tmp_path}/known_hosts:1 has another key\n"
+        "  if the new key is right, remove the old one (ssh-keygen -R '[10.0.0.1]:2222') and run: ssh shop1"
     )
     assert check("off", "[10.0.0.1]:2222", "ssh-ed25519", OTHER, recorded, "shop1") is False
 
@@ -223,7 +223,7 @@ def test_threads_that_learn_of_hosts_at_once_write_whole_lines(tmp_path: Path) -
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """Where the new key cannot be recorded the host is refused, with the file and the reason."""
     (tmp_path / "file").touch()
-    with pytest.raises(HostKeyError, match=r"^web1: its new host key cannot be recorded in .*/file/known_hosts: "):
+    with pytest.raises(HostKeyError, match=r"^web1: cannot record its new host key in .*/file/known_hosts: "):
         remember(tmp_path / "file" / "known_hosts", "web1", "ssh-ed25519", BLOB, "web1")
 
 

@@ -62,7 +62,7 @@ def test_what_ssh_refuses_for_every_host_is_one_error(folder: Path) -> None:
     status, printed = fab(folder, "Host *\nPort\n", "targets")
     assert status == 1
     assert printed == (
-        'envfab: ssh refuses its configuration: ssh_config line 2: no argument after keyword "port"\n'
+        'envfab: ssh rejects its configuration: ssh_config line 2: no argument after keyword "port"\n'
         "  correct your SSH config\n"
     )
 
