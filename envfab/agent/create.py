@@ -1,4 +1,4 @@
-"""Making a virtualenv that is not there yet, with the interpreter that runs this agent."""
+"""Creation and repair of a virtualenv, with the interpreter that runs this agent."""
 
 from __future__ import absolute_import
 
@@ -18,10 +18,10 @@ ASIDE = ".envfab-aside"
 
 
 def create(agent, request, body):
-    """Make it: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None where it is there already.
+    """Create the virtualenv: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None if it exists.
 
-    Nothing is left of one that failed. With `repair` one whose interpreter is gone or does not start, or whose
-    pyvenv.cfg is gone, gets them back, and keeps all else.
+    A failure leaves nothing behind. With `repair`, a virtualenv without a working interpreter or pyvenv.cfg gets them
+    back and keeps everything else.
     """
     path = native(request["path"])
     if request["repair"] and is_broken(agent, path):
@@ -30,8 +30,8 @@ def create(agent, request, body):
         return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         if is_broken(agent, path):
-            raise Problem("exists", "it has lost its bin/python; fab create_virtualenv --repair gives it another one")
-        raise Problem("exists", "something is already there")
+            raise Problem("exists", "its bin/python is missing; repair it: fab create_virtualenv --repair")
+        raise Problem("exists", "it exists and is not a virtualenv; remove it or name another path")
     existed = os.path.isdir(path)
     os.umask(request["umask"])
     made = first_missing(path)
@@ -39,7 +39,7 @@ def create(agent, request, body):
     if not os.path.isdir(parent):
         os.makedirs(parent, 0o755)
     if not existed:
-        # where that is not allowed, the system says it better than venv
+        # made here, since the system's error is clearer than that of venv
         os.mkdir(path, 0o755)
     outputs = []
     for title, arguments in ways(request["system_site_packages"]):
@@ -52,11 +52,11 @@ def create(agent, request, body):
         os.mkdir(path, 0o755)
     elif made != path:
         shutil.rmtree(made, ignore_errors=True)
-    raise Problem("create", "no virtualenv could be made with %s" % sys.executable, output="\n".join(outputs))
+    raise Problem("create", "cannot make a virtualenv with %s" % sys.executable, output="\n".join(outputs))
 
 
 def is_broken(agent, path):
-    """Whether something made a virtualenv of this folder whose interpreter or pyvenv.cfg is gone, or of no use, now."""
+    """Whether the folder was a virtualenv, but its interpreter or pyvenv.cfg is missing or does not work."""
     python = os.path.join(path, "bin", "python")
     if not os.path.lexists(python):
         return os.path.exists(os.path.join(path, "pyvenv.cfg"))
@@ -64,7 +64,7 @@ def is_broken(agent, path):
 
 
 def starts(agent, python):
-    """Whether an interpreter runs: one that was copied may lack the libraries that it was built for."""
+    """Whether an interpreter starts: a copied one may lack the shared libraries that it needs."""
     try:
         return call(agent, [python, "-c", ""], clean_environment(), writes=False)[0] == 0
     except EnvironmentError:
@@ -72,7 +72,7 @@ def starts(agent, python):
 
 
 def is_described(path):
-    """Whether its interpreter finds what it belongs to: by pyvenv.cfg, or as virtualenv before version 20 wrote it."""
+    """Whether the virtualenv's interpreter can find its base: by pyvenv.cfg, or by the files of virtualenv before 20."""
     libraries = os.path.join(path, "lib")
     named = os.listdir(libraries) if os.path.isdir(libraries) else []
     files = ["pyvenv.cfg"] + [os.path.join("lib", name, "orig-prefix.txt") for name in named]
@@ -80,7 +80,7 @@ def is_described(path):
 
 
 def repair(agent, path, request):
-    """Give a virtualenv this agent's interpreter and a pyvenv.cfg; after a failure it is as it was."""
+    """Give a virtualenv this agent's interpreter and a pyvenv.cfg; a failure changes nothing."""
     os.umask(request["umask"])
     folder = os.path.join(path, "bin")
     if os.path.islink(folder):
@@ -109,9 +109,10 @@ def repair(agent, path, request):
 
 
 def repair_generation(agent, path, request):
-    """The same for one with generations, of which the current one gets the interpreter: venv makes none where `bin` is a link.
+    """Repair a virtualenv with generations: the current one gets the interpreter.
 
-    So it makes another one beside, whose interpreter and pyvenv.cfg then take the place of what is there.
+    venv refuses to work where `bin` is a link, so it makes a virtualenv beside, whose interpreter and pyvenv.cfg are
+    moved into place.
     """
     beside = os.path.join(path, MEMORY, "repaired")
     shutil.rmtree(beside, ignore_errors=True)
@@ -119,7 +120,7 @@ def repair_generation(agent, path, request):
         made = make_again(agent, path, beside, request)
         settings = os.path.join(beside, "pyvenv.cfg")
         with open(settings, "rb") as stream:
-            # it tells the command that made it
+            # it contains the command that made it, with the path
             said = stream.read().replace(encoded(beside), encoded(path))
         with open(settings, "wb") as stream:
             stream.write(said)
@@ -130,14 +131,14 @@ def repair_generation(agent, path, request):
             if not os.path.lexists(packages_of(path)):
                 os.makedirs(packages_of(path))
         except EnvironmentError as error:
-            raise Problem("create", "it could not be repaired: %s" % error)
+            raise Problem("create", "cannot repair it: %s" % error)
         return made
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
 def make_again(agent, path, target, request):
-    """Make a virtualenv at `target` in the stead of the one at `path`, whose pip stays if it has one."""
+    """Make a virtualenv at `target` to replace parts of the one at `path`; if that has pip, its pip stays."""
     outputs = []
     has_pip = os.path.isdir(os.path.join(packages_of(path), "pip"))
     for title, arguments in ways(request["system_site_packages"]):
@@ -147,11 +148,11 @@ def make_again(agent, path, target, request):
         if status == 0:
             return {"with": "venv" if has_pip else title, "version": sys.version.split()[0]}
         outputs.append(output)
-    raise Problem("create", "it could not be repaired with %s" % sys.executable, output="\n".join(outputs))
+    raise Problem("create", "cannot repair it with %s" % sys.executable, output="\n".join(outputs))
 
 
 def packages_of(path):
-    """Where this interpreter looks for the packages of a virtualenv."""
+    """The folder in which this interpreter looks for a virtualenv's packages."""
     return os.path.join(path, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
 
 
@@ -161,13 +162,13 @@ def encoded(path):
 
 
 def copied_interpreters(folder, names):
-    """The files in `bin` that are interpreters by their names, and no links."""
+    """The files in `bin`, other than links, that are interpreters by their names."""
     files = [os.path.join(folder, name) for name in names if INTERPRETER.match(name)]
     return [file for file in files if os.path.isfile(file) and not os.path.islink(file)]
 
 
 def is_there(python):
-    """Whether a virtualenv has its interpreter; raises Problem where that is gone, or where this user cannot see it."""
+    """Whether a virtualenv has its interpreter; raises `Problem` if it is a dangling link, or not accessible."""
     try:
         os.stat(python)
         return True
@@ -175,18 +176,18 @@ def is_there(python):
         denied = error.errno == errno.EACCES
     if not os.path.islink(python):
         if denied:
-            what = "%s may not look there (%s): name its owner as `user` in the fabfile"
+            what = "%s has no access to %s: name its owner as `user` in the fabfile"
             raise Problem("exists", what % (user(), text(python)))
         return False
     interpreter = text(os.path.realpath(python))
     if denied:
-        what = "a virtualenv is there whose interpreter %s may not use (%s): name its owner as `user` in the fabfile"
+        what = "%s has no access to the virtualenv's interpreter %s: name its owner as `user` in the fabfile"
         raise Problem("exists", what % (user(), interpreter))
-    raise Problem("exists", "its interpreter %s is gone; fab create_virtualenv --repair gives it another one" % interpreter)
+    raise Problem("exists", "its interpreter %s is missing; repair it: fab create_virtualenv --repair" % interpreter)
 
 
 def user():
-    """Who this is."""
+    """The name of the user that this process runs as."""
     try:
         return text(pwd.getpwuid(os.geteuid()).pw_name)
     except KeyError:
@@ -194,7 +195,7 @@ def user():
 
 
 def ways(system_site_packages):
-    """How it can be made here, best first: (title, arguments)."""
+    """The ways to make a virtualenv, best first: (title, arguments)."""
     options = ["--system-site-packages"] if system_site_packages else []
     if sys.version_info[0] > 2:
         yield "venv", ["-m", "venv"] + options
@@ -212,7 +213,7 @@ def first_missing(path):
 
 
 def clean_environment():
-    """Of no virtualenv, and without settings of pip or Python."""
+    """An environment without a virtualenv, and without settings of pip or Python."""
     environment = base_environment("/usr")
     del environment["VIRTUAL_ENV"]
     environment["PIP_CONFIG_FILE"] = os.devnull

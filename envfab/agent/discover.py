@@ -1,4 +1,4 @@
-"""Finding the virtualenvs of a host."""
+"""Discovery of the virtualenvs on a host."""
 
 from __future__ import absolute_import
 
@@ -12,9 +12,9 @@ MOST_FOLDERS = 200000
 
 
 def discover(agent, request, body):
-    """Every virtualenv below the home and those of `roots` that are there, at most `depth` folders down.
+    """Find the virtualenvs in the home folder and in `roots`, at most `depth` folders down.
 
-    `{"found": […], "looked_in": [folder, …], "unread": number}`.
+    `{"found": […], "looked_in": [folder, …], "unread": number of folders that cannot be read}`.
     """
     found, left = [], MOST_FOLDERS
     roots = [native(root) for root in request["roots"]]
@@ -47,12 +47,12 @@ def discover(agent, request, body):
 
 
 def is_virtualenv(folder, names):
-    """By `pyvenv.cfg`, or by the activate script of an older virtualenv."""
+    """Whether a folder is a virtualenv, by `pyvenv.cfg` or by the scripts of an older one."""
     return "pyvenv.cfg" in names or os.path.exists(os.path.join(folder, "bin", "activate_this.py"))
 
 
 def described(folder):
-    """Path, owner and interpreter of a virtualenv."""
+    """The path, owner and interpreter of a virtualenv."""
     status = os.stat(folder)
     try:
         owner = pwd.getpwuid(status.st_uid).pw_name

@@ -1,4 +1,4 @@
-"""What a Django project runs in its virtualenv: `python -m django`, with the project's own environment."""
+"""Commands of a Django project: `python -m django` in its virtualenv, with the project's environment."""
 
 from __future__ import absolute_import
 
@@ -9,14 +9,14 @@ from .layout import GENERATIONS
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call, ending
 
-# shorter values (`true`, `8000`) are no secrets, and taking them out would make output unreadable
+# shorter values (`true`, `8000`) are not secrets, and masking them would make output unreadable
 SHORTEST_SECRET = 6
 
 
 def django_admin(agent, request, body):
-    """Run `python -m django ARGUMENTS` under the project's settings, by the generation `number`: `{"output": …}`.
+    """Run `python -m django ARGUMENTS` with the project's settings, in the generation `number`: `{"output": …}`.
 
-    By the virtualenv itself where that is None.
+    If `number` is None, in the virtualenv itself.
     """
     path = native(request["path"])
     scripts = os.path.join(path, "bin")
@@ -36,7 +36,7 @@ def django_admin(agent, request, body):
 
 
 def masked(output, values):
-    """What a command printed, without the values of its environment: tracebacks and settings dumps have them."""
+    """A command's output without the values of its environment, which tracebacks and settings dumps may contain."""
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= SHORTEST_SECRET:
             output = output.replace(value, "***")
@@ -44,7 +44,7 @@ def masked(output, values):
 
 
 def read_env_file(path):
-    """The variables of a file, as systemd's EnvironmentFile has them."""
+    """The variables of a file in the format of systemd's EnvironmentFile."""
     with open(path, "rb") as stream:
         return parse_environment(stream.read().decode("utf-8", "replace"), text(path))
 

@@ -1,6 +1,6 @@
-"""Fetching wheels from a package index (PEP 503 or 691) into the cache, each with the SHA-256 that the log has.
+"""Download of wheels from a package index (PEP 503, PEP 691), checked by the SHA-256 of the release log.
 
-Nothing of the surroundings is heeded: no proxy, no netrc, no certificates but the system's.
+The environment is ignored: no proxy, no netrc, no certificates but the system's.
 """
 
 from __future__ import absolute_import
@@ -27,18 +27,18 @@ HTML_TYPES = ("application/vnd.pypi.simple.v1+html", "text/html")
 ACCEPT = "%s, %s;q=0.2, %s;q=0.1" % (JSON_TYPES[0], HTML_TYPES[0], HTML_TYPES[1])
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".egg")
 SHA256 = re.compile("[0-9a-f]{64}$")
-PAGE_LIMIT = 32 << 20
-# seconds for a page, and for the start of a file
+PAGE_LIMIT = 32 << 20  # bytes
+# seconds for a page; a file has these in addition to its size by SLOWEST
 AT_LEAST = 60.0
-# bytes a second: what comes slower is given up
+# bytes a second; slower downloads are given up
 SLOWEST = 10000.0
 
 
 def pull(agent, request, body):
-    """Take one wheel into the cache from the index at `url`.
+    """Download one wheel from the index at `url`.
 
-    The wheel is told by its project's canonical `name`, `filename`, `sha256` and `size`; `connect` and `answer` are the
-    seconds to wait for a connection and for each piece of an answer.
+    The request has the project's canonical `name`, the wheel's `filename`, `sha256` and `size` in bytes; `connect` and
+    `answer` are the seconds to wait for a connection and for each piece of a response.
     """
     filename, size = word(request["filename"]), request["size"]
     web = HTTPClient(word(request["url"]), request["connect"], request["answer"])
@@ -48,15 +48,15 @@ def pull(agent, request, body):
             store(agent, request, Arriving(answer, size))
     except Problem as problem:
         if problem.kind == "corrupt":
-            problem = Problem("index-other", "%s has another SHA-256 than the release log says" % shown(url))
+            problem = Problem("index-other", "the SHA-256 of %s is not that of the release log" % shown(url))
         if problem.kind.startswith("index-"):
-            problem = Problem(problem.kind, "%s cannot be fetched: %s" % (request["filename"], problem.message))
+            problem = Problem(problem.kind, "cannot download %s: %s" % (request["filename"], problem.message))
         raise problem
     return {}
 
 
 class Arriving(object):
-    """The body of an answer, as `store` reads it: exactly `size` bytes."""
+    """The body of a response, as `store` reads it: exactly `size` bytes."""
 
     def __init__(self, answer, size):
         self._answer = answer
@@ -67,7 +67,7 @@ class Arriving(object):
         answer, seen = self._answer, 0
         if answer.length not in (None, self._size):
             told = (shown(answer.url), answer.length, self._size)
-            raise Problem("index-other", "%s has %d bytes, and the wheel of the wheelhouse %d" % told)
+            raise Problem("index-other", "%s has %d bytes, but the wheel in the wheelhouse has %d" % told)
         for data in answer.pieces(self._size):
             seen += len(data)
             yield data
@@ -76,36 +76,36 @@ class Arriving(object):
 
 
 def look_up(web, name, filename, sha256):
-    """The address of a wheel; raises `Problem` where the index does not have it, or has another under its name."""
+    """The URL of a wheel; raises `Problem` if the index lacks it, or has another file under its name."""
     with web.get(web.root + name + "/", ACCEPT, AT_LEAST) as answer:
         content = b"".join(answer.pieces(PAGE_LIMIT))
         files = parse(content.decode("utf-8", "replace"), answer.kind, answer.url)
         for found, url, told in files:
             if found == filename:
                 if told not in (None, sha256):
-                    raise Problem("index-other", "%s lists it with another SHA-256 than the log's" % shown(answer.url))
+                    raise Problem("index-other", "%s lists it with another SHA-256 than the log" % shown(answer.url))
                 return url
         raise Problem("index-lacks", "%s does not list it" % shown(answer.url))
 
 
 def parse(page, kind, base):
-    """The files that a page tells of: (file name, address, SHA-256 or None)."""
+    """The files that a page lists: (file name, URL, SHA-256 or None)."""
     try:
         if kind in JSON_TYPES:
             return parse_json(page, base)
         if kind in HTML_TYPES:
             return parse_html(page, base)
-    # nested too deeply; and what Python's parser takes for its own fault
+    # RuntimeError: nested too deeply; AssertionError: some invalid HTML
     except (ValueError, KeyError, TypeError, AttributeError, HTMLParseError, RuntimeError, AssertionError):
         pass
-    raise Problem("index-page", "%s is no page of a package index" % shown(base))
+    raise Problem("index-page", "%s is not a page of a package index" % shown(base))
 
 
 def parse_json(page, base):
-    """A page as PEP 691 has it."""
+    """The files of a page by PEP 691."""
     document = json.loads(page)
     if str(document["meta"]["api-version"]).partition(".")[0] != "1":
-        raise ValueError("a version of the format that nobody knows yet")
+        raise ValueError("an unknown version of the format")
     return [
         (
             word(one["filename"]),
@@ -117,7 +117,7 @@ def parse_json(page, base):
 
 
 def parse_html(page, base):
-    """A page as PEP 503 has it; raises ValueError for one that cannot be one: errors and logins come as HTML, too."""
+    """The files of a page by PEP 503; raises ValueError for other HTML, such as errors and login forms."""
     anchors = Anchors()
     anchors.feed(page)
     anchors.close()
@@ -133,13 +133,13 @@ def parse_html(page, base):
 
 
 def digest(said):
-    """A SHA-256 as it is compared, or None for what is none."""
+    """A SHA-256 in lower case, or None for any other text."""
     value = word(said).lower() if said else ""
     return value if SHA256.match(value) else None
 
 
 class Anchors(HTMLParser):
-    """Collects the links of a page, its base, and whether it says that it is an index's."""
+    """Parser that collects the links of a page, its base, and whether it declares itself as a page of an index."""
 
     def __init__(self):
         HTMLParser.__init__(self)
@@ -148,7 +148,7 @@ class Anchors(HTMLParser):
         self.declared = False
 
     def handle_starttag(self, tag, attrs):
-        """Called for every opening tag."""
+        """Handle an opening tag."""
         said = dict(attrs)
         href = word(said.get("href") or "")
         if tag == "a" and href:

@@ -1,4 +1,4 @@
-"""Scripts: those of entry points, with the names and texts that pip gives them, and interpreters in first lines."""
+"""Scripts: those of entry points, with the names and texts that pip gives them, and the interpreters of scripts."""
 
 from __future__ import absolute_import
 
@@ -12,7 +12,7 @@ CONSOLE, GUI = "console_scripts", "gui_scripts"
 CALLABLE = re.compile(r"\w+(?:[.:]\w+)*", re.UNICODE)
 COOKIE = re.compile(b"^[ \\t\\f]*#.*?coding[:=][ \\t]*([-\\w.]+)")
 VERSIONED = {"pip": "pip(\\d+(\\.\\d+)?)?$", "easy_install": "easy_install(-\\d+\\.\\d+)?$"}
-# of a script's first line: what Linux reads at least, with `#!` and the line's end
+# bytes of a script's first line that every Linux reads, including `#!` and the line break
 LONGEST = 127
 NEW_TEXT = """import sys
 from %(module)s import %(name)s
@@ -20,7 +20,7 @@ if __name__ == '__main__':
     sys.argv[0] = sys.argv[0].removesuffix('.exe')
     sys.exit(%(attribute)s())
 """
-# what pip wrote before 25.1, for interpreters whose strings have no `removesuffix`
+# as pip wrote it before 25.1, for interpreters whose strings have no `removesuffix`
 OLD_TEXT = """# -*- coding: utf-8 -*-
 import re
 import sys
@@ -32,10 +32,10 @@ if __name__ == '__main__':
 
 
 def entry_points(data):
-    """The scripts that the bytes of an `entry_points.txt` ask for: two lists of [name, module, attribute], console and GUI.
+    """The scripts of an `entry_points.txt`, from its bytes: two lists of [name, module, attribute], console and GUI.
 
-    Read as `importlib.metadata` reads them: of one name the last counts. Raises ValueError, in words, for what pip cannot
-    install either.
+    Read as `importlib.metadata` does: of two with the same name, the last counts. Raises ValueError, with a message for
+    people, for what pip cannot install either.
     """
     groups = {CONSOLE: [], GUI: []}
     section = None
@@ -49,10 +49,10 @@ def entry_points(data):
 
 
 def add(section, line):
-    """Add the entry point in a line to a list, in the place of one of the same name."""
+    """Add the entry point in a line to a list, replacing one of the same name."""
     name, equals, value = (part.strip() for part in line.partition("="))
     if not equals or not is_file_name(name):
-        raise ValueError("an entry point has a name that cannot be a script's: %s" % line)
+        raise ValueError("invalid name of an entry point: %s" % line)
     entry = [name] + function(value, line)
     for place, other in enumerate(section):
         if other[0] == name:
@@ -62,20 +62,20 @@ def add(section, line):
 
 
 def is_file_name(name):
-    """Whether a script of that name lies in the folder of scripts, or below it."""
+    """Whether a script of that name would be in the folder of scripts, or below it."""
     return not {"", ".", ".."}.intersection(name.split("/")) and "\0" not in name
 
 
 def function(value, line):
-    """[module, attribute] that an entry point names; extras behind it are not looked at."""
+    """[module, attribute] of an entry point; extras after it are ignored."""
     match = CALLABLE.match(re.sub(r"\s*:\s*", ":", value))
     if match is None or match.group().count(":") != 1:
-        raise ValueError("an entry point names no function: %s" % line)
+        raise ValueError("an entry point must name a function: %s" % line)
     return match.group().split(":")
 
 
 def as_pip_names(console):
-    """The console scripts, with those of pip and easy_install named after this interpreter instead of the wheel's builder's."""
+    """The console scripts; those of pip and easy_install get this interpreter's version, not that of the wheel's builder."""
     added = []
     for project, pattern in VERSIONED.items():
         found = [entry for entry in console if entry[0] == project]
@@ -86,7 +86,7 @@ def as_pip_names(console):
 
 
 def pip_names(project):
-    """What pip calls a script of its own, or of setuptools."""
+    """The names that pip gives its own scripts, and those of setuptools."""
     version = "%d.%d" % sys.version_info[:2]
     if project == "pip":
         return ["pip", "pip%d" % sys.version_info[0], "pip" + version]
@@ -94,7 +94,7 @@ def pip_names(project):
 
 
 def is_wrapper(name, scripts):
-    """Whether a file among a wheel's scripts is one that setuptools made for an entry point, which is made anew."""
+    """Whether a file among a wheel's scripts was made by setuptools for an entry point, and is generated here instead."""
     lower = name.lower()
     if lower.endswith((".exe", ".pya")):
         name = name[:-4]
@@ -104,13 +104,13 @@ def is_wrapper(name, scripts):
 
 
 def script(python, module, attribute):
-    """The bytes of the script that calls a function by the interpreter at the path `python`."""
+    """The bytes of a script that calls a function with the interpreter at the path `python`."""
     names = {"module": module, "name": attribute.partition(".")[0], "attribute": attribute}
     return first_lines(python) + ((NEW_TEXT if sys.version_info >= (3, 9) else OLD_TEXT) % names).encode("utf-8")
 
 
 def with_interpreter(python, content):
-    """A script whose first line says `#!python` with the interpreter at the path `python` in its place, as pip has it."""
+    """A script that begins with `#!python`, with the interpreter at the path `python` instead, as pip does it."""
     rest = content.partition(b"\n")[2]
     second, end, after = rest.partition(b"\n")
     if COOKIE.match(second):
@@ -120,10 +120,10 @@ def with_interpreter(python, content):
 
 
 def first_lines(python, cookie=b""):
-    """What has the interpreter at the path `python` (its bytes are UTF-8) run the rest of a file.
+    """The first lines of a script that is run by the interpreter at the path `python`, whose bytes are UTF-8.
 
-    Where the path is too long for Linux, or has a space, lines for sh that Python takes for a text; they begin with the
-    encoding that Python has to know before.
+    If the path is too long for Linux or has a space, these are lines for sh that Python takes for a string, after the
+    line with the encoding.
     """
     path = python if PY2 else os.fsencode(python)
     if not re.search(b"[\\s]", path) and len(path) + 3 <= LONGEST:
@@ -134,8 +134,8 @@ def first_lines(python, cookie=b""):
 
 
 def quoted(path):
-    """A path as a word for sh, in double quotes where that says enough, as pip has it."""
+    """A path as a word for sh, in double quotes if those suffice, as pip does it."""
     if re.match(b"^[\\w@%+=:,./ \\x80-\\xff-]+$", path):
         return b'"' + path + b'"' if b" " in path else path
-    # a backslash would be one for Python, too
+    # without backslashes, which would be escapes in Python's string
     return b"'" + path.replace(b"'", b"'\"'\"'") + b"'"

@@ -1,8 +1,8 @@
 """Files of `NAME=value` lines, read as systemd reads an `EnvironmentFile` (systemd.exec(5)).
 
 Quotes may span lines and may be joined (`'a'"b"`); within double quotes a backslash escapes `"`, `\\`, `` ` `` and `$`;
-outside of quotes it escapes any character, and at the end of a line it joins the next one. What systemd passes over in
-silence, a line without `=` and a name that no variable can have, is an error here. `export NAME=value` is accepted, too.
+outside of quotes it escapes any character, and at the end of a line it joins the next one. A line without `=` and an
+invalid name, which systemd ignores silently, are errors here. `export NAME=value` is accepted, too.
 """
 
 from __future__ import absolute_import
@@ -17,12 +17,12 @@ EXPORT = u"export "
 
 
 def parse_environment(content, path):
-    """The variables of a file's text, by name; raises `Problem` with the file's `path` and the line's number."""
+    """The variables in a file's text, by name; raises `Problem` with the file's `path` and the line's number."""
     return _Parser(content, path).variables()
 
 
 class _Parser(object):
-    """Goes through the text once, character by character."""
+    """A parser that reads the text once, character by character."""
 
     def __init__(self, content, path):
         self._text = content
@@ -50,14 +50,14 @@ class _Parser(object):
             name = name[len(EXPORT) :].strip()
         plain = all(letter == u"_" or (letter.isalnum() and letter < u"\x7f") for letter in name)
         if self._peek() != u"=" or not name or not plain or name[0].isdigit():
-            # the line itself may hold a secret, so only its number is told
+            # only the number, since the line itself may contain a secret
             number = self._text[:begin].replace(u"\r\n", u"\n").replace(u"\r", u"\n").count(u"\n") + 1
             raise Problem("environment", "%s:%d: must be NAME=value" % (self._path, number))
         self._at += 1
         return name
 
     def _value(self):
-        # up to `kept`, what stands at the end of a line is no white space to take away
+        # white space at the end of the value is removed, but not before `kept`: it was quoted or escaped
         value, kept, before_text = u"", 0, True
         while self._peek() and self._peek() not in ENDS:
             letter = self._take()
@@ -92,7 +92,7 @@ class _Parser(object):
         return value
 
     def _through(self, ends):
-        """Go to the next of these characters, or to the end."""
+        """Advance to the next of these characters, or to the end."""
         while self._peek() and self._peek() not in ends:
             self._at += 1
 

@@ -1,4 +1,4 @@
-"""Swapping two names of a file system, atomically where the kernel can."""
+"""Exchange of two names in a file system, atomic if the kernel supports it."""
 
 from __future__ import absolute_import
 
@@ -22,14 +22,14 @@ SYSCALLS = {
     "ppc64le": 357,
     "s390x": 347,
 }
-# of a kernel or a file system that does not know it
+# errors of a kernel or a file system that does not support it
 UNKNOWN = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def exchange(one, other):
-    """Let the names `one` and `other`, both of which are there, change places.
+    """Exchange the names `one` and `other`, both of which must exist.
 
-    Where the kernel cannot, these are two renames, and `other` is not there for some microseconds.
+    Without the kernel's support these are renames, and `other` does not exist for some microseconds.
     """
     if renamed_by_kernel(one, other):
         return
@@ -40,7 +40,7 @@ def exchange(one, other):
 
 
 def renamed_by_kernel(one, other):
-    """Whether renameat2 did it."""
+    """Exchange two names by renameat2(2); false if that is not supported, EnvironmentError if it fails."""
     try:
         import ctypes
     except ImportError:

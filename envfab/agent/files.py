@@ -1,6 +1,6 @@
-"""Opening files that others may have put there: a pipe is not waited for, and nothing is read without an end.
+"""Safe reading and writing of files that others may have made: never waits for a pipe, reads a limited size.
 
-What is in `.envfab` is the owner's own: no link out of it is followed, and no file of somebody else is written to.
+In `.envfab`, no link is followed, and no file of another user is written.
 """
 
 from __future__ import absolute_import
@@ -17,9 +17,9 @@ ROOT = 0
 
 
 def content(path, most, whole=True):
-    """The bytes of a regular file, links followed; None where there is none, or more than `most` of them.
+    """The bytes of a regular file, links followed; None if it cannot be read or has more than `most` bytes.
 
-    Without `whole` the first `most` are enough.
+    Without `whole`, the first `most` bytes of a larger file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -46,7 +46,7 @@ def is_as_noted(file, size, time):
 
 
 def read(descriptor, most):
-    """What comes from a descriptor, `most` bytes of it at most."""
+    """Read from a descriptor to the end, at most `most` bytes."""
     pieces = []
     while most:
         piece = os.read(descriptor, min(most, 1 << 20))
@@ -58,9 +58,9 @@ def read(descriptor, most):
 
 
 def remembered(path, name, most):
-    """What the virtualenv at `path` has in a file of its memory; None where it has none that can be read.
+    """The bytes of a file in `.envfab` of the virtualenv at `path`; None if it does not exist or cannot be opened.
 
-    Raises `Problem` where that is no file of its owner, or larger than `most` bytes.
+    Raises `Problem` if it is not a regular file of the owner, or has more than `most` bytes.
     """
     try:
         descriptor = open_own(path, name, os.O_RDONLY)
@@ -76,9 +76,9 @@ def remembered(path, name, most):
 
 
 def open_own(path, name, flags):
-    """A descriptor of a file in the memory of the virtualenv at `path`; a new one is readable by all.
+    """Open a file in `.envfab` of the virtualenv at `path`, and return its descriptor; a new file is readable by all.
 
-    Raises `Problem` where that is a link, a pipe, or somebody else's, and EnvironmentError where it cannot be opened.
+    Raises `Problem` if it is a link, a pipe or another user's file, EnvironmentError if it cannot be opened.
     """
     folder = memory(path)
     file = os.path.join(path, MEMORY, name)
@@ -99,10 +99,10 @@ def open_own(path, name, flags):
 
 
 def check(file, status, folder, writes):
-    """Raise what is wrong with an open file of that status, in a folder of that status.
+    """Check an open file by its status and that of its folder; raises `Problem` or EnvironmentError.
 
-    Only its owner's agent writes, and root is trusted by all. Others may read (`fab register`, by whoever works in a
-    virtualenv): they believe whoever owns the folder.
+    Only the owner's agent writes; root is trusted. Other users may read (`fab register` in an active virtualenv), and
+    trust the folder's owner.
     """
     if stat.S_ISDIR(status.st_mode):
         raise EnvironmentError(errno.EISDIR, os.strerror(errno.EISDIR), file)
@@ -110,28 +110,28 @@ def check(file, status, folder, writes):
         raise refused(file, "is not a regular file")
     me = os.geteuid()
     if writes and folder.st_uid not in (me, ROOT):
-        what = "%s belongs to %s, and not to %s: name its owner as `user` in the fabfile, or change whose it is"
+        what = "%s belongs to %s, not to %s: name its owner as `user` in the fabfile, or change its owner (chown)"
         raise Problem("memory", what % (text(os.path.dirname(file)), account(folder.st_uid), account(me)))
     if status.st_uid not in (me, ROOT, folder.st_uid):
         raise refused(file, "belongs to %s" % account(status.st_uid))
     if writes and status.st_nlink > 1:
-        raise refused(file, "has another name elsewhere")
+        raise refused(file, "has several hard links")
 
 
 def memory(path):
-    """The status of the virtualenv's folder of memory, None where there is none; `Problem` where it is something else."""
+    """The status of the virtualenv's `.envfab`, None if it does not exist; raises `Problem` if it is not a folder."""
     folder = os.path.join(path, MEMORY)
     try:
         status = os.lstat(folder)
     except EnvironmentError:
-        # or not to be looked into: opening says which
+        # or it is not accessible; opening a file in it raises the right error
         return None
     refuse_other_than_folder(folder, status)
     return status
 
 
 def refuse_other_than_folder(folder, status):
-    """Raise `Problem` where that is a link, or a file."""
+    """Raise `Problem` if it is a link or a file."""
     if stat.S_ISLNK(status.st_mode):
         raise refused(folder, "is a symbolic link")
     if not stat.S_ISDIR(status.st_mode):
@@ -139,7 +139,7 @@ def refuse_other_than_folder(folder, status):
 
 
 def own_folder(path, *names):
-    """The virtualenv's folder of memory, or one in it, made where it is not there."""
+    """The virtualenv's `.envfab`, or a folder in it, which is made if it does not exist."""
     folder = os.path.join(path, MEMORY, *names)
     try:
         os.mkdir(folder, 0o755)
@@ -151,12 +151,12 @@ def own_folder(path, *names):
 
 
 def refused(file, what):
-    """What is in the way, and what to do about it."""
+    """The problem with a file in `.envfab`, and what to do about it."""
     return Problem("memory", "%s %s; move it away" % (text(file), what))
 
 
 def account(number):
-    """A user's name, or its number where it has none."""
+    """The name of a user, or `user NUMBER` if it has none."""
     import pwd
 
     try:

@@ -1,4 +1,4 @@
-"""HTTP for the managed side: no proxy, few redirects, bounded in bytes and in time, and nothing but HTTP and HTTPS."""
+"""An HTTP client for hosts: HTTP and HTTPS only, no proxy, few redirects, limited in bytes and time."""
 
 from __future__ import absolute_import
 
@@ -27,15 +27,15 @@ else:
     from http.client import HTTPConnection, HTTPException, IncompleteRead
     from urllib.parse import quote, unquote, urljoin, urlsplit
 
-# 2.7 takes anything for an answer in HTTP 0.9 otherwise
+# otherwise 2.7 takes any text for a response in HTTP 0.9
 STRICT = {"strict": True} if PY2 else {}
 PORTS = {"http": 80, "https": 443}
 REDIRECTS = 5
 CHUNK = 65536
-# what may stand in an address as it is; anything else is escaped
+# characters of a URL that are not escaped
 SAFE = "/%:@!$&'()*+,;=~-._?"
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]+")
-# where systems keep the authorities that they trust, for a Python whose own OpenSSL looks elsewhere
+# where systems keep their trusted certificate authorities, for a Python whose OpenSSL looks elsewhere
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -45,7 +45,10 @@ BUNDLES = (
 
 
 class HTTPClient(object):
-    """Asks the server of the address `root`, which may hold a user and a password, and whomever it sends us to."""
+    """A client of the server at `root`, which may contain a user and a password, and of servers that it redirects to.
+
+    `connect` and `answer` are the seconds to wait for a connection and for each piece of a response.
+    """
 
     def __init__(self, root, connect, answer):
         self.root = root if root.endswith("/") else root + "/"
@@ -61,7 +64,7 @@ class HTTPClient(object):
 
     @contextlib.contextmanager
     def get(self, url, accept, seconds):
-        """The `HTTPResponse` of an address, or a `Problem`; closed at the end of the context, or after so many seconds."""
+        """Request a URL and yield its `HTTPResponse`; raises `Problem`. It is closed after `seconds` at the latest."""
         for _ in range(REDIRECTS + 1):
             with self._asked(url, accept, seconds) as answer:
                 if answer.status == 200:
@@ -75,7 +78,7 @@ class HTTPClient(object):
         parts = self._parts(url)
         port = parts.port or PORTS[parts.scheme]
         headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "envfab", "Connection": "close"}
-        # the user and the password are for whom they were given for, and for no other that he sends us to
+        # the password is only sent to the server that it was given for, not to those that it redirects to
         if self._credentials is not None and origin(parts) == self._origin:
             headers["Authorization"] = self._credentials
         line = quote((parts.path or "/") + ("?" + parts.query if parts.query else ""), SAFE)
@@ -99,21 +102,21 @@ class HTTPClient(object):
             sock.close()
 
     def _parts(self, url):
-        """An address taken apart, if we follow such."""
+        """The parts of a URL; raises `Problem` if it must not be followed."""
         try:
             parts = urlsplit(url)
             followed = parts.scheme in PORTS and parts.hostname and origin(parts)
         except ValueError:
             followed = None
         if not followed:
-            raise Problem("index-page", "it leads to %s, and only http and https are followed" % shown(url))
+            raise Problem("index-page", "it leads to %s, but only http and https are followed" % shown(url))
         if self._origin[0] == "https" and parts.scheme != "https":
-            raise Problem("index-page", "it leads from HTTPS to %s, which anybody can change on the way" % shown(url))
+            raise Problem("index-page", "it leads from HTTPS to %s, which is not secure" % shown(url))
         return parts
 
 
 class HTTPResponse(object):
-    """What a server answers: its status, its type, and its bytes, which are read once."""
+    """A response: its status, its media type, its length if known, and its bytes, which can be read once."""
 
     def __init__(self, url, response, patience, deadline):
         self.url = url
@@ -125,19 +128,19 @@ class HTTPResponse(object):
         self._deadline = deadline
 
     def elsewhere(self):
-        """Where it redirects to; a `Problem` for what is neither that nor an answer."""
+        """The URL that it redirects to; raises `Problem` for any other status."""
         target = self._response.getheader("Location")
         if self.status in (301, 302, 303, 307, 308) and target:
             with translated(self.url, self._patience):
                 return urljoin(self.url, target)
         if self.status in (404, 410):
-            raise Problem("index-lacks", "there is no %s" % shown(self.url))
+            raise Problem("index-lacks", "%s does not exist" % shown(self.url))
         if self.status in (401, 403, 407):
-            raise Problem("index-login", "%s lets nobody in like this (HTTP %d)" % (shown(self.url), self.status))
+            raise Problem("index-login", "%s denies access (HTTP %d)" % (shown(self.url), self.status))
         raise Problem("index-silent", "%s answers HTTP %d" % (shown(self.url), self.status))
 
     def pieces(self, limit):
-        """The bytes, in pieces; a `Problem` where they are more than `limit`, or fewer than was announced."""
+        """The bytes, in pieces; raises `Problem` if there are more than `limit`, or fewer than announced."""
         seen = 0
         while True:
             with translated(self.url, self._patience, self._deadline):
@@ -155,12 +158,12 @@ class HTTPResponse(object):
 
 
 class Deadline(object):
-    """Ends a connection when its time is over: each byte in time is not enough, they must come to an end, too."""
+    """A deadline that shuts down a connection: a limit for each piece does not limit the whole response."""
 
     def __init__(self, sock, seconds):
         self.over = False
         self._seconds = seconds
-        # a descriptor of its own, which nobody else closes
+        # a descriptor of its own, which is closed only here
         self._twin = socket.fromfd(sock.fileno(), sock.family, socket.SOCK_STREAM)
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
@@ -171,15 +174,15 @@ class Deadline(object):
         try:
             self._twin.shutdown(socket.SHUT_RDWR)
         except EnvironmentError:
-            # it has ended meanwhile
+            # the connection has ended meanwhile
             pass
 
     def problem(self, url):
-        """What to say then."""
-        return Problem("index-silent", "%s was not done within %g s" % (shown(url), self._seconds))
+        """The problem if the time is over."""
+        return Problem("index-silent", "%s was not complete within %g s" % (shown(url), self._seconds))
 
     def close(self):
-        """Stop waiting."""
+        """Cancel the deadline."""
         self._timer.cancel()
         self._timer.join()
         self._twin.close()
@@ -187,7 +190,7 @@ class Deadline(object):
 
 @contextlib.contextmanager
 def translated(url, seconds, deadline=None):
-    """What goes wrong on the way, as a `Problem`."""
+    """Turn errors of the network into a `Problem`."""
     try:
         yield
     except (EnvironmentError, HTTPException, ValueError) as error:
@@ -197,32 +200,32 @@ def translated(url, seconds, deadline=None):
 
 
 def wrong(error, seconds):
-    """What an error says about a server."""
+    """What went wrong, as the end of a sentence that begins with the URL."""
     said = readable(str(error))
     if isinstance(error, socket.timeout) or "timed out" in said:
         return "gives no answer within %g s" % seconds
     if isinstance(error, socket.gaierror):
-        return "cannot be reached: its name is not known there"
+        return "cannot be reached: the host does not know its name"
     if TLS_ERRORS and isinstance(error, TLS_ERRORS):
         # [SSL: WHAT] why (_ssl.c:1000)
         why = (said.partition("] ")[2] or said).partition(" (_ssl")[0]
-        return "is not trusted there: %s" % why if "certificate" in said.lower() else "speaks no proper TLS: %s" % why
+        return "is not trusted: %s" % why if "certificate" in said.lower() else "does not speak TLS: %s" % why
     if isinstance(error, EnvironmentError):
         return "cannot be reached: %s" % readable(error.strerror or said)
     if isinstance(error, IncompleteRead):
-        return "ended in the middle of its answer"
-    return "gives no answer in HTTP: %s" % (said or type(error).__name__)
+        return "ended in the middle of its response"
+    return "does not respond in HTTP: %s" % (said or type(error).__name__)
 
 
 def secured(sock, hostname):
-    """The socket under TLS, the other side's certificate verified with the authorities that the system trusts."""
+    """The socket under TLS; the server's certificate is verified with the system's trusted authorities."""
     if ssl is None or not hasattr(ssl, "create_default_context"):
         raise ValueError("this Python cannot verify certificates")
     return ssl.create_default_context(**authorities()).wrap_socket(sock, server_hostname=hostname)
 
 
 def authorities():
-    """Where the system's trusted authorities are; variables like SSL_CERT_FILE are not asked."""
+    """The locations of the system's trusted authorities; variables like SSL_CERT_FILE are ignored."""
     usual = ssl.get_default_verify_paths()
     found = {}
     if os.path.isfile(usual.openssl_cafile):
@@ -238,25 +241,25 @@ def authorities():
 
 
 def origin(parts):
-    """Whom an address belongs to: scheme, host, port."""
+    """The origin of a URL: scheme, host, port."""
     return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def shown(url):
-    """An address as it may be shown: without user, password and query."""
+    """A URL for messages: without user, password and query."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return readable("%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path))
 
 
 def word(value):
-    """Text as addresses are worked with: `str`, on 2.7 in UTF-8."""
+    """Text as `str`, which URLs are handled as; on 2.7 in UTF-8."""
     return value.encode("utf-8") if PY2 and not isinstance(value, bytes) else value
 
 
 def readable(value):
-    """A short line of what came from outside, without what would steer a terminal."""
+    """A short line of text from outside, without control characters."""
     line = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return UNPRINTABLE.sub(" ", line)[:300]

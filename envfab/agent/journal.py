@@ -1,6 +1,6 @@
-"""What a virtualenv remembers: the deployment under way, and those that ended.
+"""A virtualenv's journal, the record of the deployment under way, and its history, those of deployments that ended.
 
-`.envfab/journal.json` is there while a deployment is; `.envfab/history.jsonl` has a line for each that ended.
+`.envfab/journal.json` exists while a deployment is under way; `.envfab/history.jsonl` has a line for each that ended.
 """
 
 from __future__ import absolute_import
@@ -14,18 +14,17 @@ from .metadata import parsed
 from .files import MEMORY, open_own, read
 from .protocol import native
 
-# a record of a large virtualenv takes some hundred kilobytes
+# bytes; the record of a large virtualenv takes some hundred kilobytes
 TAIL = 1 << 20
-# what is told of a history; each of hundreds of deployments has its line in that
+# bytes of a history that are read; they hold the records of hundreds of deployments
 HISTORY = 8 << 20
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 def begin(agent, request, body):
-    """Open the journal with `record`; an interrupted deployment's record (`interrupted`) ends in the history first.
+    """Open the journal with `record`, after adding an interrupted deployment's record (`interrupted`) to the history.
 
-    A history that cannot be written is found out now, while nothing is changed yet. The last `limit` records of it
-    are the reply.
+    Fails if the history cannot be written, while nothing is changed yet. The reply has its last `limit` records.
     """
     os.close(open_own(agent.path, "history.jsonl", APPEND))
     if request.get("interrupted"):
@@ -35,7 +34,7 @@ def begin(agent, request, body):
 
 
 def step(agent, request, body):
-    """Write the journal anew: whole, or as it was before, never in between."""
+    """Replace the journal atomically."""
     journal = os.path.join(agent.path, MEMORY, "journal.json")
     temporary = journal + ".new"
     wheel_cache.discard(temporary)
@@ -49,7 +48,7 @@ def step(agent, request, body):
 
 
 def close(agent, request, body):
-    """End the deployment: its record goes into the history, the journal goes."""
+    """End the deployment: add its record to the history and remove the journal."""
     journal = os.path.join(agent.path, MEMORY, "journal.json")
     append(agent, request["record"])
     wheel_cache.discard(journal)
@@ -58,13 +57,13 @@ def close(agent, request, body):
 
 
 def append(agent, record):
-    """A line for the history, unless its last line has that deployment already (killed before the journal went)."""
+    """Add a line to the history, unless its last line is of that deployment (killed before it removed the journal)."""
     lines = tail(agent.path, TAIL)
     last = parse(lines[-1]) if lines else None
     if last and last.get("deployment") == record["deployment"] and last.get("ended"):
         return
     descriptor = open_own(agent.path, "history.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT)
-    # not by `lines`: what was written last may be longer than the tail
+    # not from `lines`: the last line may be longer than the tail
     torn = False
     if os.fstat(descriptor).st_size:
         os.lseek(descriptor, -1, os.SEEK_END)
@@ -76,14 +75,14 @@ def append(agent, record):
 
 
 def history(agent, request, body):
-    """The last `limit` records, oldest first; lines that are none are passed over: `{"records": […]}`."""
+    """The last `limit` records, oldest first, without invalid lines: `{"records": […]}`."""
     agent.path = native(request["path"])
     records = [parse(line) for line in tail(agent.path, HISTORY)]
     return {"records": [record for record in records if record][-request["limit"] :]}
 
 
 def tail(path, size):
-    """The last lines of the history with their ends, no more than `size` bytes; none where there is no history."""
+    """The last whole lines of the history, with line breaks, at most `size` bytes; none if there is no history."""
     try:
         descriptor = open_own(path, "history.jsonl", os.O_RDONLY)
     except EnvironmentError as error:
@@ -100,7 +99,7 @@ def tail(path, size):
 
 
 def parse(line):
-    """A line of the history; None where it is torn."""
+    """The record in a line of the history; None if the line is incomplete."""
     record = parsed(line)
     return record if isinstance(record, dict) else None
 

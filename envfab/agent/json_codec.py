@@ -1,34 +1,35 @@
-"""JSON, without what `import json` brings along: `re`, `enum` and more take longer to load than all else that an
-agent begins with. Its own C halves do the work; where an interpreter has no such ones, the module itself does.
+"""JSON without `import json`, whose imports (`re`, `enum`) take longer than everything else that an agent starts with.
+
+The C functions behind the module `json` do the work; on interpreters without them, the module does.
 """
 
 from __future__ import absolute_import
 
 
-# Python takes quadratic time for many digits
+# Python takes quadratic time to read a number
 MOST_DIGITS = 100
 
 
 def whole(digits):
-    """A whole number."""
+    """An integer; raises ValueError if it has too many digits."""
     if len(digits) > MOST_DIGITS:
         raise ValueError("a number of %d digits" % len(digits))
     return int(digits)
 
 
 def loads_by_module(text):
-    """The value that a text is, by the module."""
+    """Decode a text by the module `json`."""
     import json
 
     return json.loads(text, parse_int=whole)
 
 
 def _of_the_interpreter():
-    """(loads, dumps) of text, in the terms of `json`: the same texts, the same values, `ValueError` for what is none."""
+    """(loads, dumps) with the results and the ValueErrors of the module `json`."""
     from _json import encode_basestring_ascii, make_encoder, make_scanner
 
     class Context(object):
-        """What `json.JSONDecoder` would tell the scanner."""
+        """The attributes of a `json.JSONDecoder` that the scanner reads."""
 
         strict, encoding = True, "utf-8"
         object_hook = object_pairs_hook = None
@@ -42,23 +43,23 @@ def _of_the_interpreter():
     encode = make_encoder(None, refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True)
 
     def loads(text):
-        """The value that a text is."""
+        """Decode a text."""
         begin = len(text) - len(text.lstrip())
         try:
             value, end = scan(text, begin)
             if not text[end:].strip():
                 return value
         except (StopIteration, ValueError, SystemError):
-            # Python to 3.11 cannot even say what is wrong before the module is loaded
+            # up to Python 3.11, the scanner can raise the right error only if the module is loaded
             pass
         return loads_by_module(text)
 
     def dumps(value):
-        """The text of a value."""
+        """Encode a value."""
         return "".join(encode(value, 0))
 
     if loads(dumps({"a": [1, None]})) != {"a": [1, None]}:
-        raise ValueError("these halves do something else")
+        raise ValueError("these functions do something else")
     return loads, dumps
 
 

@@ -1,6 +1,6 @@
-"""Processes of a virtualenv that still run the generation before its current one.
+"""Processes of a virtualenv that still run an older generation than the current one.
 
-As far as /proc tells: not on systems without it, and not of processes that are hidden from this user.
+They are found in /proc: not on systems without it, and not if they are hidden from this user.
 """
 
 from __future__ import absolute_import
@@ -13,26 +13,26 @@ from .layout import CURRENT
 from .protocol import text
 
 MOST = 50
-# bytes of a list of what a process has mapped
+# bytes of the list of a process's mappings
 MOST_MAPPED = 1 << 22
-# what an agent's own command line has
+# part of an agent's own command line
 OURS = b"exec(zlib.decompress("
-# the kernel counts starts in hundredths of a second
+# seconds; the kernel counts start times in hundredths of a second
 GRAIN = 0.02
 
 
 def lingering(path, pinned):
-    """[{"pid", "started", "name"}, …] of those that run what was current before; `started` is in ticks since boot.
+    """[{"pid", "started", "name"}, …] of the processes that run an older generation; `started` is in ticks since boot.
 
-    One does that started before the last switch, unless its program is of what is current now; and with `pinned` (what
-    was current before is) those that it forked do: they import from where it does.
+    These are the processes that started before the last switch, unless their program is of the current generation. If
+    the older generation is `pinned`, so are processes that they forked, which import from the same generation.
     """
     try:
         switched = os.lstat(os.path.join(path, CURRENT)).st_mtime - GRAIN
         boot_time()
     except (EnvironmentError, ValueError):
         return []
-    # some start it by another name, where a link leads to it
+    # a process may have been started by another path, through a link
     prefixes = tuple(encoded(os.path.join(name, "")) for name in (path, os.path.realpath(path)))
     there, old = {}, set()
     for pid in (name for name in os.listdir("/proc") if name.isdigit()):
@@ -45,7 +45,7 @@ def lingering(path, pinned):
         found = described(pid)
         if found is not None and of_before is not False:
             there[pid] = found + (command,)
-            # what a younger one has mapped of before it has from its parent
+            # a process that started later inherited its mappings of an older generation from its parent
             if (of_before and pinned) or started_at(found[1]) < switched:
                 old.add(pid)
     more = old if pinned else ()
@@ -59,9 +59,9 @@ def lingering(path, pinned):
 
 
 def runs_before(path, pid):
-    """Whether a process has mapped files of a generation that is not current, or its program is one of the current.
+    """True if a process has mapped files of an older generation, False if its program is of the current one, else None.
 
-    None where neither is so. What an old process imports lately is of the current generation, and tells nothing.
+    Mapped files of the current generation say nothing: an old process may have imported them after the switch.
     """
     memory = encoded(os.path.join(os.path.realpath(path), MEMORY, ""))
     now = encoded(os.path.join(os.path.realpath(os.path.join(path, CURRENT)), ""))
@@ -77,7 +77,7 @@ def runs_before(path, pid):
 
 
 def still_there(path, said):
-    """Those of the processes that a record tells of (as `lingering` does) which still run, and run that still."""
+    """The processes in a record (as of `lingering`) that still exist and still run an older generation."""
     found = []
     for one in said[:MOST] if isinstance(said, list) else []:
         pid = one.get("pid") if isinstance(one, dict) else None
@@ -88,7 +88,7 @@ def still_there(path, said):
 
 
 def described(pid):
-    """(name, start in ticks since boot, parent) of a process; None where it is gone, or has ended and awaits its parent."""
+    """(name, start in ticks since boot, parent's pid) of a process; None if it is gone or a zombie."""
     data = read_bytes(os.path.join("/proc", pid, "stat"))
     name, _, rest = data.partition(b"(")[2].rpartition(b")")
     fields = rest.split()
@@ -98,19 +98,19 @@ def described(pid):
 
 
 def started_at(ticks):
-    """When a process was started, in seconds since 1970; `ticks` is that since boot."""
+    """The time at which a process started, in seconds since 1970; `ticks` is its start since boot."""
     return boot_time() + ticks / float(os.sysconf("SC_CLK_TCK"))
 
 
 def boot_time():
-    """When this machine was started, in seconds since 1970; raises ValueError where nothing tells."""
+    """The time of the last boot, in seconds since 1970; raises ValueError if it is not known."""
     for word in read_bytes("/proc/uptime").split():
         return time.time() - float(word)
     raise ValueError("no boot time")
 
 
 def read_bytes(file, limit=1 << 16):
-    """What a file of /proc has; nothing where it cannot be read."""
+    """The bytes of a file in /proc; none if it cannot be read."""
     try:
         with open(file, "rb") as stream:
             return stream.read(limit)

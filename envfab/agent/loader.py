@@ -1,8 +1,8 @@
-"""The first thing the managed side runs, as `PYTHON -c`: it reads the agent's sources and starts it.
+"""The loader, which a host runs as `PYTHON -c`: it reads the agent's sources and starts it.
 
-It says its word (`ENVFAB-AGENT`), leaves the home directory, and reads a line with a size and as many bytes:
-zlib, marshal, a list of (module name, source). That no file in the home directory shadows the library was seen to
-before this text could be unpacked (`agent_sources.loader`).
+It leaves the home folder, prints `ENVFAB-AGENT`, and reads a line with a size and as many bytes: a list of (module
+name, source), marshalled and compressed by zlib. `agent_sources.loader` has taken the home folder off the import path
+before.
 """
 import os
 import sys

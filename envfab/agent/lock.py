@@ -1,4 +1,4 @@
-"""One deployment at a time in a virtualenv: an flock that the kernel frees when its last writer is gone."""
+"""The lock of a virtualenv, for one deployment at a time: an flock, which the kernel frees with its last holder."""
 
 from __future__ import absolute_import
 
@@ -15,10 +15,10 @@ from .probe import HOLDER, PAUSES, is_held, probe_if_changed
 
 
 def lock(agent, request, body):
-    """Take the lock, and look under it whether the virtualenv is still as `known` says: `{"probe": …}`, None if it is.
+    """Take the lock and check whether the virtualenv changed since the stamp `known`: `{"probe": … or None}`.
 
-    The descriptor is what `processes.call(writes=True)` hands to children that write, so that an orphaned
-    pip keeps the lock until it is done.
+    Children that change the virtualenv inherit the descriptor (`subprocesses.call`), so that one whose agent is gone
+    keeps the lock until it ends.
     """
     path = native(request["path"])
     folder = own_folder(path)
@@ -27,11 +27,11 @@ def lock(agent, request, body):
     if not taken(descriptor):
         holder = parsed(read(descriptor, HOLDER))
         os.close(descriptor)
-        raise Problem("locked", "another deployment is at work", holder=holder)
+        raise Problem("locked", "another deployment is under way", holder=holder)
     if is_held(folder):
         holder = parsed(read(descriptor, HOLDER))
         os.close(descriptor)
-        raise Problem("locked", "what another deployment started is still at work", holder=holder)
+        raise Problem("locked", "a command of another deployment still runs", holder=holder)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, dumps(request["holder"]).encode("utf-8"))
     agent.lock = descriptor
@@ -39,7 +39,7 @@ def lock(agent, request, body):
 
 
 def taken(descriptor):
-    """Whether the lock could be had: at once, or when those who only looked whether it is held are gone."""
+    """Try to take the lock, several times, since probes hold it for a moment; return whether that succeeded."""
     for pause in PAUSES:
         time.sleep(pause)
         try:
@@ -53,15 +53,15 @@ def taken(descriptor):
 
 
 def hold(agent, request, body):
-    """Hold a virtualenv of somebody else who has the lock: nobody gets the lock before this is let go, too.
+    """Hold a virtualenv whose owner's agent has the lock, so that it is locked until this agent ends as well.
 
-    For the agent of a project's user, whose migrations may outlive the owner's agent. It can read the folder
-    but not write to it, and so holds the folder itself.
+    For the agent of a project's user, whose migrations may outlive the owner's agent. It cannot write to the folder
+    `.envfab`, so it takes a lock on the folder itself.
     """
     try:
         descriptor = os.open(os.path.join(native(request["path"]), MEMORY), DIRECTORY)
     except EnvironmentError:
-        # a folder that others may not look into: the virtualenv's own lock is all there is
+        # the folder is not accessible to this user: there is only the lock of the owner's agent
         return {}
     set_inherited(descriptor, False)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -70,7 +70,7 @@ def hold(agent, request, body):
 
 
 def set_inherited(descriptor, inherited):
-    """Whether children get the descriptor, the same way on 2.7 and 3.x."""
+    """Set whether children inherit the descriptor, on 2.7 and 3.x."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFD)
     flags = flags & ~fcntl.FD_CLOEXEC if inherited else flags | fcntl.FD_CLOEXEC
     fcntl.fcntl(descriptor, fcntl.F_SETFD, flags)

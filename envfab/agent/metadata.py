@@ -1,4 +1,4 @@
-"""The distributions in a folder of packages, as installers describe them there; what interrupted ones left behind."""
+"""The distributions in a folder of packages, by their metadata, and the leftovers of interrupted installers."""
 
 from __future__ import absolute_import
 
@@ -10,15 +10,15 @@ from .protocol import native, text
 
 DESCRIBED = (".dist-info", ".egg-info", ".egg-link", ".egg")
 EASY_INSTALL = "easy-install.pth"
-# bytes of a file about a distribution: descriptions are longer than what is before them
+# bytes of a metadata file that are read; the description at its end may be long
 MOST = 4 << 20
 FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
 
 
 def scan(folder, distributions, odd):
-    """Add the distributions of a folder to `distributions`, and what an interruption left to `odd`.
+    """Add the distributions of a folder to `distributions`, and leftovers and damaged ones to `odd`.
 
-    Outside the virtualenv (`odd` is None) nobody repairs anything, and Debian's packages have no RECORD.
+    `odd` is None for a folder outside the virtualenv: nothing is repaired there, and Debian's packages have no RECORD.
     """
     for name in sorted(os.listdir(folder)):
         full = os.path.join(folder, name)
@@ -44,12 +44,12 @@ def scan(folder, distributions, odd):
 
 
 def is_leftover(name):
-    """Whether pip put it aside, and was killed before it took it away."""
+    """Whether pip renamed it in order to remove it, and was killed before that."""
     return name.startswith("~") and not name.endswith((".pyc", ".pyo"))
 
 
 def dist_info(folder):
-    """A distribution from its `.dist-info`; None where its METADATA is gone."""
+    """A distribution from its `.dist-info`; None if its METADATA is missing."""
     fields = read_fields(os.path.join(folder, "METADATA"))
     if fields is None or not fields["name"] or not fields["version"]:
         return None
@@ -84,7 +84,7 @@ def described_egg(data, requires, origin, path):
 
 
 def egg(path):
-    """A distribution that `setup.py install` made an egg of: a folder, or a zip file."""
+    """A distribution that `setup.py install` installed as an egg: a folder, or a zip file."""
     if os.path.isdir(path):
         entry = egg_info(os.path.join(path, "EGG-INFO"))
         return entry and dict(entry, origin="egg", at=text(path))
@@ -92,8 +92,8 @@ def egg(path):
 
 
 def zipped(path, name):
-    """The bytes of a file of EGG-INFO in a zipped egg; None where it has none."""
-    # only where there is such an egg: it takes long to load
+    """The bytes of a file of EGG-INFO in a zipped egg; None if there is none."""
+    # imported here, since it takes long and few virtualenvs have such an egg
     import zipfile
 
     try:
@@ -105,13 +105,13 @@ def zipped(path, name):
 
 
 def is_on_path(folder, name):
-    """Whether easy-install.pth puts an egg of a folder on the import path: without that nobody imports it."""
+    """Whether easy-install.pth puts an egg on the import path; without that it cannot be imported."""
     lines = [line.strip() for line in (content(os.path.join(folder, EASY_INSTALL), MOST) or b"").splitlines()]
     return any(native(line) in ("./" + name, os.path.join(folder, name)) for line in lines)
 
 
 def egg_link(path):
-    """A distribution that `setup.py develop` linked in."""
+    """A distribution that `setup.py develop` installed as a link."""
     try:
         source = native((content(path, MOST) or b"").partition(b"\n")[0].strip())
         names = [name for name in os.listdir(source) if name.endswith(".egg-info")]
@@ -122,7 +122,7 @@ def egg_link(path):
 
 
 def egg_requires(data):
-    """The lines of a `requires.txt` as `Requires-Dist` writes them."""
+    """The lines of a `requires.txt` in the format of `Requires-Dist`."""
     lines, suffix = [], ""
     for line in data.decode("utf-8", "replace").splitlines():
         line = line.strip()
@@ -137,7 +137,7 @@ def egg_requires(data):
 
 
 def described(fields, origin, path, recorded):
-    """What a reply says of one distribution."""
+    """A distribution as replies have it."""
     return {
         "name": fields["name"][0],
         "version": (fields["version"] or [""])[0],
@@ -151,18 +151,18 @@ def described(fields, origin, path, recorded):
 
 
 def read_fields(path):
-    """The header fields of a METADATA or PKG-INFO file that matter here; None where it cannot be read."""
+    """The header fields of a METADATA or PKG-INFO file that matter here; None if it cannot be read."""
     data = content(path, MOST, whole=False)
     return None if data is None else fields_of(data)
 
 
 def fields_of(data):
-    """The header fields of a METADATA or PKG-INFO, by their names in small letters."""
+    """The header fields of METADATA or PKG-INFO, by name in lower case."""
     fields = dict((name, []) for name in FIELDS)
     current = None
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
-    # what follows the first empty line is the description, which may be long
+    # after the first empty line comes the description, which may be long
     head = data.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     for line in head.split(b"\n"):
         if not line:
@@ -179,12 +179,12 @@ def fields_of(data):
 
 
 def read_json(path):
-    """The JSON in a file; None where there is none that can be read."""
+    """The JSON value in a file; None if it cannot be read."""
     return parsed(content(path, MOST))
 
 
 def parsed(data):
-    """The JSON that bytes are; None where they are none, or there are none."""
+    """The JSON value in bytes; None if they are not JSON, or empty."""
     if not data:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The `.pth` of a pinned generation, which lets each process keep the generation that it started with."""
+"""The `.pth` file of a pinned generation, by which each process keeps the generation that it started with."""
 
 from __future__ import absolute_import
 
@@ -6,16 +6,16 @@ import os
 
 from .protocol import PY2
 
-# sorted before all others, and so read first
+# sorted before all others, so that it is read first
 PINNED = "00-envfab-pinned.pth"
 
 
 def write_pin(file, switched, own):
-    """Write the first `.pth` of a pinned generation: its processes read its own folder, whatever becomes current.
+    """Write the `.pth` of a pinned generation: its processes import from its folder `own`, whatever becomes current.
 
-    `switched` are the names, two of them, by which they have the virtualenv's.
+    `switched` are the two names of the virtualenv's folder that `own` replaces in the import path.
     """
-    # as bytes: whatever encoding an interpreter reads the file in
+    # paths as bytes, so that the encoding in which an interpreter reads the file does not matter
     decode = "%r" if PY2 else "os.fsdecode(%r)"
     line = "import os, sys; sys.path[:] = [%s if p in (%s, %s) else p for p in sys.path]\n" % (decode, decode, decode)
     with open(file, "w") as stream:
@@ -23,7 +23,7 @@ def write_pin(file, switched, own):
 
 
 def pinned_since(layout, number):
-    """When the generation `number` was made, where processes keep it that start with it; else None."""
+    """The time at which the generation `number` was made, if it is pinned; else None."""
     pin = os.path.join(layout.root(number), layout.purelib, PINNED)
     return os.lstat(pin).st_mtime if os.path.lexists(pin) else None
 

@@ -1,4 +1,4 @@
-"""Reading a virtualenv: its interpreter, what is installed in it, what an interruption left behind."""
+"""The probe of a virtualenv: its interpreter, what is installed, leftovers of interruptions, its generations."""
 
 from __future__ import absolute_import
 
@@ -11,13 +11,13 @@ from .layout import CURRENT, GENERATIONS, current, numbers, refuse_other_generat
 from .lingering import still_there
 from .protocol import Problem, native, text
 
-# bytes: a record of a large virtualenv takes some hundred thousand, who holds a lock some hundred
+# bytes; the record of a large virtualenv takes some hundred thousand, the holder of a lock some hundred
 JOURNAL = 8 << 20
 HOLDER = 1 << 16
 LAST = 1 << 20
-# seconds between tries: another probe looks whether a lock is held by taking it for a moment
+# seconds between tries, since another probe may hold a lock for a moment to check whether it is held
 PAUSES = (0, 0.01, 0.05)
-# what makes of an interpreter a virtualenv that packages can be installed to
+# distributions that a virtualenv without any packages of its own may have
 INSTALLERS = ("pip", "setuptools", "wheel", "distribute", "pkg_resources", "uv")
 
 
@@ -30,7 +30,7 @@ def probe(agent, request, body):
     found = {"own": [], "outside": [], "leftovers": [], "damaged": []}
     written = remembered(agent.path, "journal.json", JOURNAL)
     holder = at_work(agent) if written else None
-    # first: what changes while it is read is another state than this
+    # first, so that a change during the probe makes a different stamp
     state = stamp(own, outside, written, holder)
     for folder in own:
         scan(folder, found["own"], found)
@@ -44,7 +44,7 @@ def probe(agent, request, body):
         executable=text(sys.executable),
         markers=markers(),
         node=text(os.uname()[1]),
-        # what is there and no JSON is no journal of ours, and not none
+        # {}: there is a journal, but it is not JSON
         journal=None if written is None else parsed(written) or {},
         holder=holder,
         last=last,
@@ -58,7 +58,7 @@ def probe(agent, request, body):
 
 
 def is_plain(path, own):
-    """Whether scripts or packages lie in folders of the virtualenv, and not in a generation of it."""
+    """Whether the virtualenv's scripts or packages are outside of its generations."""
     above = os.path.realpath(os.path.join(path, GENERATIONS)) + os.sep
     below = os.path.realpath(path) + os.sep
     scripts = os.path.realpath(os.path.join(path, "bin"))
@@ -67,20 +67,20 @@ def is_plain(path, own):
 
 
 def require_virtualenv(path):
-    """Raise `Problem` where what this interpreter installs does not come into the virtualenv at `path`."""
+    """Raise `Problem` if this interpreter is not that of the virtualenv at `path`."""
     prefix = os.path.realpath(sys.prefix)
     if prefix != os.path.realpath(path):
         why = "" if os.path.exists(os.path.join(path, "pyvenv.cfg")) else ", since pyvenv.cfg is missing"
-        what = "bin/python works for %s and not for this virtualenv%s; fab create_virtualenv --repair mends that"
+        what = "bin/python is an interpreter of %s, not of this virtualenv%s; repair it: fab create_virtualenv --repair"
         raise Problem("elsewhere", what % (text(prefix), why))
-    # virtualenv before 20 set `real_prefix`; conda's environments are no virtualenvs and are as good
+    # virtualenv before 20 set `real_prefix`; conda's environments are not virtualenvs, but work as well
     based = getattr(sys, "real_prefix", getattr(sys, "base_prefix", sys.prefix)) != sys.prefix
     if not based and not os.path.isdir(os.path.join(prefix, "conda-meta")):
-        raise Problem("elsewhere", "this is an interpreter's own folder and not a virtualenv: name another path")
+        raise Problem("elsewhere", "this is an interpreter's own folder, not a virtualenv: name another path")
 
 
 def probe_if_changed(agent, request, body):
-    """A probe as above, or None where all is as it was when one had the stamp `known`; for whoever has the lock."""
+    """A probe, or None if the virtualenv still has the stamp `known`; for an agent that holds the lock."""
     agent.path = native(request["path"])
     written = remembered(agent.path, "journal.json", JOURNAL)
     own, outside = site_folders(agent.path)
@@ -90,11 +90,10 @@ def probe_if_changed(agent, request, body):
 
 
 def at_work(agent):
-    """What whoever holds the lock (see `lock`) says of himself, None where nobody else does.
+    """The description of the lock's holder (see `lock`), None if no other process holds it.
 
-    A journal that somebody is at work with tells of no interruption, nor does one of a deployment that was cut off and
-    whose migration goes on. To look takes the lock for a moment, shared:
-    `locking.lock` tries again where that is in its way.
+    A journal whose deployment is under way, or whose migration still runs, is not of an interrupted one. The check
+    takes a shared lock for a moment; `lock.lock` tries again if that is in its way.
     """
     if agent.lock is not None:
         return None
@@ -106,7 +105,7 @@ def at_work(agent):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        # while nobody else can come to the folder's lock
+        # under this lock, so that no other agent checks the folder's lock at the same time
         held = is_held(os.path.join(agent.path, MEMORY))
     except EnvironmentError:
         held = True
@@ -117,7 +116,7 @@ def at_work(agent):
 
 
 def is_held(folder):
-    """Whether somebody who is not its owner still works in the virtualenv (see `lock.hold`)."""
+    """Whether the agent of another user still holds the virtualenv (see `lock.hold`)."""
     import errno
     import fcntl
     import time
@@ -138,9 +137,9 @@ def is_held(folder):
 
 
 def stamp(own, outside, journal, holder):
-    """What is another one after each change that a plan may depend on; costs far less than to read it all.
+    """A digest that changes with everything that a plan may depend on, at far less cost than a probe.
 
-    `journal` are the bytes that it is written in.
+    `journal` are the bytes of the journal.
     """
     found = [text(journal or b""), sys.version, "at work" if holder is not None else "", text(os.pathsep.join(own))]
     for folder in own + outside:
@@ -154,10 +153,10 @@ def stamp(own, outside, journal, holder):
 
 
 def site_folders(path):
-    """(folders of the virtualenv's own distributions, folders that it only sees), from the import path."""
+    """(the virtualenv's own folders of packages, those outside), from the import path."""
     own, outside = sorted_folders(path, [as_current(path, folder) for folder in sys.path])
     if not own:
-        # pip takes the folder away with the last distribution; an agent that starts then does not have it on its path
+        # pip removes the folder with the last distribution, and an agent started after that lacks it on its path
         import sysconfig
 
         prefix = os.path.realpath(path) + os.sep
@@ -169,7 +168,7 @@ def site_folders(path):
 
 
 def as_current(path, folder):
-    """A folder of the import path in the generation that is current now: a pinned one has its own for ever."""
+    """A folder of the import path, in the current generation: a pinned process has its own generation's."""
     above = os.path.join(path, GENERATIONS) + os.sep
     if not folder.startswith(above):
         return folder
@@ -177,7 +176,7 @@ def as_current(path, folder):
 
 
 def sorted_folders(path, import_path):
-    """(the virtualenv's own folders, those that it only sees) of an import path."""
+    """(the virtualenv's own folders of packages, those outside) of an import path."""
     own, outside = [], []
     prefix = os.path.realpath(path) + os.sep
     for folder in import_path:
@@ -193,7 +192,7 @@ def sorted_folders(path, import_path):
 
 
 def last_change(path):
-    """When a file or folder last changed; None where it went away meanwhile."""
+    """The time at which a file or folder last changed; None if it was removed meanwhile."""
     try:
         return os.stat(path).st_mtime
     except EnvironmentError:
@@ -201,7 +200,7 @@ def last_change(path):
 
 
 def last_record(path):
-    """The last line of the history that can be read; None where there is none."""
+    """The last valid record of the history; None if there is none."""
     try:
         descriptor = open_own(path, "history.jsonl", os.O_RDONLY)
     except EnvironmentError:
@@ -219,9 +218,9 @@ def last_record(path):
 
 
 def stranded(path, own, distributions):
-    """Where packages lie that this interpreter does not read, since it is of another minor version than they are.
+    """Packages of another minor version of Python, which this interpreter does not use.
 
-    `{"folder": "lib/python3.9", "packages": 12}`, or None; only asked where it has none of its own but installers.
+    `{"folder": "lib/python3.9", "packages": 12}`; None if there are none, or if it has packages other than installers.
     """
     if any(entry["name"].lower() not in INSTALLERS for entry in distributions):
         return None
@@ -238,7 +237,7 @@ def stranded(path, own, distributions):
 
 
 def names_in(folder):
-    """What lies in a folder; nothing where it cannot be read."""
+    """The names in a folder; none if it cannot be read."""
     try:
         return os.listdir(folder)
     except EnvironmentError:
@@ -246,7 +245,7 @@ def names_in(folder):
 
 
 def implementation():
-    """`CPython` or `PyPy`, without the cost of importing platform."""
+    """`CPython` or `PyPy`, without the cost of importing `platform`."""
     return "PyPy" if "PyPy" in sys.version else "CPython"
 
 
@@ -271,13 +270,13 @@ def markers():
 
 
 def full_version(info):
-    """A version tuple as PEP 508 writes it: `3.13.0rc1`."""
+    """A version tuple in the format of PEP 508: `3.13.0rc1`."""
     version = "%d.%d.%d" % (info.major, info.minor, info.micro)
     return version if info.releaselevel == "final" else version + info.releaselevel[0] + str(info.serial)
 
 
 def digest(content):
-    """SHA-256 in hex; the bare C module where there is one, for it loads faster than hashlib."""
+    """SHA-256 in hex, by the C module if there is one, which loads faster than hashlib."""
     try:
         from _sha2 import sha256
     except ImportError:

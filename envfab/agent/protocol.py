@@ -1,8 +1,8 @@
-"""Frames over standard input and output, and the loop that answers them.
+"""The protocol over standard input and output, and the loop that answers requests.
 
-A frame is a line of JSON, then as many raw bytes as its `bytes` says. The managing side asks, one request
-at a time; the agent answers each with one frame: `{"ok": …}` or `{"problem": {"kind", "message"}}`. Before it there
-may be any number of `{"alive": true}`.
+A request is a line of JSON, followed by as many raw bytes as its `bytes` says. The agent answers the requests in order,
+each with a line of JSON: `{"ok": …}` or `{"problem": {"kind", "message"}}`. Any number of lines `{"alive": true}` may
+come before it.
 """
 
 from __future__ import absolute_import
@@ -19,15 +19,15 @@ if PY2:
 else:
     from _thread import allocate_lock, start_new_thread
 CHUNK = 65536
-# seconds between two signs of life while a request takes its time
+# seconds between two signs of life while a request is handled
 BEAT = 2.0
 SURROGATES = () if PY2 else ("surrogateescape",)
-# whether a path is the same text for this interpreter and for JSON; told by thousands of paths, so asked once
+# whether paths are the same text for this interpreter and for JSON; computed once, since it is used for thousands
 SAME_TEXT = not PY2 and (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()) == ("utf-8", "surrogateescape")
 
 
 class Problem(Exception):
-    """A request that could not be met, in words for the user; `kind` is for the managing side."""
+    """Raised if a request cannot be fulfilled; `message` is for the user, `kind` for the managing machine."""
 
     def __init__(self, kind, message, **details):
         Exception.__init__(self, message)
@@ -37,14 +37,14 @@ class Problem(Exception):
 
 
 class Body(object):
-    """The raw bytes behind a request, to be read once."""
+    """The raw bytes after a request, which can be read once."""
 
     def __init__(self, stream, size):
         self._stream = stream
         self.left = size
 
     def chunks(self):
-        """The bytes, in pieces; raises EOFError where the channel ends before them."""
+        """The bytes, in pieces; raises EOFError if the connection ends before them."""
         while self.left:
             data = self._stream.read(min(self.left, CHUNK))
             if not data:
@@ -53,12 +53,12 @@ class Body(object):
             yield data
 
     def read(self):
-        """All of it at once."""
+        """All bytes at once."""
         return b"".join(self.chunks())
 
 
 class Agent(object):
-    """What the operations share: where the virtualenv is, and what they hold open."""
+    """The state that operations share: the virtualenv's path, and what they hold open."""
 
     def __init__(self, stream, out, load):
         self.stream = stream
@@ -78,12 +78,12 @@ class Agent(object):
         return {}
 
     def adopt(self, modules):
-        """Take in the operations of modules that came over the channel."""
+        """Add the operations of modules that were sent."""
         for module in modules:
             self.operations.update(getattr(module, "OPERATIONS", {}))
 
     def send(self, frame):
-        """One frame to the managing side; False where nobody listens any more."""
+        """Send a frame to the managing machine; false if the connection ended."""
         data = dumps(frame).encode("utf-8") + b"\n"
         with self._writing:
             try:
@@ -94,14 +94,14 @@ class Agent(object):
         return True
 
     def beat(self):
-        """Tell again and again that this is alive while a request is being met, however long a child takes."""
+        """Send signs of life while a request is handled, however long a child takes."""
         while True:
             time.sleep(BEAT)
             if self.at_work and not self.send({"alive": True}):
                 return
 
     def serve(self):
-        """Answer until the channel ends."""
+        """Answer requests until the connection ends."""
         while True:
             line = self.stream.readline()
             if not line.endswith(b"\n"):
@@ -117,7 +117,7 @@ class Agent(object):
                 return
             except EnvironmentError as error:
                 reply = {"problem": {"kind": "os", "errno": error.errno, "message": describe(error)}}
-            except Exception:  # the other side turns it into one line, and needs the place
+            except Exception:  # the managing machine shows one line of it, and logs the traceback
                 import traceback
 
                 reply = {"problem": {"kind": "crash", "message": traceback.format_exc()}}
@@ -132,17 +132,17 @@ class Agent(object):
 
 
 def serve(stream, load, modules):
-    """What the loader calls once the first modules are there."""
+    """Start to serve; the loader calls this with the first modules."""
     agent = Agent(stream, detach(stream), load)
     agent.adopt(modules)
     start_new_thread(agent.beat, ())
     agent.serve()
-    # all is written and the kernel frees the lock: an interpreter that tidies up only takes time
+    # everything is written, and the kernel frees the lock: the interpreter's own clean-up would only take time
     os._exit(0)
 
 
 def describe(error):
-    """An OSError in one line: what, and which file."""
+    """An OSError in one line, with its file."""
     name = getattr(error, "filename", None)
     if isinstance(name, int) or not name:
         return "%s" % (error.strerror or error)
@@ -150,7 +150,7 @@ def describe(error):
 
 
 def native(text):
-    """A path or word as this interpreter's own `str`: its bytes are UTF-8, whatever the locale."""
+    """A path or word as this interpreter's `str`, with UTF-8 bytes whatever the locale."""
     if SAME_TEXT and isinstance(text, str):
         return text
     data = text.encode("utf-8", *SURROGATES) if not isinstance(text, bytes) else text
@@ -158,7 +158,7 @@ def native(text):
 
 
 def text(value):
-    """A path or word as text that JSON can carry and anybody can print."""
+    """A path or word as text that JSON can carry and any terminal can print."""
     if SAME_TEXT and isinstance(value, str):
         try:
             value.encode("utf-8")
@@ -170,10 +170,10 @@ def text(value):
 
 
 def detach(stream):
-    """Keep the channel away from everything this process starts; the descriptor for frames.
+    """Keep the connection away from children and libraries, and return the descriptor for replies.
 
-    Descriptors 0, 1 and 2 become /dev/null, so that neither a child nor a library can read a frame or write
-    into one; `stream` and the returned descriptor are closed in children, on 2.7 too.
+    Descriptors 0, 1 and 2 become /dev/null, so that neither a child nor a library can read or write a frame; `stream`
+    and the returned descriptor are closed in children, on 2.7 as well.
     """
     import fcntl
 

@@ -1,4 +1,4 @@
-"""A zip file from somebody else: its directory is checked before any member is read, and members in bounded pieces."""
+"""An untrusted zip file: its directory is checked before any member is read, and members are read in bounded pieces."""
 
 from __future__ import absolute_import
 
@@ -16,19 +16,19 @@ CHUNK = 1 << 20
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 MAGIC = b"PK\x03\x04"
 EXTRA_HEAD = struct.Struct("<HH")
-# Info-ZIP's Unicode path (APPNOTE 4.6.9): a second name of a member, which CPython 3.12 and later take for the first
+# Info-ZIP's Unicode path (APPNOTE 4.6.9): a second name of a member, which CPython 3.12 and later use instead
 UNICODE_PATH = 0x7075
 UNICODE_PATH_HEAD = 5
 ENCRYPTED, UTF8 = 0x1, 0x800
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# members, unpacked bytes, and unpacked bytes for each byte of the file, which counts from SLACK bytes on
+# members, unpacked bytes, and unpacked bytes for each byte of the file, which is checked from SLACK bytes on
 MOST_MEMBERS, MOST_BYTES, MOST_RATIO, SLACK = 100000, 16 << 30, 200, 32 << 20
-# what moves a terminal's cursor, ends a line, or turns the direction of writing
+# characters that move a terminal's cursor, end a line, or change the direction of writing
 ENDS_AND_TURNS = b"[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]"
 HARMFUL = re.compile(ENDS_AND_TURNS.decode("unicode_escape"))
 DRIVE = re.compile("[A-Za-z]:")
 DAMAGE = (
-    # 2.7 spells it otherwise
+    # its name in 2.7
     getattr(zipfile, "BadZipFile", None) or zipfile.BadZipfile,
     zlib.error,
     struct.error,
@@ -41,9 +41,9 @@ DAMAGE = (
 
 
 class SafeZip(object):
-    """An open zip file: `members` has its files by path (as text), in the order of the archive's directory.
+    """An open zip file; `members` has its files by path (as text), in the order of the archive's directory.
 
-    Every failure is a `Problem` of kind "wheel" that names the file, but those of the disk, which are EnvironmentErrors.
+    Raises a `Problem` of kind "wheel", with the file's name, for whatever is wrong with it, and EnvironmentError.
     """
 
     def __init__(self, path):
@@ -61,25 +61,25 @@ class SafeZip(object):
             raise
 
     def look(self):
-        """Read what is to be known before anything else is read."""
+        """Read and check what subclasses need before anything else; called once the directory was checked."""
 
     def close(self):
-        """Nothing is read any more."""
+        """Close the file."""
         self._stream.close()
 
     def wrong(self, what):
-        """The problem that says `what` of this wheel."""
+        """The `Problem` that `what` is wrong with this wheel."""
         return Problem("wheel", "%s: %s" % (self.name, what))
 
     def damaged(self, error):
-        """The problem that an error of zipfile or zlib means."""
-        # EOFError and some of struct come without a word
+        """The `Problem` for an error of zipfile or zlib."""
+        # EOFError and some errors of struct have no text
         return self.wrong("is damaged or cut short (%s)" % (shown(error) or "it ends too early"))
 
     def _directory(self):
         """The members, all of them checked; those for folders are left out."""
         if self._stream.read(len(MAGIC)) != MAGIC:
-            raise self.wrong("is not a wheel: no zip file begins like this")
+            raise self.wrong("is not a wheel: it does not begin like a zip file")
         entries = zipfile.ZipFile(self._stream).infolist()
         if len(entries) > MOST_MEMBERS:
             raise self.wrong("has %d members; %d are allowed" % (len(entries), MOST_MEMBERS))
@@ -97,13 +97,13 @@ class SafeZip(object):
         return OrderedDict((path, seen[path]) for path in files)
 
     def _path(self, entry):
-        """The path of a member, in Unicode; raises the problem with it."""
+        """The path of a member, in Unicode; raises `Problem` if the member must not be unpacked."""
         path = name_of(entry)
         for other in other_names(entry, path):
             raise self.wrong("has a member with two names: %s and %s" % (shown(path), shown(other)))
         parts = (path[:-1] if path.endswith("/") else path).split("/")
         if HARMFUL.search(path) or "\\" in path or DRIVE.match(path) or {"", ".", ".."}.intersection(parts):
-            raise self.wrong("has a member whose path leaves the wheel or is not plain: %s" % shown(path))
+            raise self.wrong("has a member with an unsafe path: %s" % shown(path))
         self._check_kind(entry, path)
         return path
 
@@ -113,12 +113,12 @@ class SafeZip(object):
         if entry.flag_bits & ENCRYPTED:
             raise self.wrong("has an encrypted member: %s" % path)
         if entry.compress_type not in METHODS:
-            raise self.wrong("has a member compressed neither by deflate nor not at all: %s" % path)
+            raise self.wrong("has a member that is neither stored nor deflated: %s" % path)
         if path.endswith("/") and entry.file_size:
-            raise self.wrong("has a folder with contents of its own: %s" % path)
+            raise self.wrong("has a folder entry with contents: %s" % path)
 
     def _check_sizes(self, entries):
-        """Refuse what a small file unpacks to without an end: many bytes for each one, or shared ones."""
+        """Refuse zip bombs: members that unpack to far more bytes than the file has, or that overlap."""
         total = sum(entry.file_size for entry in entries)
         if total > MOST_BYTES or (total > SLACK and total > MOST_RATIO * self.size):
             raise self.wrong("would unpack to %d bytes; it looks like a zip bomb" % total)
@@ -137,19 +137,19 @@ class SafeZip(object):
                 folder = folder.rpartition("/")[0]
 
     def read(self, path, most):
-        """A member as a whole; refused where it is larger than `most` bytes, or not as its checksum says."""
+        """A member's bytes; raises `Problem` if it is larger than `most` bytes, or does not match its checksum."""
         entry = self.members[path]
         if entry.file_size > most:
             raise self.wrong("%s is larger than %d bytes" % (path, most))
         data = b"".join(self.raw_pieces(path))
         if zlib.crc32(data) & 0xFFFFFFFF != entry.CRC:
-            raise self.wrong("is damaged: %s has another checksum" % path)
+            raise self.wrong("is damaged: %s does not match its checksum" % path)
         return data
 
     def small(self, path):
-        """The bytes of a member that has at most `CHUNK` of them; raises the problem where there are more or fewer.
+        """The bytes of a member of at most `CHUNK`; raises `Problem` if there are more or fewer than the directory says.
 
-        A wheel has thousands of such: each costs one call, and not one a piece.
+        A wheel has thousands of these, and this takes one call for each, instead of one for each piece.
         """
         entry = self.members[path]
         try:
@@ -158,7 +158,7 @@ class SafeZip(object):
             if len(data) != entry.compress_size:
                 raise EOFError()
             if entry.compress_type == zipfile.ZIP_DEFLATED:
-                # one byte more than announced tells that there are more
+                # one byte more than announced, to see whether there are more
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, entry.file_size + 1)
         except DAMAGE as error:
             raise self.damaged(error)
@@ -167,11 +167,11 @@ class SafeZip(object):
         return data
 
     def other_size(self, path):
-        """The problem with a member that is longer or shorter than announced."""
-        return self.wrong("%s has another size than the archive's directory says" % path)
+        """The `Problem` with a member that is longer or shorter than announced."""
+        return self.wrong("the size of %s is not that in the archive's directory" % path)
 
     def raw_pieces(self, path):
-        """The bytes of a member as they come; raises the problem where there are more or fewer than announced."""
+        """A member's bytes in pieces; raises `Problem` if there are more or fewer than the directory says."""
         entry = self.members[path]
         left = entry.file_size
         try:
@@ -186,11 +186,11 @@ class SafeZip(object):
             raise self.other_size(path)
 
     def _seek(self, entry):
-        """Go to where the bytes of a member begin."""
+        """Go to the first byte of a member's data."""
         self._stream.seek(entry.header_offset)
         magic, name, extra = LOCAL_HEADER.unpack(self._stream.read(LOCAL_HEADER.size))
         if magic != MAGIC:
-            raise EOFError("no member where the directory says")
+            raise EOFError("a member is not where the directory says")
         self._stream.seek(name + extra, os.SEEK_CUR)
 
     def _unpacked(self, entry):
@@ -214,13 +214,13 @@ class SafeZip(object):
 
 
 def name_of(entry):
-    """The name in a member's header, in Unicode as the zip format says: UTF-8 by its flag, or else code page 437."""
+    """The name in a member's header, in Unicode: by the zip format UTF-8 if its flag is set, else code page 437."""
     name = entry.orig_filename
     return name.decode("utf-8" if entry.flag_bits & UTF8 else "cp437") if isinstance(name, bytes) else name
 
 
 def other_names(entry, name):
-    """The names of a member that differ from the one in its header: other versions of Python unpack to those."""
+    """The names of a member that differ from that in its header; some versions of Python unpack to those."""
     if not PY2 and entry.filename not in (name, name.partition("\0")[0]):
         yield entry.filename
     extra = entry.extra
@@ -234,7 +234,7 @@ def other_names(entry, name):
 
 
 def shown(value):
-    """What stands in a wheel, or an error, for a message: in one line, of bounded length, without control characters."""
+    """A text from a wheel, or an error, for messages: one line, of limited length, without control characters."""
     found = value if hasattr(value, "encode") else str(value)
     found = text(found) if isinstance(found, bytes) else found
     return HARMFUL.sub(lambda match: "\\u%04x" % ord(match.group()), found)[:200]

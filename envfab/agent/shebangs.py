@@ -1,7 +1,7 @@
-"""Scripts that name the interpreter of a generation, which goes one day: `./python -m pip install …` in `bin` writes such.
+"""Scripts that name the interpreter of a generation, which will be removed some day, instead of the virtualenv's.
 
-The working directory is known by its real path, so that an interpreter that is started by a relative one from there
-takes the generation for the virtualenv.
+`./python -m pip install …` in `bin` writes such scripts: the working directory is known by its real path, so that an
+interpreter started by a relative path takes the generation for the virtualenv.
 """
 
 from __future__ import absolute_import
@@ -13,12 +13,15 @@ import shutil
 from .layout import GENERATIONS
 from .protocol import PY2
 
-# a line of the kernel's, or those of a script that /bin/sh reads first
+# bytes; contains the first lines, also those of a script that /bin/sh reads first
 HEAD = 1024
 
 
 def own_again(source, target, path):
-    """Copy a script that names a generation's interpreter, with that of the virtualenv at `path` instead: whether it did."""
+    """Copy a script that names a generation's interpreter, with that of the virtualenv at `path` instead.
+
+    Returns false, and copies nothing, for any other file.
+    """
     with open(source, "rb") as stream:
         head = stream.read(HEAD)
         if not head.startswith(b"#!"):

@@ -1,4 +1,4 @@
-"""Children: what they inherit, and where their output goes."""
+"""Child processes: their environment, what they inherit, and their output."""
 
 from __future__ import absolute_import
 
@@ -17,10 +17,10 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def call(agent, arguments, environment, writes, folder="/", limit=None):
-    """Run a child to its end: (exit status, the end of what it printed); after `limit` seconds it is killed.
+    """Run a child to its end: (exit status, the end of its output); after `limit` seconds it is killed.
 
-    A child that changes the virtualenv or a database (`writes`) inherits the lock. Its output goes to an
-    unnamed file and not to a pipe, so that it can go on when this agent is gone.
+    A child that changes the virtualenv or a database (`writes`) inherits the lock. Its output goes to an unnamed file,
+    not to a pipe, so that it can continue when this agent is gone.
     """
     with tempfile.TemporaryFile() as output:
         if writes and agent.lock is not None:
@@ -43,7 +43,7 @@ def call(agent, arguments, environment, writes, folder="/", limit=None):
 
 
 def waited(process, limit):
-    """The exit status of a child that may take so many seconds (2.7 cannot wait with a limit)."""
+    """The exit status of a child, which is killed after `limit` seconds (2.7 cannot wait with a limit)."""
     deadline, pause = time.time() + limit, 0.001
     while process.poll() is None:
         if time.time() > deadline:
@@ -55,12 +55,12 @@ def waited(process, limit):
 
 
 def ending(status):
-    """How a child ended, in words."""
+    """How a child ended, for messages."""
     return "ended with status %d" % status if status >= 0 else "was killed by signal %d" % -status
 
 
 def utf8_locale():
-    """A locale with UTF-8 that this host has: CPython 2.7 and 3.6 cannot name some files in any other."""
+    """A UTF-8 locale of this host: in others, CPython 2.7 and 3.6 cannot handle some file names."""
     import locale
 
     before = locale.setlocale(locale.LC_CTYPE)
@@ -81,13 +81,13 @@ def account():
     try:
         user = pwd.getpwuid(os.geteuid())
     except KeyError:
-        # a container may run as a number that nobody has
+        # a container may run as a user id without a name
         return str(os.geteuid()), "/"
     return user.pw_name, user.pw_dir
 
 
 def base_environment(path):
-    """What every child gets, and nothing that this process inherited: PIP_*, PYTHON* and DJANGO_* stay out."""
+    """The environment of every child; nothing is inherited, so that PIP_*, PYTHON* and DJANGO_* have no effect."""
     name, home = account()
     locale = utf8_locale()
     return {

@@ -1,4 +1,4 @@
-"""The wheel tags that this interpreter supports, most preferred first: its own pip's answer, or worked out."""
+"""The wheel tags that this interpreter supports, most preferred first: from its own pip, or computed."""
 
 from __future__ import absolute_import
 
@@ -10,17 +10,17 @@ LEGACY = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux
 
 
 def tags(agent, request, body):
-    """`{"tags": ["cp311-cp311-manylinux_2_36_x86_64", …]}`"""
+    """The supported tags: `{"tags": ["cp311-cp311-manylinux_2_36_x86_64", …]}`."""
     return {"tags": from_pip() or worked_out()}
 
 
 def from_pip():
-    """What the virtualenv's pip supports; None where there is no pip, or none that says."""
+    """The tags that the virtualenv's pip supports; None if there is no pip, or it does not tell."""
     for name in ("pip._internal.utils.compatibility_tags", "pip._internal.pep425tags", "pip.pep425tags"):
         try:
             module = __import__(name, fromlist=["get_supported"])
             return ["-".join(tag) if isinstance(tag, tuple) else str(tag) for tag in module.get_supported()]
-        except Exception:  # a broken pip may fail in any way; the tags can be had without it
+        except Exception:  # a broken pip may fail in any way; the tags are then computed
             continue
     return None
 
@@ -69,7 +69,7 @@ def platform_tags():
     machine = os.uname()[4]
     if struct.calcsize("P") == 4:
         machine = {"x86_64": "i686", "aarch64": "armv7l"}.get(machine, machine)
-    # a wheel made for this very system: pips that serve these interpreters prefer it, older ones take it last
+    # wheels built for exactly this system: pip prefers them on these interpreters, and takes them last on older ones
     native_first = sys.version_info >= (3, 10)
     if native_first:
         yield "linux_" + machine
@@ -91,7 +91,7 @@ def platform_tags():
 def glibc():
     """The version of the GNU C library, (2, 36), or None."""
     try:
-        # by its number in <bits/confname.h>, for 2.7 does not know the name
+        # by its number in <bits/confname.h>, since 2.7 does not have the name
         _, _, version = os.confstr(2).partition(" ")
         return tuple(int(part) for part in version.split(".")[:2])
     except (AttributeError, ValueError, OSError):
@@ -99,7 +99,7 @@ def glibc():
 
 
 def musl():
-    """The version of musl, (1, 2), or None: its loader says it when run without arguments."""
+    """The version of musl, (1, 2), or None; its loader prints it when run without arguments."""
     import glob
     import subprocess
 

@@ -1,4 +1,4 @@
-"""Wheels by their SHA-256, shared by all virtualenvs of one owner on a host."""
+"""The cache of wheels by their SHA-256, shared by all virtualenvs of one owner on a host."""
 
 from __future__ import absolute_import
 
@@ -10,16 +10,16 @@ import time
 
 from .protocol import Problem, native, text
 
-# seconds after which a half-written file is nobody's
+# seconds after which an incomplete file is removed
 ABANDONED = 3600
 
 
 def folder(path):
-    """The owner's wheel cache, made where it is not there: under the home, or in the virtualenv without one.
+    """The folder of the owner's cache, made if it does not exist: in the home folder, or else in the virtualenv.
 
-    HOME counts first, as for other programs; but sudo and the like may leave somebody else's in it.
+    HOME counts first, as for other programs; but sudo may leave another user's HOME, which `in_home` refuses.
     """
-    # the history is asked for without that module
+    # imported here, since the history is read without that module
     from .subprocesses import account
 
     home = account()[1]
@@ -31,17 +31,17 @@ def folder(path):
     try:
         os.makedirs(place, 0o755)
     except EnvironmentError:
-        # there already, or told below
+        # it exists, or the error is raised below
         pass
     if os.access(place, os.W_OK | os.X_OK):
         return place
-    raise Problem("os", "no folder for wheels: neither %s nor %s can be written" % (text(home), text(path)))
+    raise Problem("os", "cannot store wheels: neither %s nor %s is writable" % (text(home), text(path)))
 
 
 def in_home(home):
-    """The cache below a home, made where it is not there; None where it cannot be used, or not only the owner can.
+    """The cache in a home folder, made if it does not exist; None if it cannot be used, or others can write to it.
 
-    Programs out of it are run, and bytecode out of it is imported: nobody else may put any there. The wheels
+    Programs in it are run and bytecode in it is imported, so no other user may be able to put any there. Wheels
     themselves are compared with their digest each time.
     """
     if not os.path.isabs(home):
@@ -60,7 +60,7 @@ def in_home(home):
 
 
 def is_private(folder):
-    """Whether nobody but this user, and root, can change what is in a folder."""
+    """Whether only this user and root can change the contents of a folder."""
     try:
         status = os.stat(folder)
     except EnvironmentError:
@@ -69,7 +69,7 @@ def is_private(folder):
 
 
 def sweep(place):
-    """Remove what uploads that were killed left behind."""
+    """Remove the incomplete files of uploads that were killed."""
     for name in os.listdir(place):
         full = os.path.join(place, name)
         try:
@@ -80,7 +80,7 @@ def sweep(place):
 
 
 def store(agent, request, body):
-    """Take one wheel (the request's body) into the cache; it gets its name only once its SHA-256 is right."""
+    """Store a wheel, the request's body; it gets its name only after its SHA-256 was checked."""
     place = folder(native(request["path"]))
     sha256 = native(request["sha256"])
     sweep(place)
@@ -92,7 +92,7 @@ def store(agent, request, body):
                 seen.update(chunk)
                 stream.write(chunk)
         if seen.hexdigest() != sha256:
-            raise Problem("corrupt", "%s came with another SHA-256 than it was sent with" % request["filename"])
+            raise Problem("corrupt", "the SHA-256 of %s does not match: it was damaged on the way" % request["filename"])
         os.rename(temporary, os.path.join(place, sha256))
     except EnvironmentError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -105,15 +105,15 @@ def store(agent, request, body):
 
 
 def checked(file, wheel):
-    """The file of a wheel in the cache; one that is no longer what it was is removed, and a `Problem`."""
+    """The file of a wheel in the cache; if it does not match its digest, it is removed and a `Problem` is raised."""
     if sha256_of(file) != wheel["sha256"]:
         os.unlink(file)
-        raise Problem("corrupt", "%s is damaged in the cache; it was removed from there" % wheel["filename"])
+        raise Problem("corrupt", "%s was damaged in the cache and was removed; try again" % wheel["filename"])
     return file
 
 
 def sync(path):
-    """See to it that a file, or what a folder lists, is on the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -122,9 +122,9 @@ def sync(path):
 
 
 def sync_file_system(path):
-    """See to it that all of the file system that `path` is on is on the disk (syncfs(2)); False where that cannot be asked.
+    """Flush the file system of `path` to the disk (syncfs(2)); false if that is not supported.
 
-    One file after another, the disk is asked to flush for each, which takes it a millisecond or more.
+    Flushing file after file takes the disk a millisecond or more for each.
     """
     try:
         import ctypes
@@ -140,7 +140,7 @@ def sync_file_system(path):
 
 
 def discard(file):
-    """Remove a file where it is there."""
+    """Remove a file if it exists."""
     try:
         os.unlink(file)
     except EnvironmentError as error:
@@ -149,12 +149,12 @@ def discard(file):
 
 
 def is_whole(file, sha256):
-    """Whether a file is there and has that digest."""
+    """Whether a file exists and has that digest."""
     return os.path.isfile(file) and sha256_of(file) == sha256
 
 
 def sha256_of(path):
-    """The digest of a file, in hex."""
+    """The SHA-256 of a file, in hex."""
     seen = hashlib.sha256()
     with open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(1 << 20), b""):

@@ -1,7 +1,7 @@
-"""A wheel file as this host has it: what its WHEEL and its RECORD say, and each file compared with RECORD.
+"""A wheel file on this host: its WHEEL, its RECORD, and its files, each compared with RECORD.
 
-The managing side looked at the wheel when it came into the wheelhouse. Here counts what could do harm on this host, and
-that what is unpacked is what RECORD says.
+The wheel was validated when it was added to the wheelhouse. Here it is only checked for what could harm this host, and
+that its files match RECORD.
 """
 
 from __future__ import absolute_import
@@ -24,19 +24,20 @@ DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
 
 class WheelFile(SafeZip):
-    """An open wheel; every failure is a `Problem`, as of any archive.
+    """An open wheel; raises as `SafeZip` does.
 
-    `dist_info` is the folder that describes the distribution, `fields` are those of WHEEL, `record` is what RECORD says.
+    `dist_info` is the name of the `.dist-info` folder, `fields` are those of WHEEL by name in lower case, `record` maps
+    paths to (algorithm, digest, size or None).
     """
 
     def look(self):
-        """Read what says what the other members are."""
+        """Read WHEEL and RECORD."""
         self.dist_info = self._dist_info()
         self.fields = self._fields()
         self.record = self._record()
 
     def _dist_info(self):
-        """The name of the one folder that describes the distribution."""
+        """The name of the only `.dist-info` folder."""
         found = sorted(set(path.partition("/")[0] for path in self.members if ".dist-info/" in path))
         found = [folder for folder in found if folder.endswith(".dist-info")]
         if len(found) != 1:
@@ -47,7 +48,7 @@ class WheelFile(SafeZip):
         return found[0]
 
     def _fields(self):
-        """The fields of WHEEL by their names in lower case; the first counts."""
+        """The fields of WHEEL by name in lower case; of two with the same name, the first counts."""
         fields = {}
         for line in self.read(self.dist_info + "/WHEEL", MOST_TEXT).decode("utf-8", "replace").splitlines():
             name, _, value = line.partition(":")
@@ -58,7 +59,7 @@ class WheelFile(SafeZip):
         return fields
 
     def _record(self):
-        """What RECORD says: path → (algorithm, digest, size or None)."""
+        """The entries of RECORD: path → (algorithm, digest, size or None)."""
         recorded = {}
         try:
             for row in rows(self.read(self.dist_info + "/RECORD", MOST_RECORD)):
@@ -70,7 +71,7 @@ class WheelFile(SafeZip):
 
     def _add_to_record(self, recorded, path, digest, size):
         if path not in self.members:
-            # wheels that were built on Windows, long ago
+            # old wheels that were built on Windows
             path = path.replace("\\", "/")
         if path not in self.members:
             raise self.wrong("lacks a file that its RECORD lists: %s" % shown(path))
@@ -79,16 +80,16 @@ class WheelFile(SafeZip):
         algorithm, _, encoded = digest.partition("=")
         expected = decoded(encoded)
         if SIZES.get(algorithm.lower()) != len(expected):
-            raise self.wrong("its RECORD has no hash, or one that is not allowed, for %s" % path)
+            raise self.wrong("its RECORD has no valid hash for %s" % path)
         recorded[path] = (str(algorithm.lower()), expected, whole(size) if size.strip() else None)
 
     def is_exempt(self, path):
-        """Whether RECORD does not vouch for a member: itself, and its signatures."""
+        """Whether a member needs no hash in RECORD: RECORD itself and its signatures."""
         folder, _, name = path.rpartition("/")
         return folder == self.dist_info and name in EXEMPT
 
     def pieces(self, path):
-        """The bytes of a member, in pieces; raises the problem, at the end, where they are not as RECORD says."""
+        """A member's bytes in pieces; raises `Problem`, at the end, if they do not match RECORD."""
         if self.is_exempt(path):
             return [self.read(path, MOST_RECORD)]
         if path not in self.record:
@@ -107,17 +108,17 @@ class WheelFile(SafeZip):
         self._compare(path, seen)
 
     def _compare(self, path, seen):
-        """Raise the problem where a member's hash or size is not as RECORD says."""
+        """Raise `Problem` if a member's hash or size does not match RECORD."""
         entry = self.members[path]
         algorithm, expected, size = self.record[path]
         if seen.digest() != expected:
-            raise self.wrong("%s is not what its RECORD says: the %s differs" % (path, algorithm))
+            raise self.wrong("%s does not match its RECORD: the %s differs" % (path, algorithm))
         if size not in (None, entry.file_size):
             raise self.wrong("%s has %d bytes, its RECORD says %d" % (path, entry.file_size, size))
 
 
 def rows(data):
-    """The rows of a CSV file in UTF-8, each a list of texts."""
+    """The rows of a CSV file in UTF-8, each a list of strings."""
     if PY2:
         data.decode("utf-8")
         return [[field.decode("utf-8") for field in row] for row in csv.reader(io.BytesIO(data))]
@@ -125,7 +126,7 @@ def rows(data):
 
 
 def decoded(encoded):
-    """The bytes that a hash in RECORD is, with or without padding; none where it is none."""
+    """The bytes of a hash in RECORD, with or without padding; empty if it is invalid."""
     encoded = encoded.strip().rstrip("=")
     try:
         return base64.urlsafe_b64decode((encoded + "=" * (-len(encoded) % 4)).encode("ascii"))
@@ -134,5 +135,5 @@ def decoded(encoded):
 
 
 def encoded(algorithm, digest):
-    """A hash as RECORD has it: urlsafe base64, without padding."""
+    """A hash in the format of RECORD: urlsafe base64 without padding."""
     return "%s=%s" % (algorithm, base64.urlsafe_b64encode(digest).decode("ascii").rstrip("="))

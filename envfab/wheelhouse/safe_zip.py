@@ -171,7 +171,7 @@ class Archive:
         parts = name.removesuffix("/").split("/")
         escapes = name.startswith("/") or "\\" in name or DRIVE.match(name) or ".." in parts
         if escapes or not is_plain(name) or "" in parts or "." in parts:
-            raise self.wrong(f"has a member whose path leaves the wheel or is not plain: {shown!r}")
+            raise self.wrong(f"has a member with an unsafe path: {shown!r}")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise self.wrong(f"has a member that is a link or a special file: {shown}")

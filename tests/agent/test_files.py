@@ -65,7 +65,7 @@ WAYS: dict[Callable[[Path, Path], None], str] = {
     dangling: "is a symbolic link",
     pipe: "is not a regular file",
 }
-WAYS[hard_link] = "has another name elsewhere"
+WAYS[hard_link] = "has several hard links"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -131,9 +131,7 @@ def test_a_memory_of_somebody_else_is_not_written_to(place: Path, deploying: Sta
     shutil.chown(place / ".envfab", hosts.users.shop)
     with pytest.raises(OperationFailed) as caught:
         deploying(place).ask("lock", holder={})
-    assert (
-        f"{place}/.envfab belongs to {hosts.users.shop}, and not to root: name its owner as `user`" in caught.value.what
-    )
+    assert f"{place}/.envfab belongs to {hosts.users.shop}, not to root: name its owner as `user`" in caught.value.what
 
 
 def test_a_file_of_somebody_else_is_not_written_to(place: Path, deploying: Starter, hosts: Hosts) -> None:

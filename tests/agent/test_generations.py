@@ -668,14 +668,12 @@ def test_what_is_no_generation_is_passed_over_or_refused(venv: Path, deploying: 
     current = venv / ".envfab" / "current"
     current.rename(current.with_name("aside"))
     current.symlink_to(generations / "1")
-    with pytest.raises(
-        OperationFailed, match="does not lead to a generation; let it lead to one: ln -sfn generations/"
-    ):
+    with pytest.raises(OperationFailed, match="does not lead to a generation; correct it: ln -sfn generations/"):
         session.ask("probe")
     current.with_name("aside").rename(current)
     generations.rename(tmp_path / "generations")
     generations.symlink_to(tmp_path / "generations")
-    with pytest.raises(OperationFailed, match="is a symbolic link; put the folder that it leads to in its place"):
+    with pytest.raises(OperationFailed, match="is a symbolic link; replace it by the folder that it leads to"):
         session.ask("probe")
 
 

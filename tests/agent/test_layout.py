@@ -27,5 +27,5 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "access", lambda folder, _mode: not folder.endswith("locked"))
     (tmp_path / "locked").mkdir()
     agent_layout.refuse_read_only(str(tmp_path))
-    with pytest.raises(Exception, match=r"locked cannot be written to by .*: make it writable"):
+    with pytest.raises(Exception, match=r"cannot write to .*locked: change its mode"):
         agent_layout.refuse_read_only(str(tmp_path / "locked"))

@@ -79,7 +79,7 @@ def test_an_interpreter_that_installs_elsewhere_is_refused(pristine: Callable[[s
     (path / "pyvenv.cfg").unlink()
     try:
         with pytest.raises(
-            AgentError, match=r"not for this virtualenv, since pyvenv\.cfg is missing; fab create_virtual"
+            AgentError, match=r"not of this virtualenv, since pyvenv\.cfg is missing; repair it: fab create_virtual"
         ):
             agent(path).ask("probe")
     finally:
@@ -89,7 +89,7 @@ def test_an_interpreter_that_installs_elsewhere_is_refused(pristine: Callable[[s
 def test_the_folder_of_an_interpreter_is_no_virtualenv(make_virtualenv: VirtualenvMaker, agent: StartAgent) -> None:
     """What would be installed there, all of its virtualenvs and the system would have."""
     python = make_virtualenv.python("3.11")
-    with pytest.raises(AgentError, match="an interpreter's own folder and not a virtualenv"):
+    with pytest.raises(AgentError, match="an interpreter's own folder, not a virtualenv"):
         agent(python.parent.parent, python=python).ask("probe")
 
 

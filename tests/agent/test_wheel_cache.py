@@ -67,11 +67,11 @@ def test_what_comes_damaged_leaves_nothing(workbench: Path, deploying: Starter, 
     session.tell_file("store", [wheel.read_bytes()], len(data), sha256="0" * 64, filename="other.whl")
     with pytest.raises(OperationFailed) as caught:
         session.settle()
-    assert "other.whl came with another SHA-256" in str(caught.value)
+    assert "the SHA-256 of other.whl does not match" in str(caught.value)
     session.tell_file("store", [data], len(data), sha256=sha256(wheel), filename=wheel.name)
     with pytest.raises(OperationFailed) as caught:
         session.ask("probe")
-    assert str(caught.value) == f"{workbench}: {wheel.name} came with another SHA-256 than it was sent with"
+    assert str(caught.value) == f"{workbench}: the SHA-256 of {wheel.name} does not match: it was damaged on the way"
     assert list(cache.iterdir()) == []
     store(session, wheel)
 

@@ -129,7 +129,7 @@ def test_a_callable_gives_the_address_and_nothing_shows_its_password(
     lines = [line.strip() for line in done.stdout.splitlines()]
     where = next(number for number, line in enumerate(lines) if line.endswith(f"{path}   failed"))
     assert lines[where + 1 : where + 4] == [
-        f"shop-1.0-py3-none-any.whl cannot be fetched: there is no {published.url}shop/",
+        f"cannot download shop-1.0-py3-none-any.whl: {published.url}shop/ does not exist",
         "bring the index that wheel_source names up to date (fab publish_index), and run this again",
         "completed: lock",
     ]
@@ -159,7 +159,7 @@ def test_an_index_with_another_file_changes_nothing(
     place.write_bytes(bytes(size))
     done = local.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert f"{published.url}shop/{wheel.name} has another SHA-256 than the release log says" in done.stdout
+    assert f"the SHA-256 of {published.url}shop/{wheel.name} is not that of the release log" in done.stdout
     assert "a released wheel never changes" in done.stdout
     assert freeze(path) == {}
     assert not (tmp_path / "ran").exists()

@@ -83,7 +83,7 @@ def test_what_is_there_is_left_alone(links: Connections, tmp_path: Path) -> None
     empty.mkdir()
     (full / "precious").touch()
     first, second = made([wanted(full), wanted(empty)], links)
-    assert str(first.error).endswith(f"{full}: something is already there")
+    assert str(first.error).endswith(f"{full}: it exists and is not a virtualenv; remove it or name another path")
     assert os.listdir(full) == ["precious"]
     assert second.error is None
 
@@ -95,7 +95,7 @@ def test_a_virtualenv_whose_interpreter_is_gone_is_told_as_such(links: Connectio
     python.symlink_to("/usr/bin/python3.99")
     (creation,) = made([wanted(tmp_path / "venv")], links)
     assert str(creation.error).endswith(
-        "venv: its interpreter /usr/bin/python3.99 is gone; fab create_virtualenv --repair gives it another one"
+        "venv: its interpreter /usr/bin/python3.99 is missing; repair it: fab create_virtualenv --repair"
     )
 
 
@@ -104,9 +104,7 @@ def test_a_virtualenv_without_any_interpreter_is_told_as_such(links: Connections
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "pyvenv.cfg").touch()
     (creation,) = made([wanted(tmp_path / "venv")], links)
-    assert str(creation.error).endswith(
-        "venv: it has lost its bin/python; fab create_virtualenv --repair gives it another one"
-    )
+    assert str(creation.error).endswith("venv: its bin/python is missing; repair it: fab create_virtualenv --repair")
 
 
 def packages(virtualenv: Path) -> set[str]:
@@ -187,7 +185,7 @@ def test_what_cannot_be_repaired_is_as_it_was(
     (path / "pyvenv.cfg").unlink()
     (path / "pyvenv.cfg").mkdir()
     (creation,) = create([wanted(path)], links, Settings(), Silent(), repair=True)
-    assert "it could not be repaired with" in str(creation.error)
+    assert "cannot repair it with" in str(creation.error)
     assert {one.name: os.readlink(one) for one in (path / "bin").iterdir() if one.is_symlink()} == links_before
 
 
@@ -211,8 +209,8 @@ def test_what_may_not_be_looked_at_is_not_said_to_be_gone(
     one = Member(target, Host("web1", user=admin), Virtualenv(str(path), user=admin, python=python), admin)
     (creation,) = made([one], connect())
     what = {
-        "virtualenv": f"{admin} may not look there ({path}/bin/python)",
-        "interpreter": f"a virtualenv is there whose interpreter {admin} may not use ({closed}/bin/python)",
+        "virtualenv": f"{admin} has no access to {path}/bin/python",
+        "interpreter": f"{admin} has no access to the virtualenv's interpreter {closed}/bin/python",
     }[hidden]
     assert str(creation.error) == f"{target}: {what}: name its owner as `user` in the fabfile"
 
@@ -223,7 +221,7 @@ def test_nothing_is_left_of_a_failure(links: Connections, tmp_path: Path) -> Non
     if python is None:
         pytest.skip("this machine has no CPython 2.7")
     (creation,) = made([wanted(tmp_path / "a" / "b" / "venv", str(python))], links)
-    assert "no virtualenv could be made with" in str(creation.error)
+    assert "cannot make a virtualenv with" in str(creation.error)
     assert str(creation.error).endswith("No module named virtualenv")
     assert not (tmp_path / "a").exists()
 

@@ -45,5 +45,5 @@ def test_what_cannot_be_made_says_why_and_leaves_nothing(ssh_workplace: Workplac
     assert "python9.9" in done.stdout
     assert "`python` in the fabfile must be an interpreter of that host" in done.stdout
     assert "Permission denied" in done.stdout
-    assert f"{occupied}: something is already there" in done.stdout
+    assert f"{occupied}: it exists and is not a virtualenv; remove it" in done.stdout
     assert [path.name for path in srv.iterdir()] == ["occupied"]
