@@ -1,6 +1,6 @@
-"""Bytecode that travels: of one wheel and one kind of interpreter, packed where it was compiled.
+"""The archive of a wheel's bytecode for one kind of interpreter, which is sent to hosts.
 
-A line of JSON with `[key, path, size]` of each file, then the files, all of it deflated.
+It is a line of JSON with `[key, path, size]` of each file, followed by the files, compressed by zlib.
 """
 
 from __future__ import absolute_import
@@ -10,20 +10,20 @@ import zlib
 from .json_codec import dumps, loads
 from .protocol import native
 
-# the packing is done once, the hosts are many: but it is waited for
+# fast rather than small: hosts wait for it
 LEVEL = 1
 MOST = 1 << 30
 
 
 def pack(files):
-    """The bytes of `files`, ((key, path), data) each."""
+    """The archive of `files`, ((key, path), data) each."""
     files = list(files)
     head = dumps([[key, path, len(data)] for (key, path), data in files]).encode("utf-8")
     return zlib.compress(b"".join([head, b"\n"] + [data for _, data in files]), LEVEL)
 
 
 def unpacked(data):
-    """(key, path) → data; raises ValueError for what `pack` did not write."""
+    """The files of an archive, (key, path) → data; raises ValueError for anything that `pack` did not write."""
     try:
         reading = zlib.decompressobj()
         whole = reading.decompress(data, MOST)
@@ -40,7 +40,7 @@ def unpacked(data):
 
 
 def packed_tree(folder, said, content):
-    """The bytecode that was made for a tree: `said` is its list, `content` reads a file."""
+    """The archive of the bytecode in a tree: `said` is the content of `tree.json`, `content` reads a file."""
     import os
 
     rows = [(row[0], row[1]) for row in said["compiled"]]

@@ -1,6 +1,6 @@
-"""Which files belong to which installed distribution, as its installer wrote that down.
+"""Ownership of files: which installed distribution each file belongs to, as recorded by its installer.
 
-Paths are relative to the virtualenv, or to one of its generations: `lib/python3.11/site-packages/six.py`, `bin/django-admin`.
+Paths are relative to the virtualenv or one of its generations: `lib/python3.11/site-packages/six.py`, `bin/django-admin`.
 """
 
 from __future__ import absolute_import
@@ -17,14 +17,14 @@ COMPILED = re.compile(r"\.(cpython|pypy|jython)[^.]*(\.opt-[^.]+)?\.py[co]$")
 
 
 class OwnedFiles(object):
-    """A distribution in a folder of packages: its canonical name, and what is its own.
+    """A distribution in a folder of packages: its canonical name, and its files.
 
-    `files` and `folders` (with all below them) are relative to the virtualenv; None where nothing tells them.
-    `lines` are its lines in easy-install.pth.
+    `files` and `folders` (with everything in them) are relative to the virtualenv; `files` is None if they are not
+    known. `lines` are its lines in easy-install.pth.
     """
 
     def __init__(self, name, shown_as, files, folders=(), lines=()):
-        # a file's hash, where the installer wrote one down
+        # hashes by file, as far as the installer recorded them
         self.hashes = files if isinstance(files, dict) else {}
         self.name = name
         self.shown_as = shown_as
@@ -34,7 +34,7 @@ class OwnedFiles(object):
 
 
 def installed(root, site):
-    """Every distribution in the folders `site` below `root`, the root of a virtualenv or of a generation."""
+    """The distributions in the folders `site` of `root`, which is a virtualenv or a generation."""
     found = []
     for folder in site:
         full = os.path.join(root, folder)
@@ -64,13 +64,13 @@ def read(root, folder, name):
 
 
 def described(entry, name, files, folders=(), lines=()):
-    """An `OwnedFiles`; what has lost its description is called after its folder."""
+    """An `OwnedFiles`; a distribution without metadata gets its name from its folder."""
     shown_as = entry["name"] if entry else text(name).partition("-")[0]
     return OwnedFiles(canonical(shown_as), shown_as, files, folders, lines)
 
 
 def canonical(name):
-    """A project's name as names are compared (PEP 503)."""
+    """A project's canonical name (PEP 503)."""
     return re.sub("[-_.]+", "-", text(name)).lower()
 
 
@@ -80,7 +80,7 @@ def rows(record):
         try:
             return [row for row in csv.reader(stream) if row and row[0]]
         except csv.Error as error:
-            raise Problem("unowned", "%s cannot be read: %s" % (text(record), error))
+            raise Problem("unowned", "cannot read %s: %s" % (text(record), error))
 
 
 def recorded(folder, record):
@@ -95,7 +95,7 @@ def recorded(folder, record):
 
 
 def listed(root, folder, egg_info_folder):
-    """The files of a distribution with an `.egg-info`: as listed there, else by its top-level names; or None."""
+    """The files of a distribution with an `.egg-info`: those it lists, or else those of its top-level names, or None."""
     names = content(os.path.join(egg_info_folder, "installed-files.txt"), MOST)
     if names is not None:
         here = os.path.join(folder, os.path.basename(egg_info_folder))
@@ -112,14 +112,14 @@ def listed(root, folder, egg_info_folder):
 
 
 def below(root, folder):
-    """All files below a folder."""
+    """All files in a folder and those below."""
     for here, _, names in os.walk(os.path.join(root, folder)):
         for name in names:
             yield os.path.relpath(os.path.join(here, name), root)
 
 
 def egg_scripts(path):
-    """The scripts that easy_install made of an egg: nothing lists them, but the egg has their names."""
+    """The scripts that easy_install made for an egg, which are not listed, but whose names the egg has."""
     if os.path.isdir(path):
         scripts = os.path.join(path, "EGG-INFO", "scripts")
         names = set(os.listdir(scripts) if os.path.isdir(scripts) else [])

@@ -1,4 +1,4 @@
-"""Putting an unpacked wheel, its tree, into a virtualenv's folders: links, and what each virtualenv has of its own."""
+"""Placing an unpacked wheel, its tree, into a generation: by links, and files that each virtualenv has for itself."""
 
 from __future__ import absolute_import
 
@@ -16,20 +16,21 @@ from .wheel_cache import discard
 from .safe_zip import shown
 from .wheel_file import encoded
 
-# what says that a file cannot be linked, and copying is to be tried
+# errors upon which files are copied instead of linked
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 INTERPRETER = b"#!python"
 
 
 def place(folder, root, scheme, python, requested, link):
-    """Put the tree at `folder` into the folder `root`, the paths of `scheme` being relative to that.
+    """Place the tree at `folder` into the folder `root`; the paths in `scheme` are relative to `root`.
 
-    Returns path → (hash as RECORD has it, size, time) of all files that are there now. Paths are relative to `root`, and
-    times None for what is not of the tree. Nothing is synced: the composed folder is, as a whole. Raises `Problem` for what would lie elsewhere than in `root`, and EnvironmentError for what the disk does not do.
+    Returns path → (hash as in RECORD, size, time) of the files placed; paths are relative to `root`, times None for
+    files that are not of the tree. Nothing is flushed to the disk, since the composed generation is flushed as a whole.
+    Raises `Problem` for a path that leads out of `root`, and EnvironmentError.
     """
     found = read_tree(folder)
     if found is None:
-        raise Problem("wheel", "%s: is not a whole tree" % text(folder))
+        raise Problem("wheel", "%s: is incomplete; deploy again" % text(folder))
     before = os.umask(found["umask"])
     try:
         placing = Placing(folder, root, scheme, found, link)
@@ -40,7 +41,7 @@ def place(folder, root, scheme, python, requested, link):
 
 
 class Placing(object):
-    """One tree on its way into one folder."""
+    """The placing of one tree into one folder."""
 
     def __init__(self, folder, root, scheme, found, link):
         self.below = parts(folder)
@@ -53,14 +54,14 @@ class Placing(object):
         self.scheme["headers"] = os.path.join(self.scheme["headers"], native(found["name"]))
         self.home = self.scheme[found["root"]]
         self.info = os.path.join(self.home, native(found["dist_info"]))
-        # what paths in `root` begin with, by key
+        # the beginnings of paths in `root`, by key
         self.places = dict((key, path and os.path.join(path, "")) for key, path in self.scheme.items())
-        # the path in `root` → hash and size as RECORD has them, and the time
+        # path in `root` → hash and size as in RECORD, and the time
         self.rows = {}
         self.folders = {""}
 
     def run(self, python, requested):
-        """Put all of it there."""
+        """Place all files, and write those that each virtualenv has for itself."""
         record = os.path.join(self.info, "RECORD")
         for key, path, recorded, size, time in self.tree["files"]:
             path = native(path)
@@ -72,7 +73,7 @@ class Placing(object):
             path = native(path)
             target = self.places[key] + path
             self.put(self.below[key] + path, target)
-            # RECORD vouches for no bytecode
+            # RECORD has no hashes of bytecode
             self.rows[target] = ("", "", time)
         self.write_scripts(python)
         self.write(os.path.join(self.info, "INSTALLER"), b"envfab\n", None)
@@ -82,7 +83,7 @@ class Placing(object):
         self.rows[record] = ("", "", None)
 
     def put(self, source, target):
-        """A link to a file of the tree, or a copy, in the place of whatever file is there."""
+        """Link or copy a file of the tree, replacing whatever file is there."""
         self.make_folder(target[: target.rfind(os.sep) + 1].rstrip(os.sep))
         target = self.below_root + target
         if not (self.link and self.links(source, target)):
@@ -94,7 +95,10 @@ class Placing(object):
                 discard(draft)
 
     def links(self, source, target):
-        """Whether a file could be linked; once the file system says no, no other one is tried."""
+        """Try to link a file; false if that is not possible: further files are then copied, too.
+
+        Only if this file has too many links are others still linked.
+        """
         try:
             os.link(source, target)
         except EnvironmentError as error:
@@ -107,7 +111,7 @@ class Placing(object):
         return True
 
     def links_instead(self, source, target):
-        """Whether a link could be made in the place of another file: never written through, for others may share it."""
+        """Try to replace a file by a link; it is never written to, since other names may share it."""
         draft = self.draft(target)
         discard(draft)
         if not self.links(source, draft):
@@ -115,20 +119,20 @@ class Placing(object):
         try:
             os.rename(draft, target)
         finally:
-            # where both are links to the same file a rename does nothing
+            # if both are links to the same file, rename does nothing
             discard(draft)
         return True
 
     def draft(self, target):
-        """What a file is called until it is whole."""
+        """The name of a file until it is complete."""
         return os.path.join(os.path.dirname(target), ".envfab-%d" % os.getpid())
 
     def make_folder(self, folder):
-        """Make a folder in `root` where it is not there, and those above it; one that leads elsewhere is refused."""
+        """Make a folder in `root` and those above it, if needed; raises `Problem` for one that leads out of `root`."""
         if folder in self.folders:
             return
         if (folder + os.sep).startswith(os.path.join(MEMORY, "")):
-            raise self.wrong("has files in %s, which is envfab's own" % MEMORY)
+            raise self.wrong("has files in %s, which only envfab may use" % MEMORY)
         self.make_folder(os.path.dirname(folder))
         place = os.path.join(self.root, folder)
         try:
@@ -142,11 +146,11 @@ class Placing(object):
         self.folders.add(folder)
 
     def wrong(self, what):
-        """The problem that says `what` of this distribution."""
+        """The `Problem` that `what` is wrong with this distribution."""
         return Problem("wheel", "%s %s: %s" % (self.tree["name"], self.tree["version"], what))
 
     def rewrite(self, source, target, python):
-        """Whether a script asks for the interpreter; if so, it is written with it."""
+        """Write a script that begins with `#!python` with the interpreter; false for any other file."""
         with open(source, "rb") as stream:
             if stream.read(len(INTERPRETER)) != INTERPRETER:
                 return False
@@ -156,17 +160,17 @@ class Placing(object):
         return True
 
     def write_scripts(self, python):
-        """The scripts of entry points; of one name the last one stays, as with pip, and GUI comes after console."""
+        """Write the scripts of entry points; of two with one name the last one stays, as with pip; GUI after console."""
         folder = self.scheme["scripts"]
         mode = 0o666 & ~self.tree["umask"] | 0o555
         for name, module, attribute in self.tree["console"] + self.tree["gui"]:
             target = os.path.normpath(os.path.join(folder, native(name)))
             if not target.startswith(os.path.join(folder, "")):
-                raise self.wrong("the script %s would lie outside of the folder of scripts" % shown(name))
+                raise self.wrong("the script %s would be outside of the folder of scripts" % shown(name))
             self.write(target, entry_points.script(python, module, attribute), mode)
 
     def write(self, target, content, mode):
-        """A file that the virtualenv has for itself, in the place of whatever file is there."""
+        """Write a file that the virtualenv has for itself, replacing whatever file is there."""
         self.make_folder(os.path.dirname(target))
         place = os.path.join(self.root, target)
         draft = self.draft(place)
@@ -179,7 +183,7 @@ class Placing(object):
         self.rows[target] = (encoded("sha256", hashlib.sha256(content).digest()), len(content), None)
 
     def record(self, own):
-        """The bytes of RECORD, for all that was put there: paths relative to the folder of packages."""
+        """The content of RECORD for all files that were placed, with paths relative to the folder of packages."""
         lines = []
         home = os.path.join(self.home, "")
         for target, (recorded, size, _) in dict(self.rows, **{own: ("", "", None)}).items():
@@ -195,7 +199,7 @@ def quoted(path):
 
 
 def copy(source, draft):
-    """A copy that has the mode and the time, too: bytecode names the time of its source."""
+    """Copy a file with its mode and time, since bytecode contains the time of its source."""
     discard(draft)
     shutil.copyfile(source, draft)
     status = os.stat(source)

@@ -1,8 +1,8 @@
 """Unpacking a wheel into a folder of its own, its *tree*, from which virtualenvs get links (PEP 427, PEP 491).
 
 A tree has the wheel's files by the install scheme's keys (`purelib`, `platlib`, `scripts`, `headers`, `data`), verified
-against RECORD while they were written, and the bytecode that was made of them. `tree.json`, which is written last, lists
-all of them; what it does not list is not of the tree.
+against RECORD while they were written, and the bytecode compiled from them. `tree.json`, which is written last, lists
+all of them; other files are not part of the tree.
 """
 
 from __future__ import absolute_import
@@ -33,16 +33,15 @@ MOST_TREE = 64 << 20
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 EARLIEST = 315532800  # 1980-01-01, where the times of zip files begin
 PACKAGES = ("purelib", "platlib")
-# a disk is asked to write so many files at once, and does it in one go
+# files that are flushed at once, which a disk does together
 SYNCED_AT_ONCE = 16
 
 
 def unpack(wheel, folder, umask, compiled, bytecode=None):
-    """Unpack the wheel at the path `wheel` into the new folder `folder`, with bytecode where `compiled` says so.
+    """Unpack the wheel at the path `wheel` into the new folder `folder`, with bytecode if `compiled`.
 
-    What is in `bytecode` ((key, path) → the bytes of a `.pyc`) need not be compiled, where it is of just that source.
-    On any failure there is no such folder. Raises `Problem`, kind "wheel", for a wheel that is not sound, and
-    EnvironmentError for what the disk does not do.
+    `bytecode` ((key, path) → the bytes of a `.pyc`) is used instead of compiling, as far as it matches the sources. A
+    failure removes the folder. Raises `Problem` of kind "wheel" for an invalid wheel, and EnvironmentError.
     """
     before = os.umask(umask)
     try:
@@ -61,7 +60,7 @@ def unpack(wheel, folder, umask, compiled, bytecode=None):
 
 
 class Unpacking(object):
-    """One wheel on its way into one folder."""
+    """The unpacking of one wheel into one folder."""
 
     def __init__(self, wheel, folder, umask):
         self.wheel = wheel
@@ -71,12 +70,12 @@ class Unpacking(object):
         self.root = "purelib" if wheel.fields.get("root-is-purelib", "").lower() == "true" else "platlib"
         self.console, self.gui = self.scripts()
         self.folders = set()
-        # (key, path) → (hash as RECORD has it, size, time)
+        # (key, path) → (hash as in RECORD, size, time)
         self.files = {}
         self.compiled = []
 
     def scripts(self):
-        """The scripts that the wheel's entry points ask for, console and GUI."""
+        """The scripts of the wheel's entry points, console and GUI."""
         path = self.wheel.dist_info + "/entry_points.txt"
         if path not in self.wheel.members:
             return [], []
@@ -88,8 +87,8 @@ class Unpacking(object):
             raise self.wheel.wrong(shown(error))
 
     def run(self, compiled, bytecode):
-        """Write all of it, and see to it that it is on the disk."""
-        # of two for one place pip has the later: first what lies at the root, then data, then scripts
+        """Write all files and flush them to the disk."""
+        # of two files for one path, pip keeps the later: first those at the root, then data, then scripts
         for _, key, path, member in sorted(self.destinations()):
             self.write(key, path, member)
         if compiled and pyc.can_compile():
@@ -103,7 +102,7 @@ class Unpacking(object):
         sync_all([os.path.join(self.folder, TREE), self.folder])
 
     def destinations(self):
-        """(order, key, path, member) of each member; the key is None for what is not to be written."""
+        """(order, key, path, member) of each member; the key is None for members that are not written."""
         scripts = set(entry[0] for entry in self.console + self.gui)
         for number, member in enumerate(self.wheel.members):
             top, slash, rest = member.partition("/")
@@ -117,7 +116,7 @@ class Unpacking(object):
             yield (1 + (key == "scripts"), number), None if wrapper else key, path, member
 
     def place(self, key, path):
-        """Where a file of the tree lies."""
+        """The path of a file of the tree."""
         return self.below[key] + native(path)
 
     def write(self, key, path, member):
@@ -139,27 +138,27 @@ class Unpacking(object):
         self.files[key, path] = [self.hash_of(member), entry.file_size, time]
 
     def hash_of(self, member):
-        """A member's hash as RECORD has it, or as it would."""
+        """A member's hash in RECORD, or in RECORD's format."""
         if member in self.wheel.record:
             algorithm, digest, _ = self.wheel.record[member]
             return encoded(algorithm, digest)
         return encoded("sha256", hashlib.sha256(self.wheel.read(member, MOST_TREE)).digest())
 
     def make_folder(self, folder):
-        """Make a folder where it is not there, and those above it."""
+        """Make a folder and those above it, if needed."""
         if folder not in self.folders and folder != self.folder:
             self.make_folder(os.path.dirname(folder))
             os.mkdir(folder)
             self.folders.add(folder)
 
     def compile(self, bytecode):
-        """Compile the sources among the packages, but those whose bytecode the wheel brought, or somebody else made."""
+        """Compile the packages' sources, except those whose bytecode the wheel contains or `bytecode` has."""
         for key, path in sorted(self.files):
             target = pyc.path_of(path)
             if key not in PACKAGES or not path.endswith(".py") or (key, target) in self.files:
                 continue
             if (key, target.rpartition("/")[0]) in self.files:
-                # a file lies where the folder would be
+                # there is a file with the name of the folder
                 continue
             _, size, time = self.files[key, path]
             data = bytecode.get((key, target))
@@ -172,13 +171,13 @@ class Unpacking(object):
                 self.compiled.append([key, target, len(data), time])
 
     def write_tree(self):
-        """Write down what there is."""
+        """Write `tree.json`; raises `Problem` if METADATA has no valid Name or Version."""
         key, base = self.root, self.wheel.dist_info
         fields = read_fields(self.place(key, base + "/METADATA"))
         if not fields or not fields["name"] or not fields["version"]:
             raise self.wheel.wrong("its METADATA has no Name or no Version")
         if not NAME.match(fields["name"][0]):
-            # headers have a folder of that name
+            # headers are placed in a folder of that name
             raise self.wheel.wrong("its METADATA has a Name that is not valid: %s" % shown(fields["name"][0]))
         found = {
             "format": FORMAT,
@@ -196,7 +195,7 @@ class Unpacking(object):
 
 
 def time_of(entry):
-    """The time of a member in seconds, its archive's clock taken for UTC; 1980 for what is no time."""
+    """The time of a member in seconds, with the archive's clock taken as UTC; 1980 if it is invalid."""
     try:
         return max(EARLIEST, calendar.timegm(entry.date_time + (0, 0, 0)))
     except (ValueError, OverflowError):
@@ -204,7 +203,7 @@ def time_of(entry):
 
 
 def write_file(file, pieces, time, mode):
-    """A new file with that content, time and mode, by the umask where those are None."""
+    """Write a new file with that content, time and mode; None for now, and for the umask's mode."""
     descriptor = os.open(file, NEW_FILE, 0o666)
     try:
         for piece in pieces:
@@ -219,7 +218,7 @@ def write_file(file, pieces, time, mode):
 
 
 def sync_all(files):
-    """See to it that files, and what folders list, are on the disk: many at once; raises the first error."""
+    """Flush files, and the names in folders, to the disk, many at once; raises the first error."""
     waiting, errors = list(files), []
     if len(waiting) > SYNCED_AT_ONCE and sync_file_system(waiting[0]):
         return
@@ -243,7 +242,7 @@ def sync_all(files):
 
 
 def read_tree(folder):
-    """What `tree.json` in a folder says; None where it is not there or not whole.
+    """The content of `tree.json` in a folder; None if it is missing or incomplete.
 
     {"format": 1, "name", "version" (as METADATA has them), "dist_info", "root" (the key that it lies below), "umask",
      "files": [[key, path, hash as RECORD has it, size, time in seconds], …],
@@ -262,9 +261,9 @@ def read_tree(folder):
 
 
 def is_whole(folder):
-    """Whether each file of the tree in `folder` is as it was: by its size and time, or by its content where these differ.
+    """Whether the files of the tree in `folder` are unchanged: by size and time, or by their hash if these differ.
 
-    Costs a stat a file. Bytecode whose size or time differs is not compared.
+    Takes a stat for each file. Bytecode whose size or time differs counts as changed.
     """
     found = read_tree(folder)
     if found is None:
@@ -278,12 +277,12 @@ def is_whole(folder):
 
 
 def parts(folder):
-    """What the paths of a tree's files begin with, by key."""
+    """The beginnings of the paths of a tree's files, by key."""
     return dict((key, os.path.join(folder, native(key), "")) for key in DATA_KEYS)
 
 
 def is_recorded(file, recorded):
-    """Whether a regular file has the content of which RECORD has that hash."""
+    """Whether a regular file has that hash, which is in RECORD's format."""
     algorithm = recorded.partition("=")[0]
     if os.path.islink(file) or not os.path.isfile(file) or algorithm not in hashlib.algorithms_available:
         return False

@@ -1,4 +1,4 @@
-"""What a generation is before it becomes current: files as RECORD says, an interpreter that starts, distributions."""
+"""Verification of a generation before the switch: its files match RECORD, its interpreter starts, what it contains."""
 
 from __future__ import absolute_import
 
@@ -17,23 +17,23 @@ from .subprocesses import base_environment, call, ending
 
 PIECE = 1 << 16
 MOST_PROBLEMS = 10
-# what Python does not read, for as long as another file is tried
+# added to the name of a `.pth` file, so that Python ignores it while others are tried
 ASIDE = ".aside"
-# what an interpreter prints of its import path, behind whatever else starts with it
+# precedes the import path that an interpreter prints, after any output of its start-up
 WORD = "ENVFAB-PATH "
 SHOW_PATH = (
     "import sys,os,binascii;e=getattr(os,'fsencode',lambda p:p);"
     "os.write(1,b'\\n%s'+binascii.hexlify(b'\\0'.join(map(e,sys.path)))+b'\\n')" % WORD
 )
-# seconds for an interpreter that does nothing
+# seconds for an interpreter to start and end
 START_LIMIT = 60
 
 
 def verify(agent, request, body):
     """Compare the files of the distributions `names` (canonical) with their RECORD: `{"wrong": {name: [sentence]}}`.
 
-    Of the generation `number`, or of what is current where that is None. Links that `compose` made to files of the store
-    need no reading: these were compared with RECORD when they were written, and with their size and time since.
+    In the generation `number`, or in the current one if that is None. Files that `compose` linked from the store are
+    not read: they were compared with RECORD when they were unpacked, and now with their size and time.
     """
     layout = Layout(native(request["path"]))
     root = layout.path if request["number"] is None else layout.root(request["number"])
@@ -58,13 +58,13 @@ def verify(agent, request, body):
 
 
 def may_be_one_of(folder, names):
-    """Whether a folder may be the dist-info of a project among `names`: what is inside says for sure."""
+    """Whether a folder may be the dist-info of a project among `names`; only its METADATA is certain."""
     began = canonical(folder) + "-"
     return any(began.startswith(name + "-") for name in names)
 
 
 def rows_in(site, placed):
-    """(path as RECORD has it, (size, time)) of what lies in a folder of packages, of `placed`."""
+    """(path as in RECORD, (size, time)) of the files in `placed` that are in a folder of packages."""
     below = os.path.join(site, "")
     for path, (_, size, time) in placed.items():
         if time is not None and path.startswith(below):
@@ -72,9 +72,9 @@ def rows_in(site, placed):
 
 
 def record_problems(folder, placed):
-    """What of a distribution's files is not as its RECORD says, at most ten of them.
+    """The files of a distribution that do not match its RECORD, a sentence each, at most ten.
 
-    Those in `placed` (path as RECORD has it → (size, time)) are not read while they are of that size and time.
+    Files in `placed` (path as in RECORD → (size, time)) are not read if they have that size and time.
     """
     root = os.path.dirname(folder)
     below = os.path.join(root, "")
@@ -82,7 +82,7 @@ def record_problems(folder, placed):
     if not os.path.isfile(os.path.join(folder, "RECORD")):
         return ["RECORD is missing"]
     for row in rows(os.path.join(folder, "RECORD")):
-        # a .pyc is derived from the source: whoever compiles at installation writes another one
+        # a .pyc is derived from its source: each installer that compiles writes its own
         if len(row) < 3 or not row[1] or row[0].endswith(".pyc"):
             continue
         path = native(row[0])
@@ -105,7 +105,7 @@ def record_problems(folder, placed):
 
 
 def is_of_another(folder, path, data):
-    """Whether another distribution has the file, and has it so: of two for one place, one can be as its RECORD says."""
+    """Whether the file matches the RECORD of another distribution that has it as well."""
     root = os.path.dirname(folder)
     full = os.path.normpath(os.path.join(root, native(path)))
     for name in sorted(os.listdir(root)):
@@ -121,9 +121,9 @@ def is_of_another(folder, path, data):
 
 
 def is_recorded(data, algorithm, expected):
-    """Whether a file holds what RECORD has the hash of: just that, or a script for an interpreter of its own.
+    """Whether a file has the hash in RECORD, or would have it with `#!python` as the first line of a script.
 
-    pip puts the interpreter into a script's first line, and before version 22 it recorded the script as it was before.
+    pip puts the interpreter into a script's first line; before version 22, it recorded the script without it.
     """
     if digest(algorithm, data) == expected:
         return True
@@ -131,20 +131,20 @@ def is_recorded(data, algorithm, expected):
         return False
     first, end, rest = data.partition(b"\n")
     if first == b"#!/bin/sh":
-        # where the path is too long, or has a space: a line for sh, which Python takes for a text
+        # the path is too long or has a space: there are lines for sh, which Python takes for a string
         _, _, rest = rest.partition(b"\n")
         _, _, rest = rest.partition(b"\n")
     return any(digest(algorithm, b"#!" + name + end + rest) == expected for name in (b"python", b"pythonw"))
 
 
 def digest(algorithm, data):
-    """A hash as RECORD writes it: urlsafe base64 without padding."""
+    """A hash in the format of RECORD: urlsafe base64 without padding."""
     seen = hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
     return base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=")
 
 
 def content(path):
-    """All bytes of a file; with thousands of small ones, making a file object of each takes longer than reading it."""
+    """All bytes of a file; for thousands of small files, making file objects takes longer than reading."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         pieces = [os.read(descriptor, PIECE)]
@@ -156,7 +156,7 @@ def content(path):
 
 
 def inspect(agent, request, body):
-    """Start the interpreter of the generation `number`, and read what it sees installed, as a probe tells it."""
+    """Start the interpreter of the generation `number` and read the distributions on its import path, as a probe does."""
     layout = Layout(agent.path)
     root = layout.root(request["number"])
     own, outside = sorted_folders(agent.path, import_path(agent, layout, root))
@@ -169,14 +169,14 @@ def inspect(agent, request, body):
 
 
 def import_path(agent, layout, root):
-    """The import path of a fresh interpreter of a generation; raises `Problem` where that does not start."""
+    """The import path of a new interpreter of a generation; raises `Problem` if it does not start."""
     status, output = start(agent, layout, root, ["-c", SHOW_PATH])
     said = [line for line in output.splitlines() if line.startswith(WORD)]
     if status == 0 and said:
         return [native(one) for one in binascii.unhexlify(said[-1][len(WORD) :]).split(b"\0")]
     last = ([line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"])[-1]
-    message = "its Python would not start any more%s (it %s): %s" % (blamed(agent, layout, root), ending(status), last)
-    raise Problem("interpreter", message, output=output)
+    message = "Python does not start in the new generation%s (it %s): %s"
+    raise Problem("interpreter", message % (blamed(agent, layout, root), ending(status), last), output=output)
 
 
 def start(agent, layout, root, arguments):
@@ -188,7 +188,7 @@ def start(agent, layout, root, arguments):
 
 
 def blamed(agent, layout, root):
-    """Which `.pth` files end the interpreter of a generation, or keep it busy, in words."""
+    """The `.pth` files that end the interpreter of a generation, or keep it from starting, for the message."""
     files = []
     for folder in (os.path.join(root, one) for one in layout.site):
         files += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".pth")]
@@ -204,7 +204,7 @@ def blamed(agent, layout, root):
     for file in files:
         if os.path.lexists(file + ASIDE):
             os.rename(file + ASIDE, file)
-    return ", since %s %s it" % (", ".join(guilty), "ends" if len(guilty) == 1 else "end") if guilty else ""
+    return ", because of %s" % ", ".join(guilty) if guilty else ""
 
 
 OPERATIONS = {"verify": verify, "inspect": inspect}

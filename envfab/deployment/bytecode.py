@@ -1,4 +1,4 @@
-"""Bytecode compiled on this machine, once for all hosts whose interpreter is of the same kind as one that is here."""
+"""Compilation of bytecode on this machine, once for all hosts with an interpreter of the same kind as one here."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Bytecode:
 
 
 class Compilers:
-    """The interpreters of this machine, each started when the first plan or host of its kind needs bytecode.
+    """The interpreters of this machine that compile, each started when bytecode of its kind is first needed.
 
-    Threads of many hosts ask; those of one kind wait for each other, and find what the first had compiled.
+    Thread-safe; each wheel is compiled once for each kind of interpreter.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class Compilers:
         self._closed = False
 
     def prepare(self, interpreter: Interpreter, wheels: Iterable[tuple[Path, str]]) -> None:
-        """Begin to compile wheels, (path, SHA-256) each, while other hosts are still probed; return at once.
+        """Start to compile wheels, (path, SHA-256) each, in the background, while other hosts are still being probed.
 
-        Only for interpreters of the version that runs this: the magic number of others is known once a host says it.
+        Only for interpreters of the same version as this one: for others, only a host can tell the magic number.
         """
         if not _is_like_own(interpreter):
             return
@@ -68,7 +68,7 @@ class Compilers:
                     self._ahead.submit(self.bytecode, own_kind(), path, sha256)
 
     def bytecode(self, kind: str, wheel: Path, sha256: str) -> Bytecode | None:
-        """The bytecode of a wheel for interpreters of `kind`; None where this machine cannot make it."""
+        """Return a wheel's bytecode for interpreters of `kind`; None if this machine cannot compile it."""
         with self._starting:
             if self._closed:
                 return None
@@ -76,7 +76,7 @@ class Compilers:
         return compiler.bytecode(wheel, sha256)
 
     def close(self) -> None:
-        """Let the interpreters end; what was only prepared for is not begun any more."""
+        """End the interpreters; what `prepare` has not started to compile is dropped."""
         with self._starting:
             self._closed = True
         if self._ahead is not None:
@@ -86,7 +86,7 @@ class Compilers:
 
 
 class _Compiler:
-    """One interpreter of this machine, of one kind; without one, nothing is compiled here."""
+    """An interpreter of this machine, of one kind; if there is none, it compiles nothing."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -112,7 +112,7 @@ class _Compiler:
             try:
                 return self._asked(wheel, sha256)
             except (EnvfabError, OSError) as error:
-                # the hosts compile by themselves then
+                # the hosts compile the wheel themselves
                 logging.getLogger("envfab").debug("%s was not compiled here", wheel.name, exc_info=error)
                 return None
             except _OtherKind:
@@ -128,7 +128,7 @@ class _Compiler:
         return Bytecode(data, hashlib.sha256(data).hexdigest())
 
     def _start(self) -> bool:
-        """Start the next interpreter that may be of the kind; False where there is none left."""
+        """Start the next interpreter that may be of the kind; false if there is none left."""
         for executable in self._candidates:
             if self._home is None:
                 self._home = tempfile.TemporaryDirectory(prefix="envfab-")
@@ -151,7 +151,7 @@ class _Compiler:
             self._session = None
 
     def close(self) -> None:
-        """Let it end; nothing is compiled any more."""
+        """End the interpreter; nothing more is compiled."""
         with self._working:
             self._closed = True
             self._end()
@@ -160,22 +160,22 @@ class _Compiler:
 
 
 class _OtherKind(Exception):
-    """The interpreter that was started compiles otherwise."""
+    """Raised if the interpreter that was started is of another kind."""
 
 
 def own_kind() -> str:
-    """The kind of the interpreter that runs this."""
+    """Return the kind of the running interpreter."""
     return f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
 
 
 def _is_like_own(interpreter: Interpreter) -> bool:
-    """Whether an interpreter has the implementation and the version of the one that runs this."""
+    """Whether an interpreter has the implementation and the minor version of the running one."""
     own = platform.python_implementation(), sys.version_info[:2]
     return (interpreter.implementation, interpreter.version.release[:2]) == own
 
 
 def _interpreters(kind: str) -> Iterator[str]:
-    """Programs of this machine that may be interpreters of a kind: this one, those on PATH, those of pyenv."""
+    """Programs of this machine that may be of a kind: the running interpreter, those on PATH, those of pyenv."""
     if kind == own_kind():
         yield sys.executable
     match = KIND.fullmatch(kind)

@@ -1,7 +1,7 @@
-"""The steps of one deployment, in order. Each is a function of the `DeploymentContext` that it carries on.
+"""The steps of a deployment, functions of its `DeploymentContext`.
 
-`STEPS` is the order; a step that needs nothing done returns at once. What a step raises ends the deployment;
-`Step.back` says what then becomes of the packages.
+`STEPS` is their order; a step that has nothing to do returns at once. An exception of a step ends the deployment, and
+`Step.back` says how it recovers.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ LOCK_PAUSE = 0.5
 
 
 class PlanChanged(DeploymentError):
-    """The virtualenv is not as it was when the plan was made, and nobody agreed to another one."""
+    """Raised if the virtualenv changed after its plan was made, and a new plan was not accepted."""
 
 
 def lock(work: DeploymentContext) -> None:
-    """Take the virtualenv's lock, and see under it whether it still is as the plan took it to be."""
+    """Take the virtualenv's lock, and check that the virtualenv did not change after its plan was made."""
     deadline = time.monotonic() + work.around.wait
     work.agent.load(agent_sources.DEPLOY)
     while True:
@@ -69,9 +69,9 @@ def lock(work: DeploymentContext) -> None:
     again = work.around.reconsider(work.proposal, probe)
     if again is None:
         raise PlanChanged(
-            "it changed since the plan was made; nothing was done",
+            "the virtualenv changed after the plan was made; nothing was done",
             where=work.where,
-            hint="make a new plan: fab plan" if work.proposal.undoes is None else "ask again: fab rollback",
+            hint="make a new plan: fab plan" if work.proposal.undoes is None else "try again: fab rollback",
         )
     work.proposal = again
 
@@ -82,7 +82,7 @@ def upload(work: DeploymentContext) -> None:
 
 
 def begin(work: DeploymentContext) -> None:
-    """Open the journal: what is installed now, and what is to be done. One that was interrupted ends in the history."""
+    """Open the journal, with what is installed and what will change; an interrupted deployment goes to the history."""
     plan, caller, wheelhouse = work.proposal.plan, work.around.caller, work.around.wheelhouse
     probe = work.probe
     left = from_json(probe.journal, work.where) if probe.journal is not None else None
@@ -94,7 +94,7 @@ def begin(work: DeploymentContext) -> None:
         origin=caller.origin,
         began=now(),
         step="begin",
-        # what was there before an interruption is what to go back to, not the ruins
+        # a recovery leads to the state before the interrupted deployment, not to what that left behind
         snapshot=left.snapshot if left and (left.changed_in_place or _has_switched(left, probe)) else snapshot(probe),
         changes=changes(plan, {wheel.filename: wheelhouse.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
@@ -104,15 +104,16 @@ def begin(work: DeploymentContext) -> None:
     )
     ended = to_json(_ended(left)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
-    # first: from here on the journal is open, whatever is wrong with older records
+    # set before older records are read, which may be invalid: the journal is open from here on
     work.record = record
     work.past = readable(to_records(reply, work.where))
 
 
 def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | None, int | None]:
-    """(the generation that is to become current, the one to go back to); None and None where packages stay.
+    """(the generation to make current, the one to recover to); both None if packages do not change.
 
-    A deployment that was interrupted after its switch is what goes back, if this one, which finishes it, has to.
+    A deployment that was interrupted after its switch is finished by this one, which then recovers to its previous
+    generation.
     """
     current = probe.generation
     switched = left is not None and _has_switched(left, probe)
@@ -128,17 +129,17 @@ def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | N
 
 
 def _has_switched(left: Record, probe: Probe) -> bool:
-    """Whether a deployment that was interrupted had made its generation current."""
+    """Whether an interrupted deployment had made its generation current."""
     return left.generation is not None and left.generation == probe.generation
 
 
 def _ended(left: Record) -> Record:
-    """A journal's record for the history: `failed` where its deployment wrote down its end, else `interrupted`."""
+    """A journal's record for the history: `failed` if the deployment recorded its failure, else `interrupted`."""
     return left if left.status == FAILED else replace(left, ended=now(), status=INTERRUPTED)
 
 
 def compose(work: DeploymentContext) -> None:
-    """Make the next generation beside the current one; what goes together now must go together in it."""
+    """Compose the next generation beside the current one, and check that it breaks no requirements."""
     record = work.record
     if record is None:
         return
@@ -152,7 +153,7 @@ def compose(work: DeploymentContext) -> None:
 
 
 def verify(work: DeploymentContext) -> None:
-    """The files of all that is new must be what their RECORD says, and the fabfile's own test must end well."""
+    """Check that new files match their RECORD, and run the fabfile's `smoke` commands."""
     if work.record is not None and work.record.generation is not None:
         composition.require_intact(work, work.record)
     commands = work.proposal.member.virtualenv.commands("smoke")
@@ -160,7 +161,7 @@ def verify(work: DeploymentContext) -> None:
 
 
 def _by_generation(work: DeploymentContext, command: Command) -> Command:
-    """A command of the fabfile with the programs of the generation that is to become current."""
+    """A command of the fabfile, with the programs of the next generation instead of the current one's."""
     number, path = work.next_generation, work.proposal.member.virtualenv.path
     if number is None:
         return command
@@ -172,7 +173,7 @@ def _by_generation(work: DeploymentContext, command: Command) -> Command:
 
 
 def before(work: DeploymentContext) -> None:
-    """Run the commands that the fabfile wants run before migrations and the switch."""
+    """Run the fabfile's `before` commands, which come before migrations and the switch."""
     run_all(work, "before", work.proposal.member.virtualenv.commands("before"))
 
 
@@ -192,13 +193,13 @@ def reload(work: DeploymentContext) -> None:
     """Reload the services that use the virtualenv."""
     member = work.proposal.member
     run_all(work, "reload", member.virtualenv.commands("reload"))
-    # where the host reloads once for all of its virtualenvs, that comes later; on the way back nobody else does it
+    # a host that reloads once for all of its virtualenvs does that later; a recovery has to do it here
     if work.host_reload or work.going_back:
         run_all(work, "reload", member.host.reload_commands(member.virtualenv))
 
 
 def check(work: DeploymentContext) -> None:
-    """Ask the fabfile's checks whether all is well, again and again until the time or the tries are used up."""
+    """Run the fabfile's `check` commands, each until it succeeds, or `check_timeout` or `check_retries` is used up."""
     settings = work.around.settings
     for command in work.proposal.member.virtualenv.commands("check"):
         deadline = time.monotonic() + settings.check_timeout
@@ -214,7 +215,7 @@ def check(work: DeploymentContext) -> None:
             if attempt == settings.check_retries or deadline - time.monotonic() < CHECK_PAUSE:
                 ending = f"ended with status {status}"
                 if status is None:
-                    ending = f"gave no answer within the check_timeout of {settings.check_timeout:g} s"
+                    ending = f"did not end within the check_timeout of {settings.check_timeout:g} s"
                 raise OperationFailed(
                     f"the check {command.shown!r} {ending}" + (f" ({attempt + 1} tries)" if attempt else ""),
                     where=work.where,
@@ -225,12 +226,12 @@ def check(work: DeploymentContext) -> None:
 
 
 def finish(work: DeploymentContext) -> None:
-    """Write down what came where, in the release log and in the virtualenv's own history, and close the journal."""
+    """Record the deployment in the release log and in the virtualenv's history, and close the journal."""
     wheels = [action.wheel for action in work.proposal.plan.actions if action.wheel]
     try:
         work.around.wheelhouse.log_install(work.proposal.member.target, wheels, work.id)
     except WheelhouseError as unlogged:
-        # a copy for people: the virtualenv's own history is what counts
+        # only a warning: the release log's lines are for people, the virtualenv's own history is authoritative
         work.around.reporter.warning(
             f"{work.where} is {spoken_ending(Ending.DEPLOYED, work.proposal.undoes)}, but {unlogged}"
         )
@@ -238,14 +239,14 @@ def finish(work: DeploymentContext) -> None:
 
 
 def leave_open(work: DeploymentContext, error: str) -> None:
-    """Write into the journal that the deployment failed, and why; the next deployment repairs what it left."""
+    """Write the failure and its reason into the journal, which stays open for the next deployment to repair."""
     if work.record is not None:
         work.record = replace(work.record, ended=now(), status=FAILED, error=error[:MAX_ERROR])
         work.come_to(work.record.step)
 
 
 def close(work: DeploymentContext, status: str, error: str | None = None) -> None:
-    """End the journal with `status`; generations, data files and trees of the store go that nothing needs."""
+    """Close the journal with `status`, and remove generations, data files and stored wheels that are not needed."""
     if work.record is None:
         return
     settings = work.around.settings
@@ -261,7 +262,7 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
     )
     for folder in to_left(reply, work.where):
         work.around.reporter.warning(
-            f"{work.where}: {folder} cannot be removed, others' files are in it; remove it as root"
+            f"{work.where}: cannot remove {folder}, since it has files of other users; remove it as root"
         )
     if ended.generation is not None and status == DEPLOYED:
         ended = replace(ended, lingering=to_lingering(reply, work.where))
@@ -271,7 +272,7 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
 
 
 def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) -> None:
-    """Run commands of the fabfile, one after another; the first that fails raises."""
+    """Run commands of the fabfile in order; raises `OperationFailed` for the first that fails."""
     for command in commands:
         work.says(f"{title}: {command.shown}")
         try:
@@ -285,7 +286,7 @@ def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) 
 
 
 def execute(work: DeploymentContext, command: Command, where: str, timeout: float | None) -> CommandResult:
-    """Run a command of the fabfile as whom it names; raises what sudo has against it, as far as that is known."""
+    """Run a command of the fabfile as its user; raises `SudoError` if sudo is known not to allow it."""
     site = work.site
     by_password = command.arguments is not None and site.allowed(command.user, command.arguments).by_password
     return run_command(
@@ -305,11 +306,11 @@ def _run(work: DeploymentContext, command: Command, timeout: float | None) -> tu
 
 
 class Recovery(Enum):
-    """What a failing step asks for."""
+    """The recovery that a failing step asks for."""
 
     NOTHING = "nothing was changed"
-    PACKAGES = "the new generation goes"
-    PACKAGES_AND_RELOAD = "the generation before becomes current, and what uses it is reloaded again"
+    PACKAGES = "the new generation is removed"
+    PACKAGES_AND_RELOAD = "the previous generation becomes current again, and what uses it is reloaded"
 
 
 def _always(_work: DeploymentContext) -> bool:
@@ -318,10 +319,10 @@ def _always(_work: DeploymentContext) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: what it does, and what its failure asks for.
+    """A step: what it does, and the recovery that its failure asks for.
 
-    The journal names it where there is something `to_do`. One that is `by_agent` does nothing to the host but by the
-    virtualenv's own agent, one request after another.
+    It is written into the journal if there is something `to_do`. A step that is `by_agent` changes the host only by
+    requests to the virtualenv's agent.
     """
 
     name: str
@@ -331,7 +332,7 @@ class Step:
     by_agent: bool = False
 
     def begin(self, work: DeploymentContext) -> None:
-        """Note in the journal that it begins."""
+        """Write into the journal that it begins."""
         if self.to_do(work):
             work.come_to(self.name, wait=not self.by_agent)
 
@@ -341,7 +342,7 @@ def _reloads(work: DeploymentContext) -> bool:
     return bool(member.virtualenv.reload or member.host.reload)
 
 
-# up to where a host's virtualenvs are ready for the one reload that they share
+# the steps before the reload that a host's virtualenvs may share
 MAKING = (
     Step("lock", lock, Recovery.NOTHING),
     Step("upload", upload, Recovery.NOTHING),

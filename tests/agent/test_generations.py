@@ -144,7 +144,10 @@ def test_a_pth_that_ends_the_interpreter_is_found_and_named(venv: Path, deployin
     number = compose(session, wheel(tmp_path, "deadly", files={"deadly.pth": deadly, "fine.pth": "import sys\n"}))
     with pytest.raises(OperationFailed) as caught:
         session.ask("inspect", number=number)
-    assert "its Python would not start any more, since deadly.pth ends it (it ended with status 3)" in caught.value.what
+    assert (
+        "Python does not start in the new generation, because of deadly.pth (it ended with status 3)"
+        in caught.value.what
+    )
 
 
 def test_a_pinned_process_keeps_its_generation(venv: Path, deploying: Starter, tmp_path: Path) -> None:
@@ -446,7 +449,7 @@ def test_a_first_deployment_that_fails_leaves_no_generation(venv: Path, deployin
     unknown = {**fields(wheel(tmp_path, "alpha")), "requested": True}
     kind = {"compile": False, "umask": 0o022, "link": True, "pinned": False}
     assert session.ask("probe")["plain"] is True
-    with pytest.raises(OperationFailed, match="is not a whole tree"):
+    with pytest.raises(OperationFailed, match="is incomplete; deploy again"):
         session.ask("compose", number=1, base=0, wheels=[unknown], remove=[], **kind)
     assert session.ask("probe")["generations"] == []
     number = compose(session, wheel(tmp_path, "beta"))
@@ -748,6 +751,6 @@ def test_data_files_that_are_called_as_something_of_a_generation_are_theirs(
     assert session.ask("verify", names=["d"], number=None) == {"wrong": {}}
     assert session.ask("whole", numbers=[1])["whole"] == [1]
     hostile = wheel(tmp_path, "hostile", files={"hostile-1.0.data/data/.envfab/current": "x"})
-    with pytest.raises(OperationFailed, match=r"hostile 1.0: has files in .envfab, which is envfab's own"):
+    with pytest.raises(OperationFailed, match=r"hostile 1.0: has files in .envfab, which only envfab may use"):
         compose(session, hostile)
     assert session.ask("probe")["generations"] == [0, 1, 2]

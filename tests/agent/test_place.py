@@ -249,7 +249,7 @@ def test_a_folder_that_leads_out_of_the_virtualenv_is_refused(tmp_path: Path) ->
 
 def test_what_is_no_tree_is_not_placed(tmp_path: Path) -> None:
     """Something was cut off."""
-    with pytest.raises(Problem, match="is not a whole tree"):
+    with pytest.raises(Problem, match="is incomplete; deploy again"):
         agent.place(str(tmp_path), str(tmp_path), SCHEME, "/p", False, True)
 
 
