@@ -15,6 +15,7 @@ import time
 from . import bytecode, wheel_cache
 from .lock import set_inherited
 from .protocol import PY2, Problem, native, text
+from .space import room, size_of
 from .unpack import is_whole, read_tree, unpack
 
 DAY = 86400
@@ -55,12 +56,15 @@ def tree_of(path, sha256, request):
 def missing(agent, request, body):
     """Which of the wheels `hashes` have to be sent, since they are neither unpacked here nor whole in the cache.
 
-    `interpreter` in the answer is what bytecode hangs on.
+    `interpreter` in the answer is what bytecode hangs on; `store` and `virtualenv` are the `room` there is for both.
     One whose files were changed since is thrown away, to be unpacked again.
     """
     path = agent.path
     cache = wheel_cache.folder(path)
     hold(agent)
+    # what others left there goes in any case, and makes room
+    wheel_cache.sweep(cache)
+    sweep(folder(path))
     lacking = []
     for sha256 in request["hashes"]:
         place = tree_of(path, sha256, request)
@@ -71,7 +75,7 @@ def missing(agent, request, body):
             shutil.rmtree(place)
         if not wheel_cache.is_whole(os.path.join(cache, native(sha256)), sha256):
             lacking.append(sha256)
-    return {"lacking": lacking, "interpreter": interpreter()}
+    return {"lacking": lacking, "interpreter": interpreter(), "store": room(folder(path)), "virtualenv": room(path)}
 
 
 def fill(agent, request, body):
@@ -256,12 +260,6 @@ def purge(path, days):
             # somebody else's agent was at it
             continue
     return trees, size
-
-
-def size_of(place):
-    """The bytes of a tree's files."""
-    said = read_tree(place)
-    return sum(one[-2] for one in said["files"] + said["compiled"]) if said else 0
 
 
 def clean(agent, request, body):

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.download import pull
+from envfab.deployment.space import require_room
 from envfab.errors import DeploymentError
 from envfab.models.wheel import Wheel
 from envfab.remote import agent_sources
@@ -24,7 +25,7 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
 
     Virtualenvs that share a store wait for each other, and the later ones then find it filled. Where the fleet has a
     `wheel_source`, the host fetches the wheels from there. What another rollout took out of the cache meanwhile is sent
-    again.
+    again. Raises `DeploymentError` before anything is sent, where there is no room for it.
     """
     wheelhouse, target, settings = work.around.wheelhouse, work.proposal.member.target, work.around.settings
     hashes = {wheelhouse.sha256(wheel): wheel for wheel in wheels}
@@ -37,7 +38,9 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
         for _ in range(TRIES):
             reply = work.agent.ask("missing", hashes=list(hashes), **kind)
             interpreter = to_interpreter(reply, work.where) if settings.compile else None
-            _send_all(work, [hashes[sha256] for sha256 in to_lacking(reply, work.where, hashes)], kind, interpreter)
+            lacking = [hashes[sha256] for sha256 in to_lacking(reply, work.where, hashes)]
+            require_room(work, reply, lacking, wheels)
+            _send_all(work, lacking, kind, interpreter)
             if not to_lacking(work.agent.ask("fill", wheels=entries, **kind), work.where, hashes):
                 return
     what = "other deployments of the same owner take the wheels away that are sent"

@@ -102,6 +102,36 @@ def to_interpreter(reply: Mapping[str, Any], where: str) -> str:
         return Fields(reply).line("interpreter", MAX_NAME)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is free on the file system of a folder: bytes and inodes, None where it does not tell.
+
+    `plain` says that files take up what they are long: the file system surely does not compress them.
+    """
+
+    folder: str
+    device: str
+    free: int | None
+    inodes: int | None
+    plain: bool
+
+
+def to_rooms(reply: Mapping[str, Any], where: str) -> tuple[Room, Room]:
+    """(the room for the owner's store, the room for the virtualenv)."""
+    with _decoding(where):
+        return _room(Fields(reply).object("store")), _room(Fields(reply).object("virtualenv"))
+
+
+def _room(fields: Fields) -> Room:
+    return Room(
+        fields.line("folder", MAX_PATH),
+        fields.line("device", MAX_NAME),
+        fields.number_or_none("free"),
+        fields.number_or_none("inodes"),
+        fields.truth("plain"),
+    )
+
+
 def to_packed(reply: Mapping[str, Any], where: str) -> str | None:
     """Decode the path of the archive with a wheel's bytecode; None if the interpreter is of another kind."""
     with decoding(where):

@@ -73,7 +73,7 @@ def inspect(path: Path, limits: Limits | None = None) -> InspectedWheel:
     """Check the whole wheel at `path`, reading it in pieces; raises `WheelError`."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path, limits) as archive:
-        info = _dist_info(archive, wheel)
+        info = dist_info(archive, wheel)
         metadata = parse_metadata(archive.read(f"{info}/METADATA", TEXT_LIMIT), str(path))
         _check_names(archive, wheel, metadata)
         _check_wheel_file(archive, info, wheel)
@@ -92,7 +92,7 @@ def metadata_file(path: Path) -> bytes:
     """Return the METADATA file of a wheel unchanged; raises `WheelError`."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path) as archive:
-        info = _dist_info(archive, wheel)
+        info = dist_info(archive, wheel)
         return archive.read(f"{info}/METADATA", TEXT_LIMIT)
 
 
@@ -105,8 +105,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _dist_info(archive: Archive, wheel: Wheel) -> str:
-    """The dist-info folder: exactly one, of the release that the file name tells, with what it must contain."""
+def dist_info(archive: Archive, wheel: Wheel) -> str:
+    """Return the dist-info folder of a wheel; raises `WheelError`.
+
+    There must be exactly one, of the release that the file name tells, with what it must contain (PEP 427).
+    """
     folders = {path.partition("/")[0] for path in archive.members if "/" in path}
     found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
     if not found:

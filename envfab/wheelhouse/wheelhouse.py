@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -30,6 +31,7 @@ from envfab.wheelhouse.release_log.records import (
 from envfab.wheelhouse.release_log.storage import LogFile
 from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, SkippedLine
 from envfab.wheelhouse.snapshot import Contents, wheel_of
+from envfab.wheelhouse.unpacked import UnpackedWheel, read_unpacked
 from envfab.wheelhouse.validate import read_metadata
 
 
@@ -77,6 +79,8 @@ class Wheelhouse:
         self._log_file = LogFile(log)
         self._digests = DigestMemory(cache or cache_folder(os.environ), wheels)
         self._metadata: dict[str, WheelMetadata] = {}
+        self._unpacked: dict[str, UnpackedWheel] = {}
+        self._unpacking = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
@@ -96,6 +100,13 @@ class Wheelhouse:
         if wheel.filename not in self._metadata:
             self._metadata[wheel.filename] = read_metadata(self.path_of(wheel))
         return self._metadata[wheel.filename]
+
+    def unpacked(self, wheel: Wheel) -> UnpackedWheel:
+        """Return what the wheel unpacks to, read once, from whatever thread; raises `WheelError`."""
+        with self._unpacking:
+            if wheel.filename not in self._unpacked:
+                self._unpacked[wheel.filename] = read_unpacked(self.path_of(wheel))
+            return self._unpacked[wheel.filename]
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
         """Return every wheel file of a project without a line in the log, with its path, quoted for `add_wheel`."""

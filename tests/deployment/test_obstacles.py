@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -17,7 +18,7 @@ from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker, copy_virtualenv, hand_over
 from tests.support.workplace import Workplace, freeze
 
-BLOB = {"shop_data.txt": os.urandom(4 << 20).hex()}
+BLOB = {"shop_data.txt": os.urandom(4 << 20).hex(), **{f"shop_data/{number}.txt": "" for number in range(50)}}
 # 12 to 30 rounds; for a hundred of them: ENVFAB_TESTS_SECONDS_OF_ROUNDS=300
 SECONDS_OF_ROUNDS = float(os.environ.get("ENVFAB_TESTS_SECONDS_OF_ROUNDS", "30"))
 CROWD = 50
@@ -70,21 +71,56 @@ def test_a_full_disk_of_the_cache(workplace: Workplace, hosts: Hosts, shop: Path
     ends_well(workplace, shop)
 
 
-def test_a_full_disk_of_the_virtualenv(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
-    """There is no room for the next generation: one message, and nothing was changed."""
+@contextmanager
+def moved_to_tmpfs(hosts: Hosts, shop: Path, *, room: int, inodes: int) -> Iterator[str]:
+    """The virtualenv on a file system of its own, with so many bytes and inodes left; yields a size that is enough."""
     inside = shop.parent / "inside"
     shutil.copytree(shop, inside, symlinks=True)
-    used = sum(4096 * (1 + path.lstat().st_size // 4096) for path in [inside, *inside.rglob("*")])
-    with mounted(shop, "-t", "tmpfs", "-o", f"size={used + (1 << 20)},mode=755", "tmpfs"):
+    there = [inside, *inside.rglob("*")]
+    used = sum(4096 * (1 + path.lstat().st_size // 4096) for path in there)
+    # two names of one file are two files there
+    limits = f"size={used + room},nr_inodes={len(there) + inodes},mode=755"
+    with mounted(shop, "-t", "tmpfs", "-o", limits, "tmpfs"):
         shutil.copytree(inside, shop, symlinks=True, dirs_exist_ok=True)
         subprocess.run(["chown", "-R", "-h", hosts.users.blog, str(shop)], check=True)
+        yield f"size={used + (1 << 26)},nr_inodes=100000"
+
+
+@pytest.mark.parametrize(
+    ("room", "inodes", "needed"),
+    [
+        (1 << 20, 10000, r"at least 8\.4 MB are needed, \d\.\d MB are free\n"),
+        (1 << 26, 30, r"at least 5\d inodes are needed, \d+ are free\n"),
+    ],
+)
+def test_what_cannot_fit_is_not_begun(
+    workplace: Workplace, hosts: Hosts, shop: Path, room: int, inodes: int, needed: str
+) -> None:
+    """One message says what is needed, what is free, and where; no wheel is sent, and nothing was changed."""
+    with moved_to_tmpfs(hosts, shop, room=room, inodes=inodes) as enough:
+        store = hosts.users.home(hosts.users.blog) / ".cache" / "envfab" / "store"
+        before, unpacked = sorted(shop.rglob("*")), set(store.iterdir())
+        done = workplace.fab("deploy", "--yes")
+        assert done.returncode == 1
+        what = f"not enough space on the file system of {re.escape(str(shop))} for a new generation.*: {needed}"
+        assert re.search(what, done.stdout), done.stdout
+        assert " clean removes unpacked wheels" in done.stdout
+        assert "completed: lock\n1 failed\n" in done.stdout
+        assert sorted(shop.rglob("*")) == before
+        assert set(store.iterdir()) == unpacked
+        subprocess.run(["mount", "-o", f"remount,{enough}", str(shop)], check=True)
+        ends_well(workplace, shop)
+
+
+def test_a_disk_that_is_full_in_the_middle(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """Bytecode is not in the estimate: the generation does not fit, which is one message, and nothing was changed."""
+    workplace.add_made("shop", "3.0", files={"shop_data.py": f"DATA = {BLOB['shop_data.txt']!r}\n"})
+    with moved_to_tmpfs(hosts, shop, room=12 << 20, inodes=10000):
         done = workplace.fab("deploy", "--yes")
         assert done.returncode == 1
         assert f"no space left on {shop}" in done.stdout
         assert "1 rolled-back" in done.stdout
         assert freeze(shop) == {"shop": "1.0"}
-        subprocess.run(["mount", "-o", f"remount,size={used + (1 << 26)}", str(shop)], check=True)
-        ends_well(workplace, shop)
 
 
 def test_a_read_only_virtualenv(workplace: Workplace, shop: Path) -> None:
