@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from packaging.utils import canonicalize_name
+
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.journal import Record, from_json
 from envfab.errors import DeploymentError
@@ -53,10 +55,18 @@ def compose(work: DeploymentContext, record: Record) -> None:
         link=True,
         pinned=work.proposal.member.virtualenv.pinned,
     )
+    # what the plan told is not told again
+    told = {_pair(overlap.loser, overlap.winner) for overlap in work.proposal.plan.overlaps}
     for path, before, now in to_conflicts(reply, work.where):
+        if _pair(before, now) in told:
+            continue
         work.around.reporter.warning(
             f"{work.where}: {path} is of {before} and of {now}, and they differ: {now}'s is there"
         )
+
+
+def _pair(before: str, now: str) -> tuple[str, str]:
+    return canonicalize_name(before), canonicalize_name(now)
 
 
 def inspect(work: DeploymentContext, record: Record, before: Probe) -> Probe:

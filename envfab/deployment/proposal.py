@@ -57,7 +57,7 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
         left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
         if left is not None and left.changed_in_place:
             again = plans.options.reinstall | damaged_by(left, site)
-            plans = Plans(plans.catalogue, replace(plans.options, reinstall=again))
+            plans = Plans(plans.catalogue, replace(plans.options, reinstall=again), plans.hashes)
         probe, made = _planned(site, probe, requirements, plans)
         if (left is not None or probe.holder is not None) and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)

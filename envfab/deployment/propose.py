@@ -128,7 +128,7 @@ def _planner(
     from envfab.planning.plan import Plan, status_without
     from envfab.planning.plan_cache import Plans
 
-    plans = Plans(wheelhouse, options)
+    plans = Plans(wheelhouse, options, wheelhouse.hashes)
     files = Files(wheelhouse)
 
     def look(found: ProbeResult) -> Proposal:

@@ -108,6 +108,15 @@ class Newer:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Files, by their paths in the wheels, that two distributions have with different content; the winner's stay."""
+
+    loser: str
+    winner: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A requirement that the wheelhouse cannot meet, what requires it, and why no wheel meets it."""
 
@@ -164,6 +173,8 @@ class Plan:
     force: bool = False
     # the generation to switch to, for a rollback that needs nothing else
     generation: int | None = None
+    # each is told in a warning
+    overlaps: tuple[Overlap, ...] = ()
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -194,6 +205,10 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "upgrade": list(plan.upgrade),
         "force": plan.force,
         "generation": plan.generation,
+        "overlaps": [
+            {"loser": overlap.loser, "winner": overlap.winner, "files": list(overlap.files)}
+            for overlap in plan.overlaps
+        ],
     }
 
 
@@ -224,6 +239,9 @@ def from_json(document: object) -> Plan:
             ),
             fields.texts("upgrade"),
             fields.truth("force"),
+            overlaps=tuple(
+                Overlap(one.text("loser"), one.text("winner"), one.texts("files")) for one in fields.objects("overlaps")
+            ),
         )
     except (ValueError, WheelError) as error:
         what = str(error).partition("\n")[0]

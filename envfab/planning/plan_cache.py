@@ -9,9 +9,11 @@ from typing import Generic, TypeVar
 
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
 from envfab.planning import consistency, planner
 from envfab.planning.catalogue import Catalogue
-from envfab.planning.plan import Options, Plan
+from envfab.planning.overlaps import Hashes, of_plan, spoken
+from envfab.planning.plan import Options, Plan, Status
 
 T = TypeVar("T")
 
@@ -36,10 +38,14 @@ class _Once(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """Plans made from one wheelhouse; virtualenvs in the same situation share the work. Thread-safe."""
+    """Plans made from one wheelhouse; virtualenvs in the same situation share the work. Thread-safe.
+
+    With `hashes`, which returns the hashes of a wheel's RECORD, plans warn of files that two distributions have.
+    """
 
     catalogue: Catalogue
     options: Options
+    hashes: Callable[[Wheel], Hashes] | None = None
     _with_tags: _Once[Plan] = field(default_factory=_Once)
     _without_tags: _Once[Plan | None] = field(default_factory=_Once)
     _odd: _Once[tuple[str, ...]] = field(default_factory=_Once)
@@ -48,7 +54,7 @@ class Plans:
         """Return the plan of `planner.plan`, and raise what it raises."""
         made = self._with_tags.get(
             (requirements, _situation(probe)),
-            lambda: planner.plan(probe, requirements, self.catalogue, self.options),
+            lambda: self._planned(probe, requirements),
         )
         return _plan_for(probe, made)
 
@@ -65,6 +71,13 @@ class Plans:
         # the message about stranded packages contains their path
         path = (probe.target.path, probe.stranded) if probe.stranded else None
         return self._odd.get((_situation(probe), path), lambda: consistency.oddities(probe))
+
+    def _planned(self, probe: Probe, requirements: Requirements) -> Plan:
+        made = planner.plan(probe, requirements, self.catalogue, self.options)
+        if self.hashes is None or made.status is not Status.CHANGES:
+            return made
+        found = of_plan(made, probe, self.catalogue, self.hashes)
+        return replace(made, overlaps=found, warnings=(*made.warnings, *map(spoken, found)))
 
 
 def _plan_for(probe: Probe, made: Plan) -> Plan:

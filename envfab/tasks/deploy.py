@@ -96,7 +96,7 @@ def task(fleet: Fleet) -> Any:
                 def again(old: Proposal, probe: Probe, site: TargetSession) -> Proposal | None:
                     if saved is not None:
                         return None
-                    return propose_one(site, probe, old.requirements, Plans(wheelhouse, options))
+                    return propose_one(site, probe, old.requirements, Plans(wheelhouse, options, wheelhouse.hashes))
 
                 def resume(names: Sequence[str]) -> str:
                     pace = flags(plan=plan, batch=batch, max_failures=max_failures, wait=wait)

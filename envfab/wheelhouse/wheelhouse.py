@@ -108,6 +108,13 @@ class Wheelhouse:
                 self._unpacked[wheel.filename] = read_unpacked(self.path_of(wheel))
             return self._unpacked[wheel.filename]
 
+    def hashes(self, wheel: Wheel) -> Mapping[tuple[str, str], str]:
+        """Return `unpacked(wheel).hashes`; none where the wheel cannot be read."""
+        try:
+            return self.unpacked(wheel).hashes
+        except WheelError:
+            return {}
+
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
         """Return every wheel file of a project without a line in the log, with its path, quoted for `add_wheel`."""
         return [(wheel, self._typed(wheel)) for wheel in self._read().unlogged_of(name)]

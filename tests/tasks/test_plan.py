@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,43 @@ def test_a_plan_tells_of_packages_that_another_python_left(
     assert said in installed.fab("deploy", "--yes").stdout
     assert said not in installed.fab("plan").stdout
     assert list(path.glob("lib/python3.12/site-packages/shop.py"))
+
+
+def test_files_that_two_packages_have_are_told_once(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """By the plan, which names both and the winner; the deployment tells only what no wheel of the wheelhouse has."""
+    local = Workplace(tmp_path / "work")
+    venv = make_virtualenv("3.11", tmp_path / "venv")
+    local.fabfile(DEPLOYED.format(venv=str(venv), what="packages=['Alpha']"))
+    same = {"shared/__init__.py": ""}
+    alpha = local.add_made("Alpha", "1.0", files={**same, "shared/util.py": "A = 1\n", "shared/own.py": ""})
+    assert local.fab("deploy", "--yes").returncode == 0
+    local.add_made("beta", "1.0", files={**same, "shared/util.py": "A = 2\n"})
+    local.fabfile(DEPLOYED.format(venv=str(venv), what="packages=['Alpha', 'beta']"))
+    warning = "Alpha and beta both have shared/util.py, with different content: beta's will be there"
+    (planned,) = local.json("plan")["virtualenvs"]
+    assert planned["warnings"] == [warning]
+    saved = local.folder / "saved.json"
+    assert f"    warning: {warning}\n" in local.fab("plan", "--out", str(saved)).stdout
+    alpha.unlink()
+    told = local.fab("deploy", "--plan", str(saved), "--yes")
+    assert told.returncode == 0, told.stderr
+    assert (told.stdout + told.stderr).count("shared/util.py") == 1
+    assert local.json("plan")["virtualenvs"][0]["warnings"] == []
+    assert (venv / "lib/python3.11/site-packages/shared/util.py").read_text() == "A = 2\n"
+
+
+def test_of_what_is_not_in_the_wheelhouse_the_deployment_tells(
+    tmp_path: Path, make_virtualenv: VirtualenvMaker
+) -> None:
+    """Nothing can be known of it before."""
+    local = Workplace(tmp_path / "work")
+    venv = make_virtualenv("3.11", tmp_path / "venv")
+    wheel = make_wheel(tmp_path, "alpha", "1.0", files={"shared.py": "A = 1\n"})
+    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--no-index", str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    local.fabfile(DEPLOYED.format(venv=str(venv), what="packages=['beta']"))
+    local.add_made("beta", "1.0", files={"shared.py": "A = 2\n"})
+    assert local.json("plan")["virtualenvs"][0]["warnings"] == []
+    told = local.fab("deploy", "--yes")
+    assert told.returncode == 0
+    assert "shared.py" in told.stderr
