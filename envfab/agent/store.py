@@ -262,6 +262,39 @@ def purge(path, days):
     return trees, size
 
 
+def existing(path):
+    """Where the owner's store is, or would be made; nothing is made here."""
+    # as in `wheel_cache.folder`
+    from .subprocesses import account
+
+    for home in (os.environ.get("HOME", ""), account()[1]):
+        if os.path.isabs(home) and may_be_used(home):
+            return os.path.join(home, ".cache", "envfab", "store")
+    return os.path.join(path, ".envfab", "cache", "store")
+
+
+def may_be_used(home):
+    """Whether `wheel_cache.in_home` takes this home, or would once it has made what is not there."""
+    place = home
+    for name in (".cache", "envfab", "wheels"):
+        if not wheel_cache.is_private(place):
+            return False
+        below = os.path.join(place, name)
+        if not os.path.isdir(below):
+            break
+        place = below
+    return os.access(place, os.W_OK | os.X_OK)
+
+
+def measure(agent, request, body):
+    """How many trees the owner's store has, and their bytes, as noted in each: `{"wheels", "bytes"}`."""
+    place = existing(agent.path)
+    names = os.listdir(place) if os.path.isdir(place) else []
+    trees = [os.path.join(place, name) for name in names if not name.startswith(".")]
+    trees = [full for full in trees if os.path.isdir(full)]
+    return {"wheels": len(trees), "bytes": sum(map(size_of, trees))}
+
+
 def clean(agent, request, body):
     """Remove the trees that no generation uses, with `all` every one: `{"removed", "freed", "left"}`, trees and bytes.
 
@@ -294,5 +327,6 @@ OPERATIONS = {
     "fill": fill,
     "bytecode": take_bytecode,
     "compile": compile_wheel,
+    "measure": measure,
     "clean": clean,
 }

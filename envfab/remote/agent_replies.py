@@ -132,6 +132,21 @@ def _room(fields: Fields) -> Room:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """How many unpacked wheels a store has, and their bytes."""
+
+    wheels: int
+    size: int
+
+
+def to_store_size(reply: Mapping[str, Any], where: str) -> StoreSize:
+    """The size of a store."""
+    with _decoding(where):
+        fields = Fields(reply)
+        return StoreSize(fields.number("wheels"), fields.number("bytes"))
+
+
 def to_packed(reply: Mapping[str, Any], where: str) -> str | None:
     """Decode the path of the archive with a wheel's bytecode; None if the interpreter is of another kind."""
     with decoding(where):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
-from envfab.errors import AgentError, EnvfabError
+from envfab.errors import AgentError, EnvfabError, Unusable, VirtualenvMissing
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import Cleaned, to_cleaned, to_released
+from envfab.remote.agent_replies import Cleaned, StoreSize, to_cleaned, to_released, to_store_size
 from envfab.remote.agent_session import Session, start_agent
 from envfab.remote.probe import Links, TargetSession, as_its_own
 from envfab.remote.workers import join, start_workers
@@ -53,13 +54,7 @@ def clean(
 
     Virtualenvs of one owner on a host share a store, which is cleaned once, by the agent in the first of them.
     """
-    seen: set[tuple[str, str]] = set()
-    first = []
-    for member in members:
-        shared = (member.target.host, member.target.owner)
-        if shared not in seen:
-            seen.add(shared)
-            first.append(member)
+    first = [sharing[0] for sharing in _by_store(members)]
 
     def one(agent: Session, where: str) -> Cleaned:
         agent.load(agent_sources.DEPLOY)
@@ -67,6 +62,39 @@ def clean(
         return to_cleaned(agent.ask("clean", all=everything), where)
 
     return _each(first, links, settings, reporter, "cleaning", one)
+
+
+def measure(members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter) -> list[Upkeep]:
+    """Ask for the size of each owner's store; `value` is a `StoreSize`.
+
+    Virtualenvs of one owner on a host share a store: the first of them that can be worked with is asked.
+    """
+
+    def one(agent: Session, where: str) -> StoreSize:
+        agent.load(("lock", "subprocesses", "wheel_cache"))
+        agent.load(agent_sources.STORE)
+        return to_store_size(agent.ask("measure"), where)
+
+    waiting = _by_store(members)
+    found: dict[tuple[str, str], Upkeep] = {}
+    while waiting:
+        asked = _each([sharing[0] for sharing in waiting], links, settings, reporter, "measuring", one)
+        found |= {_store_of(done.member): done for done in asked}
+        useless = {done.member for done in asked if isinstance(done.error, (VirtualenvMissing, Unusable))}
+        waiting = [sharing[1:] for sharing in waiting if sharing[1:] and sharing[0] in useless]
+    return list(found.values())
+
+
+def _by_store(members: Sequence[Member]) -> list[list[Member]]:
+    """The members that share a store, in their order."""
+    shared: dict[tuple[str, str], list[Member]] = defaultdict(list)
+    for member in members:
+        shared[_store_of(member)].append(member)
+    return list(shared.values())
+
+
+def _store_of(member: Member) -> tuple[str, str]:
+    return member.target.host, member.target.owner
 
 
 def _each(

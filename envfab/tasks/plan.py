@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -16,12 +16,17 @@ from envfab.tasks.decorators import ours
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import output_path
 
+if TYPE_CHECKING:
+    from envfab.deployment.proposal import Proposal
+    from envfab.remote.ssh.connections import Connections
+
 
 def task(fleet: Fleet) -> Any:
     """`plan` for `fleet`."""
 
     @ours(
         check="exit with 2 if there is something to do",
+        verbose="also tell how large the store of unpacked wheels is, for each host and owner",
         out="save the plan to this file, for `fab deploy --plan FILE`",
     )
     def plan(
@@ -34,6 +39,7 @@ def task(fleet: Fleet) -> Any:
         force: bool = False,
         check: bool = False,
         out: str = "",
+        verbose: bool = False,
         json: bool = False,
     ) -> None:
         """Show what deploy would do, without doing it."""
@@ -59,13 +65,17 @@ def task(fleet: Fleet) -> Any:
                 proposals = proposing.all()
                 show(run.console, proposals)
                 run.console.print(summary(proposals), "bold")
+            document = plans_json(proposals)
+            if verbose:
+                # after the agents of the plans have left their places
+                document["stores"] = _stores(run, links, proposals)
             if place is not None:
                 from envfab.deployment.plan_file import save
 
-                save(place, plans_json(proposals))
+                save(place, document)
                 run.console.command(f"saved to {out}, for", command(fleet, "deploy", *flags(plan=out)))
             if json:
-                run.console.json(plans_json(proposals))
+                run.console.json(document)
         statuses = {proposal.plan.status for proposal in proposals}
         if statuses & UNPLANNABLE:
             raise Exit(code=1)
@@ -73,3 +83,15 @@ def task(fleet: Fleet) -> Any:
             raise Exit(code=2)
 
     return plan
+
+
+def _stores(run: TaskContext, links: Connections, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:
+    """Print the size of each store of a virtualenv that was probed; return them for JSON."""
+    from envfab.remote.upkeep import measure
+    from envfab.tasks.output.stores import store_line, stores_json
+
+    answering = [proposal.member for proposal in proposals if proposal.probe is not None]
+    stores = measure(answering, links, run.settings, run.console)
+    for one in stores:
+        run.console.print(store_line(one), "red" if one.error else "dim")
+    return stores_json(stores)

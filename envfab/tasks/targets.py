@@ -46,11 +46,21 @@ def task(fleet: Fleet) -> Any:
             if not members:
                 console.print("no virtualenv is configured: fab targets --discover HOST drafts some", "dim")
             if json:
-                console.json({"format": 1, "targets": [_json(member) for member in members]})
+                targets = [_json(member) for member in members]
+                console.json({"format": 1, "targets": targets, "stores": _stores(run, members)})
         if not complete:
             raise Exit(code=1)
 
     return targets
+
+
+def _stores(run: TaskContext, members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Ask the hosts for the sizes of their stores; one that does not answer is told as such."""
+    from envfab.remote.upkeep import measure
+    from envfab.tasks.output.stores import stores_json
+
+    with run.connections() as links:
+        return stores_json(measure(members, links, run.settings, run.console))
 
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:

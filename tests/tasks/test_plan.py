@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -189,3 +190,15 @@ def test_of_what_is_not_in_the_wheelhouse_the_deployment_tells(
     told = local.fab("deploy", "--yes")
     assert told.returncode == 0
     assert "shared.py" in told.stderr
+
+
+def test_verbose_tells_the_size_of_the_store(shop: Workplace) -> None:
+    """In a line, and in JSON; without it nothing is asked for it."""
+    line = re.compile(r"^root@localhost: store of \d wheels, 0\.0 MB$", re.MULTILINE)
+    assert line.search(shop.fab("plan", "-v").stdout)
+    assert line.search(shop.fab("plan:verbose=true").stdout)
+    assert not line.search(shop.fab("plan").stdout)
+    (store,) = shop.json("plan", "--verbose")["stores"]
+    assert (store["host"], store["user"], store["error"]) == ("localhost", "root", None)
+    assert store["bytes"] > 100
+    assert "stores" not in shop.json("plan")

@@ -25,8 +25,37 @@ def test_targets_are_names_that_other_tasks_take(ssh_workplace: Workplace, hosts
         f"{hosts.users.admin}@web1:/srv/b %prod   no requirements",
         "anna@web2:/srv/c   six",
     ]
-    assert [one["path"] for one in ssh_workplace.json("targets:%prod")["targets"]] == ["/srv/a", "/srv/b"]
+    assert ssh_workplace.fab("targets:%prod").stdout.count("%prod") == 2
     assert "Connection from" not in hosts.log_since(offset)
+
+
+def test_json_has_the_size_of_each_store(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """Once for each host and owner, of the first virtualenv that is there; a host that is silent is told as such."""
+    local = Workplace(tmp_path / "work")
+    path = make_virtualenv("3.11", tmp_path / "venv")
+    there = ", ".join(f"Virtualenv({one!r}, packages=['shop'])" for one in (str(path), "/srv/none", "/srv/neither"))
+    local.fabfile(f"Host('localhost', virtualenvs=[{there}])")
+    assert local.json("targets")["stores"][0] | {"error": ""} == {
+        "host": "localhost",
+        "user": "root",
+        "wheels": 0,
+        "bytes": 0,
+        "error": "",
+    }
+    assert not list(local.folder.glob(".home/.cache/envfab/wheels"))
+    local.add_made("shop", "1.0", files={"shop.txt": "x" * 50_000})
+    assert local.fab("deploy:localhost:" + str(path), "--yes").returncode == 0
+    silent = "Host('127.0.0.9', user='anna', virtualenvs=[Virtualenv('/srv/a')])"
+    local.fabfile(
+        f"Host('localhost', virtualenvs=[{there.replace(str(path), '/srv/no')}, Virtualenv({str(path)!r})]), {silent}"
+    )
+    document = local.json("targets")
+    assert len(document["targets"]) == 5
+    mine, other = document["stores"]
+    assert (mine["host"], mine["wheels"], mine["error"]) == ("localhost", 1, None)
+    assert 50_000 < mine["bytes"] < 60_000
+    assert (other["user"], other["wheels"], other["bytes"]) == ("anna", None, None)
+    assert "127.0.0.9" in other["error"]
 
 
 def test_a_name_that_matches_nothing_contacts_nobody(ssh_workplace: Workplace, hosts: Hosts) -> None:

@@ -35,6 +35,8 @@ from envfab.tasks.own_tasks import left_out
 from envfab.util.paths import user_path
 from envfab.util.untrusted import harmless
 
+# arguments that have a short flag, too
+SHORT = {"verbose": "v"}
 CONFIGURATIONS = (".yaml", ".yml", ".json")
 
 
@@ -62,6 +64,7 @@ class Task(fabric.Task):  # type: ignore[misc]  # Fabric has no types
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Invoke's options of an argument; `()` as the default of a list, which Invoke takes for a type, works."""
         made: dict[str, Any] = super().arg_opts(name, None if default == () else default, taken_names)
+        made["names"] = [*made["names"], *SHORT.get(name, ())]
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
