@@ -59,7 +59,7 @@ def missing(agent, request, body):
     `interpreter` in the answer is what bytecode hangs on; `store` and `virtualenv` are the `room` there is for both.
     One whose files were changed since is thrown away, to be unpacked again.
     """
-    path = agent.path
+    path = agent.path = native(request["path"])
     cache = wheel_cache.folder(path)
     hold(agent)
     # what others left there goes in any case, and makes room
@@ -288,7 +288,7 @@ def may_be_used(home):
 
 def measure(agent, request, body):
     """How many trees the owner's store has, and their bytes, as noted in each: `{"wheels", "bytes"}`."""
-    place = existing(agent.path)
+    place = existing(native(request["path"]))
     names = os.listdir(place) if os.path.isdir(place) else []
     trees = [os.path.join(place, name) for name in names if not name.startswith(".")]
     trees = [full for full in trees if os.path.isdir(full)]

@@ -118,7 +118,7 @@ class Room:
 
 def to_rooms(reply: Mapping[str, Any], where: str) -> tuple[Room, Room]:
     """(the room for the owner's store, the room for the virtualenv)."""
-    with _decoding(where):
+    with decoding(where):
         return _room(Fields(reply).object("store")), _room(Fields(reply).object("virtualenv"))
 
 
@@ -142,7 +142,7 @@ class StoreSize:
 
 def to_store_size(reply: Mapping[str, Any], where: str) -> StoreSize:
     """The size of a store."""
-    with _decoding(where):
+    with decoding(where):
         fields = Fields(reply)
         return StoreSize(fields.number("wheels"), fields.number("bytes"))
 
