@@ -10,6 +10,7 @@ or truth value of a YAML file; quoted ones are safe.)
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Settings:
     umask: int = 0o022
     connect_timeout: float = 10.0
     command_timeout: float | None = None
+    compilers: tuple[str, ...] = ()
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], typed: Mapping[str, str] | None = None) -> Settings:
@@ -104,6 +106,7 @@ def defaults() -> dict[str, str | None]:
         "umask": "022",
         "connect_timeout": "10",
         "command_timeout": None,
+        "compilers": None,
     }
 
 
@@ -162,6 +165,20 @@ def _truth(where: str, value: Any) -> bool:
     return text in TRUE
 
 
+def _programs(where: str, value: Any) -> tuple[str, ...]:
+    """A list of paths; in a text they are separated as in `PATH`."""
+    if _absent(value):
+        return ()
+    given = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) and _is_program(one) for one in given):
+        _wrong(where, value, "a list of full paths of interpreters")
+    return tuple(given)
+
+
+def _is_program(path: str) -> bool:
+    return path.startswith(("/", "~/")) and path.isprintable()
+
+
 def _choice(*choices: str) -> Callable[[str, Any], str]:
     """The reader of one of a few words. YAML reads a bare `off` as false, so false is `off`."""
 
@@ -211,4 +228,5 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "umask": _umask,
     "connect_timeout": _seconds,
     "command_timeout": _optional(_seconds),
+    "compilers": _programs,
 }

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,7 +46,9 @@ class Compilers:
     Thread-safe; each wheel is compiled once for each kind of interpreter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, named: Sequence[str] = ()) -> None:
+        """`named` are paths of interpreters that are tried besides those that are found."""
+        self._named = tuple(named)
         self._starting = threading.Lock()
         self._kinds: dict[str, _Compiler] = {}
         self._ahead: ThreadPoolExecutor | None = None
@@ -72,7 +74,7 @@ class Compilers:
         with self._starting:
             if self._closed:
                 return None
-            compiler = self._kinds.setdefault(kind, _Compiler(kind))
+            compiler = self._kinds.setdefault(kind, _Compiler(kind, self._named))
         return compiler.bytecode(wheel, sha256)
 
     def close(self) -> None:
@@ -88,11 +90,11 @@ class Compilers:
 class _Compiler:
     """An interpreter of this machine, of one kind; if there is none, it compiles nothing."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, named: Sequence[str]) -> None:
         self._kind = kind
         self._working = threading.Lock()
         self._session: Session | None = None
-        self._candidates = _interpreters(kind)
+        self._candidates = _interpreters(kind, named)
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._known: dict[str, Bytecode | None] = {}
         self._closed = False
@@ -174,10 +176,11 @@ def _is_like_own(interpreter: Interpreter) -> bool:
     return (interpreter.implementation, interpreter.version.release[:2]) == own
 
 
-def _interpreters(kind: str) -> Iterator[str]:
-    """Programs of this machine that may be of a kind: the running interpreter, those on PATH, those of pyenv."""
+def _interpreters(kind: str, named: Sequence[str]) -> Iterator[str]:
+    """Programs of this machine that may be interpreters of a kind: this one, those named, on PATH, of pyenv."""
     if kind == own_kind():
         yield sys.executable
+    yield from map(os.path.expanduser, named)
     match = KIND.fullmatch(kind)
     if match is None:
         return

@@ -75,7 +75,7 @@ def task(fleet: Fleet) -> Any:
             from envfab.deployment.propose import propose
 
             wheelhouse = run.open_wheelhouse()
-            compilers = Compilers()
+            compilers = Compilers(run.settings.compilers)
             leaving.enter_context(closing(compilers))
             if saved is None:
                 planned = _compiling_ahead(run, wheelhouse, compilers)

@@ -28,6 +28,7 @@ def task(fleet: Fleet) -> Any:
         c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
     ) -> None:
         """Return packages to their state before a deployment; databases stay as they are."""
+        from envfab.deployment.bytecode import Compilers
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
         from envfab.tasks.prompt import agree
         from envfab.tasks.rollout import RolloutRequest, carry_out
@@ -50,7 +51,9 @@ def task(fleet: Fleet) -> Any:
                 def resume(names: Sequence[str]) -> str:
                     return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
 
-                request = RolloutRequest(list(name), yes, again, resume, wait=wait)
+                request = RolloutRequest(
+                    list(name), yes, again, resume, wait=wait, compilers=Compilers(run.settings.compilers)
+                )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return rollback

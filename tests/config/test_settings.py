@@ -49,6 +49,10 @@ def test_the_defaults_are_those_of_the_dataclass() -> None:
         ("umask", "0o022", 0o022),
         ("umask", 0o022, 0o022),
         ("umask", 2, 0o002),
+        ("compilers", None, ()),
+        ("compilers", "", ()),
+        ("compilers", ["/opt/python3.9", "~/bin/pypy3"], ("/opt/python3.9", "~/bin/pypy3")),
+        ("compilers", "/opt/python3.9:~/bin/pypy3", ("/opt/python3.9", "~/bin/pypy3")),
     ],
 )
 def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: Any) -> None:
@@ -61,6 +65,9 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("compilers", ["python3.9"], "envfab.compilers: ['python3.9'] is not a list of full paths of interpreters"),
+        ("compilers", "/a::/b", "envfab.compilers: '/a::/b' is not a list of full paths of interpreters"),
+        ("compilers", 3, "envfab.compilers: 3 is not a list of full paths of interpreters"),
         ("parallel", "many", "envfab.parallel: 'many' is not a whole number from 1 up"),
         ("parallel", 0, "envfab.parallel: 0 is not a whole number from 1 up"),
         ("parallel", True, "envfab.parallel: True is not a whole number from 1 up"),
@@ -101,7 +108,7 @@ def test_an_unknown_setting_is_refused() -> None:
     assert str(caught.value) == (
         "envfab.paralel: unknown setting; did you mean parallel?\n"
         "  the settings are: parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
-        "store_days, umask, connect_timeout, command_timeout"
+        "store_days, umask, connect_timeout, command_timeout, compilers"
     )
 
 
@@ -189,8 +196,9 @@ class TestInvoke:
             umask="027",
             connect_timeout="2",
             command_timeout="60",
+            compilers="/opt/python3.9",
         )
-        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", False, 7, 0o027, 2.0, 60.0)
+        assert found == Settings(4, "25%", 2, 9, 0, 1.5, "off", False, 7, 0o027, 2.0, 60.0, ("/opt/python3.9",))
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""

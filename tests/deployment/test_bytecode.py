@@ -58,6 +58,20 @@ def test_an_interpreter_of_another_version_is_found(
     assert one["compiled"] == {"here": 1, "there": 0}
 
 
+def test_an_interpreter_that_a_setting_names_is_used(make_virtualenv: VirtualenvMaker, local: Workplace) -> None:
+    """One that is not on PATH; what is no interpreter, or is not there, is passed over."""
+    path = make_virtualenv("3.8", local.folder / "v")
+    named = ["/bin/false", "/srv/none/python", str(make_virtualenv.python("3.8"))]
+    host = f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])"
+    local.fabfile(host)
+    local.add_made("shop", "1.0", files=FILES)
+    for compilers, compiled in (([], {"here": 0, "there": 1}), (named, {"here": 1, "there": 0})):
+        local.fabfile(host, f"'compilers': {compilers!r}")
+        (one,) = local.json("deploy", "--yes", "--reinstall", "shop")["virtualenvs"]
+        assert one["compiled"] == compiled
+        local.fab("clean", "--all")
+
+
 def test_what_is_not_here_is_compiled_there(tmp_path: Path) -> None:
     """No interpreter of that kind, or none that starts: nobody is kept waiting, and nothing fails."""
     wheel = make_wheel(tmp_path, "shop", "1.0")
