@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.django import DJANGO
+from tests.support.once import made_once
 from tests.support.sshd import Hosts
 from tests.support.workplace import Workplace
 
@@ -36,11 +36,10 @@ def pip_wheel(request: pytest.FixtureRequest, outer_environment: Mapping[str, st
 def fetched(cache: Path, environment: Mapping[str, str], requirement: str) -> Path:
     """A published wheel, fetched from the package index the first time and kept."""
     place = cache / requirement
-    if not place.exists():
-        draft = cache / f"{requirement}-{os.getpid()}"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        subprocess.run([*command, "--dest", str(draft), requirement], check=True, env=dict(environment))
-        draft.rename(place)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    with made_once(place) as missing:
+        if missing:
+            subprocess.run([*command, "--dest", str(place), requirement], check=True, env=dict(environment))
     return next(place.glob("*.whl"))
 
 
