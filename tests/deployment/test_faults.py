@@ -2,7 +2,8 @@
 
 The steps are taken from the code. At each, one of four things happens: this side is killed, the agent is killed, what
 the agent or the fabfile started (migrate, a command) is killed, or the connection is cut. Then `fab deploy` runs
-again, and all must be well.
+again, and all must be well. The virtualenv has generations, or pinned ones, or gets its first: each step and each fault
+meets each of these, and not each pair of them. For the moments within a step, and losses of power: `test_power`.
 
 A step that is over in a moment is caught like this: as soon as the virtualenv shows that it has begun, the agent is
 stopped; if it had moved on by then, all is prepared anew and tried again. So every strike strikes.
@@ -27,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from envfab.deployment.steps import STEPS
-from tests.support.django import make_site
+from tests.support.django import make_site, without_unused
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker, copy_virtualenv, hand_over
 from tests.support.workplace import Workplace
@@ -39,7 +40,13 @@ HELD = ("before", "reload", "check")
 WITH_CHILD = (*HELD, "migrate")
 # over in a moment: what comes next is made to wait
 NEXT = {"begin": "before", "switch": "reload"}
-CASES = [(step.name, fault) for step in STEPS for fault in FAULTS if fault != "child" or step.name in WITH_CHILD]
+SHAPES = ("generations", "pinned", "plain")
+CASES = [
+    (step.name, fault, SHAPES[(at + number) % len(SHAPES)])
+    for at, step in enumerate(STEPS)
+    for number, fault in enumerate(FAULTS)
+    if fault != "child" or step.name in WITH_CHILD
+]
 TRIES = 5
 
 
@@ -51,8 +58,8 @@ class Prepared:
     folder: Path
     workplace: Workplace
 
-    def copy(self, work: Path, srv: Path) -> Site:
-        """The same at another place."""
+    def copy(self, work: Path, srv: Path, shape: str) -> Site:
+        """The same at another place, of one of the `SHAPES`."""
         shutil.rmtree(srv / "v", ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)
         copy_virtualenv(self.folder / "v", srv / "v", linked=True)
@@ -64,10 +71,15 @@ class Prepared:
             # a link would be written to for all
             content = (work / name).read_text()
             (work / name).unlink()
-            (work / name).write_text(content.replace(str(self.folder), str(srv)))
+            content = content.replace(str(self.folder), str(srv))
+            (work / name).write_text(content.replace("packages=", f"pinned={shape == 'pinned'}, packages="))
         for cached in (self.hosts.users.home(self.hosts.users.shop) / ".cache/envfab").iterdir():
             shutil.rmtree(cached)
-        return Site(Workplace(work, self.hosts), srv, srv / "v")
+        workplace = Workplace(work, self.hosts)
+        if shape == "plain":
+            released = workplace.fab("release_virtualenv", "--yes")
+            assert released.returncode == 0, released.stdout + released.stderr
+        return Site(workplace, srv, srv / "v")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ def prepared(
     folder = _running_hosts.srv / "prepared"
     folder.mkdir()
     folder.chmod(0o777)
-    path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop)
+    path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop, pip=False)
     workplace = Workplace(tmp_path_factory.mktemp("faults") / "work", _running_hosts)
     commands = ", ".join(f"{step}={holding(folder, step)!r}" for step in HELD)
     project = f"Project('shop.settings', env={{'SHOP_SECRET': 'x', 'SHOP_DATABASE': '{folder}/db.sqlite3'}})"
@@ -118,12 +130,14 @@ def prepared(
         f" {commands}, projects=[{project}])])",
         settings="'compile': False",
     )
-    workplace.add(*django_wheels, make_site(workplace.folder / "made", "1.0"))
+    django, *others = django_wheels
+    made = workplace.folder / "made"
+    workplace.add(without_unused(django, made), *others, make_site(made, "1.0"))
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     # large enough for its upload and its verification to be caught in the act
     blob = os.urandom(6 << 20).hex()
-    workplace.add(make_site(workplace.folder / "made", "2.0", more={"shop/blob.txt": blob}))
+    workplace.add(make_site(made, "2.0", more={"shop/blob.txt": blob}))
     yield Prepared(_running_hosts, folder, workplace)
     shutil.rmtree(folder)
 
@@ -133,14 +147,14 @@ def holding(srv: Path, step: str) -> str:
     return f"while test -e {srv}/hold-{step}; do sleep 0.05; done"
 
 
-@pytest.mark.parametrize(("step", "fault"), CASES)
+@pytest.mark.parametrize(("step", "fault", "shape"), CASES)
 def test_the_next_deployment_finishes_or_repairs(
-    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str
+    prepared: Prepared, hosts: Hosts, srv: Path, tmp_path: Path, step: str, fault: str, shape: str
 ) -> None:
     """After any death at any step: plan `current`, RECORDs intact, migrated once, history truthful, no lock left."""
     srv.chmod(0o777)
     for _attempt in range(TRIES):
-        site = prepared.copy(tmp_path / "work", srv)
+        site = prepared.copy(tmp_path / "work", srv, shape)
         if strike(site, hosts, step, fault):
             break
     else:
@@ -156,6 +170,7 @@ def test_the_next_deployment_finishes_or_repairs(
     assert set(site.workplace.statuses("plan").values()) == {"current"}
     packages = site.path / "lib/python3.11/site-packages"
     assert os.readlink(site.path / "bin") == ".envfab/current/bin"
+    assert bool(list(packages.glob("*pinned.pth"))) == (shape == "pinned")
     assert [name.name for name in packages.glob("shop-*")] == ["shop-2.0.dist-info"]
     assert not list(packages.glob("~*"))
     assert damaged(packages, "shop-2.0") == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.wheels import make_wheel
+from tests.support.wheels import make_wheel, record_text, write_zip
 
 DJANGO = ("Django==5.1.15", "asgiref==3.8.1", "sqlparse==0.5.3")
+# three of four files of Django's
+UNUSED = re.compile("django/contrib/(admin|admindocs|gis|postgres)/|.*/locale/(?!en/|__init__)")
 
 SETTINGS = """
 import os
@@ -80,3 +84,15 @@ def make_site(folder: Path, version: str, *, broken: bool = False, more: Mapping
     if broken:
         files["shop/migrations/0003_broken.py"] = BROKEN
     return make_wheel(folder, "shop", version, requires=["Django>=5.1"], files=files | dict(more or {}))
+
+
+def without_unused(django: Path, folder: Path) -> Path:
+    """The wheel of Django without translations, admin and the like, for tests that copy many virtualenvs with it."""
+    with zipfile.ZipFile(django) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if not UNUSED.match(name)}
+    record = next(name for name in members if name.endswith(".dist-info/RECORD"))
+    del members[record]
+    members[record] = record_text(members, record).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_zip(folder / django.name, members)
+    return folder / django.name
