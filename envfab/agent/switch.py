@@ -11,7 +11,7 @@ from .exchange import exchange
 from .files import MEMORY
 from .generations import NOTHING, Copying, clone, let_through
 from .lingering import lingering, started_at
-from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current, numbers
+from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, numbers
 from .manifest import is_as_left
 from .metadata import scan
 from .ownership import canonical
@@ -204,15 +204,16 @@ def remove(folder):
 
 
 def whole(agent, request, body):
-    """Which of the generations `numbers` are there and as they were left: `{"whole": […]}`.
+    """Which of the generations `numbers` are there and as they were left: `{"whole": […], "unrecorded": […]}`.
 
-    With `versions`, by canonical name, only those that have no other ones.
+    Of the latter nothing tells how they were left. With `versions`, by canonical name, only those that have no other ones.
     """
     layout = Layout(agent.path)
     whole = [number for number in request["numbers"] if is_as_left(layout, number)]
     if request.get("versions") is not None:
         whole = [number for number in whole if has_versions(layout, number, request["versions"])]
-    return {"whole": whole}
+    unrecorded = [one for one in request["numbers"] if not os.path.exists(os.path.join(layout.root(one), MANIFEST))]
+    return {"whole": whole, "unrecorded": unrecorded}
 
 
 def has_versions(layout, number, versions):

@@ -147,7 +147,10 @@ def undo_one(
         actions = switching(probe.distributions, before(chosen))
         plan = replace(plan, actions=actions, generation=chosen.previous)
     else:
-        plan = _by_wheels(replace(proposal, plan=plan), chosen, left, wheelhouse)
+        why = _why_by_wheels(chosen, probe, site)
+        plan = _by_wheels(replace(proposal, plan=plan), chosen, left, wheelhouse, why)
+        if plan.actions:
+            plan = replace(plan, notes=(*plan.notes, f"{why}: packages come from wheels again"))
     status = Status.BLOCKED if plan.missing else Status.CHANGES if plan.actions or left else Status.CURRENT
     return replace(proposal, plan=replace(plan, status=status), undoes=chosen.deployment)
 
@@ -170,14 +173,30 @@ def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:
     return chosen.previous in to_whole(agent.ask("whole", numbers=asked, versions=versions), where, asked)
 
 
-def _by_wheels(proposal: Proposal, chosen: Record, left: Record | None, wheelhouse: Wheelhouse) -> Plan:
+def _why_by_wheels(chosen: Record, probe: Probe, site: TargetSession) -> str:
+    """Why the generation that a deployment replaced cannot just become current again."""
+    number, where = chosen.previous, str(site.member.target)
+    if number is None or probe.plain or number not in probe.generations:
+        return "its generation was removed"
+    if number == probe.generation:
+        return f"packages of generation {number}, which is current, were changed since"
+    # without versions: a virtualenv that was released begins again with 0
+    reply = site.agent().ask("whole", numbers=[number])
+    if number in to_whole(reply, where, [number]):
+        return "its generation was removed"
+    if number in to_whole(reply, where, [number], "unrecorded"):
+        return f"nothing tells how generation {number} was left"
+    return f"files of generation {number} were changed since"
+
+
+def _by_wheels(proposal: Proposal, chosen: Record, left: Record | None, wheelhouse: Wheelhouse, why_so: str) -> Plan:
     """The plan that composes the packages of before a deployment again, from wheels of the wheelhouse."""
     site, probe = proposal.site, proposal.probe
     if site is None or probe is None:
         return proposal.plan
     damaged = damaged_by(left, site) if left is not None and left.changed_in_place else frozenset()
     actions, lost = restoring(probe.distributions, before(chosen), finder(site, probe, wheelhouse), damaged)
-    why = "its generation was removed, and the wheelhouse has no wheel of it"
+    why = f"{why_so}, and the wheelhouse has no wheel of it"
     missing = tuple(Missing(name, f"the state before {chosen.deployment}", why) for name in lost)
     return replace(proposal.plan, actions=actions, missing=missing)
 

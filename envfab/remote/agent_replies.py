@@ -62,10 +62,10 @@ def to_left(reply: Mapping[str, Any], where: str) -> tuple[str, ...]:
         return Fields(reply).lines("left", longest=MAX_PATH)
 
 
-def to_whole(reply: Mapping[str, Any], where: str, asked: Iterable[int]) -> frozenset[int]:
-    """Decode which of the generations that were `asked` about are unchanged."""
+def to_whole(reply: Mapping[str, Any], where: str, asked: Iterable[int], key: str = "whole") -> frozenset[int]:
+    """Decode which of the generations that were `asked` about are unchanged; or `unrecorded`: nothing tells."""
     with decoding(where):
-        said = {to_generation_number(one) for one in Fields(reply).items("whole", MAX_GENERATIONS)}
+        said = {to_generation_number(one) for one in Fields(reply).items(key, MAX_GENERATIONS)}
     return frozenset(number for number in asked if number in said)
 
 

@@ -126,6 +126,7 @@ def test_a_generation_that_was_changed_is_composed_again(workplace: Workplace, s
     kept.write_text("VERSION = 'another'\n")
     done = workplace.fab("rollback", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "files of generation 1 were changed since: packages come from wheels again" in done.stdout
     assert "back to generation" not in done.stdout
     assert freeze(shop) == OLD
     assert (shop / "lib" / "python3.11" / "site-packages" / "shop.py").read_text() == "VERSION = '1.0'\n"
@@ -215,6 +216,42 @@ def test_wheels_that_are_lost_block_a_rollback_and_are_named(workplace: Workplac
     assert "shop 1.0   the state before " in done.stdout
     assert "its generation was removed, and the wheelhouse has no wheel of it" in done.stdout
     assert freeze(shop) == NEW
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("files", "files of generation 1 were changed since"),
+        ("manifest", "nothing tells how generation 1 was left"),
+        ("current", "packages of generation 1, which is current, were changed since"),
+    ],
+)
+def test_why_a_rollback_needs_wheels_is_told(workplace: Workplace, shop: Path, what: str, why: str) -> None:
+    """Where the generation is there: that it was changed, or that this cannot be told."""
+    memory = shop / ".envfab"
+    if what == "current":
+        journal = json.loads((memory / "history.jsonl").read_text().splitlines()[-1])
+        left = {
+            "deployment": "cut-off",
+            "ended": None,
+            "status": None,
+            "generation": 2,
+            "previous": 1,
+            "step": "migrate",
+        }
+        shutil.rmtree(shop / "lib/python3.11/site-packages/shop-1.0.dist-info")
+        snapshot = [{"name": "shop", "version": "1.0", "origin": "wheel"}]
+        (memory / "journal.json").write_text(json.dumps({**journal, **left, "snapshot": snapshot}))
+        shutil.chown(memory / "journal.json", shop.owner())
+    else:
+        workplace.fab("deploy", "--yes")
+        changed = {"files": "lib/python3.11/site-packages/shop.py", "manifest": ".envfab-manifest.json"}[what]
+        (memory / "generations" / "1" / changed).unlink()
+    for wheel in (workplace.folder / "wheels").glob("*shop-1.0*"):
+        wheel.unlink()
+    done = workplace.fab("rollback", "--yes")
+    assert done.returncode == 1
+    assert f"{why}, and the wheelhouse has no wheel of it" in done.stdout
 
 
 def test_history_tells_programs_all_of_each_deployment(workplace: Workplace, shop: Path) -> None:
