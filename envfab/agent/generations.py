@@ -38,6 +38,7 @@ def compose(agent, request, body):
     layout.refuse_foreign_links()
     own_folder(path)
     own_folder(path, "generations")
+    layout.refuse_immovable()
     let_through(path)
     root = layout.root(request["number"])
     try:

@@ -8,6 +8,7 @@
 
 from __future__ import absolute_import
 
+import errno
 import os
 import sys
 
@@ -78,6 +79,23 @@ class Layout(object):
                 # the folder itself must be writable as well: moving it changes its `..`
                 for needed in (os.path.dirname(full), full):
                     refuse_read_only(needed)
+
+    def refuse_immovable(self):
+        """Raise `Problem` where a folder that is to become a link cannot be renamed, as of a lower layer of an overlay.
+
+        To rename a folder to the name of one that has something in it changes nothing in any case; why it fails tells.
+        """
+        for folder in self.folders:
+            full = os.path.join(self.path, folder)
+            if self.is_linked(folder) or not os.path.isdir(full):
+                continue
+            try:
+                os.rename(full, os.path.join(self.path, MEMORY))
+            except EnvironmentError as error:
+                if error.errno == errno.EXDEV:
+                    what = "%s is part of a lower layer (of a container's image, say) and cannot be renamed; copy the virtualenv: "
+                    what += "cp -a %s %s.new && rm -r %s && mv %s.new %s"
+                    raise Problem("layout", what % ((text(full),) + (text(self.path),) * 5))
 
     def scheme(self):
         """The install scheme: folders for the parts of a wheel, for `place`."""

@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import
 
+import errno
 import os
 import shutil
 
@@ -183,7 +184,14 @@ def remove_tree(folder):
     condemned = os.path.join(os.path.dirname(folder), CONDEMNED + os.path.basename(folder))
     if not remove(condemned):
         condemned += ".%d" % os.getpid()
-    os.rename(folder, condemned)
+    try:
+        os.rename(folder, condemned)
+    except EnvironmentError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # of a lower layer of an overlay: without its manifest it is not taken for what it was
+        discard(os.path.join(folder, MANIFEST))
+        return remove(folder)
     return remove(condemned)
 
 
@@ -234,6 +242,7 @@ def found(agent, request, body):
         generations = os.path.join(agent.path, GENERATIONS)
         if not os.path.isdir(generations):
             os.makedirs(generations, 0o755)
+        layout.refuse_immovable()
         let_through(agent.path)
         clone(layout, layout.root(0))
         adopt(layout, 0)
