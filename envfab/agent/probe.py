@@ -4,6 +4,7 @@ from __future__ import absolute_import
 
 import os
 import sys
+from stat import S_ISDIR, S_ISLNK
 
 from .metadata import DESCRIBED, is_leftover, parsed, scan
 from .files import DIRECTORY, MEMORY, open_own, read, remembered
@@ -17,6 +18,7 @@ HOLDER = 1 << 16
 LAST = 1 << 20
 # seconds between tries, since another probe may hold a lock for a moment to check whether it is held
 PAUSES = (0, 0.01, 0.05)
+MOST_UNREADABLE = 10
 # distributions that a virtualenv without any packages of its own may have
 INSTALLERS = ("pip", "setuptools", "wheel", "distribute", "pkg_resources", "uv")
 
@@ -53,6 +55,7 @@ def probe(agent, request, body):
         generations=numbers(agent.path),
         plain=is_plain(agent.path, own),
         stranded=stranded(agent.path, own, found["own"]),
+        unreadable=unreadable(own),
         stamp=state,
     )
 
@@ -234,6 +237,27 @@ def stranded(path, own, distributions):
         if number and (most is None or number > most["packages"]):
             most = {"folder": text(os.path.join("lib", name)), "packages": number}
     return most
+
+
+def unreadable(own):
+    """What lies in the folders of packages and belongs to others who let this user not read it; not what is deeper."""
+    found = []
+    me = os.geteuid()
+    for folder in own if me else ():
+        for name in os.listdir(folder):
+            full = os.path.join(folder, name)
+            try:
+                status = os.lstat(full)
+            except EnvironmentError:
+                continue
+            if status.st_uid != me and not S_ISLNK(status.st_mode) and not may_read(full, status):
+                found.append(text(full))
+    return sorted(found)[:MOST_UNREADABLE]
+
+
+def may_read(path, status):
+    """Whether this user may read a file, or list a folder and go into it."""
+    return os.access(path, os.R_OK | os.X_OK if S_ISDIR(status.st_mode) else os.R_OK)
 
 
 def names_in(folder):

@@ -1,7 +1,8 @@
-"""Privileges that a deployment needs on the host: sudo is asked about them before anything is changed."""
+"""Privileges that a deployment needs on the host, checked before anything is changed: sudo, and reading packages."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 from envfab.config.command import Command
 from envfab.config.target import Member
 from envfab.deployment.proposal import Proposal
-from envfab.errors import EnvfabError, FabfileFault
+from envfab.errors import DeploymentError, EnvfabError, FabfileFault
 from envfab.planning.plan import Status
 from envfab.remote.sudo import SudoError
 
@@ -40,12 +41,29 @@ def _commands(member: Member) -> Iterator[tuple[str, Command]]:
             yield field, command
 
 
+def _require_readable(proposal: Proposal) -> None:
+    """Raise `DeploymentError` where a generation is to be made of files that the virtualenv's owner may not read."""
+    unreadable = proposal.probe.unreadable if proposal.probe is not None else ()
+    if not unreadable or not proposal.plan.actions or proposal.plan.generation is not None:
+        return
+    target = proposal.member.target
+    raise DeploymentError(
+        f"{unreadable[0]} cannot be read by {target.owner}",
+        where=str(target),
+        hint=f"as root: chown -R {' '.join(map(shlex.quote, (target.owner, *unreadable)))}",
+    )
+
+
 def with_privileges(proposal: Proposal) -> Proposal:
-    """Return the proposal with its commands; blocked if sudo does not allow what they or the Django projects need."""
+    """Return the proposal with its commands; blocked if sudo does not allow what they or the Django projects need.
+
+    Also blocked if the virtualenv's owner may not read files that the next generation needs.
+    """
     site = proposal.site
     if proposal.plan.status is not Status.CHANGES or site is None:
         return proposal
     try:
+        _require_readable(proposal)
         commands = planned_commands(proposal.member)
         for field, command in commands:
             with _named(f"the {field} command {command.shown!r}"):

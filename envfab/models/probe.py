@@ -73,6 +73,8 @@ class Probe:
     plain: bool = True
     # the processes that still run the generation before the current one
     lingering: tuple[LingeringProcess, ...] = ()
+    # what belongs to others in the folders of packages, and the owner may not read
+    unreadable: tuple[str, ...] = ()
 
     @property
     def next_generation(self) -> int:

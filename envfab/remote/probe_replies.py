@@ -18,6 +18,8 @@ from envfab.remote.agent_replies import MAX_GENERATIONS, MAX_PATH, to_generation
 from envfab.util.json_fields import Fields
 from envfab.util.versions import version_or_none
 
+MAX_UNREADABLE = 10
+
 MAX_DISTRIBUTIONS = 10_000
 MAX_REQUIRES = 2_000  # of one distribution; some have hundreds
 MAX_ALL_REQUIRES = 50_000
@@ -62,6 +64,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             generations=tuple(to_generation_number(one) or 0 for one in fields.items("generations", MAX_GENERATIONS)),
             plain=fields.truth("plain"),
             lingering=to_processes(fields.value("lingering")),
+            unreadable=Fields({"unreadable": [], **fields.values}).lines("unreadable", MAX_UNREADABLE, MAX_PATH),
         )
 
 

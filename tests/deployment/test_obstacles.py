@@ -142,11 +142,31 @@ def test_packages_of_somebody_else(workplace: Workplace, shop: Path) -> None:
     (packages / "secret.py").touch(mode=0o600)
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "secret.py cannot be read: give it to the virtualenv's owner (chown)" in done.stdout
-    assert "1 rolled-back" in done.stdout
+    assert "secret.py cannot be read by " in done.stdout
+    assert "1 blocked" in done.stdout
     assert freeze(shop) == {"shop": "1.0"}
     (packages / "secret.py").unlink()
     ends_well(workplace, shop)
+
+
+def test_a_folder_of_packages_that_its_owner_may_not_read(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
+    """As `sudo pip install` leaves one with a strict umask: the plan is blocked, with what mends it; what lies deeper later."""
+    packages = shop / "lib/python3.11/site-packages"
+    (packages / "by root").mkdir(mode=0o700)
+    (packages / "by root" / "secret.py").touch()
+    done = workplace.fab("plan")
+    assert f"{packages.resolve()}/by root cannot be read by {hosts.users.blog}" in done.stdout
+    (command,) = [line.partition("as root: ")[2] for line in done.stdout.splitlines() if "as root: " in line]
+    assert workplace.fab("deploy", "--yes").returncode == 1
+    subprocess.run(["sh", "-c", command], check=True)
+    ends_well(workplace, shop)
+    inside = packages / "by root" / "deeper"
+    inside.mkdir(mode=0o700)
+    done = workplace.fab("deploy", "--yes", "--reinstall", "shop")
+    assert "by root/deeper cannot be read: give it to the virtualenv's owner (chown)" in done.stdout
+    inside.rename(packages / "by root again")
+    # it needs none of its files
+    assert set(workplace.statuses("rollback", "--yes").values()) == {"deployed"}
 
 
 def test_a_wheel_that_is_damaged_in_the_cache(workplace: Workplace, hosts: Hosts, shop: Path) -> None:
