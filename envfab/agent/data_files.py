@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 
-from .layout import SCAFFOLD, is_below, python_folder
+from .layout import SCAFFOLD, python_folder
 from .protocol import Problem, text
 from .wheel_cache import discard, sync
 
@@ -27,15 +27,22 @@ def data_files(layout, root):
         linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
         for name in names + linked:
             path = os.path.normpath(os.path.join(inside, name))
-            if not is_scaffold(layout, path):
+            if not is_scaffold(layout, root, path):
                 yield path
 
 
-def is_scaffold(layout, path):
-    """Whether a file of a generation is there for the generation's own sake, and of no package."""
+def is_scaffold(layout, root, path):
+    """Whether a file of a generation, `path` below its `root`, is there for the generation's own sake, and of no package."""
     if path in SCAFFOLD:
         return True
-    return os.path.dirname(path) == os.path.join("lib", python_folder()) and not is_below(path, layout.folders)
+    if os.path.dirname(path) != os.path.join("lib", python_folder()) or not os.path.islink(os.path.join(root, path)):
+        return False
+    return os.readlink(os.path.join(root, path)) == beside(layout, root, path)
+
+
+def beside(layout, root, path):
+    """What a link of a generation says that leads to what the virtualenv has at the same `path`."""
+    return os.path.join(os.path.relpath(layout.path, os.path.join(root, os.path.dirname(path))), path)
 
 
 def refresh(layout, root):
@@ -49,14 +56,14 @@ def refresh(layout, root):
 
 
 def put(source, target):
-    """A link to a file (of a symbolic link, the same one) at `target`, in the place of what is there."""
+    """A link to a file (of a symbolic link, the same one) at `target`, in the place of what is there: whether it is new."""
     folder = os.path.dirname(target)
     make_like(os.path.dirname(source), folder)
     # always of the same name: what a crash left goes now
     draft = os.path.join(folder, DRAFT)
     discard(draft)
     if os.path.lexists(target) and same(source, target):
-        return
+        return False
     try:
         if os.path.islink(source):
             os.symlink(os.readlink(source), draft)
@@ -65,6 +72,7 @@ def put(source, target):
         os.rename(draft, target)
     finally:
         discard(draft)
+    return True
 
 
 def make_like(model, folder):
@@ -106,9 +114,14 @@ def link_or_copy(source, target):
     try:
         shutil.copyfile(source, target)
     except EnvironmentError as error:
-        if error.errno == errno.EACCES:
-            what = "%s cannot be read: give it to the virtualenv's owner (chown)"
-            raise Problem("unreadable", what % text(source))
+        refuse_unreadable(source, error)
         raise
     shutil.copystat(source, target)
     sync(target)
+
+
+def refuse_unreadable(path, error):
+    """Raise `Problem` where an error says that a file or folder may not be read."""
+    if error.errno == errno.EACCES:
+        what = "%s cannot be read: give it to the virtualenv's owner (chown)"
+        raise Problem("unreadable", what % text(path))

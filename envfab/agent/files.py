@@ -143,11 +143,21 @@ def own_folder(path, *names):
     folder = os.path.join(path, MEMORY, *names)
     try:
         os.mkdir(folder, 0o755)
+        sync_folder(os.path.dirname(folder))
     except EnvironmentError as error:
         if error.errno != errno.EEXIST:
             raise
     refuse_other_than_folder(folder, os.lstat(folder))
     return folder
+
+
+def sync_folder(folder):
+    """See to it that what a folder lists is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def refused(file, what):

@@ -8,7 +8,7 @@ import shutil
 import stat
 
 from . import store
-from .data_files import data_files, link_or_copy, make_like, put, refresh, stamp
+from .data_files import beside, data_files, is_scaffold, link_or_copy, make_like, put, refresh, refuse_unreadable, stamp
 from .files import MEMORY, own_folder
 from .layout import GENERATIONS, Layout, current, is_below, python_folder
 from .manifest import write_manifest
@@ -17,6 +17,7 @@ from .ownership import installed, source_of
 from .pin import PINNED, write_pin
 from .place import place
 from .protocol import Problem, native, text
+from .shared_files import bring_back
 from .shebangs import own_again
 from .unpack import sync_all
 from .wheel_cache import sync, sync_file_system
@@ -29,7 +30,7 @@ def compose(agent, request, body):
 
     `wheels` are {"name", "version", "filename", "sha256", "requested"}, in the order in which one wins over those
     before it; `remove` are names. A plain virtualenv's own files become the generation `base` first. The answer
-    has in `conflicts` the files of two distributions that differ.
+    has in `conflicts` the files of two distributions that differ, and in `lost` those that are of who goes still.
     """
     path = agent.path
     agent.placed = {}
@@ -57,6 +58,8 @@ def compose(agent, request, body):
             copying.folder(folder)
         for one in there:
             copying.data(one.files or ())
+        # of nobody, as one that a package took the place of, and that a rollback brought back
+        copying.data(data_files(layout, source))
         without_lines(root, layout.site, drop.lines)
         owners = Owners(one for one in there if one.name not in gone)
         for wheel in request["wheels"]:
@@ -65,14 +68,17 @@ def compose(agent, request, body):
             placed = place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
             owners.add(wheel["name"], placed)
             agent.placed.update(placed)
+        new = set(wheel["name"] for wheel in request["wheels"])
+        lost = bring_back(path, root, there, gone, lambda file: owners.of(file) in new, request, layout)
         for data in list(data_files(layout, root)):
-            if not os.path.lexists(os.path.join(source, data)) and os.path.lexists(os.path.join(path, data)):
+            is_there = os.path.lexists(os.path.join(source, data)) and not is_scaffold(layout, source, data)
+            if not is_there and os.path.lexists(os.path.join(path, data)):
                 # nobody's file lies where a package brings one: going back brings it back
                 put(os.path.join(path, data), os.path.join(source, data))
                 copying.manifest.append([text(data)] + stamp(os.lstat(os.path.join(source, data))))
         write_manifest(source, copying.manifest)
-        complete(layout, root, request["pinned"])
-        sync_folders(root)
+        complete(layout, root, source, request["pinned"])
+        sync_generation(root)
     except (EnvironmentError, Problem) as error:
         shutil.rmtree(root, ignore_errors=True)
         if current(path) is None:
@@ -81,7 +87,7 @@ def compose(agent, request, body):
         if isinstance(error, EnvironmentError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
         raise
-    return {"conflicts": sorted(owners.conflicts)[:MOST_CONFLICTS]}
+    return {"conflicts": sorted(owners.conflicts)[:MOST_CONFLICTS], "lost": lost[:MOST_CONFLICTS]}
 
 
 def fresh(layout, root):
@@ -120,8 +126,8 @@ def clone(layout, root):
         copying.folder(folder)
     for one in installed(layout.path, layout.site):
         copying.data(one.files or ())
-    complete(layout, root, False)
-    sync_folders(root)
+    complete(layout, root, None, False)
+    sync_generation(root)
 
 
 class Dropped(object):
@@ -170,6 +176,10 @@ class Owners(object):
             for path, recorded in one.hashes.items():
                 self.owners[path] = (one.shown_as, recorded)
 
+    def of(self, path):
+        """The name of who has a file, as it was given; None where nobody has."""
+        return self.owners.get(path, (None,))[0]
+
     def add(self, name, placed):
         """The files of a distribution come (path → hash, size, time), and take the place of others'."""
         for path, (recorded, _, time) in placed.items():
@@ -199,6 +209,8 @@ class Copying(object):
         # the folders that come along, unless they become empty, and those of them that are made
         self.modes = {}
         self.made = set()
+        # data files that were seen to
+        self.seen = set()
 
     def folder(self, path):
         """A folder of the virtualenv, with all below it."""
@@ -209,7 +221,11 @@ class Copying(object):
     def contents(self, path):
         """What is in a folder; one in which nothing stays is not made."""
         from_here, to_there, below = os.path.join(self.source, path, ""), os.path.join(self.root, path, ""), path + os.sep
-        names = os.listdir(from_here)
+        try:
+            names = os.listdir(from_here)
+        except EnvironmentError as error:
+            refuse_unreadable(os.path.join(self.source, path), error)
+            raise
         if not names:
             self.make(path)
         # thousands of files come here, and nearly all are only linked
@@ -281,8 +297,9 @@ class Copying(object):
         aside = self.below + (os.pardir, os.sep)
         for listed in sorted(file for file in files if not file.startswith(aside)):
             path = self.without_links(listed)
-            if is_below(path, self.switched):
+            if is_below(path, self.switched) or path in self.seen:
                 continue
+            self.seen.add(path)
             source, target = os.path.join(self.source, path), os.path.join(self.root, path)
             try:
                 status = os.lstat(source)
@@ -301,14 +318,19 @@ class Copying(object):
         return path if inside.startswith(os.pardir) else inside
 
 
-def complete(layout, root, pinned):
-    """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages."""
+def complete(layout, root, source, pinned):
+    """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages.
+
+    What is a data file of the generation `source`, of which this one was made, has come along or is to go.
+    """
     library = os.path.join("lib", python_folder())
     full = os.path.join(layout.path, library)
     for name in os.listdir(full) if os.path.isdir(os.path.join(root, library)) and os.path.isdir(full) else []:
-        target = os.path.join(root, library, name)
-        if not os.path.lexists(target):
-            os.symlink(os.path.join(os.path.relpath(full, os.path.dirname(target)), name), target)
+        inside = os.path.join(library, name)
+        owned = source is not None and os.path.lexists(os.path.join(source, inside))
+        if os.path.lexists(os.path.join(root, inside)) or (owned and not is_scaffold(layout, source, inside)):
+            continue
+        os.symlink(beside(layout, root, inside), os.path.join(root, inside))
     for folder in layout.site:
         pin = os.path.join(root, folder, PINNED)
         if os.path.lexists(pin):
@@ -334,10 +356,18 @@ def without_lines(root, site, lines):
             os.rename(file + ".new", file)
 
 
-def sync_folders(root):
-    """See to it that all folders of a generation, and so the names of its files, are on the disk."""
+def sync_generation(root):
+    """See to it that a generation is on the disk: its folders, and so the names of its files, and the files of its own.
+
+    What other names lead to, too, was there before.
+    """
     if not sync_file_system(root):
-        sync_all([here for here, _, _ in os.walk(root)])
+        waiting = []
+        for here, _, names in os.walk(root):
+            stats = [(file, os.lstat(file)) for file in (os.path.join(here, name) for name in names)]
+            waiting.append(here)
+            waiting += [file for file, status in stats if stat.S_ISREG(status.st_mode) and status.st_nlink == 1]
+        sync_all(waiting)
     sync(os.path.dirname(root))
 
 

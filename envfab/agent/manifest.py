@@ -8,6 +8,7 @@ from .data_files import is_scaffold, stamp
 from .json_codec import dumps, loads
 from .layout import MANIFEST
 from .protocol import text
+from .wheel_cache import sync
 
 
 def write_manifest(root, files):
@@ -18,6 +19,7 @@ def write_manifest(root, files):
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(place + ".new", place)
+    sync(root)
 
 
 def is_as_left(layout, number):
@@ -38,7 +40,7 @@ def is_as_left(layout, number):
         linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
         for name in names + linked:
             path = os.path.relpath(os.path.join(here, name), root)
-            if not name.endswith((".pyc", ".pyo")) and not is_scaffold(layout, path):
+            if not name.endswith((".pyc", ".pyo")) and not is_scaffold(layout, root, path):
                 status = os.lstat(os.path.join(here, name))
                 now.add(tuple([text(path)] + stamp(status)))
     return now == then

@@ -75,11 +75,16 @@ def publish(layout, number, instead_of=None):
     With `instead_of`, the number of another generation, only where nothing is, or a file of that one: what people put
     there meanwhile stays.
     """
+    folders = set()
     for path in data_files(layout, layout.root(number)):
         there = os.path.join(layout.path, path)
         discard(os.path.join(os.path.dirname(there), DRAFT))
         if instead_of is None or not os.path.lexists(there) or has(layout, instead_of, path, there):
-            put(os.path.join(layout.root(number), path), there)
+            changed = put(os.path.join(layout.root(number), path), there)
+            while changed and path:
+                path = os.path.dirname(path)
+                folders.add(os.path.join(layout.path, path))
+    sync_all(sorted(folders))
 
 
 def has(layout, number, path, there):
@@ -145,8 +150,10 @@ def tidy(agent, request, body):
     layout = Layout(agent.path)
     now, previous = current(agent.path), request["previous"]
     found = lingering(agent.path, previous is not None and pinned_since(layout, previous) is not None)
-    if now is not None and previous is not None and previous != now and os.path.isdir(layout.root(previous)):
-        withdraw(layout, previous, now)
+    for number in numbers(agent.path):
+        # not of the one before alone: a deployment that was cut off may have left files of another one
+        if now is not None and number != now:
+            withdraw(layout, number, now)
     for name in (DISPLACED, KEPT_BY_ENVFAB_1):
         remove_tree(os.path.join(agent.path, MEMORY, name))
     for number in numbers(agent.path):

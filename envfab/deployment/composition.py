@@ -63,6 +63,11 @@ def compose(work: DeploymentContext, record: Record) -> None:
         work.around.reporter.warning(
             f"{work.where}: {path} is of {before} and of {now}, and they differ: {now}'s is there"
         )
+    for path, stays, goes in to_conflicts(reply, work.where, "lost"):
+        work.around.reporter.warning(
+            f"{work.where}: {path} belongs to {stays} and still has the content of {goes}, which had it too;"
+            f" fab deploy --reinstall {stays} brings its own back"
+        )
 
 
 def _pair(before: str, now: str) -> tuple[str, str]:

@@ -47,10 +47,13 @@ def to_lingering(reply: Mapping[str, Any], where: str) -> tuple[LingeringProcess
         return to_processes(Fields(reply).value("lingering"))
 
 
-def to_conflicts(reply: Mapping[str, Any], where: str) -> tuple[tuple[str, str, str], ...]:
-    """Decode (file, distribution that had it, distribution that has it now) for each file that changed its owner."""
+def to_conflicts(reply: Mapping[str, Any], where: str, key: str = "conflicts") -> tuple[tuple[str, str, str], ...]:
+    """Decode (file, distribution that had it, distribution that has it now) for each file that changed its owner.
+
+    With the key `lost`: (file, distribution that should have it, distribution that had it and goes).
+    """
     with decoding(where):
-        found = [Fields({"c": one}).lines("c", 3, MAX_PATH) for one in Fields(reply).items("conflicts", MAX_PROCESSES)]
+        found = [Fields({"c": one}).lines("c", 3, MAX_PATH) for one in Fields(reply).items(key, MAX_PROCESSES)]
         if any(len(one) != 3 for one in found):
             raise ValueError("a conflict must be a path and two names")
     return tuple((path, before, now) for path, before, now in found)

@@ -19,7 +19,6 @@ from envfab.util.json_fields import Fields
 from envfab.util.versions import version_or_none
 
 MAX_UNREADABLE = 10
-
 MAX_DISTRIBUTIONS = 10_000
 MAX_REQUIRES = 2_000  # of one distribution; some have hundreds
 MAX_ALL_REQUIRES = 50_000

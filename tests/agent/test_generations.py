@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -754,3 +755,183 @@ def test_data_files_that_are_called_as_something_of_a_generation_are_theirs(
     with pytest.raises(OperationFailed, match=r"hostile 1.0: has files in .envfab, which only envfab may use"):
         compose(session, hostile)
     assert session.ask("probe")["generations"] == [0, 1, 2]
+
+
+@ONE
+def test_a_file_that_a_package_took_the_place_of_stays_once_it_is_back(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """A rollback brings back what people had put there; later deployments, and their rollbacks, leave it alone."""
+    session = deploying(venv)
+    (venv / "etc").mkdir()
+    (venv / "etc" / "own.conf").write_text("by hand\n")
+    number = compose(session, wheel(tmp_path, "data", files={"d.py": "", "data-1.0.data/data/etc/own.conf": "1\n"}))
+    session.ask("switch", number=number, base=0)
+    session.ask("revert", number=number, previous=0, remove=True)
+    found = install(session, wheel(tmp_path, "other"))
+    session.ask("tidy", previous=0, retain=[0], days=None)
+    assert (venv / "etc" / "own.conf").read_text() == "by hand\n"
+    assert session.ask("whole", numbers=[0])["whole"] == [0]
+    session.ask("revert", number=found["generation"], previous=0, remove=True)
+    assert (venv / "etc" / "own.conf").read_text() == "by hand\n"
+
+
+@pytest.fixture
+def layered(mounted: Path) -> Any:
+    """Makes of a folder what it is in a container: one of a lower layer of an overlay."""
+    layers: list[Path] = []
+
+    def cover(folder: Path) -> None:
+        for name in ("upper", "work"):
+            (mounted / name).mkdir()
+        options = ["-o", f"lowerdir=lower,upperdir={mounted}/upper,workdir={mounted}/work"]
+        folder.rename(folder.with_name("lower"))
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "overlay", *options, "overlay", folder], cwd=folder.parent, check=False)
+        if done.returncode:
+            pytest.skip("overlays cannot be mounted here")
+        layers.append(folder)
+
+    yield cover
+    for folder in layers:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def srv(tmp_path: Path) -> Path:
+    """A folder whose path is no trouble to a command line."""
+    (tmp_path / "srv").mkdir()
+    return tmp_path / "srv"
+
+
+@ONE
+def test_a_virtualenv_of_a_lower_layer_is_refused_with_what_mends_it(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, srv: Path, layered: Any, version: str
+) -> None:
+    """Its folders cannot be exchanged for links; nothing was changed, and after that command they can."""
+    make_virtualenv(version, venv := srv / "v", pip=False)
+    layered(srv)
+    before = content(venv)
+    session = deploying(venv)
+    with pytest.raises(
+        OperationFailed, match=f"{venv}/bin is part of a lower layer .* copy the virtualenv: "
+    ) as caught:
+        compose(session, wheel(srv, "alpha"))
+    assert {path for path in content(venv) if not path.startswith(".envfab")} == before.keys()
+    assert not (venv / "bin").is_symlink()
+    assert session.ask("probe")["generations"] == []
+    subprocess.run(["sh", "-c", caught.value.what.partition("copy the virtualenv: ")[2]], check=True)
+    assert versions(install(deploying(venv), wheel(srv, "alpha")))["alpha"] == "1.0"
+
+
+@ONE
+def test_generations_of_a_lower_layer_are_removed(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, srv: Path, layered: Any, version: str
+) -> None:
+    """An image has a virtualenv with generations: in its containers, deployments go on, and it can be released."""
+    make_virtualenv(version, venv := srv / "v", pip=False)
+    session = deploying(venv)
+    for number in range(2):
+        install(session, wheel(srv / str(number), "alpha", f"{number}.0"))
+    layered(srv)
+    session = deploying(venv)
+    install(session, wheel(srv, "alpha", "2.0"))
+    assert session.ask("tidy", previous=2, retain=[2], days=None)["left"] == []
+    assert session.ask("probe")["generations"] == [2, 3]
+    assert session.ask("release") == {"was": "generations"}
+    assert versions(session.ask("probe")) == {"alpha": "2.0"}
+    assert sorted(path.name for path in (venv / ".envfab").iterdir()) == []
+
+
+@OLDEST_AND_NEWEST
+def test_data_files_beside_the_folder_of_packages_come_and_go(
+    venv: Path, deploying: Starter, tmp_path: Path, version: str
+) -> None:
+    """Directly in `lib/pythonX.Y/`, and in a folder of it, as all data files: published, replaced, taken back, removed."""
+    library = f"lib/python{version}"
+    (venv / library / "own.cfg").write_text("by hand\n")
+    session = deploying(venv)
+
+    def made(number: str) -> Path:
+        data = f"d-{number}.0.data/data/{library}"
+        files = {"d.py": "", f"{data}/own.cfg": number, f"{data}/d{number}.txt": number, f"{data}/more/x": number}
+        return wheel(tmp_path, "d", f"{number}.0", files=files)
+
+    def there() -> dict[str, str]:
+        names = ("own.cfg", "d1.txt", "d2.txt", "more/x")
+        return {name: (venv / library / name).read_text() for name in names if (venv / library / name).exists()}
+
+    number = install(session, made("1"))["generation"]
+    assert there() == {"own.cfg": "1", "d1.txt": "1", "more/x": "1"}
+    assert session.ask("verify", names=["d"], number=None) == {"wrong": {}}
+    install(session, made("2"))
+    session.ask("tidy", previous=number, retain=[0, number], days=None)
+    assert there() == {"own.cfg": "2", "d2.txt": "2", "more/x": "2"}
+    assert session.ask("whole", numbers=[0, number])["whole"] == [0, number]
+    session.ask("revert", number=number + 1, previous=number, remove=True)
+    assert there() == {"own.cfg": "1", "d1.txt": "1", "more/x": "1"}
+    install(session, remove=["d"])
+    session.ask("tidy", previous=number, retain=[0, number], days=None)
+    assert there() == {}
+    session.ask("switch", number=0, base=0)
+    assert there() == {"own.cfg": "by hand\n"}
+
+
+@ONE
+def test_in_the_end_no_data_file_of_any_other_generation_stays(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """A rollback was cut off after its switch: what it brought back goes, too, though it is not what was there before."""
+    session = deploying(venv)
+    for number in "12":
+        files = {"d.py": "", f"d-{number}.0.data/data/share/{number}": ""}
+        install(session, wheel(tmp_path, "d", f"{number}.0", files=files))
+    session.ask("switch", number=1, base=0)
+    install(session, wheel(tmp_path, "d", "3.0", files={"d.py": ""}))
+    session.ask("tidy", previous=2, retain=[1, 2], days=None)
+    assert not (venv / "share").exists()
+
+
+@ONE
+def test_what_stays_gets_its_own_files_back_from_what_goes(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Of two that have the same path and differ the later one won: modules, scripts, data files, and what was compiled."""
+    session = deploying(venv)
+
+    def made(name: str, version: str = "1.0", *, more: bool = True) -> Path:
+        data = f"{name}-{version}.data"
+        files = {f"{name}.py": f"def main():\n    print({name!r})\n", f"{data}/purelib/own_{name}.py": ""}
+        if more:
+            files |= {
+                "both.py": f"V = {name!r}\n",
+                f"{data}/data/etc/c": name,
+                f"{data}/scripts/s": f"#!python\n#{name}",
+            }
+        scripts = {"run": f"{name}:main"} if more else {}
+        return wheel(tmp_path, name, version, files=files, entry_points=scripts)
+
+    def has() -> list[str]:
+        both = run(venv, "import both; print(both.V)").strip()
+        script = subprocess.run([venv / "bin" / "run"], capture_output=True, text=True, check=True).stdout.strip()
+        return [both, (venv / "etc" / "c").read_text(), (venv / "bin" / "s").read_text().rpartition("#")[2], script]
+
+    before = install(session, made("one"), made("two"), compile=True)["generation"]
+    assert has() == ["two"] * 4
+    install(session, remove=["two"], compile=True)
+    assert has() == ["one"] * 4
+    assert session.ask("verify", names=["one"], number=None) == {"wrong": {}}
+    session.ask("revert", number=before + 1, previous=before, remove=True)
+    assert has() == ["two"] * 4
+    # it is there still, and has them no more
+    install(session, made("two", "2.0", more=False), compile=True)
+    assert has() == ["one"] * 4
+
+
+@ONE
+def test_a_file_that_cannot_come_back_is_named(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """The store has the wheel no more; what people have changed is neither brought back nor named."""
+    session = deploying(venv)
+    for name in ("one", "two"):
+        install(session, wheel(tmp_path, name, files={"a.py": f"{name} = 1\n", "b.py": f"{name} = 1\n"}))
+    replace(site_packages(venv) / "b.py", "by hand\n")
+    kind = {"compile": False, "umask": 0o022, "link": True, "pinned": False}
+    shutil.rmtree(Path(os.environ["HOME"]) / ".cache" / "envfab" / "store")
+    reply = session.ask("compose", number=3, base=2, wheels=[], remove=["two"], **kind)
+    assert reply["lost"] == [[str((site_packages(venv) / "a.py").relative_to(venv)), "one", "two"]]
