@@ -33,7 +33,7 @@ def data_files(layout, root):
 
 def is_scaffold(layout, root, path):
     """Whether a file of a generation, `path` below its `root`, is there for the generation's own sake, and of no package."""
-    if path in SCAFFOLD:
+    if path in SCAFFOLD or os.path.basename(path) == DRAFT:
         return True
     if os.path.dirname(path) != os.path.join("lib", python_folder()) or not os.path.islink(os.path.join(root, path)):
         return False

@@ -22,7 +22,7 @@ BESIDE = os.path.basename(GENERATIONS)
 DIGITS = frozenset("0123456789")
 # files at the root of a generation that belong to no package
 MANIFEST = ".envfab-manifest.json"
-SCAFFOLD = (MANIFEST, "pyvenv.cfg", "lib64")
+SCAFFOLD = (MANIFEST, MANIFEST + ".new", "pyvenv.cfg", "lib64")
 
 
 class Layout(object):

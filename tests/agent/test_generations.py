@@ -935,3 +935,18 @@ def test_a_file_that_cannot_come_back_is_named(venv: Path, deploying: Starter, t
     shutil.rmtree(Path(os.environ["HOME"]) / ".cache" / "envfab" / "store")
     reply = session.ask("compose", number=3, base=2, wheels=[], remove=["two"], **kind)
     assert reply["lost"] == [[str((site_packages(venv) / "a.py").relative_to(venv)), "one", "two"]]
+
+
+@ONE
+def test_what_a_kill_leaves_half_written_is_no_data_file(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Drafts in a generation come neither into the next one nor into the virtualenv, and it is as it was left."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "d", files={"d.py": "", "d-1.0.data/data/etc/d.conf": ""}))
+    generation = venv / ".envfab" / "generations" / "1"
+    drafts = (".envfab-manifest.json.new", "etc/.envfab.new")
+    for draft in drafts:
+        (generation / draft).write_text("half")
+    install(session, wheel(tmp_path, "other"))
+    for root in (venv, generation.with_name("2")):
+        assert [draft for draft in drafts if (root / draft).exists()] == []
+    assert session.ask("whole", numbers=[1])["whole"] == [1]

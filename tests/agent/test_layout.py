@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_renamed_is_refused(
 
     monkeypatch.setattr(os, "rename", rename)
     if number == errno.EXDEV:
-        with pytest.raises(Exception, match="bin is part of a lower layer .* cp -a "):
+        with pytest.raises(Exception, match=r"bin is part of a lower layer .* cp -a "):
             layout.refuse_immovable()
     else:
         layout.refuse_immovable()
