@@ -1,6 +1,6 @@
 """What a site feels of a deployment: processes start and import it without pause while its packages change.
 
-    python -m benchmarks.unfelt [--deployments 5] [--starts 300] [--ways envfab pinned pip uv]
+    python -m benchmarks.unfelt [--deployments 5] [--starts 300] [--ways envfab pinned pip uv pyinfra ansible]
 
 A virtualenv of this machine goes from Django 5.1 to 5.2 and back. Beside that, processes start as the workers of a web
 server do: they set Django up, with its admin, and import all modules of a package of our own, of which each says of
@@ -20,15 +20,17 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.fleet import wheelhouse
 from tests.support.wheels import make_wheel
 
 DJANGO = {"1": "Django==5.1.*", "2": "Django==5.2.*"}
 MODULES = 150
 AT_ONCE = 2
+WAYS = ("envfab", "pinned", "pip", "uv", "pyinfra", "ansible")
 RESULTS = Path(__file__).with_name("results")
 PROGRAM = f"""
 import importlib, django
@@ -43,7 +45,7 @@ print('mixed' if len(seen) > 1 else 'ok')
 """
 FABFILE = """from envfab import Fleet, Host, Virtualenv, collection
 
-virtualenv = Virtualenv({path!r}, packages={packages}, pinned={pinned})
+virtualenv = Virtualenv({path!r}, packages={packages}, pinned={pinned}, reload={reload!r})
 ns = collection(Fleet(hosts=[Host("localhost", virtualenvs=[virtualenv])]))
 """
 
@@ -87,17 +89,21 @@ class Starts:
 class Site:
     """A virtualenv, and the wheels that it goes back and forth between."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, more: Sequence[str] = (), *, templates: bool = False) -> None:
+        """With `more` packages, which stay as they are; with a template beside each module."""
         self.root = root
         self.wheels = root / "wheels"
         self.path = root / "v"
         self.requirements: dict[str, list[str]] = {}
         for release, django in DJANGO.items():
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(self.wheels), django]
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(self.wheels), django, *more]
             subprocess.run(command, check=True)
             files = {f"release/m{number}.py": f"RELEASE = {release!r}\n" for number in range(MODULES)}
-            make_wheel(self.wheels, "release", f"{release}.0", files={"release/__init__.py": "", **files})
-            self.requirements[release] = [django, f"release=={release}.0"]
+            if templates:
+                files |= {f"release/templates/t{number}.html": release for number in range(MODULES)}
+            files["release/__init__.py"] = f"RELEASE = {release!r}\n"
+            make_wheel(self.wheels, "release", f"{release}.0", files=files)
+            self.requirements[release] = [django, f"release=={release}.0", *more]
 
     def make(self) -> None:
         """The virtualenv anew, with the first release in it, by pip."""
@@ -114,16 +120,44 @@ class Site:
         python = ["--python", str(self.path / "bin" / "python"), "--compile-bytecode"]
         self._install([str(Path(sys.executable).with_name("uv")), "pip"], release, *python)
 
+    def by_pyinfra(self, release: str) -> None:
+        """Change it in place with pyinfra's operation for pip."""
+        arguments = {
+            "packages": self.requirements[release],
+            "virtualenv": str(self.path),
+            "extra_install_args": f"--no-index --find-links {self.wheels}",
+        }
+        deploy = self.root / "deploy.py"
+        deploy.write_text(f"from pyinfra.operations import pip\n\npip.packages(**{arguments!r})\n")
+        program = wheelhouse.installed("pyinfra") / "pyinfra"
+        subprocess.run([program, "-y", "@local", deploy], cwd=self.root, check=True, capture_output=True)
+
+    def by_ansible(self, release: str) -> None:
+        """Change it in place with Ansible's module for pip."""
+        arguments = {
+            "name": self.requirements[release],
+            "virtualenv": str(self.path),
+            "extra_args": f"--no-index --find-links {self.wheels}",
+        }
+        program = wheelhouse.installed("ansible") / "ansible"
+        command = [str(program), "localhost", "--connection", "local", "--module-name", "pip"]
+        subprocess.run([*command, "--args", json.dumps(arguments)], cwd=self.root, check=True, capture_output=True)
+
+    @property
+    def peers(self) -> dict[str, Callable[[str], None]]:
+        """What else changes virtualenvs, by name."""
+        return {"pip": self.by_pip, "uv": self.by_uv, "pyinfra": self.by_pyinfra, "ansible": self.by_ansible}
+
     def _install(self, program: list[str], release: str, *options: str) -> None:
         source = ["--no-index", "--find-links", str(self.wheels), "--quiet"]
         subprocess.run([*program, "install", *source, *options, *self.requirements[release]], check=True)
 
-    def by_envfab(self, release: str, *, pinned: bool = False) -> None:
+    def by_envfab(self, release: str, *, pinned: bool = False, reload: str = "") -> None:
         """Deploy it."""
         place = self.root / "project"
         place.mkdir(exist_ok=True)
         packages = self.requirements[release]
-        text = FABFILE.format(path=str(self.path), packages=packages, pinned=pinned)
+        text = FABFILE.format(path=str(self.path), packages=packages, pinned=pinned, reload=reload)
         (place / "fabfile.py").write_text(text)
         fab = str(Path(sys.executable).with_name("fab"))
         if not (place / "release_log").exists():
@@ -162,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--deployments", type=int, default=5)
     parser.add_argument("--starts", type=int, default=300)
-    parser.add_argument("--ways", nargs="+", default=["envfab", "pinned", "pip", "uv"])
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     options = parser.parse_args()
     rows: dict[str, Mapping[str, object]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -171,8 +205,7 @@ def main() -> None:
         ways: dict[str, Callable[[str], None]] = {
             "envfab": site.by_envfab,
             "pinned": lambda release: site.by_envfab(release, pinned=True),
-            "pip": site.by_pip,
-            "uv": site.by_uv,
+            **site.peers,
         }
         for name in options.ways:
             site.make()

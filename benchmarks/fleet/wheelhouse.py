@@ -59,7 +59,7 @@ def wheelhouse(folder: Path) -> Wheelhouse:
         place.mkdir(parents=True, exist_ok=True)
         for pin in pins(file).items():
             shutil.copy2(by_pin[pin], place)
-    return Wheelhouse(folders, everything, Path(sys.executable), {peer: _installed(peer) for peer in PEERS})
+    return Wheelhouse(folders, everything, Path(sys.executable), {peer: installed(peer) for peer in PEERS})
 
 
 def _download(wheels: Path, file: str) -> None:
@@ -72,7 +72,7 @@ def _download(wheels: Path, file: str) -> None:
     _pip(Path(sys.executable), "download", "--no-deps", "--only-binary", ":all:", "--dest", str(wheels), file=file)
 
 
-def _installed(peer: str) -> Path:
+def installed(peer: str) -> Path:
     """The folder of a peer's programs; its virtualenv is made again where other versions are pinned."""
     digest = hashlib.sha256((REQUIREMENTS / f"{peer}.txt").read_bytes()).hexdigest()
     virtualenv = KEPT / peer
