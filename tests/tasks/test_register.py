@@ -220,7 +220,7 @@ def test_what_cannot_be_reached_fails_the_run_and_no_other(tmp_path: Path, shop:
     assert (good["status"], good["name"], good["packages"], good["exit_code"]) == ("registered", "shop", 1, 0)
     assert good["server"] == server.url
     assert (bad["status"], bad["target"].partition(":")[2]) == ("missing", str(tmp_path / "gone"))
-    assert "there is no" in bad["error"]
+    assert "bin/python does not exist" in bad["error"]
     assert server.names() == ["shop"]
 
 

@@ -17,7 +17,7 @@ def test_bills_of_materials(tmp_path: Path, shop: Path) -> None:
     (tmp_path / "work" / "release_log").write_text(release_line(wheel, "Shop", "2.1") + "\n")
     done = run_fab(tmp_path / "work", "sbom")
     assert done.returncode == 1
-    assert "there is no" in done.stderr
+    assert "bin/python does not exist" in done.stderr
     (line,) = done.stdout.splitlines()
     document = json.loads(line)
     (found,) = [one for one in document["components"] if one["name"] == "Shop"]
