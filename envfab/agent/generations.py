@@ -20,9 +20,11 @@ from .protocol import Problem, native, text
 from .shared_files import bring_back
 from .shebangs import own_again
 from .unpack import sync_all
-from .wheel_cache import sync, sync_file_system
+from .wheel_cache import discard, sync, sync_file_system
 
 MOST_CONFLICTS = 20
+# errors of symlink(2) where the file system has no symbolic links
+NO_SYMLINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def compose(agent, request, body):
@@ -39,6 +41,7 @@ def compose(agent, request, body):
     layout.refuse_foreign_links()
     own_folder(path)
     own_folder(path, "generations")
+    refuse_without_symlinks(path)
     layout.refuse_immovable()
     let_through(path)
     root = layout.root(request["number"])
@@ -107,6 +110,20 @@ def fresh(layout, root):
         if os.path.lexists(there) and not os.path.lexists(os.path.join(root, name)):
             is_link = name == "lib64" and os.path.islink(there)
             os.symlink(os.readlink(there) if is_link else os.path.join(up, name), os.path.join(root, name))
+
+
+def refuse_without_symlinks(path):
+    """Raise `Problem` if the file system of a virtualenv has no symbolic links, like FAT and some network shares."""
+    link = os.path.join(path, GENERATIONS, ".link")
+    try:
+        discard(link)
+        os.symlink("target", link)
+        os.unlink(link)
+    except EnvironmentError as error:
+        if error.errno not in NO_SYMLINKS:
+            raise
+        what = "%s is on a file system without symbolic links, which generations need: move it to another file system"
+        raise Problem("layout", what % text(path))
 
 
 def let_through(path):

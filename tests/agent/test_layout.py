@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from envfab.agent import layout as source
+from envfab.agent import generations, layout
 
-agent_layout: Any = source
+agent_layout: Any = layout
+agent_generations: Any = generations
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,24 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
         agent_layout.refuse_read_only(str(tmp_path / "locked"))
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSPC])
+def test_a_file_system_without_symbolic_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As FAT is; an error of another kind is told as it is, and nothing is left behind."""
+    (tmp_path / ".envfab" / "generations").mkdir(parents=True)
+    agent_generations.refuse_without_symlinks(str(tmp_path))
+    assert not list((tmp_path / ".envfab" / "generations").iterdir())
+
+    def symlink(target: str, link: str) -> None:
+        raise OSError(number, os.strerror(number), target, link)
+
+    monkeypatch.setattr(os, "symlink", symlink)
+    expected = "without symbolic links" if number == errno.EPERM else "No space left"
+    with pytest.raises(Exception, match=expected):
+        agent_generations.refuse_without_symlinks(str(tmp_path))
+
+
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOTEMPTY])
 def test_a_folder_that_cannot_be_renamed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -39,9 +58,9 @@ def test_a_folder_that_cannot_be_renamed_is_refused(
     """As of a lower layer of an overlay (`test_generations` mounts one); to try it renames nothing elsewhere."""
     (tmp_path / "bin").mkdir()
     (tmp_path / ".envfab" / "generations").mkdir(parents=True)
-    layout = object.__new__(agent_layout.Layout)
-    layout.path, layout.folders = str(tmp_path), ["bin"]
-    layout.refuse_immovable()
+    of_overlay = object.__new__(agent_layout.Layout)
+    of_overlay.path, of_overlay.folders = str(tmp_path), ["bin"]
+    of_overlay.refuse_immovable()
     assert (tmp_path / "bin").is_dir()
 
     def rename(one: str, other: str) -> None:
@@ -50,6 +69,6 @@ def test_a_folder_that_cannot_be_renamed_is_refused(
     monkeypatch.setattr(os, "rename", rename)
     if number == errno.EXDEV:
         with pytest.raises(Exception, match=r"bin is part of a lower layer .* cp -a "):
-            layout.refuse_immovable()
+            of_overlay.refuse_immovable()
     else:
-        layout.refuse_immovable()
+        of_overlay.refuse_immovable()
