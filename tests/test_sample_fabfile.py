@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -32,10 +31,10 @@ def test_the_sample_gives_the_tasks(folder: Path) -> None:
 
 def test_the_sample_describes_its_hosts(folder: Path) -> None:
     """`fab targets` lists every virtualenv of the sample; groups select among them."""
-    every = json.loads(run_fab(folder, "targets", "--json").stdout)["targets"]
-    assert len(every) == 11
-    staging = json.loads(run_fab(folder, "targets:%staging", "--json").stdout)["targets"]
-    assert [target["target"] for target in staging] == ["shop@staging:/srv/shop/venv", "wiki@staging:/srv/wiki/venv"]
+    # not as JSON, for which the made-up hosts would be asked for the sizes of their stores
+    assert len(run_fab(folder, "targets").stdout.splitlines()) == 11
+    staging = run_fab(folder, "targets:%staging").stdout.splitlines()
+    assert [line.split()[0] for line in staging] == ["shop@staging:/srv/shop/venv", "wiki@staging:/srv/wiki/venv"]
 
 
 def test_the_sample_says_which_file_is_missing(folder: Path) -> None:
