@@ -3,10 +3,11 @@
 from __future__ import absolute_import
 
 import os
+import stat
 
-from .data_files import is_scaffold, stamp
+from .data_files import DRAFT, is_scaffold, stamp
 from .json_codec import dumps, loads
-from .layout import MANIFEST
+from .layout import MANIFEST, python_folder
 from .protocol import text
 from .wheel_cache import sync
 
@@ -32,15 +33,36 @@ def is_as_left(layout, number):
         return False
     try:
         with open(os.path.join(root, MANIFEST), "rb") as stream:
-            then = set((path, size, time) for path, size, time in loads(stream.read().decode("utf-8")))
+            then = dict((path, [size, time]) for path, size, time in loads(stream.read().decode("utf-8")))
     except (EnvironmentError, ValueError, TypeError):
         return False
-    now = set()
-    for here, folders, names in os.walk(root):
-        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        for name in names + linked:
-            path = os.path.relpath(os.path.join(here, name), root)
-            if not name.endswith((".pyc", ".pyo")) and not is_scaffold(layout, root, path):
-                status = os.lstat(os.path.join(here, name))
-                now.add(tuple([text(path)] + stamp(status)))
-    return now == then
+    for path, status in files(layout, root):
+        if then.pop(text(path), None) != stamp(status):
+            return False
+    return not then
+
+
+def files(layout, root):
+    """Yield (path below `root`, status) of all files of a generation.
+
+    Bytecode is left out, since Python writes it at any time, and so are files of the generation itself.
+    """
+    # in these two folders some files are not of a package
+    mixed = ("", os.path.join("lib", python_folder()))
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        full, below = os.path.join(root, folder, ""), folder and folder + os.sep
+        for name, is_folder in entries(full):
+            if is_folder:
+                folders.append(below + name)
+            elif not name.endswith((".pyc", ".pyo")) and name != DRAFT:
+                if not (folder in mixed and is_scaffold(layout, root, below + name)):
+                    yield below + name, os.lstat(full + name)
+
+
+def entries(folder):
+    """Return (name, whether it is a folder and not a link to one) for each entry of a folder."""
+    if hasattr(os, "scandir"):
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(folder)]
+    return [(name, stat.S_ISDIR(os.lstat(os.path.join(folder, name)).st_mode)) for name in os.listdir(folder)]
