@@ -1,7 +1,8 @@
 """The loader, which a host runs as `PYTHON -c`: it reads the agent's sources and starts it.
 
 It leaves the home folder, prints `ENVFAB-AGENT`, and reads a line with a size and as many bytes: a list of (module
-name, source), marshalled and compressed by zlib. `agent_sources.loader` has taken the home folder off the import path
+name, source), marshalled and compressed by zlib; or of (module name, source, kind of interpreter, code), of which an
+interpreter of that kind takes the code. `agent_sources.loader` has taken the home folder off the import path
 before.
 """
 import os
@@ -21,14 +22,25 @@ package.__path__ = []
 sys.modules["envfab_agent"] = package
 
 
+def kind():
+    # the module that has the magic number is always loaded: to import another one for it takes time
+    magic = getattr(sys.modules.get("_frozen_importlib_external"), "MAGIC_NUMBER", None)
+    return magic and "%s-%s" % (sys.implementation.cache_tag, magic.hex())
+
+
 def load(data):
     found = []
-    for name, source in marshal.loads(zlib.decompress(data)):
+    for entry in marshal.loads(zlib.decompress(data)):
+        name, source = entry[:2]
+        if len(entry) > 2 and entry[2] == kind():
+            code = marshal.loads(entry[3])
+        else:
+            code = compile(source, "<envfab_agent/%s>" % name, "exec")
         module = type(sys)("envfab_agent." + str(name))
         module.__package__ = "envfab_agent"
         sys.modules[module.__name__] = module
         setattr(package, str(name), module)
-        exec(compile(source, "<envfab_agent/%s>" % name, "exec"), module.__dict__)
+        exec(code, module.__dict__)
         found.append(module)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import os
 import platform
@@ -67,7 +66,7 @@ class Compilers:
                 if sha256 not in self._prepared and not self._closed:
                     self._prepared.add(sha256)
                     self._ahead = self._ahead or ThreadPoolExecutor(1, "envfab-compile")
-                    self._ahead.submit(self.bytecode, own_kind(), path, sha256)
+                    self._ahead.submit(self.bytecode, agent_sources.own_kind(), path, sha256)
 
     def bytecode(self, kind: str, wheel: Path, sha256: str) -> Bytecode | None:
         """Return a wheel's bytecode for interpreters of `kind`; None if this machine cannot compile it."""
@@ -165,11 +164,6 @@ class _OtherKind(Exception):
     """Raised if the interpreter that was started is of another kind."""
 
 
-def own_kind() -> str:
-    """Return the kind of the running interpreter."""
-    return f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"
-
-
 def _is_like_own(interpreter: Interpreter) -> bool:
     """Whether an interpreter has the implementation and the minor version of the running one."""
     own = platform.python_implementation(), sys.version_info[:2]
@@ -178,7 +172,7 @@ def _is_like_own(interpreter: Interpreter) -> bool:
 
 def _interpreters(kind: str, named: Sequence[str]) -> Iterator[str]:
     """Programs of this machine that may be interpreters of a kind: this one, those named, on PATH, of pyenv."""
-    if kind == own_kind():
+    if kind == agent_sources.own_kind():
         yield sys.executable
     yield from map(os.path.expanduser, named)
     match = KIND.fullmatch(kind)

@@ -54,7 +54,7 @@ class Session:
         """Send the agent modules that were not sent yet, without waiting for the reply."""
         missing = [name for name in names if name not in self._loaded]
         if missing:
-            body = agent_sources.modules(*missing)
+            body = agent_sources.compiled_modules(*missing)
             self._write_frame("load", len(body), {})
             self._write(body)
             self._owed += 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import subprocess
+import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,14 +61,11 @@ class RawAgent:
         self.send(operation, body, **fields)
         return json.loads(self.stdout.readline())
 
-    def load(self, source: str) -> None:
-        """Teach it the operations of a module."""
-        import marshal
-        import zlib
-
-        assert self.ask(
-            "load", zlib.compress(marshal.dumps([("extra", source.encode())], agent_sources.MARSHAL_VERSION))
-        ) == {"ok": {}}
+    def load(self, source: str, *compiled: str | bytes) -> None:
+        """Teach it the operations of a module; `compiled` are a kind of interpreter, and code for that."""
+        entries = [("extra", source.encode(), *compiled)]
+        body = zlib.compress(marshal.dumps(entries, agent_sources.MARSHAL_VERSION))
+        assert self.ask("load", body) == {"ok": {}}
 
     def end(self) -> int:
         """Close the channel: the exit status."""
@@ -90,6 +90,22 @@ def test_the_operation_in_hand_is_finished_after_the_channel_s_end(
     Path(f"{file}.go").touch()
     assert agent.process.wait(20) == 0
     assert file.exists()
+
+
+OPERATION = "OPERATIONS = {'said': lambda agent, request, body: {'said': %r}}"
+
+
+def test_code_for_another_kind_of_interpreter_is_not_run(pristine: Callable[[str], Path], version: str) -> None:
+    """Code spares compiling where the interpreter is of the same kind; elsewhere the source is compiled."""
+    agent = RawAgent(pristine(version) / "bin" / "python")
+    code = marshal.dumps(compile(OPERATION % "code", "extra", "exec"))
+    kind = agent_sources.own_kind()
+    agent.load(OPERATION % "source", kind, code)
+    same = version == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert agent.ask("said") == {"ok": {"said": "code" if same else "source"}}
+    agent.load(OPERATION % "source again", kind[:-1] + ("0" if kind[-1] != "0" else "1"), b"not code")
+    assert agent.ask("said") == {"ok": {"said": "source again"}}
+    agent.end()
 
 
 def test_modules_in_the_home_shadow_nothing(pristine: Callable[[str], Path], tmp_path: Path, version: str) -> None:

@@ -17,8 +17,9 @@ import pytest
 from packaging.version import Version
 
 from envfab.agent import bytecode
-from envfab.deployment.bytecode import Compilers, own_kind
+from envfab.deployment.bytecode import Compilers
 from envfab.models.interpreter import Interpreter
+from envfab.remote.agent_sources import own_kind
 from tests.agent.conftest import Starter, compose, deploying, fields, store
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
