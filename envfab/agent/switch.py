@@ -7,10 +7,11 @@ import os
 import shutil
 
 from . import store
+from .carryover import NOTHING, Copying
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
-from .generations import NOTHING, Copying, clone, let_through
+from .generations import clone, let_through
 from .lingering import lingering, started_at
 from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, numbers
 from .manifest import is_as_left

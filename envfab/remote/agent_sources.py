@@ -16,7 +16,18 @@ TAGS = ("tags",)
 DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "verify")
 UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
 STORE = (*UNPACK, "bytecode", "space", "store")
-GENERATIONS = (*STORE, "data_files", "manifest", "pin", "shebangs", "shared_files", "generations", "exchange", "switch")
+GENERATIONS = (
+    *STORE,
+    "data_files",
+    "manifest",
+    "pin",
+    "shebangs",
+    "shared_files",
+    "carryover",
+    "generations",
+    "exchange",
+    "switch",
+)
 DOWNLOAD = ("http", "download")
 HISTORY = ("wheel_cache", "journal")
 DJANGO = ("lock", "subprocesses", "environment_file", "django")
