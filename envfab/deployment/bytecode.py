@@ -40,13 +40,13 @@ class Bytecode:
 
 
 class Compilers:
-    """The interpreters of this machine that compile, each started when bytecode of its kind is first needed.
+    """Interpreters of this machine that compile wheels, each started when bytecode of its kind is first needed.
 
     Thread-safe; each wheel is compiled once for each kind of interpreter.
     """
 
     def __init__(self, named: Sequence[str] = ()) -> None:
-        """`named` are paths of interpreters that are tried besides those that are found."""
+        """Remember the paths `named` of interpreters to try besides those that are found."""
         self._named = tuple(named)
         self._starting = threading.Lock()
         self._kinds: dict[str, _Compiler] = {}
@@ -77,7 +77,7 @@ class Compilers:
         return compiler.bytecode(wheel, sha256)
 
     def close(self) -> None:
-        """End the interpreters; what `prepare` has not started to compile is dropped."""
+        """End the interpreters; drop the wheels that `prepare` has not started to compile."""
         with self._starting:
             self._closed = True
         if self._ahead is not None:
@@ -152,7 +152,7 @@ class _Compiler:
             self._session = None
 
     def close(self) -> None:
-        """End the interpreter; nothing more is compiled."""
+        """End the interpreter; it compiles nothing more."""
         with self._working:
             self._closed = True
             self._end()
@@ -165,13 +165,13 @@ class _OtherKind(Exception):
 
 
 def _is_like_own(interpreter: Interpreter) -> bool:
-    """Whether an interpreter has the implementation and the minor version of the running one."""
+    """Return whether an interpreter has the implementation and the minor version of the running one."""
     own = platform.python_implementation(), sys.version_info[:2]
     return (interpreter.implementation, interpreter.version.release[:2]) == own
 
 
 def _interpreters(kind: str, named: Sequence[str]) -> Iterator[str]:
-    """Programs of this machine that may be interpreters of a kind: this one, those named, on PATH, of pyenv."""
+    """Yield programs of this machine that may be interpreters of a kind: this one, those named, on PATH, of pyenv."""
     if kind == agent_sources.own_kind():
         yield sys.executable
     yield from map(os.path.expanduser, named)

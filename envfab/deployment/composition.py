@@ -1,4 +1,4 @@
-"""Making the next generation of a virtualenv, beside the current one, and what it must be before it becomes current."""
+"""Composition of the next generation of a virtualenv, and its verification before it becomes current."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from envfab.remote.probe_replies import to_generation
 
 
 def take_back_interrupted(work: DeploymentContext) -> None:
-    """Bring back the current generation's data files, where a deployment was cut off before its switch."""
+    """Restore the current generation's data files if a deployment was interrupted before its switch."""
     probe = work.probe
     left = from_json(probe.journal, work.where) if probe.journal is not None else None
     if left is None or left.generation in (None, probe.generation) or probe.generation is None:
@@ -28,7 +28,10 @@ def take_back_interrupted(work: DeploymentContext) -> None:
 
 
 def compose(work: DeploymentContext, record: Record) -> None:
-    """Compose the generation of `record` as the plan says."""
+    """Compose the generation of `record` according to the plan, and warn of files that two packages share.
+
+    The generation is made beside the current one, which stays current. Raises `OperationFailed` if the host refuses.
+    """
     actions, settings = work.proposal.plan.actions, work.around.settings
     work.says(spoken(actions))
     required = {entry.name for entry in work.proposal.requirements.entries}
@@ -55,18 +58,18 @@ def compose(work: DeploymentContext, record: Record) -> None:
         link=True,
         pinned=work.proposal.member.virtualenv.pinned,
     )
-    # what the plan told is not told again
+    # the plan has already warned of these
     told = {_pair(overlap.loser, overlap.winner) for overlap in work.proposal.plan.overlaps}
     for path, before, now in to_conflicts(reply, work.where):
         if _pair(before, now) in told:
             continue
         work.around.reporter.warning(
-            f"{work.where}: {path} is of {before} and of {now}, and they differ: {now}'s is there"
+            f"{work.where}: {path} differs between {before} and {now}: the file of {now} is installed"
         )
     for path, stays, goes in to_conflicts(reply, work.where, "lost"):
         work.around.reporter.warning(
-            f"{work.where}: {path} belongs to {stays} and still has the content of {goes}, which had it too;"
-            f" fab deploy --reinstall {stays} brings its own back"
+            f"{work.where}: {path} belongs to {stays}, but still has the content of {goes}:"
+            f" restore it with fab deploy --reinstall {stays}"
         )
 
 
@@ -75,27 +78,29 @@ def _pair(before: str, now: str) -> tuple[str, str]:
 
 
 def inspect(work: DeploymentContext, record: Record, before: Probe) -> Probe:
-    """The virtualenv as a fresh interpreter of the generation of `record` sees it."""
+    """Return the virtualenv as a new interpreter of the generation of `record` finds it."""
     work.agent.load(agent_sources.GENERATIONS)
     return to_generation(work.agent.ask("inspect", number=record.generation), before)
 
 
 def require_consistent(work: DeploymentContext, before: Probe, after: Probe) -> None:
-    """Raise `DeploymentError` where a version is not what the plan says, or where packages no longer go together."""
+    """Raise `DeploymentError` if a version is not the planned one, or if a requirement that was met no longer is."""
     for action in work.proposal.plan.actions:
         there = after.distributions.get(action.name)
         expected = None if action.kind is ActionKind.REMOVE else action.version
         if (there.version if there else None) != expected:
-            found = f"there is {there.version_text}" if there else "it is not there"
-            raise DeploymentError(f"{action.shown_as} should be {expected or 'gone'}, but {found}", where=work.where)
+            found = f"has {there.version_text}" if there else "does not have it"
+            what = f"{action.shown_as} must be {expected or 'removed'}, but the new generation {found}"
+            raise DeploymentError(what, where=work.where)
     broken = unmet(after) - unmet(before)
-    # a rollback leads to what was there, and was no better then
+    # a rollback restores a state that may have had unmet requirements before
     if broken and not work.proposal.plan.force and work.proposal.undoes is None:
-        raise DeploymentError(f"in the new generation {'; '.join(sorted(broken))}", where=work.where)
+        what = f"requirements are not met in the new generation: {'; '.join(sorted(broken))}"
+        raise DeploymentError(what, where=work.where)
 
 
 def require_intact(work: DeploymentContext, record: Record) -> None:
-    """Raise `DeploymentError` where a file of what is new is not as its RECORD says."""
+    """Raise `DeploymentError` if a file of a newly installed package does not match its RECORD."""
     names = [str(action.name) for action in work.proposal.plan.actions if action.wheel]
     if not names:
         return
@@ -103,12 +108,12 @@ def require_intact(work: DeploymentContext, record: Record) -> None:
     shown = {action.name: action.shown_as for action in work.proposal.plan.actions}
     for name, problems in to_damage(reply, work.where, names).items():
         raise DeploymentError(
-            f"files of {shown[name]} are not as its RECORD says: {'; '.join(problems)}", where=work.where
+            f"installed files of {shown[name]} do not match RECORD: {'; '.join(problems)}", where=work.where
         )
 
 
 def spoken(actions: Sequence[Action]) -> str:
-    """What actions do, in a few words: `installing Django`, `installing 3 packages, removing django-old`."""
+    """Describe actions in a few words: `installing Django`, `installing 3 packages, removing django-old`."""
     parts = []
     for verb, some in (
         ("installing", [one.shown_as for one in actions if one.wheel]),

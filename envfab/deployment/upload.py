@@ -1,4 +1,4 @@
-"""Bringing wheels to a host: into the store of the virtualenv's owner, each once."""
+"""Upload of wheels into the store of a virtualenv's owner, each once for each host and owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_interpreter, to_lacking
 
 CHUNK = 1 << 18
-# so many wheels are on their way at once: a slow connection is not asked for each, nor is a full disk sent all
+# wheels sent without waiting for an answer: few enough that a full disk is noticed before all are sent
 WHEELS_AHEAD = 8
 TRIES = 3
 
@@ -23,9 +23,10 @@ TRIES = 3
 def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
     """Send the wheels that the store lacks, and have them unpacked there.
 
-    Virtualenvs that share a store wait for each other, and the later ones then find it filled. Where the fleet has a
-    `wheel_source`, the host fetches the wheels from there. What another rollout took out of the cache meanwhile is sent
-    again. Raises `DeploymentError` before anything is sent, where there is no room for it.
+    Deployments that share a store run this one after the other, so that each wheel is sent once. If the fleet has a
+    `wheel_source`, the host downloads the wheels from there. Wheels that another rollout took out of the cache
+    meanwhile are sent again, up to `TRIES` times in all. Raises `DeploymentError` if the host has not enough space,
+    before anything is sent, or if a wheel cannot be read.
     """
     wheelhouse, target, settings = work.around.wheelhouse, work.proposal.member.target, work.around.settings
     hashes = {wheelhouse.sha256(wheel): wheel for wheel in wheels}
@@ -43,14 +44,14 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
             _send_all(work, lacking, kind, interpreter)
             if not to_lacking(work.agent.ask("fill", wheels=entries, **kind), work.where, hashes):
                 return
-    what = "other deployments of the same owner take the wheels away that are sent"
-    raise DeploymentError(what, where=work.where, hint="try again once they have ended")
+    what = "the wheels were removed from the cache by other deployments of the same owner"
+    raise DeploymentError(what, where=work.where, hint="try again when they have ended")
 
 
 def _send_all(
     work: DeploymentContext, wheels: Sequence[Wheel], kind: Mapping[str, int], interpreter: str | None
 ) -> None:
-    """Send wheels, or have them fetched; with their bytecode where there is an `interpreter` that wants it."""
+    """Send wheels, or have the host download them; with bytecode for `interpreter`, unless that is None."""
     source = work.around.wheel_source
     if source is not None:
         pull(work, wheels, source)
@@ -60,7 +61,7 @@ def _send_all(
             _send_one(work, wheel)
         if interpreter is not None:
             _send_bytecode(work, wheel, interpreter)
-        # it is unpacked while the next one is on its way
+        # the host unpacks it while the next one is sent
         entry = {"sha256": work.around.wheelhouse.sha256(wheel), "filename": wheel.filename}
         work.agent.tell("fill", wheels=[entry], **kind)
         if number % WHEELS_AHEAD == 0:
@@ -68,7 +69,7 @@ def _send_all(
 
 
 def _send_bytecode(work: DeploymentContext, wheel: Wheel, interpreter: str) -> None:
-    """Send the bytecode of a wheel, where this machine can compile it; the host does it otherwise."""
+    """Send the bytecode of a wheel if this machine can compile it; otherwise the host compiles it."""
     wheelhouse = work.around.wheelhouse
     sha256 = wheelhouse.sha256(wheel)
     found = work.around.compilers.bytecode(interpreter, wheelhouse.path_of(wheel), sha256)
@@ -87,7 +88,7 @@ def _send_one(work: DeploymentContext, wheel: Wheel) -> None:
         stream = path.open("rb")
     except OSError as error:
         raise DeploymentError(
-            f"{path.name} cannot be read: {error.strerror}", where=work.where, hint=f"it should be {path}"
+            f"cannot read {path}: {error.strerror}", where=work.where, hint="fab verify_wheels tells more"
         ) from None
     with stream:
         size = os.fstat(stream.fileno()).st_size
@@ -96,7 +97,10 @@ def _send_one(work: DeploymentContext, wheel: Wheel) -> None:
 
 
 def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """So many bytes, whatever becomes of the file meanwhile: the other side counts them, and refuses other content."""
+    """Yield exactly `size` bytes of a stream, padded with zero bytes if the file was shortened meanwhile.
+
+    The agent expects the announced number of bytes, and refuses content with another SHA-256.
+    """
     while size:
         chunk = stream.read(min(size, CHUNK)) or bytes(min(size, CHUNK))
         size -= len(chunk)

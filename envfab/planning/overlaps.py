@@ -1,4 +1,4 @@
-"""Files that two distributions both have, with different content: known before a deployment by the wheels' RECORDs."""
+"""Files that two distributions have with different content, found before a deployment from the RECORDs of wheels."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHOWN_FILES = 2
 
 
 def of_plan(plan: Plan, probe: Probe, catalogue: Catalogue, hashes: Callable[[Wheel], Hashes]) -> tuple[Overlap, ...]:
-    """Find what a plan's wheels overwrite of each other, and of what stays installed.
+    """Find the files that a plan's wheels overwrite of each other and of distributions that stay installed.
 
-    `hashes` reads a wheel's RECORD, and is not called where nothing is to be installed. What stays installed is looked
-    at as far as the catalogue has its wheel.
+    `hashes` reads a wheel's RECORD; it is not called if the plan installs nothing. Distributions that stay installed
+    are compared only if the catalogue has their wheel.
     """
     coming = [(action.shown_as, hashes(action.wheel)) for action in plan.actions if action.wheel is not None]
     if not coming:
@@ -46,10 +46,10 @@ def _installed_from(candidates: Candidates, releases: Sequence[Release]) -> Whee
 
 
 def overlaps(staying: Iterable[tuple[str, Hashes]], coming: Iterable[tuple[str, Hashes]]) -> tuple[Overlap, ...]:
-    """Find the files of `coming` that replace others' of another content; each is a name, and its files.
+    """Find the files of `coming` that replace files of other content; both arguments are pairs (name, hashes).
 
-    Those of `coming` win over `staying`, and over those of `coming` before them. Hashes of different kinds cannot be
-    compared.
+    Each distribution in `coming` overwrites those in `staying`, and those before it in `coming`. Files whose hashes are
+    of different algorithms are not compared. An `Overlap` lists at most `MOST_FILES` files, sorted.
     """
     owners: dict[tuple[str, str], tuple[str, str]] = {}
     for shown_as, files in staying:
@@ -70,8 +70,9 @@ def _kind(recorded: str) -> str:
 
 
 def spoken(overlap: Overlap) -> str:
-    """Say it as a warning: `alpha and beta both have shop/util.py, with different content: beta's will be there`."""
+    """Format an overlap as a warning: `x.py differs between alpha and beta: the file of beta will be installed`."""
     more = len(overlap.files) - SHOWN_FILES
     files = ", ".join(overlap.files[:SHOWN_FILES]) + (f" and {count(more, 'more file')}" if more > 0 else "")
+    differ, what = ("differs", "the file") if len(overlap.files) == 1 else ("differ", "the files")
     pair = f"{overlap.loser} and {overlap.winner}"
-    return f"{pair} both have {files}, with different content: {overlap.winner}'s will be there"
+    return f"{files} {differ} between {pair}: {what} of {overlap.winner} will be installed"

@@ -1,4 +1,4 @@
-"""What a wheel unpacks to, told by its archive's directory and its RECORD, without unpacking it."""
+"""The files that a wheel unpacks to, read from its archive's directory and its RECORD without unpacking it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _ROOTS = {"purelib": PACKAGES, "platlib": PACKAGES}
 
 @dataclass(frozen=True, slots=True)
 class UnpackedWheel:
-    """The files of a wheel, as an installer puts them somewhere.
+    """The files of a wheel at the places where an installer puts them.
 
-    Each is named by a root and its path below that: ("packages", "shop/views.py"), ("data", "share/man/man1/shop.1").
-    `files` has their bytes, unpacked and in the archive; scripts are left out where entry points make some of them.
-    `folders` are those that the files need. `hashes` has packages and data as RECORD has them, without padding.
+    A place is a root and a path below it: ("packages", "shop/views.py"), ("data", "share/man/man1/shop.1"). `files`
+    maps places to sizes in bytes, unpacked and in the archive; scripts are left out if the wheel has entry points.
+    `folders` are the folders that the files need. `hashes` maps places of packages and data files to hashes as in
+    RECORD, without padding.
     """
 
     files: Mapping[tuple[str, str], tuple[int, int]]
@@ -32,12 +33,12 @@ class UnpackedWheel:
 
 
 def read_unpacked(path: Path) -> UnpackedWheel:
-    """Read the directory and the RECORD of a wheel; raises `WheelError`."""
+    """Read the directory and the RECORD of a wheel; raise `WheelError` if it is not valid."""
     wheel = Wheel.from_filename(path.name)
     with Archive(path) as archive:
         info = dist_info(archive, wheel)
         makes_scripts = f"{info}/entry_points.txt" in archive.members
-        # of two members for one place, one is there in the end
+        # of several members for one place, one remains
         places = {_place(member): entry for member, entry in archive.members.items()}
         files = {
             place: (entry.file_size, entry.compress_size)
@@ -49,7 +50,7 @@ def read_unpacked(path: Path) -> UnpackedWheel:
 
 
 def _place(member: str) -> tuple[str, str]:
-    """The root and the path below it to which a member goes (PEP 427, "The .data directory")."""
+    """Return the place of a member: its root and its path below that (PEP 427, "The .data directory")."""
     top, _, rest = member.partition("/")
     if not top.endswith(".data"):
         return PACKAGES, member

@@ -43,7 +43,7 @@ def test_a_wheel_replaces_a_file_of_what_is_installed() -> None:
     records = Records({"Alpha==1": {"x.py": "1", "same.py": "1"}, "beta==1": {"x.py": "2", "same.py": "1"}})
     plan = planned(probe("Alpha==1"), wheelhouse(["Alpha==1", "beta==1"]), records, "beta")
     assert plan.overlaps == (Overlap("Alpha", "beta", ("x.py",)),)
-    assert plan.warnings == ("Alpha and beta both have x.py, with different content: beta's will be there",)
+    assert plan.warnings == ("x.py differs between Alpha and beta: the file of beta will be installed",)
     assert plan.status is Status.CHANGES
 
 
@@ -104,4 +104,4 @@ def test_only_hashes_of_one_kind_are_compared(one: str, other: str, *, differ: b
 def test_many_files_are_counted() -> None:
     """Two are named."""
     found = Overlap("a", "b", tuple(f"{number}.py" for number in range(5)))
-    assert spoken(found) == "a and b both have 0.py, 1.py and 3 more files, with different content: b's will be there"
+    assert spoken(found) == "0.py, 1.py and 3 more files differ between a and b: the files of b will be installed"

@@ -162,7 +162,7 @@ def test_files_that_two_packages_have_are_told_once(tmp_path: Path, make_virtual
     assert local.fab("deploy", "--yes").returncode == 0
     local.add_made("beta", "1.0", files={**same, "shared/util.py": "A = 2\n"})
     local.fabfile(DEPLOYED.format(venv=str(venv), what="packages=['Alpha', 'beta']"))
-    warning = "Alpha and beta both have shared/util.py, with different content: beta's will be there"
+    warning = "shared/util.py differs between Alpha and beta: the file of beta will be installed"
     (planned,) = local.json("plan")["virtualenvs"]
     assert planned["warnings"] == [warning]
     saved = local.folder / "saved.json"
