@@ -1,4 +1,4 @@
-"""Carrying the files of one root of a virtualenv over into another, without those of packages that go."""
+"""Files carried over from one generation into the next, without those of the packages that are removed or replaced."""
 
 from __future__ import absolute_import
 
@@ -14,11 +14,14 @@ from .shebangs import own_again
 
 
 class Dropped(object):
-    """The files of the distributions `gone` that belong to nobody else; raises `Problem` where that is not known."""
+    """The files of the distributions `gone` that belong to no other distribution.
+
+    Raises `Problem` of kind "unowned" if one of them does not list its files.
+    """
 
     def __init__(self, there, gone):
         self.files, self.folders, self.lines = set(), set(), set()
-        # the folders that hold one of the files, or its bytecode
+        # the folders that have one of the files, or its bytecode
         self.touched = set()
         staying = set()
         for one in there:
@@ -27,7 +30,7 @@ class Dropped(object):
         for one in there:
             if one.name in gone:
                 if one.files is None:
-                    what = "%s cannot be replaced: it was installed by distutils, and nothing lists its files; remove it by hand"
+                    what = "%s cannot be replaced: it was installed by distutils, which does not list its files: remove it by hand"
                     raise Problem("unowned", what % one.shown_as)
                 self.files |= one.files - staying
                 self.folders |= one.folders
@@ -46,9 +49,9 @@ NOTHING = Dropped([], ())
 
 
 class Copying(object):
-    """Bringing the files of one root into another by links, all but those in `drop`; `manifest` is what was there.
+    """The copying of files from `source` to `root` by links, except those in `drop`; `manifest` lists all of `source`.
 
-    Both are roots of the virtualenv that `layout` is of, or of a generation of it.
+    Both are the root of the virtualenv that `layout` describes, or of one of its generations.
     """
 
     def __init__(self, layout, source, root, drop):
@@ -60,20 +63,23 @@ class Copying(object):
         self.root = root
         self.drop = drop
         self.manifest = []
-        # the folders that come along, unless they become empty, and those of them that are made
+        # modes of the folders to carry over, unless they become empty; and those of them that were made
         self.modes = {}
         self.made = set()
-        # data files that were seen to
+        # data files that were handled
         self.seen = set()
 
     def folder(self, path):
-        """A folder of the virtualenv, with all below it."""
+        """Copy a folder with all below it."""
         self.modes[path] = os.stat(os.path.join(self.source, path)).st_mode
         self.make(path)
         self.contents(path)
 
     def contents(self, path):
-        """What is in a folder; one in which nothing stays is not made."""
+        """Copy the contents of a folder; a folder of which nothing stays is not made.
+
+        Raises `Problem` of kind "unreadable", and EnvironmentError.
+        """
         from_here, to_there, below = os.path.join(self.source, path, ""), os.path.join(self.root, path, ""), path + os.sep
         try:
             names = os.listdir(from_here)
@@ -82,7 +88,7 @@ class Copying(object):
             raise
         if not names:
             self.make(path)
-        # thousands of files come here, and nearly all are only linked
+        # of thousands of files, nearly all are only linked
         only_links = path not in self.drop.touched and path != self.scripts
         for name in names:
             status = os.lstat(from_here + name)
@@ -100,18 +106,18 @@ class Copying(object):
                 self.file(below + name, status)
 
     def make(self, path):
-        """Make a folder where it is not made yet, and those above it, with the mode of the one in the source."""
+        """Make a folder and those above it, if they are not made yet, with their modes in the source."""
         if path not in self.made:
             if os.path.dirname(path) in self.modes:
                 self.make(os.path.dirname(path))
             target = os.path.join(self.root, path)
             os.mkdir(target)
-            # it is to be filled, and removed one day, whatever its owner may do in the one that is there
+            # its owner must be able to fill and remove it, even if the source is read-only
             os.chmod(target, stat.S_IMODE(self.modes[path]) | stat.S_IRWXU)
             self.made.add(path)
 
     def note_all(self, path):
-        """Note what is in a folder that does not come along."""
+        """Add the files of a folder that is not carried over to the manifest."""
         for here, folders, names in os.walk(os.path.join(self.source, path)):
             linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
             for name in names + linked:
@@ -119,12 +125,12 @@ class Copying(object):
                 self.note(os.path.relpath(full, self.source), os.lstat(full))
 
     def note(self, path, status):
-        """Note what is in the source; not bytecode, which Python writes when it likes."""
+        """Add a file of the source to the manifest, unless it is bytecode, which Python writes at any time."""
         if not path.endswith((".pyc", ".pyo")):
             self.manifest.append([text(path)] + stamp(status))
 
     def file(self, path, status):
-        """A file or symbolic link; a pipe or socket is left."""
+        """Copy a file or symbolic link; pipes and sockets are not carried over."""
         self.note(path, status)
         if path in self.drop or not (stat.S_ISLNK(status.st_mode) or stat.S_ISREG(status.st_mode)):
             return
@@ -138,7 +144,7 @@ class Copying(object):
             link_or_copy(source, target)
 
     def link_of(self, path):
-        """What a symbolic link is to say: one that leads to no copy says where that is, since the link lies deeper."""
+        """Return the target for a copied symbolic link: absolute if a relative one leads out of the switched folders."""
         said = os.readlink(os.path.join(self.source, path))
         inside = os.path.normpath(os.path.join(os.path.dirname(path), said))
         if os.path.isabs(said) or not is_below(path, self.switched) or is_below(inside, self.switched):
@@ -146,8 +152,8 @@ class Copying(object):
         return os.path.normpath(os.path.join(self.path, inside))
 
     def data(self, files):
-        """Those of `files` that lie outside of the folders that are switched: data files, and headers."""
-        # most are among the packages, and need no look at the disk
+        """Copy those of `files` that are outside of the switched folders: data files and headers."""
+        # most are in the folders of packages, which is known without reading the disk
         aside = self.below + (os.pardir, os.sep)
         for listed in sorted(file for file in files if not file.startswith(aside)):
             path = self.without_links(listed)
@@ -166,7 +172,7 @@ class Copying(object):
                 self.file(path, status)
 
     def without_links(self, path):
-        """The path of a file in the source without the links in it, as `lib64` is one; the same where they lead out."""
+        """Resolve links in the path of a file in the source, such as `lib64`, unless they lead out of the source."""
         folder, root = os.path.realpath(os.path.dirname(os.path.join(self.source, path))), os.path.realpath(self.source)
         inside = os.path.relpath(os.path.join(folder, os.path.basename(path)), root)
         return path if inside.startswith(os.pardir) else inside

@@ -1,6 +1,6 @@
-"""Data files of packages: what lies beside the folders that are switched, like `share/` and `include/`.
+"""Data files of packages: files outside of the folders that are switched, such as `share/` and `include/`.
 
-A generation has each of them at its place below its root; the virtualenv itself has a link to that of the current one.
+A generation has each of them at its path below its root; the virtualenv has a link to that of the current generation.
 """
 
 from __future__ import absolute_import
@@ -15,12 +15,12 @@ from .wheel_cache import discard, sync
 
 PIECE = 1 << 16
 DRAFT = ".envfab.new"
-# a link cannot be made there: another file system, somebody else's file, too many links, none at all
+# errors of link(2) where a copy helps: another file system or user, too many links, links not supported
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
 def data_files(layout, root):
-    """The files of a generation beside its packages and scripts, relative to its root."""
+    """Yield the paths of a generation's data files, relative to its root."""
     for here, folders, names in os.walk(root):
         inside = os.path.relpath(here, root)
         folders[:] = [name for name in folders if os.path.normpath(os.path.join(inside, name)) not in layout.folders]
@@ -32,7 +32,7 @@ def data_files(layout, root):
 
 
 def is_scaffold(layout, root, path):
-    """Whether a file of a generation, `path` below its `root`, is there for the generation's own sake, and of no package."""
+    """Return whether a file of a generation, `path` below its `root`, belongs to the generation itself, not to a package."""
     if path in SCAFFOLD or os.path.basename(path) == DRAFT:
         return True
     if os.path.dirname(path) != os.path.join("lib", python_folder()) or not os.path.islink(os.path.join(root, path)):
@@ -41,12 +41,12 @@ def is_scaffold(layout, root, path):
 
 
 def beside(layout, root, path):
-    """What a link of a generation says that leads to what the virtualenv has at the same `path`."""
+    """Return the target of a generation's link to the file that the virtualenv has at the same `path`."""
     return os.path.join(os.path.relpath(layout.path, os.path.join(root, os.path.dirname(path))), path)
 
 
 def refresh(layout, root):
-    """Let a generation have the data files that the virtualenv has now: people edit them, and replace them."""
+    """Update a generation's data files from the virtualenv, where users edit and replace them."""
     for path in list(data_files(layout, root)):
         there, here = os.path.join(layout.path, path), os.path.join(root, path)
         if os.path.lexists(there):
@@ -56,10 +56,10 @@ def refresh(layout, root):
 
 
 def put(source, target):
-    """A link to a file (of a symbolic link, the same one) at `target`, in the place of what is there: whether it is new."""
+    """Link `target` to a file, or copy a symbolic link, replacing what is there; return whether that changed anything."""
     folder = os.path.dirname(target)
     make_like(os.path.dirname(source), folder)
-    # always of the same name: what a crash left goes now
+    # always of the same name, so that one that a crash left is removed
     draft = os.path.join(folder, DRAFT)
     discard(draft)
     if os.path.lexists(target) and same(source, target):
@@ -76,7 +76,7 @@ def put(source, target):
 
 
 def make_like(model, folder):
-    """Make a folder, and those above it, where they are not there, each with the mode of the one in `model`."""
+    """Make a folder and those above it, if they do not exist, each with the mode of the one in `model`."""
     if not os.path.isdir(folder):
         make_like(os.path.dirname(model), os.path.dirname(folder))
         os.mkdir(folder)
@@ -84,15 +84,15 @@ def make_like(model, folder):
 
 
 def same(one, other):
-    """Whether two names are those of one file, of two symbolic links that say the same, or of a file and its copy."""
+    """Return whether two paths are of one file, of symbolic links with the same target, or of files with equal content."""
     if os.path.islink(one) or os.path.islink(other):
         return os.path.islink(one) and os.path.islink(other) and os.readlink(one) == os.readlink(other)
-    # not by size and time: wheels that are built reproducibly have one time for all of their files, in each version
+    # not by size and time: in wheels that are built reproducibly, all files of all versions have the same time
     return os.path.samefile(one, other) or (os.path.isfile(one) and os.path.isfile(other) and equal(one, other))
 
 
 def equal(one, other):
-    """Whether two files have the same content."""
+    """Return whether two files have the same content."""
     if os.path.getsize(one) != os.path.getsize(other):
         return False
     with open(one, "rb") as first, open(other, "rb") as second:
@@ -100,12 +100,15 @@ def equal(one, other):
 
 
 def stamp(status):
-    """[size, time] of a file, as a manifest has them."""
+    """Return [size in bytes, time] of a file for a manifest; the time is a string, in nanoseconds where Python tells them."""
     return [status.st_size, repr(getattr(status, "st_mtime_ns", status.st_mtime))]
 
 
 def link_or_copy(source, target):
-    """A hard link, or a copy of the same time and mode where there can be none; `target` is not there yet."""
+    """Make the hard link `target`, or a copy with the same time and mode if links fail; `target` must not exist.
+
+    Raises `Problem` of kind "unreadable" if the source may not be read, and EnvironmentError.
+    """
     try:
         return os.link(source, target)
     except EnvironmentError as error:
@@ -121,7 +124,7 @@ def link_or_copy(source, target):
 
 
 def refuse_unreadable(path, error):
-    """Raise `Problem` where an error says that a file or folder may not be read."""
+    """Raise `Problem` of kind "unreadable" if an error says that a file or folder may not be read."""
     if error.errno == errno.EACCES:
         what = "%s cannot be read: give it to the virtualenv's owner (chown)"
         raise Problem("unreadable", what % text(path))

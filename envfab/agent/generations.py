@@ -1,4 +1,4 @@
-"""Making a generation: beside the current one, of links to the files of the store and of what stays."""
+"""Composition of a generation beside the current one, from links to the store and to the files that stay."""
 
 from __future__ import absolute_import
 
@@ -28,11 +28,13 @@ NO_SYMLINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def compose(agent, request, body):
-    """Make the generation `number` of the current one, without what `remove` names and with the wheels `wheels`.
+    """Make the generation `number` from the current one, without the distributions `remove` and with the wheels `wheels`.
 
-    `wheels` are {"name", "version", "filename", "sha256", "requested"}, in the order in which one wins over those
-    before it; `remove` are names. A plain virtualenv's own files become the generation `base` first. The answer
-    has in `conflicts` the files of two distributions that differ, and in `lost` those that are of who goes still.
+    `wheels` are {"name", "version", "filename", "sha256", "requested"}; of two that have the same file, the later one
+    wins. `remove` are names. A plain virtualenv is first cloned as the generation `base`. In the answer, `conflicts`
+    are files that differ between two distributions, [path, loser, winner]; `lost` are files of a distribution that
+    stays with the content of one that was removed, [path, stays, removed]; at most `MOST_CONFLICTS` of each. Raises
+    `Problem`, for example of kind "layout", "unowned" or "os", and EnvironmentError; the generation is then removed.
     """
     path = agent.path
     agent.placed = {}
@@ -61,7 +63,7 @@ def compose(agent, request, body):
             copying.folder(folder)
         for one in there:
             copying.data(one.files or ())
-        # of nobody, as one that a package took the place of, and that a rollback brought back
+        # files of no package, such as one that a package had replaced and a rollback restored
         copying.data(data_files(layout, source))
         without_lines(root, layout.site, drop.lines)
         owners = Owners(one for one in there if one.name not in gone)
@@ -76,7 +78,7 @@ def compose(agent, request, body):
         for data in list(data_files(layout, root)):
             is_there = os.path.lexists(os.path.join(source, data)) and not is_scaffold(layout, source, data)
             if not is_there and os.path.lexists(os.path.join(path, data)):
-                # nobody's file lies where a package brings one: going back brings it back
+                # a package replaces a file of no package: keep that in the old generation, so that a rollback restores it
                 put(os.path.join(path, data), os.path.join(source, data))
                 copying.manifest.append([text(data)] + stamp(os.lstat(os.path.join(source, data))))
         write_manifest(source, copying.manifest)
@@ -85,7 +87,7 @@ def compose(agent, request, body):
     except (EnvironmentError, Problem) as error:
         shutil.rmtree(root, ignore_errors=True)
         if current(path) is None:
-            # nobody has the clone, and a full disk may be full of it
+            # nothing uses the clone, and it may be what filled the disk
             shutil.rmtree(layout.root(request["base"]), ignore_errors=True)
         if isinstance(error, EnvironmentError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
@@ -94,9 +96,9 @@ def compose(agent, request, body):
 
 
 def fresh(layout, root):
-    """Make the folder of a generation anew; what a deployment that was cut off left there goes.
+    """Make the folder of a generation, in place of what an interrupted deployment left there.
 
-    Whoever may go through the virtualenv's folders may go through its own, whatever the umask.
+    Its folders get the modes of the virtualenv's, whatever the umask, so that the same users can access them.
     """
     if os.path.lexists(root):
         shutil.rmtree(root)
@@ -127,7 +129,7 @@ def refuse_without_symlinks(path):
 
 
 def let_through(path):
-    """Let whoever may go through the virtualenv go through what `bin` leads through."""
+    """Give the folders between `bin` and the generations the same search permissions as the virtualenv."""
     for folder in (os.path.join(path, MEMORY), os.path.join(path, GENERATIONS)):
         mode = stat.S_IMODE(os.stat(folder).st_mode)
         wanted = mode | stat.S_IMODE(os.stat(path).st_mode) & 0o111
@@ -136,7 +138,7 @@ def let_through(path):
 
 
 def clone(layout, root):
-    """Make a generation of a plain virtualenv as it is: the same files, by links."""
+    """Make a generation with the same files as a plain virtualenv, by links."""
     fresh(layout, root)
     copying = Copying(layout, layout.path, root, NOTHING)
     for folder in layout.folders:
@@ -148,10 +150,10 @@ def clone(layout, root):
 
 
 class Owners(object):
-    """Who has which file of the folders of packages, and which data file; `conflicts` are [path, who had it, who has it now, …].
+    """Owners of the files of packages and of data files; `conflicts` are [path, former owner, new owner].
 
-    Two who have the same path with the same content are in nobody's way, as with the empty `__init__.py` of a package
-    that several distributions share.
+    Two distributions with the same content at the same path do not conflict, such as those that share the empty
+    `__init__.py` of a package.
     """
 
     def __init__(self, there):
@@ -162,13 +164,13 @@ class Owners(object):
                 self.owners[path] = (one.shown_as, recorded)
 
     def of(self, path):
-        """The name of who has a file, as it was given; None where nobody has."""
+        """Return the name of the distribution that owns a file, as it was given; None if none does."""
         return self.owners.get(path, (None,))[0]
 
     def add(self, name, placed):
-        """The files of a distribution come (path → hash, size, time), and take the place of others'."""
+        """Record the files of a new distribution (path → (hash, size, time)), which replace those of others."""
         for path, (recorded, _, time) in placed.items():
-            # what each virtualenv has of its own differs from one to the next
+            # files that are written for each virtualenv always differ
             if recorded and time is not None and ".dist-info" not in path:
                 owner, other = self.owners.get(path, (name, recorded))
                 if owner != name and other and other != recorded:
@@ -177,9 +179,10 @@ class Owners(object):
 
 
 def complete(layout, root, source, pinned):
-    """What lets an interpreter start out of a generation: links to what the virtualenv has beside its packages.
+    """Complete a generation so that an interpreter can start from it: link to what the virtualenv has beside its packages.
 
-    What is a data file of the generation `source`, of which this one was made, has come along or is to go.
+    Data files of the generation `source`, from which this one was made, are not linked: they were carried over or are
+    to be removed.
     """
     library = os.path.join("lib", python_folder())
     full = os.path.join(layout.path, library)
@@ -194,13 +197,13 @@ def complete(layout, root, source, pinned):
         if os.path.lexists(pin):
             os.unlink(pin)
         if pinned:
-            # whoever starts it may call it by another name, where a link leads to it
+            # the virtualenv may be started by the name of a link to it
             names = (layout.path, os.path.realpath(layout.path))
             write_pin(pin, [os.path.join(name, folder) for name in names], os.path.join(root, folder))
 
 
 def without_lines(root, site, lines):
-    """Take the lines of what was dropped out of easy-install.pth; the file is written anew, for it may be shared."""
+    """Remove lines from easy-install.pth; write a new file, since other generations may link to the old one."""
     for folder in site:
         file = os.path.join(root, folder, EASY_INSTALL)
         if not lines or not os.path.isfile(file):
@@ -215,9 +218,9 @@ def without_lines(root, site, lines):
 
 
 def sync_generation(root):
-    """See to it that a generation is on the disk: its folders, and so the names of its files, and the files of its own.
+    """Flush a generation to the disk: its folders, and the files that only it has.
 
-    What other names lead to, too, was there before.
+    Files with several links were flushed before.
     """
     if not sync_file_system(root):
         waiting = []

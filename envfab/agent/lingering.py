@@ -22,7 +22,7 @@ GRAIN = 0.02
 
 
 def lingering(path, pinned):
-    """[{"pid", "started", "name"}, …] of the processes that run an older generation; `started` is in ticks since boot.
+    """Find the processes that run an older generation: [{"pid", "started" (in ticks since boot), "name"}, …].
 
     These are the processes that started before the last switch, unless their program is of the current generation. If
     the older generation is `pinned`, so are processes that they forked, which import from the same generation.
@@ -59,7 +59,7 @@ def lingering(path, pinned):
 
 
 def runs_before(path, pid):
-    """True if a process has mapped files of an older generation, False if its program is of the current one, else None.
+    """Return True if a process maps files of an older generation, False if its program is of the current one, else None.
 
     Mapped files of the current generation say nothing: an old process may have imported them after the switch.
     """
@@ -77,7 +77,7 @@ def runs_before(path, pid):
 
 
 def still_there(path, said):
-    """The processes in a record (as of `lingering`) that still exist and still run an older generation."""
+    """Return the processes in a record (as of `lingering`) that still exist and still run an older generation."""
     found = []
     for one in said[:MOST] if isinstance(said, list) else []:
         pid = one.get("pid") if isinstance(one, dict) else None
@@ -88,7 +88,7 @@ def still_there(path, said):
 
 
 def described(pid):
-    """(name, start in ticks since boot, parent's pid) of a process; None if it is gone or a zombie."""
+    """Return (name, start in ticks since boot, parent's pid) of a process; None if it is gone or a zombie."""
     data = read_bytes(os.path.join("/proc", pid, "stat"))
     name, _, rest = data.partition(b"(")[2].rpartition(b")")
     fields = rest.split()
@@ -98,19 +98,19 @@ def described(pid):
 
 
 def started_at(ticks):
-    """The time at which a process started, in seconds since 1970; `ticks` is its start since boot."""
+    """Return the time at which a process started, in seconds since 1970; `ticks` is its start since boot."""
     return boot_time() + ticks / float(os.sysconf("SC_CLK_TCK"))
 
 
 def boot_time():
-    """The time of the last boot, in seconds since 1970; raises ValueError if it is not known."""
+    """Return the time of the last boot, in seconds since 1970; raise ValueError if it is not known."""
     for word in read_bytes("/proc/uptime").split():
         return time.time() - float(word)
     raise ValueError("no boot time")
 
 
 def read_bytes(file, limit=1 << 16):
-    """The bytes of a file in /proc; none if it cannot be read."""
+    """Read a file in /proc, at most `limit` bytes; return no bytes if it cannot be read."""
     try:
         with open(file, "rb") as stream:
             return stream.read(limit)
@@ -119,5 +119,5 @@ def read_bytes(file, limit=1 << 16):
 
 
 def encoded(path):
-    """A path as bytes."""
+    """Return a path as bytes."""
     return path if isinstance(path, bytes) else os.fsencode(path)

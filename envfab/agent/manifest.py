@@ -1,4 +1,4 @@
-"""What a generation had when the next one was made of it: by that a rollback sees whether it still is what it was."""
+"""Manifest of a generation, written when the next one is made; a rollback compares the generation with it."""
 
 from __future__ import absolute_import
 
@@ -13,7 +13,7 @@ from .wheel_cache import sync
 
 
 def write_manifest(root, files):
-    """Write down what a generation had when the next one was made of it: `[[path, size, time], …]`."""
+    """Write the manifest of a generation, `[[path, size in bytes, time], …]`; `time` is as in `stamp`."""
     place = os.path.join(root, MANIFEST)
     with open(place + ".new", "wb") as stream:
         stream.write(dumps(files).encode("utf-8"))
@@ -24,9 +24,9 @@ def write_manifest(root, files):
 
 
 def is_as_left(layout, number):
-    """Whether a generation still is as it was when the next one was made: no file gone, changed, or new.
+    """Return whether a generation matches its manifest: no file was removed, changed, or added.
 
-    One whose interpreter has gone from the host since is not.
+    False as well if it has no readable manifest, or if its interpreter no longer exists.
     """
     root = layout.root(number)
     if not os.path.exists(os.path.join(root, layout.scripts, "python")):

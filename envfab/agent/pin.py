@@ -23,11 +23,11 @@ def write_pin(file, switched, own):
 
 
 def pinned_since(layout, number):
-    """The time at which the generation `number` was made, if it is pinned; else None."""
+    """Return the time at which the generation `number` was made, in seconds since 1970; None if it is not pinned."""
     pin = os.path.join(layout.root(number), layout.purelib, PINNED)
     return os.lstat(pin).st_mtime if os.path.lexists(pin) else None
 
 
 def encoded(path):
-    """A path as bytes."""
+    """Return a path as bytes."""
     return path if PY2 else os.fsencode(path)

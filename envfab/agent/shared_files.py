@@ -1,4 +1,4 @@
-"""Files of two distributions that differ, of which the one whose was there goes: the other one's comes back."""
+"""Files shared by two distributions: when the one whose file is installed is removed, the other's is restored."""
 
 from __future__ import absolute_import
 
@@ -14,11 +14,11 @@ from .wheel_cache import discard
 
 
 def bring_back(path, root, there, gone, kept, request, layout):
-    """Put the files of who stays into the generation `root`, where those of who goes still are.
+    """Restore files of distributions that stay in the generation `root`, where those of removed distributions are.
 
-    `there` are the distributions that were installed, `gone` the names of those that go or are replaced; `kept` tells of
-    a path whether a new wheel has it. Files come from the store. Those whose wheel it does not have stay as they are, and
-    are returned: [[path, who stays, who goes], …].
+    `there` are the installed distributions, `gone` the names of those that are removed or replaced; `kept` returns
+    whether a new wheel has a path. Files come from the store. Those whose wheel the store lacks stay as they are, and
+    are returned: [[path, distribution that stays, distribution that is removed], …].
     """
     leaving, lost = {}, []
     for one in there:
@@ -36,12 +36,12 @@ def bring_back(path, root, there, gone, kept, request, layout):
 
 
 def is_of(file, recorded, other):
-    """Whether a file is the one that has a hash, and not the one that has another."""
+    """Return whether a file has the hash `recorded` and not the hash `other`."""
     return bool(recorded and other) and recorded != other and is_recorded(file, recorded) and not is_recorded(file, other)
 
 
 def from_store(path, root, one, wanted, request, layout):
-    """Put those of a distribution's files that are `wanted` into a generation: the paths of those that could be."""
+    """Put the `wanted` files of a distribution into a generation; return the paths of those that the store has."""
     for folder in trees(path, request):
         found = read_tree(folder)
         if found is None or canonical(found["name"]) != one.name or not is_whole(folder):
@@ -53,13 +53,13 @@ def from_store(path, root, one, wanted, request, layout):
 
 
 def trees(path, request):
-    """The trees of the store that this interpreter's generations are made of."""
+    """Return the trees of the store that fit this interpreter's generations."""
     place, kind = store.folder(path), store.key("", request)
     return [os.path.join(place, name) for name in sorted(os.listdir(place)) if name.endswith(kind) and name[0] != "."]
 
 
 def placed(placing, wanted, python):
-    """Put files of a tree to their places, with their bytecode: which of those that are `wanted`."""
+    """Put the `wanted` files of a tree at their places, with their bytecode; return which of them the tree has."""
     done = set()
     for key, name, _, _, _ in placing.tree["files"]:
         source, target = placing.below[key] + native(name), placing.places[key] + native(name)
@@ -82,7 +82,7 @@ def placed(placing, wanted, python):
 
 
 def rid_of_bytecode(root, file):
-    """Remove what was compiled of another file of that name; it may have the same size and time."""
+    """Remove the bytecode of the file that is replaced, which may have the same size and time."""
     folder = os.path.join(os.path.dirname(file), "__pycache__")
     names = os.listdir(os.path.join(root, folder)) if os.path.isdir(os.path.join(root, folder)) else []
     for compiled in [os.path.join(folder, name) for name in names] + [file + "c", file + "o"]:

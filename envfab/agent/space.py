@@ -1,4 +1,4 @@
-"""What a store takes up, and what a file system has room for."""
+"""Sizes of the store's trees, and free space of file systems."""
 
 from __future__ import absolute_import
 
@@ -13,7 +13,7 @@ MOUNTS = "/proc/self/mounts"
 
 
 def room(folder):
-    """What is free for this user where a folder lies; None for what the file system does not tell.
+    """Return the space that this user has on the file system of a folder; None for what the file system does not tell.
 
     {"folder", "device": which file system it is, "free": bytes, "inodes", "plain": whether it surely does not compress}
     """
@@ -35,7 +35,7 @@ def room(folder):
 
 
 def kind(folder):
-    """The kind of file system on which a folder lies, as the kernel calls it; None where it does not tell."""
+    """Return the type of the file system of a folder, as in /proc/self/mounts; None if that cannot be read."""
     path = os.path.join(os.path.realpath(folder), "")
     best, found = "", None
     try:
@@ -48,20 +48,20 @@ def kind(folder):
         if len(fields) < 3:
             continue
         point = os.path.join(native(unescaped(fields[1])), "")
-        # of two that are mounted at one place the later one is seen
+        # of two that are mounted at one place, the later one hides the other
         if path.startswith(point) and len(point) >= len(best):
             best, found = point, native(fields[2])
     return found
 
 
 def unescaped(field):
-    """A mount point as fstab(5) has it: white space and backslashes are octal numbers there."""
+    """Decode a mount point as in fstab(5), where white space and backslashes are octal numbers."""
     for said, meant in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
         field = field.replace(said, meant)
     return field
 
 
 def size_of(place):
-    """The bytes of a tree's files, as it was noted when it was unpacked."""
+    """Return the bytes of a tree's files, as its tree.json records them; 0 if it has none."""
     said = read_tree(place)
     return sum(one[-2] for one in said["files"] + said["compiled"]) if said else 0

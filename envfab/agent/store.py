@@ -24,7 +24,7 @@ BYTECODE = ".bytecode"
 
 
 def folder(path):
-    """The owner's store: beside his wheel cache."""
+    """Return the owner's store, beside the wheel cache; make it if necessary."""
     place = os.path.join(os.path.dirname(wheel_cache.folder(path)), "store")
     if not os.path.isdir(place):
         os.mkdir(place, 0o700)
@@ -32,7 +32,7 @@ def folder(path):
 
 
 def interpreter():
-    """The cache tag and magic number of this interpreter: what compiled files hang on."""
+    """Return the cache tag and magic number of this interpreter, on which bytecode depends (PEP 3147)."""
     if PY2:
         import imp
 
@@ -44,25 +44,25 @@ def interpreter():
 
 
 def key(sha256, request):
-    """What a tree is called: another interpreter, umask or wish for bytecode makes another one."""
+    """Return the name of a tree, which depends on the wheel, the interpreter, the umask and the setting `compile`."""
     return "%s-%s-%03o%s" % (native(sha256), interpreter(), request["umask"], "" if request["compile"] else "-source")
 
 
 def tree_of(path, sha256, request):
-    """The folder of a wheel's tree."""
+    """Return the folder of a wheel's tree."""
     return os.path.join(folder(path), key(sha256, request))
 
 
 def missing(agent, request, body):
-    """Which of the wheels `hashes` have to be sent, since they are neither unpacked here nor whole in the cache.
+    """Find which of the wheels `hashes` must be sent, since they are neither unpacked nor complete in the cache.
 
-    `interpreter` in the answer is what bytecode hangs on; `store` and `virtualenv` are the `room` there is for both.
-    One whose files were changed since is thrown away, to be unpacked again.
+    In the answer, `lacking` are their digests, `interpreter` is the key on which bytecode depends, `store` and
+    `virtualenv` are the `room` of both. Trees whose files were changed are removed, to be unpacked again.
     """
     path = agent.path = native(request["path"])
     cache = wheel_cache.folder(path)
     hold(agent)
-    # what others left there goes in any case, and makes room
+    # remove leftovers first, which frees space
     wheel_cache.sweep(cache)
     sweep(folder(path))
     lacking = []
@@ -79,10 +79,10 @@ def missing(agent, request, body):
 
 
 def fill(agent, request, body):
-    """Unpack the wheels `wheels` ({"sha256", "filename"}) of the cache, where they are not unpacked yet.
+    """Unpack the wheels `wheels` ({"sha256", "filename"}) from the cache, unless they are unpacked already.
 
-    `lacking` in the answer are the digests of those that are not in the cache any more: another deployment of this owner
-    unpacked them, for another interpreter.
+    In the answer, `lacking` are the digests of those that are no longer in the cache: another deployment of this owner
+    unpacked them, for another interpreter. Raises `Problem` of kind "os" if the disk is full, and those of `unpack`.
     """
     path = agent.path
     hold(agent)
@@ -105,7 +105,7 @@ def fill(agent, request, body):
 
 
 def unpack_cached(path, cached, wheel, request):
-    """Make the tree of a wheel of the cache, which then goes from there."""
+    """Unpack a wheel of the cache into its tree, and remove it from the cache."""
     place, final = folder(path), tree_of(path, wheel["sha256"], request)
     draft = os.path.join(place, ".%d" % os.getpid())
     shutil.rmtree(draft, ignore_errors=True)
@@ -113,24 +113,24 @@ def unpack_cached(path, cached, wheel, request):
         sent = received(bytecode_of(cached))
         unpack(wheel_cache.checked(cached, wheel), draft, request["umask"], request["compile"], sent)
     except Problem as problem:
-        # in the cache it is called after its digest
+        # in the cache, a wheel is named by its digest
         message = problem.message.replace(native(wheel["sha256"]), native(wheel["filename"]))
         raise Problem(problem.kind, message, **problem.details)
     try:
         os.rename(draft, final)
     except EnvironmentError:
-        # somebody else was faster
+        # another agent was faster
         shutil.rmtree(draft, ignore_errors=True)
         if not os.path.isdir(final):
             raise
     wheel_cache.sync(place)
-    # unpacked it is of more use, and can be had again
+    # the tree replaces it, and it can be sent again
     wheel_cache.discard(cached)
     wheel_cache.discard(bytecode_of(cached))
 
 
 def hold(agent):
-    """Keep others from cleaning the store, as long as this agent lives."""
+    """Keep other agents from cleaning the store while this agent runs."""
     if agent.store is None:
         agent.store = os.open(folder(agent.path), os.O_RDONLY)
         set_inherited(agent.store, False)
@@ -138,7 +138,7 @@ def hold(agent):
 
 
 def is_mine_alone(agent):
-    """Whether no other agent holds the store; none can, from then on, until this one ends."""
+    """Return whether no other agent holds the store; if so, none can until this agent ends or lets go."""
     if agent.store is None:
         agent.store = os.open(folder(agent.path), os.O_RDONLY)
         set_inherited(agent.store, False)
@@ -146,14 +146,14 @@ def is_mine_alone(agent):
 
 
 def let_go(agent):
-    """Hold the store no longer."""
+    """Stop holding the store."""
     if agent.store is not None:
         os.close(agent.store)
         agent.store = None
 
 
 def flock(descriptor, how):
-    """Lock a file: False where others have; a file system without locks is taken as it is."""
+    """Lock a file; return False if another process has locked it, True also if the file system has no locks."""
     try:
         fcntl.flock(descriptor, how)
     except EnvironmentError as error:
@@ -162,7 +162,7 @@ def flock(descriptor, how):
 
 
 def received(file):
-    """The bytecode that came with a wheel; none where none came, or not whole."""
+    """Return the bytecode that was sent with a wheel; an empty dict if there is none, or if it is damaged."""
     try:
         with open(file, "rb") as stream:
             return bytecode.unpacked(stream.read())
@@ -171,16 +171,16 @@ def received(file):
 
 
 def bytecode_of(cached):
-    """Where the bytecode of a wheel in the cache lies, until it is unpacked; one that is left there is swept up later."""
+    """Return the path of the bytecode of a wheel in the cache; `sweep` removes leftovers."""
     return os.path.join(os.path.dirname(cached), "." + os.path.basename(cached) + BYTECODE)
 
 
 def take_bytecode(agent, request, body):
-    """Take the bytecode of the wheel `sha256` (the request's body), whose own digest is `digest`, for `fill`."""
+    """Store the request's body for `fill`: the bytecode of the wheel `sha256`; ignore it if its SHA-256 is not `digest`."""
     cached = os.path.join(wheel_cache.folder(agent.path), native(request["sha256"]))
     temporary = "%s.%d" % (bytecode_of(cached), os.getpid())
     if not os.path.isfile(cached):
-        # the wheel did not come
+        # the wheel was not received
         return {}
     try:
         with open(temporary, "wb") as stream:
@@ -194,9 +194,10 @@ def take_bytecode(agent, request, body):
 
 
 def compile_wheel(agent, request, body):
-    """Unpack and compile the wheel at `wheel`, on the managing machine: `{"packed": …}`, the file with its bytecode.
+    """Compile the wheel at `wheel` on the managing machine: `{"packed": path of the file with its bytecode}`.
 
-    `{"packed": None}` where this interpreter is not of the kind `interpreter`.
+    `{"packed": None}` if this interpreter is not of the kind `interpreter`. Raises `Problem` of kind "corrupt" if the
+    wheel's SHA-256 is not `sha256`.
     """
     agent.path = native(request["path"])
     if interpreter() != request["interpreter"]:
@@ -208,7 +209,7 @@ def compile_wheel(agent, request, body):
         draft = os.path.join(place, ".%d" % os.getpid())
         shutil.rmtree(draft, ignore_errors=True)
         if wheel_cache.sha256_of(native(request["wheel"])) != request["sha256"]:
-            raise Problem("corrupt", "%s is not what was logged" % request["wheel"])
+            raise Problem("corrupt", "the SHA-256 of %s does not match the release log: fab verify_wheels tells more" % request["wheel"])
         unpack(native(request["wheel"]), draft, 0o022, True)
         try:
             data = bytecode.packed_tree(draft, read_tree(draft), read_all)
@@ -225,13 +226,13 @@ def compile_wheel(agent, request, body):
 
 
 def read_all(file):
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     with open(file, "rb") as stream:
         return stream.read()
 
 
 def sweep(place):
-    """Remove what was not unpacked to its end."""
+    """Remove abandoned drafts: files and folders of agents that ended before they had finished them."""
     for name in os.listdir(place):
         full = os.path.join(place, name)
         if name.startswith(".") and os.lstat(full).st_mtime < time.time() - wheel_cache.ABANDONED:
@@ -241,7 +242,7 @@ def sweep(place):
 
 
 def purge(path, days):
-    """Remove the trees that no generation links to and that were not used for so many days: (trees, bytes) of them."""
+    """Remove trees that no generation links to and that were not used for `days` days; return how many, and their bytes."""
     place = folder(path)
     trees = size = 0
     for name in os.listdir(place):
@@ -257,13 +258,13 @@ def purge(path, days):
                 shutil.rmtree(full)
                 trees += 1
         except EnvironmentError:
-            # somebody else's agent was at it
+            # another agent removed it meanwhile, or its files belong to another user
             continue
     return trees, size
 
 
 def existing(path):
-    """Where the owner's store is, or would be made; nothing is made here."""
+    """Return the path at which the owner's store is or would be made, without making it."""
     # as in `wheel_cache.folder`
     from .subprocesses import account
 
@@ -274,7 +275,7 @@ def existing(path):
 
 
 def may_be_used(home):
-    """Whether `wheel_cache.in_home` takes this home, or would once it has made what is not there."""
+    """Return whether `wheel_cache.in_home` accepts this home, or would after making the missing folders."""
     place = home
     for name in (".cache", "envfab", "wheels"):
         if not wheel_cache.is_private(place):
@@ -287,7 +288,7 @@ def may_be_used(home):
 
 
 def measure(agent, request, body):
-    """How many trees the owner's store has, and their bytes, as noted in each: `{"wheels", "bytes"}`."""
+    """Count the trees of the owner's store, and their bytes as recorded in each: `{"wheels", "bytes"}`."""
     place = existing(native(request["path"]))
     names = os.listdir(place) if os.path.isdir(place) else []
     trees = [os.path.join(place, name) for name in names if not name.startswith(".")]
@@ -296,14 +297,15 @@ def measure(agent, request, body):
 
 
 def clean(agent, request, body):
-    """Remove the trees that no generation uses, with `all` every one: `{"removed", "freed", "left"}`, trees and bytes.
+    """Remove the trees that no generation uses, or with `all` every tree.
 
-    What a generation has links to stays on the disk until that goes as well.
+    Returns `{"removed": trees, "freed": bytes, "left": bytes}`. Files that a generation links to stay on the disk until
+    the generation is removed as well. Raises `Problem` of kind "store" while a deployment uses the store.
     """
     agent.path = native(request["path"])
     place = folder(agent.path)
     if not is_mine_alone(agent):
-        raise Problem("store", "a deployment is at work with %s; try again once it has ended" % text(place))
+        raise Problem("store", "%s is in use by a deployment: try again when it has ended" % text(place))
     removed, freed = purge(agent.path, 0)
     left = [os.path.join(place, name) for name in os.listdir(place)]
     if request["all"]:
@@ -316,7 +318,7 @@ def clean(agent, request, body):
 
 
 def is_linked(place):
-    """Whether a generation has links to the files of a tree: one of them tells, if it is there."""
+    """Return whether a generation links to files of a tree, by their number of links."""
     said = read_tree(place)
     files = [os.path.join(place, native(one[0]), native(one[1])) for one in said["files"]] if said else []
     return any(os.path.exists(file) and os.stat(file).st_nlink > 1 for file in files)

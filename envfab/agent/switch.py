@@ -1,4 +1,4 @@
-"""Making a generation current, by one rename; and a plain virtualenv one with generations, and back."""
+"""Switch of a virtualenv to a generation, by one rename; conversion of plain virtualenvs, and back."""
 
 from __future__ import absolute_import
 
@@ -23,14 +23,17 @@ from .unpack import sync_all
 from .wheel_cache import discard, sync
 
 DISPLACED = "displaced"
-# wheels to go back to, before there were generations
+# folder in which envfab 1 kept wheels for rollbacks
 KEPT_BY_ENVFAB_1 = "wheels"
-# what is about to be removed is called so
+# prefix of the names of folders that are being removed
 CONDEMNED = ".condemned-"
 
 
 def switch(agent, request, body):
-    """Make the generation `number` current; a plain virtualenv's folders become links to the clone `base` first."""
+    """Make the generation `number` current; a plain virtualenv's folders become links to the clone `base` first.
+
+    Raises `Problem` of kind "generation" if the generation does not exist, and EnvironmentError.
+    """
     layout = Layout(agent.path)
     if not os.path.isdir(layout.root(request["number"])):
         raise Problem("generation", "generation %d is gone" % request["number"])
@@ -43,7 +46,7 @@ def switch(agent, request, body):
 
 
 def flip(layout, number):
-    """Let `current` lead to a generation: who opens a file finds that of the one, or of the other."""
+    """Point `current` to a generation, atomically: each file is opened either in the old or in the new one."""
     link = os.path.join(layout.path, CURRENT)
     discard(link + ".new")
     os.symlink(os.path.join(BESIDE, str(number)), link + ".new")
@@ -52,9 +55,9 @@ def flip(layout, number):
 
 
 def adopt(layout, base):
-    """Put links to the current generation in the place of a plain virtualenv's folders, each in one moment.
+    """Replace a plain virtualenv's folders with links to the current generation, each atomically if the kernel can.
 
-    The generation `base` has the same files, so that nobody sees a difference; the folders are set aside.
+    The generation `base` has the same files, so that running processes see no difference; the folders are set aside.
     """
     aside = os.path.join(layout.path, MEMORY, DISPLACED)
     shutil.rmtree(aside, ignore_errors=True)
@@ -71,10 +74,10 @@ def adopt(layout, base):
 
 
 def publish(layout, number, instead_of=None):
-    """Bring the data files of a generation to their places in the virtualenv.
+    """Put the data files of a generation at their places in the virtualenv.
 
-    With `instead_of`, the number of another generation, only where nothing is, or a file of that one: what people put
-    there meanwhile stays.
+    With `instead_of`, the number of another generation, only replace files of that generation: files that were put
+    there meanwhile stay.
     """
     folders = set()
     for path in data_files(layout, layout.root(number)):
@@ -89,13 +92,13 @@ def publish(layout, number, instead_of=None):
 
 
 def has(layout, number, path, there):
-    """Whether a file of the virtualenv is the one that a generation has at `path`."""
+    """Return whether a file of the virtualenv is the one that a generation has at `path`."""
     own = os.path.join(layout.root(number), path)
     return os.path.lexists(own) and same(own, there)
 
 
 def withdraw(layout, old, new):
-    """Remove the data files that the generation `old` had and `new` has not, where they still are the same."""
+    """Remove the data files that the generation `old` has and `new` does not, unless they were changed."""
     staying = set(data_files(layout, layout.root(new)))
     for path in set(data_files(layout, layout.root(old))) - staying:
         there = os.path.join(layout.path, path)
@@ -105,7 +108,7 @@ def withdraw(layout, old, new):
 
 
 def rid_of_empty(layout, folder):
-    """Remove folders that have become empty, up to the virtualenv."""
+    """Remove a folder if it is empty, and then those above it, up to the virtualenv."""
     while folder:
         try:
             os.rmdir(os.path.join(layout.path, folder))
@@ -115,9 +118,10 @@ def rid_of_empty(layout, folder):
 
 
 def revert(agent, request, body):
-    """Make the generation `previous` current again, where `number` is, and remove `number`: `{"switched": …}`.
+    """Make the generation `previous` current again if `number` is: `{"switched": whether it was}`.
 
-    `remove` says whether `number` was made by the deployment that is taken back.
+    `remove` says whether to remove `number`, which the deployment that is undone has made. Raises `Problem` of kind
+    "generation" if `previous` does not exist.
     """
     layout = Layout(agent.path)
     number, previous = request["number"], request["previous"]
@@ -141,18 +145,18 @@ def revert(agent, request, body):
 
 
 def tidy(agent, request, body):
-    """At the end: data files, generations and trees of the store go that nothing needs.
+    """Remove data files, generations and trees of the store that nothing needs, at the end of a deployment.
 
-    `lingering` in the answer are the processes that still run what was current before, `left` what could not be removed.
+    In the answer, `lingering` are the processes that still run an older generation, `left` paths that cannot be removed.
 
     `retain` are the numbers of the generations to keep, `previous` the one that was current before, `days` how long
-    the store keeps what no generation uses.
+    the store keeps trees that no generation uses (None: purge nothing).
     """
     layout = Layout(agent.path)
     now, previous = current(agent.path), request["previous"]
     found = lingering(agent.path, previous is not None and pinned_since(layout, previous) is not None)
     for number in numbers(agent.path):
-        # not of the one before alone: a deployment that was cut off may have left files of another one
+        # of all, not only of the previous one: an interrupted deployment may have left files of another one
         if now is not None and number != now:
             withdraw(layout, number, now)
     for name in (DISPLACED, KEPT_BY_ENVFAB_1):
@@ -165,27 +169,27 @@ def tidy(agent, request, body):
         left += remove_condemned(folder)
     if request["days"] is not None and store.is_mine_alone(agent):
         store.purge(agent.path, request["days"])
-    # an agent may live on when its deployment has ended, and others wait
+    # an agent may outlive its deployment, and other deployments wait for the store
     store.let_go(agent)
     return {"lingering": found, "left": left}
 
 
 def is_run(layout, number, processes):
-    """Whether one of the processes may have started with a pinned generation, and so imports from it still."""
+    """Return whether one of the processes may have started with a pinned generation, and so still imports from it."""
     made = pinned_since(layout, number)
     return made is not None and any(started_at(one["started"]) > made for one in processes)
 
 
 def remove_condemned(folder):
-    """Remove what was about to be removed in a folder: what cannot be."""
+    """Finish interrupted removals in a folder; return the paths that cannot be removed."""
     names = [name for name in os.listdir(folder) if name.startswith(CONDEMNED)] if os.path.isdir(folder) else []
     return [text(os.path.join(folder, name)) for name in names if not remove(os.path.join(folder, name))]
 
 
 def remove_tree(folder):
-    """Remove a folder, if it is there, so that nothing ever sees half of it under its name: whether that could be done.
+    """Rename a folder, if it exists, and remove it, so that it is never partial under its name; return whether it is gone.
 
-    Files of others may stay, as root leaves them in `__pycache__`: then it has a name that no generation has.
+    Files of other users may remain, such as root's in `__pycache__`, under a name that no generation has.
     """
     if not os.path.lexists(folder):
         return True
@@ -197,14 +201,14 @@ def remove_tree(folder):
     except EnvironmentError as error:
         if error.errno != errno.EXDEV:
             raise
-        # of a lower layer of an overlay: without its manifest it is not taken for what it was
+        # in a lower layer of an overlay: without its manifest, it is not taken for a complete generation
         discard(os.path.join(folder, MANIFEST))
         return remove(folder)
     return remove(condemned)
 
 
 def remove(folder):
-    """Remove a folder, also where its owner may not write to one in it, or a file: whether it is gone."""
+    """Remove a file, or a folder even if folders in it are read-only; return whether it is gone."""
     if os.path.islink(folder) or os.path.isfile(folder):
         discard(folder)
         return True
@@ -220,9 +224,10 @@ def remove(folder):
 
 
 def whole(agent, request, body):
-    """Which of the generations `numbers` are there and as they were left: `{"whole": […], "unrecorded": […]}`.
+    """Find which of the generations `numbers` are unchanged: `{"whole": […], "unrecorded": […]}`.
 
-    Of the latter nothing tells how they were left. With `versions`, by canonical name, only those that have no other ones.
+    Those in `unrecorded` have no manifest. With `versions` (canonical name → version), `whole` has only generations
+    without other versions.
     """
     layout = Layout(agent.path)
     whole = [number for number in request["numbers"] if is_as_left(layout, number)]
@@ -233,7 +238,7 @@ def whole(agent, request, body):
 
 
 def has_versions(layout, number, versions):
-    """Whether each distribution in a generation is among `versions`; some of these may lie elsewhere (editables)."""
+    """Return whether each distribution in a generation is in `versions`; some of these may be elsewhere (editables)."""
     found = []
     for folder in layout.site:
         scan(os.path.join(layout.root(number), folder), found, {"leftovers": [], "damaged": []})
@@ -241,7 +246,7 @@ def has_versions(layout, number, versions):
 
 
 def found(agent, request, body):
-    """Give a virtualenv that was just made its generation 0."""
+    """Make the generation 0 of a new virtualenv."""
     agent.path = native(request["path"])
     layout = Layout(agent.path)
     if layout.is_plain:
@@ -259,9 +264,9 @@ def found(agent, request, body):
 
 
 def release(agent, request, body):
-    """Make a plain virtualenv of one with generations: folders in the place of the links; the generations go.
+    """Make a virtualenv with generations plain: replace its links with folders, and remove the generations.
 
-    `{"was": …}`: "generations", or "plain" where it was one already.
+    Returns `{"was": "generations"}`, or `{"was": "plain"}` if it was plain already.
     """
     agent.path = native(request["path"])
     layout = Layout(agent.path)

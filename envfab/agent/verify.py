@@ -58,13 +58,13 @@ def verify(agent, request, body):
 
 
 def may_be_one_of(folder, names):
-    """Whether a folder may be the dist-info of a project among `names`; only its METADATA is certain."""
+    """Return whether a folder may be the dist-info of a project among `names`; only its METADATA is certain."""
     began = canonical(folder) + "-"
     return any(began.startswith(name + "-") for name in names)
 
 
 def rows_in(site, placed):
-    """(path as in RECORD, (size, time)) of the files in `placed` that are in a folder of packages."""
+    """Yield (path as in RECORD, (size, time)) of the files in `placed` that are in a folder of packages."""
     below = os.path.join(site, "")
     for path, (_, size, time) in placed.items():
         if time is not None and path.startswith(below):
@@ -72,7 +72,7 @@ def rows_in(site, placed):
 
 
 def record_problems(folder, placed):
-    """The files of a distribution that do not match its RECORD, a sentence each, at most ten.
+    """Return the files of a distribution that do not match its RECORD, a sentence each, at most `MOST_PROBLEMS`.
 
     Files in `placed` (path as in RECORD → (size, time)) are not read if they have that size and time.
     """
@@ -105,7 +105,7 @@ def record_problems(folder, placed):
 
 
 def is_of_another(folder, path, data):
-    """Whether the file matches the RECORD of another distribution that has it as well."""
+    """Return whether the file matches the RECORD of another distribution that has it as well."""
     root = os.path.dirname(folder)
     full = os.path.normpath(os.path.join(root, native(path)))
     for name in sorted(os.listdir(root)):
@@ -121,7 +121,7 @@ def is_of_another(folder, path, data):
 
 
 def is_recorded(data, algorithm, expected):
-    """Whether a file has the hash in RECORD, or would have it with `#!python` as the first line of a script.
+    """Return whether a file has the hash in RECORD, or would have it with `#!python` as the first line of a script.
 
     pip puts the interpreter into a script's first line; before version 22, it recorded the script without it.
     """
@@ -138,13 +138,13 @@ def is_recorded(data, algorithm, expected):
 
 
 def digest(algorithm, data):
-    """A hash in the format of RECORD: urlsafe base64 without padding."""
+    """Return a hash in the format of RECORD: urlsafe base64 without padding (PEP 376, PEP 427)."""
     seen = hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
     return base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=")
 
 
 def content(path):
-    """All bytes of a file; for thousands of small files, making file objects takes longer than reading."""
+    """Return all bytes of a file; for thousands of small files, making file objects takes longer than reading."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         pieces = [os.read(descriptor, PIECE)]
@@ -169,7 +169,7 @@ def inspect(agent, request, body):
 
 
 def import_path(agent, layout, root):
-    """The import path of a new interpreter of a generation; raises `Problem` if it does not start."""
+    """Return the import path of a new interpreter of a generation; raise `Problem` "interpreter" if it does not start."""
     status, output = start(agent, layout, root, ["-c", SHOW_PATH])
     said = [line for line in output.splitlines() if line.startswith(WORD)]
     if status == 0 and said:
@@ -180,7 +180,7 @@ def import_path(agent, layout, root):
 
 
 def start(agent, layout, root, arguments):
-    """Run the interpreter of a generation: (exit status, output)."""
+    """Run the interpreter of a generation; return (exit status, output)."""
     environment = base_environment(layout.path)
     environment["PATH"] = os.path.join(root, layout.scripts) + ":" + environment["PATH"]
     python = os.path.join(root, layout.scripts, "python")
@@ -188,7 +188,7 @@ def start(agent, layout, root, arguments):
 
 
 def blamed(agent, layout, root):
-    """The `.pth` files that end the interpreter of a generation, or keep it from starting, for the message."""
+    """Return for the message which `.pth` files end the interpreter of a generation, or keep it from starting."""
     files = []
     for folder in (os.path.join(root, one) for one in layout.site):
         files += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".pth")]

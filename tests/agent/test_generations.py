@@ -636,7 +636,7 @@ def test_a_store_that_a_deployment_works_with_is_not_cleaned(venv: Path, deployi
     alpha = wheel(tmp_path, "alpha")
     number = compose(session, alpha)
     for everything in (False, True):
-        with pytest.raises(OperationFailed, match=r"a deployment is at work with .*; try again once it has ended"):
+        with pytest.raises(OperationFailed, match="is in use by a deployment: try again when it has ended"):
             other.ask("clean", all=everything)
     session.ask("switch", number=number, base=0)
     session.ask("tidy", previous=0, retain=[0], days=30)
