@@ -90,7 +90,7 @@ def with_a_bomb(members: Members) -> None:
     ("change", "message"),
     [
         (with_changed_wheel, "shop-1.0-py3-none-any.whl is not what the manifest says: its SHA-256 is another"),
-        (with_escaping_member, "has a member whose path leaves the bundle"),
+        (with_escaping_member, "has a member with an unsafe path"),
         (with_escaping_manifest, "its manifest cannot be read"),
         (without_a_wheel, "lacks wheels/shop-1.0-py3-none-any.whl, which its manifest names"),
         (with_a_stowaway, "has wheels/evil-1.0-py3-none-any.whl, which its manifest does not name"),

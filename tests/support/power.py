@@ -233,6 +233,7 @@ class Power:
 
         self.patch.setattr(agent_sources, "KERNEL", ("power", "json_codec", "protocol"))
         self.patch.setattr(agent_sources, "modules", modules)
+        self.patch.setattr(agent_sources, "compiled_modules", modules)
 
     def leave(self) -> None:
         """From now on agents are as ever."""

@@ -99,7 +99,8 @@ class RecordedProcess:
 class RecordedLinks:
     """Links to hosts that all have the same recorded virtualenvs (it is `survey.Links`).
 
-    `started` counts the agents, `threads` is the most that this program had when one of them started.
+    `started` counts the agents, `threads` is the most that this program had when one of them started, without those
+    that it had before: other tests may have left some that end a little later.
     """
 
     replies: Replies
@@ -108,6 +109,7 @@ class RecordedLinks:
     links: dict[str, HostConnection] = field(default_factory=dict)
     started: int = 0
     threads: int = 0
+    _before: int = field(default_factory=threading.active_count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _frames: list[Mapping[str, bytes]] = field(default_factory=list)
 
@@ -126,7 +128,7 @@ class RecordedLinks:
     def _start(self, arguments: Sequence[str]) -> RecordedProcess:
         with self._lock:
             self.started += 1
-            self.threads = max(self.threads, threading.active_count())
+            self.threads = max(self.threads, threading.active_count() - self._before)
             return RecordedProcess(arguments, self._frames[self.started % self.kinds])
 
 
