@@ -50,40 +50,49 @@ ns = collection(Fleet(hosts=[Host("localhost", virtualenvs=[virtualenv])]))
 """
 
 
-@dataclass
-class Starts:
-    """How processes ended that were started without pause, from `begin` to `end`."""
+class Beside:
+    """Something done again and again beside deployments, by so many threads; `counts` has how often it ended how."""
 
-    python: Path
-    counts: Counter[str] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, at_once: int, once: Callable[[], str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._once = once
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._start_on) for _ in range(AT_ONCE)]
+        self._threads = [threading.Thread(target=self._go_on) for _ in range(at_once)]
 
     def begin(self) -> None:
-        """Start to start."""
+        """Begin."""
         for thread in self._threads:
             thread.start()
 
     def end(self) -> None:
-        """Wait for the last."""
+        """Begin nothing new, and wait for what is under way."""
         self._over.set()
         for thread in self._threads:
             thread.join()
 
-    def _start_on(self) -> None:
+    def _go_on(self) -> None:
         while not self._over.is_set():
-            try:
-                done = subprocess.run([self.python, "-c", PROGRAM], capture_output=True, text=True, check=False)
-                word = done.stdout.strip() if done.returncode == 0 else "failed"
-                said = done.stderr
-            except OSError as error:
-                word, said = "failed", str(error)
-            self.counts[word] += 1
-            if word == "failed":
-                self.errors.append((said.strip().splitlines() or ["it said nothing"])[-1])
+            self.counts[self._once()] += 1
+
+
+@dataclass
+class Starts:
+    """How a process ends that is started with an interpreter."""
+
+    python: Path
+    errors: list[str] = field(default_factory=list)
+
+    def once(self) -> str:
+        """Start one: "ok", "mixed" or "failed"."""
+        try:
+            done = subprocess.run([self.python, "-c", PROGRAM], capture_output=True, text=True, check=False)
+            word = done.stdout.strip() if done.returncode == 0 else "failed"
+            said = done.stderr
+        except OSError as error:
+            word, said = "failed", str(error)
+        if word == "failed":
+            self.errors.append((said.strip().splitlines() or ["it said nothing"])[-1])
+        return word
 
 
 class Site:
@@ -172,15 +181,16 @@ def measure(site: Site, change: Callable[[str], None], deployments: int, least: 
     """Go back and forth beside starts, so many times, and until there were so many starts."""
     starts = Starts(site.path / "bin" / "python")
     seconds: list[float] = []
-    starts.begin()
+    beside = Beside(AT_ONCE, starts.once)
+    beside.begin()
     try:
-        while len(seconds) < deployments or sum(starts.counts.values()) < least:
+        while len(seconds) < deployments or sum(beside.counts.values()) < least:
             began = time.perf_counter()
             change("2" if len(seconds) % 2 == 0 else "1")
             seconds.append(time.perf_counter() - began)
     finally:
-        starts.end()
-    counts = starts.counts
+        beside.end()
+    counts = beside.counts
     return {
         "deployments": len(seconds),
         "seconds": round(sum(seconds) / len(seconds), 2),

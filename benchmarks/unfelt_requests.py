@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.unfelt import MODULES, RESULTS, WAYS, Site
+from benchmarks.unfelt import MODULES, RESULTS, WAYS, Beside, Site
 
 WORKERS, CLIENTS, REQUESTS_OF_A_WORKER = 2, 2, 60
 # seconds
@@ -107,31 +107,15 @@ class Server:
 
 @dataclass
 class Visitors:
-    """Requests without pause, and how they ended."""
+    """How a request ends."""
 
     address: tuple[str, int]
-    counts: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    chosen: random.Random = field(default_factory=lambda: random.Random(4))
 
-    def __post_init__(self) -> None:
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._visit_on) for _ in range(CLIENTS)]
-
-    def begin(self) -> None:
-        """Start to ask."""
-        for thread in self._threads:
-            thread.start()
-
-    def end(self) -> None:
-        """Wait for the last answers."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _visit_on(self) -> None:
-        chosen = random.Random(4)
-        while not self._over.is_set():
-            self.counts[self._visit(chosen.randrange(MODULES))] += 1
+    def once(self) -> str:
+        """Ask for one of the pages: "ok", "mixed" or "failed"."""
+        return self._visit(self.chosen.randrange(MODULES))
 
     def _visit(self, number: int) -> str:
         connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE)
@@ -172,13 +156,14 @@ def measure(server: Server, change: Callable[[str], None], deployments: int) -> 
     """Go back and forth beside requests, so many times."""
     visitors = Visitors(server.address)
     began = time.perf_counter()
-    visitors.begin()
+    beside = Beside(CLIENTS, visitors.once)
+    beside.begin()
     try:
         for turn in range(deployments):
             change("2" if turn % 2 == 0 else "1")
     finally:
-        visitors.end()
-    counts = visitors.counts
+        beside.end()
+    counts = beside.counts
     return {
         "deployments": deployments,
         "seconds": round((time.perf_counter() - began) / deployments, 2),
