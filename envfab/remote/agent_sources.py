@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import marshal
 import sys
+import threading
 import zlib
 from importlib import resources
 
@@ -35,6 +36,7 @@ CREATE = ("lock", "subprocesses", "create")
 DISCOVER = ("discover",)
 # the newest version that Python 2.7 reads; every later Python reads it, too
 MARSHAL_VERSION = 2
+COMPILING = threading.Lock()
 
 
 @functools.cache
@@ -56,12 +58,18 @@ def modules(*names: str) -> bytes:
     return zlib.compress(marshal.dumps([(name, _source(name)) for name in names], MARSHAL_VERSION), 6)
 
 
-@functools.cache
 def compiled_modules(*names: str) -> bytes:
     """Return the named modules with their code for interpreters of the running one's kind, which need not compile them.
 
     It is four times as large as `modules`: meant for deployments, not for probes.
     """
+    # a cache alone lets all threads that come meanwhile do the same work
+    with COMPILING:
+        return _compiled_modules(*names)
+
+
+@functools.cache
+def _compiled_modules(*names: str) -> bytes:
     entries = []
     for name in names:
         source = _source(name)
