@@ -36,7 +36,8 @@ CREATE = ("lock", "subprocesses", "create")
 DISCOVER = ("discover",)
 # the newest version that Python 2.7 reads; every later Python reads it, too
 MARSHAL_VERSION = 2
-COMPILING = threading.Lock()
+# a cache alone lets all threads that come before the first has ended do the same work
+PACKING = threading.Lock()
 
 
 @functools.cache
@@ -52,9 +53,14 @@ def loader() -> str:
     )
 
 
-@functools.cache
 def modules(*names: str) -> bytes:
     """Return the named modules as the loader reads them: a marshalled list of (name, source), compressed."""
+    with PACKING:
+        return _modules(*names)
+
+
+@functools.cache
+def _modules(*names: str) -> bytes:
     return zlib.compress(marshal.dumps([(name, _source(name)) for name in names], MARSHAL_VERSION), 6)
 
 
@@ -63,8 +69,7 @@ def compiled_modules(*names: str) -> bytes:
 
     It is four times as large as `modules`: meant for deployments, not for probes.
     """
-    # a cache alone lets all threads that come meanwhile do the same work
-    with COMPILING:
+    with PACKING:
         return _compiled_modules(*names)
 
 

@@ -11,8 +11,9 @@ import pytest
 from envfab.remote import agent_sources
 
 
-def test_hosts_that_need_modules_at_once_have_them_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of twenty hosts has a thread; the others wait for the first, and do not compile the same again."""
+@pytest.mark.parametrize("packed", ["modules", "compiled_modules"])
+def test_hosts_that_need_modules_at_once_have_them_packed_once(monkeypatch: pytest.MonkeyPatch, packed: str) -> None:
+    """Each of twenty hosts has a thread; the others wait for the first, and do not do the same again."""
     read, asked = agent_sources._source, []
 
     def slowly(name: str) -> bytes:
@@ -21,12 +22,14 @@ def test_hosts_that_need_modules_at_once_have_them_compiled_once(monkeypatch: py
         return read(name)
 
     monkeypatch.setattr(agent_sources, "_source", slowly)
+    agent_sources._modules.cache_clear()
     agent_sources._compiled_modules.cache_clear()
     together = threading.Barrier(20)
 
     def host(_number: int) -> bytes:
         together.wait(20)
-        return agent_sources.compiled_modules("exchange", "pin")
+        found: bytes = getattr(agent_sources, packed)("exchange", "pin")
+        return found
 
     with ThreadPoolExecutor(20) as pool:
         assert len(set(pool.map(host, range(20)))) == 1
