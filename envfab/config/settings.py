@@ -40,6 +40,7 @@ class Settings:
     """
 
     parallel: int = 20
+    jump_parallel: int = 10
     batch: int | str | None = None
     max_failures: int | None = None
     keep: int = 3
@@ -95,6 +96,7 @@ def defaults() -> dict[str, str | None]:
     """Every setting with its default, as text: what a collection is configured with."""
     return {
         "parallel": "20",
+        "jump_parallel": "10",
         "batch": None,
         "max_failures": None,
         "keep": "3",
@@ -217,6 +219,7 @@ def _unknown(where: str, close: Sequence[str]) -> NoReturn:
 
 READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "parallel": _whole(1),
+    "jump_parallel": _whole(1),
     "batch": _optional(_batch),
     "max_failures": _optional(_whole(1)),
     "keep": _whole(1),

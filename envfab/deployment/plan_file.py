@@ -88,10 +88,10 @@ def propose_saved(
     with survey(
         _planned(plans, members, reporter),
         links,
+        settings,
         reporter,
-        parallel=settings.parallel,
-        timeout=settings.command_timeout,
         look=lambda found: _proposal(found, plans[found.member.target], files),
+        needed=lambda proposal: proposal.has_work,
     ) as arrivals:
         yield Proposals(arrivals, lambda _all: None)
 

@@ -42,6 +42,11 @@ class Proposal:
     commands: tuple[tuple[str, str], ...] = ()
 
     @property
+    def has_work(self) -> bool:
+        """Whether a deployment may follow."""
+        return self.plan.status is Status.CHANGES
+
+    @property
     def wheels(self) -> tuple[Wheel, ...]:
         """The wheels that the host needs to carry out the plan."""
         return tuple(action.wheel for action in self.plan.actions if action.wheel)

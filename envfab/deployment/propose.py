@@ -102,10 +102,10 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
     with survey(
         members,
         links,
+        settings,
         reporter,
-        parallel=settings.parallel,
-        timeout=settings.command_timeout,
         look=lambda found: planner.result()(found),
+        needed=lambda proposal: proposal.has_work,
     ) as arrivals:
         try:
             planner.set_result(_planner(requirements, wheelhouse, options, planned))

@@ -40,9 +40,8 @@ def histories(
     with survey(
         members,
         links,
+        settings,
         reporter,
-        parallel=settings.parallel,
-        timeout=settings.command_timeout,
         look=lambda found: (found, _all_records(found)),
     ) as arrivals:
         yield arrivals
@@ -95,10 +94,10 @@ def propose_undo(
     with survey(
         members,
         links,
+        settings,
         reporter,
-        parallel=settings.parallel,
-        timeout=settings.command_timeout,
         look=lambda found: undo(found, _records(found), wheelhouse, to),
+        needed=lambda proposal: proposal.has_work,
     ) as arrivals:
         yield Proposals(arrivals, refuse)
 

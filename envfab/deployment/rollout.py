@@ -19,7 +19,7 @@ from envfab.errors import EnvfabError
 from envfab.planning.plan import Status
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.probe import PLACES_OF_A_DEPLOYMENT
-from envfab.remote.workers import join, start_workers
+from envfab.remote.workers import Helpers, start_workers
 
 INTERRUPT = "Ctrl-C"
 SETTLED = {
@@ -41,7 +41,8 @@ class Rollout:
     """The deployments of the accepted proposals, wave after wave.
 
     In a wave they start in the fabfile's order: `parallel` hosts at once, and on each host as many deployments as its
-    connection has places for. Once `max_failures` deployments have failed, no further one starts.
+    connection has places and the rollout has helpers for. Once `max_failures` deployments have failed, no further one
+    starts.
     """
 
     def __init__(self, around: RolloutContext, chosen: Sequence[Proposal]) -> None:
@@ -52,6 +53,7 @@ class Rollout:
         most = around.settings.max_failures
         # whether a second Ctrl-C ended the rollout while deployments were under way
         self.given_up = False
+        self._helpers = Helpers()
         self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:
@@ -120,7 +122,7 @@ class Rollout:
         once = runs[0].work.proposal.member.host.reload_once
         parts = MAKING if once else MAKING + ENDING
         last = not once or len(runs) > at_once
-        join(start_workers(lambda run: run.through(parts, last=last), runs, at_once, "envfab-deploy"))
+        self._helpers.share(lambda run: run.through(parts, last=last), runs, at_once, "envfab-deploy")
         changed = [run for run in runs if run.going_on]
         if once and changed:
             try:
@@ -128,7 +130,7 @@ class Rollout:
             except Exception as error:  # noqa: BLE001 - as in `DeploymentRun.through`
                 for run in changed:
                     run.break_down(error)
-            join(start_workers(lambda run: run.through(ENDING, last=True), changed, at_once, "envfab-deploy"))
+            self._helpers.share(lambda run: run.through(ENDING, last=True), changed, at_once, "envfab-deploy")
 
     def _reload_once(self, runs: Sequence[DeploymentRun]) -> None:
         work = runs[0].work

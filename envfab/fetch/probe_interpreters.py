@@ -33,6 +33,5 @@ def look(
             probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))
         return Look(found.member, probe, found.error)
 
-    parallel, timeout = settings.parallel, settings.command_timeout
-    with survey(members, links, reporter, parallel=parallel, timeout=timeout, look=ask) as looks:
+    with survey(members, links, settings, reporter, look=ask) as looks:
         return looks.all()

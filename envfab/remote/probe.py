@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Protocol, TypeVar
 from packaging.tags import Tag
 
 from envfab.config.host import Host
+from envfab.config.settings import Settings
 from envfab.config.target import Member
 from envfab.errors import EnvfabError, internal_error
 from envfab.models.probe import Probe
@@ -23,12 +23,11 @@ from envfab.remote.process import HostConnection, Process, Reservation, Sessions
 from envfab.remote.result_queue import ResultQueue
 from envfab.remote.startup import Identity
 from envfab.remote.sudo import Grant, SudoError
-from envfab.remote.workers import HURRY, join, start_workers
+from envfab.remote.workers import HURRY, SPARE, Helpers, join, start_workers
 from envfab.util.progress import Reporter
 
 # a deployment needs its agent and one more process at a time: a Django project's agent, or a command
 PLACES_OF_A_DEPLOYMENT = 2
-A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -155,23 +154,25 @@ class ProbeResult:
 def survey(
     members: Sequence[Member],
     links: Links,
+    settings: Settings,
     reporter: Reporter,
     *,
-    parallel: int,
-    timeout: float | None,
     look: Callable[[ProbeResult], T],
+    needed: Callable[[T], bool] = lambda _: False,
 ) -> Iterator[ResultQueue[T]]:
-    """Probe all `members`: `parallel` hosts at once, and each host's virtualenvs as its places allow.
+    """Probe all `members`: `settings.parallel` hosts at once, and each host's virtualenvs as places and helpers allow.
 
     `look` is called with each result, in that member's thread, while its agent still runs; what it returns is put into
     the queue. If it raises, it is called again with the exception as the result's error, so that an error of one
-    virtualenv does not end the others. Agents are kept running, if places allow, until the context ends. A context
-    that is left early does not wait: what is still under way ends with its connection.
+    virtualenv does not end the others. Agents that are `needed` for what comes next are kept running until the context
+    ends, if places allow and if all connections can stay open. A context that is left early does not wait: what is
+    still under way ends with its connection.
     """
     by_host: dict[str, list[Member]] = defaultdict(list)
     for member in members:
         by_host[member.host.name].append(member)
     arrivals: ResultQueue[T] = ResultQueue(members)
+    helpers = Helpers()
     staying: list[TargetSession] = []
     reporter.stage("looking", len(members), lambda: hosts_of(arrivals.missing))
 
@@ -182,13 +183,13 @@ def survey(
         arrivals.put(member.target, what)
 
     def one(member: Member, link: HostConnection, keep: bool) -> None:
-        site = TargetSession(member, link, links.sudo_password, timeout)
+        site = TargetSession(member, link, links.sudo_password, settings.command_timeout)
         stays = False
         try:
             site.reserve(PLACES_OF_A_DEPLOYMENT if keep else 1)
             try:
                 what = look(ProbeResult(member, site, probe=to_probe(member.target, site.agent().ask("probe"))))
-                stays = keep
+                stays = keep and needed(what)
             except Exception as error:  # noqa: BLE001 - any exception is an error of this target alone
                 what = look(ProbeResult(member, site, error=as_its_own(error, str(member.target))))
         finally:
@@ -200,22 +201,32 @@ def survey(
                 site.leave()
         arrived(member, what)
 
-    def whole_host(mine: list[Member]) -> None:
+    def host(mine: list[Member]) -> None:
         try:
             link = links.link(mine[0].host)
         except Exception as error:  # noqa: BLE001 - any exception is an error of this host alone
             for member in mine:
                 arrived(member, look(ProbeResult(member, None, error=as_its_own(error, member.host.name))))
             return
-        keep = len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
-        if len(mine) == 1:
-            one(mine[0], link, keep)
-        else:
-            at_once = min(link.places, len(mine))
-            join(_all_at_once(lambda member: one(member, link, keep), mine, at_once, "envfab-probe", arrivals))
+        # more hosts than connections: those that are open are needed for the hosts that come next
+        keep = len(by_host) <= settings.parallel + SPARE and len(mine) * PLACES_OF_A_DEPLOYMENT <= link.places
+
+        def guarded_one(member: Member) -> None:
+            try:
+                one(member, link, keep)
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the arrivals
+                arrivals.fail(error)
+
+        helpers.share(guarded_one, mine, link.places, "envfab-probe", lambda: arrivals.over)
         link.keep_idle()
 
-    threads = _all_at_once(whole_host, by_host.values(), min(parallel, len(by_host)), "envfab-host", arrivals)
+    def guarded_host(mine: list[Member]) -> None:
+        try:
+            host(mine)
+        except BaseException as error:  # noqa: BLE001 - as above
+            arrivals.fail(error)
+
+    threads = start_workers(guarded_host, by_host.values(), settings.parallel, "envfab-host", lambda: arrivals.over)
     patience = None
     try:
         yield arrivals
@@ -228,20 +239,6 @@ def survey(
         else:
             join(threads)
         leave_all(list(staying), patience)
-
-
-def _all_at_once(
-    function: Callable[[A], None], arguments: Iterable[A], most: int, name: str, arrivals: ResultQueue[T]
-) -> list[threading.Thread]:
-    """Call `function` for each of `arguments` in threads; none is begun once `arrivals` are over."""
-
-    def guarded(argument: A) -> None:
-        try:
-            function(argument)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the arrivals
-            arrivals.fail(error)
-
-    return start_workers(guarded, arguments, most, name, lambda: arrivals.over)
 
 
 def as_its_own(error: Exception, where: str) -> EnvfabError:

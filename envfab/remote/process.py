@@ -81,13 +81,21 @@ class HostConnection:
     The limit is lowered if the server turns out to allow fewer.
     """
 
-    def __init__(self, name: str, places: int, start: Callable[[Sequence[str]], Process]) -> None:
+    def __init__(
+        self,
+        name: str,
+        places: int,
+        start: Callable[[Sequence[str]], Process],
+        close: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Initialise; `close` closes what `start` opens again, and returns whether it did."""
         self.name = name
         self.places = places
         self.tight = False
         self._free = places
         self._changed = threading.Condition()
         self._start = start
+        self._close = close
         self._idle: list[Callable[[], None]] = []
         self._known: dict[object, object] = {}
         self._asking: dict[object, threading.Lock] = {}
@@ -117,6 +125,11 @@ class HostConnection:
         with self._changed:
             self._free += count
             self._changed.notify_all()
+
+    def close_if_idle(self) -> bool:
+        """Close the connection if no places are taken, and return whether it was closed; `start` opens it again."""
+        with self._changed:
+            return self._free == self.places and self._close()
 
     def start(self, arguments: Sequence[str], wait: bool = True) -> Process:
         """Start a process; the caller must hold a reservation.

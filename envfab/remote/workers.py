@@ -10,6 +10,8 @@ from typing import TypeVar
 
 # seconds to wait for connections to close after Ctrl-C
 HURRY = 0.5
+# threads and open connections in addition to those of the hosts in work, however large the fleet is
+SPARE = 16
 A = TypeVar("A")
 
 
@@ -46,3 +48,59 @@ def join(threads: Sequence[threading.Thread], seconds: float | None = None) -> N
     deadline = None if seconds is None else time.monotonic() + seconds
     for thread in threads:
         thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+
+class Helpers:
+    """Threads that help others with their lists: at most `most` at the same time in the program. Thread-safe."""
+
+    def __init__(self, most: int = SPARE) -> None:
+        self._free = most
+        self._counting = threading.Lock()
+
+    def share(
+        self,
+        function: Callable[[A], None],
+        arguments: Iterable[A],
+        most: int,
+        name: str,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Call `function`, which must not raise, for each of `arguments`, in order; return when all calls have ended.
+
+        At most `most` calls are made at the same time: one in this thread, the others in helpers that are free. Once
+        `over` returns true, no further call begins.
+        """
+        waiting = deque(arguments)
+        threads: list[threading.Thread] = []
+
+        def work() -> None:
+            while waiting and not over():
+                try:
+                    argument = waiting.popleft()
+                except IndexError:
+                    return
+                recruit()
+                function(argument)
+
+        def help_out() -> None:
+            try:
+                work()
+            finally:
+                with self._counting:
+                    self._free += 1
+
+        def recruit() -> None:
+            # again before each call, since others' helpers may be free by now
+            with self._counting:
+                alive = sum(thread.is_alive() for thread in threads)
+                number = min(self._free, most - 1 - alive, len(waiting))
+                started = [threading.Thread(target=help_out, name=name, daemon=True) for _ in range(number)]
+                self._free -= len(started)
+                threads.extend(started)
+                for thread in started:
+                    thread.start()
+
+        work()
+        # helpers recruit as well, so the list may grow
+        for thread in threads:
+            thread.join()

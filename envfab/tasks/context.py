@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -58,10 +59,19 @@ class TaskContext:
         """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
         from envfab.remote.ssh.connections import Connections
 
-        made = Connections(self._config.clone(), self.settings.host_keys, self.settings.connect_timeout, self._ssh)
+        self._fit_into_limits()
+        settings = self.settings
+        made = Connections(
+            self._config.clone(),
+            settings.host_keys,
+            settings.connect_timeout,
+            self._ssh,
+            parallel=settings.parallel,
+            jump_parallel=settings.jump_parallel,
+        )
         close = made.close
         try:
-            made.open_ahead([member.host for member in to], self.settings.parallel)
+            made.open_ahead(member.host for member in to)
             yield made
         except KeyboardInterrupt:
             close = made.close_in_a_hurry
@@ -71,19 +81,24 @@ class TaskContext:
             for note in self._ssh.notes:
                 self.console.warning(note)
 
+    def _fit_into_limits(self) -> None:
+        """Raise the limit on open files as far as needed; lower `parallel` if that is not far enough, and warn."""
+        from envfab.remote.limits import make_room_for
+
+        wanted = self.settings.parallel
+        possible = make_room_for(wanted)
+        if possible < wanted:
+            self.settings = replace(self.settings, parallel=possible)
+            self.console.warning(
+                f"envfab.parallel: {possible} hosts at once instead of {wanted}, since this program may not open more"
+                f" files (ulimit -Hn)"
+            )
+
     def probe(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
         """Probe the members; an error of one is in its result."""
         from envfab.remote.probe import survey
 
-        settings = self.settings
-        with survey(
-            members,
-            links,
-            self.console,
-            parallel=settings.parallel,
-            timeout=settings.command_timeout,
-            look=lambda found: found,
-        ) as finds:
+        with survey(members, links, self.settings, self.console, look=lambda found: found) as finds:
             return finds.all()
 
     def login(self, host: Host) -> str:

@@ -17,7 +17,7 @@ from envfab.deployment.propose import propose
 from envfab.deployment.requirements_files import read_requirements
 from envfab.models.wheel import Release
 from envfab.planning.plan import Options, Status
-from envfab.remote.ssh.channel import PLACES
+from envfab.remote.workers import SPARE
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.recorded import RecordedLinks, Replies, record
@@ -92,6 +92,6 @@ def test_a_large_fleet_is_planned_as_often_as_it_has_kinds(tmp_path: Path, repli
 
 
 def test_threads_are_bounded_by_what_works_at_once(tmp_path: Path, replies: Replies) -> None:
-    """So many hosts at once, so many places on each: more virtualenvs need no more threads."""
+    """A thread for each host in work, and a few that help: more virtualenvs and more hosts need no more threads."""
     large = counts(tmp_path / "large", replies, 600, each=20, kinds=1)
-    assert large.threads <= PARALLEL * (1 + PLACES) + 5
+    assert large.threads <= PARALLEL + SPARE

@@ -51,6 +51,8 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
             rule: str = "strict",
             timeout: float = 10,
             sudo_password: str | None = None,
+            parallel: int = 20,
+            jump_parallel: int = 10,
             **overrides: Any,
         ) -> Connections:
             if config is None:
@@ -58,7 +60,13 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
                 config = hosts.config
             if sudo_password is not None:
                 overrides["sudo"] = {"password": sudo_password}
-            connections = Connections(Config(runtime_ssh_path=str(config), overrides=overrides), rule, timeout)
+            connections = Connections(
+                Config(runtime_ssh_path=str(config), overrides=overrides),
+                rule,
+                timeout,
+                parallel=parallel,
+                jump_parallel=jump_parallel,
+            )
             stack.callback(connections.close)
             return connections
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from packaging.tags import Tag
 
+from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
 from envfab.errors import Unreachable
 from envfab.models.distribution import Origin
@@ -36,7 +37,7 @@ def as_found(found: ProbeResult) -> ProbeResult:
 
 def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[ProbeResult]:
     """What a survey finds, all agents gone again."""
-    with survey(members, links, Silent(), parallel=parallel, timeout=None, look=as_found) as found:
+    with survey(members, links, Settings(parallel=parallel), Silent(), look=as_found) as found:
         return found.all()
 
 
@@ -137,7 +138,7 @@ def test_agents_stay_where_places_allow(
     """Four deployments fit on a connection; with more virtualenvs all agents leave while the question waits."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:count]]
     links = connect()
-    with survey(members, links, Silent(), parallel=20, timeout=None, look=as_found) as arrivals:
+    with survey(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
         found = arrivals.all()
         assert len([find for find in found if find.site and find.site.session]) == kept
         for find in found:
@@ -153,7 +154,7 @@ def test_leaving_frees_everything_at_once(hosts: Hosts, connect: Connect, shops:
     """Sessions end, places come back, and a second time does nothing."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:4]]
     links = connect()
-    with survey(members, links, Silent(), parallel=20, timeout=None, look=as_found) as arrivals:
+    with survey(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
         found = arrivals.all()
         sites = [find.site for find in found if find.site]
         leave_all(sites)
@@ -186,7 +187,7 @@ def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connec
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops]
     with (
         pytest.raises(LookupError),
-        survey(members, connect(), Silent(), parallel=20, timeout=None, look=look) as found,
+        survey(members, connect(), Settings(parallel=20), Silent(), look=look) as found,
     ):
         found.all()
     assert len(looked) < len(members)
@@ -204,7 +205,7 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
         tags.append(found.site.tags())
         return found
 
-    with survey([member(path)], connect(config), Silent(), parallel=1, timeout=None, look=look) as found:
+    with survey([member(path)], connect(config), Settings(parallel=1), Silent(), look=look) as found:
         probe = found.all()[0].probe
         assert probe is not None
         assert list(probe.distributions) == ["pip"]
@@ -331,7 +332,7 @@ def test_a_fault_of_ours_is_one_target_s_error(
 
     with (
         caplog.at_level("DEBUG", "envfab"),
-        survey(ours, connect(config), Silent(), parallel=2, timeout=None, look=look) as found,
+        survey(ours, connect(config), Settings(parallel=2), Silent(), look=look) as found,
     ):
         bad, other = found.all()
     assert str(bad.error) == (

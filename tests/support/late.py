@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,3 +54,24 @@ def mute(hosts: Hosts, folder: Path, *names: str) -> Iterator[Hosts]:
         config = folder / "ssh_config"
         config.write_text("".join(entries) + hosts.config.read_text())
         yield replace(hosts, config=config)
+
+
+@contextmanager
+def listener_that(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port that accepts connections, and closes each after `answer`."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(20)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    peer, _address = listener.accept()
+                    with peer:
+                        answer(peer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)

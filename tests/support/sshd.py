@@ -162,6 +162,31 @@ def _start_sshd(etc: Path, log: Path, users: Users) -> tuple[subprocess.Popen[by
     raise Unavailable(f"sshd does not start; its log says: {log.read_text() if log.exists() else 'nothing'}")
 
 
+@contextmanager
+def another_sshd(hosts: Hosts, folder: Path, *lines: str) -> Iterator[int]:
+    """One more daemon for the same users, with other settings instead of those of its name. Yields its port."""
+    others = {line.split()[0] for line in lines}
+    text = (hosts.folder / "etc" / "sshd_config").read_text()
+    same = "".join(line for line in text.splitlines(True) if line.split()[0] not in others)
+    for _attempt in range(5):
+        port = free_port()
+        config = folder / "sshd_config"
+        moved = same.replace(f":{hosts.port}\n", f":{port}\n")
+        config.write_text("".join(f"{line}\n" for line in lines) + moved)
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", _which("sshd"), "-D", "-f", str(config), "-E", str(folder / "log")],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            if answers(process, "127.0.0.1", port):
+                yield port
+                return
+        finally:
+            _stop(process)
+    raise Unavailable(f"sshd does not start; its log says: {(folder / 'log').read_text()}")
+
+
 def _server_config(etc: Path, port: int, users: Users) -> str:
     """The daemon's settings: Debian's defaults, save what one process for sixteen hosts must have otherwise."""
     listen = "".join(f"ListenAddress 127.0.0.{number}:{port}\n" for number in range(1, HOSTS + 1))

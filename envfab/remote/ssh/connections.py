@@ -8,10 +8,11 @@ arguments of its own.
 from __future__ import annotations
 
 import logging
+import random
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import paramiko
@@ -22,25 +23,43 @@ from envfab.errors import Unreachable
 from envfab.remote.process import HostConnection, local_link
 from envfab.remote.ssh import host_key_policy, known_hosts
 from envfab.remote.ssh.authentication import Authentication
-from envfab.remote.ssh.channel import GONE, PLACES, Sessions
+from envfab.remote.ssh.channel import GONE, Sessions
 from envfab.remote.ssh.config import SSHConfiguration
-from envfab.remote.ssh.errors import failure
+from envfab.remote.ssh.errors import failure, refused_at_once
 from envfab.remote.ssh.fabric_connection import Addresses, FabricConnection, close_connection, give_up
 from envfab.remote.ssh.hop import Hop
 from envfab.remote.ssh.host_config import HostConfig
 from envfab.remote.ssh.keepalive import LiveTransport, Watch
 from envfab.remote.ssh.keys import KeyFiles
 from envfab.remote.ssh.login import login
-from envfab.remote.workers import HURRY, join, start_workers
+from envfab.remote.ssh.pool import Line, Pool
+from envfab.remote.workers import HURRY, SPARE, join, start_workers
+
+# seconds before a host that ended a new connection at once is tried again: they grow, up to the second of these
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 
 class Connections:
-    """The connections to hosts, opened on demand and shared. Thread-safe."""
+    """The connections to hosts, opened on demand and shared. Thread-safe.
+
+    As many stay open as `parallel` hosts in work need, and `SPARE` more. An idle one is closed when another host needs
+    the room, and opened again when a process is started on it.
+    """
 
     def __init__(
-        self, config: Config, host_key_rule: str, connect_timeout: float, ssh: SSHConfiguration | None = None
+        self,
+        config: Config,
+        host_key_rule: str,
+        connect_timeout: float,
+        ssh: SSHConfiguration | None = None,
+        *,
+        parallel: int = 20,
+        jump_parallel: int = 10,
     ) -> None:
-        """Initialise; `config` must not be used elsewhere, `ssh` is its SSH configuration if that was read before."""
+        """Initialise; `config` must not be used elsewhere, `ssh` is its SSH configuration if that was read before.
+
+        At most `jump_parallel` connections are opened at the same time through one jump host or ProxyCommand.
+        """
         self._ssh = ssh or SSHConfiguration.of(config)
         # Fabric looks up hosts as well: it gets the addresses found here
         config._set(base_ssh_config=Addresses(self._ssh))
@@ -55,11 +74,16 @@ class Connections:
         self._lock = threading.Lock()
         self._locks: dict[object, threading.Lock] = {}
         self._open: dict[object, Connection] = {}
+        # which of them lead to others
+        self._gateways: set[object] = set()
+        self._pool = Pool(parallel + SPARE)
+        self._jump_parallel = jump_parallel
+        self._jumping: dict[object, threading.Semaphore] = {}
         self._links: dict[object, HostConnection] = {}
         self._failed: dict[object, Unreachable] = {}
         # by id, since Fabric compares two connections to the same place by different ways as equal
         self._opening: dict[int, Connection] = {}
-        self._closed = False
+        self._closing = threading.Event()
         self._watch = Watch()
         self._remembering = threading.Lock()
         # Paramiko logs refused channels, which are handled here, and would print them without a handler
@@ -70,41 +94,40 @@ class Connections:
         return login(host, self._config, self._ssh)
 
     def link(self, host: Host) -> HostConnection:
-        """Return the connection to a host, open; raises `Unreachable`."""
+        """Return the connection to a host, opened unless it was before; raises `Unreachable`."""
         key = (host.name, None if host.local else self.login(host))
         with self._lock_of(("link", key)):
             if key not in self._links:
                 if host.local:
                     self._links[key] = local_link()
                 else:
-                    hop = Hop(host.name, host.user)
-                    self._refuse_circles(hop)
-                    connection = self._connection(hop)
-                    sessions = Sessions(connection.transport, host.name, self._timeout)
-                    self._links[key] = HostConnection(host.name, PLACES, sessions.start)
+                    line = self._line(Hop(host.name, host.user))
+                    line.open()
+                    self._links[key] = line.link
             return self._links[key]
 
-    def open_ahead(self, hosts: Iterable[Host], most: int) -> None:
-        """Start to connect, to `most` hosts at once, without waiting; `link` raises the errors."""
-        waiting = deque({host.name: host for host in hosts}.values())
+    def _line(self, hop: Hop) -> Line:
+        def connect() -> Sessions:
+            self._refuse_circles(hop)
+            return Sessions(self._connection(hop).transport, hop.name, self._timeout)
 
-        def work() -> None:
-            while not self._closed:
-                try:
-                    host = waiting.popleft()
-                except IndexError:
-                    return
-                # `link` raises it again
-                with suppress(Exception):
-                    self.link(host)
+        return Line(hop.name, connect, lambda: self._disconnect(hop), self._pool)
 
-        for _ in range(min(most, len(waiting))):
-            threading.Thread(target=work, name="envfab-ahead", daemon=True).start()
+    def open_ahead(self, hosts: Iterable[Host]) -> None:
+        """Start to connect to the first `SPARE` hosts, without waiting; `link` raises the errors."""
+
+        def work(host: Host) -> None:
+            # `link` raises it again
+            with suppress(Exception):
+                self.link(host)
+
+        first = list({host.name: host for host in hosts}.values())[:SPARE]
+        start_workers(work, first, len(first), "envfab-ahead", self._closing.is_set)
 
     def close(self) -> None:
         """Close all connections, those to jump hosts last, and give up those that are being opened."""
         with self._lock:
-            self._closed = True
+            self._closing.set()
             opening, made = [*self._opening.values()], [*reversed(self._open.values())]
             self._open.clear()
         self._watch.close()
@@ -151,38 +174,70 @@ class Connections:
                     self._failed[key] = error
                     raise
                 with self._lock:
-                    if not self._closed:
+                    if not self._closing.is_set():
                         self._open[key] = connection
-                if self._closed:
+                if self._closing.is_set():
                     close_connection(connection)
                     raise Unreachable("the connections were closed", where=hop.name)
             return self._open[key]
 
+    def _disconnect(self, hop: Hop) -> bool:
+        """Close the connection to a host, unless others lead through it; return whether it was closed."""
+        with self._lock_of((hop, None)):
+            if (hop, None) in self._gateways:
+                return False
+            connection = self._open.pop((hop, None), None)
+            if connection is None:
+                return False
+            close_connection(connection)
+            return True
+
     def _opened(self, hop: Hop, via: Connection | None) -> Connection:
-        """A new connection; raises `Unreachable`."""
-        connection, place, timeout = self._configured(hop, via)
+        """A new connection; raises `Unreachable`.
+
+        A server that ends new connections at once has too many that have not logged in (`MaxStartups`): it is tried
+        again, as long as the time limit of a connection allows.
+        """
+        began, tries, pause = time.monotonic(), 0, FIRST_PAUSE
+        while True:
+            connection, place, timeout = self._configured(hop, via)
+            tries += 1
+            try:
+                self._open_once(connection)
+            except BaseException as error:
+                ended = "" if isinstance(error, paramiko.AuthenticationException) else connection.proxy_s_end()
+                # Paramiko leaves a thread and a socket behind if the login is refused
+                close_connection(connection)
+                # not all at the same time again
+                pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.5, 1)
+                late = time.monotonic() - began + pause > timeout
+                again = refused_at_once(ended) if ended else refused_at_once(error)
+                if again and not late and not self._closing.wait(pause):
+                    continue
+                if ended and isinstance(error, GONE) and not self._closing.is_set():
+                    raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
+                if isinstance(error, (*GONE, ValueError)):
+                    raise failure(error, hop.name, connection.user, place, timeout, tries) from None
+                raise
+            # a question to the user may take longer than a firewall remembers a silent connection, and a host may
+            # be gone
+            if isinstance(connection.transport, LiveTransport):
+                self._watch.add(connection.transport)
+            return connection
+
+    def _open_once(self, connection: FabricConnection) -> None:
         with self._lock:
             self._opening[id(connection)] = connection
+            gateway = connection.gateway or None
+            turn = self._jumping.setdefault(gateway, threading.Semaphore(self._jump_parallel)) if gateway else None
         try:
-            if self._closed:
-                raise EOFError
-            connection.open()
-        except BaseException as error:
-            ended = "" if isinstance(error, paramiko.AuthenticationException) else connection.proxy_s_end()
-            # Paramiko leaves a thread and a socket behind if the login is refused
-            close_connection(connection)
-            if ended and isinstance(error, GONE) and not self._closed:
-                raise Unreachable(ended, where=hop.name, hint="correct it in your SSH config") from None
-            if isinstance(error, (*GONE, ValueError)):
-                raise failure(error, hop.name, connection.user, place, timeout) from None
-            raise
+            with turn or nullcontext():
+                if self._closing.is_set():
+                    raise EOFError
+                connection.open()
         finally:
             with self._lock:
                 del self._opening[id(connection)]
-        # a question to the user may take longer than a firewall remembers a silent connection, and a host may be gone
-        if isinstance(connection.transport, LiveTransport):
-            self._watch.add(connection.transport)
-        return connection
 
     def _configured(self, hop: Hop, via: Connection | None) -> tuple[FabricConnection, str, int]:
         """(a connection that can be opened, its address for messages, its timeout in seconds); raises `Unreachable`."""
@@ -234,7 +289,7 @@ class Connections:
         """Wrap a transport factory so that it makes none after `close`, which would never be closed."""
 
         def make_unless_closed(sock: Any, **options: Any) -> paramiko.Transport:
-            if self._closed:
+            if self._closing.is_set():
                 give_up(sock)
                 raise EOFError
             try:
@@ -250,6 +305,8 @@ class Connections:
         """The gateway of the connection to `hop`: a shared connection, a proxy command, or False for none."""
         through: Connection | None = None
         for jump in self._jumps(hop):
+            # before it is used: from here on, it is not closed
+            self._gateways.add((jump, through))
             through = self._connection(jump, through)
         if through is not None:
             return through

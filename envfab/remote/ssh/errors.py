@@ -11,8 +11,23 @@ from envfab.remote.ssh.authentication import LoginRefused
 from envfab.util.counts import count
 
 
-def failure(error: BaseException, name: str, user: str, place: str, timeout: int) -> Unreachable:
-    """Convert an exception of connecting to an `Unreachable`; `place` is the address, `timeout` is in seconds."""
+def refused_at_once(error: BaseException | str) -> bool:
+    """Return whether the server ended a new connection before the login, as sshd does above its `MaxStartups`.
+
+    `error` is Paramiko's exception, or what the ssh program of a ProxyCommand printed.
+    """
+    if isinstance(error, str):
+        return "kex_exchange_identification" in error or "Connection reset" in error
+    if isinstance(error, (paramiko.AuthenticationException, TimeoutError)):
+        return False
+    return isinstance(error, (ConnectionResetError, EOFError)) or "banner" in str(error)
+
+
+def failure(error: BaseException, name: str, user: str, place: str, timeout: int, tries: int = 1) -> Unreachable:
+    """Convert an exception of connecting to an `Unreachable`.
+
+    `place` is the address, `timeout` is in seconds, `tries` is how often it was tried.
+    """
     if isinstance(error, LoginRefused):
         return _login_refused(error, name, user)
     if isinstance(error, paramiko.BadAuthenticationType):
@@ -25,6 +40,12 @@ def failure(error: BaseException, name: str, user: str, place: str, timeout: int
         return Unreachable(f"unknown host {place.rpartition(' port ')[0]!r}: {error.strerror}", where=name)
     if "Indecipherable protocol version" in str(error):
         return Unreachable(f"{place} is not an SSH server", where=name)
+    if tries > 1 and refused_at_once(error):
+        return Unreachable(
+            f"{place} ended the connection before the login, {tries} times within {timeout} s",
+            where=name,
+            hint="raise MaxStartups in its sshd_config, or lower the setting parallel",
+        )
     # Paramiko says "No existing session" if a handshake did not end in time
     if isinstance(error, TimeoutError) or "banner" in str(error) or "No existing session" in str(error):
         return Unreachable(f"no answer from {place} within {timeout} s", where=name)

@@ -454,7 +454,7 @@ class TestTroubles:
         """The host is named, and no other host is kept waiting by it."""
         config = ssh_config("Host web1", f"    {line}")
         connections = connect(config)
-        connections.open_ahead([Host("web1")], 1)
+        connections.open_ahead([Host("web1")])
         said = f"web1: ssh rejects its configuration: {message.replace('CONFIG', str(config))}"
         assert refusal(connections, "web1").startswith(said)
         assert says(connections, "web2")
@@ -660,7 +660,7 @@ def test_connections_are_opened_ahead_and_then_taken(connect: Connect, monkeypat
     monkeypatch.setattr(Connection, "open", counting)
     connections = connect()
     names = ["web1", "web2", "web1"]
-    connections.open_ahead([Host(name) for name in [*names, "nowhere.invalid"]], 3)
+    connections.open_ahead([Host(name) for name in [*names, "nowhere.invalid"]])
     links = {name: connections.link(Host(name)) for name in names}
     with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
         connections.link(Host("nowhere.invalid"))
