@@ -285,7 +285,8 @@ def test_a_server_that_allows_one_session_is_looked_at_one_after_another(
     """`MaxSessions 1`: none of its virtualenvs is unreachable, and their places are known to be fewer from then on."""
     connections = connect()
     members = [member(path, "single", login=hosts.users.single, owner=hosts.users.shop) for path in shops[:3]]
-    found = surveyed(members, connections)
+    with survey(members, connections, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
+        found = arrivals.all()
     assert [find.error for find in found] == [None] * 3
     assert connections.link(members[0].host).places == 1
 

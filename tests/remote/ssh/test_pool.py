@@ -32,10 +32,13 @@ from tests.support.virtualenvs import VirtualenvMaker
 MANY = SPARE + 6
 
 
-def says(connections: Connections, host: str, text: str = "echo here") -> str:
-    """What a command prints on a host."""
-    with connections.link(Host(host)).reserve(1) as place:
-        return run_command(place, text, where=host, identity=Identity()).output.strip()
+def says(connections: Connections, host: str) -> str:
+    """What a command prints on a host, or why there is none."""
+    try:
+        with connections.link(Host(host)).reserve(1) as place:
+            return run_command(place, "echo here", where=host, identity=Identity()).output.strip()
+    except Unreachable as error:
+        return str(error)
 
 
 def open_transports() -> int:

@@ -1,0 +1,68 @@
+"""More hosts than connections can stay open: everything goes on as with few, through connections that are reopened."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from envfab.remote.workers import SPARE
+from tests.support.crowd import crowd
+from tests.support.fab import FAB, clean_environment
+from tests.support.sshd import Hosts
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.workplace import Workplace
+
+PARALLEL = 2
+NUMBER = PARALLEL + SPARE + 4
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory, _running_hosts: Hosts, make_virtualenv: VirtualenvMaker
+) -> Workplace:
+    """As many hosts as cannot all stay connected, with a virtualenv each, and a wheel for all of them."""
+    hosts, folder = _running_hosts, tmp_path_factory.mktemp("many")
+    srv = hosts.srv / "many"
+    srv.mkdir()
+    place = Workplace(folder / "work", crowd(hosts, folder / "ssh_config"))
+    for number in range(NUMBER):
+        make_virtualenv("3.11", srv / f"venv{number}", owner=hosts.users.admin, pip=False)
+    place.fabfile(
+        "*[Host(f'crowd{number}', virtualenvs=[Virtualenv("
+        f"f'{srv}/venv{{number}}', requirements='shop.txt')]) for number in range({NUMBER})]",
+        f"'parallel': '{PARALLEL}'",
+    )
+    place.file("shop.txt", "shop\n")
+    place.add_made("Shop", "1.0")
+    return place
+
+
+def test_plan_deploy_and_rollback(fleet: Workplace, hosts: Hosts) -> None:
+    """Each host is connected to again where it has to be, and each virtualenv gets what was planned."""
+    began = hosts.log.stat().st_size
+    assert set(fleet.statuses("plan").values()) == {"changes"}
+    assert hosts.log_since(began).count("Accepted publickey") == NUMBER
+    began = hosts.log.stat().st_size
+    assert set(fleet.statuses("deploy", "--yes").values()) == {"deployed"}
+    # for the probe, and again for the deployment
+    assert NUMBER < hosts.log_since(began).count("Accepted publickey") <= 2 * NUMBER
+    assert set(fleet.statuses("plan").values()) == {"current"}
+    assert set(fleet.statuses("rollback", "--yes").values()) == {"deployed"}
+    assert set(fleet.statuses("plan").values()) == {"changes"}
+
+
+@pytest.mark.parametrize(("limit", "possible"), [(64, 11), (48, 6)])
+def test_few_descriptors_mean_fewer_hosts_at_once(fleet: Workplace, limit: int, possible: int) -> None:
+    """What cannot be raised is told, and the plan is made all the same."""
+    settings = {"FABRIC_ENVFAB_PARALLEL": "20"}
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n {limit} && exec "$0" "$@"', FAB, *fleet.arguments("plan", "--json")],
+        cwd=fleet.folder, env={**clean_environment(fleet.folder / ".home"), **settings}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (
+        f"envfab.parallel: {possible} hosts at once instead of 20, since this program may not open more files"
+        in done.stderr
+    )
