@@ -25,6 +25,16 @@ class EnvfabError(Exception):
         line = f"{self.where}: {self.what}" if self.where else self.what
         return f"{line}\n  {self.hint}" if self.hint else line
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # an exception is copied by calling its class with `args`, which these classes do not take
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[EnvfabError], args: tuple[object, ...], attributes: dict[str, object]) -> EnvfabError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
 
 class InternalError(EnvfabError):
     """A fault in envfab itself, met while it worked on one target; the others are not concerned."""
@@ -137,6 +147,10 @@ class Unreachable(EnvfabError):
 
 class Unusable(Unreachable):
     """A target whose host was reached, and that cannot be worked with: sudo refuses, or its interpreter fails."""
+
+
+class NeedsTerminal(Unreachable):
+    """A host that asks its user a question, in a process that must not ask."""
 
 
 class VirtualenvMissing(Unreachable):

@@ -41,6 +41,7 @@ class Settings:
 
     parallel: int = 20
     jump_parallel: int = 10
+    processes: int | None = None
     batch: int | str | None = None
     max_failures: int | None = None
     keep: int = 3
@@ -97,6 +98,7 @@ def defaults() -> dict[str, str | None]:
     return {
         "parallel": "20",
         "jump_parallel": "10",
+        "processes": "auto",
         "batch": None,
         "max_failures": None,
         "keep": "3",
@@ -125,6 +127,17 @@ def _optional(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
         return read(where, value)
 
     return read_optional
+
+
+def _or_auto(read: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """The reader of a setting that may be `auto`, which is None."""
+
+    def read_or_auto(where: str, value: Any) -> Any:
+        if _absent(value) or (isinstance(value, str) and value.strip().lower() == "auto"):
+            return None
+        return read(where, value)
+
+    return read_or_auto
 
 
 def _whole(least: int) -> Callable[[str, Any], int]:
@@ -220,6 +233,7 @@ def _unknown(where: str, close: Sequence[str]) -> NoReturn:
 READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "parallel": _whole(1),
     "jump_parallel": _whole(1),
+    "processes": _or_auto(_whole(1)),
     "batch": _optional(_batch),
     "max_failures": _optional(_whole(1)),
     "keep": _whole(1),

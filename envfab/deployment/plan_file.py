@@ -14,11 +14,12 @@ from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal
+from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Files, Proposals
-from envfab.deployment.rollback import NOTHING_REQUIRED
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.planning.plan import Plan, Status, from_json, status_without
-from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.probe import Links, ProbeResult
+from envfab.remote.processes import survey_in_processes
 from envfab.util.atomic import write_file
 from envfab.util.paths import read_file
 from envfab.util.progress import Reporter
@@ -85,14 +86,8 @@ def propose_saved(
     Raises `UsageError` if the saved plans are for none of `members`.
     """
     files = Files(wheelhouse)
-    with survey(
-        _planned(plans, members, reporter),
-        links,
-        settings,
-        reporter,
-        look=lambda found: _proposal(found, plans[found.member.target], files),
-        needed=lambda proposal: proposal.has_work,
-    ) as arrivals:
+    work = ProposalWork(lambda found: _proposal(found, plans[found.member.target], files))
+    with survey_in_processes(_planned(plans, members, reporter), links, settings, reporter, work) as arrivals:
         yield Proposals(arrivals, lambda _all: None)
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
+from envfab.deployment.proposal_work import ProposalWork
 from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
-from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.probe import Links, ProbeResult
+from envfab.remote.processes import number_of_processes, survey_in_processes
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 
@@ -95,20 +97,20 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
 ) -> Iterator[Proposals]:
     """Probe all members in parallel and plan each; yields the proposals as they get ready.
 
-    The planner is imported while the first hosts are being probed. `planned` is called with each proposal as it is
-    made, in any thread.
+    With one process, the planner is imported while the first hosts are being probed. `planned` is called with each
+    proposal, in any thread.
     """
     planner: Future[Callable[[ProbeResult], Proposal]] = Future()
-    with survey(
-        members,
-        links,
-        settings,
-        reporter,
-        look=lambda found: planner.result()(found),
-        needed=lambda proposal: proposal.has_work,
-    ) as arrivals:
+    several = number_of_processes(settings, members) > 1
+    if several:
+        # what is read here, each process need not read again
+        wheelhouse.projects()
+        planner.set_result(_planner(requirements, wheelhouse, options))
+    work = ProposalWork(lambda found: planner.result()(found), requirements, planned)
+    with survey_in_processes(members, links, settings, reporter, work) as arrivals:
         try:
-            planner.set_result(_planner(requirements, wheelhouse, options, planned))
+            if not several:
+                planner.set_result(_planner(requirements, wheelhouse, options))
         except BaseException as error:
             # threads that wait for the planner would wait for ever
             planner.set_exception(error)
@@ -117,10 +119,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
 
 
 def _planner(
-    requirements: Mapping[Target, Requirements],
-    wheelhouse: Wheelhouse,
-    options: Options,
-    planned: Callable[[Proposal], None],
+    requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options
 ) -> Callable[[ProbeResult], Proposal]:
     """Return a thread-safe function that makes the proposal for a probed virtualenv."""
     from envfab.deployment.privileges import with_privileges
@@ -136,9 +135,7 @@ def _planner(
         if found.site is None or found.probe is None:
             lost = Plan(found.member.target, status_without(found.error), error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
-        proposal = with_privileges(_blocked_if_changed(propose_one(found.site, found.probe, wanted, plans), files))
-        planned(proposal)
-        return proposal
+        return with_privileges(_blocked_if_changed(propose_one(found.site, found.probe, wanted, plans), files))
 
     return look
 

@@ -12,21 +12,20 @@ from envfab.deployment.journal import Record, from_json, open_record
 from envfab.deployment.notes import past
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder
+from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Proposals
 from envfab.deployment.recovery import before
 from envfab.errors import EnvfabError, UsageError
 from envfab.models.probe import Probe
-from envfab.models.requirements import Requirements
 from envfab.planning.plan import Missing, Plan, Status, status_without
 from envfab.planning.restore import restoring, switching
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
+from envfab.remote.processes import survey_in_processes
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
-
-NOTHING_REQUIRED = Requirements(())
 
 
 @contextmanager
@@ -91,14 +90,8 @@ def propose_undo(
         if to and all(proposal.undoes is None for proposal in proposals):
             raise UsageError(f"no virtualenv has a deployment or rollout {to!r}", hint="fab history lists them")
 
-    with survey(
-        members,
-        links,
-        settings,
-        reporter,
-        look=lambda found: undo(found, _records(found), wheelhouse, to),
-        needed=lambda proposal: proposal.has_work,
-    ) as arrivals:
+    work = ProposalWork(lambda found: undo(found, _records(found), wheelhouse, to))
+    with survey_in_processes(members, links, settings, reporter, work) as arrivals:
         yield Proposals(arrivals, refuse)
 
 

@@ -38,9 +38,21 @@ class Links(Protocol):
         """Return the connection to a host; raises `Unreachable`."""
         ...
 
+    def link_later(self, host: Host) -> HostConnection:
+        """Return the connection to a host, which is opened when a process is started on it, if it is not open."""
+        ...
+
     @property
     def sudo_password(self) -> str | None:
         """The password for sudo on any host."""
+        ...
+
+    def ask_nobody(self) -> None:
+        """Raise `NeedsTerminal` from now on instead of asking at the terminal."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
         ...
 
 

@@ -57,6 +57,7 @@ class TaskContext:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
+        from envfab.remote.processes import number_of_processes
         from envfab.remote.ssh.connections import Connections
 
         self._fit_into_limits()
@@ -71,7 +72,9 @@ class TaskContext:
         )
         close = made.close
         try:
-            made.open_ahead(member.host for member in to)
+            # processes are forked before there are connections
+            if number_of_processes(settings, to) == 1:
+                made.open_ahead(member.host for member in to)
             yield made
         except KeyboardInterrupt:
             close = made.close_in_a_hurry

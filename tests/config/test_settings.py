@@ -107,7 +107,7 @@ def test_an_unknown_setting_is_refused() -> None:
         Settings.from_mapping({"paralel": 3})
     assert str(caught.value) == (
         "envfab.paralel: unknown setting; did you mean parallel?\n"
-        "  the settings are: parallel, jump_parallel, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
+        "  the settings are: parallel, jump_parallel, processes, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
         "store_days, umask, connect_timeout, command_timeout, compilers"
     )
 
@@ -198,8 +198,9 @@ class TestInvoke:
             command_timeout="60",
             compilers="/opt/python3.9",
             jump_parallel="3",
+            processes="2",
         )
-        assert found == Settings(4, 3, "25%", 2, 9, 0, 1.5, "off", False, 7, 0o027, 2.0, 60.0, ("/opt/python3.9",))
+        assert found == Settings(4, 3, 2, "25%", 2, 9, 0, 1.5, "off", False, 7, 0o027, 2.0, 60.0, ("/opt/python3.9",))
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""

@@ -36,6 +36,7 @@ from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, sh
 from envfab.util.progress import Silent
 from envfab.util.untrusted import format_json, harmless
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.links import PlainLinks
 
 SETTINGS = Settings()
 # what an agent says to each operation, one line a time that it was asked
@@ -148,7 +149,7 @@ def as_it_was(_operation: str, line: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class HostileFleet:
+class HostileFleet(PlainLinks):
     """Virtualenvs by host name, each with what starts a process on that host."""
 
     starts: Mapping[str, Callable[[Sequence[str]], Process]]

@@ -17,6 +17,21 @@ PARALLEL = 2
 NUMBER = PARALLEL + SPARE + 4
 
 
+HOSTS = """
+from envfab import Host, Virtualenv
+
+hosts = [
+    Host(f"crowd{{number}}", virtualenvs=[Virtualenv(f"{srv}/venv{{number}}", requirements="shop.txt")])
+    for number in range({number})
+]
+"""
+
+
+def configure(place: Workplace, parallel: int, processes: int) -> None:
+    """Write the fabfile with these settings."""
+    place.fabfile("*__import__('hosts').hosts", f"'parallel': {parallel}, 'processes': {processes}")
+
+
 @pytest.fixture(scope="module")
 def fleet(
     tmp_path_factory: pytest.TempPathFactory, _running_hosts: Hosts, make_virtualenv: VirtualenvMaker
@@ -28,18 +43,17 @@ def fleet(
     place = Workplace(folder / "work", crowd(hosts, folder / "ssh_config"))
     for number in range(NUMBER):
         make_virtualenv("3.11", srv / f"venv{number}", owner=hosts.users.admin, pip=False)
-    place.fabfile(
-        "*[Host(f'crowd{number}', virtualenvs=[Virtualenv("
-        f"f'{srv}/venv{{number}}', requirements='shop.txt')]) for number in range({NUMBER})]",
-        f"'parallel': '{PARALLEL}'",
-    )
+    place.file("hosts.py", HOSTS.format(srv=srv, number=NUMBER))
     place.file("shop.txt", "shop\n")
+    configure(place, PARALLEL, 1)
     place.add_made("Shop", "1.0")
     return place
 
 
-def test_plan_deploy_and_rollback(fleet: Workplace, hosts: Hosts) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_plan_deploy_and_rollback(fleet: Workplace, hosts: Hosts, processes: int) -> None:
     """Each host is connected to again where it has to be, and each virtualenv gets what was planned."""
+    configure(fleet, PARALLEL, processes)
     began = hosts.log.stat().st_size
     assert set(fleet.statuses("plan").values()) == {"changes"}
     assert hosts.log_since(began).count("Accepted publickey") == NUMBER
@@ -55,10 +69,10 @@ def test_plan_deploy_and_rollback(fleet: Workplace, hosts: Hosts) -> None:
 @pytest.mark.parametrize(("limit", "possible"), [(64, 11), (48, 6)])
 def test_few_descriptors_mean_fewer_hosts_at_once(fleet: Workplace, limit: int, possible: int) -> None:
     """What cannot be raised is told, and the plan is made all the same."""
-    settings = {"FABRIC_ENVFAB_PARALLEL": "20"}
+    configure(fleet, 20, 1)
     done = subprocess.run(
         ["sh", "-c", f'ulimit -n {limit} && exec "$0" "$@"', FAB, *fleet.arguments("plan", "--json")],
-        cwd=fleet.folder, env={**clean_environment(fleet.folder / ".home"), **settings}, capture_output=True, text=True,
+        cwd=fleet.folder, env=clean_environment(fleet.folder / ".home"), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (

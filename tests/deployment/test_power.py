@@ -38,6 +38,7 @@ from envfab.remote.process import HostConnection, local_link
 from envfab.remote.upkeep import release
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.links import PlainLinks
 from tests.support.power import Moment, Power, some_of
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -58,7 +59,7 @@ for name in [name for name in shop.MIGRATIONS if name not in done]:
 
 
 @dataclass(slots=True)
-class Fleet:
+class Fleet(PlainLinks):
     """This machine with some virtualenvs, worked on by this process; agents are processes of their own."""
 
     world: Path
@@ -75,7 +76,7 @@ class Fleet:
         host = Host("localhost", virtualenvs=self.virtualenvs, **self.host)
         return [Member(Target("root", "localhost", one.path), host, one, "root") for one in self.virtualenvs]
 
-    def link(self, _host: Host) -> HostConnection:
+    def link(self, _host: Host, /) -> HostConnection:
         """As `Links` says."""
         if not self.links:
             self.links.append(local_link())

@@ -72,7 +72,13 @@ def counts(folder: Path, replies: Replies, virtualenvs: int, *, each: int, kinds
     wheelhouse, links = CountingWheelhouse(wheels, log, cache=folder), RecordedLinks(replies, kinds)
     members = fleet.members(lambda _host: "shop")
     with propose(
-        read_requirements(fleet, members), members, links, wheelhouse, Options(), Settings(parallel=PARALLEL), Silent()
+        read_requirements(fleet, members),
+        members,
+        links,
+        wheelhouse,
+        Options(),
+        Settings(parallel=PARALLEL, processes=1),
+        Silent(),
     ) as proposals:
         found = proposals.all()
     return Counts(

@@ -20,6 +20,7 @@ from envfab.remote.process import HostConnection, local_link
 from envfab.remote.ssh.channel import PLACES
 from envfab.remote.startup import Identity
 from envfab.remote.stream import Stream
+from tests.support.links import PlainLinks
 
 Replies = Mapping[str, Any]
 
@@ -96,7 +97,7 @@ class RecordedProcess:
 
 
 @dataclass(slots=True)
-class RecordedLinks:
+class RecordedLinks(PlainLinks):
     """Links to hosts that all have the same recorded virtualenvs (it is `survey.Links`).
 
     `started` counts the agents, `threads` is the most that this program had when one of them started, without those

@@ -43,15 +43,25 @@ class LoginRefused(paramiko.AuthenticationException):
         self.allowed = tuple(allowed)
 
 
+class QuestionAsked(paramiko.AuthenticationException):
+    """Raised where a server asks the user, who must not be asked."""
+
+
 class Authentication:
     """The authentication of one login, as Paramiko's `auth_strategy`."""
 
-    def __init__(self, config: HostConfig, user: str, kwargs: Mapping[str, Any], files: KeyFiles) -> None:
-        """Initialise; `kwargs` are Fabric's `connect_kwargs`: keys of the command line, passwords, what not to use."""
+    def __init__(
+        self, config: HostConfig, user: str, kwargs: Mapping[str, Any], files: KeyFiles, may_ask: bool = True
+    ) -> None:
+        """Initialise; `kwargs` are Fabric's `connect_kwargs`: keys of the command line, passwords, what not to use.
+
+        Unless it `may_ask`, it raises `QuestionAsked` where the server asks the user.
+        """
         self._config = config
         self._user = user
         self._kwargs = kwargs
         self._files = files
+        self._may_ask = may_ask
         self._skipped: list[str] = []
         self._encrypted = False
         self._allowed: list[str] = []
@@ -143,4 +153,6 @@ class Authentication:
             return []
         if password is not None:
             return transport.auth_password(self._user, password)
+        if not self._may_ask:
+            raise QuestionAsked
         return transport.auth_interactive_dumb(self._user)

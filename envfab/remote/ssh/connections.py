@@ -84,6 +84,7 @@ class Connections:
         # by id, since Fabric compares two connections to the same place by different ways as equal
         self._opening: dict[int, Connection] = {}
         self._closing = threading.Event()
+        self._may_ask = True
         self._watch = Watch()
         self._remembering = threading.Lock()
         # Paramiko logs refused channels, which are handled here, and would print them without a handler
@@ -105,6 +106,18 @@ class Connections:
                     line.open()
                     self._links[key] = line.link
             return self._links[key]
+
+    def link_later(self, host: Host) -> HostConnection:
+        """Return the connection to a host, which is opened when a process is started on it, if it is not open."""
+        if host.local:
+            return self.link(host)
+        key = (host.name, self.login(host))
+        with self._lock_of(("link", key)):
+            return self._links.setdefault(key, self._line(Hop(host.name, host.user)).link)
+
+    def ask_nobody(self) -> None:
+        """Raise `NeedsTerminal` from now on where a server asks a question that the user would have to answer."""
+        self._may_ask = False
 
     def _line(self, hop: Hop) -> Line:
         def connect() -> Sessions:
@@ -265,7 +278,7 @@ class Connections:
         if not known and known_as.startswith("["):
             # as ssh does: a key recorded for the host is valid for its other ports
             known = known_hosts.known_keys(ssh.hostname.lower(), files)
-        strategy = Authentication(ssh, user, dict(kwargs), self._key_files)
+        strategy = Authentication(ssh, user, dict(kwargs), self._key_files, self._may_ask)
         # Fabric would add the configuration's keys to these; the strategy has them all
         kwargs.pop("key_filename", None)
         kwargs["auth_strategy"] = strategy

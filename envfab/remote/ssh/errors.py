@@ -6,8 +6,8 @@ import socket
 
 import paramiko
 
-from envfab.errors import Unreachable
-from envfab.remote.ssh.authentication import LoginRefused
+from envfab.errors import NeedsTerminal, Unreachable
+from envfab.remote.ssh.authentication import LoginRefused, QuestionAsked
 from envfab.util.counts import count
 
 
@@ -28,6 +28,8 @@ def failure(error: BaseException, name: str, user: str, place: str, timeout: int
 
     `place` is the address, `timeout` is in seconds, `tries` is how often it was tried.
     """
+    if isinstance(error, QuestionAsked):
+        return NeedsTerminal("the server asks a question", where=name)
     if isinstance(error, LoginRefused):
         return _login_refused(error, name, user)
     if isinstance(error, paramiko.BadAuthenticationType):
