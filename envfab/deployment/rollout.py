@@ -53,7 +53,8 @@ class Rollout:
         most = around.settings.max_failures
         # whether a second Ctrl-C ended the rollout while deployments were under way
         self.given_up = False
-        self._helpers = Helpers()
+        hosts = len({proposal.member.host.name for proposal in chosen})
+        self._helpers = Helpers(hosts, around.settings.parallel)
         self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:

@@ -184,7 +184,7 @@ def survey(
     for member in members:
         by_host[member.host.name].append(member)
     arrivals: ResultQueue[T] = ResultQueue(members)
-    helpers = Helpers()
+    helpers = Helpers(len(by_host), settings.parallel)
     staying: list[TargetSession] = []
     reporter.stage("looking", len(members), lambda: hosts_of(arrivals.missing))
 

@@ -51,10 +51,14 @@ def join(threads: Sequence[threading.Thread], seconds: float | None = None) -> N
 
 
 class Helpers:
-    """Threads that help others with their lists: at most `most` at the same time in the program. Thread-safe."""
+    """Threads that help those of single hosts with their virtualenvs. Thread-safe.
 
-    def __init__(self, most: int = SPARE) -> None:
-        self._free = most
+    They and the connections beyond those of the hosts in work are at most `SPARE`.
+    """
+
+    def __init__(self, hosts: int, parallel: int) -> None:
+        """Initialise; `hosts` is the number of all hosts, `parallel` how many are in work at once."""
+        self._free = max(0, SPARE - max(0, hosts - parallel))
         self._counting = threading.Lock()
 
     def share(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from envfab.remote.workers import SPARE
 from tests.support.crowd import crowd
 from tests.support.fab import FAB, clean_environment
+from tests.support.late import mute
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
@@ -79,3 +84,32 @@ def test_few_descriptors_mean_fewer_hosts_at_once(fleet: Workplace, limit: int, 
         f"envfab.parallel: {possible} hosts at once instead of 20, since this program may not open more files"
         in done.stderr
     )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_first(fleet: Workplace, tmp_path: Path, how: signal.Signals) -> None:
+    """However that ends: after Ctrl-C, or killed, while all of them wait for hosts that say nothing."""
+    configure(fleet, PARALLEL, 2)
+    assert fleet.hosts is not None
+    with mute(fleet.hosts, tmp_path / "mute", "crowd*") as silent:
+        run = replace(fleet, hosts=silent).start("plan")
+        deadline = time.monotonic() + 20
+        while len(children := children_of(run.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(children) == 2
+        # in a moment, all of them are connecting
+        time.sleep(0.5)
+        run.send_signal(how)
+        run.wait(5)
+        deadline = time.monotonic() + 5
+        while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+
+
+def children_of(pid: int) -> list[str]:
+    """The processes that a process has started."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []

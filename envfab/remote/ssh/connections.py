@@ -26,7 +26,7 @@ from envfab.remote.ssh.authentication import Authentication
 from envfab.remote.ssh.channel import GONE, Sessions
 from envfab.remote.ssh.config import SSHConfiguration
 from envfab.remote.ssh.errors import failure, refused_at_once
-from envfab.remote.ssh.fabric_connection import Addresses, FabricConnection, close_connection, give_up
+from envfab.remote.ssh.fabric_connection import Addresses, FabricConnection, close_connection, end_connection, give_up
 from envfab.remote.ssh.hop import Hop
 from envfab.remote.ssh.host_config import HostConfig
 from envfab.remote.ssh.keepalive import LiveTransport, Watch
@@ -202,7 +202,7 @@ class Connections:
             connection = self._open.pop((hop, None), None)
             if connection is None:
                 return False
-            close_connection(connection)
+            end_connection(connection)
             return True
 
     def _opened(self, hop: Hop, via: Connection | None) -> Connection:

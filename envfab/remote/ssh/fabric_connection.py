@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -61,6 +62,17 @@ def close_connection(connection: Connection) -> None:
         # the transport's thread terminates the program as well, and needs its process for that
         transport.join(GOODBYE)
         give_up(proxy)
+
+
+def end_connection(connection: Connection) -> None:
+    """Close a connection, and return when its thread has ended, which otherwise looks at its socket a little longer."""
+    transport = connection.client.get_transport()
+    if transport is not None and isinstance(transport.sock, socket.socket):
+        with suppress(OSError):
+            transport.sock.shutdown(socket.SHUT_RDWR)
+    close_connection(connection)
+    if transport is not None:
+        transport.join(GOODBYE)
 
 
 def give_up(sock: Any) -> None:
