@@ -296,10 +296,18 @@ def _text(value: object, key: str) -> str:
     return value
 
 
+def anywhere(message: str, target: Target) -> str:
+    """Return a message about a target without its names, so that it is the same for others in the same situation."""
+    for name, word in ((target.path, "PATH"), (target.host, "HOST")):
+        message = message if not name else re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", word, message)
+    return message
+
+
 def plan_key(plan: Plan) -> str:
     """Return a digest of everything in a plan except its virtualenv; plans with the same key are shown together."""
     of_the_target = ("target", "host", "user", "path", "fingerprint")
     shown = {key: value for key, value in to_json(plan).items() if key not in of_the_target}
+    shown["error"] = anywhere(plan.error or "", plan.target)
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 

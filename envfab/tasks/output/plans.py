@@ -10,7 +10,7 @@ from rich.text import Text
 from envfab.deployment.notes import still_running
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
-from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, plan_key, to_json
+from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, anywhere, plan_key, to_json
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
 
@@ -30,6 +30,7 @@ STYLES = {
 }
 SHOWN_TARGETS = 3
 SHOWN_NEWER = 6
+NAMED_BAD = 12
 OUTPUT_LINES = 12
 
 
@@ -167,9 +168,8 @@ def _counted(words: Sequence[str]) -> str:
 def show_endings(deployments: Sequence[Deployment]) -> Text:
     """The closing summary: how many ended how, and what went wrong with which."""
     text = Text()
-    for deployment in deployments:
-        if deployment.ending in BAD and deployment.error is not None:
-            text.append_text(_show_bad(deployment))
+    for group in _bad(deployments):
+        text.append_text(_show_bad(group))
     for what, names, targets in _migrations(deployments):
         text.append(_several(targets), "bold")
         text.append(f"   {what} {', '.join(names)}\n")
@@ -196,7 +196,18 @@ def _migrations(deployments: Sequence[Deployment]) -> Iterator[tuple[str, Sequen
     return ((what, names, targets) for (what, names), targets in found.items())
 
 
-def _show_bad(deployment: Deployment) -> Text:
+def _bad(deployments: Sequence[Deployment]) -> list[list[Deployment]]:
+    """Those that did not end well, in groups of those of which the same is to be told."""
+    groups: dict[tuple[object, ...], list[Deployment]] = {}
+    for one in deployments:
+        if one.ending in BAD and one.error is not None:
+            told = (anywhere(text, one.target) for text in (str(one.error), one.output, one.left_open))
+            groups.setdefault((one.ending, one.undoes is None, one.done, *told), []).append(one)
+    return [*groups.values()]
+
+
+def _show_bad(group: Sequence[Deployment]) -> Text:
+    deployment = group[0]
     text = Text(f"{deployment.target}   ", "bold")
     text.append(spoken_ending(deployment.ending, deployment.undoes), "bold red")
     message = str(deployment.error).removeprefix(f"{deployment.target}: ")
@@ -207,6 +218,10 @@ def _show_bad(deployment: Deployment) -> Text:
         text.append(f"\n    completed: {', '.join(deployment.done) or 'nothing'}")
     if deployment.left_open:
         text.append(f"\n    {deployment.left_open}", "yellow")
+    if len(group) > 1:
+        others = [str(one.target) for one in group[1:]]
+        names = ", ".join(others[:NAMED_BAD]) + (" …, --json names all" if len(others) > NAMED_BAD else "")
+        text.append(f"\n    the same for {len(others)} more: {names}", "dim")
     text.append("\n")
     return text
 

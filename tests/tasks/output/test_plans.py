@@ -14,13 +14,13 @@ from envfab.config.host import Host
 from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending
-from envfab.errors import AgentError
+from envfab.errors import AgentError, Unreachable
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status
+from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status, plan_key
 from envfab.remote.agent_session import OperationFailed
 from envfab.tasks.output.plans import alike, rollout_json, show_endings, show_group, summary
 
@@ -188,3 +188,36 @@ def test_a_rollback_is_told_as_one() -> None:
     assert "rolled-back" not in shown
     statuses = [one["status"] for one in rollout_json("r", undone)["virtualenvs"]]
     assert statuses == ["deployed", "rolled-back", "current"]
+
+
+def unreachable(number: int) -> list[Deployment]:
+    """So many virtualenvs whose hosts do not answer, each by its own name."""
+    found = []
+    for which in range(number):
+        one = proposal(f"web{which}", Status.UNREACHABLE)
+        error = Unreachable(f"nothing listens at web{which} port 22", where=f"web{which}")
+        plan = replace(one.plan, error=str(error))
+        found.append(Deployment(None, plan.target, plan, Ending.UNREACHABLE, error=error))
+    return found
+
+
+def test_what_is_wrong_in_the_same_way_is_told_once() -> None:
+    """A large fleet of which a network is away: one message, the names of a few, and how many there are."""
+    lines = str(show_endings(unreachable(300))).splitlines()
+    assert lines[:2] == ["shop@web0:/srv/v   unreachable", "    web0: nothing listens at web0 port 22"]
+    names = ", ".join(f"shop@web{which}:/srv/v" for which in range(1, 13))
+    assert lines[2:] == [f"    the same for 299 more: {names} …, --json names all", "300 unreachable"]
+    assert str(show_endings(unreachable(3))).splitlines()[2] == (
+        "    the same for 2 more: shop@web1:/srv/v, shop@web2:/srv/v"
+    )
+    other = replace(unreachable(1)[0], error=Unreachable("no answer from web0 port 22 within 10 s", where="web0"))
+    assert "the same" not in str(show_endings([*unreachable(1), other]))
+
+
+def test_plans_that_fail_in_the_same_way_are_shown_together() -> None:
+    """Their errors name their own hosts; the paths of virtualenvs do not matter either."""
+    plans = [one.plan for one in unreachable(40)]
+    groups = alike([replace(proposal(plan.target.host, plan.status), plan=plan) for plan in plans])
+    assert [len(group) for group in groups] == [40]
+    another = replace(plans[0], error="web0: no answer from web0 port 22 within 10 s")
+    assert plan_key(another) != plan_key(plans[0]) == plan_key(plans[1])
