@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 COMMON = ("/tmp", "/var/tmp", "/dev/shm")
@@ -13,25 +16,56 @@ COMMON = ("/tmp", "/var/tmp", "/dev/shm")
 def files_of(uids: Iterable[int], homes: Path, *, apart_from: Iterable[Path] = ()) -> frozenset[str]:
     """Every path below `homes`, and every path in the common temporary folders that belongs to one of `uids`.
 
-    What lies below a path of `apart_from` (a virtualenv, say) is left out.
+    What lies below a path of `apart_from` (a virtualenv, say) is left out. So is what lies in a folder of the common ones
+    that none of the users may enter: they can have left nothing there, and most files are in such folders.
     """
-    owners = frozenset(uids)
-    hidden = tuple(os.fspath(path) for path in apart_from)
-    found = set(_below(os.fspath(homes), hidden))
+    owners = Owners.of(uids)
+    hidden = frozenset(os.fspath(path) for path in apart_from)
+    found = {entry.path for entry in _below(os.fspath(homes), hidden)}
+    beside = hidden | {os.fspath(homes)}
     for folder in COMMON:
-        found |= {path for path in _below(folder, (*hidden, os.fspath(homes))) if _owner(path) in owners}
+        found |= {entry.path for entry in _below(folder, beside, owners) if owners.own(entry)}
     return frozenset(found)
 
 
-def _below(folder: str, hidden: tuple[str, ...]) -> Iterator[str]:
-    """The paths below `folder`, without those below `hidden`; what vanishes meanwhile is no matter."""
-    for where, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if os.path.join(where, name) not in hidden]
-        for name in (*folders, *files):
-            yield os.path.join(where, name)
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Users by number, and the numbers of the groups that they are in."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+    @classmethod
+    def of(cls, uids: Iterable[int]) -> Owners:
+        """These users with their groups."""
+        entries = [pwd.getpwuid(uid) for uid in uids]
+        names = {entry.pw_name for entry in entries}
+        further = {group.gr_gid for group in grp.getgrall() if not names.isdisjoint(group.gr_mem)}
+        return cls(frozenset(entry.pw_uid for entry in entries), frozenset(entry.pw_gid for entry in entries) | further)
+
+    def own(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it belongs to one of the users; what vanishes meanwhile does not."""
+        with suppress(OSError):
+            return entry.stat(follow_symlinks=False).st_uid in self.uids
+        return False
+
+    def may_enter(self, folder: os.DirEntry[str]) -> bool:
+        """Whether one of the users can reach what is in the folder."""
+        with suppress(OSError):
+            status = folder.stat(follow_symlinks=False)
+            return bool(status.st_mode & 0o001) or status.st_uid in self.uids or status.st_gid in self.gids
+        return False
 
 
-def _owner(path: str) -> int:
-    with suppress(OSError):
-        return os.lstat(path).st_uid
-    return -1
+def _below(folder: str, hidden: frozenset[str], owners: Owners | None = None) -> Iterator[os.DirEntry[str]]:
+    """What is below `folder`, without those of `hidden`; with `owners`, only where these can be."""
+    folders = [folder]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield entry
+                elif entry.path not in hidden:
+                    yield entry
+                    if owners is None or owners.may_enter(entry):
+                        folders.append(entry.path)

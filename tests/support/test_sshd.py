@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -111,11 +112,31 @@ def test_a_connection_can_be_cut(hosts: Hosts) -> None:
 
 
 def test_files_left_on_a_host_are_seen(hosts: Hosts) -> None:
-    """A file in a home or in a common temporary folder is a leftover; one in the virtualenv is not."""
-    before = files_of(hosts.users.uids, hosts.users.homes)
-    home, common = hosts.users.home(hosts.users.admin) / "left", Path(f"/tmp/{hosts.users.admin}-left")
-    hosts.run("web1", f"touch {home} {common}")
-    assert files_of(hosts.users.uids, hosts.users.homes) - before == {str(home), str(common)}
-    assert files_of(hosts.users.uids, hosts.users.homes, apart_from=[home]) - before == {str(home), str(common)}
-    hosts.run("web1", f"rm {home} {common}")
-    assert files_of(hosts.users.uids, hosts.users.homes) == before
+    """A file in a home, or wherever users may come to in a common temporary folder, is a leftover until it is gone."""
+    uids, homes, admin = hosts.users.uids, hosts.users.homes, hosts.users.admin
+    before = files_of(uids, homes)
+    home, common = hosts.users.home(admin) / "left", Path(f"/tmp/{admin}-left")
+    nested = Path(f"/var/tmp/{admin}-left/closed/left")
+    hosts.run("web1", f"touch {home} {common}; mkdir -m 700 -p {nested.parent.parent} {nested.parent}; touch {nested}")
+    left = {str(path) for path in (home, common, nested.parent.parent, nested.parent, nested)}
+    after = files_of(uids, homes, apart_from=[home, nested.parent])
+    assert after - before == left - {str(nested.parent), str(nested)}
+    assert files_of(uids, homes) - before == left
+    hosts.run("web1", f"rm -r {home} {common} {nested.parent.parent}")
+    assert files_of(uids, homes) == before
+
+
+def test_folders_that_no_user_may_enter_are_passed_over(hosts: Hosts) -> None:
+    """Most files of a machine that runs tests are in such folders: to look at each of them takes a minute."""
+    closed, opened = Path("/tmp", f"{hosts.users.admin}-closed"), Path("/tmp", f"{hosts.users.admin}-opened")
+    for folder, mode in ((closed, 0o700), (opened, 0o711)):
+        folder.mkdir(mode=mode)
+        (folder / "file").touch()
+        shutil.chown(folder / "file", hosts.users.admin)
+    try:
+        found = files_of(hosts.users.uids, hosts.users.homes)
+    finally:
+        shutil.rmtree(closed)
+        shutil.rmtree(opened)
+    assert str(opened / "file") in found
+    assert str(closed / "file") not in found
