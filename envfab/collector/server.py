@@ -10,6 +10,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
@@ -72,7 +73,7 @@ class CollectorServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no t
             # never the newest, which has had no time yet, nor one whose request is complete if there is another
             oldest = min(most[:-1], key=lambda one: (bool(one.requests), one.creation_time), default=None)
             if oldest is not None:
-                oldest.will_close = True
+                oldest.cut()
 
     def maintenance(self, now: float) -> None:
         """Close connections that are idle, as waitress does, and those whose exchange takes too long."""
@@ -112,7 +113,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         elif self._since is None:
             self._since = now
         elif now - self._since > EXCHANGE:
-            self.will_close = True
+            self.cut()
+
+    def cut(self) -> None:
+        """Close the connection. `will_close` alone waits until a byte can be sent: for ever if none is read."""
+        self.will_close = True
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def received(self, data: bytes) -> Any:
         """Take data in; a request that it completes ends the time for that one."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -60,12 +60,17 @@ def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
         process.stdout.close()
 
 
+def for_a_processor(process: subprocess.Popen[str]) -> float:
+    """The seconds that a process was ready to run and had to wait: they are a busy machine's, not its own."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def test_a_day_in_the_life(folder: Path) -> None:
     """Up within two seconds, on loopback and without configuration; its data beside the fabfile; the fleet's wheelhouse."""
     began = time.monotonic()
     with running(folder) as (process, url):
         assert requests.get(f"{url}/api/applications", timeout=5).json() == []
-        took = time.monotonic() - began
+        took = time.monotonic() - began - for_a_processor(process)
         body = form(registration_fields("u1", [("project-0", "1.0")]))
         answer = requests.post(f"{url}/application/register/", data=body, timeout=5)
         assert answer.json()["exit_code"] == 0
@@ -79,9 +84,9 @@ def test_a_day_in_the_life(folder: Path) -> None:
         "reports",
     ]
     began = time.monotonic()
-    with running(folder) as (_, url):
+    with running(folder) as (process, url):
         assert len(requests.get(f"{url}/api/applications", timeout=5).json()) == 1
-        assert min(took, time.monotonic() - began) < 2
+        assert min(took, time.monotonic() - began - for_a_processor(process)) < 2
 
 
 def test_elsewhere_only_with_a_token(folder: Path) -> None:
@@ -210,43 +215,59 @@ def test_slow_clients_shut_nobody_out(folder: Path) -> None:
 
 
 @contextmanager
-def serving(application: WSGIApplication) -> Iterator[tuple[str, int]]:
-    """The server with its limits and another application, in a thread; its address."""
+def serving(application: WSGIApplication) -> Iterator[server.CollectorServer]:
+    """The server with its limits and another application, in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         made = server.CollectorServer(application, listener, by_client=True)
         thread = threading.Thread(target=made.run)
         thread.start()
         try:
-            yield listener.getsockname()
+            yield made
         finally:
-            made.trigger.pull_trigger(lambda: sys.exit())
+            # an exception, SystemExit too, would end in the server's log; without a socket its loop is at its end
+            made.trigger.pull_trigger(made.close)
             thread.join(10)
+            made.task_dispatcher.shutdown()
+            assert not thread.is_alive()
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the other end takes no further byte: a reset or a broken pipe, whichever comes first."""
+    try:
+        connection.sendall(b"X")
+    except OSError:
+        return True
+    return False
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something, as long as it may take on a busy machine."""
+    limit = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
 
 
 def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many bytes come: half a request, and an answer that is not read, end in bounded time."""
     monkeypatch.setattr(server, "EXCHANGE", 1.0)
+    # no other limit may end them in the time that a busy machine is given here
+    monkeypatch.setattr(server, "IDLE", 1000)
 
     def large(_environ: WSGIEnvironment, start: StartResponse) -> Iterator[bytes]:
         start("200 OK", [("Content-Length", str(64 << 20))])
         return iter([b"x" * (64 << 20)])
 
     with (
-        serving(large) as address,
-        socket.create_connection(address) as half,
-        socket.create_connection(address) as deaf,
+        serving(large) as made,
+        socket.create_connection(made.socket.getsockname()) as half,
+        socket.create_connection(made.socket.getsockname()) as deaf,
     ):
         deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         half.sendall(b"GET / HTTP/1.1\r\n")
-        began = time.monotonic()
-        # reset or a broken pipe, whichever comes first
-        with suppress(OSError):
-            while time.monotonic() - began < 20:
-                half.sendall(b"X")
-                time.sleep(0.1)
-        assert time.monotonic() - began < 10
-        # by then, and a bit later, the other's time is over, too; on a machine that is busy, a bit later still
-        time.sleep(5)
+        until(lambda: is_cut(half))
+        # the end of an answer cannot be seen from outside while it is not read
+        until(lambda: not made.active_channels)
         # what the kernel had taken in can still be read, and then the end comes
         read = 0
         with suppress(OSError):
