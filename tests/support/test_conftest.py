@@ -19,6 +19,8 @@ def _outcome(folder: Path, body: str, outer: Mapping[str, str], **variables: str
     """What pytest's closing line says of a test file with this body, under our conftest."""
     (folder / "test_it.py").write_text(f"import pytest\n{body}\n")
     options = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder), "-q"]
+    # the usual place is shared: at its end a session removes what older ones left there, which may take a minute
+    options += ["--basetemp", str(folder / "temporary")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder)],
         cwd=ROOT,

@@ -80,6 +80,7 @@ def test_a_real_run_is_counted(tmp_path: Path, outer_environment: Mapping[str, s
         "def test_teardown(late): pass\n"
     )
     options = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path), "-q"]
+    options += ["--basetemp", str(tmp_path / "temporary")]  # see test_conftest
     file = tmp_path / "tally.json"
     subprocess.run(
         [sys.executable, "-m", "pytest", *options, *workers, str(tmp_path)],
