@@ -73,9 +73,7 @@ class Starter:
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: bytes, timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """As `subprocess.run` with captured output would; raises TimeoutError after `timeout` seconds."""
-        umask = os.umask(0)
-        os.umask(umask)
-        request = json.dumps([list(arguments), str(folder), dict(environment), umask]).encode()
+        request = json.dumps([list(arguments), str(folder), dict(environment), _umask()]).encode()
         with ExitStack() as streams:
             source, sink = _pipe(streams)
             (stdout, said), (stderr, complained), (status, told) = (_pipe(streams) for _ in range(3))
@@ -96,6 +94,12 @@ class Starter:
         return subprocess.CompletedProcess(
             [self._program, *arguments], int(ended), content[stdout].decode(), content[stderr].decode()
         )
+
+
+def _umask() -> int:
+    """This process's umask. `os.umask` would change it for a moment, in which another thread may make a file."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Umask:"))
+    return int(line.split()[1], 8)
 
 
 def _pipe(streams: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
