@@ -198,7 +198,8 @@ def said(path: Path, case: Case) -> dict[str, str]:
     found = {" ".join(script): run(path / "bin" / script[0], *script[1:]) for script in case.scripts}
     if case.asked:
         found["freeze"] = run(python, "-m", "pip", "freeze", "--all")
-        found["check"] = run(python, "-m", "pip", "check")
+        # pip goes through the packages in the order of the folder, which is another one in each on some file systems
+        found["check"] = "\n".join(sorted(run(python, "-m", "pip", "check").splitlines()))
     if case.version not in ("2.7", "3.6", "3.7"):
         found["importlib.metadata"] = run(python, "-c", INSTALLED)
     return found
