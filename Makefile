@@ -60,7 +60,7 @@ test-source: system-packages .venv/tools
 coverage: system-packages .venv/tools ## the tests once more, with what they cover: they take half as long again
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
-# The source is out of the way: `envfab` can only be what the wheel holds.
+# The source is out of the way: `envfab` can only be what the wheel holds. What was fetched for earlier tests is kept.
 test-wheel: system-packages .venv/tools
 	rm -rf $(BUILD)
 	$(BIN)/python -m build --quiet --wheel --outdir $(BUILD)/dist .
@@ -68,7 +68,7 @@ test-wheel: system-packages .venv/tools
 	$(BUILD)/venv/bin/python -m pip --disable-pip-version-check install --quiet "$$(echo $(BUILD)/dist/*.whl)[test]"
 	mkdir $(BUILD)/checkout
 	tar -c --exclude=./envfab --exclude='./.[!c]*' --exclude=./build --exclude='./wheels/*.whl' . | tar -x -C $(BUILD)/checkout
-	cd $(BUILD)/checkout && ../venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	cd $(BUILD)/checkout && ../venv/bin/python -m pytest -o cache_dir=$(CURDIR)/.pytest_cache -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Nothing of it starts a service: the tests start what they need, and stop it.
 system-packages:
