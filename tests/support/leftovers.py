@@ -16,8 +16,9 @@ COMMON = ("/tmp", "/var/tmp", "/dev/shm")
 def files_of(uids: Iterable[int], homes: Path, *, apart_from: Iterable[Path] = ()) -> frozenset[str]:
     """Every path below `homes`, and every path in the common temporary folders that belongs to one of `uids`.
 
-    What lies below a path of `apart_from` (a virtualenv, say) is left out. So is what lies in a folder of the common ones
-    that none of the users may enter: they can have left nothing there, and most files are in such folders.
+    What lies below a path of `apart_from` (a virtualenv, say) is left out. So is, in the common folders, what lies in a
+    folder that none of the users may enter, and a file in one that none may write to: they can have left nothing there,
+    and most files of a machine are in such folders.
     """
     owners = Owners.of(uids)
     hidden = frozenset(os.fspath(path) for path in apart_from)
@@ -49,23 +50,31 @@ class Owners:
             return entry.stat(follow_symlinks=False).st_uid in self.uids
         return False
 
-    def may_enter(self, folder: os.DirEntry[str]) -> bool:
+    def may_enter(self, folder: os.stat_result) -> bool:
         """Whether one of the users can reach what is in the folder."""
-        with suppress(OSError):
-            status = folder.stat(follow_symlinks=False)
-            return bool(status.st_mode & 0o001) or status.st_uid in self.uids or status.st_gid in self.gids
-        return False
+        return bool(folder.st_mode & 0o001) or self._have(folder)
+
+    def may_write(self, folder: os.stat_result) -> bool:
+        """Whether one of the users can make files in the folder."""
+        return bool(folder.st_mode & 0o002) or self._have(folder)
+
+    def _have(self, folder: os.stat_result) -> bool:
+        return folder.st_uid in self.uids or folder.st_gid in self.gids
 
 
 def _below(folder: str, hidden: frozenset[str], owners: Owners | None = None) -> Iterator[os.DirEntry[str]]:
-    """What is below `folder`, without those of `hidden`; with `owners`, only where these can be."""
+    """What is below `folder`, without those of `hidden`; with `owners`, all folders but files only where these can be."""
     folders = [folder]
     while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    yield entry
-                elif entry.path not in hidden:
-                    yield entry
-                    if owners is None or owners.may_enter(entry):
-                        folders.append(entry.path)
+        with suppress(OSError):
+            place = folders.pop()
+            files_count = owners is None or owners.may_write(os.stat(place))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        if files_count:
+                            yield entry
+                    elif entry.path not in hidden:
+                        yield entry
+                        if owners is None or owners.may_enter(entry.stat(follow_symlinks=False)):
+                            folders.append(entry.path)

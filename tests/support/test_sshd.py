@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -126,17 +127,16 @@ def test_files_left_on_a_host_are_seen(hosts: Hosts) -> None:
     assert files_of(uids, homes) == before
 
 
-def test_folders_that_no_user_may_enter_are_passed_over(hosts: Hosts) -> None:
+def test_folders_where_no_user_can_leave_a_file_are_passed_over(hosts: Hosts) -> None:
     """Most files of a machine that runs tests are in such folders: to look at each of them takes a minute."""
-    closed, opened = Path("/tmp", f"{hosts.users.admin}-closed"), Path("/tmp", f"{hosts.users.admin}-opened")
-    for folder, mode in ((closed, 0o700), (opened, 0o711)):
-        folder.mkdir(mode=mode)
-        (folder / "file").touch()
-        shutil.chown(folder / "file", hosts.users.admin)
+    files = {mode: Path(tempfile.mkdtemp(dir="/var/tmp")) / "file" for mode in (0o700, 0o755, 0o777)}
     try:
+        for mode, file in files.items():
+            file.touch()
+            shutil.chown(file, hosts.users.admin)
+            file.parent.chmod(mode)
         found = files_of(hosts.users.uids, hosts.users.homes)
     finally:
-        shutil.rmtree(closed)
-        shutil.rmtree(opened)
-    assert str(opened / "file") in found
-    assert str(closed / "file") not in found
+        for file in files.values():
+            shutil.rmtree(file.parent)
+    assert [mode for mode, file in files.items() if str(file) in found] == [0o777]
