@@ -73,12 +73,23 @@ class Layout(object):
             full = os.path.join(self.path, folder)
             if os.path.islink(full) and not self.is_linked(folder):
                 raise Problem("layout", "%s is a symbolic link; make it a folder" % text(full))
-            if os.path.realpath(full) in mount_points():
-                raise Problem("layout", "%s is a mount; mount the whole virtualenv instead" % text(full))
             if not self.is_linked(folder):
                 # the folder itself must be writable as well: moving it changes its `..`
                 for needed in (os.path.dirname(full), full):
                     refuse_read_only(needed)
+        self.refuse_mounts()
+
+    def refuse_mounts(self):
+        """Raise `Problem` if a folder is a mount, or has one in it, which would be moved along and later removed."""
+        for folder in self.folders:
+            full = os.path.join(self.path, folder)
+            real = os.path.realpath(full)
+            for place in mounts_in(real):
+                if place == real:
+                    raise Problem("layout", "%s is a mount; mount the whole virtualenv instead" % text(full))
+                inside = os.path.join(full, os.path.relpath(place, real))
+                what = "%s is a mount in a folder that deployments replace; mount it elsewhere and put a symbolic link there"
+                raise Problem("layout", what % text(inside))
 
     def refuse_immovable(self):
         """Raise `Problem` where a folder that is to become a link cannot be renamed, as of a lower layer of an overlay.
@@ -114,6 +125,12 @@ def refuse_read_only(folder):
     if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
         what = "%s cannot write to %s: change its mode (chmod) or its owner (chown)"
         raise Problem("layout", what % (account(os.geteuid()), text(folder)))
+
+
+def mounts_in(folder):
+    """The mount points in a folder, which may be one itself, outermost first."""
+    real = os.path.realpath(folder)
+    return sorted(place for place in mount_points() if place == real or place.startswith(os.path.join(real, "")))
 
 
 def mount_points():

@@ -13,7 +13,7 @@ from .exchange import exchange
 from .files import MEMORY
 from .generations import clone, let_through
 from .lingering import lingering, started_at
-from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, numbers
+from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, mounts_in, numbers
 from .manifest import is_as_left
 from .metadata import scan
 from .ownership import canonical
@@ -32,9 +32,11 @@ CONDEMNED = ".condemned-"
 def switch(agent, request, body):
     """Make the generation `number` current; a plain virtualenv's folders become links to the clone `base` first.
 
-    Raises `Problem` of kind "generation" if the generation does not exist, and EnvironmentError.
+    Raises `Problem` of kind "generation" if the generation does not exist, of kind "layout" for a mount in the current
+    one, and EnvironmentError.
     """
     layout = Layout(agent.path)
+    layout.refuse_mounts()
     if not os.path.isdir(layout.root(request["number"])):
         raise Problem("generation", "generation %d is gone" % request["number"])
     if layout.is_plain:
@@ -60,7 +62,7 @@ def adopt(layout, base):
     The generation `base` has the same files, so that running processes see no difference; the folders are set aside.
     """
     aside = os.path.join(layout.path, MEMORY, DISPLACED)
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_tree(aside)
     os.mkdir(aside, 0o755)
     flip(layout, base)
     for folder in layout.folders:
@@ -189,7 +191,7 @@ def remove_condemned(folder):
 def remove_tree(folder):
     """Rename a folder, if it exists, and remove it, so that it is never partial under its name; return whether it is gone.
 
-    Files of other users may remain, such as root's in `__pycache__`, under a name that no generation has.
+    Files of other users may remain, such as root's in `__pycache__`, and mounts, under a name that no generation has.
     """
     if not os.path.lexists(folder):
         return True
@@ -208,10 +210,15 @@ def remove_tree(folder):
 
 
 def remove(folder):
-    """Remove a file, or a folder even if folders in it are read-only; return whether it is gone."""
+    """Remove a file, or a folder even if folders in it are read-only; return whether it is gone.
+
+    A folder with a mount in it stays as it is: what is mounted there is not envfab's to remove.
+    """
     if os.path.islink(folder) or os.path.isfile(folder):
         discard(folder)
         return True
+    if mounts_in(folder):
+        return False
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         for here, folders, _ in os.walk(folder):
@@ -266,10 +273,12 @@ def found(agent, request, body):
 def release(agent, request, body):
     """Make a virtualenv with generations plain: replace its links with folders, and remove the generations.
 
-    Returns `{"was": "generations"}`, or `{"was": "plain"}` if it was plain already.
+    Returns `{"was": "generations"}`, or `{"was": "plain"}` if it was plain already. Raises `Problem` of kind "layout"
+    for a mount in the current generation.
     """
     agent.path = native(request["path"])
     layout = Layout(agent.path)
+    layout.refuse_mounts()
     linked = [folder for folder in layout.folders if layout.is_linked(folder)]
     if linked:
         plain = os.path.join(agent.path, MEMORY, "plain")

@@ -262,7 +262,8 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
     )
     for folder in to_left(reply, work.where):
         work.around.reporter.warning(
-            f"{work.where}: cannot remove {folder}, since it has files of other users; remove it as root"
+            f"{work.where}: cannot remove {folder}, since it has files of other users or mounts:"
+            " unmount those first, then remove it as root"
         )
     if ended.generation is not None and status == DEPLOYED:
         ended = replace(ended, lingering=to_lingering(reply, work.where))

@@ -798,6 +798,69 @@ def layered(mounted: Path) -> Any:
 
 
 @pytest.fixture
+def volume(tmp_path: Path) -> Any:
+    """Mounts a folder with a file in it at a place: `volume(place)`; the folder."""
+    folder = tmp_path / "volume"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "data.txt").write_text("precious")
+
+    def mount(place: Path) -> Path:
+        place.mkdir()
+        if subprocess.run(["mount", "--bind", folder, place], capture_output=True, check=False).returncode:
+            pytest.skip("mounting a file system needs root")
+        return folder
+
+    yield mount
+    # a mount goes along with a folder above it that is renamed
+    for line in Path("/proc/self/mounts").read_bytes().splitlines():
+        name = line.split()[1].decode("unicode_escape").encode("latin-1").decode()
+        if name.startswith(f"{tmp_path}/"):
+            subprocess.run(["umount", "-l", name], check=True)
+
+
+@ONE
+@pytest.mark.parametrize("folder", ["bin", "packages"])
+@pytest.mark.parametrize("operation", ["convert", "compose", "switch", "release"])
+def test_a_mount_in_a_folder_that_would_be_replaced_is_refused(
+    venv: Path, deploying: Starter, tmp_path: Path, volume: Any, operation: str, folder: str
+) -> None:
+    """What is mounted there stays there, with all that it has, and the message names it and what to do."""
+    session = deploying(venv)
+    if operation != "convert":
+        install(session, wheel(tmp_path, "alpha"))
+    place = (venv / "bin" if folder == "bin" else site_packages(venv)) / "uploads"
+    mounted = volume(place)
+    before = os.path.realpath(place)
+    asked = {"switch": lambda: session.ask("switch", number=0, base=0), "release": lambda: session.ask("release")}
+    ask = asked.get(operation, lambda: compose(session, wheel(tmp_path, "beta")))
+    with pytest.raises(OperationFailed, match=f"{place} is a mount .* put a symbolic link there"):
+        ask()
+    assert os.path.realpath(place) == before
+    assert (place / "below" / "data.txt").read_text() == "precious"
+    assert (mounted / "below" / "data.txt").read_text() == "precious"
+
+
+@ONE
+def test_what_is_mounted_in_an_old_generation_is_never_removed(
+    venv: Path, deploying: Starter, tmp_path: Path, volume: Any
+) -> None:
+    """The generation stays, out of the way, and is named each time until there is no mount in it any more."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    old = Path(os.path.realpath(site_packages(venv)))
+    install(session, wheel(tmp_path, "alpha", "2.0"))
+    mounted = volume(old / "uploads")
+    for _ in range(2):
+        (left,) = session.ask("tidy", previous=1, retain=[], days=None)["left"]
+        assert session.ask("probe")["generations"] == [2]
+        assert (mounted / "below" / "data.txt").read_text() == "precious"
+    (there,) = Path(left).rglob("uploads")
+    subprocess.run(["umount", "-l", there], check=True)
+    assert session.ask("tidy", previous=1, retain=[], days=None)["left"] == []
+    assert (mounted / "below" / "data.txt").read_text() == "precious"
+
+
+@pytest.fixture
 def srv(tmp_path: Path) -> Path:
     """A folder whose path is no trouble to a command line."""
     (tmp_path / "srv").mkdir()

@@ -338,7 +338,7 @@ def test_what_root_left_in_a_virtualenv_is_in_nobodys_way(
     (path / "lib/python3.11/site-packages/by_root/__pycache__/x.cpython-311.pyc").touch()
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "since it has files of other users; remove it as root" in done.stderr
+    assert "since it has files of other users or mounts: unmount those first, then remove it as root" in done.stderr
     assert freeze(path) == {"shop": "1.0"}
     assert workplace.fab("deploy", "--yes", "--reinstall", "shop").returncode == 0
 
