@@ -38,11 +38,22 @@ def content(path, most, whole=True):
 
 def is_as_noted(file, size, time):
     """Whether there is a regular file of that size, in bytes, and that time, in whole seconds."""
+    status = regular(file)
+    return status is not None and has(status, size, time)
+
+
+def regular(file):
+    """The status of a regular file; None if there is none."""
     try:
         status = os.lstat(file)
     except EnvironmentError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size == size and int(status.st_mtime) == time
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def has(status, size, time):
+    """Whether the file of a status has that size, in bytes, and that time, in whole seconds."""
+    return status.st_size == size and int(status.st_mtime) == time
 
 
 def read(descriptor, most):

@@ -17,7 +17,7 @@ import threading
 import warnings
 
 from . import entry_points, pyc
-from .files import content, is_as_noted
+from .files import content, has, regular
 from .json_codec import dumps, loads
 from .metadata import read_fields
 from .protocol import native
@@ -263,17 +263,30 @@ def read_tree(folder):
 def is_whole(folder):
     """Whether the files of the tree in `folder` are unchanged: by size and time, or by their hash if these differ.
 
-    Takes a stat for each file. Bytecode whose size or time differs counts as changed.
+    Takes a stat for each file. Bytecode whose size or time differs counts as changed, and so does any file of another
+    owner, group or mode: it is shared by virtualenvs, and a `chmod` or `chown` in one of them is not meant for others.
     """
     found = read_tree(folder)
     if found is None:
         return False
+    # no virtualenv has a link to it
+    own = os.lstat(os.path.join(folder, TREE))
+    plain = stat.S_IMODE(own.st_mode)
+    # a file system may have other modes than the umask says
+    modes = (plain, plain | 0o111, 0o777 & ~found["umask"] | 0o111)
     below = parts(folder)
-    for key, path, recorded, size, time in found["files"]:
+    # bytecode has no hash in RECORD
+    rows = found["files"] + [[key, path, None, size, time] for key, path, size, time in found["compiled"]]
+    for key, path, recorded, size, time in rows:
         file = below[key] + native(path)
-        if not (is_as_noted(file, size, time) or is_recorded(file, recorded)):
+        status = regular(file)
+        if status is None or stat.S_IMODE(status.st_mode) not in modes:
             return False
-    return all(is_as_noted(below[key] + native(path), size, time) for key, path, size, time in found["compiled"])
+        if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
+            return False
+        if not has(status, size, time) and (recorded is None or not is_recorded(file, recorded)):
+            return False
+    return True
 
 
 def parts(folder):

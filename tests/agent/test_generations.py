@@ -355,6 +355,25 @@ def test_what_was_changed_in_the_store_is_unpacked_again(venv: Path, deploying: 
     assert run(venv, "import a; print(a.V)") == "1\n"
 
 
+@OLDEST_AND_NEWEST
+def test_what_was_closed_to_others_in_one_virtualenv_is_open_in_the_next(
+    make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str
+) -> None:
+    """They share the files of a wheel, but not what somebody made of their modes."""
+    one, other = (make_virtualenv(version, tmp_path / name, pip=False) for name in ("one", "other"))
+    names = ("alpha.py", "alpha.so")
+    alpha = wheel(tmp_path, "alpha", files=dict.fromkeys(names, ""))
+    install(deploying(one), alpha)
+    for name in names:
+        (site_packages(one) / name).chmod(0o600)
+    session = deploying(other)
+    asked = {"path": str(other), "hashes": [sha256(alpha)], "compile": False, "umask": 0o022}
+    assert session.ask("missing", **asked)["lacking"] == [sha256(alpha)]
+    install(session, alpha)
+    assert [(site_packages(other) / name).stat().st_mode & 0o777 for name in names] == [0o644, 0o644]
+    assert [(site_packages(one) / name).stat().st_mode & 0o777 for name in names] == [0o600, 0o600]
+
+
 @ONE
 def test_what_people_install_by_hand_is_carried_over(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """pip works in the current generation as ever; the next generation has what it did, the one before has not."""

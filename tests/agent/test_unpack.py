@@ -567,6 +567,24 @@ def link(path: Path) -> None:
     path.symlink_to("moved")
 
 
+def hide(path: Path) -> None:
+    """No longer readable for others, as a virtualenv that was closed to them leaves the file that it shares."""
+    path.chmod(0o600)
+
+
+def open_up(path: Path) -> None:
+    """Writable for all, so that its content and its time may be anyone's."""
+    path.chmod(0o666)
+
+
+def give_away(path: Path) -> None:
+    """Another user's, who may write to it, or another group's."""
+    try:
+        os.chown(path, -1 if os.geteuid() else 12345, 12345 if os.geteuid() == 0 else os.getgroups()[-1])
+    except (OSError, IndexError):
+        pytest.skip("giving a file away needs root")
+
+
 PYC = importlib.util.cache_from_source("shop.py")
 
 
@@ -581,12 +599,14 @@ PYC = importlib.util.cache_from_source("shop.py")
         ),
         *(("shop.py", link, False), (PYC, touch, False), (PYC, grow, False), (PYC, Path.unlink, False)),
         *((f"{INFO}/RECORD", touch, True), (f"{INFO}/RECORD", change, False)),
+        *(("shop.py", damage, False) for damage in (hide, open_up, give_away)),
+        *((PYC, damage, False) for damage in (hide, open_up, give_away)),
     ],
 )
 def test_a_tree_is_whole_while_its_files_are_as_they_were(
     tmp_path: Path, name: str, damage: Callable[[Path], None], whole: bool
 ) -> None:
-    """By size and time; where these differ, by content; bytecode only by size and time."""
+    """By size and time; where these differ, by content; bytecode only by size and time. Its owner and mode must be too."""
     unpacked(pack(tmp_path, {"shop.py": "X = 1\n"}), tmp_path / "tree", compiled=True)
     assert agent.is_whole(str(tmp_path / "tree"))
     damage(tmp_path / "tree/purelib" / name)
