@@ -11,6 +11,7 @@ from . import store
 from .carryover import NOTHING, Copying, Dropped
 from .data_files import beside, data_files, is_scaffold, make_like, put, refresh, stamp
 from .files import MEMORY, own_folder
+from .hand_changes import Observed
 from .layout import GENERATIONS, Layout, current, python_folder
 from .manifest import write_manifest
 from .metadata import EASY_INSTALL
@@ -47,6 +48,7 @@ def compose(agent, request, body):
     layout.refuse_immovable()
     let_through(path)
     root = layout.root(request["number"])
+    agent.observed = Observed(layout)
     try:
         if layout.is_plain:
             source = layout.root(request["base"])

@@ -69,6 +69,8 @@ class Agent(object):
         self.store = None
         # what `compose` put into its generation: path → (hash, size, time)
         self.placed = {}
+        # what the virtualenv had when `compose` began
+        self.observed = None
         self.at_work = False
         self._writing = allocate_lock()
         self.operations = {"load": self._load}

@@ -12,6 +12,7 @@ from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
 from .generations import clone, let_through
+from .hand_changes import carry_new_files
 from .lingering import lingering, started_at
 from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, mounts_in, numbers
 from .manifest import is_as_left
@@ -33,12 +34,14 @@ def switch(agent, request, body):
     """Make the generation `number` current; a plain virtualenv's folders become links to the clone `base` first.
 
     Raises `Problem` of kind "generation" if the generation does not exist, of kind "layout" for a mount in the current
-    one, and EnvironmentError.
+    one, of kind "changed" if packages were installed by hand since `compose`, and EnvironmentError.
     """
     layout = Layout(agent.path)
     layout.refuse_mounts()
     if not os.path.isdir(layout.root(request["number"])):
         raise Problem("generation", "generation %d is gone" % request["number"])
+    if agent.observed is not None:
+        carry_new_files(layout, request["number"], agent.observed)
     if layout.is_plain:
         adopt(layout, request["base"])
     refresh(layout, layout.root(current(agent.path)))

@@ -10,6 +10,7 @@ from envfab.deployment.steps import Recovery, close, reload
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed
 from envfab.remote.probe_replies import to_probe
 
 
@@ -29,7 +30,8 @@ def go_back(work: DeploymentContext, failure: EnvfabError, back: Recovery) -> No
         work.agent.ask("revert", number=record.generation, previous=record.previous, remove=work.composes)
     work.come_to("going back")
     work.after = to_probe(work.proposal.member.target, work.agent.ask("probe"))
-    _compare_with_before(work, record, work.after)
+    if not (isinstance(failure, OperationFailed) and failure.kind == "changed"):
+        _compare_with_before(work, record, work.after)
     if back is Recovery.PACKAGES_AND_RELOAD:
         reload(work)
     close(work, "rolled-back", error=failure.what)

@@ -25,6 +25,7 @@ GENERATIONS = (
     "shebangs",
     "shared_files",
     "carryover",
+    "hand_changes",
     "generations",
     "exchange",
     "switch",

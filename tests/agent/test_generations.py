@@ -393,6 +393,52 @@ def test_what_people_install_by_hand_is_carried_over(venv: Path, deploying: Star
     assert "hand" not in versions(session.ask("probe"))
 
 
+@OLDEST_AND_NEWEST
+@pytest.mark.parametrize("kind", ["first", "next"])
+def test_files_that_are_added_while_a_generation_is_made_are_in_it(
+    venv: Path, deploying: Starter, tmp_path: Path, kind: str
+) -> None:
+    """A program that keeps uploads in its package goes on while migrations run; of its bytecode nothing is taken."""
+    session = deploying(venv)
+    if kind == "next":
+        install(session, wheel(tmp_path, "alpha"))
+    egg = site_packages(venv) / "gamma-1.0-py3.egg"
+    (egg / "EGG-INFO").mkdir(parents=True)
+    (egg / "EGG-INFO" / "PKG-INFO").write_text("Name: gamma\nVersion: 1.0\n")
+    os.utime(egg, (1, 1))
+    number = compose(session, wheel(tmp_path, "beta"))
+    (egg / "__pycache__").mkdir()
+    uploads = site_packages(venv) / "uploads" / "2026"
+    uploads.mkdir(parents=True)
+    (uploads / "a ü.txt").write_text("late")
+    (uploads / "link").symlink_to("a ü.txt")
+    (site_packages(venv) / "late.pyc").touch()
+    session.ask("switch", number=number, base=number - 1)
+    session.ask("tidy", previous=number - 1, retain=[], days=None)
+    assert (uploads / "link").read_text() == "late"
+    assert not (site_packages(venv) / "late.pyc").exists()
+    assert "beta" in versions(session.ask("probe"))
+
+
+@OLDEST_AND_NEWEST
+@pytest.mark.parametrize("kind", ["first", "next"])
+def test_packages_that_are_installed_while_a_generation_is_made_are_not_lost(
+    venv: Path, deploying: Starter, tmp_path: Path, kind: str
+) -> None:
+    """The generation, which was verified without them, does not become current; the next one has them."""
+    session = deploying(venv)
+    if kind == "next":
+        install(session, wheel(tmp_path, "alpha"))
+    number = compose(session, wheel(tmp_path, "beta"))
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", str(wheel(tmp_path, "hand"))], check=True, capture_output=True)
+    with pytest.raises(OperationFailed, match="installed or removed by hand during the deployment; deploy again"):
+        session.ask("switch", number=number, base=number - 1)
+    assert "beta" not in versions(session.ask("probe"))
+    session.ask("revert", number=number, previous=number - 1, remove=True)
+    assert {"hand", "beta"} <= versions(install(session, wheel(tmp_path, "beta"))).keys()
+
+
 @ONE
 def test_where_links_cannot_be_made_files_are_copied(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, mounted: Path, version: str

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace, freeze
 
 
@@ -244,3 +245,23 @@ def test_a_deployment_is_in_the_history_from_its_journal_on(local: Workplace, ma
     assert local.fab("deploy", "--yes").returncode == 0
     document = local.json("history")["virtualenvs"][0]
     assert [one["status"] for one in document["deployments"]] == ["deployed", "interrupted"]
+
+
+def test_what_is_installed_by_hand_during_a_deployment_ends_it_before_the_switch(
+    local: Workplace, alpha: Path, tmp_path: Path
+) -> None:
+    """The journal is closed, since nothing is left to repair; the next deployment keeps what was installed."""
+    hand = make_wheel(tmp_path, "hand", "1.0")
+    before = f"{alpha}/bin/python -m pip install --quiet --no-index {hand}"
+    fleet = f"Host('localhost', virtualenvs=[Virtualenv({str(alpha)!r}, packages=['alpha']%s)])"
+    local.fabfile(fleet % f", before={before!r}")
+    done = local.fab("deploy", "--yes")
+    assert done.returncode == 1
+    assert "rolled-back" in done.stdout
+    assert "packages were installed or removed by hand during the deployment; deploy again" in done.stdout
+    assert not (alpha / ".envfab" / "journal.json").exists()
+    local.fabfile(fleet % "")
+    assert local.fab("deploy", "--yes").returncode == 0
+    assert set(map(str, (alpha / "lib/python3.11/site-packages").glob("*-1.*.dist-info"))) == {
+        f"{alpha}/lib/python3.11/site-packages/{name}.dist-info" for name in ("alpha-1.10", "hand-1.0")
+    }

@@ -1,0 +1,62 @@
+"""Changes that others make to a virtualenv's packages and scripts after its next generation was composed from them."""
+
+from __future__ import absolute_import
+
+import os
+
+from .data_files import put
+from .manifest import entries
+from .metadata import DESCRIBED, is_leftover
+from .probe import last_change
+from .protocol import Problem
+from .unpack import sync_all
+
+
+class Observed(object):
+    """The virtualenv's folders of packages and scripts at one moment: the `files` in them, by path, and `packages`."""
+
+    def __init__(self, layout):
+        self.files = set(files(layout))
+        self.packages = packages(layout)
+
+
+def packages(layout):
+    """Return what describes the distributions of a virtualenv: {(name of the entry, time at which it changed)}.
+
+    An egg's time is left out: an import makes `__pycache__` in it.
+    """
+    found = set()
+    for folder in (os.path.join(layout.path, one) for one in layout.site):
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name.endswith(DESCRIBED):
+                found.add((name, None if name.endswith(".egg") else last_change(os.path.join(folder, name))))
+    return found
+
+
+def files(layout):
+    """Yield the paths of the files that are not bytecode, relative to the virtualenv."""
+    folders = [folder for folder in layout.folders if os.path.isdir(os.path.join(layout.path, folder))]
+    while folders:
+        folder = folders.pop()
+        for name, is_folder in entries(os.path.join(layout.path, folder)):
+            if is_folder and not is_leftover(name):
+                folders.append(os.path.join(folder, name))
+            elif not is_folder and not name.endswith((".pyc", ".pyo")):
+                yield os.path.join(folder, name)
+
+
+def carry_new_files(layout, number, before):
+    """Give the generation `number` the files that were added to the current one since `before`, an `Observed`.
+
+    Raises `Problem` of kind "changed" if packages were installed or removed, with which the generation was not checked.
+    """
+    if packages(layout) != before.packages:
+        what = "packages were installed or removed by hand during the deployment; deploy again: the next plan takes them into account"
+        raise Problem("changed", what)
+    folders = set()
+    for path in files(layout):
+        target = os.path.join(layout.root(number), path)
+        if path not in before.files and not os.path.lexists(target):
+            put(os.path.join(layout.path, path), target)
+            folders.add(os.path.dirname(target))
+    sync_all(sorted(folders))
