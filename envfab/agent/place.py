@@ -5,6 +5,7 @@ from __future__ import absolute_import
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 
@@ -19,6 +20,8 @@ from .wheel_file import encoded
 # errors upon which files are copied instead of linked
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 INTERPRETER = b"#!python"
+# names of the virtualenv's interpreter among its scripts
+INTERPRETERS = re.compile("(python|pypy)[0-9.]*$")
 
 
 def place(folder, root, scheme, python, requested, link):
@@ -84,6 +87,7 @@ class Placing(object):
 
     def put(self, source, target):
         """Link or copy a file of the tree, replacing whatever file is there."""
+        self.refuse_interpreter(target)
         self.make_folder(target[: target.rfind(os.sep) + 1].rstrip(os.sep))
         target = self.below_root + target
         if not (self.link and self.links(source, target)):
@@ -145,6 +149,12 @@ class Placing(object):
                 raise self.wrong("%s leads to %s, out of the virtualenv; make it a folder" % (text(place), text(real)))
         self.folders.add(folder)
 
+    def refuse_interpreter(self, target):
+        """Raise `Problem` for a file that would replace the virtualenv's interpreter."""
+        folder, name = os.path.split(target)
+        if folder == self.scheme["scripts"] and INTERPRETERS.match(name):
+            raise self.wrong("has a script in the place of the interpreter %s" % text(target))
+
     def wrong(self, what):
         """The `Problem` that `what` is wrong with this distribution."""
         return Problem("wheel", "%s %s: %s" % (self.tree["name"], self.tree["version"], what))
@@ -171,6 +181,7 @@ class Placing(object):
 
     def write(self, target, content, mode):
         """Write a file that the virtualenv has for itself, replacing whatever file is there."""
+        self.refuse_interpreter(target)
         self.make_folder(os.path.dirname(target))
         place = os.path.join(self.root, target)
         draft = self.draft(place)

@@ -8,6 +8,7 @@ all of them; other files are not part of the tree.
 from __future__ import absolute_import
 
 import calendar
+import errno
 import hashlib
 import os
 import re
@@ -167,7 +168,13 @@ class Unpacking(object):
             if data is not None:
                 file = self.place(key, target)
                 self.make_folder(os.path.dirname(file))
-                write_file(file, [data], time, None)
+                try:
+                    write_file(file, [data], time, None)
+                except EnvironmentError as error:
+                    if error.errno == errno.ENAMETOOLONG:
+                        # the source has nearly as long a name as a file may have; Python does without, too
+                        continue
+                    raise
                 self.compiled.append([key, target, len(data), time])
 
     def write_tree(self):

@@ -171,12 +171,26 @@ def inspect(agent, request, body):
 def import_path(agent, layout, root):
     """Return the import path of a new interpreter of a generation; raise `Problem` "interpreter" if it does not start."""
     status, output = start(agent, layout, root, ["-c", SHOW_PATH])
-    said = [line for line in output.splitlines() if line.startswith(WORD)]
-    if status == 0 and said:
-        return [native(one) for one in binascii.unhexlify(said[-1][len(WORD) :]).split(b"\0")]
+    said = path_in(status, output)
+    if said is not None:
+        return [native(one) for one in binascii.unhexlify(said).split(b"\0")]
     last = ([line.strip() for line in output.splitlines() if line.strip()] or ["it printed nothing"])[-1]
     message = "Python does not start in the new generation%s (it %s): %s"
     raise Problem("interpreter", message % (blamed(agent, layout, root), ending(status), last), output=output)
+
+
+def path_in(status, output):
+    """Return the import path that an interpreter printed, in hex; None if it did not start, or ended before that.
+
+    A start-up file may end it with status 0.
+    """
+    said = [line for line in output.splitlines() if line.startswith(WORD)]
+    return said[-1][len(WORD) :] if status == 0 and said else None
+
+
+def starts(agent, layout, root):
+    """Return whether the interpreter of a generation starts."""
+    return path_in(*start(agent, layout, root, ["-c", SHOW_PATH])) is not None
 
 
 def start(agent, layout, root, arguments):
@@ -195,10 +209,10 @@ def blamed(agent, layout, root):
     guilty = []
     for file in files:
         os.rename(file, file + ASIDE)
-    if start(agent, layout, root, ["-c", ""])[0] == 0:
+    if starts(agent, layout, root):
         for file in files:
             os.rename(file + ASIDE, file)
-            if start(agent, layout, root, ["-c", ""])[0]:
+            if not starts(agent, layout, root):
                 guilty.append(text(os.path.basename(file)))
                 os.rename(file, file + ASIDE)
     for file in files:

@@ -137,16 +137,48 @@ def test_the_interpreter_of_a_generation_starts_and_sees_its_own_packages(
     assert subprocess.run([python, "-c", program, root], capture_output=True, check=True).stdout == b"True\n"
 
 
-@OLDEST_AND_NEWEST
-def test_a_pth_that_ends_the_interpreter_is_found_and_named(venv: Path, deploying: Starter, tmp_path: Path) -> None:
-    """It is found in the generation, before anybody starts with it."""
+@ONE
+@pytest.mark.parametrize(
+    ("files", "entry_points", "named"),
+    [
+        ({"taking-1.0.data/scripts/python": "#!/bin/sh\n"}, {}, "python"),
+        ({"taking-1.0.data/data/bin/python3": ""}, {}, "python3"),
+        ({}, {"python3.13": "taking:main"}, "python3.13"),
+        ({}, {"python-taking": "taking:main"}, None),
+    ],
+)
+def test_a_script_in_the_place_of_the_interpreter_is_refused(
+    venv: Path,
+    deploying: Starter,
+    tmp_path: Path,
+    files: dict[str, str],
+    entry_points: dict[str, str],
+    named: str | None,
+) -> None:
+    """With its name, and before anything could start it; names that only begin so are fine."""
     session = deploying(venv)
-    deadly = "import os; os._exit(3)\n"
+    taking = wheel(tmp_path, "taking", files={"taking.py": "", **files}, entry_points=entry_points)
+    if named is None:
+        assert "taking" in versions(install(session, taking))
+        return
+    with pytest.raises(OperationFailed, match=f"taking 1.0: has a script in the place of the interpreter bin/{named}"):
+        compose(session, taking)
+    assert session.ask("probe")["generations"] == []
+
+
+@OLDEST_AND_NEWEST
+@pytest.mark.parametrize("status", [3, 0])
+def test_a_pth_that_ends_the_interpreter_is_found_and_named(
+    venv: Path, deploying: Starter, tmp_path: Path, status: int
+) -> None:
+    """It is found in the generation, before anybody starts with it; also where the interpreter ends as if all was well."""
+    session = deploying(venv)
+    deadly = f"import os; os._exit({status})\n"
     number = compose(session, wheel(tmp_path, "deadly", files={"deadly.pth": deadly, "fine.pth": "import sys\n"}))
     with pytest.raises(OperationFailed) as caught:
         session.ask("inspect", number=number)
     assert (
-        "Python does not start in the new generation, because of deadly.pth (it ended with status 3)"
+        f"Python does not start in the new generation, because of deadly.pth (it ended with status {status})"
         in caught.value.what
     )
 

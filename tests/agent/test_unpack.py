@@ -190,6 +190,17 @@ def test_bytecode_is_what_an_import_takes(tmp_path: Path) -> None:
     assert f"# code object from '{file}'" in said.stderr
 
 
+def test_a_source_whose_bytecode_would_have_too_long_a_name_is_unpacked(tmp_path: Path) -> None:
+    """It is imported without bytecode; other sources get theirs."""
+    long = "a" * 252 + ".py"
+    unpacked(pack(tmp_path, {f"shop/{long}": "X = 1\n", "shop/b.py": ""}), tmp_path / "tree", compiled=True)
+    assert (tmp_path / "tree/purelib/shop" / long).is_file()
+    assert [path for _, path, _, _ in agent.read_tree(str(tmp_path / "tree"))["compiled"]] == [
+        importlib.util.cache_from_source("shop/b.py")
+    ]
+    assert agent.is_whole(str(tmp_path / "tree"))
+
+
 def test_bytecode_that_the_wheel_brings_stays(tmp_path: Path) -> None:
     """It is in RECORD; and nothing is compiled where a file lies in place of the folder."""
     own = importlib.util.cache_from_source("own.py")
