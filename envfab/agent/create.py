@@ -10,6 +10,7 @@ import shutil
 import sys
 
 from .files import MEMORY
+from .layout import CURRENT, numbers
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call
 
@@ -114,6 +115,7 @@ def repair_generation(agent, path, request):
     venv refuses to work where `bin` is a link, so it makes a virtualenv beside, whose interpreter and pyvenv.cfg are
     moved into place.
     """
+    require_current(path)
     beside = os.path.join(path, MEMORY, "repaired")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -135,6 +137,18 @@ def repair_generation(agent, path, request):
         return made
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def require_current(path):
+    """Raise `Problem` if `current` leads to no generation: only its owner may know which one it was."""
+    link = os.path.join(path, CURRENT)
+    if os.path.isdir(link):
+        return
+    there = " or ".join(map(str, numbers(path)))
+    if not there:
+        raise Problem("create", "%s has no generation left; remove it, then create it again" % text(path))
+    what = "%s does not lead to a generation; correct it: ln -sfn generations/NUMBER %s (%s)"
+    raise Problem("create", what % (text(link), text(link), there))
 
 
 def make_again(agent, path, target, request):

@@ -158,6 +158,29 @@ def test_one_with_generations_gets_back_what_it_lost(links: Connections, tmp_pat
     assert (again.error, again.by) == (None, None)
 
 
+@pytest.mark.parametrize("lost", ["link", "generation"])
+def test_one_whose_current_generation_is_not_known_is_told_how_to_name_it(
+    links: Connections, tmp_path: Path, lost: str
+) -> None:
+    """A backup that left links out, say: the message names the generations and the command, after which all is well."""
+    path = tmp_path / "venv"
+    made([wanted(path)], links)
+    current = path / ".envfab" / "current"
+    shutil.copytree(path / ".envfab/generations/0", path / ".envfab/generations/1", symlinks=True)
+    current.unlink()
+    if lost == "generation":
+        current.symlink_to("generations/7")
+    (creation,) = create([wanted(path)], links, Settings(), Silent(), repair=True)
+    command = f"ln -sfn generations/NUMBER {current}"
+    assert f"{current} does not lead to a generation; correct it: {command} (0 or 1)" in str(creation.error)
+    subprocess.run(command.replace("NUMBER", "1").split(), check=True)
+    (again,) = create([wanted(path)], links, Settings(), Silent(), repair=True)
+    assert (again.error, again.by) == (None, None)
+    shutil.rmtree(path / ".envfab" / "generations")
+    (creation,) = create([wanted(path)], links, Settings(), Silent(), repair=True)
+    assert f"{path} has no generation left; remove it, then create it again" in str(creation.error)
+
+
 def test_a_copied_interpreter_that_does_not_start_is_replaced(
     links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
 ) -> None:
