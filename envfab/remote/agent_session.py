@@ -221,7 +221,7 @@ def start_agent(  # noqa: PLR0913  # what to start where, as which user, and how
         if word is None:
             status, printed = process.finish(), noise + more
             if not _is_absent(status, printed):
-                raise _not_started(status, where, executable, printed)
+                raise _not_started(status, where, executable, printed, path)
             if if_absent is not None:
                 raise Unusable(f"{executable} does not exist", where=where, hint=if_absent)
             raise _no_interpreter(starter, path, where, identity)
@@ -268,11 +268,17 @@ def _no_interpreter(starter: Starter, path: str, where: str, identity: Identity)
     return Unusable(f"{python} did not start, and checking whether it exists failed: {said}", where=where)
 
 
-def _not_started(status: int | None, where: str, executable: str, noise: str) -> Unreachable:
+def _not_started(status: int | None, where: str, executable: str, noise: str, path: str) -> Unreachable:
     last = last_line(noise)
     if status == NOT_FOUND:
         # the shims of pyenv and asdf print first what was not found, and at the end what to do
         last = next((line for line in map(last_line, noise.splitlines()) if line.endswith(ABSENT)), last)
     if status == NOT_EXECUTABLE:
         return Unusable(f"cannot run {executable}: {last}", where=where)
-    return Unusable(f"{executable} did not start: {last or f'exit status {status}'}", where=where)
+    hint = (
+        "a .pth file or sitecustomize.py among its packages may end it: remove that file, or go back to an older"
+        f" generation: ln -sfn generations/NUMBER {path}/.envfab/current"
+    )
+    by_itself = not last and executable == f"{path}/bin/python"
+    what = f"{executable} did not start: {last or f'exit status {status}'}"
+    return Unusable(what, where=where, hint=hint if by_itself else "")

@@ -253,6 +253,16 @@ def test_an_interpreter_that_is_too_old_is_told_with_its_version(agent: StartAge
     )
 
 
+def test_an_interpreter_that_ends_without_a_word_has_a_start_up_file_that_ends_it(
+    agent: StartAgent, tmp_path: Path
+) -> None:
+    """Whoever put it there by hand is told what to look for, and how to go back without an interpreter."""
+    with pytest.raises(Unreachable, match=r"bin/python did not start: exit status 5\n") as caught:
+        agent(_interpreter(tmp_path, "#!/bin/sh\nexit 5\n"))
+    assert "a .pth file or sitecustomize.py among its packages may end it" in str(caught.value)
+    assert f"ln -sfn generations/NUMBER {tmp_path}/.envfab/current" in str(caught.value)
+
+
 def test_an_interpreter_that_fails_is_quoted(agent: StartAgent, tmp_path: Path) -> None:
     """What it said last is the reason."""
     script = "#!/bin/sh\necho 'Fatal Python error: no module named encodings' >&2\nexit 1\n"
