@@ -70,10 +70,13 @@ class Copying(object):
         self.seen = set()
 
     def folder(self, path):
-        """Copy a folder with all below it."""
-        self.modes[path] = os.stat(os.path.join(self.source, path)).st_mode
+        """Copy a folder with all below it; one that was removed by hand becomes an empty one."""
+        full = os.path.join(self.source, path)
+        is_there = os.path.isdir(full)
+        self.modes[path] = os.stat(full if is_there else self.source).st_mode
         self.make(path)
-        self.contents(path)
+        if is_there:
+            self.contents(path)
 
     def contents(self, path):
         """Copy the contents of a folder; a folder of which nothing stays is not made.

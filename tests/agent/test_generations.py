@@ -472,6 +472,19 @@ def test_packages_that_are_installed_while_a_generation_is_made_are_not_lost(
 
 
 @ONE
+def test_a_folder_of_packages_that_somebody_removed_is_made_again(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """The next generation has what the deployment installs, and no error names a folder inside of `.envfab`."""
+    install(deploying(venv), wheel(tmp_path, "alpha"))
+    mode = site_packages(venv).stat().st_mode
+    shutil.rmtree(os.path.realpath(site_packages(venv)))
+    assert versions(install(deploying(venv), wheel(tmp_path, "beta"))) == {"beta": "1.0"}
+    assert site_packages(venv).stat().st_mode == mode
+    assert run(venv, "import beta; print(beta.VERSION)") == "1.0\n"
+
+
+@ONE
 def test_where_links_cannot_be_made_files_are_copied(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, mounted: Path, version: str
 ) -> None:
