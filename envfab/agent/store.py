@@ -107,8 +107,7 @@ def fill(agent, request, body):
 def unpack_cached(path, cached, wheel, request):
     """Unpack a wheel of the cache into its tree, and remove it from the cache."""
     place, final = folder(path), tree_of(path, wheel["sha256"], request)
-    draft = os.path.join(place, ".%d" % os.getpid())
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = os.path.join(place, "." + wheel_cache.draft_name())
     try:
         sent = received(bytecode_of(cached))
         unpack(wheel_cache.checked(cached, wheel), draft, request["umask"], request["compile"], sent)
@@ -178,7 +177,7 @@ def bytecode_of(cached):
 def take_bytecode(agent, request, body):
     """Store the request's body for `fill`: the bytecode of the wheel `sha256`; ignore it if its SHA-256 is not `digest`."""
     cached = os.path.join(wheel_cache.folder(agent.path), native(request["sha256"]))
-    temporary = "%s.%d" % (bytecode_of(cached), os.getpid())
+    temporary = "%s.%s" % (bytecode_of(cached), wheel_cache.draft_name())
     if not os.path.isfile(cached):
         # the wheel was not received
         return {}
@@ -206,8 +205,7 @@ def compile_wheel(agent, request, body):
     final = os.path.join(place, key(request["sha256"], {"umask": 0o022, "compile": True}))
     if not os.path.isfile(final + BYTECODE):
         sweep(place)
-        draft = os.path.join(place, ".%d" % os.getpid())
-        shutil.rmtree(draft, ignore_errors=True)
+        draft = os.path.join(place, "." + wheel_cache.draft_name())
         if wheel_cache.sha256_of(native(request["wheel"])) != request["sha256"]:
             raise Problem("corrupt", "the SHA-256 of %s does not match the release log: fab verify_wheels tells more" % request["wheel"])
         unpack(native(request["wheel"]), draft, 0o022, True)

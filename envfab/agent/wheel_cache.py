@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import
 
+import binascii
 import errno
 import hashlib
 import os
@@ -68,6 +69,11 @@ def is_private(folder):
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def draft_name():
+    """A name that no other agent takes, also not one of another host, or container, that shares the home."""
+    return "%d-%s" % (os.getpid(), native(binascii.hexlify(os.urandom(8)).decode("ascii")))
+
+
 def sweep(place):
     """Remove the incomplete files of uploads that were killed."""
     for name in os.listdir(place):
@@ -84,7 +90,7 @@ def store(agent, request, body):
     place = folder(native(request["path"]))
     sha256 = native(request["sha256"])
     sweep(place)
-    temporary = os.path.join(place, ".%s.%d" % (sha256, os.getpid()))
+    temporary = os.path.join(place, ".%s.%s" % (sha256, draft_name()))
     seen = hashlib.sha256()
     try:
         with open(temporary, "wb") as stream:

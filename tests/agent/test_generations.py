@@ -387,6 +387,24 @@ def test_what_was_changed_in_the_store_is_unpacked_again(venv: Path, deploying: 
     assert run(venv, "import a; print(a.V)") == "1\n"
 
 
+@ONE
+def test_agents_of_two_hosts_that_share_a_home_do_not_share_their_drafts(
+    venv: Path, deploying: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their process numbers may be equal, as in containers: neither removes what the other is unpacking."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    place = tmp_path / "home" / ".cache" / "envfab" / "store"
+    place.mkdir(parents=True)
+    session = deploying(venv)
+    # of all processes, since which one is the agent is not known here
+    others = [place / f".{name}" for name in os.listdir("/proc") if name.isdigit()]
+    for other in others:
+        other.mkdir()
+        (other / "half").touch()
+    install(session, wheel(tmp_path, "alpha"))
+    assert all((other / "half").exists() for other in others)
+
+
 @OLDEST_AND_NEWEST
 def test_what_was_closed_to_others_in_one_virtualenv_is_open_in_the_next(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str
