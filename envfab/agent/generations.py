@@ -48,7 +48,7 @@ def compose(agent, request, body):
     layout.refuse_immovable()
     let_through(path)
     root = layout.root(request["number"])
-    agent.observed = Observed(layout)
+    agent.observed = Observed(layout, request["number"])
     try:
         if layout.is_plain:
             source = layout.root(request["base"])

@@ -13,9 +13,10 @@ from .unpack import sync_all
 
 
 class Observed(object):
-    """The virtualenv's folders of packages and scripts at one moment: the `files` in them, by path, and `packages`."""
+    """The folders of packages and scripts when the generation `number` was begun: the `files` in them, and `packages`."""
 
-    def __init__(self, layout):
+    def __init__(self, layout, number):
+        self.number = number
         self.files = set(files(layout))
         self.packages = packages(layout)
 
@@ -45,8 +46,8 @@ def files(layout):
                 yield os.path.join(folder, name)
 
 
-def carry_new_files(layout, number, before):
-    """Give the generation `number` the files that were added to the current one since `before`, an `Observed`.
+def carry_new_files(layout, before):
+    """Give a new generation the files that were added to the current one since `before`, an `Observed`.
 
     Raises `Problem` of kind "changed" if packages were installed or removed, with which the generation was not checked.
     """
@@ -55,7 +56,7 @@ def carry_new_files(layout, number, before):
         raise Problem("changed", what)
     folders = set()
     for path in files(layout):
-        target = os.path.join(layout.root(number), path)
+        target = os.path.join(layout.root(before.number), path)
         if path not in before.files and not os.path.lexists(target):
             put(os.path.join(layout.path, path), target)
             folders.add(os.path.dirname(target))

@@ -40,13 +40,14 @@ def switch(agent, request, body):
     layout.refuse_mounts()
     if not os.path.isdir(layout.root(request["number"])):
         raise Problem("generation", "generation %d is gone" % request["number"])
-    if agent.observed is not None:
-        carry_new_files(layout, request["number"], agent.observed)
+    if agent.observed is not None and agent.observed.number == request["number"]:
+        carry_new_files(layout, agent.observed)
     if layout.is_plain:
         adopt(layout, request["base"])
     refresh(layout, layout.root(current(agent.path)))
     publish(layout, request["number"])
     flip(layout, request["number"])
+    agent.observed = None
     return {}
 
 
