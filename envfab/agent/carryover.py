@@ -65,6 +65,8 @@ class Copying(object):
         self.manifest = []
         # modes of the folders to carry over, unless they become empty; and those of them that were made
         self.modes = {}
+        # when these folders changed
+        self.times = {}
         self.made = set()
         # data files that were handled
         self.seen = set()
@@ -73,7 +75,8 @@ class Copying(object):
         """Copy a folder with all below it; one that was removed by hand becomes an empty one."""
         full = os.path.join(self.source, path)
         is_there = os.path.isdir(full)
-        self.modes[path] = os.stat(full if is_there else self.source).st_mode
+        status = os.stat(full if is_there else self.source)
+        self.modes[path], self.times[path] = status.st_mode, status.st_mtime
         self.make(path)
         if is_there:
             self.contents(path)
@@ -99,7 +102,7 @@ class Copying(object):
                 if below + name in self.drop or is_leftover(name):
                     self.note_all(below + name)
                 else:
-                    self.modes[below + name] = status.st_mode
+                    self.modes[below + name], self.times[below + name] = status.st_mode, status.st_mtime
                     self.contents(below + name)
             elif only_links and stat.S_ISREG(status.st_mode):
                 self.note(below + name, status)

@@ -11,7 +11,7 @@ from . import store
 from .carryover import NOTHING, Copying, Dropped
 from .data_files import beside, data_files, is_scaffold, make_like, put, refresh, stamp
 from .files import MEMORY, own_folder
-from .hand_changes import Observed
+from .hand_changes import Observed, packages
 from .layout import GENERATIONS, Layout, current, python_folder
 from .manifest import write_manifest
 from .metadata import EASY_INSTALL
@@ -38,7 +38,7 @@ def compose(agent, request, body):
     `Problem`, for example of kind "layout", "unowned" or "os", and EnvironmentError; the generation is then removed.
     """
     path = agent.path
-    agent.placed = {}
+    agent.placed, agent.observed = {}, None
     os.umask(request["umask"])
     layout = Layout(path)
     layout.refuse_foreign_links()
@@ -48,7 +48,7 @@ def compose(agent, request, body):
     layout.refuse_immovable()
     let_through(path)
     root = layout.root(request["number"])
-    agent.observed = Observed(layout, request["number"])
+    packages_before = packages(layout)
     try:
         if layout.is_plain:
             source = layout.root(request["base"])
@@ -86,6 +86,8 @@ def compose(agent, request, body):
         write_manifest(source, copying.manifest)
         complete(layout, root, source, request["pinned"])
         sync_generation(root)
+        times = None if layout.is_plain else copying.times
+        agent.observed = Observed(request["number"], packages_before, set(native(one[0]) for one in copying.manifest), times)
     except (EnvironmentError, Problem) as error:
         shutil.rmtree(root, ignore_errors=True)
         if current(path) is None:

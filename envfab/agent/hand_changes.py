@@ -13,12 +13,17 @@ from .unpack import sync_all
 
 
 class Observed(object):
-    """The folders of packages and scripts when the generation `number` was begun: the `files` in them, and `packages`."""
+    """The folders of packages and scripts when the generation `number` was composed from them.
 
-    def __init__(self, layout, number):
+    `files` are the paths of those in them, `packages` is what `packages` returns, and `times` has the time at which each
+    folder changed; without `times` all folders are looked through again.
+    """
+
+    def __init__(self, number, packages, files, times):
         self.number = number
-        self.files = set(files(layout))
-        self.packages = packages(layout)
+        self.packages = packages
+        self.files = files
+        self.times = times
 
 
 def packages(layout):
@@ -34,16 +39,30 @@ def packages(layout):
     return found
 
 
-def files(layout):
-    """Yield the paths of the files that are not bytecode, relative to the virtualenv."""
+def files(layout, times):
+    """Yield the paths of the files that are not bytecode, relative to the virtualenv.
+
+    Those in folders that have not changed since `times` are left out.
+    """
     folders = [folder for folder in layout.folders if os.path.isdir(os.path.join(layout.path, folder))]
-    while folders:
-        folder = folders.pop()
+    changed = folders if times is None else [folder for folder in times if is_changed(layout, folder, times[folder])]
+    while changed:
+        folder = changed.pop()
         for name, is_folder in entries(os.path.join(layout.path, folder)):
+            path = os.path.join(folder, name)
             if is_folder and not is_leftover(name):
-                folders.append(os.path.join(folder, name))
+                if times is None or path not in times:
+                    changed.append(path)
             elif not is_folder and not name.endswith((".pyc", ".pyo")):
-                yield os.path.join(folder, name)
+                yield path
+
+
+def is_changed(layout, folder, time):
+    """Whether a folder, which may be gone, has had entries added or removed since `time`."""
+    try:
+        return os.stat(os.path.join(layout.path, folder)).st_mtime != time
+    except EnvironmentError:
+        return False
 
 
 def carry_new_files(layout, before):
@@ -55,7 +74,7 @@ def carry_new_files(layout, before):
         what = "packages were installed or removed by hand during the deployment; deploy again: the next plan takes them into account"
         raise Problem("changed", what)
     folders = set()
-    for path in files(layout):
+    for path in files(layout, before.times):
         target = os.path.join(layout.root(before.number), path)
         if path not in before.files and not os.path.lexists(target):
             put(os.path.join(layout.path, path), target)
