@@ -2,32 +2,22 @@
 
 from __future__ import absolute_import
 
-import errno
 import os
-import shutil
 
-from . import store
 from .carryover import NOTHING, Copying
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
 from .files import MEMORY
 from .generations import clone, let_through
 from .hand_changes import carry_new_files
-from .lingering import lingering, started_at
-from .layout import BESIDE, CURRENT, GENERATIONS, MANIFEST, Layout, current, mounts_in, numbers
-from .manifest import is_as_left
-from .metadata import scan
-from .ownership import canonical
-from .pin import PINNED, pinned_since
-from .protocol import Problem, native, text
+from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current
+from .pin import PINNED
+from .protocol import Problem, native
+from .removal import remove_condemned, remove_tree
 from .unpack import sync_all
 from .wheel_cache import discard, sync
 
 DISPLACED = "displaced"
-# folder in which envfab 1 kept wheels for rollbacks
-KEPT_BY_ENVFAB_1 = "wheels"
-# prefix of the names of folders that are being removed
-CONDEMNED = ".condemned-"
 
 
 def switch(agent, request, body):
@@ -150,112 +140,6 @@ def revert(agent, request, body):
     return {"switched": switched}
 
 
-def tidy(agent, request, body):
-    """Remove data files, generations and trees of the store that nothing needs, at the end of a deployment.
-
-    In the answer, `lingering` are the processes that still run an older generation, `left` paths that cannot be removed.
-
-    `retain` are the numbers of the generations to keep, `previous` the one that was current before, `days` how long
-    the store keeps trees that no generation uses (None: purge nothing).
-    """
-    layout = Layout(agent.path)
-    now, previous = current(agent.path), request["previous"]
-    found = lingering(agent.path, previous is not None and pinned_since(layout, previous) is not None)
-    for number in numbers(agent.path):
-        # of all, not only of the previous one: an interrupted deployment may have left files of another one
-        if now is not None and number != now:
-            withdraw(layout, number, now)
-    for name in (DISPLACED, KEPT_BY_ENVFAB_1):
-        remove_tree(os.path.join(agent.path, MEMORY, name))
-    for number in numbers(agent.path):
-        if number != now and number not in request["retain"] and not is_run(layout, number, found):
-            remove_tree(layout.root(number))
-    left = []
-    for folder in (os.path.join(agent.path, MEMORY), os.path.join(agent.path, GENERATIONS)):
-        left += remove_condemned(folder)
-    if request["days"] is not None and store.is_mine_alone(agent):
-        store.purge(agent.path, request["days"])
-    # an agent may outlive its deployment, and other deployments wait for the store
-    store.let_go(agent)
-    return {"lingering": found, "left": left}
-
-
-def is_run(layout, number, processes):
-    """Return whether one of the processes may have started with a pinned generation, and so still imports from it."""
-    made = pinned_since(layout, number)
-    return made is not None and any(started_at(one["started"]) > made for one in processes)
-
-
-def remove_condemned(folder):
-    """Finish interrupted removals in a folder; return the paths that cannot be removed."""
-    names = [name for name in os.listdir(folder) if name.startswith(CONDEMNED)] if os.path.isdir(folder) else []
-    return [text(os.path.join(folder, name)) for name in names if not remove(os.path.join(folder, name))]
-
-
-def remove_tree(folder):
-    """Rename a folder, if it exists, and remove it, so that it is never partial under its name; return whether it is gone.
-
-    Files of other users may remain, such as root's in `__pycache__`, and mounts, under a name that no generation has.
-    """
-    if not os.path.lexists(folder):
-        return True
-    condemned = os.path.join(os.path.dirname(folder), CONDEMNED + os.path.basename(folder))
-    if not remove(condemned):
-        condemned += ".%d" % os.getpid()
-    try:
-        os.rename(folder, condemned)
-    except EnvironmentError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # in a lower layer of an overlay: without its manifest, it is not taken for a complete generation
-        discard(os.path.join(folder, MANIFEST))
-        return remove(folder)
-    return remove(condemned)
-
-
-def remove(folder):
-    """Remove a file, or a folder even if folders in it are read-only; return whether it is gone.
-
-    A folder with a mount in it stays as it is: what is mounted there is not envfab's to remove.
-    """
-    if os.path.islink(folder) or os.path.isfile(folder):
-        discard(folder)
-        return True
-    if mounts_in(folder):
-        return False
-    shutil.rmtree(folder, ignore_errors=True)
-    if os.path.lexists(folder):
-        for here, folders, _ in os.walk(folder):
-            for name in folders:
-                inside = os.path.join(here, name)
-                if not os.path.islink(inside) and os.stat(inside).st_uid == os.geteuid():
-                    os.chmod(inside, 0o700)
-        shutil.rmtree(folder, ignore_errors=True)
-    return not os.path.lexists(folder)
-
-
-def whole(agent, request, body):
-    """Find which of the generations `numbers` are unchanged: `{"whole": […], "unrecorded": […]}`.
-
-    Those in `unrecorded` have no manifest. With `versions` (canonical name → version), `whole` has only generations
-    without other versions.
-    """
-    layout = Layout(agent.path)
-    whole = [number for number in request["numbers"] if is_as_left(layout, number)]
-    if request.get("versions") is not None:
-        whole = [number for number in whole if has_versions(layout, number, request["versions"])]
-    unrecorded = [one for one in request["numbers"] if not os.path.exists(os.path.join(layout.root(one), MANIFEST))]
-    return {"whole": whole, "unrecorded": unrecorded}
-
-
-def has_versions(layout, number, versions):
-    """Return whether each distribution in a generation is in `versions`; some of these may be elsewhere (editables)."""
-    found = []
-    for folder in layout.site:
-        scan(os.path.join(layout.root(number), folder), found, {"leftovers": [], "damaged": []})
-    return all(versions.get(canonical(one["name"])) == one["version"] for one in found)
-
-
 def found(agent, request, body):
     """Make the generation 0 of a new virtualenv."""
     agent.path = native(request["path"])
@@ -310,8 +194,6 @@ def release(agent, request, body):
 OPERATIONS = {
     "switch": switch,
     "revert": revert,
-    "tidy": tidy,
-    "whole": whole,
     "found": found,
     "release": release,
 }

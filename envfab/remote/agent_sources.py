@@ -28,7 +28,10 @@ GENERATIONS = (
     "hand_changes",
     "generations",
     "exchange",
+    "removal",
     "switch",
+    "unchanged",
+    "tidy",
 )
 DOWNLOAD = ("http", "download")
 HISTORY = ("wheel_cache", "journal")
