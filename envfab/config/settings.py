@@ -173,6 +173,9 @@ def _batch(where: str, value: Any) -> int | str:
     return _whole(1)(where, value)
 
 
+read_batch = _optional(_batch)
+
+
 def _truth(where: str, value: Any) -> bool:
     text = str(value).strip().lower()
     if text not in TRUE + FALSE:
@@ -234,7 +237,7 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "parallel": _whole(1),
     "jump_parallel": _whole(1),
     "processes": _or_auto(_whole(1)),
-    "batch": _optional(_batch),
+    "batch": read_batch,
     "max_failures": _optional(_whole(1)),
     "keep": _whole(1),
     "check_retries": _whole(0),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envfab.config.settings import Settings
+from envfab.config.slices import Slice
 from envfab.config.target import Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
@@ -40,6 +41,10 @@ class RolloutContext:
     wait: float = 0.0
     # virtualenvs to deploy to first, before all waves
     canaries: frozenset[Target] = frozenset()
+    # all that the waves are made of, if a saved plan has its own; else the waves are made of what is deployed to
+    whole: Sequence[Target] = ()
+    # the slice of the fleet that is deployed to
+    slice: Slice | None = None
     # URL of the package index that hosts fetch wheels from, with credentials; None if this machine sends them
     wheel_source: str | None = field(default=None, repr=False)
     # interpreters of this machine that compile bytecode for the targets

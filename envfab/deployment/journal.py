@@ -19,7 +19,7 @@ INTERRUPTED = "interrupted"
 FAILED = "failed"
 UNDER_WAY = "under way"
 DEPLOYED = "deployed"
-LATER = ("ended", "status", "error", "undoes", "generation", "previous")
+LATER = ("ended", "status", "error", "undoes", "generation", "previous", "slice", "plan")
 MAX_ERROR = 100_000  # characters; an error may list every package that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
@@ -79,6 +79,10 @@ class Record:
     previous: int | None = None
     # processes that still ran the previous generation when the deployment ended
     lingering: tuple[LingeringProcess, ...] = ()
+    # the slice of the fleet that the rollout was for, as text: `3/8`
+    slice: str | None = None
+    # the digest of the saved plan that was carried out (`planning.plan.plan_digest`)
+    plan: str | None = None
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -117,6 +121,11 @@ def open_record(probe: Probe, where: str) -> Record | None:
     else:
         return None
     return record if record.status == FAILED else replace(record, status=INTERRUPTED)
+
+
+def has_switched(left: Record, probe: Probe) -> bool:
+    """Whether an interrupted deployment had made its generation current."""
+    return left.generation is not None and left.generation == probe.generation
 
 
 def snapshot(probe: Probe) -> tuple[Installed, ...]:
@@ -226,6 +235,8 @@ def _record(said: Fields) -> Record:
             LingeringProcess(one.number("pid"), one.number("started"), one.line("name"))
             for one in fields.objects("lingering")
         ),
+        slice=fields.text_or_none("slice"),
+        plan=fields.text_or_none("plan"),
     )
 
 

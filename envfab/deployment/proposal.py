@@ -38,6 +38,8 @@ class Proposal:
     error: EnvfabError | None = None
     # the id of the deployment that this one takes back, if it is a rollback
     undoes: str | None = None
+    # the digest of the saved plan that it carries out
+    saved: str | None = None
     # (field, text for people) of the commands that the fabfile has for a deployment
     commands: tuple[tuple[str, str], ...] = ()
 

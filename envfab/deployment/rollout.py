@@ -47,7 +47,7 @@ class Rollout:
 
     def __init__(self, around: RolloutContext, chosen: Sequence[Proposal]) -> None:
         self._around = around
-        self._waves = waves(chosen, around.settings.batch, around.canaries)
+        self._waves = waves(chosen, around.settings.batch, around.canaries, around.whole)
         # in starting order: a deployment at a barrier waits for earlier ones only
         around.gates.open([proposal.member for wave in self._waves for proposal in wave])
         most = around.settings.max_failures
@@ -67,6 +67,8 @@ class Rollout:
         told: SimpleQueue[str] = SimpleQueue()
         with closing(self._around.compilers), Interrupts(told, INTERRUPT):
             for turn, wave in enumerate(self._waves, 1):
+                if not wave:
+                    continue
                 which = f" wave {turn} of {len(self._waves)}" if len(self._waves) > 1 else ""
                 self._around.reporter.stage(f"deploying{which}", len(wave))
                 by_host: dict[str, list[DeploymentRun]] = defaultdict(list)

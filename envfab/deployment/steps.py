@@ -24,6 +24,7 @@ from envfab.deployment.journal import (
     Record,
     changes,
     from_json,
+    has_switched,
     readable,
     retained,
     snapshot,
@@ -95,12 +96,14 @@ def begin(work: DeploymentContext) -> None:
         began=now(),
         step="begin",
         # a recovery leads to the state before the interrupted deployment, not to what that left behind
-        snapshot=left.snapshot if left and (left.changed_in_place or _has_switched(left, probe)) else snapshot(probe),
+        snapshot=left.snapshot if left and (left.changed_in_place or has_switched(left, probe)) else snapshot(probe),
         changes=changes(plan, {wheel.filename: wheelhouse.sha256(wheel) for wheel in work.proposal.wheels}),
         undoes=work.proposal.undoes,
         upgrade=plan.upgrade,
         generation=generation,
         previous=previous,
+        slice=str(work.around.slice) if work.around.slice is not None else None,
+        plan=work.proposal.saved,
     )
     ended = to_json(_ended(left)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
@@ -116,7 +119,7 @@ def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | N
     generation.
     """
     current = probe.generation
-    switched = left is not None and _has_switched(left, probe)
+    switched = left is not None and has_switched(left, probe)
     if plan.generation is not None and plan.generation != current:
         return plan.generation, current
     if plan.actions and plan.generation is None:
@@ -126,11 +129,6 @@ def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | N
     if left is not None and switched and left.previous is not None:
         return current, left.previous
     return None, None
-
-
-def _has_switched(left: Record, probe: Probe) -> bool:
-    """Whether an interrupted deployment had made its generation current."""
-    return left.generation is not None and left.generation == probe.generation
 
 
 def _ended(left: Record) -> Record:

@@ -311,6 +311,11 @@ def plan_key(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
+def plan_digest(plan: Plan) -> str:
+    """Return a digest of a whole plan: of its virtualenv, its fingerprint, and what is to be done there."""
+    return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
+
+
 def _action_to_json(action: Action) -> dict[str, Any]:
     return {
         "action": action.kind.value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -108,9 +108,11 @@ class TaskContext:
         """Return the name of the user who logs in to a host."""
         return login(host, self._config, self._ssh)
 
-    def select(self, names: Sequence[str]) -> tuple[Member, ...]:
-        """Return the members that `names` and `fab -H` select; raises `SelectorError`."""
+    def select(self, names: Sequence[str], within: Container[str] | None = None) -> tuple[Member, ...]:
+        """Return the members that `names` and `fab -H` select, `within` some hosts; raises `SelectorError`."""
         chosen = select(names, self.fleet.members(self.login), command_line_hosts())
+        if within is not None:
+            chosen = tuple(member for member in chosen if member.host.name in within)
         note_targets(len(chosen))
         self._ssh.refuse_if_useless((one.host.name, one.host.user) for one in chosen if not one.host.local)
         return chosen

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.config.target import Member, Target
 from envfab.errors import UsageError
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.fleet_slice import (
+    SETTING,
+    canary_targets,
+    given_waves,
+    nothing_selected,
+    refuse_other_fleet,
+    refuse_waves,
+    select_slice,
+    slice_of,
+    warn_of_unlabelled,
+)
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
     from envfab.deployment.bytecode import Compilers
+    from envfab.deployment.plan_file import SavedPlan, Waves
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
-    from envfab.planning.plan import Options, Plan
+    from envfab.planning.plan import Options
     from envfab.remote.probe import TargetSession
     from envfab.wheelhouse.wheelhouse import Wheelhouse
 
@@ -49,6 +59,7 @@ def task(fleet: Fleet) -> Any:
         prune: bool = False,
         force: bool = False,
         plan: str = "",
+        slice: str = "",
         canary: Iterable[str] = (),
         batch: str = "",
         max_failures: str = "",
@@ -60,12 +71,27 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.requirements_files import read_requirements
         from envfab.tasks.plan_options import option_flags, plan_options
 
-        run = TaskContext(fleet, c, json, batch=batch, max_failures=max_failures)
-        console, options = run.console, plan_options(only, reinstall, prune, force, upgrade)
+        options = plan_options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
         saved = _load(plan, options) if plan else None
-        members = run.select(list(name))
-        canaries = _canaries(run, list(canary), members)
+        waves = saved.waves if saved is not None else None
+        whole = saved.deployable if saved is not None and waves is not None else ()
+        run = TaskContext(fleet, c, json, batch=batch or _batch_of(waves), max_failures=max_failures)
+        console, part = run.console, slice_of(saved, slice)
+        refuse_waves(part, _own_waves(run, list(canary), batch, waves))
+        members = select_slice(run, list(name), part)
+        canaries = canary_targets(run, list(canary), members) or (waves.canaries if waves is not None else frozenset())
+        if part is not None:
+            if saved is not None:
+                refuse_other_fleet(run, saved)
+                saved = saved.on(part.hosts_of(fleet.hosts))
+                members = tuple(member for member in members if member.target in saved.plans)
+            if not members:
+                from envfab.tasks.output.plans import rollout_json
+
+                nothing_selected(run, part, rollout_json(None, (), part))
+                return
+            warn_of_unlabelled(run, part)
         if not yes:
             console.require_terminal("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
@@ -77,13 +103,15 @@ def task(fleet: Fleet) -> Any:
             wheelhouse = run.open_wheelhouse()
             compilers = Compilers(run.settings.compilers)
             leaving.enter_context(closing(compilers))
+            carried_out = None
             if saved is None:
                 planned = _compiling_ahead(run, wheelhouse, compilers)
                 proposing = propose(requirements, members, links, wheelhouse, options, run.settings, console, planned)
             else:
-                from envfab.deployment.plan_file import propose_saved
+                from envfab.deployment.saved_proposals import SavedProposals
 
-                proposing = propose_saved(saved, members, links, wheelhouse, run.settings, console)
+                carried_out = SavedProposals(saved.plans, wheelhouse, options.force)
+                proposing = carried_out.propose(members, links, run.settings, console)
             with proposing as proposals:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
@@ -93,34 +121,46 @@ def task(fleet: Fleet) -> Any:
 
                 show_wheelhouse(console, wheelhouse, fleet)
 
-                def again(old: Proposal, probe: Probe, site: TargetSession) -> Proposal | None:
-                    if saved is not None:
-                        return None
+                def again(old: Proposal, probe: Probe, site: TargetSession) -> Proposal:
+                    if carried_out is not None:
+                        return carried_out.proposal(site, probe)
                     return propose_one(site, probe, old.requirements, Plans(wheelhouse, options, wheelhouse.hashes))
 
                 def resume(names: Sequence[str]) -> str:
-                    pace = flags(plan=plan, batch=batch, max_failures=max_failures, wait=wait)
+                    pace = flags(plan=plan, slice=slice, batch=batch, max_failures=max_failures, wait=wait)
                     return command(fleet, "deploy", *option_flags(options), *pace, names=names)
 
                 chosen = agree(console, proposals, yes)
-                request = RolloutRequest(list(name), yes, again, resume, wait, canaries, compilers)
+                request = RolloutRequest(list(name), yes, again, resume, wait, canaries, compilers, whole, part)
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return deploy
 
 
-def _load(file: str, options: Options) -> Mapping[Target, Plan]:
-    """Load the saved plans; raises `UsageError` where `options` ask for other plans."""
+def _load(file: str, options: Options) -> SavedPlan:
+    """Load the saved plan; raises `UsageError` where `options` ask for other plans."""
     from envfab.deployment.plan_file import load
     from envfab.planning.plan import Options
 
-    plans = load(user_path(file, "--plan"))
+    saved = load(user_path(file, "--plan"))
     if options != Options(force=options.force):
         raise UsageError(
             "--plan cannot be combined with options that change the plan",
             hint="give --only, --reinstall, --upgrade and --prune to fab plan",
         )
-    return {target: replace(plan, force=plan.force or options.force) for target, plan in plans.items()}
+    return saved
+
+
+def _batch_of(waves: Waves | None) -> str:
+    """The batch of a saved plan's waves, as a flag would give it: it outranks the setting, but not the flag."""
+    return "" if waves is None else str(waves.batch or "none")
+
+
+def _own_waves(run: TaskContext, canary: Sequence[str], batch: str, waves: Waves | None) -> list[str]:
+    """What asks for waves that the saved plan does not have: flags, or the setting."""
+    given = given_waves(run, canary, batch)
+    by_setting = not batch and waves is None and run.settings.batch is not None
+    return [*given, SETTING] if by_setting else given
 
 
 def _compiling_ahead(run: TaskContext, wheelhouse: Wheelhouse, compilers: Compilers) -> Callable[[Proposal], None]:
@@ -132,12 +172,3 @@ def _compiling_ahead(run: TaskContext, wheelhouse: Wheelhouse, compilers: Compil
             compilers.prepare(proposal.probe.interpreter, wheels)
 
     return planned
-
-
-def _canaries(run: TaskContext, names: Sequence[str], members: Sequence[Member]) -> frozenset[Target]:
-    """Return the targets to deploy to first; raises `UsageError` for one that is not among the `members`."""
-    first = run.select(names) if names else ()
-    strangers = [str(member.target) for member in first if member not in members]
-    if strangers:
-        raise UsageError(f"not among the chosen targets: {', '.join(strangers)}", where="--canary")
-    return frozenset(member.target for member in first)

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
+from envfab.config.slices import Slice
+from envfab.config.target import Member
+from envfab.errors import UsageError
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.fleet_slice import (
+    canary_targets,
+    fingerprint_of,
+    given_waves,
+    nothing_selected,
+    refuse_waves,
+    select_slice,
+)
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
+    from envfab.deployment.plan_file import Waves
     from envfab.deployment.proposal import Proposal
     from envfab.remote.ssh.connections import Connections
 
@@ -28,6 +41,8 @@ def task(fleet: Fleet) -> Any:
         check="exit with 2 if there is something to do",
         verbose="also tell how large the store of unpacked wheels is, for each host and owner",
         out="save the plan to this file, for `fab deploy --plan FILE`",
+        canary="with --out: deploy the saved plan to these first, and continue only if they succeed; repeatable",
+        batch="with --out: virtualenvs per wave of the saved plan: a number or a percentage (setting: batch)",
     )
     def plan(
         c: Context,
@@ -39,6 +54,9 @@ def task(fleet: Fleet) -> Any:
         force: bool = False,
         check: bool = False,
         out: str = "",
+        canary: Iterable[str] = (),
+        batch: str = "",
+        slice: str = "",
         verbose: bool = False,
         json: bool = False,
     ) -> None:
@@ -46,9 +64,15 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.requirements_files import read_requirements
         from envfab.tasks.plan_options import plan_options
 
-        run = TaskContext(fleet, c, json)
-        place = output_path(out, "--out") if out else None
-        members, options = run.select(list(name)), plan_options(only, reinstall, prune, force, upgrade)
+        run = TaskContext(fleet, c, json, batch=batch)
+        place, part = output_path(out, "--out") if out else None, Slice.parse(slice) if slice else None
+        options = plan_options(only, reinstall, prune, force, upgrade)
+        _refuse(part, given_waves(run, list(canary), batch), place)
+        members = select_slice(run, list(name), part)
+        waves = _waves(run, list(canary), members) if place is not None and part is None else None
+        if part is not None and not members:
+            _nothing(run, part, place, out)
+            return
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
             # loaded while the hosts answer
@@ -64,16 +88,12 @@ def task(fleet: Fleet) -> Any:
                 show_wheelhouse(run.console, wheelhouse, fleet)
                 proposals = proposing.all()
                 show(run.console, proposals)
-                run.console.print(summary(proposals), "bold")
-            document = plans_json(proposals)
+                run.console.print(summary(proposals, part), "bold")
+            document = plans_json(proposals, part, fingerprint_of(run) if json or place else None, waves)
             if verbose:
                 # after the agents of the plans have left their places
                 document["stores"] = _stores(run, links, proposals)
-            if place is not None:
-                from envfab.deployment.plan_file import save
-
-                save(place, document)
-                run.console.command(f"saved to {out}, for", command(fleet, "deploy", *flags(plan=out)))
+            _save(run, place, out, document)
             if json:
                 run.console.json(document)
         statuses = {proposal.plan.status for proposal in proposals}
@@ -83,6 +103,42 @@ def task(fleet: Fleet) -> Any:
             raise Exit(code=2)
 
     return plan
+
+
+def _refuse(part: Slice | None, waves: Sequence[str], place: Path | None) -> None:
+    """Raise `UsageError` for waves of a plan that is not saved, or is of one slice only."""
+    if waves and place is None:
+        raise UsageError(
+            f"{' and '.join(waves)} needs --out FILE: a saved plan keeps its waves",
+            hint="without a saved plan, give the waves to fab deploy",
+        )
+    refuse_waves(part, waves)
+
+
+def _waves(run: TaskContext, canary: Sequence[str], members: Sequence[Member]) -> Waves | None:
+    """Return the waves that the plan is to be carried out in; None if it has none."""
+    from envfab.deployment.plan_file import Waves
+
+    waves = Waves(canary_targets(run, canary, members), run.settings.batch)
+    return None if waves == Waves() else waves
+
+
+def _nothing(run: TaskContext, part: Slice, place: Path | None, out: str) -> None:
+    """End a plan of a slice in which nothing was selected; `--out` and `--json` get a document without virtualenvs."""
+    from envfab.tasks.output.plans import plans_json
+
+    document = plans_json((), part, fingerprint_of(run))
+    nothing_selected(run, part, document)
+    _save(run, place, out, document)
+
+
+def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str, Any]) -> None:
+    """Write the plan's document to the file that `--out` named, if it did."""
+    if place is not None:
+        from envfab.deployment.plan_file import save
+
+        save(place, document)
+        run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
 
 
 def _stores(run: TaskContext, links: Connections, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
+from envfab.config.slices import Slice
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.fleet_slice import nothing_selected, select_slice
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 
 if TYPE_CHECKING:
@@ -25,19 +27,30 @@ def task(fleet: Fleet) -> Any:
 
     @ours(to="return to the state before this deployment or rollout (default: before the last deployment of each)")
     def rollback(
-        c: Context, name: Iterable[str] = (), to: str = "", yes: bool = False, wait: int = 0, json: bool = False
+        c: Context,
+        name: Iterable[str] = (),
+        to: str = "",
+        slice: str = "",
+        yes: bool = False,
+        wait: int = 0,
+        json: bool = False,
     ) -> None:
         """Return packages to their state before a deployment; databases stay as they are."""
         from envfab.deployment.bytecode import Compilers
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
+        from envfab.tasks.output.plans import rollout_json
         from envfab.tasks.prompt import agree
         from envfab.tasks.rollout import RolloutRequest, carry_out
 
         run = TaskContext(fleet, c, json)
         console, wheelhouse = run.console, run.open_wheelhouse()
         at_least(0, "--wait", wait)
+        part = Slice.parse(slice) if slice else None
         with console, run.connections() as links:
-            members = run.select(list(name))
+            members = select_slice(run, list(name), part)
+            if part is not None and not members:
+                nothing_selected(run, part, rollout_json(None, (), part))
+                return
             if not yes:
                 console.require_terminal("rollback")
             show_wheelhouse(console, wheelhouse, fleet)
@@ -49,11 +62,10 @@ def task(fleet: Fleet) -> Any:
                 chosen = agree(console, proposals, yes, "Roll back")
 
                 def resume(names: Sequence[str]) -> str:
-                    return command(fleet, "rollback", *flags(to=to, wait=wait), names=names)
+                    return command(fleet, "rollback", *flags(to=to, slice=slice, wait=wait), names=names)
 
-                request = RolloutRequest(
-                    list(name), yes, again, resume, wait=wait, compilers=Compilers(run.settings.compilers)
-                )
+                compilers = Compilers(run.settings.compilers)
+                request = RolloutRequest(list(name), yes, again, resume, wait=wait, compilers=compilers, slice=part)
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return rollback

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
+from envfab.config.slices import Slice
 from envfab.config.target import Member, Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
@@ -20,7 +21,7 @@ from envfab.deployment.rollout import Rollout, settled
 from envfab.models.probe import Probe
 from envfab.planning.plan import UNPLANNABLE, Status, plan_key
 from envfab.remote.probe import TargetSession
-from envfab.tasks.command_line import command
+from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
@@ -43,6 +44,9 @@ class RolloutRequest:
     wait: float = 0
     canaries: frozenset[Target] = frozenset()
     compilers: Compilers = field(default_factory=Compilers)
+    # the targets of a saved plan that has waves of its own
+    whole: Sequence[Target] = ()
+    slice: Slice | None = None
 
 
 def carry_out(
@@ -65,13 +69,13 @@ def carry_out(
     changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
     unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
     with nullcontext() if rollout.given_up else _told(run.fleet, changed, console):
-        console.print(show_endings(deployments))
-        _name_the_way_back(run, context.rollout, deployments, rollout.given_up, request.names)
+        console.print(show_endings(deployments, request.slice))
+        _name_the_way_back(run, context.rollout, deployments, rollout.given_up, request)
         if unstarted:
             console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
             console.command("to continue with these:", request.resume([str(target) for target in unstarted]))
         if console.as_json:
-            console.json(rollout_json(context.rollout, deployments))
+            console.json(rollout_json(context.rollout, deployments, request.slice))
     if rollout.given_up:
         # the callers clean up in a hurry then
         raise KeyboardInterrupt
@@ -95,19 +99,22 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         reconsider=reconsider,
         wait=request.wait,
         canaries=request.canaries,
+        whole=request.whole,
+        slice=request.slice,
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
     )
 
 
 def _name_the_way_back(
-    run: TaskContext, rollout: str, deployments: Sequence[Deployment], given_up: bool, names: Sequence[str]
+    run: TaskContext, rollout: str, deployments: Sequence[Deployment], given_up: bool, request: RolloutRequest
 ) -> None:
     """Print the command that takes back what was deployed, and what was left under way."""
     left = [one for one in deployments if given_up and one.left_open]
     to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
     if to_take_back:
-        of = names if names or not command_line_hosts() else to_take_back
-        run.console.command("to roll back:", command(run.fleet, "rollback", "--to", rollout, names=of), "dim")
+        of = request.names if request.names or not command_line_hosts() else to_take_back
+        words = ["--to", rollout, *flags(slice=str(request.slice or ""))]
+        run.console.command("to roll back:", command(run.fleet, "rollback", *words, names=of), "dim")
 
 
 @contextmanager

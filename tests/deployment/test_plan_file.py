@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from envfab.deployment.plan_file import load
+from envfab.deployment.plan_file import SavedPlan, load
 from envfab.errors import EnvfabError, FormatError
 from envfab.planning.plan import Plan, to_json
 from envfab.planning.planner import plan
@@ -29,7 +29,8 @@ def saved(folder: Path, document: object) -> Path:
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     """By its target."""
-    assert load(saved(tmp_path, {"format": 1, "virtualenvs": [to_json(made())]})) == {made().target: made()}
+    found = load(saved(tmp_path, {"format": 1, "virtualenvs": [to_json(made())]}))
+    assert found == SavedPlan({made().target: made()})
 
 
 @pytest.mark.parametrize(

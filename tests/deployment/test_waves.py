@@ -145,7 +145,7 @@ def test_a_saved_plan_is_refused_where_the_virtualenv_or_a_wheel_changed(
         ("[]", "friday.json: not a saved plan\n  make one with fab plan --out FILE"),
         (
             '{"format": 99}',
-            "friday.json: the plan has format 99; this envfab reads formats up to 1\n  use the version of envfab that made it",
+            "friday.json: the plan has format 99; this envfab reads formats up to 2\n  use the version of envfab that made it",
         ),
         (None, "friday.json: cannot read the plan: No such file or directory"),
     ],

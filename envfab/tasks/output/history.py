@@ -29,7 +29,10 @@ def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> T
         text.append("   nothing was deployed yet", "dim")
     for record in records[:limit]:
         text.append(f"\n  {one_line(record.deployment)}", "bold")
-        about = f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {_ended_as(record)}"
+        part = f"slice {record.slice}   " if record.slice else ""
+        about = (
+            f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {part}{_ended_as(record)}"
+        )
         text.append(f"   {one_line(about)}")
         if record.upgrade:
             published = {canonicalize_name(change.name): change.name for change in record.changes}

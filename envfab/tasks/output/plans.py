@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.text import Text
 
+from envfab.config.slices import Slice
 from envfab.deployment.notes import still_running
+from envfab.deployment.plan_file import Waves
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, anywhere, plan_key, to_json
@@ -152,10 +154,12 @@ def _actions(actions: Sequence[Action]) -> list[Text]:
     return lines
 
 
-def summary(proposals: Sequence[Proposal]) -> str:
-    """How many have which status: `3 with changes, 17 current`."""
+def summary(proposals: Sequence[Proposal], part: Slice | None = None) -> str:
+    """How many have which status: `3 with changes, 17 current`, after the slice if there is one."""
     titles = {Status.CHANGES: "with changes", Status.CURRENT: "current"}
-    return _counted([titles.get(proposal.plan.status, proposal.plan.status.value) for proposal in proposals])
+    return _of(part) + _counted(
+        [titles.get(proposal.plan.status, proposal.plan.status.value) for proposal in proposals]
+    )
 
 
 def _counted(words: Sequence[str]) -> str:
@@ -165,7 +169,11 @@ def _counted(words: Sequence[str]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no virtualenv"
 
 
-def show_endings(deployments: Sequence[Deployment]) -> Text:
+def _of(part: Slice | None) -> str:
+    return "" if part is None else f"slice {part}: "
+
+
+def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -> Text:
     """The closing summary: how many ended how, and what went wrong with which."""
     text = Text()
     for group in _bad(deployments):
@@ -177,7 +185,8 @@ def show_endings(deployments: Sequence[Deployment]) -> Text:
         for line in still_running(deployment.lingering):
             text.append(str(deployment.target), "bold")
             text.append(f"   {line}\n", "yellow")
-    text.append(_counted([spoken_ending(one.ending, one.undoes) for one in deployments]), "bold")
+    counted = _counted([spoken_ending(one.ending, one.undoes) for one in deployments])
+    text.append(_of(part) + counted, "bold")
     return text
 
 
@@ -226,9 +235,22 @@ def _show_bad(group: Sequence[Deployment]) -> Text:
     return text
 
 
-def plans_json(proposals: Sequence[Proposal]) -> dict[str, Any]:
-    """What `plan --json` prints."""
-    return {"format": 1, "rollout": None, "virtualenvs": [_proposal_json(one) for one in proposals]}
+def plans_json(
+    proposals: Sequence[Proposal], part: Slice | None = None, fleet: str | None = None, waves: Waves | None = None
+) -> dict[str, Any]:
+    """What `plan --json` prints: with the slice, the fleet's fingerprint, and the waves of a saved plan."""
+    return {
+        "format": 1,
+        "rollout": None,
+        "slice": _slice_json(part),
+        "fleet": fleet,
+        "waves": waves.to_json() if waves is not None else None,
+        "virtualenvs": [_proposal_json(one) for one in proposals],
+    }
+
+
+def _slice_json(part: Slice | None) -> str | None:
+    return None if part is None else str(part)
 
 
 def _proposal_json(proposal: Proposal) -> dict[str, Any]:
@@ -238,9 +260,16 @@ def _proposal_json(proposal: Proposal) -> dict[str, Any]:
     return document
 
 
-def rollout_json(rollout: str, deployments: Sequence[Deployment]) -> Mapping[str, Any]:
-    """What `deploy --json` prints."""
-    return {"format": 1, "rollout": rollout, "virtualenvs": [_deployment_json(one) for one in deployments]}
+def rollout_json(
+    rollout: str | None, deployments: Sequence[Deployment], part: Slice | None = None
+) -> Mapping[str, Any]:
+    """What `deploy --json` prints; without a `rollout` nothing was to be deployed to."""
+    return {
+        "format": 1,
+        "rollout": rollout,
+        "slice": _slice_json(part),
+        "virtualenvs": [_deployment_json(one) for one in deployments],
+    }
 
 
 def _deployment_json(deployment: Deployment) -> dict[str, Any]:
