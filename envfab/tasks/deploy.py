@@ -79,11 +79,12 @@ def task(fleet: Fleet) -> Any:
         run = TaskContext(fleet, c, json, batch=batch or _batch_of(waves), max_failures=max_failures)
         console, part = run.console, slice_of(saved, slice)
         refuse_waves(part, _own_waves(run, list(canary), batch, waves))
+        if part is not None and saved is not None:
+            refuse_other_fleet(run, saved)
         members = select_slice(run, list(name), part)
         canaries = canary_targets(run, list(canary), members) or (waves.canaries if waves is not None else frozenset())
         if part is not None:
             if saved is not None:
-                refuse_other_fleet(run, saved)
                 saved = saved.on(part.hosts_of(fleet.hosts))
                 members = tuple(member for member in members if member.target in saved.plans)
             if not members:

@@ -28,7 +28,8 @@ def select_slice(run: TaskContext, names: Sequence[str], part: Slice | None) -> 
         return run.select(names)
     hosts = part.hosts_of(run.fleet.hosts)
     members = run.select(names, hosts)
-    run.console.print(f"slice {part}   {count(len(members), 'virtualenv')} on {count(_hosts(members), 'host')}")
+    if members:
+        run.console.print(f"slice {part}   {count(len(members), 'virtualenv')} on {count(_hosts(members), 'host')}")
     return members
 
 

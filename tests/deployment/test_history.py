@@ -31,6 +31,8 @@ RECORDS = st.builds(
     status=MAYBE,
     error=MAYBE,
     undoes=MAYBE,
+    slice=MAYBE,
+    plan=MAYBE,
     generation=st.none() | st.integers(0, 1 << 40),
     previous=st.none() | st.integers(0, 1 << 40),
     lingering=st.lists(
@@ -55,7 +57,8 @@ def test_what_is_written_is_read_back(record: Record) -> None:
 def test_a_record_from_before_there_were_planned_migrations_is_read() -> None:
     """What later versions added is empty there."""
     document = to_json(PLAIN)
-    del document["planned"]
+    for later in ("planned", "slice", "plan"):
+        del document[later]
     assert from_json(document, "here") == PLAIN
 
 

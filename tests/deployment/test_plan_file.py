@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from envfab.deployment.plan_file import SavedPlan, load
+from envfab.config.slices import Slice
+from envfab.deployment.plan_file import SavedPlan, Waves, load, save
 from envfab.errors import EnvfabError, FormatError
 from envfab.planning.plan import Plan, to_json
 from envfab.planning.planner import plan
@@ -34,6 +35,24 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("waves", "number"), [(None, 1), (Waves(frozenset({made().target}), "25%"), 2), (Waves(batch=4), 2)]
+)
+def test_only_waves_need_the_newer_format(tmp_path: Path, waves: Waves | None, number: int) -> None:
+    """A plan is read back with all that slices depend on; an envfab that knows no waves refuses those that have them."""
+    fleet, part = "0123456789abcdef" * 4, Slice(3, 8)
+    document = {
+        "format": 1,
+        "slice": str(part),
+        "fleet": fleet,
+        "waves": waves.to_json() if waves else None,
+        "virtualenvs": [to_json(made())],
+    }
+    save(tmp_path / "plan.json", document)
+    assert json.loads((tmp_path / "plan.json").read_text())["format"] == number
+    assert load(tmp_path / "plan.json") == SavedPlan({made().target: made()}, fleet, part, waves)
+
+
+@pytest.mark.parametrize(
     ("document", "said"),
     [
         ("", "not a saved plan"),
@@ -48,6 +67,17 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         ({"format": 1, "virtualenvs": [None]}, "None must be an object"),
         ({"format": 1, "virtualenvs": [{}]}, "'user' is missing"),
         ({"format": 1, "virtualenvs": [to_json(made())] * 2}, "shop@web1:/srv/shop/venv is in it twice"),
+        ({"format": 1, "virtualenvs": [], "fleet": 5}, "'fleet' must be 64 hex digits, not 5"),
+        ({"format": 1, "virtualenvs": [], "fleet": "0" * 63}, "'fleet' must be 64 hex digits, not '000"),
+        ({"format": 1, "virtualenvs": [], "slice": 3}, "'slice' must be K/N, such as '3/8', not 3"),
+        ({"format": 1, "virtualenvs": [], "slice": "9/8"}, "'slice' must be K/N, such as '3/8', not '9/8'"),
+        ({"format": 2, "virtualenvs": [], "waves": []}, "'waves' must be an object, not []"),
+        ({"format": 2, "virtualenvs": [], "waves": {"canaries": "web1"}}, "'canaries' must be a list, not 'web1'"),
+        ({"format": 2, "virtualenvs": [], "waves": {"canaries": [["web1"]]}}, "the canary ['web1'] is not in it"),
+        ({"format": 2, "virtualenvs": [], "waves": {"canaries": ["me@web9:/v"]}}, "the canary 'me@web9:/v' is not in"),
+        ({"format": 2, "virtualenvs": [], "waves": {"batch": "101%"}}, "'batch': '101%' is not a percentage from 1%"),
+        ({"format": 2, "virtualenvs": [], "waves": {"batch": 0}}, "'batch': 0 is not a whole number from 1 up"),
+        ({"format": 2, "virtualenvs": [], "waves": {"batch": True}}, "'batch': True is not a whole number from 1 up"),
     ],
 )
 def test_what_is_no_plan_is_refused(tmp_path: Path, document: object, said: str) -> None:

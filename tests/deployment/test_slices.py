@@ -244,6 +244,26 @@ def test_a_canary_of_a_saved_plan_that_fails_keeps_the_others_of_its_slice_away(
     assert deployed(fleet) == set()
 
 
+def test_waves_are_made_of_the_whole_plan(workplace: Workplace, srv: Path, fleet: dict[str, Path]) -> None:
+    """A batch of three is one of each of three slices: what is in the second wave does not start after a failure."""
+    (srv / "fail-web1").touch()
+    assert workplace.fab("plan", "--batch", "3", "--out", "friday.json").returncode == 0
+    document = workplace.json("deploy", "--plan", "friday.json", "--slice", "1/3", "--yes", status=1)
+    assert [one["status"] for one in document["virtualenvs"]] == ["rolled-back", "skipped"]
+    assert order(srv) == ["web1"]
+    document = workplace.json("deploy", "--plan", "friday.json", "--slice", "2/3", "--yes")
+    assert deployed(fleet) == set(SLICES["2/3"])
+
+
+def test_the_setting_is_saved_with_the_plan(workplace: Workplace, srv: Path, fleet: dict[str, Path]) -> None:
+    """So that slices of that plan are not refused because of the setting."""
+    fabfile(workplace, srv, fleet, "'batch': '50%'")
+    assert workplace.fab("plan", "--out", "friday.json").returncode == 0
+    assert json.loads((workplace.folder / "friday.json").read_text())["waves"] == {"canaries": [], "batch": "50%"}
+    assert workplace.fab("deploy", "--plan", "friday.json", "--slice", "1/3", "--yes").returncode == 0
+    assert deployed(fleet) == set(SLICES["1/3"])
+
+
 def test_flags_outrank_the_waves_of_a_saved_plan(workplace: Workplace, srv: Path, fleet: dict[str, Path]) -> None:
     """And these the setting, whether they have a batch or not."""
     assert workplace.fab("plan", "--canary", "web5", "--out", "friday.json").returncode == 0
