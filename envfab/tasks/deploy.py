@@ -90,7 +90,8 @@ def task(fleet: Fleet) -> Any:
             if not members:
                 from envfab.tasks.output.plans import rollout_json
 
-                nothing_selected(run, part, rollout_json(None, (), part))
+                what = "selected virtualenv" if saved is None else "selected virtualenv of the saved plan"
+                nothing_selected(run, part, rollout_json(None, (), part), what)
                 return
             warn_of_unlabelled(run, part)
         if not yes:

@@ -37,9 +37,9 @@ def _hosts(members: Sequence[Member]) -> int:
     return len({member.host.name for member in members})
 
 
-def nothing_selected(run: TaskContext, part: Slice, document: Any) -> None:
+def nothing_selected(run: TaskContext, part: Slice, document: Any, what: str = "selected virtualenv") -> None:
     """Say that a task has nothing to do in this slice; with `--json` print the `document` that says the same."""
-    run.console.print(f"nothing to do in slice {part}: no selected virtualenv is in it")
+    run.console.print(f"nothing to do in slice {part}: no {what} is in it")
     if run.console.as_json:
         run.console.json(document)
 

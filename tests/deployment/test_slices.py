@@ -145,7 +145,8 @@ def test_a_selection_outside_of_the_slice_is_nothing_to_do(
         assert (document["virtualenvs"], document["slice"], document["rollout"]) == ([], "2/3", None)
     assert workplace.fab("plan:web1", "--slice", "2/3", "--out", "part.json").returncode == 0
     done = workplace.fab("deploy", "--plan", "part.json", "--yes")
-    assert (done.returncode, said in done.stdout) == (0, True), done.stderr
+    of_plan = "nothing to do in slice 2/3: no selected virtualenv of the saved plan is in it"
+    assert (done.returncode, of_plan in done.stdout) == (0, True), done.stderr
     assert "Connection from" not in hosts.log_since(offset)
     assert deployed(fleet) == set()
 
