@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
+from envfab.config.slices import Slice
+from envfab.config.target import Member, Target
 from envfab.errors import UsageError
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
@@ -74,26 +77,13 @@ def task(fleet: Fleet) -> Any:
         options = plan_options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
         saved = _load(plan, options) if plan else None
-        waves = saved.waves if saved is not None else None
-        whole = saved.deployable if saved is not None and waves is not None else ()
-        run = TaskContext(fleet, c, json, batch=batch or _batch_of(waves), max_failures=max_failures)
-        console, part = run.console, slice_of(saved, slice)
-        refuse_waves(part, _own_waves(run, list(canary), batch, waves))
-        if part is not None and saved is not None:
-            refuse_other_fleet(run, saved)
-        members = select_slice(run, list(name), part)
-        canaries = canary_targets(run, list(canary), members) or (waves.canaries if waves is not None else frozenset())
-        if part is not None:
-            if saved is not None:
-                saved = saved.on(part.hosts_of(fleet.hosts))
-                members = tuple(member for member in members if member.target in saved.plans)
-            if not members:
-                from envfab.tasks.output.plans import rollout_json
-
-                what = "selected virtualenv" if saved is None else "selected virtualenv of the saved plan"
-                nothing_selected(run, part, rollout_json(None, (), part), what)
-                return
-            warn_of_unlabelled(run, part)
+        pace = batch or _batch_of(saved.waves if saved is not None else None)
+        run = TaskContext(fleet, c, json, batch=pace, max_failures=max_failures)
+        console = run.console
+        scope = _scope(run, list(name), list(canary), batch, saved, slice)
+        if scope is None:
+            return
+        members, saved = scope.members, scope.saved
         if not yes:
             console.require_terminal("deploy")
         requirements = read_requirements(fleet, members) if saved is None else {}
@@ -129,14 +119,56 @@ def task(fleet: Fleet) -> Any:
                     return propose_one(site, probe, old.requirements, Plans(wheelhouse, options, wheelhouse.hashes))
 
                 def resume(names: Sequence[str]) -> str:
-                    pace = flags(plan=plan, slice=slice, batch=batch, max_failures=max_failures, wait=wait)
-                    return command(fleet, "deploy", *option_flags(options), *pace, names=names)
+                    given = flags(plan=plan, slice=slice, batch=batch, max_failures=max_failures, wait=wait)
+                    return command(fleet, "deploy", *option_flags(options), *given, names=names)
 
                 chosen = agree(console, proposals, yes)
-                request = RolloutRequest(list(name), yes, again, resume, wait, canaries, compilers, whole, part)
+                request = RolloutRequest(
+                    list(name), yes, again, resume, wait, scope.canaries, compilers, scope.whole, scope.part
+                )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return deploy
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What one call of `deploy` is for: of a saved plan, and of the members, only those in the slice `part`.
+
+    `whole` are the targets that a saved plan's waves are made of.
+    """
+
+    members: tuple[Member, ...]
+    saved: SavedPlan | None
+    part: Slice | None
+    canaries: frozenset[Target]
+    whole: tuple[Target, ...]
+
+
+def _scope(
+    run: TaskContext, names: Sequence[str], canary: Sequence[str], batch: str, saved: SavedPlan | None, slice: str
+) -> _Scope | None:
+    """Return what to deploy to; None, which is told, if nothing of it lies in the slice. Raises `UsageError`."""
+    part, waves = slice_of(saved, slice), saved.waves if saved is not None else None
+    refuse_waves(part, _own_waves(run, canary, batch, waves))
+    if part is not None and saved is not None:
+        refuse_other_fleet(run, saved)
+    members = select_slice(run, names, part)
+    canaries = canary_targets(run, canary, members) or (waves.canaries if waves is not None else frozenset())
+    whole = saved.deployable if saved is not None and waves is not None else ()
+    if part is None:
+        return _Scope(members, saved, part, canaries, whole)
+    if saved is not None:
+        saved = saved.on(part.hosts_of(run.fleet.hosts))
+        members = tuple(member for member in members if member.target in saved.plans)
+    if not members:
+        from envfab.tasks.output.plans import rollout_json
+
+        what = "selected virtualenv" if saved is None else "selected virtualenv of the saved plan"
+        nothing_selected(run, part, rollout_json(None, (), part), what)
+        return None
+    warn_of_unlabelled(run, part)
+    return _Scope(members, saved, part, canaries, whole)
 
 
 def _load(file: str, options: Options) -> SavedPlan:
