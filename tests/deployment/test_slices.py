@@ -337,12 +337,16 @@ def killed(workplace: Workplace, srv: Path, *arguments: str) -> None:
     (srv / "hold-web4").unlink()
 
 
-@pytest.mark.parametrize("plan", [(), ("--plan", "friday.json")], ids=["plain", "saved"])
+@pytest.mark.parametrize(
+    ("plan", "processes"),
+    [((), 1), (("--plan", "friday.json"), 1), (("--plan", "friday.json"), 2)],
+    ids=["plain", "saved", "saved, in several processes"],
+)
 def test_a_killed_slice_is_finished_by_another_machine(
-    workplace: Workplace, srv: Path, fleet: dict[str, Path], plan: tuple[str, ...]
+    workplace: Workplace, srv: Path, fleet: dict[str, Path], plan: tuple[str, ...], processes: int
 ) -> None:
     """The same command does it: what was deployed is current, what was cut off is deployed, nothing else is touched."""
-    fabfile(workplace, srv, fleet, "'parallel': 1")
+    fabfile(workplace, srv, fleet, f"'parallel': 1, 'processes': {processes}")
     assert workplace.fab("plan", "--out", "friday.json").returncode == 0
     other = clone(workplace)
     killed(workplace, srv, "deploy", "--slice", "1/3", *plan, "--yes")
