@@ -397,7 +397,7 @@ def test_a_saved_plan_that_was_carried_out_is_refused_once_packages_changed(
     done = workplace.fab("deploy", "--plan", "friday.json", "--slice", "1/3", "--yes")
     assert done.returncode == 1
     assert "slice 1/3: 2 blocked" in done.stdout
-    assert done.stdout.count("the virtualenv changed after the plan was saved; nothing was done") >= 1
+    assert "the virtualenv changed after the plan was saved; nothing was done" in done.stdout
     assert deployed(fleet) == set()
 
 
@@ -414,7 +414,7 @@ def test_two_machines_with_the_same_slice_are_told(workplace: Workplace, srv: Pa
     second = other.fab("deploy", "--slice", "1/3", *plan, "--yes")
     assert second.returncode == 1
     assert "slice 1/3: 2 locked" in second.stdout
-    assert second.stdout.count("another deployment is under way") == 2
+    assert "another deployment is under way" in second.stdout
     third = other.start("deploy", "--slice", "1/3", *plan, "--yes", "--wait", "60", "--json", stdout=subprocess.PIPE)
     time.sleep(2)
     for name in SLICES["1/3"]:
