@@ -91,7 +91,8 @@ fleet = Fleet(
             user_id=7,
             token=lambda: os.environ["INVENTORY_TOKEN"],
         ),
-        # Dependency-Track gets bills of materials (pip install 'envfab[sbom]'); "shop" is an existing project there.
+        # Dependency-Track gets bills of materials (pip install '.[sbom]' in a checkout of envfab);
+        # "shop" is an existing project there.
         # DependencyTrack("https://deptrack.example.org", api_key=lambda: os.environ["DEPTRACK_KEY"], project="shop"),
     ],
     # The server for anonymous statistics of envfab's own use. Nothing is sent before `fab stats_enable`.

@@ -47,15 +47,6 @@ class Fleet:
         if written and (problem := problem_of_source(self.wheel_source)):
             wrong(self, "wheel_source", problem, SOURCE_HINT)
         self._refuse_duplicates()
-        for host in self.hosts:
-            for virtualenv in host.virtualenvs:
-                for file in self.requirement_files(virtualenv):
-                    if not file.is_file():
-                        raise error(
-                            f"Virtualenv.requirements of {host.name}:{virtualenv.path}",
-                            f"the requirements file {file} does not exist",
-                            "relative paths start at the folder of the file that makes the Fleet",
-                        )
 
     def _refuse_duplicates(self) -> None:
         hosts: set[str] = set()

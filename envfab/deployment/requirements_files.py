@@ -39,6 +39,7 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
         key = (files, virtualenv.packages, virtualenv.groups, virtualenv.extras)
         if key not in parsed:
             try:
+                _refuse_missing(fleet, member)
                 parsed[key] = parse(
                     files,
                     read,
@@ -54,6 +55,16 @@ def read_requirements(fleet: Fleet, members: Sequence[Member]) -> Mapping[Target
     if errors:
         raise SeveralErrors.of(errors)
     return result
+
+
+def _refuse_missing(fleet: Fleet, member: Member) -> None:
+    for file in fleet.requirement_files(member.virtualenv):
+        if not file.exists():
+            raise RequirementsError(
+                f"the requirements file {file} does not exist",
+                where=f"Virtualenv.requirements of {member.host.name}:{member.virtualenv.path}",
+                hint="relative paths start at the folder of the file that makes the Fleet",
+            )
 
 
 def file_reader(place: Callable[[str], Path] = expand) -> Callable[[str], str]:

@@ -131,6 +131,8 @@ def undo_one(
     )
     proposal = Proposal(site.member, NOTHING_REQUIRED, plan, site, probe)
     if chosen is None:
+        if to is not None:
+            return replace(proposal, plan=replace(plan, notes=(*plan.notes, f"{to} changed nothing here")))
         return replace(proposal, plan=replace(plan, warnings=("there is no deployment to roll back",)))
     # names the rollout, not the deployment, since virtualenvs with equal plans are shown together
     note = f"back to before {chosen.rollout} by {chosen.who}"

@@ -233,6 +233,9 @@ class _Planning:
             available = self._newest_there_is(name)
             if available == candidate.version or (available is None and name not in direct):
                 continue
+            if available is None and candidate.version in self.candidates.shelf(name):
+                # it is there, and was yanked: a warning says so
+                continue
             if available is None or candidate.version > available:
                 yield Ahead(candidate.shown_as, str(candidate.version), str(available) if available else None)
 

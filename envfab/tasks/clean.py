@@ -45,8 +45,9 @@ def _line(one: Upkeep) -> str:
         return str(one.error)
     target, done = one.member.target, one.value
     wheels = "1 wheel" if done.removed == 1 else f"{done.removed} wheels"
-    sizes = f"{done.freed / MEGABYTE:.1f} MB, {done.left / MEGABYTE:.1f} MB are left"
-    return f"{target.owner}@{target.host}: removed {wheels}, {sizes}"
+    sizes = f"which freed {done.freed / MEGABYTE:.1f} MB; the store has {done.left / MEGABYTE:.1f} MB now"
+    # files that generations link to stay on the disk
+    return f"{target.owner}@{target.host}: removed {wheels} from the store, {sizes}"
 
 
 def _json(one: Upkeep) -> dict[str, Any]:

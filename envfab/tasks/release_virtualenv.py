@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from envfab.remote.upkeep import Upkeep
 
 
+SHOWN = 5
+
+
 def task(fleet: Fleet) -> Any:
     """`release_virtualenv` for `fleet`."""
 
@@ -31,8 +34,9 @@ def task(fleet: Fleet) -> Any:
             members = run.select(list(name))
             if not yes:
                 console.require_terminal("release_virtualenv")
-                count = f"{len(members)} virtualenvs" if len(members) > 1 else "1 virtualenv"
-                question = f"Release {count}, and give up the generations to roll back to?  [y]es  [n]o"
+                names = ", ".join(str(member.target) for member in members[:SHOWN])
+                more = f" and {len(members) - SHOWN} more" if len(members) > SHOWN else ""
+                question = f"Release {names}{more}, and give up the generations to roll back to?  [y]es  [n]o"
                 if console.ask(question, "yn") != "y":
                     raise Exit("nothing was done", code=1)
             caller = Caller.here()

@@ -114,7 +114,9 @@ def _name_the_way_back(
     if to_take_back:
         of = request.names if request.names or not command_line_hosts() else to_take_back
         words = ["--to", rollout, *flags(slice=str(request.slice or ""))]
-        run.console.command("to roll back:", command(run.fleet, "rollback", *words, names=of), "dim")
+        back = any(one.undoes for one in deployments)
+        what = "to take this rollback back:" if back else "to roll back:"
+        run.console.command(what, command(run.fleet, "rollback", *words, names=of), "dim")
 
 
 @contextmanager

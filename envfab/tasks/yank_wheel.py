@@ -29,12 +29,15 @@ def task(fleet: Fleet) -> Any:
         named = list(wheel)
         if not named:
             raise UsageError("yank_wheel needs a release", hint="fab yank_wheel Django==5.2.1 --reason 'loses data'")
+        wheelhouse, yanked = run.open_wheelhouse(), []
+        for what in named:
+            # what names nothing is told before what else is missing
+            wheelhouse.why_yanked(what)
         if not reason.strip():
             raise UsageError(
                 "yank_wheel needs a reason",
                 hint=f"fab yank_wheel {shlex.quote(named[0])} --reason TEXT",
             )
-        wheelhouse, yanked = run.open_wheelhouse(), []
         with run.console as console:
             for what, fresh in wheelhouse.yank_all(named, reason).items():
                 for one in fresh:

@@ -161,15 +161,6 @@ def test_relative_paths_start_at_the_file_that_makes_the_fleet(tmp_path: Path) -
     assert fleet.at("~/wheels") == Path.home() / "wheels"
 
 
-def test_a_missing_requirements_file_is_an_error(tmp_path: Path) -> None:
-    """The message has the file, as it was looked for, and whose it is."""
-    hosts = [Host("web1", virtualenvs=[Virtualenv(PATH, requirements="shop.txt")])]
-    assert message_of(Fleet, hosts=hosts, root=tmp_path) == (
-        f"Virtualenv.requirements of web1:{PATH}: the requirements file {tmp_path}/shop.txt does not exist\n"
-        "  relative paths start at the folder of the file that makes the Fleet"
-    )
-
-
 def test_requirements_files_are_found_where_they_lie(tmp_path: Path) -> None:
     """One file or several, as text or paths."""
     (tmp_path / "a.txt").touch()

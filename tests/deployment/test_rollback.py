@@ -182,7 +182,8 @@ def test_a_rollout_over_several_hosts_is_taken_back_as_one(
     assert workplace.fab("deploy:web2", "--yes").returncode == 0
     document = workplace.json("rollback", "--to", rollout, "--yes")
     assert [one["status"] for one in document["virtualenvs"]] == ["deployed", "deployed", "current"]
-    assert document["virtualenvs"][2]["warnings"] == ["there is no deployment to roll back"]
+    assert document["virtualenvs"][2]["warnings"] == []
+    assert document["virtualenvs"][2]["notes"] == [f"{rollout} changed nothing here"]
     assert [one["actions"][0]["action"] for one in document["virtualenvs"][:2]] == ["remove", "remove"]
     assert [freeze(path) for path in paths] == [{}, {}, {"shop": "1.0"}]
 

@@ -55,7 +55,7 @@ def show_group(group: Sequence[Proposal]) -> Text:
     plan, probe = proposal.plan, proposal.probe
     text = Text()
     text.append(str(plan.target), "bold")
-    facts = [probe.interpreter.title, _packages(group)] if probe else []
+    facts = [fact for fact in (probe.interpreter.title, _packages(group)) if fact] if probe else []
     if plan.status is not Status.CHANGES:
         facts.append(plan.status.value)
     elif plan.generation is not None:
@@ -84,12 +84,9 @@ def _commands(group: Sequence[Proposal]) -> list[str]:
 
 
 def _packages(group: Sequence[Proposal]) -> str:
-    """How many are installed: `6 packages`; `5 to 6 packages` where that differs in a group."""
-    numbers = [len(proposal.probe.distributions) for proposal in group if proposal.probe]
-    least, most = min(numbers), max(numbers)
-    if least < most:
-        return f"{least} to {most} packages"
-    return count(most, "package")
+    """How many are installed: `6 packages`; nothing where that differs in a group."""
+    numbers = {len(proposal.probe.distributions) for proposal in group if proposal.probe}
+    return count(numbers.pop(), "package") if len(numbers) == 1 else ""
 
 
 def _the_same(group: Sequence[Proposal]) -> str:
@@ -174,9 +171,12 @@ def _of(part: Slice | None) -> str:
 
 
 def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -> Text:
-    """The closing summary: how many ended how, and what went wrong with which."""
+    """The closing summary: how many ended how, and what went wrong with which.
+
+    If nothing was begun, the plans that were just shown have told what is wrong.
+    """
     text = Text()
-    for group in _bad(deployments):
+    for group in _bad(deployments) if any(one.id is not None for one in deployments) else []:
         text.append_text(_show_bad(group))
     for what, names, targets in _migrations(deployments):
         text.append(_several(targets), "bold")

@@ -157,7 +157,8 @@ class Progress:
     def _late(self) -> str:
         """The last few that are waited for, by name."""
         few = self._waiting_for is not None and self._total - self._count <= SHOWN_AT_WORK
-        return f", still connecting: {', '.join(self._waiting_for())}" if few and self._waiting_for else ""
+        waiting = self._waiting_for() if few and self._waiting_for else []
+        return f", still connecting: {', '.join(waiting)}" if waiting else ""
 
 
 def _fitting(text: Text, console: Console) -> Text:

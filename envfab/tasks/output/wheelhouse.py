@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from envfab.config.fleet import Fleet
 from envfab.util.counts import count
 from envfab.util.untrusted import shown_url
@@ -30,7 +32,7 @@ def _source(fleet: Fleet) -> str:
 
 
 def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
-    """Return the wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log intact`."""
+    """Return the wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log readable`."""
     return f"wheelhouse  {_shown(wheelhouse.wheels)} · {_wheels(wheelhouse)} · {_log(wheelhouse)}"
 
 
@@ -47,7 +49,7 @@ def _log(wheelhouse: Wheelhouse) -> str:
     if not wheelhouse.log.exists():
         return f"{_shown(wheelhouse.log)} does not exist"
     problems = wheelhouse.problems()
-    return f"{count(len(problems), 'line')} of the log skipped" if problems else "log intact"
+    return f"{count(len(problems), 'line')} of the log skipped" if problems else "log readable"
 
 
 def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
@@ -69,9 +71,9 @@ def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
         console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
     lost = wheelhouse.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
-        console.warning(
-            f"{wheel.filename} is logged but missing, and the others of its project are older: see fab verify_wheels"
-        )
+        others = wheelhouse.releases(canonicalize_name(wheel.shown_as))
+        rest = "the others of its project are older" if others else "there is no other of its project"
+        console.warning(f"{wheel.filename} is logged but missing, and {rest}: see fab verify_wheels")
     if len(lost) > SHOWN_PROBLEMS:
         console.warning(f"and {len(lost) - SHOWN_PROBLEMS} more such wheels")
 

@@ -58,10 +58,10 @@ def test_alike_plans_are_shown_once_with_their_targets() -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "shown"),
-    [((1, 1), "1 package"), ((2, 2), "2 packages"), ((3, 1, 2), "1 to 3 packages"), ((0, 0), "0 packages")],
+    [((1, 1), "1 package"), ((2, 2), "2 packages"), ((0, 0), "0 packages"), ((3, 1, 2), "")],
 )
 def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: tuple[int, ...], shown: str) -> None:
-    """Virtualenvs that are current are alike whatever they hold: where that differs, the head says from what to what."""
+    """Virtualenvs that are current are alike whatever they hold: where that differs, no number is told."""
     interpreter = Interpreter(Version("3.11.7"), "CPython", {})
     group = []
     for place, number in enumerate(numbers):
@@ -71,7 +71,9 @@ def test_the_number_of_packages_is_true_for_all_that_are_shown_as_one(numbers: t
         probe = Probe(one.plan.target, interpreter, there, {}, (), (), None, "")
         group.append(replace(one, probe=probe))
     (alone,) = alike(group)
-    assert str(show_group(alone)).splitlines()[0] == f"shop@web0:/srv/v   CPython 3.11.7 · {shown} · current"
+    assert str(show_group(alone)).splitlines()[0] == " · ".join(
+        fact for fact in ("shop@web0:/srv/v   CPython 3.11.7", shown, "current") if fact
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,15 +205,18 @@ def unreachable(number: int) -> list[Deployment]:
 
 def test_what_is_wrong_in_the_same_way_is_told_once() -> None:
     """A large fleet of which a network is away: one message, the names of a few, and how many there are."""
-    lines = str(show_endings(unreachable(300))).splitlines()
+    begun = migrated("web999", Ending.DEPLOYED)
+    lines = str(show_endings([*unreachable(300), begun])).splitlines()
     assert lines[:2] == ["shop@web0:/srv/v   unreachable", "    web0: nothing listens at web0 port 22"]
     names = ", ".join(f"shop@web{which}:/srv/v" for which in range(1, 13))
-    assert lines[2:] == [f"    the same for 299 more: {names} …, --json names all", "300 unreachable"]
-    assert str(show_endings(unreachable(3))).splitlines()[2] == (
+    assert lines[2:] == [f"    the same for 299 more: {names} …, --json names all", "300 unreachable, 1 deployed"]
+    # if nothing was begun, the plans have told it
+    assert str(show_endings(unreachable(300))) == "300 unreachable"
+    assert str(show_endings([*unreachable(3), begun])).splitlines()[2] == (
         "    the same for 2 more: shop@web1:/srv/v, shop@web2:/srv/v"
     )
     other = replace(unreachable(1)[0], error=Unreachable("no answer from web0 port 22 within 10 s", where="web0"))
-    assert "the same" not in str(show_endings([*unreachable(1), other]))
+    assert "the same" not in str(show_endings([*unreachable(1), other, begun]))
 
 
 def test_plans_that_fail_in_the_same_way_are_shown_together() -> None:
