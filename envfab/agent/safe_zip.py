@@ -1,4 +1,7 @@
-"""An untrusted zip file: its directory is checked before any member is read, and members are read in bounded pieces."""
+"""An untrusted zip file: its directory is checked before any member is read, and members are read in bounded pieces.
+
+The managing side checks the same when a wheel is added: a rule that changes here changes in `wheelhouse.safe_zip` as well.
+"""
 
 from __future__ import absolute_import
 

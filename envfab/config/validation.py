@@ -5,6 +5,7 @@ The checks are for `__post_init__`: each looks at one field, and puts its final 
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
@@ -35,14 +36,16 @@ def configuration(cls: type[T]) -> type[T]:
     made: Any = dataclass(frozen=True, slots=True)(cls)
     plain_init = made.__init__
     signature = inspect.signature(plain_init)
-    known = ", ".join(list(signature.parameters)[1:])
+    known = list(signature.parameters)[1:]
 
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             signature.bind(self, *args, **kwargs)
         except TypeError as problem:
-            raise error(f"{cls.__name__}(…)", str(problem), f"it takes: {known}") from None
+            close = difflib.get_close_matches(next((name for name in kwargs if name not in known), ""), known, n=1)
+            what = f"{problem}; did you mean {close[0]}?" if close else str(problem)
+            raise error(f"{cls.__name__}(…)", what, f"it takes: {', '.join(known)}") from None
         plain_init(self, *args, **kwargs)
 
     made.__init__ = __init__

@@ -17,8 +17,8 @@ from envfab.deployment.proposal_work import ProposalWork
 from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
 from envfab.remote.probe import Links, ProbeResult
-from envfab.remote.processes import number_of_processes, survey_in_processes
 from envfab.remote.result_queue import ResultQueue
+from envfab.remote.survey_processes import number_of_processes, survey_in_processes
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:

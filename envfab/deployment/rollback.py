@@ -22,8 +22,8 @@ from envfab.planning.restore import restoring, switching
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
-from envfab.remote.processes import survey_in_processes
 from envfab.remote.result_queue import ResultQueue
+from envfab.remote.survey_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

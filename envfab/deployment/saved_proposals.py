@@ -18,7 +18,7 @@ from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.models.probe import Probe
 from envfab.planning.plan import ActionKind, Plan, Status, plan_digest, status_without
 from envfab.remote.probe import Links, ProbeResult, TargetSession
-from envfab.remote.processes import survey_in_processes
+from envfab.remote.survey_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -17,7 +17,7 @@ from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:
-    from envfab.remote.shares import Work
+    from envfab.remote.survey_shares import Work
 
 # where `processes` is `auto`: hosts below which one process is faster, and the least that a further one is started for
 LARGE, A_PROCESS = 50, 25
@@ -55,7 +55,7 @@ def survey_in_processes(
     arrivals = ResultQueue(members)
     each = replace(settings, parallel=-(-settings.parallel // number))
     # loaded for large fleets only: it takes multiprocessing
-    from envfab.remote.shares import Shares
+    from envfab.remote.survey_shares import Shares
 
     shares = Shares(arrivals, links, each, reporter, work)
     shares.start(number)

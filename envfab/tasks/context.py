@@ -57,8 +57,8 @@ class TaskContext:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
-        from envfab.remote.processes import number_of_processes
         from envfab.remote.ssh.connections import Connections
+        from envfab.remote.survey_processes import number_of_processes
 
         self._fit_into_limits()
         settings = self.settings
@@ -86,7 +86,7 @@ class TaskContext:
 
     def _fit_into_limits(self) -> None:
         """Raise the limit on open files as far as needed; lower `parallel` if that is not far enough, and warn."""
-        from envfab.remote.limits import make_room_for
+        from envfab.remote.descriptor_limit import make_room_for
 
         wanted = self.settings.parallel
         possible = make_room_for(wanted)

@@ -1,4 +1,7 @@
-"""An untrusted zip file: its members are checked before any is read, and read in bounded pieces."""
+"""An untrusted zip file: its members are checked before any is read, and read in bounded pieces.
+
+The agent checks the same on the host: a rule that changes here changes in `agent.safe_zip` as well.
+"""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def message_of(make: Any, **fields: Any) -> str:
          "Fleet.hosts: web1:/srv/shop/venv is listed twice\n  remove one of the two"),
         (Host, {"nmae": "web1"}, "Host(…): missing a required argument: 'name'\n"
          "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
-        (Host, {"name": "web1", "venvs": []}, "Host(…): got an unexpected keyword argument 'venvs'\n"
+        (Host, {"name": "web1", "venvs": []}, "Host(…): got an unexpected keyword argument 'venvs'; did you mean virtualenvs?\n"
          "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
     ],
 )  # fmt: skip
@@ -232,7 +232,7 @@ def test_a_mistake_in_a_fabfile_ends_fab_without_a_traceback(tmp_path: Path) -> 
     result = run_fab(tmp_path, "--list")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        "envfab: fabfile.py:3: Host(…): got an unexpected keyword argument 'usr'\n"
+        "envfab: fabfile.py:3: Host(…): got an unexpected keyword argument 'usr'; did you mean user?\n"
         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh\n"
     )
 

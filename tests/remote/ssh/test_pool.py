@@ -16,7 +16,7 @@ from fabric import Connection
 from envfab.config.host import Host
 from envfab.config.settings import Settings
 from envfab.errors import Unreachable
-from envfab.remote import limits
+from envfab.remote import descriptor_limit
 from envfab.remote.probe import ProbeResult, survey
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
@@ -175,7 +175,7 @@ class TestLargeFleets:
         now = [(soft, hard)]
         monkeypatch.setattr("resource.getrlimit", lambda _which: now[-1])
         monkeypatch.setattr("resource.setrlimit", lambda _which, new: now.append(new))
-        assert limits.make_room_for(parallel) == allowed
+        assert descriptor_limit.make_room_for(parallel) == allowed
         assert now[-1] == (raised, hard)
 
 
