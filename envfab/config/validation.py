@@ -43,7 +43,8 @@ def configuration(cls: type[T]) -> type[T]:
         try:
             signature.bind(self, *args, **kwargs)
         except TypeError as problem:
-            close = difflib.get_close_matches(next((name for name in kwargs if name not in known), ""), known, n=1)
+            unknown = [name for name in kwargs if name not in known and repr(name) in str(problem)]
+            close = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
             what = f"{problem}; did you mean {close[0]}?" if close else str(problem)
             raise error(f"{cls.__name__}(…)", what, f"it takes: {', '.join(known)}") from None
         plain_init(self, *args, **kwargs)
