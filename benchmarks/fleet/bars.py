@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.fleet.results import Results
 from benchmarks.fleet.workloads import PLAN, ROLLBACK, TEN_FIRST, TEN_REST
 
-PIP_ROWS = ("envfab", "pyinfra", "ansible", "fabric", "shell-pip")
+PIP_ROWS = ("pyinfra", "ansible", "fabric", "shell-pip")
 MILLISECONDS = 1000
 
 
