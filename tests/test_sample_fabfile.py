@@ -38,9 +38,10 @@ def test_the_sample_describes_its_hosts(folder: Path) -> None:
 
 
 def test_the_sample_says_which_file_is_missing(folder: Path) -> None:
-    """A copy without its requirements files ends with one clear error, and no traceback."""
+    """A copy without its requirements files lists its tasks; a plan ends with one clear error, and no traceback."""
     (folder / "tools.txt").unlink()
-    done = run_fab(folder, "--list")
+    assert run_fab(folder, "--list").returncode == 0
+    done = run_fab(folder, "plan")
     assert done.returncode == 1
     assert "tools.txt" in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import tempfile
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -118,8 +119,9 @@ def prepared(
     django_wheels: Sequence[Path],
 ) -> Iterator[Prepared]:
     """Made once: everything that the cases have in common."""
-    folder = _running_hosts.srv / "prepared"
-    folder.mkdir()
+    # a name of its own, since a worker that takes over tests of others may make it twice
+    folder = Path(tempfile.mkdtemp(prefix="prepared-", dir=_running_hosts.srv))
+    folder.chmod(0o755)
     folder.chmod(0o777)
     path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop, pip=False)
     workplace = Workplace(tmp_path_factory.mktemp("faults") / "work", _running_hosts)

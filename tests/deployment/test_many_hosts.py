@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +44,9 @@ def fleet(
 ) -> Workplace:
     """As many hosts as cannot all stay connected, with a virtualenv each, and a wheel for all of them."""
     hosts, folder = _running_hosts, tmp_path_factory.mktemp("many")
-    srv = hosts.srv / "many"
-    srv.mkdir()
+    # a name of its own, since a worker that takes over tests of others may make it twice
+    srv = Path(tempfile.mkdtemp(prefix="many-", dir=hosts.srv))
+    srv.chmod(0o755)
     place = Workplace(folder / "work", crowd(hosts, folder / "ssh_config"))
     for number in range(NUMBER):
         make_virtualenv("3.11", srv / f"venv{number}", owner=hosts.users.admin, pip=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -44,8 +45,9 @@ def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> l
 @pytest.fixture(scope="module")
 def shops(make_virtualenv: VirtualenvMaker, _running_hosts: Hosts) -> list[Path]:
     """Twenty virtualenvs of the shop, bare ones."""
-    folder = _running_hosts.srv / "shops"
-    folder.mkdir()
+    # a name of its own, since a worker that takes over tests of others may make it twice
+    folder = Path(tempfile.mkdtemp(prefix="shops-", dir=_running_hosts.srv))
+    folder.chmod(0o755)
     return [
         make_virtualenv("3.11", folder / f"venv {number}", owner=_running_hosts.users.shop, pip=False)
         for number in range(20)

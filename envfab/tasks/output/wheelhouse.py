@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from envfab.config.fleet import Fleet
 from envfab.util.counts import count
 from envfab.util.untrusted import shown_url
@@ -71,7 +69,7 @@ def warn_of_wheelhouse(console: Console, wheelhouse: Wheelhouse) -> None:
         console.warning(f"and {len(unlogged) - SHOWN_PROBLEMS} more that are not logged: see fab wheels")
     lost = wheelhouse.lost()
     for wheel in lost[:SHOWN_PROBLEMS]:
-        others = wheelhouse.releases(canonicalize_name(wheel.shown_as))
+        others = wheelhouse.releases(wheel.name)
         rest = "the others of its project are older" if others else "there is no other of its project"
         console.warning(f"{wheel.filename} is logged but missing, and {rest}: see fab verify_wheels")
     if len(lost) > SHOWN_PROBLEMS:
