@@ -33,6 +33,9 @@ class FabricConnection(Connection):  # type: ignore[misc] # Fabric has no annota
     """Fabric's connection, with a ProxyCommand run as OpenSSH runs it."""
 
     proxy: ProxyCommand | None
+    # Fabric sets it, and Invoke takes that for a change of the configuration, which all connections share: it would be
+    # empty for a moment, in which other threads read it
+    inline_ssh_env = None
 
     def open_gateway(self) -> Any:
         if not isinstance(self.gateway, str):

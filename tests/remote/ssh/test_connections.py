@@ -643,6 +643,19 @@ def test_closing_gives_up_what_is_about_to_be_opened(
     assert not subprocess.run(["pgrep", "-f", str(tmp_path / "gates" / "web1")], capture_output=True).stdout
 
 
+def test_connections_do_not_change_the_configuration_that_they_share(
+    hosts: Hosts, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invoke empties a configuration while it merges a change, and other threads would find nothing in it."""
+    gated = behind_gates(hosts, tmp_path / "gates", "web3")
+    (tmp_path / "gates" / "web3").touch()
+    connections = connect(gated.config)
+    merged: list[object] = []
+    monkeypatch.setattr(Config, "merge", lambda self: merged.append(self))
+    assert [says(connections, host) for host in ("web1", "inner1", "web3")] == [hosts.users.admin] * 3
+    assert merged == []
+
+
 def threads_of_paramiko() -> list[paramiko.Transport]:
     """The connections that there are, or that are being opened."""
     return [thread for thread in threading.enumerate() if isinstance(thread, paramiko.Transport)]
