@@ -77,6 +77,8 @@ class Connections:
         # which of them lead to others
         self._gateways: set[object] = set()
         self._pool = Pool(parallel + SPARE)
+        # each has a thread beside those of the hosts in work
+        self._ahead = min(parallel, SPARE)
         self._jump_parallel = jump_parallel
         self._jumping: dict[object, threading.Semaphore] = {}
         self._links: dict[object, HostConnection] = {}
@@ -127,14 +129,14 @@ class Connections:
         return Line(hop.name, connect, lambda: self._disconnect(hop), self._pool)
 
     def open_ahead(self, hosts: Iterable[Host]) -> None:
-        """Start to connect to the first `SPARE` hosts, without waiting; `link` raises the errors."""
+        """Start to connect to the first hosts, at most `SPARE`, without waiting; `link` raises the errors."""
 
         def work(host: Host) -> None:
             # `link` raises it again
             with suppress(Exception):
                 self.link(host)
 
-        first = list({host.name: host for host in hosts}.values())[:SPARE]
+        first = list({host.name: host for host in hosts}.values())[: self._ahead]
         start_workers(work, first, len(first), "envfab-ahead", self._closing.is_set)
 
     def close(self) -> None:
