@@ -32,7 +32,7 @@ from envfab.remote.ssh.host_config import HostConfig
 from envfab.remote.ssh.keepalive import LiveTransport, Watch
 from envfab.remote.ssh.keys import KeyFiles
 from envfab.remote.ssh.login import login
-from envfab.remote.ssh.pool import Line, Pool
+from envfab.remote.ssh.pool import ConnectionPool, PooledConnection
 from envfab.remote.workers import HURRY, SPARE, join, start_workers
 
 # seconds before a host that ended a new connection at once is tried again: they grow, up to the second of these
@@ -76,7 +76,7 @@ class Connections:
         self._open: dict[object, Connection] = {}
         # which of them lead to others
         self._gateways: set[object] = set()
-        self._pool = Pool(parallel + SPARE)
+        self._pool = ConnectionPool(parallel + SPARE)
         # each has a thread beside those of the hosts in work
         self._ahead = min(parallel, SPARE)
         self._jump_parallel = jump_parallel
@@ -121,12 +121,12 @@ class Connections:
         """Raise `NeedsTerminal` from now on where a server asks a question that the user would have to answer."""
         self._may_ask = False
 
-    def _line(self, hop: Hop) -> Line:
+    def _line(self, hop: Hop) -> PooledConnection:
         def connect() -> Sessions:
             self._refuse_circles(hop)
             return Sessions(self._connection(hop).transport, hop.name, self._timeout)
 
-        return Line(hop.name, connect, lambda: self._disconnect(hop), self._pool)
+        return PooledConnection(hop.name, connect, lambda: self._disconnect(hop), self._pool)
 
     def open_ahead(self, hosts: Iterable[Host]) -> None:
         """Start to connect to the first hosts, at most `SPARE`, without waiting; `link` raises the errors."""

@@ -9,20 +9,20 @@ from envfab.remote.process import HostConnection
 from envfab.remote.ssh.channel import PLACES, Sessions, SSHProcess
 
 
-class Pool:
+class ConnectionPool:
     """The open connections to hosts: at most `most`, unless more than that are in use. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
         # in the order of their last use
-        self._open: dict[Line, None] = {}
+        self._open: dict[PooledConnection, None] = {}
 
-    def used(self, line: Line) -> None:
-        """Register the use of a line, which is open or is about to be opened; close idle ones if there are too many."""
+    def used(self, connection: PooledConnection) -> None:
+        """Register the use of a connection, open or about to be opened; close idle ones if there are too many."""
         with self._lock:
-            self._open.pop(line, None)
-            self._open[line] = None
+            self._open.pop(connection, None)
+            self._open[connection] = None
             excess = len(self._open) - self._most
             others = [*self._open][:-1] if excess > 0 else []
         for other in others:
@@ -31,16 +31,18 @@ class Pool:
             if other.link.close_if_idle():
                 excess -= 1
 
-    def closed(self, line: Line) -> None:
-        """Register that a line is no longer open."""
+    def closed(self, connection: PooledConnection) -> None:
+        """Register that a connection is no longer open."""
         with self._lock:
-            self._open.pop(line, None)
+            self._open.pop(connection, None)
 
 
-class Line:
+class PooledConnection:
     """The SSH connection to one host, opened when a process is started, and again after the pool has closed it."""
 
-    def __init__(self, name: str, connect: Callable[[], Sessions], disconnect: Callable[[], bool], pool: Pool) -> None:
+    def __init__(
+        self, name: str, connect: Callable[[], Sessions], disconnect: Callable[[], bool], pool: ConnectionPool
+    ) -> None:
         """Initialise; `connect` raises `Unreachable`, `disconnect` returns False if others use the connection."""
         self.link = HostConnection(name, PLACES, self._start, self._close)
         self._connect = connect
