@@ -208,22 +208,31 @@ def make_virtualenv(path: Path, python: Path, wheels: Sequence[Path]) -> None:
             archive.extractall(place)
 
 
+def _interpreter(hosts: ssh.Hosts) -> Path:
+    """An interpreter that the hosts' user may run."""
+    found = Path(shutil.which("python3", path="/usr/local/bin:/usr/bin") or sys.executable).resolve()
+    return found if reachable_by_all(found) else copied_python(found, hosts.root)
+
+
+def _give_to_user(folder: Path) -> None:
+    for place, _folders, files in os.walk(folder):
+        for name in (place, *(os.path.join(place, file) for file in files)):
+            os.chown(name, ssh.UID, ssh.UID, follow_symlinks=False)
+
+
 def on_real_hosts(root: Path, runs: int) -> Iterator[Row]:
     """200 virtualenvs on 20 SSH hosts, and the 20 first of them, one a host."""
     with ssh.running_hosts(HOSTS) as hosts:
         folder = root / "real"
         folder.mkdir()
         wheels = furnish(folder)
-        found = Path(shutil.which("python3", path="/usr/local/bin:/usr/bin") or sys.executable).resolve()
-        python = found if reachable_by_all(found) else copied_python(found, hosts.root)
+        python = _interpreter(hosts)
         template = root / "template"
         make_virtualenv(template, python, wheels)
         for host in hosts.all:
             for number in range(EACH):
                 shutil.copytree(template, host.home / f"venv{number}", symlinks=True)
-            for place, _folders, files in os.walk(host.home):
-                for name in (place, *(os.path.join(place, file) for file in files)):
-                    os.chown(name, ssh.UID, ssh.UID, follow_symlinks=False)
+            _give_to_user(host.home)
         for each in (1, EACH):
             fabfile = FABFILE.format(user=ssh.USER, folder=hosts.home, each=each, hosts=HOSTS)
             (folder / "fabfile.py").write_text(fabfile)
@@ -239,16 +248,13 @@ def on_many_hosts(root: Path, _runs: int) -> Iterator[Row]:
         folder = root / "many"
         folder.mkdir()
         wheels = furnish(folder)
-        found = Path(shutil.which("python3", path="/usr/local/bin:/usr/bin") or sys.executable).resolve()
-        python = found if reachable_by_all(found) else copied_python(found, hosts.root)
+        python = _interpreter(hosts)
         template = root / "template-many"
         make_virtualenv(template, python, wheels)
         for number in range(ALIASES):
             virtualenv = hosts.all[number % HOSTS].home / f"many{number // HOSTS}"
             shutil.copytree(template, virtualenv, symlinks=True)
-            for place, _folders, files in os.walk(virtualenv):
-                for name in (place, *(os.path.join(place, file) for file in files)):
-                    os.chown(name, ssh.UID, ssh.UID, follow_symlinks=False)
+            _give_to_user(virtualenv)
         config = folder / "ssh_config"
         aliases = (f"Host many{number}\n    HostName 127.0.1.{number % HOSTS + 1}\n" for number in range(ALIASES))
         config.write_text("".join(aliases) + hosts.config.read_text())
