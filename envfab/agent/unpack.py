@@ -73,6 +73,8 @@ class Unpacking(object):
         self.folders = set()
         # (key, path) → (hash as in RECORD, size, time)
         self.files = {}
+        # those of them that may be executed, as far as the file system tells
+        self.executable = []
         self.compiled = []
 
     def scripts(self):
@@ -131,12 +133,15 @@ class Unpacking(object):
         file = self.below[key] + native(path)
         if (key, path) in self.files:
             os.unlink(file)
+            self.executable = [one for one in self.executable if one != [key, path]]
         self.make_folder(file[: file.rindex(os.sep)])
         mode = entry.external_attr >> 16
         executable = stat.S_ISREG(mode) and mode & 0o111
         time = time_of(entry)
         write_file(file, pieces, time, 0o777 & ~self.umask | 0o111 if executable else None)
         self.files[key, path] = [self.hash_of(member), entry.file_size, time]
+        if executable and os.stat(file).st_mode & 0o111:
+            self.executable.append([key, path])
 
     def hash_of(self, member):
         """A member's hash in RECORD, or in RECORD's format."""
@@ -194,6 +199,7 @@ class Unpacking(object):
             "root": key,
             "umask": self.umask,
             "files": [[key, path] + self.files[key, path] for key, path in sorted(self.files)],
+            "executable": sorted(self.executable),
             "compiled": self.compiled,
             "console": self.console,
             "gui": self.gui,
@@ -253,6 +259,7 @@ def read_tree(folder):
 
     {"format": 1, "name", "version" (as METADATA has them), "dist_info", "root" (the key that it lies below), "umask",
      "files": [[key, path, hash as RECORD has it, size, time in seconds], …],
+     "executable": [[key, path], …] (trees of older versions of envfab do not have it),
      "compiled": [[key, path, size, time], …],
      "console": [[name, module, attribute], …], "gui": […]}
     """
@@ -261,6 +268,7 @@ def read_tree(folder):
         found = loads((data or b"").decode("utf-8"))
         sound = found["format"] == FORMAT and NAMED.issubset(found)
         sound = sound and all(len(row) == 5 for row in found["files"]) and all(len(row) == 4 for row in found["compiled"])
+        sound = sound and all(len(row) == 2 for row in found.get("executable", []))
         return found if sound else None
     except (ValueError, KeyError, TypeError, RuntimeError):
         # RuntimeError: nested too deeply
@@ -280,13 +288,16 @@ def is_whole(folder):
     own = os.lstat(os.path.join(folder, TREE))
     plain = stat.S_IMODE(own.st_mode)
     # a file system may have other modes than the umask says
-    modes = (plain, plain | 0o111, 0o777 & ~found["umask"] | 0o111)
+    executable = (plain | 0o111, 0o777 & ~found["umask"] | 0o111)
+    either = (plain,) + executable
+    noted = set(map(tuple, found["executable"])) if "executable" in found else None
     below = parts(folder)
     # bytecode has no hash in RECORD
     rows = found["files"] + [[key, path, None, size, time] for key, path, size, time in found["compiled"]]
     for key, path, recorded, size, time in rows:
         file = below[key] + native(path)
         status = regular(file)
+        modes = either if noted is None else executable if (key, path) in noted else (plain,)
         if status is None or stat.S_IMODE(status.st_mode) not in modes:
             return False
         if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import json
 import os
 import stat
 import struct
@@ -588,6 +589,11 @@ def open_up(path: Path) -> None:
     path.chmod(0o666)
 
 
+def flip_executable(path: Path) -> None:
+    """Executable, if it was not, and no longer if it was."""
+    path.chmod(path.stat().st_mode ^ 0o111)
+
+
 def give_away(path: Path) -> None:
     """Another user's, who may write to it, or another group's."""
     try:
@@ -610,7 +616,8 @@ PYC = importlib.util.cache_from_source("shop.py")
         ),
         *(("shop.py", link, False), (PYC, touch, False), (PYC, grow, False), (PYC, Path.unlink, False)),
         *((f"{INFO}/RECORD", touch, True), (f"{INFO}/RECORD", change, False)),
-        *(("shop.py", damage, False) for damage in (hide, open_up, give_away)),
+        *(("shop.py", damage, False) for damage in (hide, open_up, flip_executable, give_away)),
+        *(("run", damage, False) for damage in (hide, flip_executable)),
         *((PYC, damage, False) for damage in (hide, open_up, give_away)),
     ],
 )
@@ -618,10 +625,22 @@ def test_a_tree_is_whole_while_its_files_are_as_they_were(
     tmp_path: Path, name: str, damage: Callable[[Path], None], whole: bool
 ) -> None:
     """By size and time; where these differ, by content; bytecode only by size and time. Its owner and mode must be too."""
-    unpacked(pack(tmp_path, {"shop.py": "X = 1\n"}), tmp_path / "tree", compiled=True)
+    script = (member("run", mode=stat.S_IFREG | 0o755), b"")
+    unpacked(pack(tmp_path, {"shop.py": "X = 1\n"}, script), tmp_path / "tree", compiled=True)
     assert agent.is_whole(str(tmp_path / "tree"))
     damage(tmp_path / "tree/purelib" / name)
     assert agent.is_whole(str(tmp_path / "tree")) == whole
+
+
+def test_an_older_tree_without_executable_files_noted_is_whole(tmp_path: Path) -> None:
+    """It is not unpacked again for that."""
+    script = (member("run", mode=stat.S_IFREG | 0o755), b"")
+    unpacked(pack(tmp_path, {"shop.py": "X = 1\n"}, script), tmp_path / "tree")
+    noted = tmp_path / "tree/tree.json"
+    said = json.loads(noted.read_text())
+    assert said.pop("executable") == [["purelib", "run"]]
+    noted.write_text(json.dumps(said))
+    assert agent.is_whole(str(tmp_path / "tree"))
 
 
 @pytest.mark.parametrize(
