@@ -21,12 +21,14 @@ ASIDE = ".envfab-aside"
 def create(agent, request, body):
     """Create the virtualenv: `{"with": "venv" | "venv, without pip" | "virtualenv"}`, or None if it exists.
 
+    In the answer, `repaired` tells that it existed and was repaired, `version` is that of its Python.
+
     A failure leaves nothing behind. With `repair`, a virtualenv without a working interpreter or pyvenv.cfg gets them
     back and keeps everything else.
     """
     path = native(request["path"])
     if request["repair"] and is_broken(agent, path):
-        return repair(agent, path, request)
+        return dict(repair(agent, path, request), repaired=True)
     if is_there(os.path.join(path, "bin", "python")):
         return {"with": None, "version": None}
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):

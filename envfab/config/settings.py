@@ -56,17 +56,22 @@ class Settings:
     compilers: tuple[str, ...] = ()
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], typed: Mapping[str, str] | None = None) -> Settings:
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Any],
+        typed: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Settings:
         """Read what the configuration says, and the flags `typed`, which outrank it.
 
-        Raises `ConfigurationError` that names the key, or the flag.
+        Raises `ConfigurationError` that names the key, the flag, or the variable of `environ` that set the key.
         """
         flags = typed or {}
         given = {**mapping, **flags}
         for key in given:
             if key not in READERS and key not in OBSOLETE:
                 _unknown(f"envfab.{key}", difflib.get_close_matches(str(key), READERS, n=1))
-        names = {key: f"--{key.replace('_', '-')}" if key in flags else f"envfab.{key}" for key in READERS}
+        names = {key: _name(key, flags, environ or {}) for key in READERS}
         values = {key: READERS[key](names[key], value) for key, value in (defaults() | given).items() if key in READERS}
         if values["batch"] is not None and _absent(given.get("max_failures")):
             values["max_failures"] = 1
@@ -112,6 +117,12 @@ def defaults() -> dict[str, str | None]:
         "command_timeout": None,
         "compilers": None,
     }
+
+
+def _name(key: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """What the user wrote to set a key: a flag, a variable or, in a file, the key."""
+    variable = f"{PREFIX}{key.upper()}"
+    return f"--{key.replace('_', '-')}" if key in flags else variable if variable in environ else f"envfab.{key}"
 
 
 def _absent(value: object) -> bool:

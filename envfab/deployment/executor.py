@@ -93,7 +93,8 @@ class DeploymentRun:
         except EnvfabError as error:
             self.fail(error, step.back)
         else:
-            self.work.done.append(step.name)
+            if step.to_do(self.work):
+                self.work.done.append(step.name)
             if step.name == "lock" and self.work.nothing_left:
                 self._ending = Ending.CURRENT
             elif step is ENDING[-1]:
@@ -173,7 +174,8 @@ class DeploymentRun:
             return found
         what = f"given up at the step {self._step or 'lock'}: how it ended is not known"
         left_open = NEXT_DEPLOY if self.work.record is not None else ""
-        return replace(found, error=DeploymentError(what, where=self.work.where), left_open=left_open)
+        error = DeploymentError(what, where=self.work.where)
+        return replace(found, error=error, left_open=left_open, given_up=True)
 
     def result(self) -> Deployment:
         """Return the result."""

@@ -60,7 +60,8 @@ def _taken_back(last: Record) -> tuple[str, ...]:
         return ()
     if last.status == "rolled-back":
         names = [f"{change.name} {change.version}" for change in last.changes if change.version]
-        return (f"rolled back from {_some(names)}, {spoken(last.ended)}, deployed by {last.who}: {last.error}",)
+        when = f"by {last.who} from {last.origin}, {spoken(last.ended)}"
+        return (f"the deployment of {_some(names)} {when}, failed, and all is as it was before: {last.error}",)
     if last.undoes is not None:
         names = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
         return (f"rolled back from {_some(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)

@@ -29,15 +29,20 @@ class Ending(Enum):
     ROLLED_BACK = "rolled-back"
 
 
+AS_BEFORE = "failed (as it was before)"
+
 # endings that make a rollout exit with status 1
 BAD = frozenset({Ending.BLOCKED, Ending.LOCKED, Ending.UNREACHABLE, Ending.MISSING, Ending.FAILED, Ending.ROLLED_BACK})
 
 
 def spoken_ending(ending: Ending, undoes: str | None) -> str:
-    """Return how a deployment ended, in words; `undoes` is set for a rollback, whose words differ."""
-    if undoes is None:
-        return ending.value
-    return {Ending.DEPLOYED: "rolled back", Ending.ROLLED_BACK: "failed, as it was before"}.get(ending, ending.value)
+    """Return how a deployment ended, in words; `undoes` is set for a rollback, which people ask for.
+
+    A recovery is not called a rollback: what failed, and is as it was before, says so.
+    """
+    if ending is Ending.ROLLED_BACK:
+        return AS_BEFORE
+    return "rolled back" if ending is Ending.DEPLOYED and undoes is not None else ending.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,15 @@ class Deployment:
     # how many of its wheels were compiled on this machine, and how many on the host
     compiled: tuple[int, int] = (0, 0)
     seconds: float = 0.0
+    # whether the rollout ended before it, so that its `ending` is not known
+    given_up: bool = False
     # the virtualenv as probed at the end of a deployment that succeeded
     after: Probe | None = None
+
+    @property
+    def spoken(self) -> str:
+        """How it ended, in words."""
+        return "not finished" if self.given_up else spoken_ending(self.ending, self.undoes)
 
 
 @dataclass(frozen=True, slots=True)

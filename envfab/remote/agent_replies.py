@@ -172,11 +172,14 @@ def to_output(reply: Mapping[str, Any], where: str) -> str:
         return Fields(reply).text("output", MAX_FRAME)[-MAX_OUTPUT:]
 
 
-def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str | None]:
-    """Decode (what made a virtualenv, the version of its Python); both are None if the virtualenv existed."""
+def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str | None, bool]:
+    """Decode (what made a virtualenv, the version of its Python, whether it was repaired).
+
+    The first two are None if the virtualenv existed and was sound.
+    """
     with decoding(where):
-        fields = Fields(reply)
-        return fields.line_or_none("with", MAX_NAME), fields.line_or_none("version", MAX_NAME)
+        fields = Fields({"repaired": False, **reply})
+        return fields.line_or_none("with", MAX_NAME), fields.line_or_none("version", MAX_NAME), fields.truth("repaired")
 
 
 @dataclass(frozen=True, slots=True)

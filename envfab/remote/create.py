@@ -24,11 +24,12 @@ DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The result for one virtualenv: made `by` venv or virtualenv, existed before (`by` is None), or an error."""
+    """The result for one virtualenv: made or repaired `by` venv or virtualenv, sound before (None), or an error."""
 
     member: Member
     by: str | None = None
     version: str | None = None
+    repaired: bool = False
     error: EnvfabError | None = None
 
 
@@ -81,7 +82,7 @@ def _create(member: Member, links: Links, settings: Settings, reporter: Reporter
             except OperationFailed as error:
                 raise _explained(error, where) from None
         created = Creation(member, *to_creation(reply, where))
-    if created.by is not None and not repair:
+    if created.by is not None and not created.repaired:
         with link.reserve(1) as places:
             _begin_generations(places, site, settings, where)
     return created

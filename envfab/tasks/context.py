@@ -40,7 +40,7 @@ class TaskContext:
         refuse_unknown_variables(os.environ)
         self.fleet = fleet
         self.settings = Settings.from_mapping(
-            context.config.envfab, {key: value for key, value in given.items() if value}
+            context.config.envfab, {key: value for key, value in given.items() if value}, os.environ
         )
         self.console: Console = Console(as_json, Speech(fleet))
         for line in obsolete(context.config.envfab, os.environ):

@@ -46,7 +46,8 @@ def _created(creation: Creation) -> str:
         return str(creation.error)
     if creation.by is None:
         return f"{creation.member.target}: already exists"
-    return f"{creation.member.target}: made with {creation.by}, Python {creation.version}"
+    what = "repaired" if creation.repaired else "made"
+    return f"{creation.member.target}: {what} with {creation.by}, Python {creation.version}"
 
 
 def _created_json(creation: Creation) -> dict[str, Any]:

@@ -101,6 +101,15 @@ def test_a_wrong_value_is_refused_by_name(key: str, value: Any, message: str) ->
     assert str(caught.value) == message
 
 
+def test_a_wrong_value_of_a_variable_is_refused_by_its_name() -> None:
+    """Invoke makes a setting of it; the message names what was written. A flag outranks it."""
+    environ = {"FABRIC_ENVFAB_KEEP": "x"}
+    with pytest.raises(ConfigurationError, match=r"^FABRIC_ENVFAB_KEEP: 'x' is not"):
+        Settings.from_mapping({"keep": "x"}, environ=environ)
+    with pytest.raises(ConfigurationError, match=r"^--keep: 'y' is not"):
+        Settings.from_mapping({"keep": "x"}, {"keep": "y"}, environ)
+
+
 def test_an_unknown_setting_is_refused() -> None:
     """A misspelt key does not pass silently: the message has the nearest one and all there are."""
     with pytest.raises(ConfigurationError) as caught:

@@ -92,7 +92,7 @@ def test_one_that_fails_leaves_the_others_alone(
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
-    assert "1 deployed, 1 rolled-back, 1 blocked, 1 missing" in done.stdout
+    assert "1 deployed, 1 failed (as it was before), 1 blocked, 1 missing" in done.stdout
     assert "the before command 'echo the disk of the shop is on fire; exit 7' ended with status 7" in done.stdout
     assert "| the disk of the shop is on fire" in done.stdout
     assert "completed: lock, upload, begin" in done.stdout
@@ -168,7 +168,7 @@ def test_a_failing_check_rolls_back_after_its_tries(
     assert "ended with status 1 (2 tries)" in done.stdout
     assert "| ill" in done.stdout
     assert tries.read_text().split() == ["ill", "ill"]
-    assert "1 rolled-back" in done.stdout
+    assert "1 failed (as it was before)" in done.stdout
     assert freeze(path) == {}
 
 

@@ -119,7 +119,7 @@ def test_a_disk_that_is_full_in_the_middle(workplace: Workplace, hosts: Hosts, s
         done = workplace.fab("deploy", "--yes")
         assert done.returncode == 1
         assert f"no space left on {shop}" in done.stdout
-        assert "1 rolled-back" in done.stdout
+        assert "1 failed (as it was before)" in done.stdout
         assert freeze(shop) == {"shop": "1.0"}
 
 

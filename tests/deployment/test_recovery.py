@@ -81,7 +81,7 @@ def test_what_was_installed_by_hand_after_a_deployment_was_cut_off_comes_back(lo
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(alpha)!r}, packages=['alpha'], check='false')])",
                   settings="'check_retries': 0")  # fmt: skip
     done = local.fab("deploy", "--yes")
-    assert "1 rolled-back" in done.stdout, done.stdout + done.stderr
+    assert "1 failed (as it was before)" in done.stdout, done.stdout + done.stderr
     assert freeze(alpha) == {"alpha": "1.10", "hand": "1.0"}
 
 
@@ -257,7 +257,7 @@ def test_what_is_installed_by_hand_during_a_deployment_ends_it_before_the_switch
     local.fabfile(fleet % f", before={before!r}")
     done = local.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "rolled-back" in done.stdout
+    assert "1 failed (as it was before)" in done.stdout
     assert "packages were installed or removed by hand during the deployment; deploy again" in done.stdout
     assert not (alpha / ".envfab" / "journal.json").exists()
     local.fabfile(fleet % "")

@@ -45,11 +45,11 @@ def test_a_failed_check_brings_packages_back_and_reloads_again(workplace: Workpl
     (srv / "fail-check").touch()
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "1 rolled-back" in done.stdout
+    assert "1 failed (as it was before)" in done.stdout
     assert freeze(shop) == OLD
     assert (srv / "told").read_text().split() == ["reload", "reload", "reload"]
     shown = workplace.fab("plan").stdout
-    assert "rolled back from" in shown
+    assert "failed, and all is as it was before: the check" in shown
     assert "shop 2.0" in shown
 
 
@@ -160,7 +160,7 @@ def test_what_was_installed_by_hand_comes_back(
     workplace.add_made("shop", "2.0")
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 1
-    assert "1 rolled-back" in done.stdout
+    assert "1 failed (as it was before)" in done.stdout
     assert freeze(path) == {"shop": "1.0"}
 
 

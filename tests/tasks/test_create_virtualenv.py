@@ -30,6 +30,23 @@ def test_creates_what_does_not_exist_under_its_owner(
     assert ssh_workplace.statuses("plan") == {f"web1:{path}": "current"}
 
 
+def test_repair_makes_what_is_missing_like_any_other(
+    ssh_workplace: Workplace, make_virtualenv: VirtualenvMaker, srv: Path
+) -> None:
+    """One that is not there is made, with generations; one without its interpreter is repaired, and told as that."""
+    srv.chmod(0o777)
+    python, path = make_virtualenv.shared_python(), srv / "v"
+    ssh_workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, python={str(python)!r})])")
+    made = ssh_workplace.fab("create_virtualenv", "--repair")
+    assert f"{path}: made with venv" in made.stdout, made.stdout + made.stderr
+    assert (path / "bin").is_symlink()
+    for link in (path / "bin").glob("python*"):
+        link.unlink()
+    repaired = ssh_workplace.fab("create_virtualenv", "--repair")
+    assert f"{path}: repaired with venv" in repaired.stdout, repaired.stdout + repaired.stderr
+    assert ssh_workplace.statuses("plan") == {f"web1:{path}": "current"}
+
+
 def test_what_cannot_be_made_says_why_and_leaves_nothing(ssh_workplace: Workplace, srv: Path) -> None:
     """No such interpreter, no permission, something else in the way: one message each, exit 1, nothing left."""
     occupied = srv / "occupied"

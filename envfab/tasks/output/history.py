@@ -10,6 +10,7 @@ from rich.text import Text
 
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.notes import spoken
+from envfab.deployment.result import AS_BEFORE
 from envfab.planning.plan import Status, status_without
 from envfab.remote.probe import ProbeResult
 from envfab.util.untrusted import one_line
@@ -65,6 +66,8 @@ def _ended_as(record: Record) -> str:
         return f"rolled back {record.undoes}" if record.undoes else "deployed"
     if record.status in ("failed", "interrupted", "under way"):
         return f"{record.status} at {record.step}"
+    if record.status == "rolled-back":
+        return AS_BEFORE
     return str(record.status)
 
 

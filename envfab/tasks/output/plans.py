@@ -11,7 +11,7 @@ from envfab.config.slices import Slice
 from envfab.deployment.notes import still_running
 from envfab.deployment.plan_file import Waves
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import BAD, Deployment, Ending, spoken_ending
+from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, anywhere, plan_key, to_json
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
@@ -185,7 +185,7 @@ def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -
         for line in still_running(deployment.lingering):
             text.append(str(deployment.target), "bold")
             text.append(f"   {line}\n", "yellow")
-    counted = _counted([spoken_ending(one.ending, one.undoes) for one in deployments])
+    counted = _counted([one.spoken for one in deployments])
     text.append(_of(part) + counted, "bold")
     return text
 
@@ -211,14 +211,14 @@ def _bad(deployments: Sequence[Deployment]) -> list[list[Deployment]]:
     for one in deployments:
         if one.ending in BAD and one.error is not None:
             told = (anywhere(text, one.target) for text in (str(one.error), one.output, one.left_open))
-            groups.setdefault((one.ending, one.undoes is None, one.done, *told), []).append(one)
+            groups.setdefault((one.spoken, one.done, *told), []).append(one)
     return [*groups.values()]
 
 
 def _show_bad(group: Sequence[Deployment]) -> Text:
     deployment = group[0]
     text = Text(f"{deployment.target}   ", "bold")
-    text.append(spoken_ending(deployment.ending, deployment.undoes), "bold red")
+    text.append(deployment.spoken, "bold red")
     message = str(deployment.error).removeprefix(f"{deployment.target}: ")
     text.append("".join(f"\n    {line.strip()}" for line in message.splitlines()))
     for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:

@@ -131,8 +131,9 @@ class Progress:
     def end(self) -> None:
         """Stop showing progress for good."""
         with self._lock:
-            self._total = 0
             self.stop()
+            # only then: the display is drawn once more while it stops
+            self._total = 0
 
     def _show(self) -> None:
         if not self._console.is_terminal or not self._total or self._held is not None:

@@ -185,7 +185,7 @@ def test_a_rollback_is_told_as_one() -> None:
     endings = (Ending.DEPLOYED, Ending.ROLLED_BACK, Ending.CURRENT)
     undone = [migrated(f"web{number}", ending, undoes="r.0") for number, ending in enumerate(endings)]
     shown = str(show_endings(undone))
-    assert shown.splitlines()[-1] == "1 rolled back, 1 failed, as it was before, 1 current"
+    assert shown.splitlines()[-1] == "1 rolled back, 1 failed (as it was before), 1 current"
     assert "deployed" not in shown
     assert "rolled-back" not in shown
     statuses = [one["status"] for one in rollout_json("r", undone)["virtualenvs"]]
