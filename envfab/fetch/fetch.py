@@ -17,8 +17,8 @@ from packaging.utils import NormalizedName
 from envfab.errors import SupplyError
 from envfab.fetch.explain import explained
 from envfab.index.client import Both, ForInterpreter, PackageIndex
-from envfab.index.http import IndexSession
 from envfab.index.pool import Pool
+from envfab.index.session import IndexSession
 from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel

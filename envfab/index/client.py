@@ -16,10 +16,10 @@ from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.index import pages
-from envfab.index.http import AT_ONCE, IndexSession, IndexUnavailable
 from envfab.index.pages import File
 from envfab.index.pool import Pool
 from envfab.index.project_page import read_project_page
+from envfab.index.session import AT_ONCE, IndexSession, IndexUnavailable
 from envfab.models.interpreter import Interpreter
 from envfab.models.legacy_metadata import read_requires_python
 from envfab.models.wheel import Release, Wheel, WheelMetadata

@@ -6,8 +6,8 @@ from packaging.utils import NormalizedName
 
 from envfab.errors import SupplyError
 from envfab.index import pages
-from envfab.index.http import IndexSession
 from envfab.index.pages import HTML_TYPE, JSON_TYPE, File
+from envfab.index.session import IndexSession
 from envfab.util.untrusted import shown_url
 
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"

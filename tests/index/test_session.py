@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from envfab.errors import SupplyError
-from envfab.index.http import IndexSession
+from envfab.index.session import IndexSession
 from envfab.util.http import Timeouts
 from envfab.util.untrusted import shown_url
 from tests.support.faulty_index import Server, faulty

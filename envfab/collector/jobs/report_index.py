@@ -17,9 +17,9 @@ from envfab.collector.db.engine import Storage, insert_or, run_many
 from envfab.collector.db.schema import index_projects, installed
 from envfab.collector.jobs.latest_versions import Offer
 from envfab.errors import SupplyError
-from envfab.index.http import IndexSession
 from envfab.index.pages import File, sdist_version, wheel_of
 from envfab.index.project_page import read_project_page
+from envfab.index.session import IndexSession
 from envfab.util.http import Timeouts
 from envfab.util.versions import parse_specifiers
 
