@@ -12,9 +12,19 @@ from dataclasses import field
 from pathlib import Path
 
 from envfab.config.host import Host
+from envfab.config.inventory import Inventory
 from envfab.config.servers import Secret, Server, UsageStats
 from envfab.config.target import Member, Target
-from envfab.config.validation import check_instances, configuration, error, folder_of_the_caller, is_path, put, wrong
+from envfab.config.validation import (
+    check_instances,
+    configuration,
+    error,
+    folder_of_the_caller,
+    instances,
+    is_path,
+    put,
+    wrong,
+)
 from envfab.config.virtualenv import Virtualenv
 from envfab.config.wheel_source import SOURCE_HINT, ask_for_source, problem_of_source
 from envfab.util.paths import expand
@@ -22,7 +32,10 @@ from envfab.util.paths import expand
 
 @configuration
 class Fleet:
-    """All that a fabfile configures. Relative paths start at the folder of the file that makes it."""
+    """All that a fabfile configures. Relative paths start at the folder of the file that makes it.
+
+    `hosts` may be a function that returns them: it is called once, when they are first needed.
+    """
 
     wheels: str | os.PathLike[str] = "wheels"
     release_log: str | os.PathLike[str] = "release_log"
@@ -37,7 +50,10 @@ class Fleet:
             if not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
-        check_instances(self, "hosts", Host)
+        if callable(self.hosts):
+            put(self, "hosts", Inventory(self.hosts, self._checked))
+        else:
+            put(self, "hosts", self._checked(self.hosts))
         check_instances(
             self, "registration", Server, called="registration servers, such as Difio(…) or DependencyTrack(…)"
         )
@@ -46,19 +62,20 @@ class Fleet:
         written = self.wheel_source is not None and not callable(self.wheel_source)
         if written and (problem := problem_of_source(self.wheel_source)):
             wrong(self, "wheel_source", problem, SOURCE_HINT)
-        self._refuse_duplicates()
 
-    def _refuse_duplicates(self) -> None:
-        hosts: set[str] = set()
-        for host in self.hosts:
-            if host.name in hosts:
+    def _checked(self, given: object) -> tuple[Host, ...]:
+        hosts: tuple[Host, ...] = instances(self, "hosts", given, Host)
+        names: set[str] = set()
+        for host in hosts:
+            if host.name in names:
                 wrong(self, "hosts", f"two hosts are named {host.name!r}", "list its virtualenvs in one Host(…)")
-            hosts.add(host.name)
+            names.add(host.name)
             paths: set[str] = set()
             for virtualenv in host.virtualenvs:
                 if virtualenv.path in paths:
                     wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
                 paths.add(virtualenv.path)
+        return hosts
 
     def source_of_wheels(self) -> str | None:
         """The address of the package index that targets fetch wheels from, if there is one; asks a callable now.

@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -41,13 +41,20 @@ def configuration(cls: type[T]) -> type[T]:
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
+            plain_init(self, *args, **kwargs)
+        except TypeError:
+            # only now, since it costs more than all else, and a fleet has thousands of hosts
+            refuse_others(self, args, kwargs)
+            raise
+
+    def refuse_others(self: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        try:
             signature.bind(self, *args, **kwargs)
         except TypeError as problem:
             unknown = [name for name in kwargs if name not in known and repr(name) in str(problem)]
             close = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
             what = f"{problem}; did you mean {close[0]}?" if close else str(problem)
             raise error(f"{cls.__name__}(…)", what, f"it takes: {', '.join(known)}") from None
-        plain_init(self, *args, **kwargs)
 
     made.__init__ = __init__
     return made  # type: ignore[no-any-return]
@@ -132,17 +139,22 @@ def is_path(value: object) -> bool:
 
 
 def check_instances(owner: object, name: str, kind: type, called: str = "") -> None:
-    value = getattr(owner, name)
+    put(owner, name, instances(owner, name, getattr(owner, name), kind, called))
+
+
+def instances(owner: object, name: str, value: object, kind: type[T], called: str = "") -> tuple[T, ...]:
+    """Return the value of a field as a tuple of `kind`; raise `ConfigurationError` if it holds something else."""
     called = called or f"{kind.__name__}(…)"
-    items = (value,) if isinstance(value, kind) else value
+    items: object = (value,) if isinstance(value, kind) else value
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
         wrong(owner, name, f"must be a list of {called}, not {items!r}")
-    items = tuple(items)
+    found: list[T] = []
     for item in items:
         if not isinstance(item, kind):
             hint = "unpack an inner list with a star: *[…]" if isinstance(item, (list, tuple)) else ""
             wrong(owner, name, f"must hold only {called}, not {item!r}", hint)
-    put(owner, name, items)
+        found.append(item)
+    return tuple(found)
 
 
 def check_url(owner: object, name: str) -> None:
