@@ -31,6 +31,7 @@ from envfab.tasks import (
     stats_status,
     stats_submit,
     targets,
+    timer,
     verify_wheels,
     wheels,
     yank_wheel,
@@ -41,7 +42,7 @@ from envfab.tasks.usage_recording import record
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, publish_index, outdated, lock, fetch_wheels, audit),
     *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, history, rollback),
-    *(register, register_hook, sbom, collector),
+    *(register, register_hook, timer, sbom, collector),
 )
 # they are not recorded themselves: what stats_show prints is what stats_submit sends, and nothing more
 ON_STATISTICS = (stats_enable, stats_disable, stats_status, stats_show, stats_submit)

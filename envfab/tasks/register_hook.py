@@ -17,6 +17,7 @@ from envfab.tasks.command_line import how_to_call
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.registration_servers import registration_servers
+from envfab.tasks.timer import change_timer
 
 if TYPE_CHECKING:
     from envfab.registration.hooks.activation import Call
@@ -28,27 +29,39 @@ def task(fleet: Fleet) -> Any:
     @ours(
         workon="register every virtualenv that virtualenvwrapper activates, instead of the active one",
         cron="register the fleet (without hosts: the active virtualenv) from your crontab",
-        schedule="when cron registers, as in crontab(5) (default: every day at 4:37)",
+        systemd="register the fleet (without hosts: the active virtualenv) by a systemd timer",
+        schedule="when cron or the timer registers, as in crontab(5) or systemd.time(7) (default: every day at 4:37)",
         remove="remove the hook",
     )
     def register_hook(
-        c: Context, workon: bool = False, cron: bool = False, schedule: str = "", remove: bool = False
+        c: Context,
+        workon: bool = False,
+        cron: bool = False,
+        systemd: bool = False,
+        schedule: str = "",
+        remove: bool = False,
     ) -> None:
-        """Register whenever the active virtualenv is activated, or from cron; a second call changes nothing."""
+        """Register whenever the active virtualenv is activated, or at set times; a second call changes nothing."""
         from envfab.registration.hooks import activation, crontab
+        from envfab.registration.hooks.systemd import Timer
 
         run = TaskContext(fleet, c)
-        if workon and cron:
-            raise UsageError("--workon and --cron exclude each other")
-        if schedule and not cron:
-            raise UsageError("--schedule needs --cron")
+        chosen = [flag for flag, given in (("--workon", workon), ("--cron", cron), ("--systemd", systemd)) if given]
+        if len(chosen) > 1:
+            raise UsageError(f"{' and '.join(chosen)} exclude each other")
+        if schedule and not (cron or systemd):
+            raise UsageError("--schedule needs --cron or --systemd")
         if not remove:
             registration_servers(fleet)
-            if not (workon or (cron and fleet.hosts)):
+            if not (workon or ((cron or systemd) and fleet.hosts)):
                 existing(active_virtualenv())
         with run.console as console:
+            if systemd:
+                call = _timed_call(fleet, *how_to_call(fleet, "register"))
+                change_timer(console, Timer("register", call, "register_hook --systemd"), schedule, remove)
+                return
             if cron:
-                call = _cron_call(fleet, *how_to_call(fleet, "register"))
+                call = _timed_call(fleet, *how_to_call(fleet, "register"))
                 done = crontab.remove(call) if remove else crontab.install(call, schedule or crontab.DAILY)
                 console.print("the crontab was changed" if done else "the crontab needs no change")
                 return
@@ -72,14 +85,14 @@ def _set_variables(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
-def _cron_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
-    """Return what cron calls; raises `UsageError` for a secret in it, since every user can see what cron runs."""
+def _timed_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
+    """Return what cron or a timer calls; raises `UsageError` for a secret in it, since other users can see that."""
     from envfab.registration.hooks.activation import FLEET_VARIABLES, VARIABLES, Call
 
     variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
     if "@" in variables.get("DIFIO_URL", ""):
         raise UsageError(
-            "its password would be readable in the crontab", where="DIFIO_URL", hint="say Difio(URL, token=…)"
+            "other users of this machine could read its password", where="DIFIO_URL", hint="say Difio(URL, token=…)"
         )
     if fleet.hosts:
         return Call(folder, command, variables)
