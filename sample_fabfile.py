@@ -53,7 +53,7 @@ SHOP = Virtualenv(
 
 def restart(virtualenv: Virtualenv) -> Command:
     """A command that depends on the virtualenv: the unit has the name of the folder above it."""
-    return Command(["systemctl", "restart", virtualenv.path.split("/")[-2]], user="root")
+    return Command.systemctl("restart", virtualenv.path.split("/")[-2])
 
 
 fleet = Fleet(
@@ -69,7 +69,7 @@ fleet = Fleet(
             user="admin",
             groups={"staging"},
             # After all virtualenvs of this host, once, if any of them changed.
-            reload=Command(["systemctl", "reload", "apache2"], user="root"),
+            reload=Command.systemctl("reload", "apache2"),
             reload_once=True,
             virtualenvs=[
                 SHOP,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
-from envfab.config.validation import check_text, check_user, configuration, put, wrong
+from envfab.config.validation import check_text, check_user, configuration, error, put, wrong
+
+# what systemctl(1) can do with services that use a virtualenv
+SYSTEMCTL = ("restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart")
+# systemd.unit(5); no patterns, which a rule of sudo could not tell from names
+UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*", re.ASCII)
 
 
 @configuration
@@ -17,6 +23,21 @@ class Command:
 
     text: str | Sequence[str]
     user: str | None = None
+
+    @classmethod
+    def systemctl(cls, verb: str, *units: str, user: str = "root") -> Command:
+        """Make the command that restarts or reloads systemd units, which one narrow rule of sudo allows.
+
+        `verb` is `restart`, `reload`, `try-restart`, `reload-or-restart` or `try-reload-or-restart`.
+        """
+        if verb not in SYSTEMCTL:
+            raise error("Command.systemctl", f"verb must be one of {', '.join(SYSTEMCTL)}, not {verb!r}")
+        if not units:
+            raise error("Command.systemctl", "needs a unit", f"say Command.systemctl({verb!r}, 'shop.service')")
+        for unit in units:
+            if not isinstance(unit, str) or not UNIT.fullmatch(unit):
+                raise error("Command.systemctl", f"{unit!r} is not the name of a unit")
+        return cls(("systemctl", verb, *units), user=user)
 
     def __post_init__(self) -> None:
         if isinstance(self.text, (list, tuple)):

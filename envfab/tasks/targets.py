@@ -30,8 +30,16 @@ def task(fleet: Fleet) -> Any:
     @ours(
         discover="look for virtualenvs on this host and draft their lines for the fabfile",
         export="write the targets' interpreters to this file, for `fetch_wheels --interpreters` elsewhere",
+        sudoers="print the rules of sudo that deployments to the targets need, for each host",
     )
-    def targets(c: Context, name: Iterable[str] = (), discover: str = "", export: str = "", json: bool = False) -> None:
+    def targets(
+        c: Context,
+        name: Iterable[str] = (),
+        discover: str = "",
+        export: str = "",
+        sudoers: bool = False,
+        json: bool = False,
+    ) -> None:
         """List the configured virtualenvs, as names that the other tasks take."""
         run = TaskContext(fleet, c, json)
         place = output_path(export, "--export", folder_is_made=True) if export else None
@@ -40,6 +48,9 @@ def task(fleet: Fleet) -> Any:
                 _discover(run, discover)
                 return
             members = run.select(list(name))
+            if sudoers:
+                _sudoers(run, members)
+                return
             complete = _export(run, members, place) if place else True
             for member in members:
                 console.print(_line(member))
@@ -61,6 +72,28 @@ def _stores(run: TaskContext, members: Sequence[Member]) -> list[dict[str, Any]]
 
     with run.connections() as links:
         return stores_json(measure(members, links, run.settings, run.console))
+
+
+def _sudoers(run: TaskContext, members: Sequence[Member]) -> None:
+    """Print the rules of sudo for each host; hosts are asked where the fabfile names programs without their folders."""
+    from envfab.deployment.sudo_rules import sudo_needs
+    from envfab.remote.programs import find_programs
+    from envfab.tasks.output.sudoers import show_rules, sudoers_json
+
+    hosts = {member.host.name: member.host for member in members}
+    needs = {name: sudo_needs([one for one in members if one.host.name == name]) for name in hosts}
+    bare = [
+        (host, sorted({one.arguments[0] for one in needs[name] if one.arguments and "/" not in one.arguments[0]}))
+        for name, host in hosts.items()
+    ]
+    found = {}
+    if any(names for _, names in bare):
+        with run.connections() as links:
+            found = find_programs(bare, links, run.settings, run.console)
+    rules = {name: [need.rule(found.get(name, {})) for need in of_host] for name, of_host in needs.items()}
+    run.console.print(show_rules(rules))
+    if run.console.as_json:
+        run.console.json(sudoers_json(rules))
 
 
 def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:

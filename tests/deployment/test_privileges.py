@@ -214,3 +214,44 @@ def test_a_server_with_one_session_is_deployed_to_command_by_command(
     assert "2 deployed" in done.stdout, done.stdout + done.stderr
     assert told.read_text().split() == ["before", "reload"] * 2
     assert [freeze(path) for path in paths] == [{"shop": "1.0"}] * 2
+
+
+def test_the_rules_that_are_printed_are_those_that_deployments_need(
+    place: Callable[..., Workplace], hosts: Hosts, rules: Rules
+) -> None:
+    """visudo and sudo take them, with them the plan is not blocked, and without any one of them it is."""
+    users = hosts.users
+    made = place(
+        "before=['true', Command(['id', '-u', 'a,b:c=d'], user='root')], reload=Command.systemctl('restart', 'shop@1.service'),"
+        f" check=Command(['/usr/bin/id'], user='root'), projects=[Project('shop.settings', user={users.www!r})]",
+    )
+    done = made.fab("targets", "--sudoers")
+    assert done.returncode == 0, done.stderr
+    title, *lines = done.stdout.splitlines()
+    assert title == "# web1: write these by visudo -f /etc/sudoers.d/envfab"
+    assert f"{users.blog} ALL=(root) NOPASSWD: /usr/bin/systemctl restart shop@1.service" in lines
+    assert made.json("targets", "--sudoers") == {"format": 1, "hosts": [{"host": "web1", "rules": lines}]}
+    rules(*lines)
+    assert set(made.statuses("plan").values()) == {"changes"}
+    for missing in lines:
+        rules(*(line for line in lines if line != missing))
+        assert set(made.statuses("plan", status=1).values()) == {"blocked"}
+
+
+def test_what_needs_no_rule_gets_none_and_hosts_that_need_the_same_are_named_together(workplace: Workplace) -> None:
+    """A shell as another user covers that user's programs; a host that does not answer still has its rules."""
+    shell = "reload=[Command('id; id', user='root'), Command(['/bin/id'], user='root')]"
+    workplace.fabfile(
+        "Host('web1', user='me', virtualenvs=[Virtualenv('/srv/a', reload='true')]),"
+        + "".join(f" Host('w{number}', user='me', virtualenvs=[Virtualenv('/srv/a', {shell})])," for number in (1, 2))
+        + " Host('nowhere.invalid', user='me', virtualenvs=[Virtualenv('/srv/a', user='shop',"
+        " reload=Command(['thing', 'x'], user='root'))])"
+    )
+    done = workplace.fab("targets", "--sudoers")
+    assert done.stdout == (
+        "# web1: no rule is needed\n\n"
+        "# w1, w2: write these by visudo -f /etc/sudoers.d/envfab\nme ALL=(root) NOPASSWD: ALL\n\n"
+        "# nowhere.invalid: write these by visudo -f /etc/sudoers.d/envfab\nme ALL=(shop) NOPASSWD: ALL\n"
+        "me ALL=(root) NOPASSWD: /full/path/of/thing x\n"
+    )
+    assert "warning: nowhere.invalid: " in done.stderr
