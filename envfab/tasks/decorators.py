@@ -17,6 +17,7 @@ SHARED = {
     "yes": "do not ask",
     "wait": "seconds to wait until another deployment of a virtualenv ends (default: 0)",
     "json": "one JSON document on standard output",
+    "metrics": "write metrics for Prometheus to this file, which node_exporter's textfile collector reads",
     "slice": "work on one slice of the fleet, such as 3/8: the third of eight that as many machines take",
     # the options of a plan: of plan and deploy
     "only": "change only this package and leave all others as they are; repeatable",

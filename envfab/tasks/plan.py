@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def task(fleet: Fleet) -> Any:
         batch: str = "",
         slice: str = "",
         verbose: bool = False,
+        metrics: str = "",
         json: bool = False,
     ) -> None:
         """Show what deploy would do, without doing it."""
@@ -66,6 +68,7 @@ def task(fleet: Fleet) -> Any:
 
         run = TaskContext(fleet, c, json, batch=batch)
         place, part = output_path(out, "--out") if out else None, Slice.parse(slice) if slice else None
+        measured = output_path(metrics, "--metrics") if metrics else None
         options = plan_options(only, reinstall, prune, force, upgrade)
         _refuse(part, given_waves(run, list(canary), batch), place)
         members = select_slice(run, list(name), part)
@@ -94,6 +97,8 @@ def task(fleet: Fleet) -> Any:
                 # after the agents of the plans have left their places
                 document["stores"] = _stores(run, links, proposals)
             _save(run, place, out, document)
+            if measured is not None:
+                _measure(measured, proposals)
             if json:
                 run.console.json(document)
         statuses = {proposal.plan.status for proposal in proposals}
@@ -139,6 +144,13 @@ def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str,
 
         save(place, document)
         run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
+
+
+def _measure(place: Path, proposals: Sequence[Proposal]) -> None:
+    """Write the metrics of the plans to the file that `--metrics` named."""
+    from envfab.tasks.output.metrics import plan_metrics, write_metrics
+
+    write_metrics(place, plan_metrics(proposals, datetime.now(timezone.utc)))
 
 
 def _stores(run: TaskContext, links: Connections, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from envfab.errors import UsageError
 from envfab.tasks.command_line import how_to_call
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
     from envfab.registration.hooks.systemd import Timer
@@ -30,10 +31,11 @@ def task(fleet: Fleet) -> Any:
     @ours(
         "task",
         task=f"which task to run: {', '.join(TIMED)}",
+        metrics="with plan: also write metrics to this file, as plan --metrics does",
         schedule="when, as in systemd.time(7) (default: every day at 4:37)",
         remove="stop the timer and remove its units",
     )
-    def timer(c: Context, task: str = "", schedule: str = "", remove: bool = False) -> None:
+    def timer(c: Context, task: str = "", metrics: str = "", schedule: str = "", remove: bool = False) -> None:
         """Run a task by a systemd timer; the service fails where `plan` finds something to do."""
         from envfab.registration.hooks.activation import Call
         from envfab.registration.hooks.systemd import Timer
@@ -42,8 +44,12 @@ def task(fleet: Fleet) -> Any:
         if task not in TIMED:
             raise UsageError(f"{task!r} is not a task for a timer" if task else "timer needs a task",
                              hint=f"say one of: {', '.join(f'fab timer:{name}' for name in TIMED)}")  # fmt: skip
+        if metrics and task != "plan":
+            raise UsageError(f"--metrics is of plan, not of {task}")
+        place = ["--metrics", str(output_path(metrics, "--metrics").absolute())] if metrics and not remove else []
         folder, words = how_to_call(fleet, task)
-        wanted = Timer(task, Call(folder, [*words, *TIMED[task]]), f"timer:{task}")
+        # what it measures does not make it another timer
+        wanted = Timer(task, Call(folder, [*words, *TIMED[task]]), f"timer:{task}", place)
         with run.console as console:
             change_timer(console, wanted, schedule, remove)
 

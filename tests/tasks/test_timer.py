@@ -33,6 +33,7 @@ def place(tmp_path: Path) -> tuple[Path, dict[str, str], FakeSystemd]:
     ("words", "ending"),
     [
         (["timer:plan"], '"plan" "--check"\n'),
+        (["timer:plan", "--metrics", "/x.prom"], '"plan" "--check" "--metrics" "/x.prom"\n'),
         (["timer:register"], '"register"\n'),
         (["register_hook", "--systemd"], '"register"\n'),
     ],
@@ -69,6 +70,7 @@ def test_a_timer_that_ends_with_the_login_is_told(place: tuple[Path, dict[str, s
             ["timer:deploy"],
             "envfab: 'deploy' is not a task for a timer\n  say one of: fab timer:plan, fab timer:register",
         ),
+        (["timer:register", "--metrics", "x"], "envfab: --metrics is of plan, not of register"),
         (["timer:plan", "--schedule", "x", "--remove"], "envfab: --schedule and --remove exclude each other"),
         (["register_hook", "--systemd", "--cron"], "envfab: --cron and --systemd exclude each other"),
         (["register_hook", "--schedule", "daily"], "envfab: --schedule needs --cron or --systemd"),

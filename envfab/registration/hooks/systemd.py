@@ -55,11 +55,15 @@ class TimerError(EnvfabError):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer that makes `call`; `name` says which task it runs, `made_by` is the task that makes and removes it."""
+    """A timer that makes `call`; `name` says which task it runs, `made_by` is the task that makes and removes it.
+
+    `flags` are added to the call; a timer with others takes its place.
+    """
 
     name: str
     call: Call
     made_by: str
+    flags: Sequence[str] = ()
 
     @property
     def unit(self) -> str:
@@ -138,7 +142,7 @@ def _service(timer: Timer) -> str:
         description=_specifier(_title(timer)),
         folder=_specifier(timer.call.folder),
         variables=variables,
-        command=_command_line(timer.call.command),
+        command=_command_line([*timer.call.command, *timer.flags]),
     )
 
 

@@ -1,0 +1,114 @@
+"""Metrics of a fleet for Prometheus. What is not known has no sample, so that it never looks good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from envfab.audit.osv import Vulnerability
+from envfab.config.target import Target
+from envfab.deployment.journal import from_json
+from envfab.deployment.proposal import Proposal
+from envfab.errors import FormatError, UsageError
+from envfab.fetch.probe_interpreters import Look
+from envfab.planning.plan import Status
+from envfab.util.atomic import write_file
+from envfab.util.prometheus import Gauge, exposition
+from envfab.util.times import in_utc, parse_time
+
+# node_exporter reads it as another user
+READABLE = 0o644
+
+
+def plan_metrics(proposals: Sequence[Proposal], now: datetime) -> str:
+    """Return the metrics of `plan`: statuses, changes to come, wheels missing, and the last deployments."""
+    planned = [one for one in proposals if one.plan.status in (Status.CURRENT, Status.CHANGES, Status.BLOCKED)]
+    deployed = [(one, at) for one in proposals if (at := last_deployment(one)) is not None]
+    statuses = [one.plan.status for one in proposals]
+    return exposition(
+        [
+            Gauge(
+                "envfab_virtualenvs",
+                "Virtualenvs by the status of their plan.",
+                tuple(({"status": status.value}, statuses.count(status)) for status in Status),
+            ),
+            _of_each(
+                "envfab_virtualenv_current",
+                "1 if there is nothing to do for the virtualenv, else 0.",
+                ((one, int(one.plan.status is Status.CURRENT)) for one in proposals),
+            ),
+            _of_each(
+                "envfab_virtualenv_changes",
+                "Packages that the next deployment would install, change or remove.",
+                ((one, len(one.plan.actions)) for one in planned),
+            ),
+            _of_each(
+                "envfab_virtualenv_wheels_missing",
+                "Requirements that the wheelhouse cannot meet.",
+                ((one, len(one.plan.missing)) for one in planned),
+            ),
+            _of_each(
+                "envfab_virtualenv_last_deployment_timestamp_seconds",
+                "When the last deployment ended, in seconds since 1970.",
+                ((one, at.timestamp()) for one, at in deployed),
+            ),
+            _of_each(
+                "envfab_virtualenv_last_deployment_age_seconds",
+                "Seconds from the end of the last deployment to this plan.",
+                ((one, (now - at).total_seconds()) for one, at in deployed),
+            ),
+            _made_at("plan", now),
+        ]
+    )
+
+
+def audit_metrics(rows: Iterable[tuple[Look, Sequence[Vulnerability], Sequence[object]]], now: datetime) -> str:
+    """Return the metrics of `audit`: known vulnerabilities, and packages that could not be checked."""
+    checked = [row for row in rows if row[0].error is None]
+    counts: tuple[tuple[str, str, Callable[[tuple[Look, Sequence[object], Sequence[object]]], int]], ...] = (
+        ("vulnerabilities", "Known vulnerabilities of installed packages.", lambda row: len(row[1])),
+        ("packages_unchecked", "Installed packages that could not be checked.", lambda row: len(row[2])),
+    )
+    gauges = [
+        Gauge(
+            f"envfab_virtualenv_{name}",
+            text,
+            tuple((_labels(row[0].member.target), value(row)) for row in checked),
+        )
+        for name, text, value in counts
+    ]
+    return exposition([*gauges, _made_at("audit", now)])
+
+
+def write_metrics(place: Path, text: str) -> None:
+    """Write metrics to a file in one step; raises `UsageError` if it cannot be written."""
+    try:
+        write_file(place, text.encode(), READABLE)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(place)!r}: {error.strerror}", where="--metrics") from None
+
+
+def last_deployment(proposal: Proposal) -> datetime | None:
+    """Return when a virtualenv's last deployment ended; None if that is not known, or there was none."""
+    probe = proposal.probe
+    if probe is None or probe.last is None:
+        return None
+    try:
+        ended = from_json(probe.last, str(probe.target)).ended
+        return in_utc(parse_time(ended)).astimezone(timezone.utc) if ended is not None else None
+    except (FormatError, ValueError, OverflowError):
+        return None
+
+
+def _labels(target: Target) -> dict[str, str]:
+    return {"host": target.host, "path": target.path, "owner": target.owner}
+
+
+def _of_each(name: str, text: str, values: Iterable[tuple[Proposal, float]]) -> Gauge:
+    return Gauge(name, text, tuple((_labels(one.plan.target), value) for one, value in values))
+
+
+def _made_at(task: str, now: datetime) -> Gauge:
+    text = "When the metrics of this task were made, in seconds since 1970."
+    return Gauge("envfab_metrics_timestamp_seconds", text, (({"task": task}, now.timestamp()),))
