@@ -15,8 +15,8 @@ from envfab.models.probe import Probe
 from envfab.registration.jobs import RegistrationOutcome, jobs_for, missed_jobs
 from envfab.registration.registry import kinds_of, servers_for
 from envfab.registration.retry_queue import Pending
-from envfab.registration.state_files import state_folder
 from envfab.util.progress import Reporter, Silent
+from envfab.util.state_folder import state_folder
 from envfab.util.untrusted import shown_url
 
 SHORT_PATIENCE = 2.0  # seconds for which a deployment's end may be held up

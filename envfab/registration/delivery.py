@@ -17,9 +17,9 @@ from envfab.registration.processing import Processing, Unprocessed
 from envfab.registration.registry import kinds_of
 from envfab.registration.retry_queue import Pending
 from envfab.registration.servers import RegistrationServer
-from envfab.registration.state_files import state_folder
 from envfab.util.http import WebSession
 from envfab.util.progress import Reporter
+from envfab.util.state_folder import state_folder
 from envfab.util.untrusted import shown_url
 
 AnyServer = RegistrationServer[Any]

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
-from envfab.registration.state_files import state_folder
 from envfab.tasks.command_line import spoken_name
 from envfab.tasks.usage_recording import TaskRun
 from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats
 from envfab.usagestats.queue import write_atomically
 from envfab.usagestats.quiet import quietly
+from envfab.util.state_folder import state_folder
 from envfab.util.times import DAY
 from envfab.version import VERSION
 

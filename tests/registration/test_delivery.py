@@ -22,8 +22,8 @@ from envfab.registration.difio.server import Difio
 from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.registry import KINDS
 from envfab.registration.retry_queue import Missed, Pending
-from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
+from envfab.util.state_folder import state_folder
 from envfab.util.untrusted import shown_url
 from tests.registration.probes import member, probe, there
 from tests.support.registration_server import RecordingServer, Reply

@@ -15,7 +15,7 @@ from envfab.registration.difio.protocol import Registration
 from envfab.registration.difio.server import Difio
 from envfab.registration.registry import KINDS, Kind
 from envfab.registration.retry_queue import Missed, Pending
-from envfab.registration.state_files import state_folder
+from envfab.util.state_folder import state_folder
 
 URL = "https://inventory.example.org/register/"
 

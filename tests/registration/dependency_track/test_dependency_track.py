@@ -37,8 +37,8 @@ from envfab.registration.jobs import RegistrationOutcome, jobs_for
 from envfab.registration.registry import KINDS, servers_for
 from envfab.registration.retry_queue import Missed, Pending
 from envfab.registration.servers import RegistrationServer, ServerAnswer
-from envfab.registration.state_files import state_folder
 from envfab.util.progress import Silent
+from envfab.util.state_folder import state_folder
 from tests.registration.probes import member, probe, there
 from tests.support.dependency_track import JSON, KEY, DependencyTrackServer, problem, running_dependency_track
 from tests.support.registration_server import RecordingServer, Reply
