@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -19,7 +20,7 @@ from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import wheel_of
-from envfab.planning.plan import Plan, Status
+from envfab.planning.plan import Plan, Status, to_json
 from envfab.planning.plan_cache import Plans
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage
@@ -52,6 +53,14 @@ class Proposal:
     def wheels(self) -> tuple[Wheel, ...]:
         """The wheels that the host needs to carry out the plan."""
         return tuple(action.wheel for action in self.plan.actions if action.wheel)
+
+
+def proposal_json(proposal: Proposal) -> dict[str, Any]:
+    """Convert a proposal to the JSON object of `fab plan --json`."""
+    document = to_json(proposal.plan)
+    if proposal.plan.status is Status.CHANGES:
+        document["commands"] = [{"of": field, "command": shown} for field, shown in proposal.commands]
+    return document
 
 
 def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, plans: Plans) -> Proposal:

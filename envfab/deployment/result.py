@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from typing import Any
 
 from envfab.config.target import Target
 from envfab.errors import EnvfabError
@@ -83,6 +84,23 @@ class Deployment:
     def spoken(self) -> str:
         """How it ended, in words."""
         return "not finished" if self.given_up else spoken_ending(self.ending, self.undoes)
+
+
+def outcome_json(deployment: Deployment) -> dict[str, Any]:
+    """Convert to the JSON object of `fab deploy --json`, without the plan that was carried out."""
+    return {
+        "status": deployment.ending.value,
+        "deployment": deployment.id,
+        "done": list(deployment.done),
+        "migrated": list(deployment.migrated),
+        "planned": list(deployment.planned),
+        "uncertain": list(deployment.uncertain),
+        "unapplied": list(deployment.unapplied),
+        "error": str(deployment.error) if deployment.error else deployment.plan.error,
+        "compiled": {"here": deployment.compiled[0], "there": deployment.compiled[1]},
+        "lingering": [{"pid": one.pid, "name": one.name} for one in deployment.lingering],
+        "seconds": round(deployment.seconds, 3),
+    }
 
 
 @dataclass(frozen=True, slots=True)

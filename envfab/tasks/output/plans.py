@@ -10,8 +10,8 @@ from rich.text import Text
 from envfab.config.slices import Slice
 from envfab.deployment.notes import still_running
 from envfab.deployment.plan_file import Waves
-from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import BAD, Deployment, Ending
+from envfab.deployment.proposal import Proposal, proposal_json
+from envfab.deployment.result import BAD, Deployment, Ending, outcome_json
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, anywhere, plan_key, to_json
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
@@ -245,19 +245,12 @@ def plans_json(
         "slice": _slice_json(part),
         "fleet": fleet,
         "waves": waves.to_json() if waves is not None else None,
-        "virtualenvs": [_proposal_json(one) for one in proposals],
+        "virtualenvs": [proposal_json(one) for one in proposals],
     }
 
 
 def _slice_json(part: Slice | None) -> str | None:
     return None if part is None else str(part)
-
-
-def _proposal_json(proposal: Proposal) -> dict[str, Any]:
-    document = to_json(proposal.plan)
-    if proposal.plan.status is Status.CHANGES:
-        document["commands"] = [{"of": field, "command": shown} for field, shown in proposal.commands]
-    return document
 
 
 def rollout_json(
@@ -268,23 +261,5 @@ def rollout_json(
         "format": 1,
         "rollout": rollout,
         "slice": _slice_json(part),
-        "virtualenvs": [_deployment_json(one) for one in deployments],
+        "virtualenvs": [to_json(one.plan) | outcome_json(one) for one in deployments],
     }
-
-
-def _deployment_json(deployment: Deployment) -> dict[str, Any]:
-    document = to_json(deployment.plan)
-    document.update(
-        status=deployment.ending.value,
-        deployment=deployment.id,
-        done=list(deployment.done),
-        migrated=list(deployment.migrated),
-        planned=list(deployment.planned),
-        uncertain=list(deployment.uncertain),
-        unapplied=list(deployment.unapplied),
-        error=str(deployment.error) if deployment.error else document["error"],
-        compiled={"here": deployment.compiled[0], "there": deployment.compiled[1]},
-        lingering=[{"pid": one.pid, "name": one.name} for one in deployment.lingering],
-        seconds=round(deployment.seconds, 3),
-    )
-    return document
