@@ -14,9 +14,10 @@ SHORTEST_SECRET = 6
 
 
 def django_admin(agent, request, body):
-    """Run `python -m django ARGUMENTS` with the project's settings, in the generation `number`: `{"output": …}`.
+    """Run `python -m django ARGUMENTS` with the project's settings, in the generation `number`.
 
-    If `number` is None, in the virtualenv itself.
+    If `number` is None, in the virtualenv itself. Returns `{"output": …}`, what was printed, and if that has values of the
+    environment, also `shown`, the same without them.
     """
     path = native(request["path"])
     scripts = os.path.join(path, "bin")
@@ -30,9 +31,10 @@ def django_admin(agent, request, body):
     environment["DJANGO_SETTINGS_MODULE"] = request["settings"]
     arguments = [os.path.join(scripts, "python"), "-s", "-m", "django"] + request["arguments"]
     status, output = call(agent, arguments, environment, writes=True)
+    shown = masked(output, given.values())
     if status:
-        raise Problem("django" if status > 0 else "django-killed", ending(status), output=masked(output, given.values()))
-    return {"output": output}
+        raise Problem("django" if status > 0 else "django-killed", ending(status), output=shown)
+    return {"output": output} if shown == output else {"output": output, "shown": shown}
 
 
 def masked(output, values):

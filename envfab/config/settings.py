@@ -54,6 +54,8 @@ class Settings:
     connect_timeout: float = 10.0
     command_timeout: float | None = None
     compilers: tuple[str, ...] = ()
+    log_rollouts: int = 50
+    log_megabytes: int = 200
 
     @classmethod
     def from_mapping(
@@ -116,6 +118,8 @@ def defaults() -> dict[str, str | None]:
         "connect_timeout": "10",
         "command_timeout": None,
         "compilers": None,
+        "log_rollouts": "50",
+        "log_megabytes": "200",
     }
 
 
@@ -260,4 +264,6 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "connect_timeout": _seconds,
     "command_timeout": _optional(_seconds),
     "compilers": _programs,
+    "log_rollouts": _whole(0),
+    "log_megabytes": _whole(1),
 }

@@ -13,6 +13,7 @@ from envfab.config.target import Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
 from envfab.deployment.journal import Record, to_json
+from envfab.deployment.observers import Happening, Observers
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller, now
 from envfab.errors import DeploymentError, Locked
@@ -51,6 +52,8 @@ class RolloutContext:
     compilers: Compilers = field(default_factory=Compilers)
     # set by Ctrl-C: no further deployment starts or waits for a lock
     interrupted: threading.Event = field(default_factory=threading.Event)
+    # what hears of what happens: the rollout's log, events
+    observers: Observers = field(default_factory=Observers)
 
 
 @dataclass(slots=True)
@@ -135,6 +138,10 @@ class DeploymentContext:
     def says(self, step: str) -> None:
         """Report progress: the deployment has reached `step`."""
         self.around.reporter.working(self.where, step)
+
+    def tell(self, what: Happening) -> None:
+        """Tell the rollout's observers what happened."""
+        self.around.observers.hear(what)
 
     @property
     def nothing_left(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from envfab.config.project import Project
 from envfab.deployment.context import DeploymentContext
+from envfab.deployment.observers import CommandEnded
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_output
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
@@ -18,6 +20,8 @@ BEGUN = re.compile(r"^\s*Applying (\S+?)\.\.\.", re.MULTILINE)
 # Django writes it after each migration that succeeds; output of the migration itself may come before it
 OK = re.compile(r" OK(?: \(\d+\.\d+s\))?\s*$", re.MULTILINE)
 TRACEBACK = "Traceback (most recent call last)"
+# how an agent says that a command ended
+STATUS = re.compile(r"^ended with status (\d+)$")
 # kinds of the agent's error replies: the Django command exited with an error, or was killed
 ENDED, KILLED = "django", "django-killed"
 # `migrate --plan` prints a migration's name at the start of a line, and its operations indented
@@ -114,6 +118,7 @@ def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
 
 def _django_admin(work: DeploymentContext, project: Project, arguments: list[str], title: str) -> str:
     work.after = None
+    began = time.monotonic()
     with _agent_of(work, project) as agent:
         agent.load(agent_sources.DJANGO)
         try:
@@ -126,9 +131,22 @@ def _django_admin(work: DeploymentContext, project: Project, arguments: list[str
                 number=work.next_generation,
             )
         except OperationFailed as error:
+            status = STATUS.search(error.what)
+            _tell(work, project, arguments, int(status[1]) if status else None, error.output, began)
             what = f"django-admin {title} of {project.settings} {error.what}"
             raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
-    return to_output(reply, work.where)
+    output, shown = to_output(reply, work.where)
+    _tell(work, project, arguments, 0, shown, began)
+    return output
+
+
+def _tell(  # which command of which deployment, and how it ended
+    work: DeploymentContext, project: Project, arguments: list[str], status: int | None, output: str, began: float
+) -> None:
+    """Tell the observers how a command ended."""
+    command = shlex.join(["python", "-m", "django", *arguments])
+    target, user, seconds = work.proposal.member.target, project.user, time.monotonic() - began
+    work.tell(CommandEnded(work.id, target, project.settings, command, user, status, output, seconds))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from envfab.config.target import Target
 from envfab.deployment.context import DeploymentContext
+from envfab.deployment.observers import DeploymentBegan, DeploymentEnded, StepEnded
 from envfab.deployment.recovery import go_back
 from envfab.deployment.result import Deployment, Ending, spoken_ending
 from envfab.deployment.steps import ENDING, Recovery, Step, leave_open
@@ -47,6 +48,8 @@ class DeploymentRun:
         self.work = work
         self._limit = limit
         self._began: float | None = None
+        # how many seconds it took, once it has ended
+        self._took: float | None = None
         self._step = ""
         self._ending: Ending | None = None
         self._error: EnvfabError | None = None
@@ -86,14 +89,19 @@ class DeploymentRun:
                 self.work.site.leave()
 
     def _take(self, step: Step) -> None:
+        if not self._step:
+            self.work.tell(DeploymentBegan(self.work.id, self.work.proposal.member.target))
         self._step = step.name
+        began = time.monotonic()
         try:
             step.begin(self.work)
             step.run(self.work)
         except EnvfabError as error:
+            self._step_ended(step.name, began, failed=True)
             self.fail(error, step.back)
         else:
             if step.to_do(self.work):
+                self._step_ended(step.name, began)
                 self.work.done.append(step.name)
             if step.name == "lock" and self.work.nothing_left:
                 self._ending = Ending.CURRENT
@@ -101,6 +109,10 @@ class DeploymentRun:
                 self._ending = Ending.DEPLOYED
             if self._ending is not None:
                 self._tell(self._ending)
+
+    def _step_ended(self, step: str, began: float, failed: bool = False) -> None:
+        target = self.work.proposal.member.target
+        self.work.tell(StepEnded(self.work.id, target, step, time.monotonic() - began, failed))
 
     def fail(self, error: EnvfabError, back: Recovery) -> None:
         """End the deployment after an error: recover as `back` asks, write the journal, and set how it ended."""
@@ -119,7 +131,9 @@ class DeploymentRun:
         self._tell(self._ending)
 
     def _tell(self, ending: Ending) -> None:
+        self._took = self._seconds
         self.work.around.reporter.done(self.work.where, spoken_ending(ending, self.work.proposal.undoes))
+        self.work.tell(DeploymentEnded(self.result()))
 
     def _note(self, log: Callable[[Target, str], None], message: str) -> None:
         """Add a line to the release log; if that fails, only warn."""
@@ -150,14 +164,17 @@ class DeploymentRun:
             self._left_open = NEXT_DEPLOY
             self._write_down(error.what)
             return Ending.FAILED
+        began = time.monotonic()
         try:
             go_back(self.work, error, back)
         except EnvfabError as obstacle:
+            self._step_ended("recovery", began, failed=True)
             failed = f"recovery failed: {obstacle.what}"
             self._left_open = f"{failed}; the journal is open, the next fab deploy repairs it"
             if not isinstance(obstacle, (Disconnected, Locked)):
                 self._write_down(f"{error.what}; {failed}")
             return Ending.FAILED
+        self._step_ended("recovery", began)
         return Ending.ROLLED_BACK
 
     def _write_down(self, why: str) -> None:
@@ -177,6 +194,10 @@ class DeploymentRun:
         error = DeploymentError(what, where=self.work.where)
         return replace(found, error=error, left_open=left_open, given_up=True)
 
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began if self._began is not None else 0.0
+
     def result(self) -> Deployment:
         """Return the result."""
         ending = self._ending or Ending.FAILED
@@ -195,5 +216,5 @@ class DeploymentRun:
             compiled=(self.work.compiled_here, self.work.compiled_there),
             left_open=self._left_open,
             after=self.work.after if ending is Ending.DEPLOYED else None,
-            seconds=time.monotonic() - self._began if self._began else 0.0,
+            seconds=self._seconds if self._took is None else self._took,
         )

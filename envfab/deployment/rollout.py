@@ -13,7 +13,7 @@ from envfab.deployment.executor import DeploymentRun, Limit
 from envfab.deployment.interrupts import Interrupts
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Deployment, Ending
-from envfab.deployment.steps import ENDING, MAKING, Recovery, execute
+from envfab.deployment.steps import ENDING, MAKING, Recovery, execute, observed
 from envfab.deployment.waves import waves
 from envfab.errors import EnvfabError
 from envfab.planning.plan import Status
@@ -143,11 +143,12 @@ class Rollout:
             for run in runs:
                 run.work.after = None
             try:
-                outcome = execute(work, command, member.host.name, self._around.settings.command_timeout)
-                if outcome.status == 0:
+                with observed([run.work for run in runs], "reload", command) as ran:
+                    ran.outcome = execute(work, command, member.host.name, self._around.settings.command_timeout)
+                if ran.outcome.status == 0:
                     continue
-                what = f"the reload command {command.shown!r} ended with status {outcome.status}"
-                raise OperationFailed(what, where=member.host.name, kind="reload", output=outcome.output)
+                what = f"the reload command {command.shown!r} ended with status {ran.outcome.status}"
+                raise OperationFailed(what, where=member.host.name, kind="reload", output=ran.outcome.output)
             except EnvfabError as error:
                 for run in runs:
                     run.fail(error, Recovery.PACKAGES_AND_RELOAD)

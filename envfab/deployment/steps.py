@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from envfab.config.command import Command
@@ -30,6 +31,7 @@ from envfab.deployment.journal import (
     snapshot,
     to_json,
 )
+from envfab.deployment.observers import CommandEnded, LockAwaited
 from envfab.deployment.result import Ending, now, spoken_ending
 from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, Locked, WheelhouseError
@@ -52,15 +54,18 @@ class PlanChanged(DeploymentError):
 
 def lock(work: DeploymentContext) -> None:
     """Take the virtualenv's lock, and check that the virtualenv did not change after its plan was made."""
-    deadline = time.monotonic() + work.around.wait
+    deadline, waits = time.monotonic() + work.around.wait, False
     work.agent.load(agent_sources.DEPLOY)
     while True:
         try:
             reply = work.agent.ask("lock", holder=work.holder, known=work.proposal.plan.fingerprint)
             break
-        except Locked:
+        except Locked as error:
             if time.monotonic() + LOCK_PAUSE > deadline:
                 raise
+            if not waits:
+                work.tell(LockAwaited(work.id, work.proposal.member.target, error.what))
+            waits = True
             work.says("waiting for the lock")
             if work.around.interrupted.wait(LOCK_PAUSE):
                 raise
@@ -205,7 +210,7 @@ def check(work: DeploymentContext) -> None:
             work.says(f"checking ({attempt + 1})" if attempt else "checking")
             left = deadline - time.monotonic()
             try:
-                status, output = _run(work, command, max(left, 1.0))
+                status, output = _run(work, "check", command, max(left, 1.0))
             except Silence:
                 status, output = None, ""
             if status == 0:
@@ -275,7 +280,7 @@ def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) 
     for command in commands:
         work.says(f"{title}: {command.shown}")
         try:
-            status, output = _run(work, command, work.around.settings.command_timeout)
+            status, output = _run(work, title, command, work.around.settings.command_timeout)
             ending = f"ended with status {status}"
         except Silence as error:
             status, output, ending = None, "", f"failed: {error.what}"
@@ -298,10 +303,31 @@ def execute(work: DeploymentContext, command: Command, where: str, timeout: floa
     )
 
 
-def _run(work: DeploymentContext, command: Command, timeout: float | None) -> tuple[int | None, str]:
+def _run(work: DeploymentContext, title: str, command: Command, timeout: float | None) -> tuple[int | None, str]:
     work.after = None
-    outcome = execute(work, command, work.where, timeout)
-    return outcome.status, outcome.output
+    with observed([work], title, command) as ran:
+        ran.outcome = execute(work, command, work.where, timeout)
+    return ran.outcome.status, ran.outcome.output
+
+
+@dataclass(slots=True)
+class CommandRun:
+    """A command that runs; how it ended is not known yet."""
+
+    outcome: CommandResult = field(default_factory=lambda: CommandResult(None, ""))
+
+
+@contextmanager
+def observed(works: Sequence[DeploymentContext], title: str, command: Command) -> Iterator[CommandRun]:
+    """Tell the observers, at the end of the context, how a command ended that ran for some deployments."""
+    ran, began = CommandRun(), time.monotonic()
+    try:
+        yield ran
+    finally:
+        status, output, seconds = ran.outcome.status, ran.outcome.output, time.monotonic() - began
+        for work in works:
+            target = work.proposal.member.target
+            work.tell(CommandEnded(work.id, target, title, command.shown, command.user, status, output, seconds))
 
 
 class Recovery(Enum):

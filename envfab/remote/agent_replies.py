@@ -166,10 +166,12 @@ def to_damage(reply: Mapping[str, Any], where: str, asked: Iterable[str]) -> dic
     return {name: said[name] for name in map(canonicalize_name, asked) if name in said}
 
 
-def to_output(reply: Mapping[str, Any], where: str) -> str:
-    """Decode the output of a command that succeeded."""
+def to_output(reply: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """Decode (the output of a command that succeeded, the same as it may be shown)."""
     with decoding(where):
-        return Fields(reply).text("output", MAX_FRAME)[-MAX_OUTPUT:]
+        fields = Fields({"shown": None, **reply})
+        output, shown = fields.text("output", MAX_FRAME), fields.text_or_none("shown", MAX_FRAME)
+    return output[-MAX_OUTPUT:], (output if shown is None else shown)[-MAX_OUTPUT:]
 
 
 def to_creation(reply: Mapping[str, Any], where: str) -> tuple[str | None, str | None, bool]:

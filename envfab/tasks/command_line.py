@@ -39,6 +39,15 @@ def how_to_call(fleet: Fleet, task: str) -> tuple[str, list[str]]:
     return os.path.abspath(program.collection.loaded_from), [*_fab(), *words, name]
 
 
+def fabfile_path() -> Path:
+    """Return the path of the running fabfile; its folder if it is not one file."""
+    program = fabric.main.program
+    name = program.core[0].args.collection.value or program.config.tasks.collection_name
+    folder = Path(program.collection.loaded_from)
+    file = folder / f"{name}.py"
+    return file if file.is_file() else folder
+
+
 def spoken_name(fleet: Fleet, task: str) -> str | None:
     """Return what to type after `fab` for the fleet's `task`, with underscores; None where the fabfile does not have
     it."""

@@ -97,6 +97,13 @@ class TaskContext:
                 f" files (ulimit -Hn)"
             )
 
+    def passwords(self) -> Iterator[str]:
+        """Yield the passwords of the configuration: of logins, keys and sudo."""
+        given = self._config.get("connect_kwargs") or {}
+        for value in (given.get("password"), given.get("passphrase"), self._config.sudo.password):
+            if isinstance(value, str):
+                yield value
+
     def probe(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
         """Probe the members; an error of one is in its result."""
         from envfab.remote.probe import survey

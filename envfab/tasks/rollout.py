@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from invoke.exceptions import Exit
 
@@ -15,6 +17,7 @@ from envfab.config.target import Member, Target
 from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
 from envfab.deployment.context import RolloutContext
+from envfab.deployment.observers import HURRY, PATIENCE, Observers, RolloutBegan, RolloutEnded
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
@@ -26,6 +29,7 @@ from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.plans import rollout_json, show_endings, show_group
+from envfab.tasks.rollout_observers import observe
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
@@ -57,30 +61,76 @@ def carry_out(
     request: RolloutRequest,
 ) -> None:
     """Deploy the chosen proposals and print how all ended; raises `Exit` where one did not end well."""
-    console = run.console
     context = _context(run, wheelhouse, bool(chosen), request)
     silent = [str(one.plan.target) for one in proposals if one.plan.target in request.canaries and _cannot(one)]
     if silent:
-        console.warning(f"nothing was started: cannot deploy to the canaries {', '.join(silent)}")
-    rollout = Rollout(context, chosen)
-    results = rollout.carry_out() if chosen and not silent else {}
-    deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
-    by_target = {one.plan.target: one.member for one in proposals}
-    changed = [(by_target[one.target], one.after) for one in deployments if one.after is not None]
-    unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
-    with nullcontext() if rollout.given_up else _told(run.fleet, changed, console):
-        console.print(show_endings(deployments, request.slice))
-        _name_the_way_back(run, context.rollout, deployments, rollout.given_up, request)
-        if unstarted:
-            console.print(f"not started: {', '.join(map(str, unstarted))}", "yellow")
-            console.command("to continue with these:", request.resume([str(target) for target in unstarted]))
-        if console.as_json:
-            console.json(rollout_json(context.rollout, deployments, request.slice))
+        run.console.warning(f"nothing was started: cannot deploy to the canaries {', '.join(silent)}")
+    begins = bool(chosen) and not silent
+    log = observe(run, context, chosen) if begins else None
+    rollout, began = Rollout(context, chosen), time.monotonic()
+    try:
+        if begins:
+            context.observers.hear(RolloutBegan(proposals, chosen))
+        results = rollout.carry_out() if begins else {}
+        end = _RolloutEnd.of(context.rollout, proposals, chosen, results, rollout.given_up, log)
+        context.observers.hear(RolloutEnded(end.deployments, time.monotonic() - began, end.failed, rollout.given_up))
+        by_target = {one.plan.target: one.member for one in proposals}
+        changed = [(by_target[one.target], one.after) for one in end.deployments if one.after is not None]
+        with nullcontext() if rollout.given_up else _told(run.fleet, changed, run.console):
+            _summarize(run, end, request)
+    finally:
+        context.observers.close(HURRY if rollout.given_up else PATIENCE)
     if rollout.given_up:
         # the callers clean up in a hurry then
         raise KeyboardInterrupt
-    if unstarted or any(deployment.ending in BAD for deployment in deployments):
+    if end.failed:
         raise Exit(code=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _RolloutEnd:
+    """How a rollout ended: a result for each proposal, and what was to be deployed to and was not started.
+
+    `log` is the folder of its log, None if it has none.
+    """
+
+    rollout: str
+    deployments: Sequence[Deployment]
+    unstarted: Sequence[Target]
+    given_up: bool
+    log: Path | None
+
+    @classmethod
+    def of(  # what was asked, and what became of it
+        cls,
+        rollout: str,
+        proposals: Sequence[Proposal],
+        chosen: Sequence[Proposal],
+        results: Mapping[Target, Deployment],
+        given_up: bool,
+        log: Path | None,
+    ) -> _RolloutEnd:
+        deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
+        unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
+        return cls(rollout, deployments, unstarted, given_up, log)
+
+    @property
+    def failed(self) -> bool:
+        """Whether `fab` ends with status 1."""
+        return bool(self.unstarted) or any(one.ending in BAD for one in self.deployments)
+
+
+def _summarize(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:
+    console = run.console
+    console.print(show_endings(end.deployments, request.slice))
+    _name_the_way_back(run, end, request)
+    if end.unstarted:
+        console.print(f"not started: {', '.join(map(str, end.unstarted))}", "yellow")
+        console.command("to continue with these:", request.resume([str(target) for target in end.unstarted]))
+    if end.failed and end.log is not None:
+        console.command("all that was done:", command(run.fleet, "history", "--rollout", end.rollout), "dim")
+    if console.as_json:
+        console.json(rollout_json(end.rollout, end.deployments, request.slice, end.log))
 
 
 def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, request: RolloutRequest) -> RolloutContext:
@@ -96,6 +146,7 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         gates=Barriers(),
         compilers=request.compilers,
         reporter=run.console,
+        observers=Observers(run.console),
         reconsider=reconsider,
         wait=request.wait,
         canaries=request.canaries,
@@ -105,16 +156,14 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
     )
 
 
-def _name_the_way_back(
-    run: TaskContext, rollout: str, deployments: Sequence[Deployment], given_up: bool, request: RolloutRequest
-) -> None:
+def _name_the_way_back(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:
     """Print the command that takes back what was deployed, and what was left under way."""
-    left = [one for one in deployments if given_up and one.left_open]
-    to_take_back = [str(one.target) for one in deployments if one.ending is Ending.DEPLOYED or one in left]
+    left = [one for one in end.deployments if end.given_up and one.left_open]
+    to_take_back = [str(one.target) for one in end.deployments if one.ending is Ending.DEPLOYED or one in left]
     if to_take_back:
         of = request.names if request.names or not command_line_hosts() else to_take_back
-        words = ["--to", rollout, *flags(slice=str(request.slice or ""))]
-        back = any(one.undoes for one in deployments)
+        words = ["--to", end.rollout, *flags(slice=str(request.slice or ""))]
+        back = any(one.undoes for one in end.deployments)
         what = "to take this rollback back:" if back else "to roll back:"
         run.console.command(what, command(run.fleet, "rollback", *words, names=of), "dim")
 

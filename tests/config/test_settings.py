@@ -117,7 +117,7 @@ def test_an_unknown_setting_is_refused() -> None:
     assert str(caught.value) == (
         "envfab.paralel: unknown setting; did you mean parallel?\n"
         "  the settings are: parallel, jump_parallel, processes, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
-        "store_days, umask, connect_timeout, command_timeout, compilers"
+        "store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes"
     )
 
 

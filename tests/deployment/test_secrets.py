@@ -45,13 +45,15 @@ def argument_lists() -> Iterator[set[bytes]]:
 
 
 LEAK = """
-import os
+import os, pathlib
 from django.core.management.base import BaseCommand
+
+FAILS = pathlib.Path(os.environ['SHOP_DATABASE']).with_name('fails').exists()
 
 class Command(BaseCommand):
     def handle(self, **options):
         print(sorted(os.environ.items()))
-        raise SystemExit(3)
+        raise SystemExit(3 if FAILS else 0)
 """
 
 
@@ -115,11 +117,21 @@ def test_no_secret_is_left_anywhere(
     with argument_lists() as seen:
         fab("deploy", "--yes")
         (srv / "leaks").touch()
+        fab("deploy", "--yes", "--reinstall", "shop")
+        (srv / "db" / "fails").touch()
         failed = fab("deploy", "--yes", "--reinstall", "shop", status=1)
+        logs = sorted((workplace.folder / ".home" / ".local" / "state" / "envfab" / "rollouts").glob("2*"))
+        kept = [fab("history", "--rollout", log.name, "--output", "web1") for log in logs]
         for task in (("history",), ("history", "--json"), ("plan", "--json"), ("rollback", "--yes", "--json")):
             fab(*task, status=1 if task[0] == "rollback" else 0)
     assert "('SHOP_PASSWORD', '***')" in failed
     assert "('SHOP_SECRET', '***')" in failed
+    # of commands that ended well, only the log has the output
+    assert ["('SHOP_PASSWORD', '***')" in one and "('SHOP_SECRET', '***')" in one for one in kept] == [
+        False,
+        True,
+        True,
+    ]
     assert any(b"django" in words for words in seen)
     assert any(b"sudo" in words for words in seen)
     assert server.requests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -91,11 +92,11 @@ def _packages(group: Sequence[Proposal]) -> str:
 
 def _the_same(group: Sequence[Proposal]) -> str:
     others = [str(proposal.plan.target) for proposal in group[1:]]
-    return f"the same for {len(others)} more: {_several(others)}"
+    return f"the same for {len(others)} more: {several(others)}"
 
 
-def _several(targets: Sequence[str]) -> str:
-    """All of a few targets, the first and the last of many."""
+def several(targets: Sequence[str]) -> str:
+    """Name all of a few targets, the first and the last of many."""
     return ", ".join(targets) if len(targets) <= SHOWN_TARGETS else f"{targets[0]} … {targets[-1]}"
 
 
@@ -154,12 +155,11 @@ def _actions(actions: Sequence[Action]) -> list[Text]:
 def summary(proposals: Sequence[Proposal], part: Slice | None = None) -> str:
     """How many have which status: `3 with changes, 17 current`, after the slice if there is one."""
     titles = {Status.CHANGES: "with changes", Status.CURRENT: "current"}
-    return _of(part) + _counted(
-        [titles.get(proposal.plan.status, proposal.plan.status.value) for proposal in proposals]
-    )
+    return _of(part) + counted([titles.get(proposal.plan.status, proposal.plan.status.value) for proposal in proposals])
 
 
-def _counted(words: Sequence[str]) -> str:
+def counted(words: Sequence[str]) -> str:
+    """How often each word is there: `2 deployed, 1 failed`."""
     counts: dict[str, int] = {}
     for word in words:
         counts[word] = counts.get(word, 0) + 1
@@ -179,14 +179,13 @@ def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -
     for group in _bad(deployments) if any(one.id is not None for one in deployments) else []:
         text.append_text(_show_bad(group))
     for what, names, targets in _migrations(deployments):
-        text.append(_several(targets), "bold")
+        text.append(several(targets), "bold")
         text.append(f"   {what} {', '.join(names)}\n")
     for deployment in deployments:
         for line in still_running(deployment.lingering):
             text.append(str(deployment.target), "bold")
             text.append(f"   {line}\n", "yellow")
-    counted = _counted([one.spoken for one in deployments])
-    text.append(_of(part) + counted, "bold")
+    text.append(_of(part) + counted([one.spoken for one in deployments]), "bold")
     return text
 
 
@@ -254,12 +253,16 @@ def _slice_json(part: Slice | None) -> str | None:
 
 
 def rollout_json(
-    rollout: str | None, deployments: Sequence[Deployment], part: Slice | None = None
+    rollout: str | None, deployments: Sequence[Deployment], part: Slice | None = None, log: Path | None = None
 ) -> Mapping[str, Any]:
-    """What `deploy --json` prints; without a `rollout` nothing was to be deployed to."""
+    """What `deploy --json` prints; without a `rollout` nothing was to be deployed to.
+
+    `log` is the folder of its log, None if it has none.
+    """
     return {
         "format": 1,
         "rollout": rollout,
         "slice": _slice_json(part),
+        "log": str(log) if log is not None else None,
         "virtualenvs": [to_json(one.plan) | outcome_json(one) for one in deployments],
     }

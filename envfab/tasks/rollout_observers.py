@@ -1,0 +1,64 @@
+"""The observers of a rollout that settings and fabfile ask for: its log, and events."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from envfab.deployment.context import RolloutContext
+from envfab.deployment.proposal import Proposal
+from envfab.deployment.result import now
+from envfab.deployment.rollout_log.masking import Masking, secrets_of_url
+from envfab.deployment.rollout_log.places import Logs, logs_folder
+from envfab.deployment.rollout_log.writer import HINT, Asked, RolloutLog, settings_json
+from envfab.registration.servers import RegistrationServer
+from envfab.tasks.command_line import fabfile_path
+from envfab.tasks.context import TaskContext
+from envfab.version import VERSION
+
+
+def observe(run: TaskContext, context: RolloutContext, chosen: Sequence[Proposal]) -> Path | None:
+    """Let a rollout that is about to begin be observed; return the folder of its log, None if it has none."""
+    log = _log(run, context, "rollback" if any(one.undoes for one in chosen) else "deploy")
+    if log is not None:
+        context.observers.add(log)
+    return log.folder if log is not None else None
+
+
+def _log(run: TaskContext, context: RolloutContext, task: str) -> RolloutLog | None:
+    """Begin the rollout's log; None, which is told, if it cannot be written, or if the settings want none."""
+    if not run.settings.log_rollouts:
+        return None
+    folder = logs_folder(os.environ)
+    if folder is None:
+        run.console.warning(f"this rollout has no log: the user has no home folder\n  {HINT}")
+        return None
+    asked = Asked(
+        rollout=context.rollout,
+        task=task,
+        who=context.caller.who,
+        origin=context.caller.origin,
+        began=now(),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        fabfile=str(fabfile_path()),
+        slice=str(context.slice) if context.slice is not None else None,
+        settings=settings_json(run.settings),
+        version=VERSION,
+    )
+    masking = Masking(_secrets(run, context.wheel_source))
+    log = RolloutLog(Logs(folder), asked, masking, run.console, run.settings)
+    return log if log.begin() else None
+
+
+def _secrets(run: TaskContext, wheel_source: str | None) -> Iterator[str]:
+    """Yield the secrets that are known without asking: passwords of the configuration, and what the fabfile has."""
+    yield from run.passwords()
+    if wheel_source is not None:
+        yield from secrets_of_url(wheel_source)
+    for server in run.fleet.registration:
+        yield from secrets_of_url(server.url)
+        if isinstance(server, RegistrationServer) and isinstance(configured := server.configured_secret(), str):
+            yield configured
