@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envfab.config.command import Command
+from envfab.config.drain import Group
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.project import Project
@@ -23,6 +24,7 @@ __all__ = [
     "DependencyTrack",
     "Difio",
     "Fleet",
+    "Group",
     "Host",
     "Project",
     "UsageStats",

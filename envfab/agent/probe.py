@@ -50,6 +50,8 @@ def probe(agent, request, body):
         journal=None if written is None else parsed(written) or {},
         holder=holder,
         last=last,
+        # {}: there is a note, but it is not JSON
+        drained=drained_note(agent.path),
         lingering=still_there(agent.path, last.get("lingering")) if isinstance(last, dict) else [],
         generation=current(agent.path),
         generations=numbers(agent.path),
@@ -58,6 +60,12 @@ def probe(agent, request, body):
         unreadable=unreadable(own),
         stamp=state,
     )
+
+
+def drained_note(path):
+    """The note that the host is out of service (see `drained`); None if there is none."""
+    written = remembered(path, "drained.json", HOLDER)
+    return None if written is None else parsed(written) or {}
 
 
 def is_plain(path, own):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from envfab.config.validation import check_text, check_user, configuration, error, put, wrong
+from envfab.config.validation import check_optional_text, check_text, check_user, configuration, error, put, wrong
+from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
 
+# fields whose commands another host may run
+ELSEWHERE = ("drain", "undrain")
+ON_ELSEWHERE = f"on=… is for the commands of {' and '.join(ELSEWHERE)}: others run on the virtualenv's host"
 # what systemctl(1) can do with services that use a virtualenv
 SYSTEMCTL = ("restart", "reload", "try-restart", "reload-or-restart", "try-reload-or-restart")
 # systemd.unit(5); no patterns, which a rule of sudo could not tell from names
@@ -18,11 +23,13 @@ UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*", re.ASCII)
 class Command:
     """A command, and the user that runs it (default: the SSH user).
 
-    Text is for a shell; a list is a program and its arguments, which run without one.
+    Text is for a shell; a list is a program and its arguments, which run without one. `on` names another host that runs
+    it, for commands that take hosts out of service: `localhost` is this machine.
     """
 
     text: str | Sequence[str]
     user: str | None = None
+    on: str | None = None
 
     @classmethod
     def systemctl(cls, verb: str, *units: str, user: str = "root") -> Command:
@@ -47,6 +54,7 @@ class Command:
             if "\0" in self.text:
                 wrong(self, "text", "a command cannot hold a NUL character")
         check_user(self, "user")
+        check_optional_text(self, "on")
 
     @property
     def arguments(self) -> tuple[str, ...] | None:
@@ -92,6 +100,45 @@ def _command(owner: object, name: str, value: object) -> None:
     elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for item in value:
             _command(owner, name, item)
-    elif not isinstance(value, Command) and not callable(value):
+    elif isinstance(value, Command):
+        if value.on is not None and name not in ELSEWHERE:
+            wrong(owner, name, ON_ELSEWHERE)
+    elif not callable(value):
         hint = "give a string, Command(text, user=…), a callable, or a list"
         wrong(owner, name, f"must be a command, not {value!r}", hint)
+
+
+def flat_commands(spec: object, owner: object, elsewhere: bool = False) -> Iterator[Command]:
+    """Yield the commands that `spec` stands for: strings, `Command`s, callables of their `owner`, sequences of these.
+
+    The `owner` is a virtualenv or a host; `elsewhere` says that another host may run them. Raises
+    `ConfigurationError`, and `FabfileFault` if a callable fails.
+    """
+    if isinstance(spec, str):
+        yield Command(spec)
+    elif isinstance(spec, Command):
+        if spec.on is not None and not elsewhere:
+            raise ConfigurationError(ON_ELSEWHERE, where=f"the command {spec.shown!r}")
+        yield spec
+    elif callable(spec):
+        yield from flat_commands(_called(spec, owner), owner, elsewhere)
+    elif isinstance(spec, Sequence):
+        for one in spec:
+            yield from flat_commands(one, owner, elsewhere)
+    elif spec is not None:
+        named = getattr(owner, "path", None) or getattr(owner, "name", "")
+        kind = type(owner).__name__.lower()
+        raise ConfigurationError(
+            f"must be a command, not {spec!r}",
+            where=f"a command of {named}",
+            hint=f"give a string, Command(text, user=…), a callable that takes the {kind}, or a sequence of these",
+        )
+
+
+def _called(function: Callable[[Any], Any], owner: object) -> Any:
+    try:
+        return function(owner)
+    except EnvfabError:
+        raise
+    except Exception as error:
+        raise FabfileFault(f"{type(error).__name__}: {error}") from error

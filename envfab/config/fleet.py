@@ -7,10 +7,11 @@ of the fabfile. Nothing here contacts a host or imports Fabric.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import field, replace
 from pathlib import Path
 
+from envfab.config.drain import Group
 from envfab.config.host import Host
 from envfab.config.inventory import Inventory
 from envfab.config.servers import Secret, Server, UsageStats
@@ -39,17 +40,19 @@ class Fleet:
 
     wheels: str | os.PathLike[str] = "wheels"
     release_log: str | os.PathLike[str] = "release_log"
-    hosts: Sequence[Host] = ()
+    hosts: Sequence[Host] | Callable[[], Iterable[Host]] = ()
     registration: Sequence[Server] = ()
     usage_stats: UsageStats | None = None
     wheel_source: Secret = field(default=None, repr=False)
     root: str | os.PathLike[str] | None = None
+    groups: Sequence[Group] = ()
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
             if not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
+        check_instances(self, "groups", Group)
         if callable(self.hosts):
             put(self, "hosts", Inventory(self.hosts, self._checked))
         else:
@@ -75,7 +78,26 @@ class Fleet:
                 if virtualenv.path in paths:
                     wrong(self, "hosts", f"{host.name}:{virtualenv.path} is listed twice", "remove one of the two")
                 paths.add(virtualenv.path)
-        return hosts
+        return tuple(map(self._with_group, hosts)) if self.groups else hosts
+
+    def _with_group(self, host: Host) -> Host:
+        """The host with the commands of its group that take it out of service, if it has none of its own."""
+        found = [group for group in self.groups if group.name in host.groups]
+        if host.drain or not found:
+            return host
+        if len(found) > 1:
+            names = " and ".join(group.name for group in found)
+            wrong(self, "groups", f"{names} both say how to drain {host.name}", "say it in Host(…)")
+        (group,) = found
+        return replace(host, drain=group.drain, undrain=group.undrain, settle=group.settle)
+
+    def all_hosts(self) -> Sequence[Host]:
+        """Return the hosts; a function that is to return them is called if it was not before.
+
+        Raises `ConfigurationError` where it fails, or returns something else.
+        """
+        assert isinstance(self.hosts, Sequence)
+        return self.hosts.ask() if isinstance(self.hosts, Inventory) else self.hosts
 
     def source_of_wheels(self) -> str | None:
         """The address of the package index that targets fetch wheels from, if there is one; asks a callable now.
@@ -101,7 +123,7 @@ class Fleet:
     def members(self, login: Callable[[Host], str]) -> tuple[Member, ...]:
         """Every configured virtualenv, in the fabfile's order; `login` returns the user that logs in to a host."""
         found = []
-        for host in self.hosts:
+        for host in self.all_hosts():
             user = login(host)
             for virtualenv in host.virtualenvs:
                 target = Target(virtualenv.user or user, host.name, virtualenv.path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from envfab.config.command import Command, check_commands
+from envfab.config.command import Command, check_commands, flat_commands
+from envfab.config.drain import SETTLE, Drain, HostCommandLike, check_drain
 from envfab.config.validation import (
     check_instances,
     check_strings,
@@ -15,14 +16,18 @@ from envfab.config.validation import (
     put,
     wrong,
 )
-from envfab.config.virtualenv import CommandLike, Virtualenv, flat_commands
+from envfab.config.virtualenv import CommandLike, Virtualenv
 
 LOCAL = "localhost"
 
 
 @configuration
 class Host:
-    """A machine reached by SSH, or this one, with its virtualenvs."""
+    """A machine reached by SSH, or this one, with its virtualenvs.
+
+    `drain` takes it out of service before the first of its virtualenvs is switched, `undrain` puts it back after the
+    last check; `settle` are the seconds to wait in between, 10 unless it is given.
+    """
 
     name: str
     user: str | None = None
@@ -31,6 +36,9 @@ class Host:
     reload: CommandLike = ()
     reload_once: bool = False
     ssh: bool | None = None
+    drain: HostCommandLike = ()
+    undrain: HostCommandLike = ()
+    settle: float | None = None
 
     def __post_init__(self) -> None:
         check_text(self, "name")
@@ -49,11 +57,23 @@ class Host:
         put(self, "groups", frozenset(self.groups))
         check_instances(self, "virtualenvs", Virtualenv)
         check_commands(self, "reload")
+        check_drain(self)
 
     @property
     def local(self) -> bool:
         """Whether it is worked on without SSH."""
         return self.name == LOCAL and not self.ssh
+
+    def how_to_drain(self) -> Drain | None:
+        """How it is taken out of service and put back; None where the fabfile does not say."""
+        if not self.drain:
+            return None
+        settle = SETTLE if self.settle is None else float(self.settle)
+        return Drain(
+            tuple(flat_commands(self.drain, self, elsewhere=True)),
+            tuple(flat_commands(self.undrain, self, elsewhere=True)),
+            settle,
+        )
 
     def reload_commands(self, virtualenv: Virtualenv) -> tuple[Command, ...]:
         """The host's own reload commands, for `virtualenv`."""

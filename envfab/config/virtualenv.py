@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from envfab.config.command import Command, check_commands
+from envfab.config.command import Command, check_commands, flat_commands
 from envfab.config.project import Project
 from envfab.config.validation import (
     check_files,
@@ -19,7 +19,6 @@ from envfab.config.validation import (
     put,
     wrong,
 )
-from envfab.errors import ConfigurationError, EnvfabError, FabfileFault
 from envfab.util.untrusted import one_line
 
 CommandLike = str | Command | Callable[["Virtualenv"], Any] | Sequence[Any]
@@ -72,31 +71,3 @@ class Virtualenv:
     def commands(self, name: str) -> tuple[Command, ...]:
         """The commands of the field `name` (`before`, `reload`, `check`, `smoke`), in order, callables called."""
         return tuple(flat_commands(getattr(self, name), self))
-
-
-def flat_commands(spec: CommandLike, virtualenv: Virtualenv) -> Iterator[Command]:
-    """The commands that `spec` stands for: strings, `Command`s, callables of the virtualenv, sequences of these."""
-    if isinstance(spec, str):
-        yield Command(spec)
-    elif isinstance(spec, Command):
-        yield spec
-    elif callable(spec):
-        yield from flat_commands(_called(spec, virtualenv), virtualenv)
-    elif isinstance(spec, Sequence):
-        for one in spec:
-            yield from flat_commands(one, virtualenv)
-    elif spec is not None:
-        raise ConfigurationError(
-            f"must be a command, not {spec!r}",
-            where=f"a command of {virtualenv.path}",
-            hint="give a string, Command(text, user=…), a callable that takes the virtualenv, or a sequence of these",
-        )
-
-
-def _called(function: Callable[[Virtualenv], Any], virtualenv: Virtualenv) -> Any:
-    try:
-        return function(virtualenv)
-    except EnvfabError:
-        raise
-    except Exception as error:
-        raise FabfileFault(f"{type(error).__name__}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from envfab.config.settings import Settings
 from envfab.config.slices import Slice
@@ -21,10 +21,28 @@ from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session
+from envfab.remote.host_commands import HostCommands
 from envfab.remote.probe import TargetSession
 from envfab.remote.probe_replies import to_locked
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+
+
+class HostService(Protocol):
+    """The protocol of what takes a deployment's host out of service (`drain.HostDrain`)."""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the fabfile says how to take the host out of service."""
+        ...
+
+    def take_out(self, work: DeploymentContext) -> None:
+        """Take the host out of service, unless it is; raises `EnvfabError` if that fails."""
+        ...
+
+    def was_left_out(self, work: DeploymentContext) -> None:
+        """Take over from an earlier run that left the host out of service."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,8 @@ class RolloutContext:
     compilers: Compilers = field(default_factory=Compilers)
     # set by Ctrl-C: no further deployment starts or waits for a lock
     interrupted: threading.Event = field(default_factory=threading.Event)
+    # how commands are run on hosts apart from deployments
+    host_commands: HostCommands | None = None
     # what hears of what happens: the rollout's log, events
     observers: Observers = field(default_factory=Observers)
 
@@ -66,6 +86,8 @@ class DeploymentContext:
     around: RolloutContext
     # False if the host's own reload runs once for all of its virtualenvs, and not in this deployment
     host_reload: bool = True
+    # its host, if that is taken out of service meanwhile
+    host_drain: HostService | None = None
     going_back: bool = False
     done: list[str] = field(default_factory=list)
     migrated: list[str] = field(default_factory=list)

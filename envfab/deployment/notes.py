@@ -17,6 +17,10 @@ SHOWN_TEXT = 40  # characters
 
 def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     """Return notes on a virtualenv's earlier deployments; `left` is the one that was interrupted or failed."""
+    return (*_out_of_service(probe), *_earlier(probe, left))
+
+
+def _earlier(probe: Probe, left: Record | None) -> tuple[str, ...]:
     if probe.holder is not None:
         who, origin = probe.holder.who or "another user", probe.holder.origin or "an unknown machine"
         return (f"{who} from {origin} is deploying to it now: this plan may be outdated soon",)
@@ -37,6 +41,15 @@ def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
     if last is None or last.ended is None:
         return ()
     return (*_taken_back(last), *still_running(probe.lingering))
+
+
+def _out_of_service(probe: Probe) -> tuple[str, ...]:
+    note = probe.drained
+    if note is None or probe.holder is not None:
+        # whoever is deploying will put it back
+        return ()
+    by = f", taken out by {note.who or 'another user'} from {note.origin or 'an unknown machine'}"
+    return (f"{probe.target.host} may still be out of service{by}, {spoken(note.since or '?')}; deploy puts it back",)
 
 
 def first_time(probe: Probe, plan: Plan) -> tuple[str, ...]:

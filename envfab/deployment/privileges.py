@@ -39,6 +39,17 @@ def _commands(member: Member) -> Iterator[tuple[str, Command]]:
             ) from None
         for command in found:
             yield field, command
+    try:
+        drain = member.host.how_to_drain()
+    except FabfileFault as error:
+        raise EnvfabError(
+            f"cannot compute how to drain {member.host.name}: {error}",
+            where=str(member.target),
+            hint="correct the callable given as drain or undrain in the fabfile",
+        ) from None
+    if drain is not None:
+        yield from (("drain", command) for command in drain.out)
+        yield from (("undrain", command) for command in drain.back)
 
 
 def _require_readable(proposal: Proposal) -> None:
@@ -66,6 +77,9 @@ def with_privileges(proposal: Proposal) -> Proposal:
         _require_readable(proposal)
         commands = planned_commands(proposal.member)
         for field, command in commands:
+            if command.on not in (None, proposal.member.host.name):
+                # tested when it runs, before anything is switched
+                continue
             with _named(f"the {field} command {command.shown!r}"):
                 site.allowed(command.user, command.arguments)
         for project in proposal.member.virtualenv.projects:
@@ -90,4 +104,5 @@ def _named(what: str) -> Iterator[None]:
 
 
 def _shown(field: str, command: Command) -> tuple[str, str]:
-    return field, command.shown + (f"   as {command.user}" if command.user else "")
+    on = f"   on {command.on}" if command.on else ""
+    return field, command.shown + (f"   as {command.user}" if command.user else "") + on

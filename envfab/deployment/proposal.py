@@ -67,7 +67,8 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
     """Plan one virtualenv; errors make a blocked proposal.
 
     If a deployment was interrupted, the packages that it was changing are verified. A virtualenv with an interrupted
-    deployment, or with one under way, is never `current`, since a deployment has to end it.
+    deployment, or with one under way, is never `current`, since a deployment has to end it; nor is one whose host is
+    still out of service.
     """
     try:
         left = from_json(probe.journal, str(probe.target)) if probe.journal is not None else None
@@ -75,7 +76,8 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
             again = plans.options.reinstall | damaged_by(left, site)
             plans = Plans(plans.catalogue, replace(plans.options, reinstall=again), plans.hashes)
         probe, made = _planned(site, probe, requirements, plans)
-        if (left is not None or probe.holder is not None) and made.status is Status.CURRENT:
+        unfinished = left is not None or probe.holder is not None or probe.drained is not None
+        if unfinished and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
         notes = (*past(probe, left), *first_time(probe, made), *plans.oddities(probe))
         return Proposal(site.member, requirements, replace(made, notes=notes), site, probe)

@@ -9,11 +9,13 @@ from queue import SimpleQueue
 
 from envfab.config.target import Target
 from envfab.deployment.context import DeploymentContext, RolloutContext
+from envfab.deployment.drain import HostDrain
 from envfab.deployment.executor import DeploymentRun, Limit
 from envfab.deployment.interrupts import Interrupts
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Deployment, Ending
-from envfab.deployment.steps import ENDING, MAKING, Recovery, execute, observed
+from envfab.deployment.run_commands import execute, observed
+from envfab.deployment.steps import ENDING, MAKING, Recovery
 from envfab.deployment.waves import waves
 from envfab.errors import EnvfabError
 from envfab.planning.plan import Status
@@ -55,6 +57,9 @@ class Rollout:
         self.given_up = False
         hosts = len({proposal.member.host.name for proposal in chosen})
         self._helpers = Helpers(hosts, around.settings.parallel)
+        self._drains: list[tuple[str, HostDrain]] = []
+        # why hosts were not put back into service, by their names
+        self._left_out: dict[str, EnvfabError] = {}
         self._limit = Limit(1 if most is None and around.canaries else most, around.interrupted)
 
     def carry_out(self) -> dict[Target, Deployment]:
@@ -119,7 +124,35 @@ class Rollout:
         finally:
             told.put(runs[0].work.proposal.member.host.name)
 
+    @property
+    def out_together(self) -> frozenset[str]:
+        """The hosts, by name, of the wave that takes most of them out of service at the same time."""
+        at_once = self._around.settings.parallel
+        found = [{one.member.host.name for one in wave if one.member.host.drain} for wave in self._waves]
+        return frozenset(max((hosts for hosts in found if len(hosts) <= at_once), key=len, default=()))
+
+    @property
+    def out_of_service(self) -> dict[str, EnvfabError | None]:
+        """The hosts that may still be out of service, by name, and why they were not put back, where that is known."""
+        return {name: self._left_out.get(name) for name, drain in self._drains if drain.is_open}
+
     def _host(self, runs: Sequence[DeploymentRun]) -> None:
+        """Deploy to the virtualenvs of one host; whatever happens, put it back into service if it was taken out."""
+        host = runs[0].work.proposal.member.host
+        drain = HostDrain(host, self._around)
+        self._drains.append((host.name, drain))
+        for run in runs:
+            run.work.host_drain = drain
+        try:
+            self._in_order(runs)
+        finally:
+            if drain.is_open:
+                try:
+                    drain.put_back()
+                except EnvfabError as error:
+                    self._left_out[host.name] = error
+
+    def _in_order(self, runs: Sequence[DeploymentRun]) -> None:
         """Deploy to the virtualenvs of one host; `reload_once` reloads after all were switched, before any check."""
         at_once = max(1, runs[0].work.site.link.places // PLACES_OF_A_DEPLOYMENT)
         once = runs[0].work.proposal.member.host.reload_once

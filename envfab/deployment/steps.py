@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from envfab.config.command import Command
@@ -31,8 +30,9 @@ from envfab.deployment.journal import (
     snapshot,
     to_json,
 )
-from envfab.deployment.observers import CommandEnded, LockAwaited
+from envfab.deployment.observers import LockAwaited
 from envfab.deployment.result import Ending, now, spoken_ending
+from envfab.deployment.run_commands import run_all, run_one
 from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.probe import Probe
@@ -42,7 +42,6 @@ from envfab.remote.agent_replies import to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.probe_replies import to_locked, to_probe
 from envfab.remote.process import Silence
-from envfab.remote.run_command import CommandResult, run_command
 
 CHECK_PAUSE = 1.0
 LOCK_PAUSE = 0.5
@@ -114,6 +113,8 @@ def begin(work: DeploymentContext) -> None:
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)
     # set before older records are read, which may be invalid: the journal is open from here on
     work.record = record
+    if probe.drained is not None and work.host_drain is not None:
+        work.host_drain.was_left_out(work)
     work.past = readable(to_records(reply, work.where))
 
 
@@ -185,6 +186,12 @@ def migrate(work: DeploymentContext) -> None:
     migrate_all(work)
 
 
+def drain(work: DeploymentContext) -> None:
+    """Take the host out of service, unless another of its virtualenvs has done that."""
+    if work.host_drain is not None and work.host_drain.is_configured:
+        work.host_drain.take_out(work)
+
+
 def switch(work: DeploymentContext) -> None:
     """Make the new generation current."""
     if work.record is not None and work.next_generation is not None:
@@ -210,7 +217,7 @@ def check(work: DeploymentContext) -> None:
             work.says(f"checking ({attempt + 1})" if attempt else "checking")
             left = deadline - time.monotonic()
             try:
-                status, output = _run(work, "check", command, max(left, 1.0))
+                status, output = run_one(work, "check", command, max(left, 1.0))
             except Silence:
                 status, output = None, ""
             if status == 0:
@@ -275,61 +282,6 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
     work.record = None
 
 
-def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) -> None:
-    """Run commands of the fabfile in order; raises `OperationFailed` for the first that fails."""
-    for command in commands:
-        work.says(f"{title}: {command.shown}")
-        try:
-            status, output = _run(work, title, command, work.around.settings.command_timeout)
-            ending = f"ended with status {status}"
-        except Silence as error:
-            status, output, ending = None, "", f"failed: {error.what}"
-        if status != 0:
-            what = f"the {title} command {command.shown!r} {ending}"
-            raise OperationFailed(what, where=work.where, kind=title, output=output)
-
-
-def execute(work: DeploymentContext, command: Command, where: str, timeout: float | None) -> CommandResult:
-    """Run a command of the fabfile as its user; raises `SudoError` if sudo is known not to allow it."""
-    site = work.site
-    by_password = command.arguments is not None and site.allowed(command.user, command.arguments).by_password
-    return run_command(
-        site,
-        command.text,
-        where=where,
-        identity=site.as_user(command.user),
-        timeout=timeout,
-        by_password=by_password,
-    )
-
-
-def _run(work: DeploymentContext, title: str, command: Command, timeout: float | None) -> tuple[int | None, str]:
-    work.after = None
-    with observed([work], title, command) as ran:
-        ran.outcome = execute(work, command, work.where, timeout)
-    return ran.outcome.status, ran.outcome.output
-
-
-@dataclass(slots=True)
-class CommandRun:
-    """A command that runs; how it ended is not known yet."""
-
-    outcome: CommandResult = field(default_factory=lambda: CommandResult(None, ""))
-
-
-@contextmanager
-def observed(works: Sequence[DeploymentContext], title: str, command: Command) -> Iterator[CommandRun]:
-    """Tell the observers, at the end of the context, how a command ended that ran for some deployments."""
-    ran, began = CommandRun(), time.monotonic()
-    try:
-        yield ran
-    finally:
-        status, output, seconds = ran.outcome.status, ran.outcome.output, time.monotonic() - began
-        for work in works:
-            target = work.proposal.member.target
-            work.tell(CommandEnded(work.id, target, title, command.shown, command.user, status, output, seconds))
-
-
 class Recovery(Enum):
     """The recovery that a failing step asks for."""
 
@@ -367,6 +319,10 @@ def _reloads(work: DeploymentContext) -> bool:
     return bool(member.virtualenv.reload or member.host.reload)
 
 
+def _drains(work: DeploymentContext) -> bool:
+    return work.host_drain is not None and work.host_drain.is_configured
+
+
 # the steps before the reload that a host's virtualenvs may share
 MAKING = (
     Step("lock", lock, Recovery.NOTHING),
@@ -376,6 +332,7 @@ MAKING = (
     Step("verify", verify, Recovery.PACKAGES, by_agent=True),
     Step("before", before, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.before)),
     Step("migrate", migrate, Recovery.PACKAGES, to_do=lambda work: bool(work.proposal.member.virtualenv.projects)),
+    Step("drain", drain, Recovery.PACKAGES, to_do=_drains),
     Step("switch", switch, Recovery.PACKAGES, by_agent=True),
     Step("reload", reload, Recovery.PACKAGES_AND_RELOAD, to_do=_reloads),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from envfab.config.target import Member
@@ -26,22 +26,28 @@ class SudoNeed:
         return sudoers_line(self.login, self.user, (programs.get(program, program), *others))
 
 
-def needs_of(member: Member) -> Iterator[SudoNeed]:
-    """Yield what a deployment to a virtualenv needs: for its owner, its projects' users, and its commands.
+def sudo_needs(members: Sequence[Member], login: Callable[[str], str]) -> dict[str, list[SudoNeed]]:
+    """Return what deployments need on each host, by its name: each once, without what another of them covers.
 
+    `login` returns who logs in to a host of that name: commands that take a host out of service may run on another one.
     Raises `EnvfabError` if a callable of the fabfile fails.
     """
-    owner = member.target.owner
-    for user in (owner, *(project.user or owner for project in member.virtualenv.projects)):
-        yield SudoNeed(member.login, user, None)
-    for _, command in planned_commands(member):
-        yield SudoNeed(member.login, command.user or member.login, command.arguments)
+    found: dict[str, dict[SudoNeed, None]] = {}
+    for member in members:
+        of_host = found.setdefault(member.host.name, {})
+        owner = member.target.owner
+        for user in (owner, *(project.user or owner for project in member.virtualenv.projects)):
+            of_host[SudoNeed(member.login, user, None)] = None
+        for _, command in planned_commands(member):
+            where = command.on or member.host.name
+            who = member.login if where == member.host.name else login(where)
+            found.setdefault(where, {})[SudoNeed(who, command.user or who, command.arguments)] = None
+    return {host: list(_uncovered(needs)) for host, needs in found.items()}
 
 
-def sudo_needs(members: Sequence[Member]) -> list[SudoNeed]:
-    """Return what deployments to virtualenvs of one host need, each once, without what another of them covers.
-
-    Raises `EnvfabError` if a callable of the fabfile fails.
-    """
-    found = {need: None for member in members for need in needs_of(member) if need.user != need.login}
-    return [one for one in found if one.arguments is None or SudoNeed(one.login, one.user, None) not in found]
+def _uncovered(needs: Collection[SudoNeed]) -> Iterator[SudoNeed]:
+    """Yield those that need sudo, without programs of users as whom any command has to be allowed."""
+    for one in needs:
+        shell = SudoNeed(one.login, one.user, None)
+        if one.user != one.login and (one == shell or shell not in needs):
+            yield one

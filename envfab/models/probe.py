@@ -31,6 +31,16 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Drained:
+    """For which deployment a host was taken out of service, by whom and when, as far as the note there tells."""
+
+    deployment: str | None = None
+    who: str | None = None
+    origin: str | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LingeringProcess:
     """A process of a host: its number, when it started in ticks since the host did, and what it is called."""
 
@@ -73,6 +83,8 @@ class Probe:
     plain: bool = True
     # the processes that still run the generation before the current one
     lingering: tuple[LingeringProcess, ...] = ()
+    # the deployment for which its host was taken out of service, and not put back since
+    drained: Drained | None = None
     # what belongs to others in the folders of packages, and the owner may not read
     unreadable: tuple[str, ...] = ()
 

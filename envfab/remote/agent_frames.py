@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envfab.errors import AgentError
-from envfab.models.probe import Holder
+from envfab.models.probe import Drained, Holder
 from envfab.remote.stream import LONGEST_LINE
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
@@ -70,15 +70,18 @@ def to_holder(value: object) -> Holder | None:
 
     The lock file's content may be anything, since the virtualenv's owner can write it.
     """
-    if value is None:
-        return None
+    return None if value is None else Holder(*_lines_of(value, "who", "from", "since", "deployment"))
+
+
+def to_drained(value: object) -> Drained | None:
+    """Decode the note that a host is out of service; what is missing or not text is None, as in `to_holder`."""
+    return None if value is None else Drained(*_lines_of(value, "deployment", "who", "from", "since"))
+
+
+def _lines_of(value: object, *names: str) -> list[str | None]:
     said = value if isinstance(value, Mapping) else {}
-
-    def known(name: str) -> str | None:
-        text = said.get(name)
-        return one_line(text)[:MAX_NAME] if isinstance(text, str) else None
-
-    return Holder(known("who"), known("from"), known("since"), known("deployment"))
+    texts = [said.get(name) for name in names]
+    return [one_line(text)[:MAX_NAME] if isinstance(text, str) else None for text in texts]
 
 
 @contextmanager

@@ -34,6 +34,7 @@ GENERATIONS = (
     "tidy",
 )
 DOWNLOAD = ("http", "download")
+DRAINED = ("wheel_cache", "drained")
 HISTORY = ("wheel_cache", "journal")
 DJANGO = ("lock", "subprocesses", "environment_file", "django")
 CREATE = ("lock", "subprocesses", "create")

@@ -13,7 +13,7 @@ from envfab.errors import Unusable
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
 from envfab.models.probe import Probe, Stranded
-from envfab.remote.agent_frames import MAX_MESSAGE, MAX_NAME, decoding, to_holder
+from envfab.remote.agent_frames import MAX_MESSAGE, MAX_NAME, decoding, to_drained, to_holder
 from envfab.remote.agent_replies import MAX_GENERATIONS, MAX_PATH, to_generation_number, to_processes
 from envfab.util.json_fields import Fields
 from envfab.util.versions import version_or_none
@@ -63,6 +63,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             generations=tuple(to_generation_number(one) or 0 for one in fields.items("generations", MAX_GENERATIONS)),
             plain=fields.truth("plain"),
             lingering=to_processes(fields.value("lingering")),
+            drained=to_drained(Fields({"drained": None, **fields.values}).value("drained")),
             unreadable=Fields({"unreadable": [], **fields.values}).lines("unreadable", MAX_UNREADABLE, MAX_PATH),
         )
 

@@ -22,6 +22,7 @@ from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.usage_recording import note_targets
 
 if TYPE_CHECKING:
+    from envfab.remote.host_commands import HostCommands
     from envfab.remote.probe import ProbeResult
     from envfab.remote.ssh.config import SSHConfiguration
     from envfab.remote.ssh.connections import Connections
@@ -110,6 +111,12 @@ class TaskContext:
 
         with survey(members, links, self.settings, self.console, look=lambda found: found) as finds:
             return finds.all()
+
+    def host_commands(self, links: Connections) -> HostCommands:
+        """Return how commands are run on hosts apart from deployments."""
+        from envfab.remote.host_commands import HostCommands
+
+        return HostCommands(links, self.login, {host.name: host for host in self.fleet.all_hosts()})
 
     def login(self, host: Host) -> str:
         """Return the name of the user who logs in to a host."""

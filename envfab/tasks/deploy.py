@@ -124,7 +124,16 @@ def task(fleet: Fleet) -> Any:
 
                 chosen = agree(console, proposals, yes)
                 request = RolloutRequest(
-                    list(name), yes, again, resume, wait, scope.canaries, compilers, scope.whole, scope.part
+                    list(name),
+                    yes,
+                    again,
+                    resume,
+                    wait,
+                    canaries=scope.canaries,
+                    compilers=compilers,
+                    host_commands=run.host_commands(links),
+                    whole=scope.whole,
+                    slice=scope.part,
                 )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
@@ -159,7 +168,7 @@ def _scope(
     if part is None:
         return _Scope(members, saved, part, canaries, whole)
     if saved is not None:
-        saved = saved.on(part.hosts_of(run.fleet.hosts))
+        saved = saved.on(part.hosts_of(run.fleet.all_hosts()))
         members = tuple(member for member in members if member.target in saved.plans)
     if not members:
         from envfab.tasks.output.plans import rollout_json

@@ -26,7 +26,7 @@ def select_slice(run: TaskContext, names: Sequence[str], part: Slice | None) -> 
     """
     if part is None:
         return run.select(names)
-    hosts = part.hosts_of(run.fleet.hosts)
+    hosts = part.hosts_of(run.fleet.all_hosts())
     members = run.select(names, hosts)
     if members:
         run.console.print(f"slice {part}   {count(len(members), 'virtualenv')} on {count(_hosts(members), 'host')}")
@@ -110,7 +110,7 @@ def refuse_other_fleet(run: TaskContext, saved: SavedPlan) -> None:
 
 def warn_of_unlabelled(run: TaskContext, part: Slice) -> None:
     """Warn of databases that two slices may migrate at the same time, since nothing says whether they are shared."""
-    found = unlabelled(run.fleet.hosts, part.hosts_of(run.fleet.hosts))
+    found = unlabelled(run.fleet.all_hosts(), part.hosts_of(run.fleet.all_hosts()))
     if found:
         shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         run.console.warning(

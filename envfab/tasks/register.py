@@ -30,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.tasks.output.registrations import registrations_json, show_outcomes
 
         run, names = TaskContext(fleet, c, json), list(name)
-        local = local or not (fleet.hosts or names)
+        local = local or not (fleet.all_hosts() or names)
         servers = registration_servers(fleet, one_virtualenv=local)
         with run.console as console, run.connections() as links:
             if local and (names or command_line_hosts()):

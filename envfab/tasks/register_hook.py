@@ -53,7 +53,7 @@ def task(fleet: Fleet) -> Any:
             raise UsageError("--schedule needs --cron or --systemd")
         if not remove:
             registration_servers(fleet)
-            if not (workon or ((cron or systemd) and fleet.hosts)):
+            if not (workon or ((cron or systemd) and fleet.all_hosts())):
                 existing(active_virtualenv())
         with run.console as console:
             if systemd:
@@ -89,12 +89,12 @@ def _timed_call(fleet: Fleet, folder: str, command: Sequence[str]) -> Call:
     """Return what cron or a timer calls; raises `UsageError` for a secret in it, since other users can see that."""
     from envfab.registration.hooks.activation import FLEET_VARIABLES, VARIABLES, Call
 
-    variables = _set_variables(FLEET_VARIABLES if fleet.hosts else VARIABLES)
+    variables = _set_variables(FLEET_VARIABLES if fleet.all_hosts() else VARIABLES)
     if "@" in variables.get("DIFIO_URL", ""):
         raise UsageError(
             "other users of this machine could read its password", where="DIFIO_URL", hint="say Difio(URL, token=…)"
         )
-    if fleet.hosts:
+    if fleet.all_hosts():
         return Call(folder, command, variables)
     path = active_virtualenv().target.path
     return Call(folder, [*command, "--local"], {"VIRTUAL_ENV": path, **variables}, of=path)

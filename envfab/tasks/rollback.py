@@ -65,7 +65,16 @@ def task(fleet: Fleet) -> Any:
                     return command(fleet, "rollback", *flags(to=to, slice=slice, wait=wait), names=names)
 
                 compilers = Compilers(run.settings.compilers)
-                request = RolloutRequest(list(name), yes, again, resume, wait=wait, compilers=compilers, slice=part)
+                request = RolloutRequest(
+                    list(name),
+                    yes,
+                    again,
+                    resume,
+                    wait,
+                    compilers=compilers,
+                    host_commands=run.host_commands(links),
+                    slice=part,
+                )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 
     return rollback

@@ -21,8 +21,10 @@ from envfab.deployment.observers import HURRY, PATIENCE, Observers, RolloutBegan
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
+from envfab.errors import EnvfabError
 from envfab.models.probe import Probe
 from envfab.planning.plan import UNPLANNABLE, Status, plan_key
+from envfab.remote.host_commands import HostCommands
 from envfab.remote.probe import TargetSession
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
@@ -48,6 +50,8 @@ class RolloutRequest:
     wait: float = 0
     canaries: frozenset[Target] = frozenset()
     compilers: Compilers = field(default_factory=Compilers)
+    # how commands are run on hosts apart from deployments
+    host_commands: HostCommands | None = None
     # the targets of a saved plan that has waves of its own
     whole: Sequence[Target] = ()
     slice: Slice | None = None
@@ -71,8 +75,9 @@ def carry_out(
     try:
         if begins:
             context.observers.hear(RolloutBegan(proposals, chosen))
+            _warn_of_all(run, rollout)
         results = rollout.carry_out() if begins else {}
-        end = _RolloutEnd.of(context.rollout, proposals, chosen, results, rollout.given_up, log)
+        end = _RolloutEnd.of(context.rollout, proposals, chosen, results, rollout, log)
         context.observers.hear(RolloutEnded(end.deployments, time.monotonic() - began, end.failed, rollout.given_up))
         by_target = {one.plan.target: one.member for one in proposals}
         changed = [(by_target[one.target], one.after) for one in end.deployments if one.after is not None]
@@ -98,6 +103,8 @@ class _RolloutEnd:
     deployments: Sequence[Deployment]
     unstarted: Sequence[Target]
     given_up: bool
+    # hosts that may still be out of service, and why they were not put back, where that is known
+    out_of_service: Mapping[str, EnvfabError | None]
     log: Path | None
 
     @classmethod
@@ -107,22 +114,25 @@ class _RolloutEnd:
         proposals: Sequence[Proposal],
         chosen: Sequence[Proposal],
         results: Mapping[Target, Deployment],
-        given_up: bool,
+        carried_out: Rollout,
         log: Path | None,
     ) -> _RolloutEnd:
         deployments = [results.get(one.plan.target) or settled(one) for one in proposals]
         unstarted = [one.plan.target for one in chosen if _did_not_start(results.get(one.plan.target))]
-        return cls(rollout, deployments, unstarted, given_up, log)
+        return cls(rollout, deployments, unstarted, carried_out.given_up, carried_out.out_of_service, log)
 
     @property
     def failed(self) -> bool:
         """Whether `fab` ends with status 1."""
-        return bool(self.unstarted) or any(one.ending in BAD for one in self.deployments)
+        return bool(self.unstarted or self.out_of_service) or any(one.ending in BAD for one in self.deployments)
 
 
 def _summarize(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:
     console = run.console
     console.print(show_endings(end.deployments, request.slice))
+    for host, why in end.out_of_service.items():
+        console.print(f"{host} may still be out of service{f': {why.what}' if why is not None else ''}", "bold red")
+        console.print("    the next fab deploy puts it back", "red")
     _name_the_way_back(run, end, request)
     if end.unstarted:
         console.print(f"not started: {', '.join(map(str, end.unstarted))}", "yellow")
@@ -130,7 +140,17 @@ def _summarize(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> N
     if end.failed and end.log is not None:
         console.command("all that was done:", command(run.fleet, "history", "--rollout", end.rollout), "dim")
     if console.as_json:
-        console.json(rollout_json(end.rollout, end.deployments, request.slice, end.log))
+        console.json(rollout_json(end.rollout, end.deployments, request.slice, end.log, end.out_of_service))
+
+
+def _warn_of_all(run: TaskContext, rollout: Rollout) -> None:
+    """Warn where all hosts that are taken out of service would be out at the same time."""
+    together = rollout.out_together
+    if len(together) > 1 and together == {host.name for host in run.fleet.all_hosts() if host.drain}:
+        run.console.warning(
+            f"{', '.join(sorted(together))} are all taken out of service at the same time:"
+            " --batch leaves some of them in"
+        )
 
 
 def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, request: RolloutRequest) -> RolloutContext:
@@ -152,6 +172,7 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         canaries=request.canaries,
         whole=request.whole,
         slice=request.slice,
+        host_commands=request.host_commands,
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
     )
 

@@ -33,7 +33,7 @@ def task(fleet: Fleet) -> Any:
             raise UsageError(f"must be a folder, not the file {output!r}", where="--output")
         with run.console as console, run.connections() as links:
             names = list(name)
-            members = run.select(names) if fleet.hosts or names else [existing(active_virtualenv())]
+            members = run.select(names) if fleet.all_hosts() or names else [existing(active_virtualenv())]
             finds = run.probe(members, links)
             digests = Digests(LogFile(fleet.at(fleet.release_log)).read())
             for find in finds:

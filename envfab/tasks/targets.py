@@ -80,11 +80,15 @@ def _sudoers(run: TaskContext, members: Sequence[Member]) -> None:
     from envfab.remote.programs import find_programs
     from envfab.tasks.output.sudoers import show_rules, sudoers_json
 
-    hosts = {member.host.name: member.host for member in members}
-    needs = {name: sudo_needs([one for one in members if one.host.name == name]) for name in hosts}
+    configured = {host.name: host for host in run.fleet.all_hosts()}
+
+    def host_of(name: str) -> Host:
+        return configured.get(name) or Host(name)
+
+    needs = sudo_needs(members, lambda name: run.login(host_of(name)))
     bare = [
-        (host, sorted({one.arguments[0] for one in needs[name] if one.arguments and "/" not in one.arguments[0]}))
-        for name, host in hosts.items()
+        (host_of(name), sorted({one.arguments[0] for one in of_host if one.arguments and "/" not in one.arguments[0]}))
+        for name, of_host in needs.items()
     ]
     found = {}
     if any(names for _, names in bare):
@@ -141,7 +145,7 @@ def _discover(run: TaskContext, name: str) -> None:
     """Print `Virtualenv(…)` lines for the virtualenvs of a host that are not configured."""
     from envfab.remote.create import discover
 
-    host = next((known for known in run.fleet.hosts if known.name == name), None) or Host(name)
+    host = next((known for known in run.fleet.all_hosts() if known.name == name), None) or Host(name)
     known = {virtualenv.path for virtualenv in host.virtualenvs}
     login = run.login(host)
     with run.connections() as links:

@@ -122,9 +122,9 @@ def message_of(make: Any, **fields: Any) -> str:
         (Fleet, {"hosts": [Host("web1", virtualenvs=[Virtualenv(PATH), Virtualenv("//srv/shop//venv/")])]},
          "Fleet.hosts: web1:/srv/shop/venv is listed twice\n  remove one of the two"),
         (Host, {"nmae": "web1"}, "Host(…): missing a required argument: 'name'\n"
-         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
+         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh, drain, undrain, settle"),
         (Host, {"name": "web1", "venvs": []}, "Host(…): got an unexpected keyword argument 'venvs'; did you mean virtualenvs?\n"
-         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh"),
+         "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh, drain, undrain, settle"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_an_error(make: Any, fields: dict[str, Any], message: str) -> None:
@@ -233,7 +233,7 @@ def test_a_mistake_in_a_fabfile_ends_fab_without_a_traceback(tmp_path: Path) -> 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         "envfab: fabfile.py:3: Host(…): got an unexpected keyword argument 'usr'; did you mean user?\n"
-        "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh\n"
+        "  it takes: name, user, groups, virtualenvs, reload, reload_once, ssh, drain, undrain, settle\n"
     )
 
 

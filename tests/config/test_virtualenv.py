@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envfab import Command, Virtualenv
-from envfab.config.virtualenv import flat_commands
+from envfab.config.command import flat_commands
 from envfab.errors import ConfigurationError
 
 PATH = "/srv/shop/venv"

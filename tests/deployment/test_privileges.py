@@ -245,13 +245,16 @@ def test_what_needs_no_rule_gets_none_and_hosts_that_need_the_same_are_named_tog
         "Host('web1', user='me', virtualenvs=[Virtualenv('/srv/a', reload='true')]),"
         + "".join(f" Host('w{number}', user='me', virtualenvs=[Virtualenv('/srv/a', {shell})])," for number in (1, 2))
         + " Host('nowhere.invalid', user='me', virtualenvs=[Virtualenv('/srv/a', user='shop',"
-        " reload=Command(['thing', 'x'], user='root'))])"
+        " reload=Command(['thing', 'x'], user='root'))]),"
+        " Host('web2', user='me', virtualenvs=[Virtualenv('/srv/a')], drain=Command(['/bin/lb', 'out'], user='lb', on='web3'),"
+        " undrain=Command('/bin/lb in', on='web3')), Host('web3', user='you')"
     )
     done = workplace.fab("targets", "--sudoers")
     assert done.stdout == (
-        "# web1: no rule is needed\n\n"
+        "# web1, web2: no rule is needed\n\n"
         "# w1, w2: write these by visudo -f /etc/sudoers.d/envfab\nme ALL=(root) NOPASSWD: ALL\n\n"
         "# nowhere.invalid: write these by visudo -f /etc/sudoers.d/envfab\nme ALL=(shop) NOPASSWD: ALL\n"
-        "me ALL=(root) NOPASSWD: /full/path/of/thing x\n"
+        "me ALL=(root) NOPASSWD: /full/path/of/thing x\n\n"
+        "# web3: write these by visudo -f /etc/sudoers.d/envfab\nyou ALL=(lb) NOPASSWD: /bin/lb out\n"
     )
     assert "warning: nowhere.invalid: " in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.text import Text
@@ -13,6 +14,7 @@ from envfab.deployment.notes import still_running
 from envfab.deployment.plan_file import Waves
 from envfab.deployment.proposal import Proposal, proposal_json
 from envfab.deployment.result import BAD, Deployment, Ending, outcome_json
+from envfab.errors import EnvfabError
 from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, anywhere, plan_key, to_json
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
@@ -253,16 +255,21 @@ def _slice_json(part: Slice | None) -> str | None:
 
 
 def rollout_json(
-    rollout: str | None, deployments: Sequence[Deployment], part: Slice | None = None, log: Path | None = None
+    rollout: str | None,
+    deployments: Sequence[Deployment],
+    part: Slice | None = None,
+    log: Path | None = None,
+    out_of_service: Mapping[str, EnvfabError | None] = MappingProxyType({}),
 ) -> Mapping[str, Any]:
     """What `deploy --json` prints; without a `rollout` nothing was to be deployed to.
 
-    `log` is the folder of its log, None if it has none.
+    `log` is the folder of its log, None if it has none; `out_of_service` are hosts that may still be that, and why.
     """
     return {
         "format": 1,
         "rollout": rollout,
         "slice": _slice_json(part),
         "log": str(log) if log is not None else None,
+        "out_of_service": [{"host": host, "why": why and str(why)} for host, why in out_of_service.items()],
         "virtualenvs": [to_json(one.plan) | outcome_json(one) for one in deployments],
     }
