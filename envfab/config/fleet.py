@@ -35,7 +35,8 @@ from envfab.util.paths import expand
 class Fleet:
     """All that a fabfile configures. Relative paths start at the folder of the file that makes it.
 
-    `hosts` may be a function that returns them: it is called once, when they are first needed.
+    `hosts` may be a function that returns them: it is called once, when they are first needed. With `signers`, a file
+    of OpenSSH's allowed signers, each release must be signed; `signing_key` is the key of whoever runs `fab`.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
@@ -46,10 +47,15 @@ class Fleet:
     wheel_source: Secret = field(default=None, repr=False)
     root: str | os.PathLike[str] | None = None
     groups: Sequence[Group] = ()
+    signers: str | os.PathLike[str] | None = None
+    signing_key: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
             if not is_path(getattr(self, name)):
+                wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
+        for name in ("signers", "signing_key"):
+            if getattr(self, name) is not None and not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "groups", Group)

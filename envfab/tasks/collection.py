@@ -25,6 +25,7 @@ from envfab.tasks import (
     release_virtualenv,
     rollback,
     sbom,
+    sign_wheels,
     stats_disable,
     stats_enable,
     stats_show,
@@ -40,7 +41,7 @@ from envfab.tasks.own_tasks import FleetTasks
 from envfab.tasks.usage_recording import record
 
 TASKS = (
-    *(add_wheel, wheels, verify_wheels, yank_wheel, publish_index, outdated, lock, fetch_wheels, audit),
+    *(add_wheel, wheels, verify_wheels, yank_wheel, sign_wheels, publish_index, outdated, lock, fetch_wheels, audit),
     *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, history, rollback),
     *(register, register_hook, timer, sbom, collector),
 )

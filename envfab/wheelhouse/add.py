@@ -68,6 +68,9 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
     between leaves hidden files, which a later call removes, or wheels without a line, which plans do not use and adding
     them again logs.
     """
+    if log.seal is not None:
+        # before anything is copied
+        log.seal.require_key()
     coming = [_Coming(path, found.wheel, found.metadata.notes) for path in paths for found in [inspect(path)]]
     known = log.read()
     for one in coming:
@@ -117,7 +120,8 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
             if bound:
                 outcome = AddOutcome.RESTORED if moved[-1] else AddOutcome.PRESENT
             else:
-                records += _lines(one.wheel, reason)
+                size = (wheels / one.wheel.filename).stat().st_size if held.is_sealed else None
+                records += _lines(one.wheel, reason, size)
                 outcome = AddOutcome.ADDED if moved[-1] else AddOutcome.LOGGED
             hash_is_new = line is not None and not bound
             added.append(Added(one.wheel, outcome, reason, hash_is_new, one.notes))
@@ -152,10 +156,10 @@ def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bo
     return True
 
 
-def _lines(wheel: Wheel, yanked_reason: str | None) -> Iterator[Record]:
+def _lines(wheel: Wheel, yanked_reason: str | None, size: int | None) -> Iterator[Record]:
     now = datetime.now(timezone.utc).replace(microsecond=0)
     version = str(wheel.version)
-    yield ReleaseRecord(wheel.shown_as, version, wheel.filename, now, wheel.sha256)
+    yield ReleaseRecord(wheel.shown_as, version, wheel.filename, now, wheel.sha256, size)
     if yanked_reason is not None:
         # The line above gives an old line's wheel its hash; it must not bring a withdrawn wheel back.
         yield YankRecord(wheel.shown_as, version, wheel.filename, now, yanked_reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 import shlex
 import threading
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -25,6 +27,7 @@ from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
     InstallRecord,
+    ReleaseRecord,
     YankRecord,
     is_whole,
 )
@@ -33,6 +36,11 @@ from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, SkippedLine
 from envfab.wheelhouse.snapshot import Contents, wheel_of
 from envfab.wheelhouse.unpacked import UnpackedWheel, read_unpacked
 from envfab.wheelhouse.validate import read_metadata
+
+if TYPE_CHECKING:
+    # it needs the cryptography library, which few runs do
+    from envfab.wheelhouse.release_log.resign import Resigning
+    from envfab.wheelhouse.release_log.seal import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,14 @@ class Wheelhouse:
 
     The folder and the log are read once, on the first access; `add`, `yank` and `refresh` cause the next access to read
     them again. Neither need exist. Digests are remembered in the folder `cache`, by default the user's cache folder.
-    Methods that read raise `WheelhouseError` where the folder or the log cannot be read.
+    Methods that read raise `WheelhouseError` where the folder or the log cannot be read, and where the log must be
+    signed (`seal`) and is not.
     """
 
-    def __init__(self, wheels: Path, log: Path, *, cache: Path | None = None) -> None:
+    def __init__(self, wheels: Path, log: Path, *, cache: Path | None = None, seal: Seal | None = None) -> None:
         self.wheels = wheels
         self.log = log
-        self._log_file = LogFile(log)
+        self._log_file = LogFile(log, seal)
         self._digests = DigestMemory(cache or cache_folder(os.environ), wheels)
         self._metadata: dict[str, WheelMetadata] = {}
         self._unpacked: dict[str, UnpackedWheel] = {}
@@ -170,6 +179,37 @@ class Wheelhouse:
             held.append(*(YankRecord(one.project, one.version, one.filename, now, _one_line(reason)) for one in once))
         self.refresh()
         return {what: tuple(wheel_of(one) for one in logged) for what, logged in fresh.items()}
+
+    def resigning(self, seal: Seal) -> Resigning:
+        """Return what is to be signed in the log; raises `WheelhouseError` for a line that cannot be signed."""
+        from envfab.wheelhouse.release_log.resign import Resigning
+
+        return Resigning(LogFile(self.log).read().lines, seal, self._completed)
+
+    def resign(self, resigning: Resigning) -> None:
+        """Sign, and replace the log; raises `EnvfabError`, and then nothing is changed."""
+        resigning.write(LogFile(self.log))
+        self.refresh()
+
+    def _completed(self, release: ReleaseRecord, record: str) -> str:
+        """A release's record with its size, where the wheel is the one that was logged."""
+        if release.sha256 is None:
+            raise WheelhouseError(
+                f"{release.filename} was logged without a SHA-256, so that signing its line would say nothing",
+                where=str(self.log),
+                hint=f"without signers in the fleet: fab add_wheel --trust {self.wheels / release.filename}",
+            )
+        wheel = self.wheels / release.filename
+        if not wheel.is_file():
+            return record
+        size = wheel.stat().st_size
+        if self._digests.sha256(release.filename) != release.sha256 or release.size not in (None, size):
+            raise WheelhouseError(
+                f"{release.filename} is not the file that its line says; nothing was signed",
+                where=str(self.log),
+                hint="fab verify_wheels, without signers in the fleet, tells more",
+            )
+        return record if release.size is not None else f"{record} size={size}"
 
     def why_yanked(self, what: str) -> tuple[str, ...]:
         """Return the reasons why `what` (as for `yank`) was withdrawn, each once."""

@@ -26,19 +26,21 @@ from datetime import datetime
 
 from envfab.errors import WheelhouseError
 from envfab.util.times import parse_time
+from envfab.wheelhouse.release_log.signed_lines import record_of
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
-    """A wheel came into the wheelhouse; `sha256` is None in lines of older tools."""
+    """A wheel came into the wheelhouse; `sha256` is None in lines of older tools, `size` (bytes) in unsigned ones."""
 
     project: str
     version: str
     filename: str
     at: datetime
     sha256: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ _GRAMMAR = {
     "aborting": re.compile(r"(?P<target>.+?): (?P<message>.*)"),
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIZE = re.compile(r"[1-9][0-9]{0,14}")
 # Days that every such month has, in the one form in which times are written.
 _DAY = r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 _WRITTEN_AT = rf" at [1-9]\d{{3}}-{_DAY}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\+00:00"
@@ -105,7 +108,7 @@ _AS_WRITTEN = re.compile(
 
 def parse_line(line: str) -> Record:
     """Parse a line, with or without its line end; raises `WheelhouseError` where it is not a record."""
-    line = line.removesuffix("\n").removesuffix("\r")
+    line = record_of(line.removesuffix("\n").removesuffix("\r"))
     kind, _, rest = line.partition(": ")
     grammar = _GRAMMAR.get(kind)
     if grammar is None:
@@ -127,7 +130,10 @@ def parse_line(line: str) -> Record:
     digest = fields.get("sha256")
     if digest is not None and not _SHA256.fullmatch(digest):
         raise WheelhouseError("the release line has a damaged SHA-256")
-    return ReleaseRecord(said["project"], said["version"], said["filename"], at, digest)
+    size = fields.get("size")
+    if size is not None and not _SIZE.fullmatch(size):
+        raise WheelhouseError("the release line has a damaged size")
+    return ReleaseRecord(said["project"], said["version"], said["filename"], at, digest, int(size) if size else None)
 
 
 def is_as_written(line: str) -> bool:
@@ -153,6 +159,7 @@ def format_line(record: Record) -> str:
         case ReleaseRecord():
             line = f"release: {record.project}=={record.version} {record.filename} at {record.at.isoformat()}"
             line += f" sha256={record.sha256}" if record.sha256 is not None else ""
+            line += f" size={record.size}" if record.size is not None else ""
         case YankRecord():
             line = f"yank: {record.project}=={record.version} {record.filename} at {record.at.isoformat()}"
             line += f" reason={record.reason}"

@@ -7,11 +7,17 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envfab.errors import WheelhouseError
 from envfab.util.atomic import sync_folder
 from envfab.wheelhouse.release_log.records import Record, format_line
+from envfab.wheelhouse.release_log.signed_lines import KINDS
 from envfab.wheelhouse.release_log.view import LogText
+
+if TYPE_CHECKING:
+    # it needs the cryptography library, which few runs do
+    from envfab.wheelhouse.release_log.seal import Seal
 
 
 class _Memory:
@@ -39,21 +45,32 @@ class _Memory:
 class HeldLog:
     """The release log while this process holds its lock: no other process appends."""
 
-    def __init__(self, descriptor: int, path: Path, memory: _Memory) -> None:
+    def __init__(self, descriptor: int, path: Path, memory: _Memory, seal: Seal | None) -> None:
         self._descriptor = descriptor
+        self._seal = seal
         self._path = path
         self._memory = memory
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether releases and yanks must be signed."""
+        return self._seal is not None
+
     def read(self) -> LogText:
-        """Return the current log; raises `WheelhouseError`."""
+        """Return the current log; raises `WheelhouseError`, also if it must be signed and is not."""
         try:
-            return self._memory.read(self._descriptor)
+            return _checked(self._memory.read(self._descriptor), self._path, self._seal)
         except OSError as error:
             raise _cannot("read", self._path, error) from None
 
     def append(self, *records: Record) -> None:
-        """Append records and sync them to disk, on a new line after an incomplete one; raises `WheelhouseError`."""
+        """Append records and sync them to disk, on a new line after an incomplete one; raises `WheelhouseError`.
+
+        Where the log must be signed they are, and `SignatureError` is raised if that fails.
+        """
         lines = [format_line(record) for record in records]
+        if self._seal is not None and any(line.startswith(KINDS) for line in lines):
+            lines = self._seal.signed(lines, self.read().lines)
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         before = os.fstat(self._descriptor)
         size = before.st_size
@@ -74,12 +91,14 @@ class HeldLog:
 class LogFile:
     """The release log at a path, where there need not be one yet."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal | None = None) -> None:
+        """Initialise; with a `seal`, releases and yanks must be signed."""
         self.path = path
+        self.seal = seal
         self._memory = _Memory(path)
 
     def read(self) -> LogText:
-        """Return the current log, empty if it does not exist; raises `WheelhouseError`."""
+        """Return the current log, empty if it does not exist; raises `WheelhouseError`, also if it is not signed."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -91,7 +110,7 @@ class LogFile:
             # it is read all the same.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
-            return self._memory.read(descriptor)
+            return _checked(self._memory.read(descriptor), self.path, self.seal)
         except OSError as error:
             raise _cannot("read", self.path, error) from None
         finally:
@@ -110,7 +129,7 @@ class LogFile:
         except OSError as error:
             raise _cannot("write", self.path, error) from None
         try:
-            yield HeldLog(descriptor, self.path, self._memory)
+            yield HeldLog(descriptor, self.path, self._memory, self.seal)
         finally:
             os.close(descriptor)
 
@@ -136,6 +155,12 @@ class LogFile:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
         except FileNotFoundError:
             return False
+
+
+def _checked(text: LogText, path: Path, seal: Seal | None) -> LogText:
+    if seal is not None:
+        seal.check(text.lines, str(path))
+    return text
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,6 +84,11 @@ class LogText:
             longer._index = self._index | {name: [*self._index.get(name, ()), *new] for name, new in news.items()}
         longer._lines = [*self._lines, *longer._lines]
         return longer
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """All whole lines, in the file's order."""
+        return self._lines
 
     def names(self) -> Iterable[NormalizedName]:
         """The canonical names of all projects that have a line."""

@@ -1,0 +1,136 @@
+"""The rule that releases and yanks are signed: lines are checked when they are read, and signed when they are added."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from envfab.errors import WheelhouseError
+from envfab.signatures.allowed_signers import AllowedSigners
+from envfab.signatures.ssh_keygen import SigningKey
+from envfab.signatures.sshsig import SignatureError, SSHSignature
+from envfab.wheelhouse.release_log.signed_lines import (
+    KINDS,
+    NAMESPACE,
+    SignedLine,
+    digest_of,
+    encoded,
+    heads,
+    parse_signed,
+    record_of,
+    to_be_signed,
+    with_signature,
+)
+
+SHOWN = 5
+# how far the clocks of two machines may be apart
+APART = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A release or yank line that no allowed signer signed: its number, its text, and why."""
+
+    number: int
+    line: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.why}: {record_of(self.line)!r}"
+
+
+class Seal:
+    """The signers of a fleet's release log, and the key that this user signs with.
+
+    `key` returns it, or raises `EnvfabError` with what to do: it is called when something is to be signed.
+    """
+
+    def __init__(self, signers: AllowedSigners, key: Callable[[], SigningKey]) -> None:
+        self.signers = signers
+        self._key = key
+        self._checked: Sequence[str] | None = None
+
+    def check(self, lines: Sequence[str], where: str) -> None:
+        """Raise `WheelhouseError` if a release or yank line is not signed by an allowed signer, or is out of place."""
+        if self._checked is lines:
+            return
+        found = check_lines(numbered(lines), self.signers, now())
+        if found:
+            more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+            raise WheelhouseError(
+                "the release log is not signed as it must be\n    " + "\n    ".join([*map(str, found[:SHOWN]), *more]),
+                where=where,
+                hint="if you know what these lines say to be right: fab sign_wheels",
+            )
+        self._checked = lines
+
+    def require_key(self) -> SigningKey:
+        """Return the key to sign with; raises `EnvfabError` if there is none, or it may not sign."""
+        key = self._key()
+        why = self.signers.refusal(key.public_key, NAMESPACE, now())
+        if why is not None:
+            raise WheelhouseError(
+                f"the key {key.path} may not sign: {key.fingerprint} {why}",
+                where=str(self.signers.path),
+                hint="sign with another key, or have its public half added there by whoever keeps that file",
+            )
+        return key
+
+    def signed(self, records: Sequence[str], before: Sequence[str]) -> list[str]:
+        """Return lines with a signature each, to be added after the lines `before`; lines of other kinds stay."""
+        at, follows, texts = now(), heads(before), []
+        for record in records:
+            if record.startswith(KINDS):
+                texts.append(to_be_signed(record, at, follows))
+                follows = (digest_of(texts[-1]),)
+        signatures = self.require_key().sign([encoded(text) for text in texts], NAMESPACE) if texts else []
+        done = iter(map(with_signature, texts, signatures))
+        return [next(done) if record.startswith(KINDS) else record for record in records]
+
+
+def numbered(lines: Sequence[str]) -> dict[int, str]:
+    """Return the release and yank lines by their numbers, which begin with 1."""
+    return {number: line.removesuffix("\r") for number, line in enumerate(lines, 1) if line.startswith(KINDS)}
+
+
+def now() -> datetime:
+    """Return the present time, in whole seconds."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime) -> list[Unsigned]:
+    """Return the lines (by number) that are not signed by an allowed signer, or not in their place, and why.
+
+    Lines may be there twice, as merges leave them.
+    """
+    found: list[Unsigned] = []
+    before: set[str] = set()
+    for number, line in lines.items():
+        signed = parse_signed(line)
+        why = "it is not signed" if signed is None else refusal(signed, signers, now)
+        if signed is not None:
+            if why is None and not before.issuperset(signed.follows):
+                why = "a line that it follows is missing, or stands after it"
+            before.add(signed.digest)
+        if why is not None:
+            found.append(Unsigned(number, line, why))
+    return found
+
+
+def refusal(line: SignedLine, signers: AllowedSigners, now: datetime) -> str | None:
+    """Return why a line's signature does not count, or None if it does."""
+    if line.signed > now + APART:
+        return f"it is signed at {line.signed:%Y-%m-%d %H:%M} UTC, which is still to come: compare the clocks"
+    if line.record.startswith("release: ") and " sha256=" not in line.record:
+        return "it is signed without a SHA-256"
+    try:
+        signature = SSHSignature.parse(base64.b64decode(line.signature, validate=True))
+        signers.check(signature, encoded(line.text), NAMESPACE, line.signed)
+    except (binascii.Error, ValueError):
+        return "the signature is damaged"
+    except SignatureError as error:
+        return error.what
+    return None
