@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.postgres import Postgres, running_postgres
 from tests.support.pythons import NOT_INSTALLED
 from tests.support.sshd import Hosts, Unavailable, running_hosts
 from tests.support.tally import Counting
@@ -152,3 +153,13 @@ def srv(hosts: Hosts) -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole session."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except Unavailable as reason:
+        pytest.skip(str(reason))

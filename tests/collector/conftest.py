@@ -12,20 +12,9 @@ from flask.testing import FlaskClient
 from envfab.collector.app import create_app
 from envfab.collector.config import Config
 from envfab.collector.service import Service
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.sshd import Unavailable
+from tests.support.postgres import Postgres
 
 MakeApp = Callable[..., Flask]
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for the whole session."""
-    try:
-        with running_postgres() as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
