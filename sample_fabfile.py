@@ -35,6 +35,9 @@ SHOP = Virtualenv(
             user="www-data",
             # A label of your choice: projects with the same one share a database, which is migrated once per rollout.
             database="shop",
+            # Migrations that break older code are refused always, or never ("any"); if this is left out, while other
+            # virtualenvs of the database run such code.
+            migrations="expand-only",
             # sudo clears the environment, so name what the settings need: here, or in a file on the host.
             env={"DJANGO_LOG_LEVEL": "WARNING"},
             env_file="/etc/shop/env",

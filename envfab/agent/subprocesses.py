@@ -16,8 +16,8 @@ LOCALES = ("C.UTF-8", "en_US.UTF-8", "en_GB.UTF-8")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def call(agent, arguments, environment, writes, folder="/", limit=None):
-    """Run a child to its end: (exit status, the end of its output); after `limit` seconds it is killed.
+def call(agent, arguments, environment, writes, folder="/", limit=None, kept=KEPT_OUTPUT):
+    """Run a child to its end: (exit status, its output's last `kept` bytes); after `limit` seconds it is killed.
 
     A child that changes the virtualenv or a database (`writes`) inherits the lock. Its output goes to an unnamed file,
     not to a pipe, so that it can continue when this agent is gone.
@@ -38,7 +38,7 @@ def call(agent, arguments, environment, writes, folder="/", limit=None):
             if writes and agent.lock is not None:
                 set_inherited(agent.lock, False)
         status = process.wait() if limit is None else waited(process, limit)
-        output.seek(max(0, os.fstat(output.fileno()).st_size - KEPT_OUTPUT))
+        output.seek(max(0, os.fstat(output.fileno()).st_size - kept))
         return status, output.read().decode("utf-8", "replace")
 
 

@@ -17,6 +17,9 @@ from envfab.config.validation import (
     wrong,
 )
 
+# what `Project.migrations` may be, beside None
+EXPAND_ONLY, ANY = "expand-only", "any"
+
 
 @configuration
 class Project:
@@ -24,6 +27,8 @@ class Project:
 
     `env` and `env_file` (a file of `NAME=value` lines on the managed host) are all the environment that
     its commands get; `database` is a label: projects that share one migrate once a rollout.
+    Migrations that break older code are refused where older code runs beside them on the database: always with
+    `migrations="expand-only"`, never with "any".
     """
 
     settings: str
@@ -33,6 +38,7 @@ class Project:
     env: Mapping[str, str] = field(default_factory=dict)
     env_file: str | None = None
     commands: Sequence[str] = ()
+    migrations: str | None = None
 
     def __post_init__(self) -> None:
         check_text(self, "settings")
@@ -53,3 +59,6 @@ class Project:
                 wrong(self, "env", f"{name!r} cannot be the name of an environment variable")
         put(self, "env", dict(self.env))
         check_strings(self, "commands")
+        if self.migrations not in (None, EXPAND_ONLY, ANY):
+            hint = f"say migrations={EXPAND_ONLY!r} or {ANY!r}, or leave it out"
+            wrong(self, "migrations", f"must be {EXPAND_ONLY!r} or {ANY!r}, not {self.migrations!r}", hint)

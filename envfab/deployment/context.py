@@ -14,10 +14,12 @@ from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.observers import Happening, Observers
+from envfab.deployment.old_code import OldCode
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller, now
 from envfab.errors import DeploymentError, Locked
 from envfab.models.probe import LingeringProcess, Probe
+from envfab.planning.migration_safety import Verdict
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session
@@ -66,6 +68,9 @@ class RolloutContext:
     slice: Slice | None = None
     # URL of the package index that hosts fetch wheels from, with credentials; None if this machine sends them
     wheel_source: str | None = field(default=None, repr=False)
+    # the virtualenvs that run older code while a database is migrated, and whether migrations may break that
+    old_code: OldCode = field(default_factory=OldCode)
+    allow_breaking: bool = False
     # interpreters of this machine that compile bytecode for the targets
     compilers: Compilers = field(default_factory=Compilers)
     # set by Ctrl-C: no further deployment starts or waits for a lock
@@ -95,6 +100,8 @@ class DeploymentContext:
     # planned migrations that may or may not have run, and those that failed or were never started
     uncertain: list[str] = field(default_factory=list)
     unapplied: list[str] = field(default_factory=list)
+    # what is wrong with the migrations that were planned
+    verdicts: list[Verdict] = field(default_factory=list)
     record: Record | None = None
     # the records of earlier deployments that a recovery may need
     past: Sequence[Record] = ()

@@ -7,14 +7,19 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from envfab.config.project import Project
 from envfab.deployment.context import DeploymentContext
+from envfab.deployment.migration_safety import require_safe
 from envfab.deployment.observers import CommandEnded
+from envfab.models.migration_plan import Migration, MigrationPlan
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_output
 from envfab.remote.agent_session import OperationFailed, Session, start_agent
+from envfab.remote.migration_replies import to_migration_plan
+from envfab.remote.startup import last_line
 
 BEGUN = re.compile(r"^\s*Applying (\S+?)\.\.\.", re.MULTILINE)
 # Django writes it after each migration that succeeds; output of the migration itself may come before it
@@ -51,8 +56,10 @@ def migrate_all(work: DeploymentContext) -> None:
 
 
 def _migrate(work: DeploymentContext, project: Project) -> tuple[str, ...]:
-    """Apply the project's migrations and return their names, which are written into the journal first."""
-    planned = _planned(work, project)
+    """Judge and apply the project's migrations; return their names, which are written into the journal first."""
+    plan = _plan(work, project)
+    require_safe(work, project, plan)
+    planned = plan.names
     work.plans_migrations(planned)
     work.says(f"migrating {project.settings}{_named(work, planned)}")
     try:
@@ -105,11 +112,23 @@ def _named(work: DeploymentContext, planned: tuple[str, ...]) -> str:
     return f": the same {len(planned)} migrations"
 
 
-def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
-    """The migrations that `migrate` would apply; empty if Django cannot tell (before 2.2) or the command fails.
+def _plan(work: DeploymentContext, project: Project) -> MigrationPlan:
+    """The migrations that `migrate` would apply, as the generation's Django tells; nothing is applied.
 
     If the project is broken, `migrate` itself fails afterwards with the reason.
     """
+    try:
+        reply = _ask(work, project, "migration_plan", program=agent_sources.program("migration_plan"))
+        plan = to_migration_plan(reply, work.where)
+    except OperationFailed as error:
+        plan = MigrationPlan("", untold=last_line(error.output) or error.what)
+    if not plan.untold:
+        return plan
+    return replace(plan, migrations=tuple(map(Migration, _names(work, project))))
+
+
+def _names(work: DeploymentContext, project: Project) -> tuple[str, ...]:
+    """The names of the migrations that `migrate` would apply; empty if Django cannot tell (before 2.2)."""
     try:
         return tuple(PLANNED.findall(_django_admin(work, project, ["migrate", "--plan", "--no-color"], "migrate")))
     except OperationFailed:
@@ -119,25 +138,24 @@ def _planned(work: DeploymentContext, project: Project) -> tuple[str, ...]:
 def _django_admin(work: DeploymentContext, project: Project, arguments: list[str], title: str) -> str:
     work.after = None
     began = time.monotonic()
-    with _agent_of(work, project) as agent:
-        agent.load(agent_sources.DJANGO)
-        try:
-            reply = agent.ask(
-                "django_admin",
-                settings=project.settings,
-                arguments=arguments,
-                env=dict(project.env),
-                env_file=project.env_file,
-                number=work.next_generation,
-            )
-        except OperationFailed as error:
-            status = STATUS.search(error.what)
-            _tell(work, project, arguments, int(status[1]) if status else None, error.output, began)
-            what = f"django-admin {title} of {project.settings} {error.what}"
-            raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
+    try:
+        reply = _ask(work, project, "django_admin", arguments=arguments)
+    except OperationFailed as error:
+        status = STATUS.search(error.what)
+        _tell(work, project, arguments, int(status[1]) if status else None, error.output, began)
+        what = f"django-admin {title} of {project.settings} {error.what}"
+        raise OperationFailed(what, where=work.where, kind=error.kind, output=error.output) from None
     output, shown = to_output(reply, work.where)
     _tell(work, project, arguments, 0, shown, began)
     return output
+
+
+def _ask(work: DeploymentContext, project: Project, operation: str, **fields: Any) -> dict[str, Any]:
+    """Ask the agent of the project's user for an operation of `agent.django`."""
+    environment = {"settings": project.settings, "env": dict(project.env), "env_file": project.env_file}
+    with _agent_of(work, project) as agent:
+        agent.load(agent_sources.DJANGO)
+        return agent.ask(operation, **environment, **fields, number=work.next_generation)
 
 
 def _tell(  # which command of which deployment, and how it ended

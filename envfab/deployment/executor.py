@@ -211,6 +211,7 @@ class DeploymentRun:
             planned=tuple(self.work.planned),
             uncertain=tuple(self.work.uncertain),
             unapplied=tuple(self.work.unapplied),
+            verdicts=tuple(self.work.verdicts),
             undoes=self.work.proposal.undoes,
             lingering=self.work.lingering,
             compiled=(self.work.compiled_here, self.work.compiled_there),

@@ -13,6 +13,7 @@ from typing import Any
 from envfab.config.target import Target
 from envfab.errors import EnvfabError
 from envfab.models.probe import LingeringProcess, Probe
+from envfab.planning.migration_safety import Verdict, to_json
 from envfab.planning.plan import Plan
 
 
@@ -67,6 +68,8 @@ class Deployment:
     planned: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
+    # what is wrong with the planned migrations
+    verdicts: tuple[Verdict, ...] = ()
     # the id of the deployment to take back, if this is a rollback
     undoes: str | None = None
     left_open: str = ""
@@ -96,6 +99,7 @@ def outcome_json(deployment: Deployment) -> dict[str, Any]:
         "planned": list(deployment.planned),
         "uncertain": list(deployment.uncertain),
         "unapplied": list(deployment.unapplied),
+        "verdicts": [to_json(verdict) for verdict in deployment.verdicts],
         "error": str(deployment.error) if deployment.error else deployment.plan.error,
         "compiled": {"here": deployment.compiled[0], "there": deployment.compiled[1]},
         "lingering": [{"pid": one.pid, "name": one.name} for one in deployment.lingering],

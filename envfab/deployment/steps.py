@@ -245,6 +245,7 @@ def finish(work: DeploymentContext) -> None:
         work.around.reporter.warning(
             f"{work.where} is {spoken_ending(Ending.DEPLOYED, work.proposal.undoes)}, but {unlogged}"
         )
+    work.around.old_code.replaced(work.proposal.member.target)
     close(work, DEPLOYED)
 
 

@@ -88,6 +88,12 @@ def _compiled_modules(*names: str) -> bytes:
     return zlib.compress(marshal.dumps(entries, MARSHAL_VERSION), 6)
 
 
+@functools.cache
+def program(name: str) -> str:
+    """Return the text of a module that is a program of its own, for `python -c` on the host."""
+    return _source(name).decode("utf-8")
+
+
 def own_kind() -> str:
     """Return the kind of the running interpreter: its cache tag (PEP 3147) and the magic number of its bytecode."""
     return f"{sys.implementation.cache_tag}-{importlib.util.MAGIC_NUMBER.hex()}"

@@ -45,6 +45,7 @@ WAVES = {
     "plan": "carry out exactly the plan that `fab plan --out FILE` saved",
     "canary": "deploy to these first, and continue only if they succeed; repeatable",
     "batch": "virtualenvs per wave: a number or a percentage (setting: batch)",
+    "allow_breaking_migrations": "apply migrations that break older code, even if other virtualenvs still run it",
     "max_failures": "start no further deployment after this many failures (setting: max_failures)",
 }
 
@@ -66,6 +67,7 @@ def task(fleet: Fleet) -> Any:
         canary: Iterable[str] = (),
         batch: str = "",
         max_failures: str = "",
+        allow_breaking_migrations: bool = False,
         yes: bool = False,
         wait: int = 0,
         json: bool = False,
@@ -120,6 +122,7 @@ def task(fleet: Fleet) -> Any:
 
                 def resume(names: Sequence[str]) -> str:
                     given = flags(plan=plan, slice=slice, batch=batch, max_failures=max_failures, wait=wait)
+                    given += flags(allow_breaking_migrations=allow_breaking_migrations)
                     return command(fleet, "deploy", *option_flags(options), *given, names=names)
 
                 chosen = agree(console, proposals, yes)
@@ -134,6 +137,7 @@ def task(fleet: Fleet) -> Any:
                     host_commands=run.host_commands(links),
                     whole=scope.whole,
                     slice=scope.part,
+                    allow_breaking=allow_breaking_migrations,
                 )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 

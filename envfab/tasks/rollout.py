@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from invoke.exceptions import Exit
@@ -18,6 +18,7 @@ from envfab.deployment.barriers import Barriers
 from envfab.deployment.bytecode import Compilers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.observers import HURRY, PATIENCE, Observers, RolloutBegan, RolloutEnded
+from envfab.deployment.old_code import OldCode
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollout_id
 from envfab.deployment.rollout import Rollout, settled
@@ -55,6 +56,8 @@ class RolloutRequest:
     # the targets of a saved plan that has waves of its own
     whole: Sequence[Target] = ()
     slice: Slice | None = None
+    # whether migrations may break the code that still runs elsewhere
+    allow_breaking: bool = False
 
 
 def carry_out(
@@ -65,7 +68,7 @@ def carry_out(
     request: RolloutRequest,
 ) -> None:
     """Deploy the chosen proposals and print how all ended; raises `Exit` where one did not end well."""
-    context = _context(run, wheelhouse, bool(chosen), request)
+    context = replace(_context(run, wheelhouse, bool(chosen), request), old_code=_old_code(run, proposals, chosen))
     silent = [str(one.plan.target) for one in proposals if one.plan.target in request.canaries and _cannot(one)]
     if silent:
         run.console.warning(f"nothing was started: cannot deploy to the canaries {', '.join(silent)}")
@@ -173,8 +176,17 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         whole=request.whole,
         slice=request.slice,
         host_commands=request.host_commands,
+        allow_breaking=request.allow_breaking,
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
     )
+
+
+def _old_code(run: TaskContext, proposals: Sequence[Proposal], chosen: Sequence[Proposal]) -> OldCode:
+    """Which virtualenvs of the fleet, not only of the rollout, run older code on a database that may be migrated."""
+    projects = (project for proposal in chosen for project in proposal.member.virtualenv.projects)
+    if not any(project.migrate and project.database is not None for project in projects):
+        return OldCode()
+    return OldCode.of(run.fleet.members(run.login), proposals)
 
 
 def _name_the_way_back(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:

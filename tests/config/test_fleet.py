@@ -45,6 +45,9 @@ def message_of(make: Any, **fields: Any) -> str:
         (Command, {"text": "true", "user": "-x"}, "Command.user: must be a user name, not '-x'"),
         (Project, {"settings": "shop/settings.py"}, "Project.settings: must be a dotted module name, not 'shop/settings.py'\n"
          "  say Project('shop.settings')"),
+        (Project, {"settings": "shop.settings", "migrations": "safe"},
+         "Project.migrations: must be 'expand-only' or 'any', not 'safe'\n"
+         "  say migrations='expand-only' or 'any', or leave it out"),
         (Project, {"settings": "s", "user": "a b"}, "Project.user: must be a user name, not 'a b'"),
         (Project, {"settings": "s", "migrate": "no"}, "Project.migrate: must be True or False, not 'no'"),
         (Project, {"settings": "s", "database": ""}, "Project.database: must be text, not ''\n  give a string that is not empty"),

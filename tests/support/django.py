@@ -42,7 +42,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [("shop", "0001_initial")]
-    operations = [migrations.AddField("Article", "price", models.IntegerField(default=0))]
+    operations = [migrations.AddField("Article", "price", models.IntegerField(null=True))]
 """
 
 BROKEN = """

@@ -183,6 +183,9 @@ def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -
     for what, names, targets in _migrations(deployments):
         text.append(several(targets), "bold")
         text.append(f"   {what} {', '.join(names)}\n")
+    for verdict, targets in _verdicts(deployments):
+        text.append(several(targets), "bold")
+        text.append(f"   {verdict}\n", "yellow")
     for deployment in deployments:
         for line in still_running(deployment.lingering):
             text.append(str(deployment.target), "bold")
@@ -204,6 +207,15 @@ def _migrations(deployments: Sequence[Deployment]) -> Iterator[tuple[str, Sequen
             if names:
                 found.setdefault((what, names), []).append(str(one.target))
     return ((what, names, targets) for (what, names), targets in found.items())
+
+
+def _verdicts(deployments: Sequence[Deployment]) -> Iterator[tuple[str, list[str]]]:
+    """What is wrong with migrations that were applied, and the targets that applied them."""
+    found: dict[str, list[str]] = {}
+    for one in deployments:
+        for verdict in one.verdicts if one.ending not in BAD else ():
+            found.setdefault(str(verdict), []).append(str(one.target))
+    return ((verdict, targets) for verdict, targets in found.items())
 
 
 def _bad(deployments: Sequence[Deployment]) -> list[list[Deployment]]:

@@ -11,7 +11,7 @@ class Entry(models.Model):
     guest = models.CharField(max_length=100)
     words = models.TextField()
     written = models.DateTimeField(auto_now_add=True)
-    place = models.CharField(max_length=100, blank=True, default="")
+    place = models.CharField(max_length=100, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("-written",)
