@@ -31,6 +31,7 @@ class Barriers:
         self._turns: dict[str, dict[Target, _Turn]] = defaultdict(dict)
         self._exclusive: dict[object, threading.Lock] = {}
         self._planned: dict[str, tuple[str, ...]] = {}
+        self._breaking: dict[str, tuple[str, ...]] = {}
         self._named: set[tuple[str, ...]] = set()
 
     def open(self, members: Sequence[Member]) -> None:
@@ -61,13 +62,21 @@ class Barriers:
             raise
         self._settle(name, target, _Turn.MIGRATED)
 
-    def tell(self, name: str, planned: Sequence[str]) -> None:
-        """Store the names of the migrations planned for the database, for deployments that come later."""
+    def tell(self, name: str, planned: Sequence[str], breaking: Sequence[str] = ()) -> None:
+        """Store the names of the migrations planned for the database, for deployments that come later.
+
+        `breaking` are those of them that break older code.
+        """
         self._planned[name] = tuple(planned)
+        self._breaking[name] = tuple(breaking)
 
     def planned(self, name: str) -> tuple[str, ...]:
         """Return the migrations that were planned for the database by the deployment that migrated it."""
         return self._planned.get(name, ())
+
+    def breaking(self, name: str) -> tuple[str, ...]:
+        """Return those of the planned migrations that break older code."""
+        return self._breaking.get(name, ())
 
     def is_first_to_plan(self, names: tuple[str, ...]) -> bool:
         """Return whether this list of migrations is named for the first time, for any database; remember it."""

@@ -100,7 +100,9 @@ class DeploymentContext:
     # planned migrations that may or may not have run, and those that failed or were never started
     uncertain: list[str] = field(default_factory=list)
     unapplied: list[str] = field(default_factory=list)
-    # what is wrong with the migrations that were planned
+    # those of the planned migrations that break older code
+    breaking: list[str] = field(default_factory=list)
+    # what is wrong with the migrations that this deployment was to apply
     verdicts: list[Verdict] = field(default_factory=list)
     record: Record | None = None
     # the records of earlier deployments that a recovery may need
@@ -201,6 +203,7 @@ class DeploymentContext:
             planned=tuple(self.planned),
             uncertain=tuple(self.uncertain),
             unapplied=tuple(self.unapplied),
+            breaking=tuple(self.breaking),
         )
 
     def come_to(self, step: str, wait: bool = True) -> None:

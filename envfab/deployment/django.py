@@ -47,8 +47,10 @@ def migrate_all(work: DeploymentContext) -> None:
             else:
                 with gates.database(project.database, target) as first:
                     if first:
-                        gates.tell(project.database, _migrate(work, project))
+                        planned = _migrate(work, project)
+                        gates.tell(project.database, planned, [name for name in planned if name in work.breaking])
                     else:
+                        work.breaking += gates.breaking(project.database)
                         work.plans_migrations(gates.planned(project.database), applied=True)
         for command in project.commands:
             work.says(f"running {command}")

@@ -74,6 +74,8 @@ class Record:
     upgrade: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
     unapplied: tuple[str, ...] = ()
+    # those of the planned migrations that break older code
+    breaking: tuple[str, ...] = ()
     # the generation to make current and the one before it; None if the deployment changes no packages
     generation: int | None = None
     previous: int | None = None
@@ -197,7 +199,14 @@ def readable(documents: Sequence[object]) -> list[Record]:
 
 def _record(said: Fields) -> Record:
     # fields that later versions of envfab added may be missing
-    lists: dict[str, Any] = {"migrated": [], "planned": [], "upgrade": [], "unapplied": [], "lingering": []}
+    lists: dict[str, Any] = {
+        "migrated": [],
+        "planned": [],
+        "upgrade": [],
+        "unapplied": [],
+        "breaking": [],
+        "lingering": [],
+    }
     fields = Fields({**lists, "uncertain": None, **dict.fromkeys(LATER), **said.values})
     return Record(
         snapshot=tuple(
@@ -229,6 +238,7 @@ def _record(said: Fields) -> Record:
         upgrade=fields.texts("upgrade"),
         uncertain=fields.texts("uncertain") if fields.value("uncertain") is not None else _uncertain(fields),
         unapplied=fields.texts("unapplied"),
+        breaking=fields.texts("breaking"),
         generation=_number_of_generation(fields, "generation"),
         previous=_number_of_generation(fields, "previous"),
         lingering=tuple(

@@ -29,6 +29,7 @@ def require_safe(work: DeploymentContext, project: Project, plan: MigrationPlan)
     if reason:
         lines = "".join(f"\n  {line}" for line in _shown(breaking))
         raise DeploymentError(f"no migration was applied, since {reason}:{lines}", where=work.where, hint=WAY_OUT)
+    work.breaking += dict.fromkeys(verdict.migration for verdict in breaking)
     for line in _shown(verdicts):
         work.around.reporter.warning(f"{work.where}: {line}")
 

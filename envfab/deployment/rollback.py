@@ -204,6 +204,9 @@ def _stay_applied(records: Sequence[Record], left: Record | None, chosen: Record
     warnings = []
     if applied:
         warnings.append(f"a rollback does not undo migrations; these stay applied: {', '.join(applied)}")
+    breaking = dict.fromkeys(name for record in crossed for name in record.breaking if name in applied)
+    if breaking:
+        warnings.append(f"older code fails on the database, or may fail, because of {', '.join(breaking)}")
     if uncertain:
         warnings.append(f"migrations that may or may not have run: {', '.join(uncertain)}")
     return tuple(warnings)

@@ -26,13 +26,11 @@ from tests.support.postgres import Postgres
 from tests.support.virtualenvs import VirtualenvMaker
 
 SHARED = ("pytz==2024.1", "sqlparse==0.4.4")
-FOR_3_8 = ("--only-binary", ":all:", "--python-version", "3.8", "--implementation", "cp", "--abi", "cp38")
 # Python, Django, and what that requires
 DJANGOS = (
     ("2.7", "1.8.19", ()),
     ("2.7", "1.11.29", SHARED),
     ("3.6", "3.2.25", (*SHARED, "asgiref==3.4.1", "typing-extensions==4.1.1")),
-    ("3.8", "4.2.16", (*SHARED, "asgiref==3.8.1", "typing-extensions==4.12.2")),
     ("3.12", "6.0", (*SHARED, "asgiref==3.8.1")),
 )
 NEWEST = ("Django==5.2", *SHARED, "asgiref==3.8.1", "typing-extensions==4.12.2")
@@ -44,8 +42,7 @@ def unpacked(make_virtualenv: VirtualenvMaker, *requirements: str) -> Path:
     folder = make_virtualenv.cache / f"unpacked-{'-'.join(requirements)}"
     with made_once(folder) as missing:
         for requirement in requirements if missing else ():
-            options = ("--ignore-requires-python", *(FOR_3_8 if requirement.startswith("backports") else ()))
-            with zipfile.ZipFile(make_virtualenv.fetched(requirement, *options)) as wheel:
+            with zipfile.ZipFile(make_virtualenv.fetched(requirement, "--ignore-requires-python")) as wheel:
                 wheel.extractall(folder)
     return folder
 
@@ -104,8 +101,7 @@ def test_every_django_since_1_8_tells(
 ) -> None:
     """The same verdicts, whatever the version of Django and Python."""
     python = make_virtualenv.python(version)
-    backports = ("backports.zoneinfo==0.2.1",) if version == "3.8" else ()
-    modules = unpacked(make_virtualenv, f"Django=={django}", *required, *backports)
+    modules = unpacked(make_virtualenv, f"Django=={django}", *required)
     major, minor = map(int, django.split(".")[:2])
     cases = cases_for((major, minor), postgres=False)
     write_project(tmp_path / "project", cases)

@@ -107,6 +107,12 @@ def test_a_migration_that_breaks_code_which_still_runs_is_refused(
     ]
     assert [f"{paths[0]}   {verdict}\n" in done.stdout for verdict in (IRREVERSIBLE, BREAKS)] == [True, True]
     assert columns(tmp_path / "db") == ["id"]
+    # each of them knows what a rollback means
+    for one in local.json("rollback", "--yes")["virtualenvs"]:
+        assert one["warnings"] == [
+            "a rollback does not undo migrations; these stay applied: shop.0002_price",
+            "older code fails on the database, or may fail, because of shop.0002_price",
+        ]
 
 
 OTHER_DJANGO = """
