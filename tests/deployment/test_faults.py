@@ -36,7 +36,7 @@ from tests.support.workplace import Workplace
 
 FAULTS = ("manager", "agent", "child", "connection")
 # where the fabfile's own commands run; each waits while a file says so
-HELD = ("before", "reload", "check")
+HELD = ("before", "drain", "reload", "check")
 # where something runs that the agent or the fabfile started
 WITH_CHILD = (*HELD, "migrate")
 # over in a moment: what comes next is made to wait
@@ -125,10 +125,11 @@ def prepared(
     folder.chmod(0o777)
     path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop, pip=False)
     workplace = Workplace(tmp_path_factory.mktemp("faults") / "work", _running_hosts)
-    commands = ", ".join(f"{step}={holding(folder, step)!r}" for step in HELD)
+    commands = ", ".join(f"{step}={holding(folder, step)!r}" for step in HELD if step != "drain")
+    drain = f"drain={holding(folder, 'drain')!r}, undrain='true', settle=0"
     project = f"Project('shop.settings', env={{'SHOP_SECRET': 'x', 'SHOP_DATABASE': '{folder}/db.sqlite3'}})"
     workplace.fabfile(
-        f"Host('web1', virtualenvs=[Virtualenv('{path}', user={_running_hosts.users.shop!r}, packages=['shop'],"
+        f"Host('web1', {drain}, virtualenvs=[Virtualenv('{path}', user={_running_hosts.users.shop!r}, packages=['shop'],"
         f" {commands}, projects=[{project}])])",
         settings="'compile': False",
     )
@@ -185,6 +186,7 @@ def test_the_next_deployment_finishes_or_repairs(
     if step != "finish":
         assert ("interrupted" in statuses) == interrupted
     assert not site.journal.exists()
+    assert not (site.path / ".envfab" / "drained.json").exists()
     assert "shop-2.0-py3-none-any.whl" in site.workplace.log
 
 
