@@ -6,21 +6,24 @@ import os
 import stat
 
 from .data_files import link_or_copy, make_like, refuse_unreadable, stamp
+from .inventory import BYTECODE, IN_CACHE, stat_of
 from .layout import is_below
 from .metadata import is_leftover
 from .ownership import source_of
-from .protocol import Problem, text
+from .protocol import Problem, key_of, text
 from .shebangs import own_again
 
-
 class Dropped(object):
-    """The files of the distributions `gone` that belong to no other distribution.
+    """The files of the distributions `gone` that belong to no other distribution, and the files `beside`.
 
     Raises `Problem` of kind "unowned" if one of them does not list its files.
     """
 
-    def __init__(self, there, gone):
-        self.files, self.folders, self.lines = set(), set(), set()
+    def __init__(self, there, gone, beside=()):
+        self.names = frozenset(gone)
+        self.files, self.folders, self.lines = set(beside), set(), set()
+        # files that another distribution has as well: path → its canonical name
+        self.shared = {}
         # the folders that have one of the files, or its bytecode
         self.touched = set()
         staying = set()
@@ -35,8 +38,16 @@ class Dropped(object):
                 self.files |= one.files - staying
                 self.folders |= one.folders
                 self.lines |= one.lines
+                if not staying.isdisjoint(one.files):
+                    self.share(there, one.files & staying)
         for folder in set(os.path.dirname(file) for file in self.files):
             self.touched.update((folder, os.path.join(folder, "__pycache__")))
+
+    def share(self, there, files):
+        """Note to which distributions that stay these files belong as well."""
+        for one in there:
+            if one.name not in self.names:
+                self.shared.update((file, one.name) for file in files.intersection(one.files or ()))
 
     def __contains__(self, path):
         name = os.path.basename(path)
@@ -59,10 +70,14 @@ class Copying(object):
         self.switched = layout.folders
         self.below = tuple(folder + os.sep for folder in layout.folders)
         self.scripts = layout.scripts
+        self.site = layout.site
         self.source = source
         self.root = root
         self.drop = drop
         self.manifest = []
+        # path as inventories have it → what tells of its content; and paths that were made anew, not just linked
+        self.stats = {}
+        self.again = set()
         # modes of the folders to carry over, unless they become empty; and those of them that were made
         self.modes = {}
         # when these folders changed
@@ -107,7 +122,8 @@ class Copying(object):
             elif only_links and stat.S_ISREG(status.st_mode):
                 self.note(below + name, status)
                 self.make(path)
-                link_or_copy(from_here + name, to_there + name)
+                if not link_or_copy(from_here + name, to_there + name):
+                    self.again.add(below + name)
             else:
                 self.file(below + name, status)
 
@@ -131,9 +147,20 @@ class Copying(object):
                 self.note(os.path.relpath(full, self.source), os.lstat(full))
 
     def note(self, path, status):
-        """Add a file of the source to the manifest, unless it is bytecode, which Python writes at any time."""
-        if not path.endswith((".pyc", ".pyo")):
-            self.manifest.append([text(path)] + stamp(status))
+        """Add a file of the source to the manifest and to `stats`, unless it is bytecode, which Python writes at any time.
+
+        Bytecode without its source is in `stats`, since it can be imported.
+        """
+        if path.endswith(BYTECODE):
+            if IN_CACHE not in path and not os.path.lexists(os.path.join(self.source, path[:-1])):
+                self.stats[key_of(path)] = stat_of(status, self.source, path)
+            return
+        name, known = text(path), stamp(status)
+        self.manifest.append([name] + known)
+        if IN_CACHE not in path:
+            # nearly all are regular files
+            plain = stat.S_ISREG(status.st_mode) and "%o %d %s" % (status.st_mode, known[0], known[1])
+            self.stats[name if name is path else key_of(path)] = plain or stat_of(status, self.source, path)
 
     def file(self, path, status):
         """Copy a file or symbolic link; pipes and sockets are not carried over."""
@@ -146,8 +173,11 @@ class Copying(object):
         source, target = os.path.join(self.source, path), os.path.join(self.root, path)
         if stat.S_ISLNK(status.st_mode):
             os.symlink(self.link_of(path), target)
-        elif folder != self.scripts or not own_again(source, target, self.path):
-            link_or_copy(source, target)
+            self.again.add(path)
+        elif folder == self.scripts and own_again(source, target, self.path):
+            self.again.add(path)
+        elif not link_or_copy(source, target):
+            self.again.add(path)
 
     def link_of(self, path):
         """Return the target for a copied symbolic link: absolute if a relative one leads out of the switched folders."""

@@ -105,12 +105,13 @@ def stamp(status):
 
 
 def link_or_copy(source, target):
-    """Make the hard link `target`, or a copy with the same time and mode if links fail; `target` must not exist.
+    """Make the hard link `target`, or a copy with the same time and mode if links fail; return whether it is a link.
 
-    Raises `Problem` of kind "unreadable" if the source may not be read, and EnvironmentError.
+    `target` must not exist. Raises `Problem` of kind "unreadable" if the source may not be read, and EnvironmentError.
     """
     try:
-        return os.link(source, target)
+        os.link(source, target)
+        return True
     except EnvironmentError as error:
         if error.errno not in NO_LINK:
             raise
@@ -121,6 +122,7 @@ def link_or_copy(source, target):
         raise
     shutil.copystat(source, target)
     sync(target)
+    return False
 
 
 def refuse_unreadable(path, error):

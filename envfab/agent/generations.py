@@ -10,8 +10,10 @@ import stat
 from . import store
 from .carryover import NOTHING, Copying, Dropped
 from .data_files import beside, data_files, is_scaffold, make_like, put, refresh, stamp
+from .inventory import inventory_of
 from .files import MEMORY, own_folder
 from .hand_changes import Observed, packages
+from .new_inventory import NewInventory
 from .layout import GENERATIONS, Layout, current, python_folder
 from .manifest import write_manifest
 from .metadata import EASY_INSTALL
@@ -32,7 +34,7 @@ def compose(agent, request, body):
     """Make the generation `number` from the current one, without the distributions `remove` and with the wheels `wheels`.
 
     `wheels` are {"name", "version", "filename", "sha256", "requested"}; of two that have the same file, the later one
-    wins. `remove` are names. A plain virtualenv is first cloned as the generation `base`. In the answer, `conflicts`
+    wins. `remove` are names, `drop` are paths of files that are not carried over. A plain virtualenv is first cloned as the generation `base`. In the answer, `conflicts`
     are files that differ between two distributions, [path, loser, winner]; `lost` are files of a distribution that
     stays with the content of one that was removed, [path, stays, removed]; at most `MOST_CONFLICTS` of each. Raises
     `Problem`, for example of kind "layout", "unowned" or "os", and EnvironmentError; the generation is then removed.
@@ -58,7 +60,9 @@ def compose(agent, request, body):
             refresh(layout, source)
         gone = set(request["remove"]) | set(wheel["name"] for wheel in request["wheels"])
         there = installed(source, layout.site)
-        drop = Dropped(there, gone)
+        drop = Dropped(there, gone, map(native, request.get("drop", ())))
+        # read first: one that a newer envfab wrote is refused
+        before = inventory_of(path, None if layout.is_plain else current(path))
         fresh(layout, root)
         copying = Copying(layout, source, root, drop)
         for folder in layout.folders:
@@ -68,13 +72,14 @@ def compose(agent, request, body):
         # files of no package, such as one that a package had replaced and a rollback restored
         copying.data(data_files(layout, source))
         without_lines(root, layout.site, drop.lines)
-        owners = Owners(one for one in there if one.name not in gone)
+        owners, placings = Owners(one for one in there if one.name not in gone), []
         for wheel in request["wheels"]:
             tree = store.tree_of(path, wheel["sha256"], request)
             python = os.path.join(path, layout.scripts, "python")
             placed = place(tree, root, layout.scheme(), python, wheel["requested"], request["link"])
             owners.add(wheel["name"], placed)
             agent.placed.update(placed)
+            placings.append((wheel["name"], wheel["version"], placed))
         new = set(wheel["name"] for wheel in request["wheels"])
         lost = bring_back(path, root, there, gone, lambda file: owners.of(file) in new, request, layout)
         for data in list(data_files(layout, root)):
@@ -85,6 +90,7 @@ def compose(agent, request, body):
                 copying.manifest.append([text(data)] + stamp(os.lstat(os.path.join(source, data))))
         write_manifest(source, copying.manifest)
         complete(layout, root, source, request["pinned"])
+        list_deployed(NewInventory(layout, request["number"], request), before, copying, drop, placings)
         sync_generation(root)
         times = None if layout.is_plain else copying.times
         agent.observed = Observed(request["number"], packages_before, set(native(one[0]) for one in copying.manifest), times)
@@ -97,6 +103,17 @@ def compose(agent, request, body):
             raise Problem("os", "no space left on %s" % text(path), errno=error.errno)
         raise
     return {"conflicts": sorted(owners.conflicts)[:MOST_CONFLICTS], "lost": lost[:MOST_CONFLICTS]}
+
+
+def list_deployed(inventory, before, copying, drop, placings):
+    """Write the inventory of a composed generation; `before` is that of the generation it was composed from, or None."""
+    if before is None:
+        inventory.take(placings)
+    else:
+        pins = [os.path.join(folder, PINNED) for folder in copying.site]
+        copying.again.update(pins + [os.path.join(folder, EASY_INSTALL) for folder in copying.site if drop.lines])
+        inventory.take_over(before, copying, drop, placings)
+    inventory.write()
 
 
 def fresh(layout, root):

@@ -22,7 +22,9 @@ BESIDE = os.path.basename(GENERATIONS)
 DIGITS = frozenset("0123456789")
 # files at the root of a generation that belong to no package
 MANIFEST = ".envfab-manifest.json"
-SCAFFOLD = (MANIFEST, MANIFEST + ".new", "pyvenv.cfg", "lib64")
+DEPLOYED, INVENTORY, VERIFIED = ".envfab-deployed.json", ".envfab-inventory.json", ".envfab-verified.json"
+OWN = (MANIFEST, DEPLOYED, INVENTORY, VERIFIED)
+SCAFFOLD = OWN + tuple(name + ".new" for name in OWN) + ("pyvenv.cfg", "lib64")
 
 
 class Layout(object):

@@ -11,26 +11,48 @@ import re
 
 from .files import content
 from .metadata import MOST, dist_info, egg, egg_info, egg_link, zipped
-from .protocol import PY2, Problem, native, text
+from .protocol import PY2, Problem, key_of, native, text
 
 COMPILED = re.compile(r"\.(cpython|pypy|jython)[^.]*(\.opt-[^.]+)?\.py[co]$")
 
 
 class OwnedFiles(object):
-    """A distribution in a folder of packages: its canonical name, and its files.
+    """A distribution in a folder of packages: its canonical name, its version, and its files.
 
     `files` and `folders` (with everything in them) are relative to the virtualenv; `files` is None if they are not
     known. `lines` are its lines in easy-install.pth.
     """
 
-    def __init__(self, name, shown_as, files, folders=(), lines=()):
+    def __init__(self, name, shown_as, files, folders=(), lines=(), version=""):
         # hashes by file, as far as the installer recorded them
         self.hashes = files if isinstance(files, dict) else {}
         self.name = name
         self.shown_as = shown_as
+        self.version = version
         self.files = None if files is None else set(files)
         self.folders = set(folders)
         self.lines = set(lines)
+
+
+class FileOwners(object):
+    """The distributions that files belong to, of those `there`; of two, the last has a file."""
+
+    def __init__(self, there, site):
+        self.files, self.folders = {}, {}
+        self.site = [key_of(folder) + "/" for folder in site]
+        for one in there:
+            self.files.update((key_of(path), one) for path in one.files or ())
+            self.folders.update((key_of(folder), one) for folder in one.folders)
+
+    def of(self, path):
+        """Return the distribution that a path belongs to, or None."""
+        if path in self.files:
+            return self.files[path]
+        for site in self.site:
+            if path.startswith(site):
+                # an egg, or what an installer added to a `.dist-info`
+                return self.folders.get(site + path[len(site) :].partition("/")[0])
+        return None
 
 
 def installed(root, site):
@@ -66,7 +88,7 @@ def read(root, folder, name):
 def described(entry, name, files, folders=(), lines=()):
     """An `OwnedFiles`; a distribution without metadata gets its name from its folder."""
     shown_as = entry["name"] if entry else text(name).partition("-")[0]
-    return OwnedFiles(canonical(shown_as), shown_as, files, folders, lines)
+    return OwnedFiles(canonical(shown_as), shown_as, files, folders, lines, entry["version"] if entry else "")
 
 
 def canonical(name):

@@ -12,7 +12,7 @@ import stat
 from . import entry_points
 from .files import MEMORY
 from .protocol import PY2, Problem, native, text
-from .unpack import parts, read_tree, write_file
+from .unpack import TREE, parts, read_tree, write_file
 from .wheel_cache import discard
 from .safe_zip import shown
 from .wheel_file import encoded
@@ -27,8 +27,7 @@ INTERPRETERS = re.compile("(python|pypy)[0-9.]*$")
 def place(folder, root, scheme, python, requested, link):
     """Place the tree at `folder` into the folder `root`; the paths in `scheme` are relative to `root`.
 
-    Returns path → (hash as in RECORD, size, time) of the files placed; paths are relative to `root`, times None for
-    files that are not of the tree. Nothing is flushed to the disk, since the composed generation is flushed as a whole.
+    Returns the `Placed` files; paths are relative to `root`, times None for files that are not of the tree. Nothing is flushed to the disk, since the composed generation is flushed as a whole.
     Raises `Problem` for a path that leads out of `root`, and EnvironmentError.
     """
     found = read_tree(folder)
@@ -43,11 +42,22 @@ def place(folder, root, scheme, python, requested, link):
         os.umask(before)
 
 
+class Placed(dict):
+    """Files that were placed: path → (hash as in RECORD, size, time).
+
+    `mode` is that of files of the tree, except those in `others`, which may be executed; None if it is not known.
+    """
+
+    mode = None
+    others = frozenset()
+
+
 class Placing(object):
     """The placing of one tree into one folder."""
 
     def __init__(self, folder, root, scheme, found, link):
         self.below = parts(folder)
+        self.tree_file = os.path.join(folder, TREE)
         self.root = root
         self.below_root = os.path.join(root, "")
         self.real = os.path.realpath(root)
@@ -59,8 +69,7 @@ class Placing(object):
         self.info = os.path.join(self.home, native(found["dist_info"]))
         # the beginnings of paths in `root`, by key
         self.places = dict((key, path and os.path.join(path, "")) for key, path in self.scheme.items())
-        # path in `root` → hash and size as in RECORD, and the time
-        self.rows = {}
+        self.rows = Placed()
         self.folders = {""}
 
     def run(self, python, requested):
@@ -84,6 +93,9 @@ class Placing(object):
             self.write(os.path.join(self.info, "REQUESTED"), b"", None)
         self.write(record, self.record(record), None)
         self.rows[record] = ("", "", None)
+        if "executable" in self.tree:
+            self.rows.mode = stat.S_IMODE(os.lstat(self.tree_file).st_mode)
+            self.rows.others = frozenset(self.places[key] + native(path) for key, path in self.tree["executable"])
 
     def put(self, source, target):
         """Link or copy a file of the tree, replacing whatever file is there."""

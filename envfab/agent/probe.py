@@ -6,6 +6,7 @@ import os
 import sys
 from stat import S_ISDIR, S_ISLNK
 
+from .facts import facts_of
 from .metadata import DESCRIBED, is_leftover, parsed, scan
 from .files import DIRECTORY, MEMORY, open_own, read, remembered
 from .layout import CURRENT, GENERATIONS, current, numbers, refuse_other_generations
@@ -55,6 +56,7 @@ def probe(agent, request, body):
         lingering=still_there(agent.path, last.get("lingering")) if isinstance(last, dict) else [],
         generation=current(agent.path),
         generations=numbers(agent.path),
+        deployed=without_data(facts_of(agent.path, current(agent.path))),
         plain=is_plain(agent.path, own),
         stranded=stranded(agent.path, own, found["own"]),
         unreadable=unreadable(own),
@@ -66,6 +68,11 @@ def drained_note(path):
     """The note that the host is out of service (see `drained`); None if there is none."""
     written = remembered(path, "drained.json", HOLDER)
     return None if written is None else parsed(written) or {}
+
+
+def without_data(facts):
+    """Facts about a deployment, for the reply; None if there are none."""
+    return facts and dict((name, facts.get(name)) for name in ("format", "generation", "deployment", "when", "digest"))
 
 
 def is_plain(path, own):

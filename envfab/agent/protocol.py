@@ -171,6 +171,13 @@ def text(value):
     return data.decode("utf-8", "replace")
 
 
+def key_of(path):
+    """Return a path as inventories have it, whatever the locale; `native` turns it back."""
+    if SAME_TEXT:
+        return path
+    return text(path) if PY2 else os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
 def detach(stream):
     """Keep the connection away from children and libraries, and return the descriptor for replies.
 

@@ -7,14 +7,16 @@ import os
 from .carryover import NOTHING, Copying
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
+from .facts import facts_of
 from .files import MEMORY
 from .generations import clone, let_through
 from .hand_changes import carry_new_files
 from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current
+from .ownership import installed
 from .pin import PINNED
 from .protocol import Problem, native
 from .removal import remove_condemned, remove_tree
-from .unpack import sync_all
+from .unpack import is_recorded, sync_all
 from .wheel_cache import discard, sync
 
 DISPLACED = "displaced"
@@ -99,6 +101,23 @@ def withdraw(layout, old, new):
     for path in set(data_files(layout, layout.root(old))) - staying:
         there = os.path.join(layout.path, path)
         if os.path.lexists(there) and has(layout, old, path, there):
+            discard(there)
+            rid_of_empty(layout, os.path.dirname(path))
+    withdraw_vanished(layout, old, new, staying)
+
+
+def withdraw_vanished(layout, old, new, staying):
+    """Remove the data files that a deployment has put into the virtualenv with the generation `old`, which lost them.
+
+    By hand, pip removes them from the generation alone. Those that were changed stay, and those that the generation
+    `new` has, or a distribution in it.
+    """
+    for path, recorded in sorted((facts_of(layout.path, old) or {}).get("data", {}).items()):
+        path = native(path)
+        there = os.path.join(layout.path, path)
+        if path in staying or os.path.lexists(os.path.join(layout.root(old), path)) or not is_recorded(there, recorded):
+            continue
+        if not any(path in (one.files or ()) for one in installed(layout.root(new), layout.site)):
             discard(there)
             rid_of_empty(layout, os.path.dirname(path))
 

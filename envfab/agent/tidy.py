@@ -5,7 +5,9 @@ from __future__ import absolute_import
 import os
 
 from . import store
+from .facts import facts_of
 from .files import MEMORY
+from .new_inventory import NewInventory
 from .layout import GENERATIONS, Layout, current, numbers
 from .lingering import lingering, started_at
 from .pin import pinned_since
@@ -19,10 +21,12 @@ KEPT_BY_ENVFAB_1 = "wheels"
 def tidy(agent, request, body):
     """Remove data files, generations and trees of the store that nothing needs, at the end of a deployment.
 
-    In the answer, `lingering` are the processes that still run an older generation, `left` paths that cannot be removed.
+    In the answer, `lingering` are the processes that still run an older generation, `left` paths that cannot be removed,
+    `digest` is that of the current generation, None if it is not known.
 
-    `retain` are the numbers of the generations to keep, `previous` the one that was current before, `days` how long
-    the store keeps trees that no generation uses (None: purge nothing).
+    `deployment` and `when` tell which deployment it is; an older version of envfab may have made the current generation,
+    which then gets its inventory. `retain` are the numbers of the generations to keep, `previous` the one that was
+    current before, `days` how long the store keeps trees that no generation uses (None: purge nothing).
     """
     layout = Layout(agent.path)
     now, previous = current(agent.path), request["previous"]
@@ -41,9 +45,13 @@ def tidy(agent, request, body):
         left += remove_condemned(folder)
     if request["days"] is not None and store.is_mine_alone(agent):
         store.purge(agent.path, request["days"])
+    if request.get("deployment") and now is not None and facts_of(agent.path, now) is None:
+        inventory = NewInventory(layout, now, request)
+        inventory.take()
+        inventory.write()
     # an agent may outlive its deployment, and other deployments wait for the store
     store.let_go(agent)
-    return {"lingering": found, "left": left}
+    return {"lingering": found, "left": left, "digest": (facts_of(agent.path, now) or {}).get("digest")}
 
 
 def is_run(layout, number, processes):

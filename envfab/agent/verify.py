@@ -2,11 +2,11 @@
 
 from __future__ import absolute_import
 
-import base64
 import binascii
 import hashlib
 import os
 
+from .contents import content, digest
 from .files import is_as_noted
 from .layout import Layout
 from .metadata import dist_info, scan
@@ -15,7 +15,6 @@ from .probe import sorted_folders
 from .protocol import Problem, native, text
 from .subprocesses import base_environment, call, ending
 
-PIECE = 1 << 16
 MOST_PROBLEMS = 10
 # added to the name of a `.pth` file, so that Python ignores it while others are tried
 ASIDE = ".aside"
@@ -135,24 +134,6 @@ def is_recorded(data, algorithm, expected):
         _, _, rest = rest.partition(b"\n")
         _, _, rest = rest.partition(b"\n")
     return any(digest(algorithm, b"#!" + name + end + rest) == expected for name in (b"python", b"pythonw"))
-
-
-def digest(algorithm, data):
-    """Return a hash in the format of RECORD: urlsafe base64 without padding (PEP 376, PEP 427)."""
-    seen = hashlib.sha256(data) if algorithm == "sha256" else hashlib.new(algorithm, data)
-    return base64.urlsafe_b64encode(seen.digest()).decode("ascii").rstrip("=")
-
-
-def content(path):
-    """Return all bytes of a file; for thousands of small files, making file objects takes longer than reading."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        pieces = [os.read(descriptor, PIECE)]
-        while len(pieces[-1]) == PIECE:
-            pieces.append(os.read(descriptor, PIECE))
-        return b"".join(pieces)
-    finally:
-        os.close(descriptor)
 
 
 def inspect(agent, request, body):

@@ -57,6 +57,9 @@ def compose(work: DeploymentContext, record: Record) -> None:
         umask=settings.umask,
         link=True,
         pinned=work.proposal.member.virtualenv.pinned,
+        drop=list(work.proposal.drop),
+        deployment=record.deployment,
+        when=record.began,
     )
     # the plan has already warned of these
     told = {_pair(overlap.loser, overlap.winner) for overlap in work.proposal.plan.overlaps}

@@ -16,7 +16,7 @@ from envfab.deployment.journal import Record, to_json
 from envfab.deployment.observers import Happening, Observers
 from envfab.deployment.old_code import OldCode
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import Caller, now
+from envfab.deployment.result import Caller
 from envfab.errors import DeploymentError, Locked
 from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.migration_safety import Verdict
@@ -27,6 +27,7 @@ from envfab.remote.host_commands import HostCommands
 from envfab.remote.probe import TargetSession
 from envfab.remote.probe_replies import to_locked
 from envfab.util.progress import Reporter
+from envfab.util.times import now
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 

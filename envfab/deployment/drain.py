@@ -10,12 +10,12 @@ from envfab.config.command import Command
 from envfab.config.drain import Drain
 from envfab.config.host import Host
 from envfab.deployment.context import DeploymentContext, RolloutContext
-from envfab.deployment.result import now
 from envfab.deployment.run_commands import execute, observed
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.run_command import CommandResult
+from envfab.util.times import now
 
 NOTHING = Drain((), (), 0)
 

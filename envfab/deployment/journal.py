@@ -19,7 +19,7 @@ INTERRUPTED = "interrupted"
 FAILED = "failed"
 UNDER_WAY = "under way"
 DEPLOYED = "deployed"
-LATER = ("ended", "status", "error", "undoes", "generation", "previous", "slice", "plan")
+LATER = ("ended", "status", "error", "undoes", "generation", "previous", "slice", "plan", "digest")
 MAX_ERROR = 100_000  # characters; an error may list every package that a deployment would have broken
 FILES = {"journal": "journal.json", "history": "history.jsonl"}
 
@@ -85,6 +85,8 @@ class Record:
     slice: str | None = None
     # the digest of the saved plan that was carried out (`planning.plan.plan_digest`)
     plan: str | None = None
+    # the digest of all that the current generation has, in hex; None in records of older versions of envfab
+    digest: str | None = None
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -247,6 +249,7 @@ def _record(said: Fields) -> Record:
         ),
         slice=fields.text_or_none("slice"),
         plan=fields.text_or_none("plan"),
+        digest=fields.text_or_none("digest"),
     )
 
 

@@ -43,6 +43,8 @@ class Proposal:
     saved: str | None = None
     # (field, text for people) of the commands that the fabfile has for a deployment
     commands: tuple[tuple[str, str], ...] = ()
+    # paths of files, below the virtualenv, that the next generation is not to have
+    drop: tuple[str, ...] = ()
 
     @property
     def has_work(self) -> bool:

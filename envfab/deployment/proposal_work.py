@@ -59,7 +59,14 @@ class ProposalWork:
         plan = pickle.dumps(replace(proposal.plan, target=ANY, fingerprint=None))
         rest = io.BytesIO()
         probe = replace(proposal.probe, target=ANY) if proposal.probe is not None else None
-        others = (proposal.site is None, proposal.error, proposal.undoes, proposal.saved, proposal.commands)
+        others = (
+            proposal.site is None,
+            proposal.error,
+            proposal.undoes,
+            proposal.saved,
+            proposal.commands,
+            proposal.drop,
+        )
         _Pickler(rest).dump((proposal.plan.fingerprint, probe, *others))
         return pickle.dumps((plan, rest.getvalue()))
 
@@ -74,7 +81,7 @@ class ProposalWork:
             self._plans[digest] = pickle.loads(plan)
         unpickler = _Unpickler(io.BytesIO(rest))
         unpickler.common = self._common
-        fingerprint, probe, unreached, error, undoes, saved, commands = unpickler.load()
+        fingerprint, probe, unreached, error, undoes, saved, commands, drop = unpickler.load()
         return Proposal(
             member,
             self.requirements.get(member.target, NOTHING_REQUIRED),
@@ -85,6 +92,7 @@ class ProposalWork:
             undoes,
             saved,
             commands,
+            drop,
         )
 
 

@@ -120,11 +120,6 @@ class Caller:
         return cls(getpass.getuser(), socket.gethostname())
 
 
-def now() -> str:
-    """Return the present time as records have it: ISO 8601, UTC, whole seconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
 def new_rollout_id() -> str:
     """Return a new id, such as `20261120-214900-9f3a`: sorts by time, and is random enough for two people at once."""
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

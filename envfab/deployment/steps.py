@@ -31,17 +31,18 @@ from envfab.deployment.journal import (
     to_json,
 )
 from envfab.deployment.observers import LockAwaited
-from envfab.deployment.result import Ending, now, spoken_ending
+from envfab.deployment.result import Ending, spoken_ending
 from envfab.deployment.run_commands import run_all, run_one
 from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.probe import Probe
 from envfab.planning.plan import Plan
 from envfab.remote import agent_sources
-from envfab.remote.agent_replies import to_left, to_lingering, to_records
+from envfab.remote.agent_replies import to_generation_digest, to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.probe_replies import to_locked, to_probe
 from envfab.remote.process import Silence
+from envfab.util.times import now
 
 CHECK_PAUSE = 1.0
 LOCK_PAUSE = 0.5
@@ -270,7 +271,11 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
         previous=ended.previous,
         retain=sorted(retained([*work.past, ended], settings.keep)),
         days=settings.store_days,
+        deployment=work.id if ended.generation is not None and status == DEPLOYED else None,
+        when=ended.ended,
     )
+    if status == DEPLOYED:
+        ended = replace(ended, digest=to_generation_digest(reply, work.where))
     for folder in to_left(reply, work.where):
         work.around.reporter.warning(
             f"{work.where}: cannot remove {folder}, since it has files of other users or mounts:"

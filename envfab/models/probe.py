@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 
 from envfab.config.target import Target
 from envfab.models.distribution import Distribution
+from envfab.models.drift import Deployed
 from envfab.models.interpreter import Interpreter
 
 
@@ -81,6 +82,8 @@ class Probe:
     generation: int | None = None
     generations: tuple[int, ...] = ()
     plain: bool = True
+    # what the last deployment left in the current generation, if a deployment of this version of envfab made it
+    deployed: Deployed | None = None
     # the processes that still run the generation before the current one
     lingering: tuple[LingeringProcess, ...] = ()
     # the deployment for which its host was taken out of service, and not put back since

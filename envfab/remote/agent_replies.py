@@ -6,6 +6,7 @@ Every function that decodes a reply raises `AgentError` with `where` if the repl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ MAX_GENERATIONS = 10_000
 MAX_PROCESSES = 1_000
 MAX_GENERATION = 1 << 53  # the integers that every JSON reader represents exactly
 MAX_PATH = 4_096
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def to_generation_number(value: object) -> int | None:
@@ -32,6 +34,20 @@ def to_generation_number(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_GENERATION:
         raise ValueError(f"{str(value)[:MAX_NAME]!r} is not the number of a generation")
     return value
+
+
+def to_digest(value: object) -> str:
+    """Check a SHA-256 in hex; raises `ValueError` for anything else."""
+    if not isinstance(value, str) or not SHA256.fullmatch(value):
+        raise ValueError(f"{str(value)[:MAX_NAME]!r} is not a SHA-256 in hex")
+    return value
+
+
+def to_generation_digest(reply: Mapping[str, Any], where: str) -> str | None:
+    """Decode the digest of the current generation; None if it is not known."""
+    with decoding(where):
+        said = Fields({"digest": None, **reply}).value("digest")
+        return None if said is None else to_digest(said)
 
 
 def to_processes(value: object) -> tuple[LingeringProcess, ...]:

@@ -12,20 +12,22 @@ import zlib
 from importlib import resources
 
 KERNEL = ("json_codec", "protocol")
-PROBE = ("files", "metadata", "layout", "lingering", "probe")
+PROBE = ("files", "metadata", "layout", "lingering", "facts", "probe")
 TAGS = ("tags",)
-DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "verify")
+DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "contents", "verify")
+INVENTORY = ("inventory",)
 UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
 STORE = (*UNPACK, "bytecode", "space", "store")
 GENERATIONS = (
     *STORE,
     "data_files",
     "manifest",
-    "pin",
     "shebangs",
     "shared_files",
+    *INVENTORY,
     "carryover",
     "hand_changes",
+    "new_inventory",
     "generations",
     "exchange",
     "removal",
@@ -33,6 +35,7 @@ GENERATIONS = (
     "unchanged",
     "tidy",
 )
+DRIFT = (*INVENTORY, "ownership", "pin", "contents", "drift")
 DOWNLOAD = ("http", "download")
 DRAINED = ("wheel_cache", "drained")
 HISTORY = ("wheel_cache", "journal")

@@ -11,10 +11,11 @@ from packaging.utils import NormalizedName
 from envfab.config.target import Target
 from envfab.errors import Unusable
 from envfab.models.distribution import Distribution, Origin
+from envfab.models.drift import Deployed
 from envfab.models.interpreter import MARKER_NAMES, Interpreter
 from envfab.models.probe import Probe, Stranded
 from envfab.remote.agent_frames import MAX_MESSAGE, MAX_NAME, decoding, to_drained, to_holder
-from envfab.remote.agent_replies import MAX_GENERATIONS, MAX_PATH, to_generation_number, to_processes
+from envfab.remote.agent_replies import MAX_GENERATIONS, MAX_PATH, to_digest, to_generation_number, to_processes
 from envfab.util.json_fields import Fields
 from envfab.util.versions import version_or_none
 
@@ -22,6 +23,7 @@ MAX_UNREADABLE = 10
 MAX_DISTRIBUTIONS = 10_000
 MAX_REQUIRES = 2_000  # of one distribution; some have hundreds
 MAX_ALL_REQUIRES = 50_000
+DEPLOYED_FORMAT = 1  # of what agents write about deployments (agent/facts)
 
 _ORIGINS = {origin.value: origin for origin in Origin}
 
@@ -62,6 +64,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             generation=to_generation_number(fields.value("generation")),
             generations=tuple(to_generation_number(one) or 0 for one in fields.items("generations", MAX_GENERATIONS)),
             plain=fields.truth("plain"),
+            deployed=_deployed(fields),
             lingering=to_processes(fields.value("lingering")),
             drained=to_drained(Fields({"drained": None, **fields.values}).value("drained")),
             unreadable=Fields({"unreadable": [], **fields.values}).lines("unreadable", MAX_UNREADABLE, MAX_PATH),
@@ -94,6 +97,19 @@ def to_locked(reply: Mapping[str, Any], target: Target) -> Probe | None:
     with decoding(str(target)):
         probe = Fields(reply).value("probe")
     return None if probe is None else to_probe(target, probe)
+
+
+def _deployed(fields: Fields) -> Deployed | None:
+    """What is known of the last deployment; what a newer envfab wrote is not understood."""
+    said = Fields({"deployed": None, **fields.values}).object_or_none("deployed")
+    if said is None or said.number("format") > DEPLOYED_FORMAT:
+        return None
+    return Deployed(
+        to_generation_number(said.value("generation")) or 0,
+        said.line_or_none("deployment", MAX_NAME),
+        said.line_or_none("when", MAX_NAME),
+        to_digest(said.value("digest")),
+    )
 
 
 def _stranded(fields: Fields) -> Stranded | None:

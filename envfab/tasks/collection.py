@@ -33,6 +33,7 @@ from envfab.tasks import (
     stats_submit,
     targets,
     timer,
+    verify,
     verify_wheels,
     wheels,
     yank_wheel,
@@ -42,7 +43,7 @@ from envfab.tasks.usage_recording import record
 
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, sign_wheels, publish_index, outdated, lock, fetch_wheels, audit),
-    *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, history, rollback),
+    *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, verify, history, rollback),
     *(register, register_hook, timer, sbom, collector),
 )
 # they are not recorded themselves: what stats_show prints is what stats_submit sends, and nothing more

@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.util.times import now
 
 if TYPE_CHECKING:
     from envfab.remote.upkeep import Upkeep
@@ -26,7 +27,7 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def release_virtualenv(c: Context, name: Iterable[str] = (), yes: bool = False, json: bool = False) -> None:
         """Make virtualenvs plain again: the packages stay, the generations to roll back to go."""
-        from envfab.deployment.result import Caller, now
+        from envfab.deployment.result import Caller
         from envfab.remote.upkeep import release
 
         run = TaskContext(fleet, c, json)

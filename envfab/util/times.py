@@ -25,6 +25,11 @@ def in_utc(at: datetime) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
 
 
+def now() -> str:
+    """The present time as records have it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
 def local_time(at: datetime) -> str:
     """A time with a zone as people read it, in their own zone: `2026-11-20 18:42 CET`."""
     return f"{at.astimezone():%Y-%m-%d %H:%M %Z}"

@@ -37,6 +37,7 @@ def fields(wheel: Path) -> dict[str, str]:
     return {"name": name, "version": version, "filename": wheel.name, "sha256": sha256(wheel)}
 
 
+WHEN = "2026-11-27T02:00:00+00:00"
 KIND = {"compile": False, "umask": 0o022}
 
 
@@ -53,7 +54,8 @@ def compose(session: Session, *wheels: Path, remove: Sequence[str] = (), **optio
         key: value for key, value in options.items() if key in ("pinned", "link")
     }
     requested = [{**one, "requested": True} for one in named]
-    session.ask("compose", number=number, base=base, wheels=requested, remove=list(remove), **asked)
+    told = {"deployment": f"test.{number}", "when": WHEN, "drop": options.get("drop", [])}
+    session.ask("compose", number=number, base=base, wheels=requested, remove=list(remove), **told, **asked)
     return number
 
 

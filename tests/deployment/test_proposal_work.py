@@ -35,6 +35,7 @@ def test_all_that_a_proposal_says_arrives() -> None:
         undoes="20261120-214900-9f3a.1",
         saved="0123",
         commands=(("reload", "true"),),
+        drop=("bin/made-by-hand",),
     )
     optional = [field for field in fields(Proposal) if field.default is not MISSING]
     assert [field.name for field in optional if getattr(sent, field.name) == field.default] == []

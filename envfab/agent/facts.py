@@ -1,0 +1,35 @@
+"""Facts about the deployment that made a generation: which it was, when, and the digest of all that it left.
+
+    .envfab/generations/7/.envfab-deployed.json
+"""
+
+from __future__ import absolute_import
+
+import os
+
+from .files import remembered
+from .layout import BESIDE, DEPLOYED
+from .metadata import parsed
+
+FORMAT = 1
+# bytes; an inventory takes about 200 for each file
+MOST = 64 << 20
+
+
+def facts_of(path, number):
+    """Return the facts of a generation; None if there are none. Of a newer format, only the format counts.
+
+    {"format", "generation", "deployment", "when", "digest", "data": {path of a data file: hash as in RECORD}}
+    """
+    found = number is not None and read_json(path, number, DEPLOYED)
+    if not found or not isinstance(found.get("format"), int) or found.get("generation") != number:
+        return None
+    if not isinstance(found.get("data"), dict):
+        found["data"] = {}
+    return found
+
+
+def read_json(path, number, name):
+    """Return the JSON object in a file of a generation, or None; raises `Problem` for a link or another user's file."""
+    found = parsed(remembered(path, os.path.join(BESIDE, str(number), name), MOST))
+    return found if isinstance(found, dict) else None

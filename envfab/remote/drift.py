@@ -1,0 +1,75 @@
+"""Drift, asked of agents: what differs in a virtualenv from what its last deployment left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
+from envfab.remote import agent_sources
+from envfab.remote.agent_frames import MAX_NAME, decoding
+from envfab.remote.agent_replies import MAX_PATH
+from envfab.remote.probe import TargetSession
+from envfab.util.json_fields import Fields
+from envfab.util.times import now
+
+MAX_FILES = 1_000  # listed of a virtualenv; the rest is counted
+MAX_PACKAGES = 10_000
+MAX_TIME = 40  # characters
+
+_PLACES = {place.value: place for place in Place}
+_KINDS = {kind.value: kind for kind in FileChangeKind}
+
+
+def drift_by_content(site: TargetSession) -> Drift | None:
+    """Ask a virtualenv's agent what differs; it reads each file that it has not read since that changed.
+
+    None if nothing tells what was deployed. Raises `OperationFailed` if a newer envfab wrote that.
+    """
+    agent = site.agent()
+    agent.load(agent_sources.DRIFT)
+    return to_drift(agent.ask("drift", read=True, most=MAX_FILES, now=now()), str(site.member.target))
+
+
+def to_drift(reply: Mapping[str, Any], where: str) -> Drift | None:
+    """Decode what differs; None if nothing tells what was deployed. Raises `AgentError`."""
+    with decoding(where):
+        fields = Fields(reply)
+        if not fields.truth("known"):
+            return None
+        return Drift(
+            fields.number("generation"),
+            fields.number("files"),
+            tuple(map(_package, fields.objects("packages", MAX_PACKAGES))),
+            tuple(map(_file, fields.objects("changes", MAX_FILES))),
+            fields.number("others"),
+        )
+
+
+def _package(said: Fields) -> PackageChange:
+    return PackageChange(
+        said.line("name", MAX_NAME),
+        said.line_or_none("before", MAX_NAME),
+        said.line_or_none("after", MAX_NAME),
+        said.number("files"),
+        said.line("seen", MAX_TIME),
+    )
+
+
+def _file(said: Fields) -> FileChange:
+    return FileChange(
+        said.line("path", MAX_PATH),
+        _KINDS[_one_of(said, "change", _KINDS)],
+        said.lines("how", len(Place) + 1, MAX_NAME),
+        _PLACES[_one_of(said, "place", _PLACES)],
+        said.line_or_none("owner", MAX_NAME),
+        said.truth("shared"),
+        said.line("seen", MAX_TIME),
+    )
+
+
+def _one_of(said: Fields, name: str, words: Mapping[str, object]) -> str:
+    word = said.line(name, MAX_NAME)
+    if word not in words:
+        raise ValueError(f"{name!r} must be one of {', '.join(words)}, not {word!r}")
+    return word

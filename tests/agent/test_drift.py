@@ -1,0 +1,279 @@
+"""Drift: what the agent finds changed since a deployment, and digests of what was deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab.remote import agent_sources
+from envfab.remote.agent_session import OperationFailed, Session
+from tests.agent.conftest import WHEN, Starter, compose, install, site_packages
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel
+
+OLDEST_AND_NEWEST = pytest.mark.parametrize("version", ["2.7", "3.6", "3.13"], indirect=True)
+ONE = pytest.mark.parametrize("version", ["3.13"], indirect=True)
+ANY = ("py2-none-any", "py3-none-any")
+NOW = "2026-11-28T00:00:00+00:00"
+
+
+def wheel(folder: Path, name: str, version: str = "1.0", **options: Any) -> Path:
+    """A wheel for every interpreter."""
+    return make_wheel(folder, name, version, **({"tags": ANY} | options))
+
+
+@pytest.fixture
+def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str) -> Path:
+    """A plain virtualenv of its own."""
+    return make_virtualenv(version, tmp_path / ("a venv's !" if version == "2.7" else "a venv's ü !"))
+
+
+def drift(session: Session, read: bool = True) -> dict[str, Any]:
+    """What the agent tells."""
+    session.load(agent_sources.DRIFT)
+    return session.ask("drift", read=read, most=1000, now=NOW)
+
+
+def changes(session: Session, read: bool = True) -> dict[str, tuple[str, list[str]]]:
+    """Path → (change, how) of the files that differ beside those of packages."""
+    return {one["path"]: (one["change"], one["how"]) for one in drift(session, read)["changes"]}
+
+
+def facts(venv: Path) -> dict[str, Any]:
+    """What is known of the deployment that made the current generation."""
+    found: dict[str, Any] = json.loads((venv / ".envfab" / "current" / ".envfab-deployed.json").read_text())
+    return found
+
+
+@OLDEST_AND_NEWEST
+def test_nothing_differs_after_a_deployment(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """By stat and by content, also once Python has written bytecode, and after the next deployment."""
+    session = deploying(venv)
+    session.load(agent_sources.INVENTORY)
+    assert session.ask("compare") == {"known": False, "same": False}
+    files = {"alpha/__init__.py": "def main(): pass\n", "alpha/snow ☃.txt": "x", "alpha-1.0.data/data/share/a.txt": "x"}
+    alpha = wheel(tmp_path, "alpha", files=files, entry_points={"alpha": "alpha:main"})
+    install(session, alpha, wheel(tmp_path, "beta"))
+    subprocess.run([venv / "bin" / "python", "-c", "import alpha, beta"], check=True, env={"PATH": "/usr/bin:/bin"})
+    for _ in range(2):
+        assert session.ask("compare") == {"known": True, "same": True}
+        found = drift(session)
+        assert (found["differ"], found["packages"], found["changes"]) == (0, [], [])
+        install(session, wheel(tmp_path, "beta", "2.0"))
+
+
+def edited_in_place(path: Path) -> None:
+    """Write another content of the same size, and give the file its time back."""
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[random.randrange(len(data))] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    """Write a new file and rename it, as editors do."""
+    draft = path.with_name("draft")
+    draft.write_bytes(path.read_bytes() + b"#")
+    draft.chmod(path.stat().st_mode)
+    draft.replace(path)
+
+
+def linked_instead(path: Path) -> None:
+    """Put a link in the place of a file."""
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+EDITS: dict[str, tuple[Callable[[Path], object], tuple[str, list[str]]]] = {
+    "bytes": (edited_in_place, ("changed", ["content"])),
+    "replaced": (replaced, ("changed", ["content"])),
+    "removed": (Path.unlink, ("removed", [])),
+    "mode": (lambda path: path.chmod(path.stat().st_mode ^ 0o004), ("changed", ["mode"])),
+    "link": (linked_instead, ("changed", ["kind"])),
+    "added": (lambda path: path.with_name(f"{path.stem}-new{path.suffix}").write_text("x"), ("added", [])),
+}
+
+
+@OLDEST_AND_NEWEST
+def test_each_of_a_hundred_random_edits_is_found(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Bytes changed with size and time kept, additions, removals, modes and links, after a verification as well."""
+    session = deploying(venv)
+    files = {f"alpha/m{number}.py": f"x = {number}\n" for number in range(200)}
+    data = {f"alpha-1.0.data/data/share/d{number}.txt": f"{number}" for number in range(20)}
+    install(session, wheel(tmp_path, "alpha", files={**files, **data}))
+    time.sleep(2.1)  # what is younger may change again without another ctime, and so is not remembered
+    assert drift(session)["differ"] == 0
+    site = site_packages(venv).relative_to(venv)
+    paths = [f"{site}/alpha/m{number}.py" for number in range(200)] + [f"share/d{number}.txt" for number in range(20)]
+    expected = {}
+    for path in random.sample(paths, 100):
+        name = random.choice([name for name in EDITS if name != "added" or path.startswith("lib")])
+        edit, found = EDITS[name]
+        edit(venv / path)
+        expected[path.replace(".py", "-new.py") if name == "added" else path] = found
+    assert changes(session) == expected
+    assert changes(session) == expected
+
+
+@ONE
+def test_what_was_found_right_is_not_read_again(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Unless it is so young that it may change without another ctime."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    verified = venv / ".envfab" / "current" / ".envfab-verified.json"
+    drift(session)
+    young = json.loads(verified.read_text())["verified"]
+    assert not [one for one in young if one.endswith("alpha.py")]
+    time.sleep(2.1)
+    drift(session)
+    (known,) = [one for one in json.loads(verified.read_text())["verified"] if one.endswith("alpha.py")]
+    status = (site_packages(venv) / "alpha.py").stat()
+    assert known.startswith(f"{status.st_ino} {status.st_ctime_ns} ")
+    verified.write_text(json.dumps({"deployment": "another", "verified": [], "seen": {}}))
+    assert drift(session)["differ"] == 0
+
+
+@ONE
+def test_a_touched_file_is_no_drift_once_it_was_read(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """By stat it may have changed; after it was found right, stat suffices."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    os.utime(site_packages(venv) / "alpha.py", (1, 1))
+    assert list(changes(session, read=False).values()) == [("changed", ["content"])]
+    time.sleep(2.1)
+    assert changes(session) == {}
+    assert changes(session, read=False) == {}
+
+
+@ONE
+def test_packages_that_were_changed_by_hand_are_told_in_one_entry(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """Installed, removed, upgraded and reinstalled by pip; a file that is edited beside that is told by itself."""
+    session = deploying(venv)
+    names = ("gone", "newer", "again")
+    files = {
+        name: {f"{name}/__init__.py": "def main(): pass\n", f"{name}-1.0.data/data/share/{name}": "x"} for name in names
+    }
+    made = {name: wheel(tmp_path, name, files=files[name], entry_points={name: f"{name}:main"}) for name in names}
+    install(session, *made.values())
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    offline = ["install", "--no-index", "--no-deps", "--root-user-action", "ignore"]
+    subprocess.run([*pip, "uninstall", "-y", "gone"], check=True)
+    others = [wheel(tmp_path, "newer", "2.0"), wheel(tmp_path, "extra", "3.0")]
+    subprocess.run([*pip, *offline, *map(str, others)], check=True)
+    subprocess.run([*pip, *offline, "--force-reinstall", str(made["again"])], check=True)
+    replaced(site_packages(venv) / "again" / "__init__.py")
+    found = drift(session)
+    told = {one["name"]: (one["before"], one["after"]) for one in found["packages"]}
+    assert told == {"gone": ("1.0", None), "newer": ("1.0", "2.0"), "extra": (None, "3.0"), "again": ("1.0", "1.0")}
+    (edited,) = [one for one in found["changes"] if one["place"] == "packages"]
+    assert (edited["path"].rpartition("/site-packages/")[2], edited["owner"]) == ("again/__init__.py", "again")
+    assert found["others"] == len(found["changes"])
+
+
+@OLDEST_AND_NEWEST
+def test_what_a_deployment_carries_over_goes_on_to_be_drift(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """With the time at which it was first seen, until its package is replaced, or the file is dropped."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha", files={"alpha.py": "", "alpha_data.txt": "x"}), wheel(tmp_path, "beta"))
+    site = site_packages(venv)
+    replaced(site / "alpha.py")
+    (site / "by_hand.py").write_text("")
+    (site / "beta.py").unlink()
+    names = {"alpha.py": "changed", "by_hand.py": "added", "beta.py": "removed"}
+    assert {one["path"].rpartition("/")[2]: one["change"] for one in drift(session)["changes"]} == names
+    install(session, wheel(tmp_path, "gamma"))
+    found = drift(session)["changes"]
+    assert {one["path"].rpartition("/")[2]: one["change"] for one in found} == names
+    assert {one["seen"] for one in found} == {NOW}
+    path = next(one["path"] for one in found if one["change"] == "added")
+    install(session, wheel(tmp_path, "alpha", "2.0"), wheel(tmp_path, "beta", "2.0"), drop=[path])
+    assert drift(session)["changes"] == []
+    assert not (site / "by_hand.py").exists()
+
+
+@OLDEST_AND_NEWEST
+def test_the_digest_is_that_of_the_packages_whatever_installed_them(
+    venv: Path, deploying: Starter, tmp_path: Path, make_virtualenv: VirtualenvMaker, version: str
+) -> None:
+    """Two virtualenvs with other paths: one had its packages by pip, the other gets them in two deployments."""
+    files = {"alpha/__init__.py": "def main(): pass\n", "alpha-1.0.data/scripts/run": "#!python\nprint(1)\n"}
+    wheels = [wheel(tmp_path, "alpha", files=files, entry_points={"alpha": "alpha:main"}), wheel(tmp_path, "beta")]
+    other = make_virtualenv(version, tmp_path / "other")
+    pip = [str(other / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", *map(str, wheels)], check=True)
+    gamma = wheel(tmp_path, "gamma")
+    install(deploying(other), gamma, compile=True)
+    session = deploying(venv)
+    install(session, wheels[0], wheel(tmp_path, "beta", "0.9"))
+    first = facts(venv)["digest"]
+    install(session, wheels[1], gamma)
+    assert facts(venv)["digest"] == facts(other)["digest"] != first
+    assert facts(venv) == {**facts(other), "generation": 2, "deployment": "test.2", "when": WHEN}
+    replaced(site_packages(venv) / "beta.py")
+    install(session, gamma)
+    assert facts(venv)["digest"] != facts(other)["digest"]
+
+
+@ONE
+def test_data_files_of_a_package_that_was_removed_by_hand_go_with_the_next_deployment(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """pip removes the generation's copy alone; the virtualenv's goes, unless it was changed, and a rollback keeps its own."""
+    session = deploying(venv)
+    files = {"alpha.py": "", "alpha-1.0.data/data/share/same.txt": "x", "alpha-1.0.data/data/share/edited.txt": "x"}
+    install(session, wheel(tmp_path, "alpha", files=files))
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "uninstall", "-y", "alpha"], check=True)
+    assert (venv / "share" / "same.txt").exists()
+    replaced(venv / "share" / "edited.txt")
+    install(session, wheel(tmp_path, "beta"))
+    session.ask("tidy", previous=1, retain=[1], days=None)
+    assert sorted(path.name for path in (venv / "share").iterdir()) == ["edited.txt"]
+    session.ask("revert", number=2, previous=1, remove=True)
+    assert sorted(path.name for path in (venv / "share").iterdir()) == ["edited.txt"]
+
+
+@ONE
+def test_a_failed_deployment_keeps_the_data_files_of_a_package_that_was_removed_by_hand(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """It had put the same file there."""
+    session = deploying(venv)
+    alpha = wheel(tmp_path, "alpha", files={"alpha.py": "", "alpha-1.0.data/data/share/same.txt": "x"})
+    install(session, alpha)
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "uninstall", "-y", "alpha"], check=True)
+    install(session, alpha)
+    session.ask("revert", number=2, previous=1, remove=True)
+    assert (venv / "share" / "same.txt").read_text() == "x"
+
+
+@ONE
+def test_what_a_newer_envfab_wrote_is_refused(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """By a comparison, and by a deployment before it changes anything; what cannot be understood is not known."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    file = venv / ".envfab" / "generations" / "1" / ".envfab-deployed.json"
+    file.write_text(json.dumps({**facts(venv), "format": 2}))
+    message = "-deployed.json has format 2; this envfab reads formats up to 1: use the version that deployed there last"
+    with pytest.raises(OperationFailed, match=message):
+        drift(session)
+    with pytest.raises(OperationFailed, match=message):
+        compose(session, wheel(tmp_path, "beta"))
+    assert session.ask("probe")["generations"] == [0, 1]
+    file.write_text(json.dumps({**facts(venv), "format": 1}))
+    file.with_name(".envfab-inventory.json").write_text('{"parts": 3}')
+    assert drift(session) == {"known": False}
+    install(session, wheel(tmp_path, "beta"))
+    assert drift(session)["differ"] == 0

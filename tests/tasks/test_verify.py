@@ -1,0 +1,142 @@
+"""`fab verify`, by the real program on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envfab.errors import AgentError
+from envfab.remote.drift import to_drift
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel
+from tests.support.workplace import Workplace
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Workplace:
+    """A user's folder for this machine alone."""
+    return Workplace(tmp_path / "work")
+
+
+@pytest.fixture
+def shop(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
+    """A virtualenv of this machine with shop, its script and a data file deployed."""
+    path = make_virtualenv("3.11", local.folder / "v")
+    local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop', 'basket'])])")
+    local.add_made(
+        "shop",
+        "1.0",
+        files={"shop/__init__.py": "def main():\n    pass\n", "shop-1.0.data/data/share/shop.txt": "x"},
+        entry_points={"shop": "shop:main"},
+    )
+    local.add_made("basket", "1.0")
+    return path
+
+
+def only(local: Workplace, *arguments: str, status: int = 0) -> dict[str, Any]:
+    """What is told of the one virtualenv."""
+    (one,) = local.json("verify", *arguments, status=status)["virtualenvs"]
+    found: dict[str, Any] = one
+    return found
+
+
+def test_what_differs_is_told_and_checked(local: Workplace, shop: Path) -> None:
+    """Not known before a deployment, as deployed after it, and then each file with its owner."""
+    assert only(local, "--check", status=2)["status"] == "not known"
+    assert "not known: no deployment of this version of envfab has been here" in local.fab("verify").stdout
+    assert local.fab("deploy", "--yes").returncode == 0
+    whole = only(local, "--check")
+    (deployed,) = local.json("history")["virtualenvs"][0]["deployments"]
+    assert (whole["status"], whole["deployment"]) == ("as deployed", deployed["deployment"])
+    assert whole["digest"] == deployed["digest"]
+    assert len(whole["digest"]) == 64
+    assert whole["drift"]["files"] == whole["drift"]["packages"] == []
+    site = next(shop.glob("lib/python*/site-packages"))
+    (site / "basket.py").write_text("x = 2\n")
+    (site / "shop" / "new.py").write_text("")
+    (shop / "bin" / "shop").chmod(0o700)
+    (shop / "share" / "shop.txt").unlink()
+    inside = site.relative_to(shop)
+    done = local.fab("verify", "--check")
+    assert done.returncode == 2
+    told = done.stdout.splitlines()
+    assert told[0].startswith(f"root@localhost:{shop}   changed since ")
+    assert told[0].endswith(f" · {deployed['deployment']} · {deployed['digest'][:12]}")
+    assert told[1:5] == [
+        "    ~ bin/shop   mode changed   script of shop",
+        f"    ~ {inside}/basket.py   content changed; its other links, in the store and in other virtualenvs, have this"
+        " content too   of basket",
+        f"    + {inside}/shop/new.py   added   of no package",
+        "    - share/shop.txt   removed   data file of shop",
+    ]
+    assert "1 changed; 1 digest" in done.stdout
+    found = only(local)["drift"]
+    assert [(one["path"], one["change"], one["how"], one["place"], one["owner"]) for one in found["files"]] == [
+        ("bin/shop", "changed", ["mode"], "scripts", "shop"),
+        (f"{inside}/basket.py", "changed", ["content"], "packages", "basket"),
+        (f"{inside}/shop/new.py", "added", [], "packages", None),
+        ("share/shop.txt", "removed", [], "data", "shop"),
+    ]
+
+
+def test_packages_that_pip_changed_are_told_in_a_line(local: Workplace, shop: Path) -> None:
+    """One for each package, with its versions, and no line for its files."""
+    assert local.fab("deploy", "--yes").returncode == 0
+    pip = [str(shop / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    wheels = [
+        make_wheel(local.folder / "by-hand", "basket", "2.0"),
+        make_wheel(local.folder / "by-hand", "extra", "1.0"),
+    ]
+    subprocess.run([*pip, "uninstall", "-y", "shop"], check=True)
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", *map(str, wheels)], check=True)
+    told = local.fab("verify").stdout.splitlines()
+    assert [line.partition("   ")[2].partition(" by hand")[0] for line in told if " by hand" in line] == [
+        " package basket 1.0 → 2.0 upgraded",
+        " package extra 1.0 installed",
+        " package shop 1.0 removed",
+    ]
+
+
+def test_a_newer_format_is_refused_in_one_message(local: Workplace, shop: Path) -> None:
+    """It says what is where and what to do, and the run exits with 1."""
+    assert local.fab("deploy", "--yes").returncode == 0
+    file = shop / ".envfab" / "generations" / "1" / ".envfab-deployed.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
+    done = local.fab("verify")
+    assert done.returncode == 1
+    assert (
+        f"{file} has format 2; this envfab reads formats up to 1: use the version that deployed there last, or a newer one"
+        in done.stdout
+    )
+
+
+def test_what_a_host_says_of_drift_is_checked() -> None:
+    """Types, words and sizes: an invalid reply is an error of its target."""
+    good: dict[str, Any] = {
+        "known": True, "generation": 1, "files": 2, "differ": 1, "others": 1, "packages": [],
+        "changes": [
+            {"path": "bin/x", "change": "added", "how": [], "place": "scripts", "owner": None, "shared": False, "seen": ""}
+        ],
+    }  # fmt: skip
+    drift = to_drift(good, "web1")
+    assert drift is not None
+    assert drift.files[0].path == "bin/x"
+    assert to_drift({"known": False}, "web1") is None
+    (change,) = good["changes"]
+    for wrong, what in (
+        ({"known": 1}, "'known' must be true or false"),
+        ({"others": -1}, "'others' must be a whole number"),
+        (
+            {"changes": [{**change, "change": "stolen"}]},
+            "'change' must be one of added, removed, changed, not 'stolen'",
+        ),
+        ({"changes": [{**change, "place": None}]}, "'place' must be a text, not null"),
+        ({"changes": [change] * 1001}, "'changes' has 1001 entries, and may have 1000"),
+        ({"packages": [{"name": "x" * 9999}]}, "'name' has 9999 characters"),
+    ):
+        with pytest.raises(AgentError, match=what):
+            to_drift({**good, **wrong}, "web1")
