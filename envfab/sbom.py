@@ -130,6 +130,8 @@ def _root(probe: Probe) -> Component:
         "owner": target.owner,
         "python": probe.interpreter.title,
     }
+    if probe.deployed is not None:
+        facts["digest"] = probe.deployed.digest
     return Component(
         type=ComponentType.APPLICATION,
         name=posixpath.basename(target.path) or target.path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
+from envfab.models.drift import Deployed
 from envfab.sbom import Digests, document, file_name, tops, write
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
@@ -65,6 +67,13 @@ def test_a_virtualenv_is_an_application_with_its_place() -> None:
         "envfab:python": "CPython 3.8.18",
     }
     assert made["metadata"]["tools"]["components"][0]["name"] == "envfab"
+
+
+def test_the_digest_of_what_was_deployed_is_a_property() -> None:
+    """Where it is known."""
+    known = replace(probe(member()), deployed=Deployed(3, "d.1", None, A))
+    root = json.loads(document(known, Digests(LogText("", "release_log"))))["metadata"]["component"]
+    assert {"name": "envfab:digest", "value": A} in root["properties"]
 
 
 def test_a_distribution_is_a_library_with_a_package_url() -> None:

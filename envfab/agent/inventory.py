@@ -146,7 +146,7 @@ def stat_of_placed(mode, size, seconds):
 
 
 def compare(agent, request, body):
-    """Compare the current generation with its inventory, by stat alone: `{"known", "same"}`."""
+    """Compare the current generation with its inventory, by stat alone: `{"known": whether it has one, "same"}`."""
     path = agent.path = native(request["path"])
     number = current(path)
     inventory = inventory_of(path, number)

@@ -12,8 +12,10 @@ from packaging.version import Version
 
 from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json
-from envfab.deployment.notes import first_time, past
+from envfab.deployment.notes import changed_by_hand, first_time, past
 from envfab.errors import EnvfabError, UsageError
+from envfab.models.drift import Drift
+from envfab.models.drift import to_json as drift_json
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
@@ -24,6 +26,7 @@ from envfab.planning.plan import Plan, Status, to_json
 from envfab.planning.plan_cache import Plans
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage
+from envfab.remote.drift import drift_by_stat
 from envfab.remote.probe import TargetSession
 
 
@@ -45,6 +48,8 @@ class Proposal:
     commands: tuple[tuple[str, str], ...] = ()
     # paths of files, below the virtualenv, that the next generation is not to have
     drop: tuple[str, ...] = ()
+    # what was changed since the last deployment, by stat alone; None if nothing tells what was deployed
+    drift: Drift | None = None
 
     @property
     def has_work(self) -> bool:
@@ -60,6 +65,8 @@ class Proposal:
 def proposal_json(proposal: Proposal) -> dict[str, Any]:
     """Convert a proposal to the JSON object of `fab plan --json`."""
     document = to_json(proposal.plan)
+    document["digest"] = proposal.probe.digest if proposal.probe is not None else None
+    document["drift"] = drift_json(proposal.drift) if proposal.drift is not None else None
     if proposal.plan.status is Status.CHANGES:
         document["commands"] = [{"of": field, "command": shown} for field, shown in proposal.commands]
     return document
@@ -81,8 +88,10 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
         unfinished = left is not None or probe.holder is not None or probe.drained is not None
         if unfinished and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
-        notes = (*past(probe, left), *first_time(probe, made), *plans.oddities(probe))
-        return Proposal(site.member, requirements, replace(made, notes=notes), site, probe)
+        drift = drift_by_stat(site, probe)
+        changed = changed_by_hand(drift, made)
+        notes = (*past(probe, left), *changed, *first_time(probe, made), *plans.oddities(probe))
+        return Proposal(site.member, requirements, replace(made, notes=notes), site, probe, drift=drift)
     except UsageError as error:
         # `--only NAME`, and this virtualenv neither has nor requires NAME, though others may
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)

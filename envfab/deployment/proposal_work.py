@@ -66,6 +66,7 @@ class ProposalWork:
             proposal.saved,
             proposal.commands,
             proposal.drop,
+            proposal.drift,
         )
         _Pickler(rest).dump((proposal.plan.fingerprint, probe, *others))
         return pickle.dumps((plan, rest.getvalue()))
@@ -81,7 +82,7 @@ class ProposalWork:
             self._plans[digest] = pickle.loads(plan)
         unpickler = _Unpickler(io.BytesIO(rest))
         unpickler.common = self._common
-        fingerprint, probe, unreached, error, undoes, saved, commands, drop = unpickler.load()
+        fingerprint, probe, unreached, error, undoes, saved, commands, drop, drift = unpickler.load()
         return Proposal(
             member,
             self.requirements.get(member.target, NOTHING_REQUIRED),
@@ -93,6 +94,7 @@ class ProposalWork:
             saved,
             commands,
             drop,
+            drift,
         )
 
 

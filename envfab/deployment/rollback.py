@@ -9,7 +9,7 @@ from dataclasses import replace
 from envfab.config.settings import Settings
 from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json, open_record
-from envfab.deployment.notes import past
+from envfab.deployment.notes import changed_by_hand, past
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
@@ -21,6 +21,7 @@ from envfab.planning.plan import Missing, Plan, Status, status_without
 from envfab.planning.restore import restoring, switching
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
+from envfab.remote.drift import drift_by_stat
 from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
 from envfab.remote.result_queue import ResultQueue
 from envfab.remote.survey_processes import survey_in_processes
@@ -146,7 +147,9 @@ def undo_one(
         if plan.actions:
             plan = replace(plan, notes=(*plan.notes, f"{why}: packages come from wheels again"))
     status = Status.BLOCKED if plan.missing else Status.CHANGES if plan.actions or left else Status.CURRENT
-    return replace(proposal, plan=replace(plan, status=status), undoes=chosen.deployment)
+    drift = drift_by_stat(site, probe)
+    plan = replace(plan, status=status, notes=(*plan.notes, *changed_by_hand(drift, plan)))
+    return replace(proposal, plan=plan, undoes=chosen.deployment, drift=drift)
 
 
 def _is_kept(chosen: Record, probe: Probe, site: TargetSession) -> bool:

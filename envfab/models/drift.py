@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from envfab.util.versions import version_or_none
 
@@ -104,3 +105,23 @@ class Drift:
     def since(self) -> str | None:
         """When the first difference was seen, ISO 8601; None if there is none."""
         return min((*(one.seen for one in self.packages), *(one.seen for one in self.files)), default=None)
+
+
+def to_json(drift: Drift) -> dict[str, Any]:
+    """Convert drift to a JSON object, as documents of tasks have it."""
+    return {
+        "generation": drift.generation,
+        "compared": drift.compared,
+        "since": drift.since,
+        "packages": [
+            {"name": one.name, "change": one.what, "before": one.before, "after": one.after, "files": one.files,
+             "since": one.seen}
+            for one in drift.packages
+        ],
+        "files": [
+            {"path": one.path, "change": one.kind.value, "how": list(one.how), "place": one.place.value,
+             "owner": one.owner, "shared": one.shared, "since": one.seen}
+            for one in drift.files
+        ],
+        "more": drift.others - len(drift.files),
+    }  # fmt: skip

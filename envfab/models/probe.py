@@ -92,6 +92,11 @@ class Probe:
     unreadable: tuple[str, ...] = ()
 
     @property
+    def digest(self) -> str | None:
+        """The digest of what was deployed last; None if it is not known."""
+        return self.deployed.digest if self.deployed is not None else None
+
+    @property
     def next_generation(self) -> int:
         """A number that no generation has had."""
         return max((*self.generations, self.generation if self.generation is not None else -1), default=-1) + 1

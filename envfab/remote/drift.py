@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
+from envfab.models.probe import Probe
 from envfab.remote import agent_sources
 from envfab.remote.agent_frames import MAX_NAME, decoding
 from envfab.remote.agent_replies import MAX_PATH
@@ -21,14 +22,36 @@ _PLACES = {place.value: place for place in Place}
 _KINDS = {kind.value: kind for kind in FileChangeKind}
 
 
+def drift_by_stat(site: TargetSession, probe: Probe) -> Drift | None:
+    """Ask a virtualenv's agent what differs, by stat alone: no content is read, and a touched file counts as changed.
+
+    None if nothing tells what was deployed. Raises `OperationFailed` if a newer envfab wrote that.
+    """
+    if probe.generation is None or probe.plain:
+        return None
+    agent, where = site.agent(), str(site.member.target)
+    agent.load(agent_sources.INVENTORY)
+    reply = agent.ask("compare")
+    with decoding(where):
+        said = Fields(reply)
+        known, same = said.truth("known"), said.truth("same")
+    if not known:
+        return None
+    return Drift(probe.generation, 0) if same else _drift(site, read=False)
+
+
 def drift_by_content(site: TargetSession) -> Drift | None:
     """Ask a virtualenv's agent what differs; it reads each file that it has not read since that changed.
 
     None if nothing tells what was deployed. Raises `OperationFailed` if a newer envfab wrote that.
     """
+    return _drift(site, read=True)
+
+
+def _drift(site: TargetSession, *, read: bool) -> Drift | None:
     agent = site.agent()
     agent.load(agent_sources.DRIFT)
-    return to_drift(agent.ask("drift", read=True, most=MAX_FILES, now=now()), str(site.member.target))
+    return to_drift(agent.ask("drift", read=read, most=MAX_FILES, now=now()), str(site.member.target))
 
 
 def to_drift(reply: Mapping[str, Any], where: str) -> Drift | None:

@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
-from envfab.config.target import Member
+from envfab.config.target import Member, Target
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.counts import count
@@ -57,21 +57,27 @@ def task(fleet: Fleet) -> Any:
             if not members:
                 console.print("no virtualenv is configured: fab targets --discover HOST drafts some", "dim")
             if json:
-                targets = [_json(member) for member in members]
-                console.json({"format": 1, "targets": targets, "stores": _stores(run, members)})
+                digests, stores = _ask(run, members)
+                targets = [{**_json(member), "digest": digests[member.target]} for member in members]
+                console.json({"format": 1, "targets": targets, "stores": stores})
         if not complete:
             raise Exit(code=1)
 
     return targets
 
 
-def _stores(run: TaskContext, members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Ask the hosts for the sizes of their stores; one that does not answer is told as such."""
+def _ask(run: TaskContext, members: Sequence[Member]) -> tuple[dict[Target, str | None], list[dict[str, Any]]]:
+    """Ask the hosts for the digests of what was deployed, None if not known, and for the sizes of their stores.
+
+    A host that does not answer has no digest, and is told as such among the stores.
+    """
     from envfab.remote.upkeep import measure
     from envfab.tasks.output.stores import stores_json
 
     with run.connections() as links:
-        return stores_json(measure(members, links, run.settings, run.console))
+        found = run.probe(members, links)
+        digests = {one.member.target: one.probe.digest if one.probe is not None else None for one in found}
+        return digests, stores_json(measure(members, links, run.settings, run.console))
 
 
 def _sudoers(run: TaskContext, members: Sequence[Member]) -> None:

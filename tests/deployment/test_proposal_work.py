@@ -10,6 +10,7 @@ from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.proposal_work import ProposalWork
 from envfab.errors import DeploymentError
+from envfab.models.drift import Drift
 from envfab.models.requirements import Requirements
 from envfab.planning.planner import plan
 from envfab.remote.probe import TargetSession
@@ -36,6 +37,7 @@ def test_all_that_a_proposal_says_arrives() -> None:
         saved="0123",
         commands=(("reload", "true"),),
         drop=("bin/made-by-hand",),
+        drift=Drift(3, 100),
     )
     optional = [field for field in fields(Proposal) if field.default is not MISSING]
     assert [field.name for field in optional if getattr(sent, field.name) == field.default] == []

@@ -140,3 +140,34 @@ def test_what_a_host_says_of_drift_is_checked() -> None:
     ):
         with pytest.raises(AgentError, match=what):
             to_drift({**good, **wrong}, "web1")
+
+
+def test_a_plan_tells_what_was_changed_and_what_it_makes_of_it(local: Workplace, shop: Path) -> None:
+    """In one line, by stat; a deployment overwrites what belongs to packages that it replaces, and carries the rest over."""
+    assert local.fab("deploy", "--yes").returncode == 0
+    (before,) = local.json("plan")["virtualenvs"]
+    assert before["drift"] == {
+        **before["drift"], "packages": [], "files": [], "more": 0, "since": None, "generation": 1,
+    }  # fmt: skip
+    assert before["notes"] == []
+    assert before["digest"] == local.json("targets")["targets"][0]["digest"]
+    site = next(shop.glob("lib/python*/site-packages"))
+    (site / "basket.py").unlink()
+    (site / "shop" / "new.py").write_text("")
+    note = "changed since the last deployment: 2 files; fab verify tells which"
+    assert f"    {note}\n" in local.fab("plan").stdout
+    (changed,) = local.json("plan")["virtualenvs"]
+    assert changed["notes"] == [note]
+    assert [one["change"] for one in changed["drift"]["files"]] == ["removed", "added"]
+    local.add_made("basket", "2.0")
+    done = local.fab("deploy", "--upgrade", "--yes")
+    assert f"{note}; overwritten: 1 file; carried over: 1 file" in done.stdout
+    assert [one["path"].rpartition("/")[2] for one in only(local)["drift"]["files"]] == ["new.py"]
+    done = local.fab("rollback", "--yes")
+    assert (
+        "changed since the last deployment: 1 file; fab verify tells which; all of this stays behind in generation 2"
+        in done.stdout
+    )
+    digests = [one["digest"] for one in local.json("history")["virtualenvs"][0]["deployments"]]
+    assert digests[0] == digests[2] != digests[1]
+    assert f"digest {digests[0][:12]}" in local.fab("history").stdout

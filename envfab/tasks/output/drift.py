@@ -9,7 +9,7 @@ from rich.text import Text
 
 from envfab.deployment.notes import spoken
 from envfab.deployment.verification import Verification
-from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place, to_json
 from envfab.planning.plan import Status, status_without
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
@@ -78,9 +78,7 @@ def summary(verified: Sequence[Verification]) -> str:
     for one in verified:
         word = status_of(one)
         counts[word] = counts.get(word, 0) + 1
-    digests = {
-        one.probe.deployed.digest for one in verified if one.probe is not None and one.probe.deployed is not None
-    }
+    digests = {one.probe.digest for one in verified if one.probe is not None} - {None}
     of_digests = f"; {count(len(digests), 'digest')}" if digests else ""
     return (", ".join(f"{number} {word}" for word, number in counts.items()) or "no virtualenv") + of_digests
 
@@ -107,26 +105,6 @@ def _verification_json(one: Verification) -> dict[str, Any]:
         "status": status_of(one),
         "error": str(one.error) if one.error else None,
         "deployment": deployed.deployment if deployed else None,
-        "digest": deployed.digest if deployed else None,
-        "drift": None if one.drift is None else drift_json(one.drift),
+        "digest": one.probe.digest if one.probe is not None else None,
+        "drift": None if one.drift is None else to_json(one.drift),
     }
-
-
-def drift_json(drift: Drift) -> dict[str, Any]:
-    """Return drift as JSON documents have it."""
-    return {
-        "generation": drift.generation,
-        "compared": drift.compared,
-        "since": drift.since,
-        "packages": [
-            {"name": one.name, "change": one.what, "before": one.before, "after": one.after, "files": one.files,
-             "since": one.seen}
-            for one in drift.packages
-        ],
-        "files": [
-            {"path": one.path, "change": one.kind.value, "how": list(one.how), "place": one.place.value,
-             "owner": one.owner, "shared": one.shared, "since": one.seen}
-            for one in drift.files
-        ],
-        "more": drift.others - len(drift.files),
-    }  # fmt: skip

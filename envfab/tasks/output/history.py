@@ -16,6 +16,7 @@ from envfab.remote.probe import ProbeResult
 from envfab.util.untrusted import one_line
 
 SHOWN_CHANGES = 6
+SHOWN_DIGEST = 12  # hex digits
 
 
 def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> Text:
@@ -34,7 +35,8 @@ def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> T
         about = (
             f"{spoken(record.ended or record.began)}   {record.who} from {record.origin}   {part}{_ended_as(record)}"
         )
-        text.append(f"   {one_line(about)}")
+        digest = f"   digest {record.digest[:SHOWN_DIGEST]}" if record.digest else ""
+        text.append(f"   {one_line(about + digest)}")
         if record.upgrade:
             published = {canonicalize_name(change.name): change.name for change in record.changes}
             named = [published.get(canonicalize_name(name), name) for name in record.upgrade if name != "*"]
