@@ -57,7 +57,8 @@ def missing(agent, request, body):
     """Find which of the wheels `hashes` must be sent, since they are neither unpacked nor complete in the cache.
 
     In the answer, `lacking` are their digests, `interpreter` is the key on which bytecode depends, `store` and
-    `virtualenv` are the `room` of both. Trees whose files were changed are removed, to be unpacked again.
+    `virtualenv` are the `room` of both. Trees whose files were changed are removed, to be unpacked again; with `read`,
+    also those that were changed by an edit that keeps size and time.
     """
     path = agent.path = native(request["path"])
     cache = wheel_cache.folder(path)
@@ -69,7 +70,7 @@ def missing(agent, request, body):
     for sha256 in request["hashes"]:
         place = tree_of(path, sha256, request)
         if os.path.isdir(place):
-            if is_whole(place):
+            if is_whole(place, request.get("read")):
                 os.utime(place, None)
                 continue
             shutil.rmtree(place)

@@ -275,9 +275,10 @@ def read_tree(folder):
         return None
 
 
-def is_whole(folder):
+def is_whole(folder, reads=False):
     """Whether the files of the tree in `folder` are unchanged: by size and time, or by their hash if these differ.
 
+    With `reads`, all that have a hash are compared by it: an edit may keep size and time. Bytecode has none.
     Takes a stat for each file. Bytecode whose size or time differs counts as changed, and so does any file of another
     owner, group or mode: it is shared by virtualenvs, and a `chmod` or `chown` in one of them is not meant for others.
     """
@@ -302,7 +303,8 @@ def is_whole(folder):
             return False
         if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
             return False
-        if not has(status, size, time) and (recorded is None or not is_recorded(file, recorded)):
+        known = has(status, size, time) and not (reads and recorded)
+        if not known and (recorded is None or not is_recorded(file, recorded)):
             return False
     return True
 

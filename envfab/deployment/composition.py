@@ -57,7 +57,7 @@ def compose(work: DeploymentContext, record: Record) -> None:
         umask=settings.umask,
         link=True,
         pinned=work.proposal.member.virtualenv.pinned,
-        drop=list(work.proposal.drop),
+        drop=list(work.proposal.repair.drop) if work.proposal.repair is not None else [],
         deployment=record.deployment,
         when=record.began,
     )

@@ -131,7 +131,7 @@ class DeploymentContext:
     @property
     def composes(self) -> bool:
         """Whether the deployment composes a new generation: not if it switches to an old one or changes no package."""
-        return bool(self.proposal.plan.actions) and self.proposal.plan.generation is None
+        return self.proposal.composes
 
     @property
     def next_generation(self) -> int | None:

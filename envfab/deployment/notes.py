@@ -94,7 +94,7 @@ def still_running(processes: Sequence[LingeringProcess]) -> tuple[str, ...]:
     """Return a note that names the processes which still run the previous generation; nothing if there are none."""
     if not processes:
         return ()
-    names = _some([str(process) for process in processes])
+    names = first_of([str(process) for process in processes])
     many = f"{len(processes)} processes still run" if len(processes) > 1 else "1 process still runs"
     return (f"{many} the previous generation: {names}",)
 
@@ -105,14 +105,15 @@ def _taken_back(last: Record) -> tuple[str, ...]:
     if last.status == "rolled-back":
         names = [f"{change.name} {change.version}" for change in last.changes if change.version]
         when = f"by {last.who} from {last.origin}, {spoken(last.ended)}"
-        return (f"the deployment of {_some(names)} {when}, failed, and all is as it was before: {last.error}",)
+        return (f"the deployment of {first_of(names)} {when}, failed, and all is as it was before: {last.error}",)
     if last.undoes is not None:
         names = [f"{change.name} {change.installed}" for change in last.changes if change.installed]
-        return (f"rolled back from {_some(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
+        return (f"rolled back from {first_of(names)} by {last.who} from {last.origin}, {spoken(last.ended)}",)
     return ()
 
 
-def _some(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
+    """Name the first few, and how many more there are."""
     return ", ".join(names[:SHOWN_NAMES]) + (
         f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     )

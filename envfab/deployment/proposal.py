@@ -31,6 +31,16 @@ from envfab.remote.probe import TargetSession
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair does beside its plan: `drop` are paths of files that the next generation is not to have.
+
+    Its wheels are unpacked again if one of their files was changed in the store, by whatever edit.
+    """
+
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A virtualenv and its plan; `site` is None if the virtualenv could not be reached."""
 
@@ -46,8 +56,8 @@ class Proposal:
     saved: str | None = None
     # (field, text for people) of the commands that the fabfile has for a deployment
     commands: tuple[tuple[str, str], ...] = ()
-    # paths of files, below the virtualenv, that the next generation is not to have
-    drop: tuple[str, ...] = ()
+    # set if this repairs what was changed by hand
+    repair: Repair | None = None
     # what was changed since the last deployment, by stat alone; None if nothing tells what was deployed
     drift: Drift | None = None
 
@@ -55,6 +65,11 @@ class Proposal:
     def has_work(self) -> bool:
         """Whether a deployment may follow."""
         return self.plan.status is Status.CHANGES
+
+    @property
+    def composes(self) -> bool:
+        """Whether it makes a new generation: not if it switches to an old one or changes nothing in the packages."""
+        return bool(self.plan.actions or (self.repair and self.repair.drop)) and self.plan.generation is None
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:

@@ -65,7 +65,7 @@ class ProposalWork:
             proposal.undoes,
             proposal.saved,
             proposal.commands,
-            proposal.drop,
+            proposal.repair,
             proposal.drift,
         )
         _Pickler(rest).dump((proposal.plan.fingerprint, probe, *others))
@@ -82,7 +82,7 @@ class ProposalWork:
             self._plans[digest] = pickle.loads(plan)
         unpickler = _Unpickler(io.BytesIO(rest))
         unpickler.common = self._common
-        fingerprint, probe, unreached, error, undoes, saved, commands, drop, drift = unpickler.load()
+        fingerprint, probe, unreached, error, undoes, saved, commands, repair, drift = unpickler.load()
         return Proposal(
             member,
             self.requirements.get(member.target, NOTHING_REQUIRED),
@@ -93,7 +93,7 @@ class ProposalWork:
             undoes,
             saved,
             commands,
-            drop,
+            repair,
             drift,
         )
 

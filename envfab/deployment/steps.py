@@ -31,12 +31,12 @@ from envfab.deployment.journal import (
     to_json,
 )
 from envfab.deployment.observers import LockAwaited
+from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Ending, spoken_ending
 from envfab.deployment.run_commands import run_all, run_one
 from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, Locked, WheelhouseError
 from envfab.models.probe import Probe
-from envfab.planning.plan import Plan
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_generation_digest, to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
@@ -92,7 +92,7 @@ def begin(work: DeploymentContext) -> None:
     plan, caller, wheelhouse = work.proposal.plan, work.around.caller, work.around.wheelhouse
     probe = work.probe
     left = from_json(probe.journal, work.where) if probe.journal is not None else None
-    generation, previous = _generations(plan, probe, left)
+    generation, previous = _generations(work.proposal, probe, left)
     record = Record(
         rollout=work.around.rollout,
         deployment=work.id,
@@ -119,17 +119,17 @@ def begin(work: DeploymentContext) -> None:
     work.past = readable(to_records(reply, work.where))
 
 
-def _generations(plan: Plan, probe: Probe, left: Record | None) -> tuple[int | None, int | None]:
+def _generations(proposal: Proposal, probe: Probe, left: Record | None) -> tuple[int | None, int | None]:
     """(the generation to make current, the one to recover to); both None if packages do not change.
 
     A deployment that was interrupted after its switch is finished by this one, which then recovers to its previous
     generation.
     """
-    current = probe.generation
+    plan, current = proposal.plan, probe.generation
     switched = left is not None and has_switched(left, probe)
     if plan.generation is not None and plan.generation != current:
         return plan.generation, current
-    if plan.actions and plan.generation is None:
+    if proposal.composes:
         if current is None or probe.plain:
             return probe.next_generation + 1, probe.next_generation
         return probe.next_generation, left.previous if left is not None and switched else current

@@ -37,7 +37,7 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
     work.agent.load(agent_sources.GENERATIONS)
     with work.around.gates.one_at_a_time(("store", target.host, target.owner)):
         for _ in range(TRIES):
-            reply = work.agent.ask("missing", hashes=list(hashes), **kind)
+            reply = work.agent.ask("missing", hashes=list(hashes), read=work.proposal.repair is not None, **kind)
             interpreter = to_interpreter(reply, work.where) if settings.compile else None
             lacking = [hashes[sha256] for sha256 in to_lacking(reply, work.where, hashes)]
             require_room(work, reply, lacking, wheels)

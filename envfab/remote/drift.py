@@ -14,7 +14,7 @@ from envfab.remote.probe import TargetSession
 from envfab.util.json_fields import Fields
 from envfab.util.times import now
 
-MAX_FILES = 1_000  # listed of a virtualenv; the rest is counted
+MAX_FILES = 10_000  # listed of a virtualenv; the rest is counted
 MAX_PACKAGES = 10_000
 MAX_TIME = 40  # characters
 

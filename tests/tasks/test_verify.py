@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from envfab.errors import AgentError
 from envfab.remote.drift import to_drift
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
-from tests.support.workplace import Workplace
+from tests.support.workplace import Workplace, freeze
 
 
 @pytest.fixture
@@ -37,6 +38,12 @@ def shop(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
     return path
 
 
+def deploy(local: Workplace) -> None:
+    """Bring all virtualenvs up to date."""
+    done = local.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def only(local: Workplace, *arguments: str, status: int = 0) -> dict[str, Any]:
     """What is told of the one virtualenv."""
     (one,) = local.json("verify", *arguments, status=status)["virtualenvs"]
@@ -48,7 +55,7 @@ def test_what_differs_is_told_and_checked(local: Workplace, shop: Path) -> None:
     """Not known before a deployment, as deployed after it, and then each file with its owner."""
     assert only(local, "--check", status=2)["status"] == "not known"
     assert "not known: no deployment of this version of envfab has been here" in local.fab("verify").stdout
-    assert local.fab("deploy", "--yes").returncode == 0
+    deploy(local)
     whole = only(local, "--check")
     (deployed,) = local.json("history")["virtualenvs"][0]["deployments"]
     assert (whole["status"], whole["deployment"]) == ("as deployed", deployed["deployment"])
@@ -85,7 +92,7 @@ def test_what_differs_is_told_and_checked(local: Workplace, shop: Path) -> None:
 
 def test_packages_that_pip_changed_are_told_in_a_line(local: Workplace, shop: Path) -> None:
     """One for each package, with its versions, and no line for its files."""
-    assert local.fab("deploy", "--yes").returncode == 0
+    deploy(local)
     pip = [str(shop / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
     wheels = [
         make_wheel(local.folder / "by-hand", "basket", "2.0"),
@@ -103,7 +110,7 @@ def test_packages_that_pip_changed_are_told_in_a_line(local: Workplace, shop: Pa
 
 def test_a_newer_format_is_refused_in_one_message(local: Workplace, shop: Path) -> None:
     """It says what is where and what to do, and the run exits with 1."""
-    assert local.fab("deploy", "--yes").returncode == 0
+    deploy(local)
     file = shop / ".envfab" / "generations" / "1" / ".envfab-deployed.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
     done = local.fab("verify")
@@ -135,7 +142,7 @@ def test_what_a_host_says_of_drift_is_checked() -> None:
             "'change' must be one of added, removed, changed, not 'stolen'",
         ),
         ({"changes": [{**change, "place": None}]}, "'place' must be a text, not null"),
-        ({"changes": [change] * 1001}, "'changes' has 1001 entries, and may have 1000"),
+        ({"changes": [change] * 10001}, "'changes' has 10001 entries, and may have 10000"),
         ({"packages": [{"name": "x" * 9999}]}, "'name' has 9999 characters"),
     ):
         with pytest.raises(AgentError, match=what):
@@ -144,7 +151,7 @@ def test_what_a_host_says_of_drift_is_checked() -> None:
 
 def test_a_plan_tells_what_was_changed_and_what_it_makes_of_it(local: Workplace, shop: Path) -> None:
     """In one line, by stat; a deployment overwrites what belongs to packages that it replaces, and carries the rest over."""
-    assert local.fab("deploy", "--yes").returncode == 0
+    deploy(local)
     (before,) = local.json("plan")["virtualenvs"]
     assert before["drift"] == {
         **before["drift"], "packages": [], "files": [], "more": 0, "since": None, "generation": 1,
@@ -171,3 +178,81 @@ def test_a_plan_tells_what_was_changed_and_what_it_makes_of_it(local: Workplace,
     digests = [one["digest"] for one in local.json("history")["virtualenvs"][0]["deployments"]]
     assert digests[0] == digests[2] != digests[1]
     assert f"digest {digests[0][:12]}" in local.fab("history").stdout
+
+
+def edited_in_place(path: Path) -> None:
+    """Write another content of the same size, and give the file its time back."""
+    status = path.stat()
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_repair_brings_back_what_was_deployed(local: Workplace, shop: Path) -> None:
+    """Packages, files, modes, scripts and data files, also where the store was written to; it is a deployment."""
+    assert "it is not known what was deployed" in local.fab("verify", "--repair", "--yes").stdout
+    deploy(local)
+    digest = only(local)["digest"]
+    site = next(shop.glob("lib/python*/site-packages"))
+    before = {
+        path: path.read_bytes()
+        for path in (site / "shop" / "__init__.py", shop / "bin" / "shop", shop / "share" / "shop.txt")
+    }
+    for path in before:
+        edited_in_place(path)
+    (shop / "bin" / "shop").chmod(0o600)
+    (site / "by_hand.py").write_text("")
+    pip = [str(shop / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    extra = make_wheel(local.folder / "by-hand", "extra", "1.0")
+    subprocess.run([*pip, "uninstall", "-y", "basket"], check=True)
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(extra)], check=True)
+    assert only(local, "--check", status=2)["status"] == "changed"
+    done = local.fab("verify", "--repair")
+    assert (done.returncode, "not a terminal" in done.stderr) == (1, True)
+    done = local.fab("verify", "--repair", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "removes lib/python3.11/site-packages/by_hand.py" in done.stdout
+    assert "as it was deployed" in done.stdout
+    assert {path: path.read_bytes() for path in before} == before
+    assert (shop / "bin" / "shop").stat().st_mode & 0o777 == 0o755
+    assert not (site / "by_hand.py").exists()
+    assert freeze(shop) == {"shop": "1.0", "basket": "1.0"}
+    after = only(local, "--check")
+    assert (after["status"], after["digest"]) == ("as deployed", digest)
+    (record, _) = local.json("history")["virtualenvs"][0]["deployments"]
+    assert {(one["action"], one["name"]) for one in record["changes"]} == {
+        ("reinstall", "shop"),
+        ("install", "basket"),
+        ("remove", "extra"),
+    }
+    assert "1 current" in local.fab("verify", "--repair", "--yes").stdout
+
+
+def test_a_repair_may_only_remove_files_and_names_what_it_cannot_bring_back(local: Workplace, shop: Path) -> None:
+    """A file that no package owns has no wheel; one that was added just goes."""
+    deploy(local)
+    activate = shop / "bin" / "activate"
+    activate.write_text("broken")
+    (shop / "bin" / "by-hand").write_text("")
+    done = local.fab("verify", "--repair", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "belongs to no package, so that no wheel brings it back: bin/activate" in done.stdout
+    assert not (shop / "bin" / "by-hand").exists()
+    assert [one["path"] for one in only(local)["drift"]["files"]] == ["bin/activate"]
+
+
+def test_a_repair_without_its_wheel_is_blocked_and_names_it(local: Workplace, shop: Path) -> None:
+    """Nothing is changed; and arguments that have no meaning together are refused."""
+    deploy(local)
+    next(shop.glob("lib/python*/site-packages/basket.py")).unlink()
+    next((local.folder / "wheels").glob("basket-*.whl")).unlink()
+    done = local.fab("verify", "--repair", "--yes")
+    assert done.returncode == 1
+    assert "basket 1.0   the last deployment" in done.stdout
+    assert "the wheelhouse has no wheel of it" in done.stdout
+    for arguments, message in (
+        (["--repair", "--check"], "--check and --repair exclude each other"),
+        (["--yes"], "--yes needs --repair"),
+        (["--wait", "5"], "--wait needs --repair"),
+    ):
+        refused = local.fab("verify", *arguments)
+        assert (refused.returncode, message in refused.stderr) == (1, True)
