@@ -9,7 +9,7 @@ import os
 
 from .contents import generation_digest, hash_of, part_digest, script_hash
 from .data_files import data_files
-from .inventory import BYTECODE, IN_CACHE, data_paths, expected_in, files, seen_in, stat_of, stat_of_placed
+from .inventory import BYTECODE, IN_CACHE, data_paths, expected_in, files, present_in, seen_in, stat_of, stat_of_placed
 from .facts import FORMAT, read_json
 from .json_codec import dumps
 from .layout import DEPLOYED, INVENTORY, VERIFIED
@@ -73,11 +73,11 @@ class NewInventory(object):
         """Return the parts for new wheels; of two that have the same file, the later one has it."""
         parts, taken = [], set()
         for name, version, rows in reversed(placed):
-            part = new_part(name, version)
+            part, scripts = new_part(name, version), os.path.join(self.layout.scripts, "")
             for path, (recorded, size, time) in rows.items():
                 if IN_CACHE in path or path in taken or (path.endswith(BYTECODE) and path[:-1] in rows):
                     continue
-                if time is None or not recorded or rows.mode is None or path in rows.others:
+                if time is None or rows.mode is None or path in rows.others or path.startswith(scripts):
                     self.add(part, path, recorded)
                 else:
                     append(part, key_of(path), stat_of_placed(rows.mode, size, time), recorded, None)
@@ -85,9 +85,24 @@ class NewInventory(object):
             parts.append(self.finished(part))
         return parts
 
+    def include_changes(self, old):
+        """Make it from `old`, its own inventory, with what the commands of its deployment have changed since.
+
+        What differed before, by hand, goes on to be drift.
+        """
+        expected = expected_in(old)
+        present = present_in(self.root, self.root, old, expected)
+        again = differences(expected, present, old["folders"]).difference(old["seen"])
+        if not again:
+            return False
+        self.parts, self.seen = [self.renewed(part, (), again) for part in old["parts"]], old["seen"]
+        self.add_new(again.difference(expected))
+        self.digest = generation_digest(self.parts_present(self.known(self.seen)) if self.seen else self.parts)
+        return True
+
     def renewed(self, part, taken, again):
         """Return a part without the paths in `taken`, and with those in `again`, which were made anew, as they are now."""
-        if taken.isdisjoint(part["paths"]) and again.isdisjoint(part["paths"]):
+        if again.union(taken).isdisjoint(part["paths"]):
             return part
         made = new_part(part["name"], part["version"])
         for path, stat, recorded in zip(part["paths"], part["stats"], part["hashes"]):
@@ -107,7 +122,7 @@ class NewInventory(object):
                         self.finished(part)
 
     def add_new(self, paths):
-        """Add files that were made anew and belong to no distribution: what pins a generation."""
+        """Add files that belong to no distribution: what pins a generation, and what commands of its deployment made."""
         there = [path for path in paths if os.path.lexists(os.path.join(self.root, native(path)))]
         part = ([part for part in self.parts if part["name"] is None] or [new_part(None, None)])[0]
         if there:

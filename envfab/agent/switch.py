@@ -11,7 +11,9 @@ from .facts import facts_of
 from .files import MEMORY
 from .generations import clone, let_through
 from .hand_changes import carry_new_files
+from .inventory import inventory_of
 from .layout import BESIDE, CURRENT, GENERATIONS, Layout, current
+from .new_inventory import NewInventory
 from .ownership import installed
 from .pin import PINNED
 from .protocol import Problem, native
@@ -25,13 +27,15 @@ DISPLACED = "displaced"
 def switch(agent, request, body):
     """Make the generation `number` current; a plain virtualenv's folders become links to the clone `base` first.
 
-    Raises `Problem` of kind "generation" if the generation does not exist, of kind "layout" for a mount in the current
-    one, of kind "changed" if packages were installed by hand since `compose`, and EnvironmentError.
+    `ran` says that commands of the deployment ran in the generation: what they changed belongs to it. Raises `Problem` of
+    kind "generation" if the generation does not exist, of kind "layout" for a mount in the current one, of kind "changed" if packages were installed by hand since `compose`, and EnvironmentError.
     """
     layout = Layout(agent.path)
     layout.refuse_mounts()
     if not os.path.isdir(layout.root(request["number"])):
         raise Problem("generation", "generation %d is gone" % request["number"])
+    if request.get("ran"):
+        include_changes(layout, request["number"])
     if agent.observed is not None and agent.observed.number == request["number"]:
         carry_new_files(layout, agent.observed)
     if layout.is_plain:
@@ -41,6 +45,15 @@ def switch(agent, request, body):
     flip(layout, request["number"])
     agent.observed = None
     return {}
+
+
+def include_changes(layout, number):
+    """Add to the inventory of a generation what commands of its deployment have changed in it."""
+    facts, old = facts_of(layout.path, number), inventory_of(layout.path, number)
+    if old is not None:
+        inventory = NewInventory(layout, number, facts)
+        if inventory.include_changes(old):
+            inventory.write()
 
 
 def flip(layout, number):

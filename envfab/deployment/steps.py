@@ -197,7 +197,9 @@ def switch(work: DeploymentContext) -> None:
     """Make the new generation current."""
     if work.record is not None and work.next_generation is not None:
         work.agent.load(agent_sources.GENERATIONS)
-        work.agent.ask("switch", number=work.next_generation, base=work.record.previous)
+        virtualenv = work.proposal.member.virtualenv
+        ran = work.composes and bool(virtualenv.smoke or virtualenv.before or virtualenv.projects)
+        work.agent.ask("switch", number=work.next_generation, base=work.record.previous, ran=ran)
 
 
 def reload(work: DeploymentContext) -> None:

@@ -277,3 +277,38 @@ def test_what_a_newer_envfab_wrote_is_refused(venv: Path, deploying: Starter, tm
     assert drift(session) == {"known": False}
     install(session, wheel(tmp_path, "beta"))
     assert drift(session)["differ"] == 0
+
+
+@OLDEST_AND_NEWEST
+def test_what_commands_of_a_deployment_change_belongs_to_it(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Before the switch, in the new generation; what was changed by hand before goes on to be drift."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha", files={"alpha.py": "", "alpha.po": "x"}), wheel(tmp_path, "beta"))
+    replaced(site_packages(venv) / "beta.py")
+    number = compose(session, wheel(tmp_path, "gamma"))
+    site = venv / ".envfab" / "generations" / str(number) / site_packages(venv).relative_to(venv)
+    before = json.loads((site.parents[2] / ".envfab-deployed.json").read_text())["digest"]
+    (site / "alpha.mo").write_text("made")
+    replaced(site / "alpha.po")
+    session.ask("switch", number=number, base=number - 1, ran=True)
+    assert [path.rpartition("/")[2] for path in changes(session)] == ["beta.py"]
+    assert facts(venv)["digest"] != before
+    install(session, wheel(tmp_path, "gamma", "2.0"))
+    assert [path.rpartition("/")[2] for path in changes(session)] == ["beta.py"]
+
+
+@ONE
+def test_a_script_with_its_own_interpreter_is_the_same_in_digests(
+    venv: Path, deploying: Starter, tmp_path: Path, make_virtualenv: VirtualenvMaker, version: str
+) -> None:
+    """It is linked as it is, and read where pip has put it."""
+    script = {"alpha-1.0.data/scripts/run": "#!/usr/bin/env python\nprint(1)\n", "alpha.py": ""}
+    alpha = wheel(tmp_path, "alpha", files=script)
+    other = make_virtualenv(version, tmp_path / "other")
+    pip = [str(other / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(alpha)], check=True)
+    for path, wheels in ((other, []), (venv, [alpha])):
+        session = deploying(path)
+        install(session, wheel(tmp_path, "beta"))
+        install(session, *wheels, wheel(tmp_path, "gamma"))
+    assert facts(venv)["digest"] == facts(other)["digest"]
