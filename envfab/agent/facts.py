@@ -12,6 +12,7 @@ from .layout import BESIDE, DEPLOYED
 from .metadata import parsed
 
 FORMAT = 1
+DIGITS = frozenset("0123456789abcdef")
 # bytes; an inventory takes about 200 for each file
 MOST = 64 << 20
 
@@ -24,9 +25,22 @@ def facts_of(path, number):
     found = number is not None and read_json(path, number, DEPLOYED)
     if not found or not isinstance(found.get("format"), int) or found.get("generation") != number:
         return None
-    if not isinstance(found.get("data"), dict):
-        found["data"] = {}
+    if found["format"] <= FORMAT and not is_digest(found.get("digest")):
+        return None
+    data = found.get("data")
+    # the virtualenv's owner can write anything there
+    found["data"] = dict((path, data[path]) for path in data if is_text(data[path])) if isinstance(data, dict) else {}
     return found
+
+
+def is_text(value):
+    """Return whether a JSON value is a text."""
+    return isinstance(value, type(u""))
+
+
+def is_digest(value):
+    """Return whether a JSON value may be a SHA-256 in hex."""
+    return is_text(value) and len(value) == 64 and DIGITS.issuperset(value)
 
 
 def read_json(path, number, name):

@@ -11,7 +11,7 @@ from __future__ import absolute_import
 import os
 import stat
 
-from .facts import FORMAT, facts_of, read_json
+from .facts import FORMAT, facts_of, is_text, read_json
 from .layout import DEPLOYED, GENERATIONS, INVENTORY, current
 from .protocol import PY2, SAME_TEXT, Problem, key_of, native, text
 
@@ -56,12 +56,8 @@ def is_part(part):
     """Return whether a value is a part of an inventory."""
     lists = [part[key] for key in ("paths", "stats", "hashes")]
     named = part["name"] is None or (is_text(part["name"]) and is_text(part["version"]))
-    return named and is_text(part["digest"]) and len(set(map(len, lists))) == 1 and all(map(is_text, lists[0]))
-
-
-def is_text(value):
-    """Return whether a JSON value is a text."""
-    return isinstance(value, type(u""))
+    sound = is_text(part["digest"]) and isinstance(part["scripts"], dict) and len(set(map(len, lists))) == 1
+    return named and sound and all(all(map(is_text, one)) for one in lists)
 
 
 def expected_in(inventory):

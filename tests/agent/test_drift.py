@@ -274,7 +274,24 @@ def test_what_a_newer_envfab_wrote_is_refused(venv: Path, deploying: Starter, tm
         compose(session, wheel(tmp_path, "beta"))
     assert session.ask("probe")["generations"] == [0, 1]
     file.write_text(json.dumps({**facts(venv), "format": 1}))
-    file.with_name(".envfab-inventory.json").write_text('{"parts": 3}')
+    inventory = file.with_name(".envfab-inventory.json")
+    good = json.loads(inventory.read_text())
+    (part, *others) = good["parts"]
+    for wrong in (
+        3,
+        [3],
+        [{**part, "stats": [1] * len(part["paths"])}],
+        [{**part, "hashes": []}],
+        [{**part, "scripts": 1}],
+    ):
+        inventory.write_text(json.dumps({**good, "parts": wrong}))
+        assert drift(session) == {"known": False}
+    inventory.write_text(json.dumps({**good, "parts": [{**part, "stats": ["x"] * len(part["paths"])}, *others]}))
+    assert drift(session)["differ"] == len(part["paths"])
+    for wrong_facts in ({"digest": 3}, {"data": {"share/x": 3}}, {"data": 3}):
+        file.write_text(json.dumps({**facts(venv), **wrong_facts}))
+        session.ask("tidy", previous=None, retain=[0, 1], days=None)
+    inventory.write_text("{")
     assert drift(session) == {"known": False}
     install(session, wheel(tmp_path, "beta"))
     assert drift(session)["differ"] == 0
@@ -313,3 +330,41 @@ def test_a_script_with_its_own_interpreter_is_the_same_in_digests(
         install(session, wheel(tmp_path, "beta"))
         install(session, *wheels, wheel(tmp_path, "gamma"))
     assert facts(venv)["digest"] == facts(other)["digest"]
+
+
+@ONE
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_of_two_packages_is_no_drift_whichever_goes(
+    venv: Path, deploying: Starter, tmp_path: Path, same: bool
+) -> None:
+    """It belongs to the one that was installed later; where that goes, to the other, whose file comes back from the store."""
+    session = deploying(venv)
+    alpha = wheel(
+        tmp_path, "alpha", files={"alpha.py": "", "both.py": "x = 1\n", "alpha-1.0.data/data/share/both": "x"}
+    )
+    content = "x = 1\n" if same else "x = 2\n"
+    beta = wheel(tmp_path, "beta", files={"beta.py": "", "both.py": content, "beta-1.0.data/data/share/both": "x"})
+    install(session, alpha, beta)
+    assert drift(session)["differ"] == 0
+    install(session, remove=["beta"])
+    assert drift(session)["differ"] == 0
+    assert (site_packages(venv) / "both.py").read_text() == "x = 1\n"
+    install(session, beta)
+    install(session, wheel(tmp_path, "gamma"), remove=["alpha"])
+    assert drift(session)["differ"] == 0
+    replaced(site_packages(venv) / "both.py")
+    assert [one["owner"] for one in drift(session)["changes"]] == ["beta"]
+
+
+@ONE
+def test_pinning_a_generation_and_files_that_deployments_write_anew_are_no_drift(
+    venv: Path, deploying: Starter, tmp_path: Path
+) -> None:
+    """The `.pth` that pins comes and goes; a script that names a generation's interpreter gets the virtualenv's."""
+    session = deploying(venv)
+    install(session, wheel(tmp_path, "alpha"))
+    script = venv / "bin" / "by-hand"
+    for pinned in (True, True, False):
+        script.write_text(f"#!{venv.resolve()}/.envfab/generations/1/bin/python\n")
+        install(session, wheel(tmp_path, "beta"), pinned=pinned)
+        assert [one["path"] for one in drift(session)["changes"]] == ["bin/by-hand"]
