@@ -102,7 +102,13 @@ def files(root, folders):
     while waiting:
         folder = waiting.pop()
         names, compiled = set(), []
-        for name, status in entries(root, folder):
+        try:
+            there = list(entries(root, folder))
+        except EnvironmentError:
+            # a folder that may not be read stands for what is in it
+            found.append((folder, os.lstat(os.path.join(root, native(folder)))))
+            continue
+        for name, status in there:
             if status is None:
                 if name != CACHE:
                     waiting.append(folder + "/" + name)
