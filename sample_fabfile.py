@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv, collection
+from envfab import Command, Difio, Fleet, Host, Project, UsageStats, Virtualenv, Webhook, collection
 
 # A virtualenv is written once and used on as many hosts as there are.
 SHOP = Virtualenv(
@@ -97,6 +97,10 @@ fleet = Fleet(
         # Dependency-Track gets bills of materials (pip install '.[sbom]' in a checkout of envfab);
         # "shop" is an existing project there.
         # DependencyTrack("https://deptrack.example.org", api_key=lambda: os.environ["DEPTRACK_KEY"], project="shop"),
+    ],
+    # What is told what happens in rollouts: web servers, chats, and commands of this machine, Exec("./notify").
+    events=[
+        Webhook(lambda: os.environ["SLACK_URL"], format="slack", kinds=["rollout.begun", "rollout.failed"]),
     ],
     # The server for anonymous statistics of envfab's own use. Nothing is sent before `fab stats_enable`.
     usage_stats=UsageStats("https://stats.example.org/"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from envfab.config.command import Command
 from envfab.config.drain import Group
+from envfab.config.events import Exec, Webhook
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.project import Project
@@ -23,12 +24,14 @@ __all__ = [
     "Command",
     "DependencyTrack",
     "Difio",
+    "Exec",
     "Fleet",
     "Group",
     "Host",
     "Project",
     "UsageStats",
     "Virtualenv",
+    "Webhook",
     "collection",
 ]
 

@@ -12,6 +12,7 @@ from dataclasses import field, replace
 from pathlib import Path
 
 from envfab.config.drain import Group
+from envfab.config.events import Receiver
 from envfab.config.host import Host
 from envfab.config.inventory import Inventory
 from envfab.config.servers import Secret, Server, UsageStats
@@ -49,6 +50,7 @@ class Fleet:
     groups: Sequence[Group] = ()
     signers: str | os.PathLike[str] | None = None
     signing_key: str | os.PathLike[str] | None = None
+    events: Sequence[Receiver] = ()
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
@@ -66,6 +68,7 @@ class Fleet:
         check_instances(
             self, "registration", Server, called="registration servers, such as Difio(…) or DependencyTrack(…)"
         )
+        check_instances(self, "events", Receiver, called="receivers of events, such as Webhook(…) or Exec(…)")
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"must be UsageStats(url), not {self.usage_stats!r}")
         written = self.wheel_source is not None and not callable(self.wheel_source)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from envfab.config.events import Webhook
 from envfab.deployment.context import RolloutContext
+from envfab.deployment.observers import Observer
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.rollout_log.masking import Masking, secrets_of_url
 from envfab.deployment.rollout_log.places import Logs, logs_folder
@@ -22,10 +25,30 @@ from envfab.version import VERSION
 
 def observe(run: TaskContext, context: RolloutContext, chosen: Sequence[Proposal]) -> Path | None:
     """Let a rollout that is about to begin be observed; return the folder of its log, None if it has none."""
-    log = _log(run, context, "rollback" if any(one.undoes for one in chosen) else "deploy")
+    task = "rollback" if any(one.undoes for one in chosen) else "deploy"
+    log = _log(run, context, task)
     if log is not None:
         context.observers.add(log)
+    if run.fleet.events:
+        context.observers.add(_events(run, context, task, log))
     return log.folder if log is not None else None
+
+
+def _events(run: TaskContext, context: RolloutContext, task: str, log: RolloutLog | None) -> Observer:
+    """Begin to send the rollout's events to the receivers that the fabfile names."""
+    from envfab.deployment.events.delivery import Delivery
+    from envfab.deployment.events.event import Source
+    from envfab.deployment.events.observer import EventObserver
+
+    source = Source(
+        task=task,
+        who=context.caller.who,
+        origin=context.caller.origin,
+        rollout=context.rollout,
+        slice=str(context.slice) if context.slice is not None else None,
+        log=str(log.folder) if log is not None else None,
+    )
+    return EventObserver(Delivery(run.fleet.events, run.fleet.at("."), run.console), source)
 
 
 def _log(run: TaskContext, context: RolloutContext, task: str) -> RolloutLog | None:
@@ -58,6 +81,9 @@ def _secrets(run: TaskContext, wheel_source: str | None) -> Iterator[str]:
     yield from run.passwords()
     if wheel_source is not None:
         yield from secrets_of_url(wheel_source)
+    for receiver in run.fleet.events:
+        if isinstance(receiver, Webhook):
+            yield from (value for value in (receiver.url, receiver.secret) if isinstance(value, str))
     for server in run.fleet.registration:
         yield from secrets_of_url(server.url)
         if isinstance(server, RegistrationServer) and isinstance(configured := server.configured_secret(), str):

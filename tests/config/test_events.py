@@ -1,0 +1,65 @@
+"""Receivers of events, as a fabfile names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from envfab import Exec, Fleet, Webhook
+from envfab.config.events import key_of
+from envfab.errors import ConfigurationError
+
+URL = "https://hooks.example.org/T000/s3cret"
+
+
+def test_a_fleet_has_receivers_of_both_kinds() -> None:
+    """One need not be in a list; text of a command is for a shell, a list is a program."""
+    hook = Webhook(URL, secret="long enough", format="slack", kinds=["rollout.failed"])
+    assert Fleet(events=[hook, Exec("./notify | mail"), Exec(["./notify"])]).events == (
+        hook, Exec("./notify | mail"), Exec(("./notify",)),
+    )  # fmt: skip
+    assert Fleet(events=hook).events == (hook,)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Webhook("hooks.example.org"), "Webhook.url: must be an http or https URL\n  say Webhook("),
+        (lambda: Webhook("https://"), "Webhook.url: must be an http or https URL"),
+        (lambda: Webhook("https://a b/"), "Webhook.url: must be an http or https URL"),
+        (lambda: Webhook(7), "Webhook.url: must be text, or a function that returns it, not int"),  # type: ignore[arg-type]
+        (lambda: Webhook(URL, secret=""), "Webhook.secret: must not be empty"),
+        (lambda: Webhook(URL, secret=b"x"), "Webhook.secret: must be text, or a function that returns it, not bytes"),  # type: ignore[arg-type]
+        (lambda: Webhook(URL, secret="whsec_?"), "Webhook.secret: must be Base64 after whsec_"),
+        (lambda: Webhook(URL, format="xml"), "Webhook.format: must be one of json, slack, not 'xml'"),
+        (
+            lambda: Webhook(URL, kinds=["rollout.fail"]),
+            "Webhook.kinds: 'rollout.fail' is not a kind of event; did you mean rollout.failed?\n  the kinds are: rollout.begun, ",
+        ),
+        (lambda: Exec(""), "Exec.command: must be text, not ''"),
+        (lambda: Exec([]), "Exec.command: must be a command, not an empty list"),
+        (lambda: Exec(7), "Exec.command: must be a list of strings, not 7"),  # type: ignore[arg-type]
+        (
+            lambda: Fleet(events=["https://hooks.example.org"]),  # type: ignore[list-item]
+            "Fleet.events: must hold only receivers of events, such as Webhook(…) or Exec(…), not 'https://hooks.example.org'",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error(make: Callable[[], object], says: str) -> None:
+    """With the line of the fabfile; no secret is shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert f": {says}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither is an address, which may be one."""
+    assert repr(Webhook(URL, secret="s3cret-key")) == "Webhook(format='json', kinds=())"
+
+
+def test_a_secret_is_base64_after_its_prefix_and_itself_without() -> None:
+    """As Standard Webhooks writes keys; a password of any other kind works, too."""
+    assert key_of("whsec_AAEC") == b"\x00\x01\x02"
+    assert key_of("pässword") == "pässword".encode()
