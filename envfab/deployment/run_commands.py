@@ -23,7 +23,7 @@ def run_all(work: DeploymentContext, title: str, commands: tuple[Command, ...]) 
             status, output = run_one(work, title, command, work.around.settings.command_timeout)
             ending = f"ended with status {status}"
         except Silence as error:
-            status, output, ending = None, "", f"failed: {error.what}"
+            status, output, ending = None, error.output, f"failed: {error.what}"
         if status != 0:
             what = f"the {title} command {command.shown!r} {ending}"
             raise OperationFailed(what, where=work.where, kind=title, output=output)
@@ -63,6 +63,9 @@ def observed(works: Sequence[DeploymentContext], title: str, command: Command) -
     ran, began = CommandRun(), time.monotonic()
     try:
         yield ran
+    except Silence as error:
+        ran.outcome = CommandResult(None, error.output)
+        raise
     finally:
         status, output, seconds = ran.outcome.status, ran.outcome.output, time.monotonic() - began
         for work in works:

@@ -221,8 +221,8 @@ def check(work: DeploymentContext) -> None:
             left = deadline - time.monotonic()
             try:
                 status, output = run_one(work, "check", command, max(left, 1.0))
-            except Silence:
-                status, output = None, ""
+            except Silence as error:
+                status, output = None, error.output
             if status == 0:
                 break
             if attempt == settings.check_retries or deadline - time.monotonic() < CHECK_PAUSE:

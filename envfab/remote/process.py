@@ -26,7 +26,11 @@ LINGER = 0.3
 
 
 class Silence(Disconnected):
-    """Raised if nothing was received within the time limit of a read."""
+    """Raised if nothing was received within the time limit of a read; `output` is what a command had printed."""
+
+    def __init__(self, what: str, *, where: str = "", output: str = "") -> None:
+        self.output = output
+        super().__init__(what, where=where)
 
 
 class SessionsRefused(Unusable):

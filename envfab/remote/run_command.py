@@ -38,25 +38,26 @@ def run_command(  # noqa: PLR0913  # what to run where, as which user, and how l
     A program runs as another user by sudo alone, without a shell; `by_password` says that sudo wants the password for
     it. With `as_written` the program itself uses sudo, which is given the password before.
 
-    Raises `Silence` if the command has not ended after `timeout` seconds, `Disconnected` or `Unreachable`. A service
-    that the command starts is not waited for, even if it keeps the output open and prints.
+    Raises `Silence`, with what was printed until then, if the command has not ended after `timeout` seconds,
+    `Disconnected` or `Unreachable`. A service that the command starts is not waited for, even if it keeps the output
+    open and prints.
     """
     opening = _opening(starter, command, where, identity, by_password, as_written)
-    process = opening.process
+    process, printed = opening.process, bytearray()
     try:
         opening.noise()
-        printed = _output(process, None if timeout is None else time.monotonic() + timeout)
+        _read_output(process, None if timeout is None else time.monotonic() + timeout, printed)
     except Silence as silence:
         process.kill()
         what = f"the command did not end within {timeout:g} s" if timeout is not None else silence.what
-        raise Silence(what, where=where) from None
+        raise Silence(what, where=where, output=_text(printed)) from None
     except Disconnected as error:
         process.kill()
         raise Disconnected(error.what, where=where) from None
     except Unreachable:
         process.kill()
         raise
-    return CommandResult(process.finish(), printed)
+    return CommandResult(process.finish(), _text(printed))
 
 
 def _opening(
@@ -78,8 +79,12 @@ def _opening(
     )
 
 
-def _output(process: Process, deadline: float | None) -> str:
-    printed = bytearray()
+def _text(printed: bytearray) -> str:
+    return bytes(printed).decode("utf-8", "replace")
+
+
+def _read_output(process: Process, deadline: float | None, printed: bytearray) -> None:
+    """Read the output of a command to its end, and put the end of it into `printed`."""
     enough: float | None = None
     while enough is None or time.monotonic() < enough:
         left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
@@ -102,4 +107,3 @@ def _output(process: Process, deadline: float | None) -> str:
         # output of the command itself may still arrive; what prints longer is a service that it started
         if enough is None and process.ended():
             enough = time.monotonic() + LINGER
-    return bytes(printed).decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,6 +218,22 @@ def test_the_settings_say_how_many_logs_are_kept(local: Workplace) -> None:
         assert (done.returncode, "log" in done.stderr) == (0, False)
         ids = {path.name for path in logs_of(local).glob("2*")}
         assert len(ids) == 1
+
+
+def test_what_a_command_printed_that_was_given_up_is_shown(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
+    """In the summary and in the log: it may say what it waits for."""
+    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    local.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'],"
+        " before='echo waiting for the mail server; sleep 60')])",
+        "'command_timeout': '0.3'",
+    )
+    local.add_made("alpha", "1.0")
+    done = local.fab("deploy", "--yes")
+    assert "failed: the command did not end within 0.3 s\n    | waiting for the mail server\n" in done.stdout
+    (log,) = logs_of(local).glob("2*")
+    shown = local.fab("history", "--rollout", log.name, "--output", "localhost").stdout
+    assert re.search(r"sleep 60   did not end, 0\.\d+ s\n    \| waiting for the mail server\n", shown)
 
 
 def test_a_rollout_that_is_killed_leaves_what_there_was(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
