@@ -31,7 +31,8 @@ from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
-from envfab.tasks.output.plans import rollout_json, show_endings, show_group
+from envfab.tasks.output.endings import show_endings
+from envfab.tasks.output.plans import rollout_json, show_group
 from envfab.tasks.rollout_observers import observe
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -31,8 +31,9 @@ from envfab.planning.plan import Options, Status
 from envfab.planning.plan_cache import Plans
 from envfab.remote.process import HostConnection, LocalProcess, Process
 from envfab.remote.stream import Stream
+from envfab.tasks.output.endings import show_endings
 from envfab.tasks.output.history import show_history
-from envfab.tasks.output.plans import plans_json, rollout_json, show_endings, show_group
+from envfab.tasks.output.plans import plans_json, rollout_json, show_group
 from envfab.util.progress import Silent
 from envfab.util.untrusted import format_json, harmless
 from envfab.wheelhouse.wheelhouse import Wheelhouse

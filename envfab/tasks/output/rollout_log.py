@@ -14,7 +14,8 @@ from envfab.deployment.result import Ending, spoken_ending
 from envfab.deployment.rollout_log.reader import LoggedCommand, LoggedRollout, LoggedStep, LoggedVirtualenv
 from envfab.deployment.rollout_log.writer import settings_json
 from envfab.planning.plan import ActionKind
-from envfab.tasks.output.plans import OUTPUT_LINES, SIGNS, counted, several
+from envfab.tasks.output.endings import OUTPUT_LINES
+from envfab.tasks.output.plans import SIGNS, counted, several
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import harmless, one_line
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -13,16 +12,15 @@ from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.proposal import Proposal
-from envfab.deployment.result import BAD, Deployment, Ending
-from envfab.errors import AgentError, Unreachable
+from envfab.deployment.result import Deployment, Ending
+from envfab.errors import Unreachable
 from envfab.models.distribution import Distribution
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status, plan_key
-from envfab.remote.agent_session import OperationFailed
-from envfab.tasks.output.plans import alike, rollout_json, show_endings, show_group, summary
+from envfab.tasks.output.plans import alike, show_group, summary
 
 
 def proposal(host: str, status: Status, **fields: object) -> Proposal:
@@ -126,72 +124,6 @@ def test_the_summary_counts() -> None:
     assert summary([]) == "no virtualenv"
 
 
-def test_the_closing_summary_tells_how_far_a_failure_came() -> None:
-    """A failed deployment shows its error, the end of the output, what was done and what was migrated."""
-    plan = proposal("web1", Status.CHANGES).plan
-    error = OperationFailed("pip ended with status 1", where=str(plan.target), kind="pip")
-    failed = Deployment(
-        "r.1", plan.target, plan, Ending.FAILED, ("lock", "upload"), error, "no space\n", ("shop.0001_initial",)
-    )
-    fine = Deployment("r.2", plan.target, plan, Ending.DEPLOYED)
-    assert str(show_endings([failed, fine])).splitlines() == [
-        "shop@web1:/srv/v   failed",
-        "    pip ended with status 1",
-        "    | no space",
-        "    completed: lock, upload",
-        "shop@web1:/srv/v   migrations applied, and not reversed: shop.0001_initial",
-        "1 failed, 1 deployed",
-    ]
-    locked = Deployment(None, plan.target, plan, Ending.LOCKED, error=AgentError("busy", where=str(plan.target)))
-    assert "done:" not in str(show_endings([locked]))
-
-
-def migrated(host: str, ending: Ending, **fields: Any) -> Deployment:
-    """A deployment to a virtualenv on `host` that had to do with migrations."""
-    plan = proposal(host, Status.CHANGES).plan
-    error = OperationFailed("it ended", where=str(plan.target), kind="django") if ending in BAD else None
-    return Deployment("r.1", plan.target, plan, ending, error=error, **fields)
-
-
-def test_migrations_are_listed_once_for_all_that_share_them() -> None:
-    """Hosts with databases of their own apply the same: one line has the names, and whose they are."""
-    names = ("shop.0001_initial", "shop.0002_price")
-    hosts = [migrated(f"web{number}", Ending.DEPLOYED, migrated=names) for number in (1, 2)]
-    many = [migrated(f"db{number}", Ending.ROLLED_BACK, migrated=names) for number in range(5)]
-    lines = str(show_endings([*hosts, *many, migrated("web9", Ending.DEPLOYED, migrated=names[:1])])).splitlines()
-    assert [line for line in lines if "shop.0001_initial" in line] == [
-        "shop@web1:/srv/v, shop@web2:/srv/v   migrated shop.0001_initial, shop.0002_price",
-        "shop@db0:/srv/v … shop@db4:/srv/v   migrations applied, and not reversed: shop.0001_initial, shop.0002_price",
-        "shop@web9:/srv/v   migrated shop.0001_initial",
-    ]
-
-
-def test_only_migrations_whose_end_is_not_known_may_or_may_not_have_run() -> None:
-    """What failed or was never begun is told apart, and what another deployment applied is not told at all."""
-    failed = migrated("web1", Ending.ROLLED_BACK, planned=("a.1", "a.2"), migrated=("a.1",), unapplied=("a.2",))
-    lost = migrated("web2", Ending.FAILED, planned=("a.1",), uncertain=("a.1",))
-    shared = migrated("web3", Ending.ROLLED_BACK, planned=("b.1",))
-    lines = str(show_endings([failed, lost, shared])).splitlines()
-    assert lines[-4:-1] == [
-        "shop@web1:/srv/v   migrations applied, and not reversed: a.1",
-        "shop@web1:/srv/v   migrations that failed or were never begun: a.2",
-        "shop@web2:/srv/v   migrations that may or may not have run: a.1",
-    ]
-    assert not any("b.1" in line for line in lines)
-
-
-def test_a_rollback_is_told_as_one() -> None:
-    """`rolled back` is what went well; one that failed is not told with the same words. JSON keeps its statuses."""
-    endings = (Ending.DEPLOYED, Ending.ROLLED_BACK, Ending.CURRENT)
-    undone = [migrated(f"web{number}", ending, undoes="r.0") for number, ending in enumerate(endings)]
-    shown = str(show_endings(undone))
-    assert shown.splitlines()[-1] == "1 rolled back, 1 failed (as it was before), 1 current"
-    assert "deployed" not in shown
-    assert "rolled-back" not in shown
-    statuses = [one["status"] for one in rollout_json("r", undone)["virtualenvs"]]
-    assert statuses == ["deployed", "rolled-back", "current"]
-
-
 def unreachable(number: int) -> list[Deployment]:
     """So many virtualenvs whose hosts do not answer, each by its own name."""
     found = []
@@ -201,22 +133,6 @@ def unreachable(number: int) -> list[Deployment]:
         plan = replace(one.plan, error=str(error))
         found.append(Deployment(None, plan.target, plan, Ending.UNREACHABLE, error=error))
     return found
-
-
-def test_what_is_wrong_in_the_same_way_is_told_once() -> None:
-    """A large fleet of which a network is away: one message, the names of a few, and how many there are."""
-    begun = migrated("web999", Ending.DEPLOYED)
-    lines = str(show_endings([*unreachable(300), begun])).splitlines()
-    assert lines[:2] == ["shop@web0:/srv/v   unreachable", "    web0: nothing listens at web0 port 22"]
-    names = ", ".join(f"shop@web{which}:/srv/v" for which in range(1, 13))
-    assert lines[2:] == [f"    the same for 299 more: {names} …, --json names all", "300 unreachable, 1 deployed"]
-    # if nothing was begun, the plans have told it
-    assert str(show_endings(unreachable(300))) == "300 unreachable"
-    assert str(show_endings([*unreachable(3), begun])).splitlines()[2] == (
-        "    the same for 2 more: shop@web1:/srv/v, shop@web2:/srv/v"
-    )
-    other = replace(unreachable(1)[0], error=Unreachable("no answer from web0 port 22 within 10 s", where="web0"))
-    assert "the same" not in str(show_endings([*unreachable(1), other, begun]))
 
 
 def test_plans_that_fail_in_the_same_way_are_shown_together() -> None:
