@@ -65,6 +65,7 @@ def task(fleet: Fleet) -> Any:
                     return command(fleet, "rollback", *flags(to=to, slice=slice, wait=wait), names=names)
 
                 compilers = Compilers(run.settings.compilers)
+                # without --to, each call goes back one further
                 request = RolloutRequest(
                     list(name),
                     yes,
@@ -74,6 +75,7 @@ def task(fleet: Fleet) -> Any:
                     compilers=compilers,
                     host_commands=run.host_commands(links),
                     slice=part,
+                    repeatable=bool(to),
                 )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 

@@ -31,10 +31,13 @@ from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
-from envfab.tasks.output.endings import show_endings
+from envfab.tasks.output.endings import JSON, NAMED_BAD, show_endings
 from envfab.tasks.output.plans import rollout_json, show_group
 from envfab.tasks.rollout_observers import observe
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+
+# virtualenvs that a command to copy names
+MOST_NAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class RolloutRequest:
     slice: Slice | None = None
     # whether migrations may break the code that still runs elsewhere
     allow_breaking: bool = False
+    # whether the same command line, given again, continues
+    repeatable: bool = True
 
 
 def carry_out(
@@ -133,16 +138,16 @@ class _RolloutEnd:
 
 def _summarize(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:
     console = run.console
-    console.print(show_endings(end.deployments, request.slice))
+    log = command(run.fleet, "history", "--rollout", end.rollout)
+    console.print(show_endings(end.deployments, request.slice, log if end.log is not None else JSON))
     for host, why in end.out_of_service.items():
         console.print(f"{host} may still be out of service{f': {why.what}' if why is not None else ''}", "bold red")
         console.print("    the next fab deploy puts it back", "red")
     _name_the_way_back(run, end, request)
     if end.unstarted:
-        console.print(f"not started: {', '.join(map(str, end.unstarted))}", "yellow")
-        console.command("to continue with these:", request.resume([str(target) for target in end.unstarted]))
+        _name_unstarted(console, [str(target) for target in end.unstarted], request)
     if end.failed and end.log is not None:
-        console.command("all that was done:", command(run.fleet, "history", "--rollout", end.rollout), "dim")
+        console.command("all that was done:", log, "dim")
     if console.as_json:
         console.json(rollout_json(end.rollout, end.deployments, request.slice, end.log, end.out_of_service))
 
@@ -188,6 +193,19 @@ def _old_code(run: TaskContext, proposals: Sequence[Proposal], chosen: Sequence[
     if not any(project.migrate and project.database is not None for project in projects):
         return OldCode()
     return OldCode.of(run.fleet.members(run.login), proposals)
+
+
+def _name_unstarted(console: Console, names: Sequence[str], request: RolloutRequest) -> None:
+    """Print what was not started, and the command that continues with it.
+
+    That names each; if they are too many for a command line, it is the same command again, if that does no harm.
+    """
+    more = f" and {len(names) - NAMED_BAD} more" if len(names) > NAMED_BAD else ""
+    console.print(f"not started: {', '.join(names[:NAMED_BAD])}{more}", "yellow")
+    if len(names) > MOST_NAMES and request.repeatable:
+        console.command("to continue, which only probes what is done:", request.resume(request.names))
+    else:
+        console.command("to continue with these:", request.resume(names))
 
 
 def _name_the_way_back(run: TaskContext, end: _RolloutEnd, request: RolloutRequest) -> None:

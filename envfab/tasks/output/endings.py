@@ -11,31 +11,81 @@ from envfab.deployment.notes import still_running
 from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.planning.plan import anywhere
 from envfab.tasks.output.plans import counted, several, slice_title
+from envfab.util.counts import count
 
 NAMED_BAD = 12
 OUTPUT_LINES = 12
+# of each output, where much failed
+FEW_LINES = 3
+# about a screen: lines about what failed, and about migrations and about processes
+BAD_LINES = 40
+OTHER_LINES = 6
+JSON = "--json"
 
 
-def show_endings(deployments: Sequence[Deployment], part: Slice | None = None) -> Text:
-    """The closing summary: how many ended how, and what went wrong with which.
+def show_endings(deployments: Sequence[Deployment], part: Slice | None = None, rest: str = JSON) -> Text:
+    """The closing summary: how many ended how, and what went wrong with which; about a screen of it.
 
-    If nothing was begun, the plans that were just shown have told what is wrong.
+    `rest` is what names all if that is not enough. If nothing was begun, the plans that were just shown have told what
+    is wrong.
     """
     text = Text()
-    for group in _bad(deployments) if any(one.id is not None for one in deployments) else []:
-        text.append_text(_show_bad(group))
-    for what, names, targets in _migrations(deployments):
-        text.append(several(targets), "bold")
-        text.append(f"   {what} {', '.join(names)}\n")
-    for verdict, targets in _verdicts(deployments):
-        text.append(several(targets), "bold")
-        text.append(f"   {verdict}\n", "yellow")
-    for deployment in deployments:
-        for line in still_running(deployment.lingering):
-            text.append(str(deployment.target), "bold")
-            text.append(f"   {line}\n", "yellow")
+    if any(one.id is not None for one in deployments):
+        text.append_text(_show_all_bad(_bad(deployments), rest))
+    lines = [
+        Text.assemble((several(targets), "bold"), f"   {what} {', '.join(names)}\n")
+        for what, names, targets in _migrations(deployments)
+    ]
+    text.append_text(_first(lines, "lists of migrations", rest))
+    lines = [
+        Text.assemble((several(targets), "bold"), (f"   {verdict}\n", "yellow"))
+        for verdict, targets in _verdicts(deployments)
+    ]
+    text.append_text(_first(lines, "verdicts on migrations", "--json"))
+    lines = [
+        Text.assemble((str(one.target), "bold"), (f"   {line}\n", "yellow"))
+        for one in deployments
+        for line in still_running(one.lingering)
+    ]
+    text.append_text(_first(lines, "virtualenvs with processes of the previous generation", rest))
     text.append(slice_title(part) + counted([one.spoken for one in deployments]), "bold")
     return text
+
+
+def _first(lines: Sequence[Text], what: str, rest: str) -> Text:
+    """The first of many lines, and how many more there are of `what`."""
+    text = Text().join(lines[:OTHER_LINES])
+    if len(lines) > OTHER_LINES:
+        text.append(f"and {len(lines) - OTHER_LINES} more {what}: {rest} names all\n", "dim")
+    return text
+
+
+def _show_all_bad(groups: Sequence[Sequence[Deployment]], rest: str) -> Text:
+    """What failed, in groups; if that is more than a screen, with less of their output, or the largest of them."""
+    shown: list[Text] = []
+    for output_lines in (OUTPUT_LINES, FEW_LINES):
+        shown = [_show_bad(group, rest, output_lines) for group in groups]
+        if sum(map(_lines, shown)) <= BAD_LINES:
+            return Text().join(shown)
+    text, left = Text(), BAD_LINES
+    by_size = sorted(range(len(groups)), key=lambda number: -len(groups[number]))
+    told = 0
+    for number in by_size:
+        left -= _lines(shown[number])
+        if left < 0 and told:
+            break
+        told += 1
+        text.append_text(shown[number])
+    others = [groups[number] for number in by_size[told:]]
+    if others:
+        many = count(sum(map(len, others)), "virtualenv")
+        ways = "another way" if len(others) == 1 else f"{len(others)} other ways"
+        text.append(f"{many} failed in {ways}: {rest} names all\n", "bold red")
+    return text
+
+
+def _lines(text: Text) -> int:
+    return text.plain.count("\n")
 
 
 def _migrations(deployments: Sequence[Deployment]) -> Iterator[tuple[str, Sequence[str], list[str]]]:
@@ -72,13 +122,13 @@ def _bad(deployments: Sequence[Deployment]) -> list[list[Deployment]]:
     return [*groups.values()]
 
 
-def _show_bad(group: Sequence[Deployment]) -> Text:
+def _show_bad(group: Sequence[Deployment], rest: str, output_lines: int) -> Text:
     deployment = group[0]
     text = Text(f"{deployment.target}   ", "bold")
     text.append(deployment.spoken, "bold red")
     message = str(deployment.error).removeprefix(f"{deployment.target}: ")
     text.append("".join(f"\n    {line.strip()}" for line in message.splitlines()))
-    for line in deployment.output.rstrip().splitlines()[-OUTPUT_LINES:]:
+    for line in deployment.output.rstrip().splitlines()[-output_lines:]:
         text.append(f"\n    | {line}", "dim")
     if deployment.ending in (Ending.FAILED, Ending.ROLLED_BACK):
         text.append(f"\n    completed: {', '.join(deployment.done) or 'nothing'}")
@@ -86,7 +136,7 @@ def _show_bad(group: Sequence[Deployment]) -> Text:
         text.append(f"\n    {deployment.left_open}", "yellow")
     if len(group) > 1:
         others = [str(one.target) for one in group[1:]]
-        names = ", ".join(others[:NAMED_BAD]) + (" …, --json names all" if len(others) > NAMED_BAD else "")
+        names = ", ".join(others[:NAMED_BAD]) + (f" …, {rest} names all" if len(others) > NAMED_BAD else "")
         text.append(f"\n    the same for {len(others)} more: {names}", "dim")
     text.append("\n")
     return text

@@ -9,10 +9,11 @@ from typing import Any
 from rich.text import Text
 
 from envfab.config.settings import Settings
-from envfab.deployment.notes import spoken
+from envfab.deployment.notes import spoken, still_running
 from envfab.deployment.result import Ending, spoken_ending
 from envfab.deployment.rollout_log.reader import LoggedCommand, LoggedRollout, LoggedStep, LoggedVirtualenv
 from envfab.deployment.rollout_log.writer import settings_json
+from envfab.models.probe import LingeringProcess
 from envfab.planning.plan import ActionKind
 from envfab.tasks.output.endings import OUTPUT_LINES
 from envfab.tasks.output.plans import SIGNS, counted, several
@@ -23,6 +24,11 @@ SHOWN_CHANGES = 6
 # endings of which the error is shown
 WELL = ("deployed", "current", "skipped")
 UNKNOWN = "not known"
+MIGRATIONS = {
+    "migrated": "migrated",
+    "uncertain": "migrations that may or may not have run:",
+    "unapplied": "migrations that failed or were never begun:",
+}
 
 
 def show_rollout(log: LoggedRollout, chosen: Sequence[LoggedVirtualenv]) -> Text:
@@ -60,7 +66,7 @@ def _alike(chosen: Sequence[LoggedVirtualenv]) -> list[list[LoggedVirtualenv]]:
     groups: dict[str, list[LoggedVirtualenv]] = {}
     for one in chosen:
         outcome = one.outcome or {}
-        told = (outcome.get("status"), _changes(one), outcome.get("error"), one.left_open, one.output, len(one.waited))
+        told = (outcome.get("status"), _changes(one), _errors(one), one.left_open, one.output, _after(one), one.waited)
         groups.setdefault(repr(told), []).append(one)
     return [*groups.values()]
 
@@ -84,13 +90,14 @@ def _show_group(group: Sequence[LoggedVirtualenv], task: str) -> Text:
         text.append(f"\n    {harmless(line.strip())}", "red")
     for line in one.output.rstrip().splitlines()[-OUTPUT_LINES:]:
         text.append(f"\n    | {harmless(line)}", "dim")
-    if one.left_open:
-        text.append(f"\n    {one_line(one.left_open)}", "yellow")
+    for line in [one.left_open, *_after(one)]:
+        text.append(f"\n    {one_line(line)}" if line else "", "yellow")
     if not one.outcome and one.done:
         text.append(f"\n    the last that is known: {one_line(_name(one.done[-1]))}", "yellow")
     if len(group) > 1:
-        names = several([one_line(each.target) for each in group[1:]])
-        text.append(f"\n    the same for {len(group) - 1} more: {names}", "dim")
+        others = [one_line(each.target) for each in group[1:]]
+        names = several(others) if outcome.get("status") in WELL else ", ".join(others)
+        text.append(f"\n    the same for {len(others)} more: {names}", "dim")
     return text
 
 
@@ -111,6 +118,16 @@ def _errors(one: LoggedVirtualenv) -> list[str]:
     conflicts = one.plan.get("conflicts")
     lines += [str(conflict) for conflict in (conflicts if isinstance(conflicts, list) else ())]
     return lines
+
+
+def _after(one: LoggedVirtualenv) -> list[str]:
+    """What a deployment left: migrations, and processes of the previous generation."""
+    outcome = one.outcome or {}
+    lines = [f"{what} {', '.join(map(str, names))}" for key, what in MIGRATIONS.items() if (names := outcome.get(key))]
+    processes = [
+        LingeringProcess(process["pid"], 0, str(process["name"])) for process in _objects(outcome, "lingering")
+    ]
+    return [*lines, *still_running(processes)]
 
 
 def _objects(plan: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

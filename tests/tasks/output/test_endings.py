@@ -7,6 +7,7 @@ from typing import Any
 
 from envfab.deployment.result import BAD, Deployment, Ending
 from envfab.errors import AgentError, Unreachable
+from envfab.models.probe import LingeringProcess
 from envfab.planning.plan import Status
 from envfab.remote.agent_session import OperationFailed
 from envfab.tasks.output.endings import show_endings
@@ -94,3 +95,54 @@ def test_what_is_wrong_in_the_same_way_is_told_once() -> None:
     )
     other = replace(unreachable(1)[0], error=Unreachable("no answer from web0 port 22 within 10 s", where="web0"))
     assert "the same" not in str(show_endings([*unreachable(1), other, begun]))
+
+
+def failed(number: int, what: str) -> Deployment:
+    """A virtualenv on which a command failed, with much output."""
+    plan = proposal(f"web{number}", Status.CHANGES).plan
+    error = OperationFailed(what, where=str(plan.target), kind="reload")
+    output = "".join(f"line {line}\n" for line in range(20))
+    return Deployment(f"r.{number}", plan.target, plan, Ending.FAILED, error=error, output=output)
+
+
+def test_a_summary_is_about_a_screen_however_much_failed() -> None:
+    """The largest groups are shown, and what has the rest is named."""
+    ways = [failed(number, f"error {number}") for number in range(500)]
+    common = [failed(number, "the disk is full") for number in range(500, 9_000)]
+    lines = str(show_endings([*ways, *common], None, "fab history --rollout ID")).splitlines()
+    assert len(lines) <= 42
+    assert lines[:2] == ["shop@web500:/srv/v   failed", "    the disk is full"]
+    assert lines[-2] == "495 virtualenvs failed in 495 other ways: fab history --rollout ID names all"
+    assert lines[-1] == "9000 failed"
+    assert sum(line.endswith("…, fab history --rollout ID names all") for line in lines) == 1
+
+
+def test_one_group_is_shown_however_long_it_is() -> None:
+    """An error may list all that a deployment would have broken."""
+    long = "\n".join(f"package {number} breaks" for number in range(60))
+    lines = str(show_endings([failed(1, long), failed(2, "error")])).splitlines()
+    assert "    package 59 breaks" in lines
+    assert lines[-2] == "1 virtualenv failed in another way: --json names all"
+
+
+def test_few_failures_stay_in_the_order_of_the_fabfile() -> None:
+    """With the end of their output, as long as all of them fit; less of it, where that helps."""
+    lines = str(show_endings([failed(1, "error 1"), failed(2, "error"), failed(3, "error")])).splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("shop@")] == ["shop@web1", "shop@web2"]
+    assert lines.count("    | line 8") == 2
+    lines = str(show_endings([failed(number, f"error {number}") for number in range(6)])).splitlines()
+    assert lines.count("    | line 17") == 6
+    assert "    | line 16" not in lines
+
+
+def test_migrations_and_processes_of_many_virtualenvs_are_few_lines() -> None:
+    """Each has its own, with how many more there are."""
+    process = LingeringProcess(7, 1, "gunicorn")
+    many = [
+        migrated(f"web{number}", Ending.DEPLOYED, migrated=(f"a.{number}",), lingering=(process,))
+        for number in range(1000)
+    ]
+    lines = str(show_endings(many)).splitlines()
+    assert len(lines) == 15
+    assert lines[6] == "and 994 more lists of migrations: --json names all"
+    assert lines[13] == "and 994 more virtualenvs with processes of the previous generation: --json names all"
