@@ -102,7 +102,10 @@ class Observer(Protocol):
     """Hears of what happens in one rollout."""
 
     def hear(self, what: Happening) -> None:
-        """Take note, and return at once; called by several threads. After `RolloutEnded` nothing more comes."""
+        """Take note, and return at once; called by several threads.
+
+        After `RolloutEnded` only deployments that were given up may still tell something, until the program ends.
+        """
         ...
 
     def close(self, until: float) -> None:

@@ -220,6 +220,20 @@ def test_the_settings_say_how_many_logs_are_kept(local: Workplace) -> None:
         assert len(ids) == 1
 
 
+def test_a_reload_of_the_host_is_in_the_log_of_each_of_its_virtualenvs(
+    local: Workplace, make_virtualenv: VirtualenvMaker
+) -> None:
+    """It runs once for all of them."""
+    paths = [make_virtualenv("3.11", local.folder / name, pip=False) for name in ("v1", "v2")]
+    virtualenvs = ", ".join(f"Virtualenv({str(path)!r}, packages=['alpha'])" for path in paths)
+    local.fabfile(f"Host('localhost', reload='echo reloading', reload_once=True, virtualenvs=[{virtualenvs}])")
+    local.add_made("alpha", "1.0")
+    rollout = local.json("deploy", "--yes")["rollout"]
+    document = local.json("history", "--rollout", rollout)
+    outputs = [[done["output"] for done in one["done"] if "of" in done] for one in document["virtualenvs"]]
+    assert outputs == [["reloading\n"], ["reloading\n"]]
+
+
 def test_what_a_command_printed_that_was_given_up_is_shown(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
     """In the summary and in the log: it may say what it waits for."""
     path = make_virtualenv("3.11", local.folder / "v", pip=False)

@@ -136,11 +136,12 @@ def _asked(file: Path) -> Mapping[str, Any]:
             hint="use the version of envfab that wrote it, or a newer one",
         )
     fields = Fields(document)
-    for name in ("rollout", "task", "who", "origin", "began", "command", "fabfile"):
-        try:
-            fields.text(name)
-        except ValueError as error:
-            raise FormatError(f"not the log of a rollout: {error}", where=str(file)) from None
+    try:
+        for name in ("rollout", "task", "who", "origin", "began", "command", "fabfile"):
+            fields.text(name, MAX_TEXT)
+        fields.text_or_none("slice")
+    except ValueError as error:
+        raise FormatError(f"not the log of a rollout: {error}", where=str(file)) from None
     return fields.values
 
 
@@ -160,7 +161,8 @@ def _plans(file: Path) -> Iterator[dict[str, Any]]:
     known: dict[int, Mapping[str, Any]] = {}
     for number, said in enumerate(_documents(file), 1):
         plan = said.values.get("plan", known.get(said.values.get("as", number)))
-        if not isinstance(plan, Mapping) or not isinstance(said.values.get("target"), str):
+        names = [said.values.get(key) for key in ("target", "user", "host", "path")]
+        if not isinstance(plan, Mapping) or not all(isinstance(name, str) for name in names):
             continue
         known[number] = plan
         own = {key: value for key, value in said.values.items() if key not in ("plan", "as")}
@@ -222,9 +224,22 @@ class _Reading:
 
     def _ended(self, said: Fields) -> None:
         one = self._virtualenvs[said.text("virtualenv")]
+        _check_outcome(said)
         one.output, one.left_open = self._output(said), said.text("left_open", MAX_TEXT)
         apart = ("event", "after", "virtualenv", "left_open", "output")
         one.outcome = {key: value for key, value in said.values.items() if key not in apart}
+
+
+def _check_outcome(said: Fields) -> None:
+    """Raise `ValueError` if what is shown to people is not as `result.outcome_json` has it."""
+    said.text("status")
+    said.text_or_none("error", MAX_TEXT)
+    _seconds(said)
+    for key in ("migrated", "uncertain", "unapplied"):
+        said.texts(key)
+    for process in said.objects("lingering"):
+        process.number("pid")
+        process.text("name")
 
 
 def _seconds(said: Fields) -> float:

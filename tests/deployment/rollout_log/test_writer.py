@@ -146,7 +146,7 @@ def test_a_line_that_is_cut_off_or_damaged_is_skipped(tmp_path: Path) -> None:
             '{"event": "ended", "virtualenv": "nobody@nowhere:/"}\n[1]\n{"event": "step", "deployment": 5}\n{"eve'
         )
     read = read_log(Logs(tmp_path / "rollouts"), ID)
-    assert [one.outcome is not None for one in read.virtualenvs] == [True]
+    assert [one.outcome and one.outcome["status"] for one in read.virtualenvs] == ["deployed"]
 
 
 def test_what_many_virtualenvs_have_in_common_is_written_once(tmp_path: Path) -> None:
@@ -192,6 +192,47 @@ def test_a_full_disk_ends_the_log_with_a_warning(tmp_path: Path) -> None:
     hear_all(log, [proposal(1)])
     written(log)
     assert told.found == [f"the rollout's log is cut off: {tmp_path / ID}: No space left on device"]
+
+
+def test_no_rollout_waits_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens is heard at once, outputs are let go when too much of them waits, and a warning says so."""
+    monkeypatch.setattr("envfab.deployment.rollout_log.writer.MOST_WAITING", 250_000)
+    reading, writing = os.pipe()
+
+    class Hanging(Logs):
+        def make(self, rollout: str) -> int:
+            os.close(super().make(rollout))
+            return writing
+
+    told, one = Warnings(), proposal(1)
+    log = RolloutLog(Hanging(tmp_path), ASKED, Masking(), told, SETTINGS)
+    assert log.begin()
+    heard = time.monotonic()
+    log.hear(RolloutBegan([one], [one]))
+    for number in range(20):
+        log.hear(command(one, 1, f"{number} " * 50_000))
+    log.close(time.monotonic() + 0.3)
+    assert time.monotonic() - heard < 5
+    assert told.found == [f"the end of the rollout's log is missing: {tmp_path / ID} is too slow"]
+    with open(reading, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    texts = [line["text"] for line in lines if line["event"] == "output"]
+    assert texts[0].startswith("0 0 ")
+    assert texts[-1] == "(left out: the disk with the rollout's log was too slow)"
+    assert sum(map(len, texts)) < 400_000
+
+
+def test_what_was_cut_is_marked(tmp_path: Path) -> None:
+    """Of a longer output, only the end came here."""
+    one = proposal(1)
+    log, _ = began(tmp_path)
+    log.hear(RolloutBegan([one], [one]))
+    log.hear(DeploymentBegan(f"{ID}.1", one.plan.target))
+    for size in (199_999, 200_000):
+        log.hear(command(one, 1, "x" * size))
+    written(log)
+    (found,) = read_log(Logs(tmp_path / "rollouts"), ID).virtualenvs
+    assert [done.cut for done in found.commands] == [False, True]
 
 
 def test_secrets_are_taken_out(tmp_path: Path) -> None:
