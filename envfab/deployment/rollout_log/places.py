@@ -9,8 +9,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from envfab.util.state_folder import state_folder
 from envfab.util.times import DAY
@@ -50,23 +51,25 @@ class Logs:
         """Return the folder of a rollout's log, whether there is one or not."""
         return self.folder / rollout
 
-    def make(self, rollout: str) -> int:
-        """Make a rollout's folder, for its owner alone; return the descriptor of its empty log, which is locked.
+    def make(self, rollout: str, header: str) -> int:
+        """Make a rollout's folder, for its owner alone, with the text of its header.
 
-        Raises `OSError`.
+        Returns the descriptor of its empty log, which is locked. Raises `OSError`, and then leaves nothing.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self.folder / f"{MAKING}{rollout}"
         draft.mkdir(mode=0o700)
-        descriptor = new_file(draft / LOG)
-        try:
+        with ExitStack() as undoing:
+            undoing.callback(shutil.rmtree, draft, ignore_errors=True)
+            with opened(new_file(draft / HEADER)) as file:
+                file.write(header)
+            descriptor = new_file(draft / LOG)
+            undoing.callback(os.close, descriptor)
             with suppress(OSError):
                 # where there are no locks, nothing is removed either
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.rename(self.path(rollout))
-        except BaseException:
-            os.close(descriptor)
-            raise
+            undoing.pop_all()
         return descriptor
 
     def prune(self, number: int, megabytes: int) -> None:
@@ -105,6 +108,11 @@ class Logs:
 def new_file(path: Path) -> int:
     """Make a file for its owner alone, to append to; return its descriptor. Raises `OSError`."""
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def opened(descriptor: int) -> TextIO:
+    """Return a stream to write text to; half of a surrogate pair, which no stream takes, becomes a question mark."""
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
 
 
 def size_of(folder: Path) -> int:

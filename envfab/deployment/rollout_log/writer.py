@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from envfab.deployment.observers import (
 from envfab.deployment.proposal import Proposal, proposal_json
 from envfab.deployment.result import Deployment, outcome_json
 from envfab.deployment.rollout_log.masking import Masking
-from envfab.deployment.rollout_log.places import HEADER, MEGABYTE, PLANS, Logs, new_file
+from envfab.deployment.rollout_log.places import MEGABYTE, PLANS, Logs, new_file, opened
 from envfab.remote.run_command import OUTPUT_KEPT
 from envfab.util.progress import Reporter
 
@@ -93,11 +92,9 @@ class RolloutLog:
 
     def begin(self) -> bool:
         """Make the folder and begin to write; return False, after a warning, if that is impossible."""
+        header = {"format": FORMAT, **asdict(self._asked), "command": self._masking.masked(self._asked.command)}
         try:
-            descriptor = self._logs.make(self._asked.rollout)
-            header = {"format": FORMAT, **asdict(self._asked), "command": self._masking.masked(self._asked.command)}
-            with _opened(new_file(self.folder / HEADER)) as file:
-                file.write(json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+            descriptor = self._logs.make(self._asked.rollout, json.dumps(header, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             where = error.filename2 or error.filename or self._logs.folder
             self._reporter.warning(f"this rollout has no log: {where}: {error.strerror}\n  {HINT}")
@@ -128,7 +125,7 @@ class RolloutLog:
 
     def _work(self, descriptor: int) -> None:
         try:
-            with _opened(descriptor) as file:
+            with opened(descriptor) as file:
                 self._logs.prune(self._settings.log_rollouts, self._settings.log_megabytes)
                 while (heard := self._queue.get()) is not None:
                     after, what = heard
@@ -169,7 +166,7 @@ class RolloutLog:
     def _write_plans(self, proposals: Sequence[Proposal]) -> None:
         for proposal in proposals:
             self._masking.learn(proposal.member)
-        with _opened(new_file(self.folder / PLANS)) as file:
+        with opened(new_file(self.folder / PLANS)) as file:
             file.writelines(map(_line, plan_lines(proposals)))
 
     def _command(self, what: CommandEnded) -> Iterator[dict[str, Any]]:
@@ -233,8 +230,3 @@ def plan_lines(proposals: Iterable[Proposal]) -> Iterator[dict[str, Any]]:
 
 def _line(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False) + "\n"
-
-
-def _opened(descriptor: int) -> Any:
-    # half of a surrogate pair, which no stream can be given, is written as a question mark
-    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")

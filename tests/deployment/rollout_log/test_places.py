@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.deployment.rollout_log.places import LOG, MEGABYTE, Logs, logs_folder
+from envfab.deployment.rollout_log.places import HEADER, LOG, MEGABYTE, Logs, logs_folder
 
 
 def rollout(number: int) -> str:
@@ -23,8 +23,8 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def ended(logs: Logs, number: int, size: int = 0) -> str:
-    """A log of some size, which no program writes any more."""
-    descriptor = logs.make(rollout(number))
+    """A log of about some size, which no program writes any more."""
+    descriptor = logs.make(rollout(number), "{}")
     os.write(descriptor, bytes(size))
     os.close(descriptor)
     return rollout(number)
@@ -38,7 +38,7 @@ def test_a_log_is_for_its_owner_alone(logs: Logs) -> None:
     finally:
         os.umask(before)
     modes = {path.relative_to(logs.folder).as_posix(): path.stat().st_mode & 0o777 for path in logs.folder.rglob("*")}
-    assert modes == {rollout(1): 0o700, f"{rollout(1)}/{LOG}": 0o600}
+    assert modes == {rollout(1): 0o700, f"{rollout(1)}/{LOG}": 0o600, f"{rollout(1)}/{HEADER}": 0o600}
     assert logs.folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -54,7 +54,7 @@ def test_the_newest_are_kept_by_number(logs: Logs) -> None:
 
 def test_the_newest_are_kept_by_size(logs: Logs) -> None:
     """Those that fit, and none that is older than one that does not."""
-    for number, size in enumerate((1, MEGABYTE, MEGABYTE // 2, MEGABYTE // 2)):
+    for number, size in enumerate((1, MEGABYTE, MEGABYTE // 2 - 10, MEGABYTE // 2 - 10)):
         ended(logs, number, size)
     logs.prune(50, 1)
     assert logs.ids() == [rollout(3), rollout(2)]
@@ -62,7 +62,7 @@ def test_the_newest_are_kept_by_size(logs: Logs) -> None:
 
 def test_a_log_that_is_written_stays(logs: Logs) -> None:
     """However many newer ones there are; once its program has ended, it goes."""
-    descriptor = logs.make(rollout(0))
+    descriptor = logs.make(rollout(0), "{}")
     for number in range(1, 4):
         ended(logs, number)
     logs.prune(2, 10)
@@ -121,3 +121,11 @@ def test_logs_lie_in_the_users_state_folder() -> None:
     assert logs_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/envfab/rollouts")
     assert logs_folder({"HOME": "/h"}) == Path("/h/.local/state/envfab/rollouts")
     assert logs_folder({}) is None
+
+
+def test_a_log_that_cannot_be_made_leaves_nothing(logs: Logs) -> None:
+    """Here because its rollout has one already."""
+    ended(logs, 1)
+    with pytest.raises(OSError, match="not empty"):
+        logs.make(rollout(1), "{}")
+    assert [path.name for path in logs.folder.iterdir()] == [rollout(1)]

@@ -182,8 +182,8 @@ def test_a_full_disk_ends_the_log_with_a_warning(tmp_path: Path) -> None:
     """The rollout hears nothing of it."""
 
     class Full(Logs):
-        def make(self, rollout: str) -> int:
-            os.close(super().make(rollout))
+        def make(self, rollout: str, header: str) -> int:
+            os.close(super().make(rollout, header))
             return os.open("/dev/full", os.O_WRONLY)
 
     told = Warnings()
@@ -200,8 +200,8 @@ def test_no_rollout_waits_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pyt
     reading, writing = os.pipe()
 
     class Hanging(Logs):
-        def make(self, rollout: str) -> int:
-            os.close(super().make(rollout))
+        def make(self, rollout: str, header: str) -> int:
+            os.close(super().make(rollout, header))
             return writing
 
     told, one = Warnings(), proposal(1)
