@@ -117,7 +117,7 @@ class _RolloutEnd:
     log: Path | None
 
     @classmethod
-    def of(  # what was asked, and what became of it
+    def of(
         cls,
         rollout: str,
         proposals: Sequence[Proposal],
