@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from envfab.config.target import Target
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Deployment
+from envfab.errors import EnvfabError
 from envfab.util.progress import Reporter, Silent
 
 # seconds for which observers together may delay the end of a rollout, and of one that was given up
@@ -84,13 +85,15 @@ class RolloutEnded:
     """A rollout has ended: `deployments` has a result for each proposal, also for those that were not begun.
 
     `failed` means that something was not deployed to that should have been. `given_up` means that a second Ctrl-C ended
-    it while deployments were under way.
+    it while deployments were under way. `out_of_service` are hosts that may still be that, by name, and why they were
+    not put back, where that is known.
     """
 
     deployments: Sequence[Deployment]
     seconds: float
     failed: bool
     given_up: bool
+    out_of_service: Mapping[str, EnvfabError | None] = field(default_factory=dict)
 
 
 Happening = (

@@ -87,7 +87,8 @@ def carry_out(
             _warn_of_all(run, rollout)
         results = rollout.carry_out() if begins else {}
         end = _RolloutEnd.of(context.rollout, proposals, chosen, results, rollout, log)
-        context.observers.hear(RolloutEnded(end.deployments, time.monotonic() - began, end.failed, rollout.given_up))
+        seconds = time.monotonic() - began
+        context.observers.hear(RolloutEnded(end.deployments, seconds, end.failed, rollout.given_up, end.out_of_service))
         by_target = {one.plan.target: one.member for one in proposals}
         changed = [(by_target[one.target], one.after) for one in end.deployments if one.after is not None]
         with nullcontext() if rollout.given_up else _told(run.fleet, changed, run.console):

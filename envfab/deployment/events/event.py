@@ -66,6 +66,8 @@ class Event:
     seconds: float | None = None
     # how many virtualenvs it is about, of which `virtualenvs` has the first
     total: int = 0
+    # hosts that may still be out of service at the end of a rollout
+    out_of_service: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(12)}")
     time: str = field(default_factory=now)
 
@@ -90,6 +92,7 @@ class Event:
             "changes": list(self.changes[:MOST]),
             "more_changes": max(0, len(self.changes) - MOST),
             "counts": dict(self.counts),
+            "out_of_service": list(self.out_of_service[:MOST]),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "log": self.source.log,
         }
@@ -106,6 +109,8 @@ class Event:
         title = f"{source.task} {source.rollout or ''}".strip()
         about = f"*{_safe(title)}*: {self._said()}, by {_safe(source.who)} from {_safe(source.origin)}{_safe(part)}"
         lines = [about, *self._lines()]
+        if self.out_of_service:
+            lines.append(f"may still be out of service: {_safe(', '.join(self.out_of_service[:SHOWN_IN_CHAT]))}")
         if source.log and self.kind not in (BEGUN, LOCK_WAITED):
             lines.append(f"log: `{_safe(source.log)}`")
         return "\n".join(lines)

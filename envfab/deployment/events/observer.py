@@ -55,6 +55,7 @@ class EventObserver:
             Counter(one.ending.value for one in what.deployments),
             what.seconds,
             len(told),
+            tuple(what.out_of_service),
         )
 
 

@@ -72,9 +72,10 @@ class Logs:
             undoing.pop_all()
         return descriptor
 
-    def prune(self, number: int, megabytes: int) -> None:
+    def prune(self, number: int, megabytes: int, newest: str) -> None:
         """Remove the oldest logs until there are at most `number`, and all of them take at most `megabytes`.
 
+        `newest` is the rollout that has just begun; ids of others that began in the same second may sort behind it.
         Those that are being written stay. Best effort: what cannot be removed stays. If another program is at it, this
         does nothing.
         """
@@ -83,7 +84,7 @@ class Logs:
                 return
             self._remove_leftovers()
             taken = 0
-            for position, rollout in enumerate(self.ids(), 1):
+            for position, rollout in enumerate(sorted(self.ids(), key=newest.__ne__), 1):
                 taken += size_of(self.path(rollout))
                 if position > number or taken > megabytes * MEGABYTE:
                     self._remove(rollout)

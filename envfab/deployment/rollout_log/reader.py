@@ -76,13 +76,17 @@ class LoggedVirtualenv:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRollout:
-    """A whole log; `asked` is as `writer.Asked`. `seconds` is None if the rollout has not ended, or was killed."""
+    """A whole log; `asked` is as `writer.Asked`. `seconds` is None if the rollout has not ended, or was killed.
+
+    `out_of_service` is as `deploy --json` has it.
+    """
 
     folder: Path
     asked: Mapping[str, Any]
     virtualenvs: Sequence[LoggedVirtualenv]
     seconds: float | None
     given_up: bool
+    out_of_service: Sequence[Mapping[str, Any]] = ()
 
 
 def find_log(logs: Logs, named: str) -> str:
@@ -118,7 +122,8 @@ def read_log(logs: Logs, rollout: str) -> LoggedRollout:
             reading.take(document)
     except OSError as error:
         raise FormatError(f"cannot read the log: {error.strerror}", where=str(error.filename or folder)) from None
-    return LoggedRollout(folder, asked, tuple(virtualenvs.values()), reading.seconds, reading.given_up)
+    every = tuple(virtualenvs.values())
+    return LoggedRollout(folder, asked, every, reading.seconds, reading.given_up, reading.out_of_service)
 
 
 def _asked(file: Path) -> Mapping[str, Any]:
@@ -178,6 +183,7 @@ class _Reading:
         self._outputs: dict[int, str] = {}
         self.seconds: float | None = None
         self.given_up = False
+        self.out_of_service: list[dict[str, Any]] = []
 
     def take(self, said: Fields) -> None:
         """Take one line into account; one that is not as it must be is skipped."""
@@ -193,6 +199,10 @@ class _Reading:
                 self._ended(said)
             elif event == "rollout ended":
                 self.seconds, self.given_up = _seconds(said), said.truth("given_up")
+                self.out_of_service = [
+                    {"host": one.text("host"), "why": one.text_or_none("why", MAX_TEXT)}
+                    for one in Fields({"out_of_service": [], **said.values}).objects("out_of_service")
+                ]
             else:
                 self._during(event, said, self._by_deployment[said.text("deployment")])
         except (KeyError, ValueError):

@@ -126,7 +126,7 @@ class RolloutLog:
     def _work(self, descriptor: int) -> None:
         try:
             with opened(descriptor) as file:
-                self._logs.prune(self._settings.log_rollouts, self._settings.log_megabytes)
+                self._logs.prune(self._settings.log_rollouts, self._settings.log_megabytes, self._asked.rollout)
                 while (heard := self._queue.get()) is not None:
                     after, what = heard
                     for line in self._lines(what):
@@ -214,7 +214,11 @@ class RolloutLog:
         for one in what.deployments:
             if str(one.target) not in self._told:
                 yield from self._end(one)
-        yield {"event": "rollout ended", "seconds": round(what.seconds, 3), "given_up": what.given_up}
+        out = [
+            {"host": host, "why": why and self._masking.masked(str(why))} for host, why in what.out_of_service.items()
+        ]
+        ended = {"seconds": round(what.seconds, 3), "given_up": what.given_up, "out_of_service": out}
+        yield {"event": "rollout ended", **ended}
 
 
 def plan_lines(proposals: Iterable[Proposal]) -> Iterator[dict[str, Any]]:

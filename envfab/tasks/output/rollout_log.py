@@ -39,6 +39,9 @@ def show_rollout(log: LoggedRollout, chosen: Sequence[LoggedVirtualenv]) -> Text
         text.append_text(_show_group(group, str(log.asked["task"])))
     text.append("\n")
     text.append_text(_show_steps(chosen))
+    for one in log.out_of_service:
+        why = f": {one['why']}" if one["why"] else ""
+        text.append(one_line(f"{one['host']} may still be out of service{why}") + "\n", "bold red")
     text.append(_summary(log, chosen), "bold")
     return text
 
@@ -220,6 +223,7 @@ def rollout_log_json(log: LoggedRollout, chosen: Sequence[LoggedVirtualenv]) -> 
             "format": 1,
             **part,
             "virtualenvs": [_without_commands(one) | one.outcome for one in chosen if one.outcome],
+            "out_of_service": list(log.out_of_service),
         },
         "seconds": log.seconds,
         "given_up": log.given_up,

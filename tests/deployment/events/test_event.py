@@ -18,7 +18,8 @@ def failed(number: int, what: str = "the check failed") -> EventVirtualenv:
 
 def test_an_event_has_all_that_it_is_about() -> None:
     """Under these keys, which stay."""
-    one = Event(FAILED, SOURCE, (failed(1),), changes_of([DJANGO] * 7), {"deployed": 7, "failed": 1}, 42.1182, 1)
+    counts = {"deployed": 7, "failed": 1}
+    one = Event(FAILED, SOURCE, (failed(1),), changes_of([DJANGO] * 7), counts, 42.1182, 1, ("web1",))
     document = one.to_json()
     assert document.pop("id") == one.id
     assert document.pop("time") == one.time
@@ -44,6 +45,7 @@ def test_an_event_has_all_that_it_is_about() -> None:
         ],
         "more_changes": 0,
         "counts": {"deployed": 7, "failed": 1},
+        "out_of_service": ["web1"],
         "seconds": 42.118,
         "log": "/logs/20261120-214900-9f3a",
     }  # fmt: skip
@@ -68,11 +70,13 @@ def chat(one: Event) -> str:
 
 def test_a_chat_gets_a_few_lines() -> None:
     """What, who, how it went, what failed first, and the log."""
-    text = chat(Event(FAILED, SOURCE, tuple(map(failed, range(7))), (), {"deployed": 93, "failed": 7}, 42.1, 7))
+    counts = {"deployed": 93, "failed": 7}
+    text = chat(Event(FAILED, SOURCE, tuple(map(failed, range(7))), (), counts, 42.1, 7, ("web1", "web2")))
     assert text.splitlines() == [
         "*deploy 20261120-214900-9f3a*: failed after 42 s, 93 deployed, 7 failed, by anna from laptop, slice 3/8",
         *(f"`shop@web{number}:/v` failed: the check failed" for number in range(5)),
         "and 2 more",
+        "may still be out of service: web1, web2",
         "log: `/logs/20261120-214900-9f3a`",
     ]
     assert chat(Event(BEGUN, SOURCE, (), changes_of([DJANGO]), total=8)).splitlines() == [

@@ -47,16 +47,24 @@ def test_the_newest_are_kept_by_number(logs: Logs) -> None:
     for number in range(5):
         ended(logs, number)
     (logs.folder / "notes").mkdir()
-    logs.prune(2, 10)
+    logs.prune(2, 10, rollout(9))
     assert logs.ids() == [rollout(4), rollout(3)]
     assert (logs.folder / "notes").is_dir()
+
+
+def test_the_one_that_begins_counts_as_the_newest(logs: Logs) -> None:
+    """Another one of the same second may have an id that sorts behind it."""
+    for number in range(3):
+        ended(logs, number)
+    logs.prune(2, 10, rollout(0))
+    assert logs.ids() == [rollout(2), rollout(0)]
 
 
 def test_the_newest_are_kept_by_size(logs: Logs) -> None:
     """Those that fit, and none that is older than one that does not."""
     for number, size in enumerate((1, MEGABYTE, MEGABYTE // 2 - 10, MEGABYTE // 2 - 10)):
         ended(logs, number, size)
-    logs.prune(50, 1)
+    logs.prune(50, 1, rollout(9))
     assert logs.ids() == [rollout(3), rollout(2)]
 
 
@@ -65,10 +73,10 @@ def test_a_log_that_is_written_stays(logs: Logs) -> None:
     descriptor = logs.make(rollout(0), "{}")
     for number in range(1, 4):
         ended(logs, number)
-    logs.prune(2, 10)
+    logs.prune(2, 10, rollout(9))
     assert logs.ids() == [rollout(3), rollout(2), rollout(0)]
     os.close(descriptor)
-    logs.prune(2, 10)
+    logs.prune(2, 10, rollout(9))
     assert logs.ids() == [rollout(3), rollout(2)]
 
 
@@ -80,7 +88,7 @@ def test_several_programs_remove_logs_at_once(logs: Logs) -> None:
 
     def prune() -> None:
         try:
-            logs.prune(5, 10)
+            logs.prune(5, 10, rollout(29))
         except BaseException as error:  # noqa: BLE001 - the test tells of it
             failures.append(error)
 
@@ -101,7 +109,7 @@ def test_what_a_killed_program_left_goes(logs: Logs) -> None:
         (logs.folder / name).mkdir()
         at = (logs.folder / name).stat().st_mtime - age
         os.utime(logs.folder / name, (at, at))
-    logs.prune(1, 10)
+    logs.prune(1, 10, rollout(9))
     assert {path.name for path in logs.folder.iterdir()} == {".lock", ".new-young", rollout(9)}
 
 
@@ -112,7 +120,7 @@ def test_a_link_that_is_named_as_a_log_does_not_lead_out(logs: Logs, tmp_path: P
     other.mkdir()
     (other / LOG).touch()
     (logs.folder / rollout(0)).symlink_to(other)
-    logs.prune(1, 10)
+    logs.prune(1, 10, rollout(9))
     assert (other / LOG).exists()
 
 

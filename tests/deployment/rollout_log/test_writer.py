@@ -96,7 +96,7 @@ def hear_all(log: RolloutLog, proposals: Sequence[Proposal], output: str = "relo
         log.hear(command(one, number, output))
         results.append(ended(one, number))
         log.hear(DeploymentEnded(results[-1]))
-    log.hear(RolloutEnded(results, 2.5, False, False))
+    log.hear(RolloutEnded(results, 2.5, True, False, {"web1": DeploymentError("no answer", where="lb1"), "web2": None}))
     return results
 
 
@@ -115,6 +115,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         LoggedCommand("reload", "true", None, 0, 0.25, "reloaded\n", False),
     ]
     assert (read.seconds, read.given_up, told.found) == (2.5, False, [])
+    assert list(read.out_of_service) == [{"host": "web1", "why": "lb1: no answer"}, {"host": "web2", "why": None}]
 
 
 def test_each_line_is_on_disk_when_it_happens(tmp_path: Path) -> None:

@@ -60,6 +60,18 @@ def test_what_a_deployment_left_is_shown() -> None:
     ]
 
 
+def test_hosts_that_may_be_out_of_service_are_named() -> None:
+    """And why, where that is known; they may need a hand."""
+    one = virtualenv(1, "deployed")
+    out: list[dict[str, Any]] = [{"host": "web1", "why": "lb1: no answer"}, {"host": "web2", "why": None}]
+    log = LoggedRollout(Path("/logs"), ASKED, [one], 12.34, False, out)
+    assert str(show_rollout(log, [one])).splitlines()[-3:] == [
+        "web1 may still be out of service: lb1: no answer",
+        "web2 may still be out of service",
+        "1 deployed; 12.3 s",
+    ]
+
+
 def test_a_rollback_is_told_as_one() -> None:
     """`rolled back` is what went well."""
     lines = shown(virtualenv(1, "deployed"), virtualenv(2, "rolled-back"), task="rollback")
