@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envfab.config.events import BEGUN, DRIFT, LOCK_WAITED
-from envfab.deployment.result import now
 from envfab.util.counts import count
+from envfab.util.times import now
 from envfab.util.untrusted import one_line
 
 VERSION = 1
