@@ -14,7 +14,7 @@ from envfab.util.untrusted import one_line
 SHOWN = 300
 
 
-class Inventory(Sequence[Host]):
+class AskedHosts(Sequence[Host]):
     """The hosts that `function` returns: it is called once, when they are first needed, not for `fab --list`.
 
     `check` returns the hosts as a tuple, or raises `ConfigurationError`. So does what first needs the hosts, also where

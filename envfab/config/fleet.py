@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
+from envfab.config.asked_hosts import AskedHosts
 from envfab.config.drain import Group
 from envfab.config.events import Receiver
 from envfab.config.host import Host
-from envfab.config.inventory import Inventory
 from envfab.config.servers import Secret, Server, UsageStats
 from envfab.config.target import Member, Target
 from envfab.config.validation import (
@@ -62,7 +62,7 @@ class Fleet:
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "groups", Group)
         if callable(self.hosts):
-            put(self, "hosts", Inventory(self.hosts, self._checked))
+            put(self, "hosts", AskedHosts(self.hosts, self._checked))
         else:
             put(self, "hosts", self._checked(self.hosts))
         check_instances(
@@ -106,7 +106,7 @@ class Fleet:
         Raises `ConfigurationError` where it fails, or returns something else.
         """
         assert isinstance(self.hosts, Sequence)
-        return self.hosts.ask() if isinstance(self.hosts, Inventory) else self.hosts
+        return self.hosts.ask() if isinstance(self.hosts, AskedHosts) else self.hosts
 
     def source_of_wheels(self) -> str | None:
         """The address of the package index that targets fetch wheels from, if there is one; asks a callable now.
