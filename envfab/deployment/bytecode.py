@@ -170,18 +170,32 @@ def _is_like_own(interpreter: Interpreter) -> bool:
     return (interpreter.implementation, interpreter.version.release[:2]) == own
 
 
+def likely_compiler(interpreter: Interpreter, named: Sequence[str]) -> str | None:
+    """Return the program of this machine that is tried first to compile for an interpreter; None if there is none.
+
+    `named` are those of the setting `compilers`. Only a host can tell whether its bytecode is of the same kind.
+    """
+    if _is_like_own(interpreter):
+        return sys.executable
+    major, minor = interpreter.version.release[:2]
+    found = [*map(os.path.expanduser, named), *_installed(interpreter.implementation.lower(), str(major), str(minor))]
+    return found[0] if found else None
+
+
 def _interpreters(kind: str, named: Sequence[str]) -> Iterator[str]:
     """Yield programs of this machine that may be interpreters of a kind: this one, those named, on PATH, of pyenv."""
     if kind == agent_sources.own_kind():
         yield sys.executable
     yield from map(os.path.expanduser, named)
     match = KIND.fullmatch(kind)
-    if match is None:
-        return
-    name = f"{PROGRAMS[match[1]]}{match[2]}.{match[3]}"
-    found = shutil.which(name)
+    if match is not None:
+        yield from _installed(match[1], match[2], match[3])
+
+
+def _installed(implementation: str, major: str, minor: str) -> Iterator[str]:
+    found = shutil.which(f"{PROGRAMS.get(implementation, implementation)}{major}.{minor}")
     if found is not None:
         yield found
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    if match[1] == "cpython":
-        yield from map(str, sorted(root.glob(f"versions/{match[2]}.{match[3]}.*/bin/python"), reverse=True))
+    if implementation == "cpython":
+        yield from map(str, sorted(root.glob(f"versions/{major}.{minor}.*/bin/python"), reverse=True))

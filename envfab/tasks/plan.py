@@ -40,7 +40,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours(
         check="exit with 2 if there is something to do",
-        verbose="also tell how large the store of unpacked wheels is, for each host and owner",
+        verbose="also tell where bytecode is compiled, and how large the store of wheels is for each host and owner",
         out="save the plan to this file, for `fab deploy --plan FILE`",
         canary="with --out: deploy the saved plan to these first, and continue only if they succeed; repeatable",
         batch="with --out: virtualenvs per wave of the saved plan: a number or a percentage (setting: batch)",
@@ -96,6 +96,7 @@ def task(fleet: Fleet) -> Any:
             if verbose:
                 # after the agents of the plans have left their places
                 document["stores"] = _stores(run, links, proposals)
+                document["compilers"] = _compilers(run, proposals)
             _save(run, place, out, document)
             if measured is not None:
                 _measure(measured, proposals)
@@ -151,6 +152,16 @@ def _measure(place: Path, proposals: Sequence[Proposal]) -> None:
     from envfab.tasks.output.metrics import plan_metrics, write_metrics
 
     write_metrics(place, plan_metrics(proposals, datetime.now(timezone.utc)))
+
+
+def _compilers(run: TaskContext, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:
+    """Print where bytecode is compiled for the wheels to be deployed; return it for JSON."""
+    from envfab.tasks.output.compilers import compiler_lines, compilers_json, compilers_of
+
+    found = compilers_of(proposals, run.settings)
+    for line in compiler_lines(found):
+        run.console.print(line, "dim")
+    return compilers_json(found)
 
 
 def _stores(run: TaskContext, links: Connections, proposals: Sequence[Proposal]) -> list[dict[str, Any]]:

@@ -6,10 +6,12 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.fab import run_fab
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, sha256
 from tests.support.workplace import Workplace
@@ -202,3 +204,27 @@ def test_verbose_tells_the_size_of_the_store(shop: Workplace) -> None:
     assert (store["host"], store["user"], store["error"]) == ("localhost", "root", None)
     assert store["bytes"] > 100
     assert "stores" not in shop.json("plan")
+
+
+def test_verbose_tells_where_bytecode_is_compiled(installed: Workplace, make_virtualenv: VirtualenvMaker) -> None:
+    """For each kind of interpreter that gets wheels: by which program, or on each host."""
+    older = make_virtualenv("3.8", installed.folder / "older")
+    installed.fabfile(
+        f"Host('localhost', virtualenvs=[Virtualenv({str(installed.folder / 'venv')!r}, packages=['shop==1.0']),"
+        f" Virtualenv({str(older)!r}, packages=['shop'])])"
+    )
+    here, there = (
+        "is compiled on this machine by ",
+        "is compiled on each host, since this machine has no such interpreter",
+    )
+    told = installed.fab("plan", "-v").stdout
+    # only where something is installed; where 3.8 is found on PATH or by pyenv, it compiles here
+    assert "bytecode for CPython 3.11" not in told
+    assert f"bytecode for CPython 3.8 {here}" in told or f"bytecode for CPython 3.8 {there}" in told
+    env = {"PATH": "/usr/sbin:/sbin", "PYENV_ROOT": "/nonexistent"}
+    told = run_fab(installed.folder, "plan", "-v", env=env).stdout
+    assert f"bytecode for CPython 3.8 {there}" in told
+    (one,) = json.loads(run_fab(installed.folder, "plan", "-v", "--json", env=env).stdout)["compilers"]
+    assert one == {"python": "CPython 3.8", "program": None}
+    told = installed.fab("plan", "-v", "--reinstall", "shop").stdout
+    assert f"bytecode for CPython 3.11 {here}{sys.executable}" in told
