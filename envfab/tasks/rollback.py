@@ -71,9 +71,9 @@ def task(fleet: Fleet) -> Any:
                     yes,
                     again,
                     resume,
+                    run.host_commands(links),
                     wait,
                     compilers=compilers,
-                    host_commands=run.host_commands(links),
                     slice=part,
                     repeatable=bool(to),
                 )

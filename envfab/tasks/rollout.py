@@ -52,11 +52,11 @@ class RolloutRequest:
     yes: bool
     again: Callable[[Proposal, Probe, TargetSession], Proposal | None]
     resume: Callable[[Sequence[str]], str]
+    # how commands are run on hosts apart from deployments
+    host_commands: HostCommands | None
     wait: float = 0
     canaries: frozenset[Target] = frozenset()
     compilers: Compilers = field(default_factory=Compilers)
-    # how commands are run on hosts apart from deployments
-    host_commands: HostCommands | None = None
     # the targets of a saved plan that has waves of its own
     whole: Sequence[Target] = ()
     slice: Slice | None = None

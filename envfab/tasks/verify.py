@@ -100,5 +100,7 @@ def _repair(run: TaskContext, names: Sequence[str], yes: bool, wait: int) -> Non
 
             chosen = agree(console, proposals, yes, "Repair")
             compilers = Compilers(run.settings.compilers)
-            request = RolloutRequest(names, yes, again, resume, wait=wait, compilers=compilers)
+            request = RolloutRequest(
+                names, yes, again, resume, run.host_commands(links), wait=wait, compilers=compilers
+            )
             carry_out(run, wheelhouse, proposals.all(), chosen, request)

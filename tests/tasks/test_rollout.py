@@ -16,7 +16,7 @@ def request(repeatable: bool) -> RolloutRequest:
     def resume(names: Sequence[str]) -> str:
         return f"fab deploy:{','.join(names)}"
 
-    return RolloutRequest(["%web", "%db"], True, lambda *_: None, resume, repeatable=repeatable)
+    return RolloutRequest(["%web", "%db"], True, lambda *_: None, resume, None, repeatable=repeatable)
 
 
 @pytest.mark.parametrize(

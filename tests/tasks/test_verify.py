@@ -240,6 +240,18 @@ def test_a_repair_may_only_remove_files_and_names_what_it_cannot_bring_back(loca
     assert [one["path"] for one in only(local)["drift"]["files"]] == ["bin/activate"]
 
 
+def test_a_repair_puts_the_host_that_it_takes_out_of_service_back(local: Workplace, shop: Path) -> None:
+    """Commands of `undrain` and those of other hosts run for a repair, too."""
+    deploy(local)
+    told = local.folder / "told"
+    drains = f"drain=Command('echo drain >> {told}', on='localhost'), undrain='echo undrain >> {told}', settle=0"
+    local.fabfile(f"Host('localhost', {drains}, virtualenvs=[Virtualenv({str(shop)!r}, packages=['shop', 'basket'])])")
+    next(shop.glob("lib/python*/site-packages/shop/__init__.py")).unlink()
+    done = local.fab("verify", "--repair", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert told.read_text().split() == ["drain", "undrain"]
+
+
 def test_a_repair_without_its_wheel_is_blocked_and_names_it(local: Workplace, shop: Path) -> None:
     """Nothing is changed; and arguments that have no meaning together are refused."""
     deploy(local)
