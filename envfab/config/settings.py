@@ -230,14 +230,14 @@ def _umask(where: str, value: Any) -> int:
     if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value.strip(), re.ASCII):
         number = int(value.strip().removeprefix("0o"), 8)
     elif isinstance(value, int) and value in UMASK_SLIPS:
-        _wrong(where, value, f"an octal mask; quote it: '{value:03d}'")
+        _wrong(where, value, f"an octal mask in quotes: '{value:03d}'")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 0o777:
         _wrong(where, value, "an octal mask in quotes, like '022'")
     return number
 
 
 def _wrong(where: str, value: Any, wanted: str) -> NoReturn:
-    raise ConfigurationError(f"{value!r} is not {wanted}", where=where)
+    raise ConfigurationError(f"must be {wanted}, not {value!r}", where=where)
 
 
 def _unknown(where: str, close: Sequence[str]) -> NoReturn:

@@ -65,33 +65,37 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("compilers", ["python3.9"], "envfab.compilers: ['python3.9'] is not a list of full paths of interpreters"),
-        ("compilers", "/a::/b", "envfab.compilers: '/a::/b' is not a list of full paths of interpreters"),
-        ("compilers", 3, "envfab.compilers: 3 is not a list of full paths of interpreters"),
-        ("parallel", "many", "envfab.parallel: 'many' is not a whole number from 1 up"),
-        ("parallel", 0, "envfab.parallel: 0 is not a whole number from 1 up"),
-        ("parallel", True, "envfab.parallel: True is not a whole number from 1 up"),
-        ("parallel", None, "envfab.parallel: None is not a whole number from 1 up"),
-        ("parallel", "-1", "envfab.parallel: '-1' is not a whole number from 1 up"),
-        ("parallel", 2.5, "envfab.parallel: 2.5 is not a whole number from 1 up"),
-        ("batch", "0%", "envfab.batch: '0%' is not a percentage from 1% to 100%"),
-        ("batch", "101%", "envfab.batch: '101%' is not a percentage from 1% to 100%"),
-        ("batch", "half", "envfab.batch: 'half' is not a number of virtualenvs, or a percentage like 25%"),
-        ("batch", 0, "envfab.batch: 0 is not a whole number from 1 up"),
-        ("max_failures", 0, "envfab.max_failures: 0 is not a whole number from 1 up"),
-        ("check_retries", -1, "envfab.check_retries: -1 is not a whole number from 0 up"),
-        ("check_timeout", 0, "envfab.check_timeout: 0 is not a number of seconds greater than 0"),
-        ("check_timeout", "inf", "envfab.check_timeout: 'inf' is not a number of seconds greater than 0"),
-        ("connect_timeout", "10s", "envfab.connect_timeout: '10s' is not a number of seconds greater than 0"),
-        ("host_keys", "sometimes", "envfab.host_keys: 'sometimes' is not one of strict, accept-new, off"),
-        ("host_keys", True, "envfab.host_keys: True is not one of strict, accept-new, off"),
-        ("store_days", "many", "envfab.store_days: 'many' is not a whole number from 0 up"),
-        ("compile", "maybe", "envfab.compile: 'maybe' is not true or false"),
-        ("umask", "089", "envfab.umask: '089' is not an octal mask in quotes, like '022'"),
-        ("umask", 22, "envfab.umask: 22 is not an octal mask; quote it: '022'"),
-        ("umask", 77, "envfab.umask: 77 is not an octal mask; quote it: '077'"),
-        ("umask", 0o1000, "envfab.umask: 512 is not an octal mask in quotes, like '022'"),
-        ("umask", 22.0, "envfab.umask: 22.0 is not an octal mask in quotes, like '022'"),
+        (
+            "compilers",
+            ["python3.9"],
+            "envfab.compilers: must be a list of full paths of interpreters, not ['python3.9']",
+        ),
+        ("compilers", "/a::/b", "envfab.compilers: must be a list of full paths of interpreters, not '/a::/b'"),
+        ("compilers", 3, "envfab.compilers: must be a list of full paths of interpreters, not 3"),
+        ("parallel", "many", "envfab.parallel: must be a whole number from 1 up, not 'many'"),
+        ("parallel", 0, "envfab.parallel: must be a whole number from 1 up, not 0"),
+        ("parallel", True, "envfab.parallel: must be a whole number from 1 up, not True"),
+        ("parallel", None, "envfab.parallel: must be a whole number from 1 up, not None"),
+        ("parallel", "-1", "envfab.parallel: must be a whole number from 1 up, not '-1'"),
+        ("parallel", 2.5, "envfab.parallel: must be a whole number from 1 up, not 2.5"),
+        ("batch", "0%", "envfab.batch: must be a percentage from 1% to 100%, not '0%'"),
+        ("batch", "101%", "envfab.batch: must be a percentage from 1% to 100%, not '101%'"),
+        ("batch", "half", "envfab.batch: must be a number of virtualenvs, or a percentage like 25%, not 'half'"),
+        ("batch", 0, "envfab.batch: must be a whole number from 1 up, not 0"),
+        ("max_failures", 0, "envfab.max_failures: must be a whole number from 1 up, not 0"),
+        ("check_retries", -1, "envfab.check_retries: must be a whole number from 0 up, not -1"),
+        ("check_timeout", 0, "envfab.check_timeout: must be a number of seconds greater than 0, not 0"),
+        ("check_timeout", "inf", "envfab.check_timeout: must be a number of seconds greater than 0, not 'inf'"),
+        ("connect_timeout", "10s", "envfab.connect_timeout: must be a number of seconds greater than 0, not '10s'"),
+        ("host_keys", "sometimes", "envfab.host_keys: must be one of strict, accept-new, off, not 'sometimes'"),
+        ("host_keys", True, "envfab.host_keys: must be one of strict, accept-new, off, not True"),
+        ("store_days", "many", "envfab.store_days: must be a whole number from 0 up, not 'many'"),
+        ("compile", "maybe", "envfab.compile: must be true or false, not 'maybe'"),
+        ("umask", "089", "envfab.umask: must be an octal mask in quotes, like '022', not '089'"),
+        ("umask", 22, "envfab.umask: must be an octal mask in quotes: '022', not 22"),
+        ("umask", 77, "envfab.umask: must be an octal mask in quotes: '077', not 77"),
+        ("umask", 0o1000, "envfab.umask: must be an octal mask in quotes, like '022', not 512"),
+        ("umask", 22.0, "envfab.umask: must be an octal mask in quotes, like '022', not 22.0"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(key: str, value: Any, message: str) -> None:
@@ -104,9 +108,9 @@ def test_a_wrong_value_is_refused_by_name(key: str, value: Any, message: str) ->
 def test_a_wrong_value_of_a_variable_is_refused_by_its_name() -> None:
     """Invoke makes a setting of it; the message names what was written. A flag outranks it."""
     environ = {"FABRIC_ENVFAB_KEEP": "x"}
-    with pytest.raises(ConfigurationError, match=r"^FABRIC_ENVFAB_KEEP: 'x' is not"):
+    with pytest.raises(ConfigurationError, match=r"^FABRIC_ENVFAB_KEEP: must be a whole number from 1 up, not 'x'"):
         Settings.from_mapping({"keep": "x"}, environ=environ)
-    with pytest.raises(ConfigurationError, match=r"^--keep: 'y' is not"):
+    with pytest.raises(ConfigurationError, match=r"^--keep: must be a whole number from 1 up, not 'y'"):
         Settings.from_mapping({"keep": "x"}, {"keep": "y"}, environ)
 
 
@@ -152,9 +156,9 @@ def test_what_was_typed_outranks_the_rest_and_is_named_as_typed() -> None:
     """A wrong value of a flag names the flag, not the setting that it stands for."""
     assert Settings.from_mapping({"batch": "many"}, {"batch": "3"}).batch == 3
     assert Settings.from_mapping({}, {"batch": "3"}).max_failures == 1
-    with pytest.raises(ConfigurationError, match=r"^--max-failures: '0' is not a whole number from 1 up"):
+    with pytest.raises(ConfigurationError, match=r"^--max-failures: must be a whole number from 1 up, not '0'"):
         Settings.from_mapping({}, {"max_failures": "0"})
-    with pytest.raises(ConfigurationError, match=r"^envfab\.parallel: 0 is not"):
+    with pytest.raises(ConfigurationError, match=r"^envfab\.parallel: must be a whole number from 1 up, not 0"):
         Settings.from_mapping({"parallel": 0}, {"batch": "3"})
 
 
@@ -213,7 +217,9 @@ class TestInvoke:
 
     def test_a_wrong_variable_is_our_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Invoke does not get to cast a variable into a traceback of its own."""
-        with pytest.raises(ConfigurationError, match=r"^envfab\.parallel: 'many' is not a whole number"):
+        with pytest.raises(
+            ConfigurationError, match=r"^envfab\.parallel: must be a whole number from 1 up, not 'many'"
+        ):
             self.settings(monkeypatch, parallel="many")
 
 

@@ -75,9 +75,15 @@ def test_only_waves_need_the_newer_format(tmp_path: Path, waves: Waves | None, n
         ({"format": 2, "virtualenvs": [], "waves": {"canaries": "web1"}}, "'canaries' must be a list, not 'web1'"),
         ({"format": 2, "virtualenvs": [], "waves": {"canaries": [["web1"]]}}, "the canary ['web1'] is not in it"),
         ({"format": 2, "virtualenvs": [], "waves": {"canaries": ["me@web9:/v"]}}, "the canary 'me@web9:/v' is not in"),
-        ({"format": 2, "virtualenvs": [], "waves": {"batch": "101%"}}, "'batch': '101%' is not a percentage from 1%"),
-        ({"format": 2, "virtualenvs": [], "waves": {"batch": 0}}, "'batch': 0 is not a whole number from 1 up"),
-        ({"format": 2, "virtualenvs": [], "waves": {"batch": True}}, "'batch': True is not a whole number from 1 up"),
+        (
+            {"format": 2, "virtualenvs": [], "waves": {"batch": "101%"}},
+            "'batch': must be a percentage from 1% to 100%, not '101%'",
+        ),
+        ({"format": 2, "virtualenvs": [], "waves": {"batch": 0}}, "'batch': must be a whole number from 1 up, not 0"),
+        (
+            {"format": 2, "virtualenvs": [], "waves": {"batch": True}},
+            "'batch': must be a whole number from 1 up, not True",
+        ),
     ],
 )
 def test_what_is_no_plan_is_refused(tmp_path: Path, document: object, said: str) -> None:

@@ -171,7 +171,10 @@ def test_a_selection_outside_of_the_slice_is_nothing_to_do(
         (["plan", "--canary", "web1"], "--canary needs --out FILE: a saved plan keeps its waves"),
         (["plan", "--canary", "web1", "--batch", "25%"], "--canary and --batch needs --out FILE"),
         (["plan:web1", "--canary", "web2", "--out", "x"], "--canary: not among the chosen targets: "),
-        (["plan", "--batch", "none-at-all", "--out", "x"], "--batch: 'none-at-all' is not a number of virtualenvs"),
+        (
+            ["plan", "--batch", "none-at-all", "--out", "x"],
+            "--batch: must be a number of virtualenvs, or a percentage like 25%, not 'none-at-all'",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(workplace: Workplace, hosts: Hosts, arguments: list[str], says: str) -> None:

@@ -86,8 +86,8 @@ SETTINGS = (
         ("history --limit=-3", "--limit: must be a whole number of at least 1, not -3"),
         ("deploy --yes --wait=-1", "--wait: must be a whole number of at least 0, not -1"),
         ("rollback --yes --wait=-1", "--wait: must be a whole number of at least 0, not -1"),
-        ("deploy --yes --batch x", "--batch: 'x' is not a number of virtualenvs, or a percentage like 25%"),
-        ("deploy --yes --max-failures 0", "--max-failures: '0' is not a whole number from 1 up"),
+        ("deploy --yes --batch x", "--batch: must be a number of virtualenvs, or a percentage like 25%, not 'x'"),
+        ("deploy --yes --max-failures 0", "--max-failures: must be a whole number from 1 up, not '0'"),
         (
             "plan --only six==1.16.0",
             "--only: must be the name of a package, not 'six==1.16.0'\n"
