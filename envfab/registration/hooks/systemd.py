@@ -66,6 +66,11 @@ class Timer:
     flags: Sequence[str] = ()
 
     @property
+    def by_cron(self) -> str:
+        """How cron does the same."""
+        return "fab register_hook --cron" if self.name == "register" else f"add fab {self.name} --check by crontab -e"
+
+    @property
     def unit(self) -> str:
         """The name of its units, without the suffix: one for each task, fabfile and virtualenv."""
         parts = "\0".join((self.call.folder, self.call.of, *self.call.command))
@@ -78,7 +83,7 @@ def install(timer: Timer, schedule: str) -> list[Path]:
     Raises `UsageError` for a `schedule` that systemd does not take, `TimerError` if systemd refuses, which leaves no
     unit behind.
     """
-    _check_schedule(schedule)
+    _check_schedule(timer, schedule)
     folder = _folder()
     units = {
         folder / f"{timer.unit}.service": _service(timer),
@@ -92,8 +97,8 @@ def install(timer: Timer, schedule: str) -> list[Path]:
         for path in changed:
             write_file(path, units[path].encode(), 0o644)
         if changed:
-            _systemctl("daemon-reload")
-        _systemctl("enable", "--now", "--quiet", f"{timer.unit}.timer")
+            _systemctl(timer, "daemon-reload")
+        _systemctl(timer, "enable", "--now", "--quiet", f"{timer.unit}.timer")
     except (OSError, TimerError) as error:
         for path in units:
             with suppress(OSError):
@@ -109,13 +114,13 @@ def remove(timer: Timer) -> list[Path]:
     there = [path for path in (_folder() / f"{timer.unit}{kind}" for kind in (".timer", ".service")) if path.exists()]
     if not there:
         return []
-    _systemctl("disable", "--now", "--quiet", f"{timer.unit}.timer")
+    _systemctl(timer, "disable", "--now", "--quiet", f"{timer.unit}.timer")
     try:
         for path in there:
             path.unlink()
     except OSError as error:
         raise TimerError(f"cannot be removed: {error.strerror}", where=str(error.filename)) from None
-    _systemctl("daemon-reload")
+    _systemctl(timer, "daemon-reload")
     return there
 
 
@@ -165,27 +170,27 @@ def _command_line(words: Sequence[str]) -> str:
     return " ".join(_quoted(word).replace("$", "$$") for word in through_shell)
 
 
-def _check_schedule(schedule: str) -> None:
+def _check_schedule(timer: Timer, schedule: str) -> None:
     """Raise `UsageError` if systemd does not take a schedule, or it could end the line."""
     hint = f"say '{DAILY}', hourly or daily: see systemd.time(7), and try: systemd-analyze calendar '{DAILY}'"
     if not schedule.strip() or re.search(r"[\x00-\x1f\x7f]", schedule):
         raise UsageError(f"{schedule!r} is not a schedule of systemd", hint=hint)
-    done = _run(["systemd-analyze", "calendar", schedule])
+    done = _run(["systemd-analyze", "calendar", schedule], timer.by_cron)
     if done.returncode:
         raise UsageError(f"{schedule!r} is not a schedule of systemd", hint=hint)
 
 
-def _systemctl(*arguments: str) -> None:
+def _systemctl(timer: Timer, *arguments: str) -> None:
     scope = [] if os.geteuid() == 0 else ["--user"]
-    done = _run(["systemctl", *scope, *arguments])
+    done = _run(["systemctl", *scope, *arguments], timer.by_cron)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         why = f": {said[-1]}" if said else f" ended with status {done.returncode}"
         what = f"systemctl {' '.join([*scope, *arguments])}{why}"
-        raise TimerError(what, hint="if systemd does not run here, use cron: fab register_hook --cron")
+        raise TimerError(what, hint=f"if systemd does not run here, use cron: {timer.by_cron}")
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], by_cron: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
@@ -197,6 +202,6 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except FileNotFoundError:
-        raise TimerError(f"{command[0]} is not installed", hint="use cron: fab register_hook --cron") from None
+        raise TimerError(f"{command[0]} is not installed", hint=by_cron and f"use cron: {by_cron}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TimerError(f"{command[0]} cannot be run: {error}") from None

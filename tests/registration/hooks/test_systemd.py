@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,13 +102,13 @@ def test_what_is_removed_leaves_nothing(service_manager: FakeSystemd, odd: Timer
 
 
 def test_a_refusal_leaves_no_unit_behind(service_manager: FakeSystemd, tmp_path: Path, odd: Timer) -> None:
-    """The message has systemctl's last words, and says what else there is."""
+    """The message has systemctl's last words, and says how cron does what this timer would do."""
     service_manager.fail("Failed to connect to bus: No medium found\n")
     with pytest.raises(TimerError) as caught:
         systemd.install(odd, systemd.DAILY)
     assert str(caught.value) == (
         "systemctl --user daemon-reload: Failed to connect to bus: No medium found\n"
-        "  if systemd does not run here, use cron: fab register_hook --cron"
+        "  if systemd does not run here, use cron: add fab plan --check by crontab -e"
     )
     assert list((tmp_path / "config" / "systemd" / "user").iterdir()) == []
 
@@ -125,8 +126,10 @@ def test_a_schedule_that_systemd_does_not_take_is_refused(
 def test_without_systemd_the_message_says_so(tmp_path: Path, odd: Timer, monkeypatch: pytest.MonkeyPatch) -> None:
     """And names cron."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TimerError, match=r"^systemd-analyze is not installed\n  use cron: fab register_hook --cron$"):
+    with pytest.raises(TimerError, match=r"^systemd-analyze is not installed\n  use cron: add fab plan --check by"):
         systemd.install(odd, systemd.DAILY)
+    with pytest.raises(TimerError, match=r"\n  use cron: fab register_hook --cron$"):
+        systemd.install(replace(odd, name="register"), systemd.DAILY)
 
 
 def test_timers_of_two_fabfiles_have_two_names() -> None:
