@@ -344,13 +344,22 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
         found = [one for one in logged.values() if wanted is not None and version_or_none(one.version) == wanted]
     else:
         found = [one for one in logged.values() if one.filename == what]
+    if not is_release and what == project and logged:
+        raise WheelhouseError(
+            f"a release must be named NAME==VERSION, not {what!r}",
+            hint=f"the release log has {_releases(logged.values())}",
+        )
     if not found:
-        there = ", ".join(sorted({f"{one.project}=={one.version}" for one in logged.values()}))
+        there = _releases(logged.values())
         raise WheelhouseError(
             f"the release log has no {what}",
             hint=f"it has {there}" if there else "name it NAME==VERSION, or by its file name; `fab wheels` lists them",
         )
     return tuple(found)
+
+
+def _releases(logged: Iterable[LoggedWheel]) -> str:
+    return ", ".join(sorted({f"{one.project}=={one.version}" for one in logged}))
 
 
 def _now() -> datetime:

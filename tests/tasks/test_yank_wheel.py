@@ -35,6 +35,10 @@ def test_yanked_releases_are_pinned_or_passed_over(workplace: Workplace, make_vi
     [
         ([], "yank_wheel needs a release"),
         (["shop==1.0"], "yank_wheel needs a reason"),
+        (
+            ["shop", "--reason", "x"],
+            "a release must be named NAME==VERSION, not 'shop'\n  the release log has shop==1.0",
+        ),
         (["shop==9", "--reason", "x"], "the release log has no shop==9\n  it has shop==1.0"),
     ],
 )
