@@ -82,7 +82,7 @@ def load(path: Path) -> SavedPlan:
     try:
         document = parse_json(read_file(path, LIMIT))
     except OSError as error:
-        raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
+        raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path), hint=HINT) from None
     except ValueError:
         raise FormatError("not a saved plan", where=str(path), hint=HINT) from None
     if not isinstance(document, dict) or type(document.get("format")) is not int:

@@ -147,7 +147,7 @@ def test_a_saved_plan_is_refused_where_the_virtualenv_or_a_wheel_changed(
             '{"format": 99}',
             "friday.json: the plan has format 99; this envfab reads formats up to 2\n  use the version of envfab that made it",
         ),
-        (None, "friday.json: cannot read the plan: No such file or directory"),
+        (None, "friday.json: cannot read the plan: No such file or directory\n  make one with fab plan --out FILE"),
     ],
 )
 def test_a_file_that_is_no_plan_is_one_clear_error(
