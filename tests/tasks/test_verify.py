@@ -75,8 +75,8 @@ def test_what_differs_is_told_and_checked(local: Workplace, shop: Path) -> None:
     assert told[0].endswith(f" · {deployed['deployment']} · {deployed['digest'][:12]}")
     assert told[1:5] == [
         "    ~ bin/shop   mode changed   script of shop",
-        f"    ~ {inside}/basket.py   content changed; its other links, in the store and in other virtualenvs, have this"
-        " content too   of basket",
+        f"    ~ {inside}/basket.py   content changed   of basket; its other links, in the store and in other"
+        " virtualenvs, have this content too",
         f"    + {inside}/shop/new.py   added   of no package",
         "    - share/shop.txt   removed   data file of shop",
     ]

@@ -69,7 +69,7 @@ def _file(file: FileChange) -> str:
     shared = "; its other links, in the store and in other virtualenvs, have this content too" if file.shared else ""
     owner = f"of {file.owner}" if file.owner else "of no package"
     title = TITLES[file.place]
-    return f"{SIGNS[file.kind]} {file.path}   {what}{shared}   {f'{title} ' if title else ''}{owner}"
+    return f"{SIGNS[file.kind]} {file.path}   {what}   {f'{title} ' if title else ''}{owner}{shared}"
 
 
 def summary(verified: Sequence[Verification]) -> str:
