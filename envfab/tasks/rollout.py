@@ -159,7 +159,7 @@ def _warn_of_all(run: TaskContext, rollout: Rollout) -> None:
     if len(together) > 1 and together == {host.name for host in run.fleet.all_hosts() if host.drain}:
         run.console.warning(
             f"{', '.join(sorted(together))} are all taken out of service at the same time:"
-            " --batch leaves some of them in"
+            " deploy --batch, or the setting batch, leaves some of them in"
         )
 
 

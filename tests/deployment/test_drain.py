@@ -81,7 +81,10 @@ def test_a_host_is_out_of_service_from_its_first_switch_to_its_last_check(servic
     """Once for both of its virtualenvs; what comes before the switch comes before it, and the plan shows it."""
     assert "drain: echo drain web1" in service.workplace.fab("plan").stdout
     printed = service.deploy()
-    assert "web1, web2 are all taken out of service at the same time: --batch leaves some of them in" in printed
+    assert (
+        "web1, web2 are all taken out of service at the same time: deploy --batch, or the setting batch, leaves some of them in"
+        in printed
+    )
     for host in ("web1", "web2"):
         told = service.told(host)
         assert told[0] == "before"
