@@ -73,4 +73,5 @@ def name_logs(run: TaskContext, rollouts: Sequence[str]) -> None:
     folder = logs_folder(os.environ)
     known = set(Logs(folder).ids()) & set(rollouts) if folder is not None else set()
     if known:
-        run.console.note(f"the log of a rollout: {command(run.fleet, 'history', '--rollout', max(known))}", "dim")
+        to_show = command(run.fleet, "history", "--rollout", max(known))
+        run.console.note_command("the log of a rollout:", to_show, "dim")

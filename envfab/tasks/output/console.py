@@ -59,13 +59,11 @@ class Console:
 
     def command(self, what: str, command: str, style: str = "") -> None:
         """Print a command to copy, after `what` it is for: on a narrow terminal in lines that a shell joins."""
-        width = columns(sys.stderr if self.as_json else sys.stdout)
-        line = f"{what} {command}"
-        if width is not None and len(line) > width:
-            from envfab.tasks.output.wrapping import wrap_command
+        self.print(_to_copy(what, command, sys.stderr if self.as_json else sys.stdout), style)
 
-            line = wrap_command(what, command, width)
-        self.print(line, style)
+    def note_command(self, what: str, command: str, style: str = "") -> None:
+        """Print a command to copy, as `command` does, on standard error, beside the result."""
+        self.note(_to_copy(what, command, sys.stderr), style)
 
     def note(self, text: str, style: str = "") -> None:
         """Print one or several lines for people on standard error, beside the result."""
@@ -162,3 +160,14 @@ class Console:
 def _write(stream: TextIO, text: str) -> None:
     stream.write(f"{text}\n")
     stream.flush()
+
+
+def _to_copy(what: str, command: str, stream: TextIO) -> str:
+    """`what` and a command, which are broken as a shell joins them where the terminal of `stream` is too narrow."""
+    width = columns(stream)
+    line = f"{what} {command}"
+    if width is None or len(line) <= width:
+        return line
+    from envfab.tasks.output.wrapping import wrap_command
+
+    return wrap_command(what, command, width)

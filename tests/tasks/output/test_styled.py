@@ -92,3 +92,20 @@ def test_no_word_is_broken_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch,
     assert len(plain) == 2 * lines
     assert " ".join(plain).split() == text.split() * 2
     assert not columns or all(len(line) <= columns for line in plain)
+
+
+def test_a_command_to_copy_is_joined_by_a_shell_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error as on standard output: what is pasted is the command in one piece."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    with open(terminal, "w", closefd=True) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        console = Console()
+        for tell in (console.command, console.note_command):
+            tell("copy", "fab -S ssh_config history --rollout 20261127-032233-bc7e")
+            shown = ""
+            while not shown.endswith("bc7e\r\n"):
+                shown += os.read(controller, 65536).decode()
+            assert shown.splitlines() == ["copy fab -S ssh_config history \\", "    --rollout 20261127-032233-bc7e"]
+    os.close(controller)
