@@ -31,8 +31,16 @@ class AskedHosts(Sequence[Host]):
         """Return the hosts; call the function if that has not succeeded yet."""
         with self._asking:
             if self._hosts is None:
-                self._hosts = self._check(self._call())
+                self._hosts = self._checked(self._call())
             return self._hosts
+
+    def _checked(self, found: Any) -> tuple[Host, ...]:
+        try:
+            return self._check(found)
+        except ConfigurationError as error:
+            # the line that it names is not of the fabfile, but of what runs its tasks
+            field = error.where.rpartition(": ")[2]
+            raise ConfigurationError(error.what, where=f"{field}: what {self.name} returns", hint=error.hint) from None
 
     def _call(self) -> Any:
         try:

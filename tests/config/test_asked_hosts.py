@@ -54,10 +54,10 @@ def failing() -> Any:
     [
         (failing, "Fleet.hosts: cannot get the hosts: failing() raised FileNotFoundError: "
          "[Errno 2] No such file or directory: 'inventory.json'"),
-        (lambda: "web1", "Fleet.hosts: must be a list of Host(…), not 'web1'"),
-        (lambda: None, "Fleet.hosts: must be a list of Host(…), not None"),
-        (lambda: ["web1"], "Fleet.hosts: must hold only Host(…), not 'web1'"),
-        (lambda: [Host("a"), Host("a")], "Fleet.hosts: two hosts are named 'a'"),
+        (lambda: "web1", "Fleet.hosts: what <lambda>() returns: must be a list of Host(…), not 'web1'"),
+        (lambda: None, "Fleet.hosts: what <lambda>() returns: must be a list of Host(…), not None"),
+        (lambda: ["web1"], "Fleet.hosts: what <lambda>() returns: must hold only Host(…), not 'web1'"),
+        (lambda: [Host("a"), Host("a")], "Fleet.hosts: what <lambda>() returns: two hosts are named 'a'"),
     ],
 )  # fmt: skip
 def test_what_is_not_a_list_of_hosts_is_an_error(function: Callable[[], Any], message: str) -> None:
@@ -67,6 +67,14 @@ def test_what_is_not_a_list_of_hosts_is_an_error(function: Callable[[], Any], me
         with pytest.raises(ConfigurationError) as caught:
             fleet.members(lambda _host: "me")
         assert message in str(caught.value)
+
+
+def test_what_a_function_returns_is_refused_without_a_line_of_other_programs(tmp_path: Path) -> None:
+    """Its hosts are checked while a task runs: the calling line is Invoke's then, and not the fabfile's."""
+    (tmp_path / "fabfile.py").write_text(FABFILE.format(body="return None"))
+    done = run_fab(tmp_path, "targets")
+    assert done.returncode == 1
+    assert done.stderr == "envfab: Fleet.hosts: what hosts() returns: must be a list of Host(…), not None\n"
 
 
 def test_a_function_that_fails_ends_the_task_with_its_reason(tmp_path: Path) -> None:
