@@ -6,6 +6,7 @@ of the fabfile. Nothing here contacts a host or imports Fabric.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
@@ -107,6 +108,17 @@ class Fleet:
         """
         assert isinstance(self.hosts, Sequence)
         return self.hosts.ask() if isinstance(self.hosts, AskedHosts) else self.hosts
+
+    def empty_groups(self) -> tuple[str, ...]:
+        """Return a line for each group of `groups` that no host is in, as after a slip of the pen."""
+        known = sorted({name for host in self.all_hosts() for name in host.groups})
+        found = []
+        for group in self.groups:
+            if group.name not in known:
+                close = difflib.get_close_matches(group.name, known, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                found.append(f"Fleet.groups: no host is in the group {group.name!r}, so it drains none{meant}")
+        return tuple(found)
 
     def source_of_wheels(self) -> str | None:
         """The address of the package index that targets fetch wheels from, if there is one; asks a callable now.

@@ -151,6 +151,8 @@ class TaskContext:
     def select(self, names: Sequence[str], within: Container[str] | None = None) -> tuple[Member, ...]:
         """Return the members that `names` and `fab -H` select, `within` some hosts; raises `SelectorError`."""
         chosen = select(names, self.fleet.members(self.login), command_line_hosts())
+        for line in self.fleet.empty_groups():
+            self.console.warning(line)
         if within is not None:
             chosen = tuple(member for member in chosen if member.host.name in within)
         note_targets(len(chosen))

@@ -55,6 +55,16 @@ def test_hosts_that_a_function_returns_have_groups_too() -> None:
     assert fleet.all_hosts()[0].how_to_drain() == Drain((Command("out"),), (Command("in"),), 1.0)
 
 
+def test_a_group_that_no_host_is_in_is_named() -> None:
+    """A slip of the pen would drain nothing, and nobody would know."""
+    hosts = [Host("web1", groups=["wbe", "eu"])]
+    groups = [Group(name, drain="out", undrain="in") for name in ("web", "eu", "other")]
+    assert Fleet(groups=groups, hosts=hosts).empty_groups() == (
+        "Fleet.groups: no host is in the group 'web', so it drains none; did you mean 'wbe'?",
+        "Fleet.groups: no host is in the group 'other', so it drains none",
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

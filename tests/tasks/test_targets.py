@@ -99,3 +99,15 @@ def test_an_export_says_where_it_went(tmp_path: Path, make_virtualenv: Virtualen
     assert local.fab("targets", "--export", "i.json").stdout.splitlines()[0] == line
     assert line in local.fab("targets", "--export", "i.json", "--json").stderr
     assert (local.folder / "i.json").is_file()
+
+
+def test_a_group_that_no_host_is_in_is_a_warning(tmp_path: Path) -> None:
+    """It drains nothing; whoever selects hosts is told."""
+    local = Workplace(tmp_path)
+    (local.folder / "fabfile.py").write_text(
+        "from envfab import *\nns = collection(Fleet(groups=[Group('web', drain='out', undrain='in')],"
+        " hosts=[Host('localhost', groups='wbe', virtualenvs=[Virtualenv('/srv/v')])]))\n"
+    )
+    done = local.fab("targets")
+    assert done.returncode == 0
+    assert "no host is in the group 'web', so it drains none; did you mean 'wbe'?" in " ".join(done.stderr.split())
