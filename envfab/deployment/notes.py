@@ -8,10 +8,9 @@ from packaging.utils import canonicalize_name
 
 from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
-from envfab.models.drift import Drift
+from envfab.models.drift import Drift, packages_and_files
 from envfab.models.probe import LingeringProcess, Probe
 from envfab.planning.plan import Plan
-from envfab.util.counts import count
 from envfab.util.times import local_time, parse_time
 from envfab.util.untrusted import one_line
 
@@ -67,7 +66,8 @@ def changed_by_hand(drift: Drift | None, plan: Plan) -> tuple[str, ...]:
     """Return a note on what was changed since the last deployment, and what the plan makes of it; else nothing."""
     if not drift:
         return ()
-    note = f"changed since the last deployment: {_counted(len(drift.packages), drift.others)}; fab verify tells which"
+    much = packages_and_files(len(drift.packages), drift.others)
+    note = f"changed since the last deployment: {much}; fab verify tells which"
     if not plan.actions:
         return (note,)
     if plan.generation is not None:
@@ -76,18 +76,13 @@ def changed_by_hand(drift: Drift | None, plan: Plan) -> tuple[str, ...]:
     packages = [one.name for one in drift.packages if canonicalize_name(one.name) in names]
     files = sum(one.owner is not None and canonicalize_name(one.owner) in names for one in drift.files)
     parts = [
-        (f"overwritten: {_counted(len(packages), files)}", packages or files),
+        (f"overwritten: {packages_and_files(len(packages), files)}", packages or files),
         (
-            f"carried over: {_counted(len(drift.packages) - len(packages), drift.others - files)}",
+            f"carried over: {packages_and_files(len(drift.packages) - len(packages), drift.others - files)}",
             len(drift.packages) > len(packages) or drift.others > files,
         ),
     ]
     return ("; ".join([note, *(text for text, is_there in parts if is_there)]),)
-
-
-def _counted(packages: int, files: int) -> str:
-    """How many packages and files: `1 package, 3 files`."""
-    return ", ".join(count(number, what) for number, what in ((packages, "package"), (files, "file")) if number)
 
 
 def still_running(processes: Sequence[LingeringProcess]) -> tuple[str, ...]:

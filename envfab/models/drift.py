@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from envfab.util.counts import count
 from envfab.util.versions import version_or_none
 
 
@@ -105,6 +106,11 @@ class Drift:
     def since(self) -> str | None:
         """When the first difference was seen, ISO 8601; None if there is none."""
         return min((*(one.seen for one in self.packages), *(one.seen for one in self.files)), default=None)
+
+
+def packages_and_files(packages: int, files: int) -> str:
+    """Return how many packages and files, without what is none: `1 package, 3 files`."""
+    return ", ".join(count(number, what) for number, what in ((packages, "package"), (files, "file")) if number)
 
 
 def to_json(drift: Drift) -> dict[str, Any]:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from envfab.tasks.output.console import Console
 
 # the tasks that a timer can run, with the flags that make them tell by their exit status
-TIMED: Mapping[str, tuple[str, ...]] = {"plan": ("--check",), "register": ()}
+TIMED: Mapping[str, tuple[str, ...]] = {"plan": ("--check",), "register": (), "verify": ("--check",)}
+# those of them that write metrics
+MEASURED = ("plan", "verify")
 
 
 def task(fleet: Fleet) -> Any:
@@ -31,12 +33,12 @@ def task(fleet: Fleet) -> Any:
     @ours(
         "task",
         task=f"which task to run: {', '.join(TIMED)}",
-        metrics="with plan: also write metrics to this file, as plan --metrics does",
+        metrics=f"with {' and '.join(MEASURED)}: also write metrics to this file, as their own --metrics does",
         schedule="when, as in systemd.time(7) (default: every day at 4:37)",
         remove="stop the timer and remove its units",
     )
     def timer(c: Context, task: str = "", metrics: str = "", schedule: str = "", remove: bool = False) -> None:
-        """Run a task by a systemd timer; the service fails where `plan` finds something to do."""
+        """Run a task by a systemd timer; the service fails where `plan` finds something to do, or `verify` drift."""
         from envfab.registration.hooks.activation import Call
         from envfab.registration.hooks.systemd import Timer
 
@@ -44,8 +46,8 @@ def task(fleet: Fleet) -> Any:
         if task not in TIMED:
             raise UsageError(f"{task!r} is not a task for a timer" if task else "timer needs a task",
                              hint=f"say one of: {', '.join(f'fab timer:{name}' for name in TIMED)}")  # fmt: skip
-        if metrics and task != "plan":
-            raise UsageError(f"--metrics is of plan, not of {task}")
+        if metrics and task not in MEASURED:
+            raise UsageError(f"--metrics is of {' and '.join(MEASURED)}, not of {task}")
         place = ["--metrics", str(output_path(metrics, "--metrics").absolute())] if metrics and not remove else []
         folder, words = how_to_call(fleet, task)
         # what it measures does not make it another timer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -15,9 +17,11 @@ from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.output.wheelhouse import show_wheelhouse
+from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal
+    from envfab.deployment.verification import Verification
     from envfab.models.probe import Probe
     from envfab.remote.probe import TargetSession
 
@@ -36,30 +40,34 @@ def task(fleet: Fleet) -> Any:
         repair: bool = False,
         yes: bool = False,
         wait: int = 0,
+        metrics: str = "",
         json: bool = False,
     ) -> None:
         """Show what was changed in virtualenvs since they were deployed to: packages, scripts, data files."""
-        _refuse(check, repair, yes, wait)
+        _refuse(check, repair, yes, wait, metrics)
+        measured = output_path(metrics, "--metrics") if metrics else None
         run = TaskContext(fleet, c, json)
         if repair:
             _repair(run, list(name), yes, wait)
         else:
-            _verify(run, list(name), check)
+            _verify(run, list(name), check, measured)
 
     return verify
 
 
-def _refuse(check: bool, repair: bool, yes: bool, wait: int) -> None:
+def _refuse(check: bool, repair: bool, yes: bool, wait: int, metrics: str) -> None:
     """Raise `UsageError` for arguments that have no meaning together."""
     at_least(0, "--wait", wait)
     if check and repair:
         raise UsageError("--check and --repair exclude each other", hint="repair first, then check")
+    if metrics and repair:
+        raise UsageError("--metrics and --repair exclude each other", hint="repair first, then verify with --metrics")
     if not repair and (yes or wait):
         raise UsageError(f"{'--yes' if yes else '--wait'} needs --repair", hint="fab verify --repair --yes")
 
 
-def _verify(run: TaskContext, names: Sequence[str], check: bool) -> None:
-    """Compare, and print what differs; raises `Exit`."""
+def _verify(run: TaskContext, names: Sequence[str], check: bool, measured: Path | None) -> None:
+    """Compare, print what differs, tell it to the receivers of events, and measure it; raises `Exit`."""
     from envfab.deployment.verification import verify_all
     from envfab.tasks.output.drift import show_verification, summary, verifications_json
 
@@ -71,10 +79,28 @@ def _verify(run: TaskContext, names: Sequence[str], check: bool) -> None:
         console.print(summary(verified), "bold")
         if console.as_json:
             console.json(verifications_json(verified))
+        if measured is not None:
+            _measure(measured, verified)
+        if run.fleet.events:
+            _tell(run, verified)
     if any(one.error for one in verified):
         raise Exit(code=1)
     if check and any(one.drift is None or one.drift for one in verified):
         raise Exit(code=2)
+
+
+def _measure(place: Path, verified: Sequence[Verification]) -> None:
+    """Write the metrics of what differs to the file that `--metrics` named."""
+    from envfab.tasks.output.metrics import verify_metrics, write_metrics
+
+    write_metrics(place, verify_metrics(verified, datetime.now(timezone.utc)))
+
+
+def _tell(run: TaskContext, verified: Sequence[Verification]) -> None:
+    """Send what differs to the receivers of events that the fabfile names."""
+    from envfab.deployment.events.drift import tell_drift
+
+    tell_drift(run.fleet.events, run.fleet.at("."), verified, run.console)
 
 
 def _repair(run: TaskContext, names: Sequence[str], yes: bool, wait: int) -> None:

@@ -1,4 +1,4 @@
-"""`--metrics` of `fab plan` and `fab audit`, by the real program."""
+"""`--metrics` of `fab plan`, `fab verify` and `fab audit`, by the real program."""
 
 from __future__ import annotations
 
@@ -63,6 +63,34 @@ def test_a_plan_tells_statuses_missing_wheels_and_the_last_deployment(fleet: Wor
     assert before <= found["metrics_timestamp_seconds", "plan"] <= time.time()
 
 
+def of(found: Samples, name: str) -> dict[str, float]:
+    """The samples of one metric, by their label."""
+    return {label: value for (metric, label), value in found.items() if metric == name}
+
+
+def test_what_was_changed_by_hand_is_told(fleet: Workplace) -> None:
+    """By `verify` with the time of the first difference, by `plan` without; of what is not known there is nothing."""
+    assert fleet.fab("verify", "--metrics", "verify.prom").returncode == 1
+    found = samples(fleet.folder / "verify.prom")
+    assert of(found, "virtualenv_drift_files") == of(found, "virtualenv_drift_packages") == {"good": 0}
+    assert of(found, "virtualenv_drift_since_timestamp_seconds") == {}
+    added = next((fleet.folder / "good").glob("lib/python*/site-packages")) / "by_hand.py"
+    added.write_text("")
+    before = time.time() - 1
+    fleet.fab("verify", "--metrics", "verify.prom")
+    fleet.fab("plan", "--metrics", "plan.prom")
+    added.unlink()
+    found, planned = samples(fleet.folder / "verify.prom"), samples(fleet.folder / "plan.prom")
+    for one, by in ((found, "content"), (planned, "stat")):
+        assert of(one, "virtualenv_drift_files") == {"good": 1}
+        assert of(one, "virtualenv_drift_packages") == {"good": 0}
+        file = fleet.folder / ("verify.prom" if one is found else "plan.prom")
+        assert f'by="{by}"' in file.read_text()
+    assert before <= found["virtualenv_drift_since_timestamp_seconds", "good"] <= time.time()
+    assert of(planned, "virtualenv_drift_since_timestamp_seconds") == {}
+    assert found["metrics_timestamp_seconds", "verify"] >= before
+
+
 def test_an_audit_tells_known_vulnerabilities(fleet: Workplace) -> None:
     """Zero where there are none; nothing of a host that does not answer."""
     affected = {"package": {"ecosystem": "PyPI", "name": "shop"}, "versions": ["1.0"]}
@@ -91,5 +119,6 @@ def test_a_file_that_cannot_be_written_is_refused_before_hosts_are_asked(
     fleet: Workplace, place: str, message: str
 ) -> None:
     """One message, exit 1."""
-    done = fleet.fab("plan", "--metrics", place)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    for task in ("plan", "verify"):
+        done = fleet.fab(task, "--metrics", place)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", message)

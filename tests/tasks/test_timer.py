@@ -35,6 +35,8 @@ def place(tmp_path: Path) -> tuple[Path, dict[str, str], FakeSystemd]:
         (["timer:plan"], '"plan" "--check"\n'),
         (["timer:plan", "--metrics", "/x.prom"], '"plan" "--check" "--metrics" "/x.prom"\n'),
         (["timer:register"], '"register"\n'),
+        (["timer:verify"], '"verify" "--check"\n'),
+        (["timer:verify", "--metrics", "/x.prom"], '"verify" "--check" "--metrics" "/x.prom"\n'),
         (["register_hook", "--systemd"], '"register"\n'),
     ],
 )
@@ -65,12 +67,12 @@ def test_a_timer_that_ends_with_the_login_is_told(place: tuple[Path, dict[str, s
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["timer"], "envfab: timer needs a task\n  say one of: fab timer:plan, fab timer:register"),
+        (["timer"], "envfab: timer needs a task\n  say one of: fab timer:plan, fab timer:register, fab timer:verify"),
         (
             ["timer:deploy"],
-            "envfab: 'deploy' is not a task for a timer\n  say one of: fab timer:plan, fab timer:register",
+            "envfab: 'deploy' is not a task for a timer\n  say one of: fab timer:plan, fab timer:register, fab timer:verify",
         ),
-        (["timer:register", "--metrics", "x"], "envfab: --metrics is of plan, not of register"),
+        (["timer:register", "--metrics", "x"], "envfab: --metrics is of plan and verify, not of register"),
         (["timer:plan", "--schedule", "x", "--remove"], "envfab: --schedule and --remove exclude each other"),
         (["register_hook", "--systemd", "--cron"], "envfab: --cron and --systemd exclude each other"),
         (["register_hook", "--schedule", "daily"], "envfab: --schedule needs --cron or --systemd"),

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from envfab.deployment.events.drift import drift_in_words
 from envfab.errors import AgentError
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
 from envfab.remote.drift import to_drift
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -106,6 +108,65 @@ def test_packages_that_pip_changed_are_told_in_a_line(local: Workplace, shop: Pa
         " package extra 1.0 installed",
         " package shop 1.0 removed",
     ]
+
+
+def test_what_differs_is_told_in_one_event(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
+    """Of all virtualenvs that differ, and of those alone; what is not known is told in none."""
+    paths = [make_virtualenv("3.11", local.folder / name) for name in "abc"]
+    virtualenvs = ", ".join(f"Virtualenv({str(path)!r}, packages=['shop'])" for path in paths)
+    local.file(
+        "fabfile.py",
+        "from envfab import *\n"
+        f"ns = collection(Fleet(hosts=[Host('localhost', virtualenvs=[{virtualenvs}])],\n"
+        "                      events=[Exec('cat >> told', kinds=['drift.found'])]))\n",
+    )
+    local.add_made("shop", "1.0")
+    told = local.folder / "told"
+    assert local.fab("verify").returncode == 0
+    deploy(local)
+    assert local.fab("verify").returncode == 0
+    assert not told.exists()
+    for path in paths[1:]:
+        (next(path.glob("lib/python*/site-packages")) / "shop.py").unlink()
+    assert local.fab("verify", "--check").returncode == 2
+    event = json.loads(told.read_text())
+    deployments = {one["target"]: one["deployment"] for one in local.json("verify")["virtualenvs"]}
+    assert (event["kind"], event["task"], event["rollout"]) == ("drift.found", "verify", None)
+    assert [(one["target"], one["status"], one["deployment"]) for one in event["virtualenvs"]] == [
+        (target, "drift", deployments[target]) for target in (f"root@localhost:{path}" for path in paths[1:])
+    ]
+    message = event["virtualenvs"][0]["message"]
+    assert message.startswith("1 file since ")
+    assert message.endswith("/site-packages/shop.py removed")
+
+
+def test_an_event_names_the_first_packages_and_files() -> None:
+    """So that a line in a chat tells what happened."""
+    packages = (PackageChange("requests", "2.32.3", "2.31.0", 21, "2026-11-27T02:22:00+00:00"),)
+    files = tuple(
+        FileChange(f"bin/{name}", FileChangeKind.ADDED, (), Place.SCRIPTS, None, False, "2026-11-27T03:00:00+00:00")
+        for name in "abc"
+    )
+    told = drift_in_words(Drift(1, 9, packages, files, 300))
+    assert told.startswith("1 package, 300 files since Friday 2026-11-27 ")
+    assert told.endswith(": requests 2.32.3 → 2.31.0 downgraded, bin/a added, bin/b added")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--check"], "--check and --repair exclude each other\n  repair first, then check\n"),
+        (
+            ["--metrics", "x"],
+            "--metrics and --repair exclude each other\n  repair first, then verify with --metrics\n",
+        ),
+    ],
+)
+def test_what_has_no_meaning_with_a_repair_is_refused(local: Workplace, arguments: list[str], message: str) -> None:
+    """One message, exit 1."""
+    local.fabfile("Host('localhost', virtualenvs=[Virtualenv('/srv/v')])")
+    done = local.fab("verify", "--repair", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"envfab: {message}")
 
 
 def test_a_newer_format_is_refused_in_one_message(local: Workplace, shop: Path) -> None:

@@ -10,8 +10,10 @@ from envfab.audit.osv import Vulnerability
 from envfab.config.target import Target
 from envfab.deployment.journal import from_json
 from envfab.deployment.proposal import Proposal
+from envfab.deployment.verification import Verification
 from envfab.errors import FormatError, UsageError
 from envfab.fetch.probe_interpreters import Look
+from envfab.models.drift import Drift
 from envfab.planning.plan import Status
 from envfab.util.atomic import write_file
 from envfab.util.prometheus import Gauge, exposition
@@ -58,7 +60,25 @@ def plan_metrics(proposals: Sequence[Proposal], now: datetime) -> str:
                 "Seconds from the end of the last deployment to this plan.",
                 ((one, (now - at).total_seconds()) for one, at in deployed),
             ),
+            *_drift("stat", [(one.plan.target, one.drift) for one in planned if one.drift is not None]),
             _made_at("plan", now),
+        ]
+    )
+
+
+def verify_metrics(verified: Sequence[Verification], now: datetime) -> str:
+    """Return the metrics of `verify`: what differs in each virtualenv, and since when."""
+    known = [(one.member.target, one.drift) for one in verified if one.drift is not None]
+    since = [(target, at) for target, drift in known if (at := _seconds_of(drift.since)) is not None]
+    return exposition(
+        [
+            *_drift("content", known),
+            Gauge(
+                "envfab_virtualenv_drift_since_timestamp_seconds",
+                "When the first difference was seen, in seconds since 1970.",
+                tuple((_labels(target), at) for target, at in since),
+            ),
+            _made_at("verify", now),
         ]
     )
 
@@ -98,6 +118,30 @@ def last_deployment(proposal: Proposal) -> datetime | None:
         ended = from_json(probe.last, str(probe.target)).ended
         return in_utc(parse_time(ended)).astimezone(timezone.utc) if ended is not None else None
     except (FormatError, ValueError, OverflowError):
+        return None
+
+
+def _drift(by: str, known: Sequence[tuple[Target, Drift]]) -> list[Gauge]:
+    """How much differs. The label `by` keeps apart what `plan` and `verify` find: both files may be in one folder."""
+    return [
+        Gauge(
+            "envfab_virtualenv_drift_packages",
+            "Packages that were installed, removed or replaced since the last deployment.",
+            tuple(({**_labels(target), "by": by}, len(drift.packages)) for target, drift in known),
+        ),
+        Gauge(
+            "envfab_virtualenv_drift_files",
+            "Files beside those packages that differ from what was deployed.",
+            tuple(({**_labels(target), "by": by}, drift.others) for target, drift in known),
+        ),
+    ]
+
+
+def _seconds_of(since: str | None) -> float | None:
+    """Return a time that a host tells (ISO 8601) in seconds since 1970; None if there is none, or it is not a time."""
+    try:
+        return in_utc(parse_time(since)).timestamp() if since is not None else None
+    except (ValueError, OverflowError):
         return None
 
 
