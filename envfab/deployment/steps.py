@@ -35,11 +35,13 @@ from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Ending, spoken_ending
 from envfab.deployment.run_commands import run_all, run_one
 from envfab.deployment.upload import send
-from envfab.errors import DeploymentError, Locked, WheelhouseError
+from envfab.errors import DeploymentError, EnvfabError, Locked, WheelhouseError
+from envfab.models.drift import Deployed, Drift
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_generation_digest, to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
+from envfab.remote.drift import confirmed_drift
 from envfab.remote.probe_replies import to_locked, to_probe
 from envfab.remote.process import Silence
 from envfab.util.times import now
@@ -250,6 +252,21 @@ def finish(work: DeploymentContext) -> None:
         )
     work.around.old_code.replaced(work.proposal.member.target)
     close(work, DEPLOYED)
+    if work.after is not None:
+        work.after = replace(work.after, drift=_drift_left(work, work.after))
+
+
+def _drift_left(work: DeploymentContext, after: Probe) -> Drift | None:
+    """What differs from what was deployed; only what was carried over can, or what is in an older generation."""
+    if after.deployed is None:
+        return None
+    if not work.proposal.drift and work.proposal.plan.generation is None:
+        return Drift(after.deployed.generation, 0)
+    try:
+        return confirmed_drift(work.site, after)
+    except EnvfabError:
+        # the deployment has ended well, whatever this is
+        return None
 
 
 def leave_open(work: DeploymentContext, error: str) -> None:
@@ -278,6 +295,7 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
     )
     if status == DEPLOYED:
         ended = replace(ended, digest=to_generation_digest(reply, work.where))
+        work.after = _as_deployed(work.after, ended, work.composes)
     for folder in to_left(reply, work.where):
         work.around.reporter.warning(
             f"{work.where}: cannot remove {folder}, since it has files of other users or mounts:"
@@ -288,6 +306,18 @@ def close(work: DeploymentContext, status: str, error: str | None = None) -> Non
         work.lingering = ended.lingering
     work.agent.ask("close", record=to_json(ended))
     work.record = None
+
+
+def _as_deployed(after: Probe, ended: Record, composed: bool) -> Probe:
+    """The probe with the generation that is current now, and the digest of what it was deployed with."""
+    if ended.generation is None:
+        return after
+    deployed = None
+    if ended.digest is not None:
+        # an older generation keeps what it says of its own deployment, which was not asked for
+        name, when = (ended.deployment, ended.ended) if composed else (None, None)
+        deployed = Deployed(ended.generation, name, when, ended.digest)
+    return replace(after, generation=ended.generation, plain=False, deployed=deployed)
 
 
 class Recovery(Enum):

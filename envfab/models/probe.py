@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 
 from envfab.config.target import Target
 from envfab.models.distribution import Distribution
-from envfab.models.drift import Deployed
+from envfab.models.drift import Deployed, Drift
 from envfab.models.interpreter import Interpreter
 
 
@@ -90,6 +90,8 @@ class Probe:
     drained: Drained | None = None
     # what belongs to others in the folders of packages, and the owner may not read
     unreadable: tuple[str, ...] = ()
+    # what differs from what was deployed, if that was asked for and is known
+    drift: Drift | None = None
 
     @property
     def digest(self) -> str | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from envfab.errors import EnvfabError
 from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
 from envfab.remote.agent_frames import MAX_NAME, decoding
 from envfab.remote.agent_replies import MAX_PATH
-from envfab.remote.probe import TargetSession
+from envfab.remote.probe import ProbeResult, TargetSession
 from envfab.util.json_fields import Fields
+from envfab.util.progress import Reporter
 from envfab.util.times import now
 
 MAX_FILES = 10_000  # listed of a virtualenv; the rest is counted
@@ -46,6 +49,26 @@ def drift_by_content(site: TargetSession) -> Drift | None:
     None if nothing tells what was deployed. Raises `OperationFailed` if a newer envfab wrote that.
     """
     return _drift(site, read=True)
+
+
+def confirmed_drift(site: TargetSession, probe: Probe) -> Drift | None:
+    """Ask a virtualenv's agent what differs by stat; if something does, contents are read, so that it is true.
+
+    None if nothing tells what was deployed. Raises as `drift_by_stat` does.
+    """
+    found = drift_by_stat(site, probe)
+    return drift_by_content(site) if found else found
+
+
+def with_drift(found: ProbeResult, reporter: Reporter) -> ProbeResult:
+    """Return the result of probing a virtualenv, its probe with what differs; a warning tells if that cannot be had."""
+    if found.site is None or found.probe is None:
+        return found
+    try:
+        return replace(found, probe=replace(found.probe, drift=confirmed_drift(found.site, found.probe)))
+    except EnvfabError as error:
+        reporter.warning(f"drift is not known: {error}")
+        return found
 
 
 def _drift(site: TargetSession, *, read: bool) -> Drift | None:

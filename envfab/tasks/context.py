@@ -138,6 +138,14 @@ class TaskContext:
         with survey(members, links, self.settings, self.console, look=lambda found: found) as finds:
             return finds.all()
 
+    def probe_with_drift(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
+        """Probe the members, and what differs in them from what was deployed."""
+        from envfab.remote.drift import with_drift
+        from envfab.remote.probe import survey
+
+        with survey(members, links, self.settings, self.console, look=lambda it: with_drift(it, self.console)) as finds:
+            return finds.all()
+
     def host_commands(self, links: Connections) -> HostCommands:
         """Return how commands are run on hosts apart from deployments."""
         from envfab.remote.host_commands import HostCommands

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.support.dependency_track import KEY, running_dependency_track
 from tests.support.registration_server import Reply, running_server
@@ -36,6 +39,65 @@ def test_a_deployment_that_changed_something_is_told(
         assert server.requests[0].data["user_id"] == 7
         local.fab("deploy", "--yes")
         assert len(server.requests) == 1
+
+
+def test_the_digest_and_what_was_carried_over_are_told(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """Of the deployment that just ended, not of the one before; a rollback tells those of the older generation."""
+    path = make_virtualenv("3.11", tmp_path / "v")
+    with running_server() as server:
+        fleet(local, path, server.url)
+        local.add_made("shop", "1.0")
+        local.add_made("basket", "1.0")
+        assert local.fab("deploy", "--yes").returncode == 0
+        first = server.requests[0].data
+        assert first["drift"] == {"since": None, "package_count": 0, "file_count": 0, "packages": [], "files": []}
+        (next(path.glob("lib/python*/site-packages")) / "by_hand.py").write_text("")
+        local.add_made("shop", "2.0")
+        assert local.fab("deploy", "--upgrade", "--yes").returncode == 0
+        second = server.requests[1].data
+        digests = [one["digest"] for one in local.json("history")["virtualenvs"][0]["deployments"]]
+        assert [second["digest"], first["digest"]] == digests
+        assert len(set(digests)) == 2
+        assert (second["drift"]["file_count"], second["drift"]["files"]) == (1, [{"n": None, "count": 1}])
+        assert local.fab("rollback", "--yes").returncode == 0
+        back = server.requests[2].data
+        assert (back["digest"], back["drift"]["file_count"]) == (first["digest"], 1)
+
+
+def test_what_differs_is_told_as_it_is_found_by_reading(
+    local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
+) -> None:
+    """A file that was only touched is no drift; without a deployment, and where it cannot be read, drift is not told."""
+    path = make_virtualenv("3.11", tmp_path / "v")
+    with running_server() as server:
+        fleet(local, path, server.url)
+        local.add_made("shop", "1.0")
+
+        def told(*expected_warnings: str) -> dict[str, Any]:
+            done = local.fab("register")
+            assert done.returncode == 0, done.stderr
+            assert [line for line in done.stderr.splitlines() if "warning" in line] == list(expected_warnings)
+            data: dict[str, Any] = server.requests[-1].data
+            return data
+
+        assert told().keys() & {"digest", "drift"} == set()
+        assert local.fab("deploy", "--yes").returncode == 0
+        file = next(path.glob("lib/python*/site-packages")) / "shop.py"
+        os.utime(file, (1, 1))
+        touched = told()
+        assert touched["drift"]["file_count"] == 0
+        assert touched["digest"] == server.requests[-2].data["digest"]
+        file.unlink()
+        assert told()["drift"]["files"] == [{"n": "shop", "count": 1}]
+        facts = path / ".envfab" / "generations" / "1" / ".envfab-deployed.json"
+        facts.write_text(json.dumps({**json.loads(facts.read_text()), "format": 2}))
+        newer = told(
+            f"warning: drift is not known: root@localhost:{path}: {facts} has format 2; this envfab reads formats up to 1:"
+            " use the version that deployed there last, or a newer one"
+        )
+        assert newer.keys() & {"digest", "drift"} == set()
 
 
 def test_a_server_that_is_down_or_slow_fails_and_delays_nothing(
@@ -86,3 +148,7 @@ def test_a_deployment_uploads_the_bill_of_materials(
         (shop,) = [one for one in uploaded.bom["components"] if one["name"] == "shop"]
         assert shop["version"] == "1.0"
         assert shop["hashes"][0]["alg"] == "SHA-256"
+        (deployment,) = local.json("history")["virtualenvs"][0]["deployments"]
+        assert {"name": "envfab:digest", "value": deployment["digest"]} in uploaded.bom["metadata"]["component"][
+            "properties"
+        ]

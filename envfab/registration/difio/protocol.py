@@ -1,7 +1,8 @@
 """Difio's protocol: a virtualenv's package list as a form, and the server's answer.
 
 Reading is bounded; errors are one line. Fields that are not part of the protocol are ignored, so that
-agents for other platforms (`app_vendor`) and other kinds of packages (`pkg_type`) can register too.
+agents for other platforms (`app_vendor`) and other kinds of packages (`pkg_type`) can register too. So can servers
+that know the original protocol alone be sent `digest` and `drift`, which envfab adds where they are known.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
+from envfab.registration.difio.drift import RegisteredDrift, drift_to_json, parse_drift
 from envfab.registration.servers import ServerAnswer
 from envfab.util.untrusted import parse_json
 
@@ -29,6 +31,7 @@ MAX_FIELDS = 20
 STAND_ALONE_VIRTUALENV = 1000
 PYTHON_PACKAGES = 0
 
+_SHA256 = re.compile("[0-9a-f]{64}")
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Packages = tuple[tuple[str, str], ...]
@@ -39,7 +42,8 @@ class Registration:
     """An application: its owner's user id, what it is, and its packages as pairs of name and version.
 
     Raises `RegistrationError` for what no server could store: empty or long texts, control characters, a package twice
-    (names are compared as PEP 503 normalizes them). `type` is `python-3.11.7`.
+    (names are compared as PEP 503 normalizes them). `type` is `python-3.11.7`. `digest` is the SHA-256 in hex of what
+    was deployed last, `drift` what differs from that; None if it is not known.
     """
 
     user_id: int
@@ -48,6 +52,8 @@ class Registration:
     url: str
     type: str
     packages: Packages
+    digest: str | None = None
+    drift: RegisteredDrift | None = None
 
     @property
     def key(self) -> str:
@@ -71,11 +77,13 @@ class Registration:
             _check_text(f"the version of {name}", version, MAX_PACKAGE_TEXT, empty=True)
         if len(_first_of_each(self.packages)) < len(self.packages):
             _refuse("installed", "names a package twice")
+        if self.digest is not None and not _SHA256.fullmatch(self.digest):
+            _refuse("digest", "must be a SHA-256 in hex")
 
 
 def format_registration(registration: Registration) -> bytes:
     """The body of the form that is posted (`application/x-www-form-urlencoded`)."""
-    data = {
+    data: dict[str, Any] = {
         "user_id": registration.user_id,
         "app_name": registration.name,
         "app_uuid": registration.uuid,
@@ -85,6 +93,10 @@ def format_registration(registration: Registration) -> bytes:
         "pkg_type": PYTHON_PACKAGES,
         "installed": [{"n": name, "v": version} for name, version in registration.packages],
     }
+    if registration.digest is not None:
+        data["digest"] = registration.digest
+    if registration.drift is not None:
+        data["drift"] = drift_to_json(registration.drift)
     return urlencode({"json_data": json.dumps(data)}).encode("ascii")
 
 
@@ -100,7 +112,12 @@ def parse_registration(body: bytes) -> Registration:
     if not isinstance(data, Mapping):
         _refuse("json_data", "must be a JSON object")
     uuid, name, url, kind = (_text_of(data, field) for field in MAX_TEXT)
-    return Registration(_field(data, "user_id"), uuid, name, url, kind, _packages(_field(data, "installed")))
+    drift = data.get("drift")
+    return Registration(
+        _field(data, "user_id"), uuid, name, url, kind, _packages(_field(data, "installed")),
+        None if data.get("digest") is None else _text_of(data, "digest"),
+        None if drift is None else parse_drift(drift),
+    )  # fmt: skip
 
 
 def registered(uuid: str) -> ServerAnswer:

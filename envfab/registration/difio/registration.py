@@ -12,6 +12,7 @@ from envfab.config.target import Member
 from envfab.errors import RegistrationError
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
+from envfab.registration.difio.drift import registered_drift
 from envfab.registration.difio.protocol import Registration
 from envfab.registration.difio.variables import Variables
 from envfab.registration.identity import known_as
@@ -31,6 +32,8 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
             said.app_url or f"http://{probe.node or target.host}",
             app_type(probe.interpreter),
             tuple(_packages(probe, said.virtualenv_version)),
+            probe.digest,
+            registered_drift(probe.drift) if probe.drift is not None else None,
         )
     except RegistrationError as error:
         raise RegistrationError(error.what, where=str(target)) from None

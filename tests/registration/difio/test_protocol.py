@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -12,7 +14,16 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
+from envfab.models.drift import Drift, FileChange, FileChangeKind, Place
+from envfab.models.drift import PackageChange as DriftPackage
 from envfab.registration.difio import protocol
+from envfab.registration.difio.drift import (
+    MAX_COUNT,
+    ChangedFiles,
+    ChangedPackage,
+    RegisteredDrift,
+    registered_drift,
+)
 from envfab.registration.difio.protocol import Registration
 from envfab.registration.servers import ServerAnswer
 
@@ -48,6 +59,7 @@ def refusal(form: bytes) -> str:
     return str(caught.value)
 
 
+NO_DRIFT: dict[str, Any] = {"since": None, "package_count": 0, "file_count": 0, "packages": [], "files": []}
 storable = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u2028\u2029")
 texts = st.text(storable, min_size=1, max_size=40).filter(lambda text: bool(text.strip()))
 packages = st.lists(
@@ -55,7 +67,20 @@ packages = st.lists(
     max_size=8,
     unique_by=lambda package: canonicalize_name(package[0]),
 ).map(tuple)
-registrations = st.builds(Registration, st.integers(0, protocol.MAX_USER_ID), texts, texts, texts, texts, packages)
+plain = st.text("abc.-1é ", max_size=9)
+numbers = st.integers(0, MAX_COUNT)
+drifts = st.builds(
+    RegisteredDrift,
+    st.none() | st.datetimes(timezones=st.just(timezone.utc), min_value=datetime(1971, 1, 1)).map(datetime.isoformat),
+    numbers,
+    numbers,
+    st.lists(st.builds(ChangedPackage, plain, st.none() | plain, st.none() | plain), max_size=3).map(tuple),
+    st.lists(st.builds(ChangedFiles, st.none() | plain, numbers), max_size=3).map(tuple),
+)
+registrations = st.builds(
+    Registration, st.integers(0, protocol.MAX_USER_ID), texts, texts, texts, texts, packages,
+    st.none() | st.text("0123456789abcdef", min_size=64, max_size=64), st.none() | drifts,
+)  # fmt: skip
 
 
 @given(registrations)
@@ -69,6 +94,57 @@ def test_the_form_holds_the_documented_fields() -> None:
     form = parse_qs(protocol.format_registration(SHOP).decode("ascii"), strict_parsing=True)
     assert list(form) == ["json_data"]
     assert list(json.loads(form["json_data"][0]).items()) == list(payload().items())
+
+
+def test_what_is_known_of_drift_comes_behind_the_fields_of_the_protocol() -> None:
+    """A server that knows the original protocol alone finds what it knows; an older registration has neither field."""
+    drift = RegisteredDrift(
+        "2026-11-27T02:22:00+00:00", 1, 2, (ChangedPackage("x", "2", "1"),), (ChangedFiles(None, 2),)
+    )
+    form = parse_qs(protocol.format_registration(replace(SHOP, digest="a" * 64, drift=drift)).decode("ascii"))
+    (sent,) = form["json_data"]
+    assert list(json.loads(sent)) == [*payload(), "digest", "drift"]
+    old = protocol.parse_registration(body(payload()))
+    assert (old.digest, old.drift) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"digest": "A" * 64}, "digest must be a SHA-256 in hex"),
+        ({"digest": 7}, "digest must be a text"),
+        ({"drift": []}, "drift: it must be an object, not a list"),
+        ({"drift": {}}, "drift: 'since' is missing"),
+        ({"drift": {**NO_DRIFT, "since": "lately"}}, "drift: 'since' must be a time as ISO 8601 has it, not 'lately'"),
+        ({"drift": {**NO_DRIFT, "file_count": -1}}, "drift: 'file_count' must be a whole number from 0 up, not -1"),
+        (
+            {"drift": {**NO_DRIFT, "file_count": 10**9}},
+            "drift: 'file_count' must be at most 1000000, not 1000000000",
+        ),
+        (
+            {"drift": {**NO_DRIFT, "files": [{"n": None, "count": 1}] * 21}},
+            "drift: 'files' has 21 entries, and may have 20",
+        ),
+        (
+            {"drift": {**NO_DRIFT, "files": [{"n": "a\x1b[m", "count": 1}]}},
+            "drift: 'n' has control characters",
+        ),
+    ],
+)
+def test_an_invalid_digest_or_drift_is_refused(changes: dict[str, Any], why: str) -> None:
+    """The whole registration, with the field and what is wrong with it."""
+    assert refusal(body(payload(**changes))) == why
+
+
+def test_what_a_host_makes_too_long_is_cut() -> None:
+    """So that no server refuses the registration because of it."""
+    long = "x" * 500
+    packages = tuple(DriftPackage(long, long, None, 1, "lately") for _ in range(30))
+    files = tuple(FileChange("x", FileChangeKind.ADDED, (), Place.PACKAGES, f"{n}{long}", False, "") for n in range(30))
+    registration = replace(SHOP, drift=registered_drift(Drift(1, 1, packages, files, 10**9)))
+    assert protocol.parse_registration(protocol.format_registration(registration)) == registration
+    assert registration.drift is not None
+    assert (registration.drift.package_count, registration.drift.since) == (30, None)
 
 
 def test_agents_of_other_platforms_and_languages_can_register() -> None:
