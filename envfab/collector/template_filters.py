@@ -50,6 +50,14 @@ def is_link(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and not url[:1].isspace()
 
 
+def host_of(url: str) -> str:
+    """The host, and the port, of a URL; the whole text where it has none."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url
+
+
 def xml_text(text: str) -> str:
     """A text without the few characters that XML has no way to write."""
     return "".join("\ufffd" if character in "\ufffe\uffff" or character < " " else character for character in text)

@@ -20,6 +20,14 @@ def furnish(app: Flask) -> list[str]:
     """Register applications and send reports; the paths of all pages that there are then."""
     client = app.test_client()
     packages = [("Django", "5.1.3"), (MARKUP, MARKUP), (LONG, "1." + "0" * 150), ("project-0", "1.0")]
+    drift = {
+        "since": "2026-01-27T03:22:00+01:00", "package_count": 3, "file_count": 1_000_000,
+        "packages": [{"n": LONG, "before": "1." + "0" * 150, "after": None}, {"n": MARKUP, "before": None, "after": MARKUP}],
+        "files": [{"n": LONG, "count": 999}, {"n": MARKUP, "count": 1}, {"n": None, "count": 7}],
+    }  # fmt: skip
+    for number in range(32):
+        register(client, f"sibling-{number}", [], app_url=f"http://{LONG}-{number}", digest="ab" * 32, drift=drift)
+    register(client, "odd-sibling", [], app_url=MARKUP, digest="cd" * 32)
     register(client, "u1", packages, app_name=MARKUP, app_url="javascript:alert(1)", app_type=MARKUP)
     register(client, "u1", [*packages[1:], ("whitenoise", MARKUP)], app_name=MARKUP, app_url="javascript:alert(1)")
     register(client, LONG[:90], packages, app_name=LONG, app_url=f"http://{LONG}.example.org/{LONG}")
@@ -41,7 +49,7 @@ def furnish(app: Flask) -> list[str]:
         connection.execute(insert(behind_weeks), rows)
     return [
         "/", "/?sort=behind", "/?user_id=7", "/?q=empty", "/?q=nothing-like-that", "/applications/u1",
-        f"/applications/{LONG[:90]}", "/applications/empty", "/packages/", f"/packages/{LONG}", "/packages/whitenoise",
+        f"/applications/{LONG[:90]}", "/applications/empty", "/applications/sibling-0", "/applications/odd-sibling", "/?sort=edited", "/packages/", f"/packages/{LONG}", "/packages/whitenoise",
         "/behind", "/usage", "/usage?program=prog", "/usage?days=30", "/usage/key?name=version", "/usage/reports/1",
         "/usage/reports/3", "/search", "/search?q=a", *NOWHERE,
     ]  # fmt: skip

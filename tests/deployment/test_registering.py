@@ -82,7 +82,7 @@ def test_what_differs_is_told_as_it_is_found_by_reading(
             data: dict[str, Any] = server.requests[-1].data
             return data
 
-        assert told().keys() & {"digest", "drift"} == set()
+        assert told().keys() & {"digest", "drift", "siblings"} == set()
         assert local.fab("deploy", "--yes").returncode == 0
         file = next(path.glob("lib/python*/site-packages")) / "shop.py"
         os.utime(file, (1, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from packaging.version import Version
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from envfab.collector.db.schema import applications, changes, installed, updates
+from envfab.registration.difio.drift import RegisteredDrift, parse_drift
 from envfab.util.versions import version_or_none
 
 
@@ -31,16 +33,39 @@ class Application:
     packages: int
     behind: int
     vulnerable: int | None
+    digest: str | None
+    siblings: str | None
+    drift_packages: int | None
+    drift_files: int | None
+    drift_since: int | None
+    drift: str | None
+
+    @property
+    def edited(self) -> bool | None:
+        """Whether something was changed since the last deployment; None where that is not known."""
+        if self.drift_packages is None or self.drift_files is None:
+            return None
+        return bool(self.drift_packages or self.drift_files)
+
+    @property
+    def differences(self) -> RegisteredDrift | None:
+        """What was changed since the last deployment; None where that is not known."""
+        return parse_drift(json.loads(self.drift)) if self.drift is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many applications there are, how many are behind, how many packages are, how many known vulnerabilities."""
+    """How many applications there are, how many are behind, how many packages are, how many known vulnerabilities.
+
+    `edited` were changed since their last deployment, of the `compared` of which that is known.
+    """
 
     applications: int
     behind: int
     packages: int
     vulnerabilities: int
+    edited: int
+    compared: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +146,9 @@ def list_applications(
     limit: int | None = None,
     offset: int = 0,
 ) -> tuple[Application, ...]:
-    """Applications in the order of `sort` (name, behind, vulnerable, last_seen).
+    """Applications in the order of `sort` (name, behind, vulnerable, edited, last_seen).
 
-    Where asked for, only those whose name, URL or uuid contains `text`, and those of one user id.
+    Where asked for, only those whose name, URL, uuid or digest contains `text`, and those of one user id.
     """
     query = _filtered(select(*applications.c), text, user_id).order_by(*_order(sort))
     return tuple(Application(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset)))
@@ -136,6 +161,8 @@ def count_applications(connection: Connection, *, text: str = "", user_id: int |
         func.count().filter(applications.c.behind > 0),
         func.coalesce(func.sum(applications.c.behind), 0),
         func.coalesce(func.sum(applications.c.vulnerable), 0),
+        func.count().filter(_differences() > 0),
+        func.count(applications.c.drift_packages),
     )
     row = connection.execute(_filtered(select(*sums).select_from(applications), text, user_id)).one()
     return Counts(*map(int, row))
@@ -223,6 +250,7 @@ def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
     first = {
         "behind": applications.c.behind.desc(),
         "vulnerable": func.coalesce(applications.c.vulnerable, 0).desc(),
+        "edited": _differences().desc(),
         "last_seen": applications.c.last_seen.asc(),
     }
     return (first[sort], *by_name) if sort in first else by_name
@@ -230,9 +258,13 @@ def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
 
 def _filtered(query: Select[Any], text: str, user_id: int | None) -> Select[Any]:
     if text:
-        fields = (applications.c.name, applications.c.url, applications.c.uuid)
+        fields = (applications.c.name, applications.c.url, applications.c.uuid, applications.c.digest)
         query = query.where(or_(*(_contains(field, text) for field in fields)))
     return query if user_id is None else query.where(applications.c.user_id == user_id)
+
+
+def _differences() -> ColumnElement[int]:
+    return func.coalesce(applications.c.drift_packages + applications.c.drift_files, 0)
 
 
 def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

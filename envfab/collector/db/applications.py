@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.schema import applications, changes, installed, updates
+from envfab.registration.difio.drift import RegisteredDrift, drift_to_json
 from envfab.registration.difio.protocol import Registration
+from envfab.util.times import in_utc, parse_time
 
 Package = tuple[str, str]  # as published, and its version
 
@@ -65,11 +68,25 @@ def _store_application(connection: Connection, registration: Registration, now: 
         "type": registration.type,
         "last_seen": now,
         "packages": len(registration.packages),
+        "digest": registration.digest,
+        "siblings": registration.siblings,
+        **_drift_row(registration.drift),
     }
     statement = insert_or(connection, applications).values(uuid=registration.uuid, first_seen=now, **said)
     statement = statement.on_conflict_do_update(index_elements=[applications.c.uuid], set_=said)
     number: int = connection.execute(statement.returning(applications.c.id)).scalar_one()
     return number
+
+
+def _drift_row(drift: RegisteredDrift | None) -> dict[str, object]:
+    """What is told of drift; all empty where it is not known, also if it was known before."""
+    since = drift.since if drift is not None else None
+    return {
+        "drift_packages": drift.package_count if drift is not None else None,
+        "drift_files": drift.file_count if drift is not None else None,
+        "drift_since": int(in_utc(parse_time(since)).timestamp() * 1000) if since is not None else None,
+        "drift": json.dumps(drift_to_json(drift)) if drift is not None else None,
+    }
 
 
 def _installed(connection: Connection, application: int) -> dict[str, Package]:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from envfab.errors import FormatError
 
-FORMAT = 3
+FORMAT = 4
 # An arbitrary number that no other program on the same database should use.
 _LOCK = 0x656E76666162
 
@@ -55,6 +55,14 @@ applications = Table(
     Column("behind", Integer, nullable=False, default=0),
     # known vulnerabilities of its packages; empty where nothing is compared with them
     Column("vulnerable", Integer),
+    # what was deployed last, and what is the same for virtualenvs at the same path; empty where agents do not tell
+    Column("digest", Text),
+    Column("siblings", Text),
+    # how many packages and files were changed since, the first at which time, and which (JSON, as it is registered)
+    Column("drift_packages", Integer),
+    Column("drift_files", Integer),
+    Column("drift_since", BigInteger),
+    Column("drift", Text),
 )
 
 installed = Table(
@@ -159,9 +167,15 @@ def _to_format_3(connection: Connection) -> None:
     add_columns(connection, applications, "vulnerable")
 
 
+def _to_format_4(connection: Connection) -> None:
+    """What was deployed, and what was changed since."""
+    names = "digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift"
+    add_columns(connection, applications, *names)
+
+
 Migration = Callable[[Connection], None]
 # By the format that they lead away from.
-MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3}
+MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3, 3: _to_format_4}
 
 
 def prepare(connection: Connection) -> None:

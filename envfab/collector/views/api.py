@@ -97,6 +97,20 @@ def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[di
     ]  # fmt: skip
 
 
+def _drift(one: Application) -> dict[str, Any] | None:
+    """What was changed since the last deployment, by hand or by programs; None where it is not known."""
+    found = one.differences
+    if found is None:
+        return None
+    return {
+        "since": found.since,
+        "package_count": found.package_count,
+        "file_count": found.file_count,
+        "packages": [{"name": it.name, "before": it.before, "after": it.after} for it in found.packages],
+        "files": [{"owner": it.owner, "count": it.count} for it in found.files],
+    }
+
+
 def _application(one: Application) -> dict[str, Any]:
     return {
         "uuid": one.uuid,
@@ -107,6 +121,8 @@ def _application(one: Application) -> dict[str, Any]:
         "packages": one.packages,
         "behind": one.behind,
         "vulnerable": one.vulnerable,
+        "digest": one.digest,
+        "drift": _drift(one),
         "first_seen": iso(one.first_seen),
         "last_seen": iso(one.last_seen),
     }

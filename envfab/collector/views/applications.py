@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY
-from envfab.collector.db import application_queries
+from envfab.collector.db import application_queries, siblings
 from envfab.collector.db.application_queries import Package, User
 from envfab.collector.service import Service, milliseconds_now
 from envfab.collector.views.findings import findings_of
@@ -22,7 +22,8 @@ from envfab.collector.weeks import Week
 A_PAGE = 200  # lines
 LONGEST_QUERY = 200
 FOUND = 50
-SORTS = ("name", "behind", "vulnerable", "last_seen")
+SHOWN_HOSTS = 30  # of one digest
+SORTS = ("name", "behind", "vulnerable", "edited", "last_seen")
 
 
 def endpoints(service: Service) -> Blueprint:
@@ -44,9 +45,10 @@ def endpoints(service: Service) -> Blueprint:
             found = application_queries.list_applications(
                 connection, text=text, user_id=user_id, sort=sort, limit=A_PAGE, offset=(page - 1) * A_PAGE
             )
+            odd = siblings.others_alike(connection, found)
         return render_template(
             "applications.html", applications=found, counts=counts, text=text, user_id=user_id, sort=sort, page=page,
-            pages=-(-counts.applications // A_PAGE), stale=stale, export=_export(service),
+            pages=-(-counts.applications // A_PAGE), stale=stale, export=_export(service), odd=odd,
         )  # fmt: skip
 
     @routes.get("/applications/<path:uuid>")
@@ -58,10 +60,11 @@ def endpoints(service: Service) -> Blueprint:
             packages = application_queries.packages_of(connection, found)
             updates = application_queries.history(connection, found.id)
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
+            alike = siblings.siblings_of(connection, found)
         return render_template(
             "application.html", application=found, packages=packages, updates=updates, stale=stale,
             plot=_plot(behind), weeks=behind, indexed=bool(service.config.index), export=_export(service),
-            findings=findings_of(service, packages),
+            findings=findings_of(service, packages), siblings=alike, odd=alike.others_alike(found), shown=SHOWN_HOSTS,
         )  # fmt: skip
 
     @routes.get("/packages/")
@@ -112,6 +115,7 @@ def furnish(app: Flask) -> None:
         template_filters.iso,
         template_filters.clock,
         template_filters.day_name,
+        template_filters.host_of,
         template_filters.xml_text,
         template_filters.shown_bytes,
     ):

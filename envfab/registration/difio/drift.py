@@ -20,6 +20,7 @@ from envfab.util.untrusted import is_plain
 MOST = 20  # packages that are named, and packages whose files are counted
 MAX_COUNT = 1_000_000
 MAX_TEXT = 200  # characters
+END_OF_TIME = 253_402_300_800  # seconds from 1970 to the year 10000, which no date of Python reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,9 @@ def _time(fields: Fields) -> str | None:
 
 def _is_time(text: str) -> bool:
     try:
-        in_utc(parse_time(text)).timestamp()
+        return 0 <= in_utc(parse_time(text)).timestamp() < END_OF_TIME
     except (ValueError, OverflowError):
         return False
-    return True
 
 
 def _cut(text: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 Reading is bounded; errors are one line. Fields that are not part of the protocol are ignored, so that
 agents for other platforms (`app_vendor`) and other kinds of packages (`pkg_type`) can register too. So can servers
-that know the original protocol alone be sent `digest` and `drift`, which envfab adds where they are known.
+that know the original protocol alone be sent `digest`, `drift` and `siblings`, which envfab adds where they are known.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from envfab.util.untrusted import parse_json
 MAX_BODY = 2 * 1024 * 1024  # bytes; what servers accept
 MAX_PACKAGES = 10_000
 MAX_USER_ID = 2**63 - 1
+MAX_SIBLINGS = 100  # characters
 MAX_TEXT = {"app_uuid": 100, "app_name": 200, "app_url": 2000, "app_type": 100}  # characters
 MAX_PACKAGE_TEXT = 200  # characters
 MAX_MESSAGE = 2000  # characters
@@ -43,7 +44,8 @@ class Registration:
 
     Raises `RegistrationError` for what no server could store: empty or long texts, control characters, a package twice
     (names are compared as PEP 503 normalizes them). `type` is `python-3.11.7`. `digest` is the SHA-256 in hex of what
-    was deployed last, `drift` what differs from that; None if it is not known.
+    was deployed last, `drift` what differs from that; None if it is not known. `siblings` is the
+    same for virtualenvs at the same path.
     """
 
     user_id: int
@@ -54,6 +56,7 @@ class Registration:
     packages: Packages
     digest: str | None = None
     drift: RegisteredDrift | None = None
+    siblings: str | None = None
 
     @property
     def key(self) -> str:
@@ -79,6 +82,8 @@ class Registration:
             _refuse("installed", "names a package twice")
         if self.digest is not None and not _SHA256.fullmatch(self.digest):
             _refuse("digest", "must be a SHA-256 in hex")
+        if self.siblings is not None:
+            _check_text("siblings", self.siblings, MAX_SIBLINGS)
 
 
 def format_registration(registration: Registration) -> bytes:
@@ -97,6 +102,8 @@ def format_registration(registration: Registration) -> bytes:
         data["digest"] = registration.digest
     if registration.drift is not None:
         data["drift"] = drift_to_json(registration.drift)
+    if registration.siblings is not None:
+        data["siblings"] = registration.siblings
     return urlencode({"json_data": json.dumps(data)}).encode("ascii")
 
 
@@ -117,6 +124,7 @@ def parse_registration(body: bytes) -> Registration:
         _field(data, "user_id"), uuid, name, url, kind, _packages(_field(data, "installed")),
         None if data.get("digest") is None else _text_of(data, "digest"),
         None if drift is None else parse_drift(drift),
+        None if data.get("siblings") is None else _text_of(data, "siblings"),
     )  # fmt: skip
 
 

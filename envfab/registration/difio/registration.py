@@ -34,6 +34,7 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
             tuple(_packages(probe, said.virtualenv_version)),
             probe.digest,
             registered_drift(probe.drift) if probe.drift is not None else None,
+            siblings_of(target.path) if probe.digest is not None else None,
         )
     except RegistrationError as error:
         raise RegistrationError(error.what, where=str(target)) from None
@@ -42,6 +43,11 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
 def uuid_of(member: Member, probe: Probe) -> str:
     """The UUID of a target (version 5, RFC 9562): always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{known_as(member, probe)}"))
+
+
+def siblings_of(path: str) -> str:
+    """The UUID that virtualenvs at one path have in common, on whatever hosts (version 5, RFC 9562)."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{path}"))
 
 
 def app_type(interpreter: Interpreter) -> str:

@@ -10,10 +10,12 @@ from flask import Flask
 from sqlalchemy import inspect, select, text, update
 
 from envfab.collector.db.engine import CollectorError, Storage
-from envfab.collector.db.schema import FORMAT, formats, installed
+from envfab.collector.db.schema import FORMAT, applications, formats, installed
 from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register, report
+
+FORMAT_4 = ("digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift")
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_a_newer_format_is_refused(url: str) -> None:
 
 
 def test_format_1_is_migrated(url: str, make_app: MakeApp) -> None:
-    """A database of format 1 gets what formats 2 and 3 added, and keeps what it had."""
+    """A database of format 1 gets what later formats added, and keeps what it had."""
     app = make_app(database=url)
     register(app.test_client(), "u1")
     app.test_client().post("/", data=report())
@@ -46,19 +48,36 @@ def test_format_1_is_migrated(url: str, make_app: MakeApp) -> None:
         connection.execute(text("DROP TABLE index_projects"))
         connection.execute(text("DROP INDEX installed_by_version"))
         connection.execute(text("ALTER TABLE installed DROP COLUMN newer_index"))
-        connection.execute(text("ALTER TABLE applications DROP COLUMN vulnerable"))
+        for name in ("vulnerable", *FORMAT_4):
+            connection.execute(text(f"ALTER TABLE applications DROP COLUMN {name}"))
         connection.execute(text("CREATE INDEX installed_by_name ON installed (name)"))
         connection.execute(update(formats).values(format=1))
     again = make_app(database=url)
     service_of(again).tidy()
     found = again.test_client().get("/api/applications/u1").get_json()
     assert again.test_client().get("/api/usage").get_json()["reports"] == 1
-    assert found["vulnerable"] is None
+    assert (found["vulnerable"], found["digest"], found["drift"]) == (None, None, None)
     assert [package["newer_index"] for package in found["installed"]] == [None, None]
     with service_of(again).storage.reading() as connection:
         assert connection.execute(select(formats.c.format)).scalar_one() == FORMAT
-        columns = {column["name"] for column in inspect(connection).get_columns(installed.name)}
-    assert columns == {column.name for column in installed.columns}
+        for table in (installed, applications):
+            columns = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            assert columns == {column.name for column in table.columns}
+
+
+def test_format_3_is_migrated(url: str, make_app: MakeApp) -> None:
+    """Its applications stay readable, of them drift is not known, and the next registration tells it."""
+    app = make_app(database=url)
+    register(app.test_client(), "u1")
+    with service_of(app).storage.writing() as connection:
+        for name in FORMAT_4:
+            connection.execute(text(f"ALTER TABLE applications DROP COLUMN {name}"))
+        connection.execute(update(formats).values(format=3))
+    client = make_app(database=url).test_client()
+    assert client.get("/applications/u1", headers={"Accept": "text/html"}).status_code == 200
+    assert client.get("/api/applications/u1").get_json()["drift"] is None
+    register(client, "u1", digest="a" * 64)
+    assert client.get("/api/applications/u1").get_json()["digest"] == "a" * 64
 
 
 def test_workers_start_at_once(url: str) -> None:

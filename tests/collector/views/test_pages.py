@@ -162,7 +162,7 @@ def test_the_feed(furnished: tuple[Flask, list[str]]) -> None:
     assert titles[:2] == ["empty: registered with 0 packages", f"{LONG}: registered with 4 packages"]
     assert f"{MARKUP}: 2 packages changed" in titles
     ids = [entry.findtext(f"{ATOM}id") for entry in root.iter(f"{ATOM}entry")]
-    assert len(set(ids)) == len(ids) == 4
+    assert len(set(ids)) == len(ids) == 37
 
 
 def test_search_finds_both_kinds(client: FlaskClient) -> None:

@@ -79,7 +79,7 @@ drifts = st.builds(
 )
 registrations = st.builds(
     Registration, st.integers(0, protocol.MAX_USER_ID), texts, texts, texts, texts, packages,
-    st.none() | st.text("0123456789abcdef", min_size=64, max_size=64), st.none() | drifts,
+    st.none() | st.text("0123456789abcdef", min_size=64, max_size=64), st.none() | drifts, st.none() | texts,
 )  # fmt: skip
 
 
@@ -101,11 +101,13 @@ def test_what_is_known_of_drift_comes_behind_the_fields_of_the_protocol() -> Non
     drift = RegisteredDrift(
         "2026-11-27T02:22:00+00:00", 1, 2, (ChangedPackage("x", "2", "1"),), (ChangedFiles(None, 2),)
     )
-    form = parse_qs(protocol.format_registration(replace(SHOP, digest="a" * 64, drift=drift)).decode("ascii"))
+    form = parse_qs(
+        protocol.format_registration(replace(SHOP, digest="a" * 64, drift=drift, siblings="s")).decode("ascii")
+    )
     (sent,) = form["json_data"]
-    assert list(json.loads(sent)) == [*payload(), "digest", "drift"]
+    assert list(json.loads(sent)) == [*payload(), "digest", "drift", "siblings"]
     old = protocol.parse_registration(body(payload()))
-    assert (old.digest, old.drift) == (None, None)
+    assert (old.digest, old.drift, old.siblings) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,11 @@ def test_what_is_known_of_drift_comes_behind_the_fields_of_the_protocol() -> Non
     [
         ({"digest": "A" * 64}, "digest must be a SHA-256 in hex"),
         ({"digest": 7}, "digest must be a text"),
+        ({"siblings": "a\n"}, "siblings has control characters"),
+        (
+            {"drift": {**NO_DRIFT, "since": "0001-01-01T00:00:00+14:00"}},
+            "drift: 'since' must be a time as ISO 8601 has it, not '0001-01-01T00:00:00+14:00'",
+        ),
         ({"drift": []}, "drift: it must be an object, not a list"),
         ({"drift": {}}, "drift: 'since' is missing"),
         ({"drift": {**NO_DRIFT, "since": "lately"}}, "drift: 'since' must be a time as ISO 8601 has it, not 'lately'"),
