@@ -53,6 +53,9 @@ def test_an_application_tells_what_was_changed_and_since_when(client: FlaskClien
     assert "1 hand-edited" in listed
     assert "hand-edited since 2026-01-27" in listed
     assert "as deployed" in listed
+    for path in ("/search?q=shop", "/packages/django"):
+        assert "b-shop" in told(client, path)
+        assert told(client, path).count("hand-edited") == 1
 
 
 def test_what_is_not_known_is_told_as_such(client: FlaskClient) -> None:
