@@ -243,7 +243,7 @@ def test_what_cannot_be_reached_fails_the_run_and_no_other(tmp_path: Path, shop:
         (
             ["register_hook", "--cron"],
             {"DIFIO_URL": "http://me:pw@x/"},
-            "DIFIO_URL: its password would be readable in the",
+            "DIFIO_URL: other users of this machine could read its password",
         ),
         (["register_hook", "--cron", "--schedule", "soon"], {"DIFIO_URL": "http://x/"}, "'soon' is not a schedule"),
     ],
