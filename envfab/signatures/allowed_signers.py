@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -36,7 +36,7 @@ class AllowedSigner:
         """Return why this line does not allow a signature, or None if it does."""
         if self.certifies:
             return "is for certificates, which envfab does not support"
-        if self.namespaces and not any(fnmatchcase(namespace, pattern) for pattern in self.namespaces):
+        if self.namespaces and not _is_in(namespace, self.namespaces):
             return f"is not for {namespace}"
         if self.after is not None and at < self.after:
             return f"is valid from {self.after:%Y-%m-%d %H:%M} UTC on"
@@ -53,7 +53,7 @@ class AllowedSigners:
         self.path = path
         self.text = text
         self._by_key: dict[bytes, list[AllowedSigner]] = {}
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 try:
                     signer = _parse(line.strip())
@@ -107,16 +107,33 @@ def _parse(line: str) -> AllowedSigner:
         if name in options or (match["value"] is None) != (name == "cert-authority"):
             raise ValueError(f"the option {name} is given twice, or wrongly")
         options[name] = match["value"] or ""
+        if name == "namespaces" and not _patterns(options[name]):
+            raise ValueError("the option namespaces names none, so that the key may sign nothing")
         rest = rest[match.end() :].lstrip()
     kind, _, rest = rest.partition(" ")
     return AllowedSigner(
         principals,
         _key(kind, rest.lstrip().partition(" ")[0]),
-        tuple(one.strip() for one in options["namespaces"].split(",")) if options.get("namespaces") else (),
+        _patterns(options.get("namespaces", "")),
         _time(options, "valid-after"),
         _time(options, "valid-before"),
         "cert-authority" in options,
     )
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _is_in(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name is in a list of patterns as OpenSSH has it (ssh_config(5), PATTERNS): one with `!` excludes."""
+    found = {
+        pattern.startswith("!")
+        for pattern in patterns
+        # of what fnmatch knows, OpenSSH has no sets of letters
+        if fnmatchcase(name, pattern.removeprefix("!").replace("[", "[[]"))
+    }
+    return found == {False}
 
 
 def _word(line: str) -> tuple[str, str]:

@@ -26,6 +26,8 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFrcWyGlTFqTSAu7qYVIvLkmzwG31IuJNPlF2
          "valid-before must be YYYYMMDD or YYYYMMDDHHMM[SS], with a Z for UTC, not '20261341'"),
         (f'me namespaces="a",namespaces="b" {KEY}', "the option namespaces is given twice, or wrongly"),
         (f"me namespaces {KEY}", "the option namespaces is given twice, or wrongly"),
+        (f'me namespaces="" {KEY}', "the option namespaces names none, so that the key may sign nothing"),
+        (f'me namespaces=" , " {KEY}', "the option namespaces names none, so that the key may sign nothing"),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_understood_is_named(line: str, message: str) -> None:

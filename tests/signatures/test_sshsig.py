@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from envfab.errors import ConfigurationError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
@@ -99,3 +101,38 @@ def test_many_messages_are_signed_by_one_call(tmp_path: Path) -> None:
     assert [[ours(signers, one, other) for other in signatures] for one in messages] == [
         [True, False, False], [False, True, False], [False, False, True],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "namespaces",
+    [
+        f"*,!{NAMESPACE}",
+        f"!{NAMESPACE},*",
+        f"!{NAMESPACE}",
+        "*,!git*",
+        "release-log@envfa[b]",
+        "release-log@envfa?",
+        f"git,{NAMESPACE}",
+        "",
+    ],
+)
+def test_a_key_may_sign_for_the_namespaces_that_openssh_takes_its_line_to_name(tmp_path: Path, namespaces: str) -> None:
+    """One with `!` excludes, wherever it stands; a line that names none is refused as a whole."""
+    key = make_key(tmp_path, "key")
+    (signature,) = SigningKey.read(key).sign([MESSAGE], NAMESPACE)
+    signers = f'me@here namespaces="{namespaces}" {public(key)}\n'
+    theirs = verdict(tmp_path, signers, MESSAGE, signature, NAMESPACE, "202611271200")
+    if namespaces:
+        assert ours(signers, MESSAGE, signature) == theirs
+    else:
+        assert not theirs
+        with pytest.raises(ConfigurationError, match="the option namespaces names none"):
+            ours(signers, MESSAGE, signature)
+
+
+def test_a_long_signature_is_refused_at_once() -> None:
+    """Ten megabytes of empty strings, in the release log of a stranger, take no minutes to refuse."""
+    began = time.process_time()
+    with pytest.raises(SignatureError, match="the signature is damaged"):
+        SSHSignature.parse(b"SSHSIG\0\0\0\1" + bytes(10_000_000))
+    assert time.process_time() - began < 2
