@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from envfab.errors import ConfigurationError
 from envfab.util.paths import expand
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 PREFIX = "ENVFAB_COLLECTOR_"
 VARIABLES = (
@@ -33,10 +34,19 @@ SHORTEST_TOKEN = 8
 
 @dataclass(frozen=True, slots=True)
 class WheelhouseFolders:
-    """Where the wheelhouse lies: its wheels and its release log."""
+    """Where the wheelhouse lies, its wheels and its release log, and who must have signed that (None: anybody)."""
 
     wheels: Path
     log: Path
+    signers: Path | None = None
+
+    def open(self) -> Wheelhouse:
+        """Open the wheelhouse to read from it; raises `ConfigurationError` if its signers cannot be read."""
+        if self.signers is None:
+            return Wheelhouse(self.wheels, self.log)
+        from envfab.wheelhouse.release_log.seal import reading_seal
+
+        return Wheelhouse(self.wheels, self.log, seal=reading_seal(self.signers))
 
 
 @dataclass(frozen=True, slots=True)

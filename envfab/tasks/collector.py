@@ -77,6 +77,8 @@ def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
     to_proxies = flag(said, "OPEN", False)
     wheelhouse = WheelhouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
     config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, wheelhouse, given.keys())
+    if fleet.signers is not None and config.wheelhouse is not None:
+        config = replace(config, wheelhouse=replace(config.wheelhouse, signers=fleet.at(fleet.signers)))
     return replace(config, local=not config.tokens and not to_proxies)
 
 

@@ -69,6 +69,14 @@ class TaskContext:
 
         return Seal(AllowedSigners.read(self.fleet.at(self.fleet.signers)), self._signing_key)
 
+    def check_release_log(self) -> None:
+        """Raise `WheelhouseError` if the release log must be signed and is not."""
+        from envfab.wheelhouse.release_log.storage import LogFile
+
+        seal = self.seal()
+        if seal is not None:
+            LogFile(self.fleet.at(self.fleet.release_log), seal).read()
+
     def _signing_key(self) -> SigningKey:
         """The key that this user signs with; raises `ConfigurationError` if none is named, or it cannot be read."""
         from envfab.signatures.ssh_keygen import SigningKey

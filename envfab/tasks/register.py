@@ -39,6 +39,7 @@ def task(fleet: Fleet) -> Any:
                 )
             members = [existing(active_virtualenv())] if local else run.select(names)
             finds = run.probe_with_drift(members, links)
+            run.check_release_log()
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
             jobs, unfit = jobs_for(probed, servers, release_log=fleet.at(fleet.release_log))
             outcomes = deliver(jobs, servers, console, os.environ)

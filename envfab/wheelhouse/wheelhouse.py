@@ -265,7 +265,7 @@ class Wheelhouse:
             return None
         with self._log_file.locked() as held:
             torn = held.read().torn
-            if torn is None or not is_whole(torn):
+            if torn is None or not is_whole(torn) or not held.keeps_torn:
                 return None
             held.append()
         self.refresh()

@@ -11,7 +11,8 @@ from tests.support.ssh_keys import make_key, public
 from tests.support.wheels import make_wheel
 
 FABFILE = """
-from envfab import Fleet, collection
+from envfab import *
+GONE = Host('localhost', virtualenvs=[Virtualenv('/gone')])
 ns = collection(Fleet(signers="allowed", {more}))
 """
 
@@ -32,12 +33,16 @@ def test_what_is_added_is_signed_and_what_is_not_signed_is_refused(place: Path) 
     assert run_fab(place, "wheels").returncode == 0
     log = place / "release_log"
     log.write_text(log.read_text().partition(" signed=")[0] + "\n")
+    more = "signing_key='key.pub', registration=DependencyTrack('https://127.0.0.1:1', 'x'), hosts=[GONE]"
+    (place / "fabfile.py").write_text(FABFILE.format(more=more))
     for task in (
         ["wheels"],
         ["plan"],
         ["verify_wheels"],
         ["publish_index:out"],
         ["lock:x.in"],
+        ["sbom"],
+        ["register"],
         ["add_wheel", "shop-1.0-py3-none-any.whl"],
     ):
         (place / "x.in").write_text("shop\n")

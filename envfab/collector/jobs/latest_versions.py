@@ -76,7 +76,7 @@ class WheelhouseNews:
 
     def __init__(self, folders: WheelhouseFolders) -> None:
         self._folders = folders
-        self._wheelhouse = Wheelhouse(folders.wheels, folders.log)
+        self._opened: Wheelhouse | None = None
         self._known: dict[tuple[str, str], Version | None] = {}
         self._files: dict[NormalizedName, tuple[WheelhouseFile, ...]] = {}
         self._seen: Signature | None = None
@@ -96,15 +96,22 @@ class WheelhouseNews:
 
     def refresh(self) -> Signature:
         """Forget what was known where the wheelhouse changed since; what tells its present state from others."""
-        now = tuple(_signature(path) for path in (self._folders.wheels, self._folders.log))
+        folders = self._folders
+        now = tuple(_signature(path) for path in (folders.wheels, folders.log, folders.signers) if path is not None)
         with self._turn:
             if now != self._seen:
                 self._seen = now
                 self._known.clear()
                 self._files.clear()
                 self._problem = ""
-                self._wheelhouse.refresh()
+                self._opened = None
             return now
+
+    @property
+    def _wheelhouse(self) -> Wheelhouse:
+        if self._opened is None:
+            self._opened = self._folders.open()
+        return self._opened
 
     def files(self, name: NormalizedName) -> tuple[WheelhouseFile, ...]:
         """Every sound wheel of a project; raises `EnvfabError` where the wheelhouse cannot be read."""

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from envfab.errors import WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
@@ -67,6 +68,11 @@ class Seal:
             )
         self._checked = lines
 
+    def counts(self, line: str, before: Sequence[str]) -> bool:
+        """Return whether a line is signed by an allowed signer, and may stand after the lines `before`."""
+        found = check_lines(numbered([*before, line]), self.signers, now())
+        return all(one.number <= len(before) for one in found)
+
     def require_key(self) -> SigningKey:
         """Return the key to sign with; raises `EnvfabError` if there is none, or it may not sign."""
         key = self._key()
@@ -89,6 +95,15 @@ class Seal:
         signatures = self.require_key().sign([encoded(text) for text in texts], NAMESPACE) if texts else []
         done = iter(map(with_signature, texts, signatures))
         return [next(done) if record.startswith(KINDS) else record for record in records]
+
+
+def reading_seal(signers: Path) -> Seal:
+    """Return the rule for a log that is only read; raises `ConfigurationError` if its signers cannot be read."""
+
+    def no_key() -> SigningKey:
+        raise WheelhouseError("internal error: a release log that is only read was to be signed", where=str(signers))
+
+    return Seal(AllowedSigners.read(signers), no_key)
 
 
 def numbered(lines: Sequence[str]) -> dict[int, str]:

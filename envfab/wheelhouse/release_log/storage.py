@@ -63,15 +63,29 @@ class HeldLog:
         except OSError as error:
             raise _cannot("read", self._path, error) from None
 
+    @property
+    def _torn(self) -> str:
+        return self._memory.read(self._descriptor).torn or ""
+
+    @property
+    def keeps_torn(self) -> bool:
+        """Whether a torn last line, if there is one, stays when lines are added: not if it would have to be signed."""
+        if self._seal is None or not self._torn.startswith(KINDS):
+            return True
+        return self._seal.counts(self._torn, self._memory.read(self._descriptor).lines)
+
     def append(self, *records: Record) -> None:
         """Append records and sync them to disk, on a new line after an incomplete one; raises `WheelhouseError`.
 
-        Where the log must be signed they are, and `SignatureError` is raised if that fails.
+        Where the log must be signed they are, and `SignatureError` is raised if that fails; a last line whose signature
+        was cut off is removed, for a line with half a signature would have the whole log refused.
         """
         lines = [format_line(record) for record in records]
         if self._seal is not None and any(line.startswith(KINDS) for line in lines):
             lines = self._seal.signed(lines, self.read().lines)
-        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        data = _encode("".join(f"{line}\n" for line in lines))
+        if not self.keeps_torn:
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - len(_encode(self._torn)))
         before = os.fstat(self._descriptor)
         size = before.st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
@@ -100,7 +114,8 @@ class LogFile:
     def read(self) -> LogText:
         """Return the current log, empty if it does not exist; raises `WheelhouseError`, also if it is not signed."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            # a pipe in its place would be waited for
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return LogText("", str(self.path))
         except OSError as error:
@@ -185,6 +200,10 @@ def _read_all(descriptor: int) -> bytes:
 def _decode(data: bytes) -> str:
     # Bytes that are no UTF-8 stay in their line and spoil no other.
     return data.decode("utf-8", "surrogateescape")
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _cannot(do: str, path: Path, error: OSError) -> WheelhouseError:

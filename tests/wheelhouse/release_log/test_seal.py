@@ -9,10 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
+from envfab.collector.config import WheelhouseFolders
+from envfab.collector.jobs.latest_versions import WheelhouseNews
+from envfab.config.target import Target
 from envfab.errors import EnvfabError, WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
+from envfab.wheelhouse.release_log import resign
 from envfab.wheelhouse.release_log import seal as source
 from envfab.wheelhouse.release_log.seal import Seal
 from envfab.wheelhouse.release_log.signed_lines import parse_signed, record_of
@@ -233,8 +238,10 @@ def test_two_branches_can_be_merged(team: Team) -> None:
     refused(team)
 
 
-def test_older_lines_are_signed_after_they_were_shown(team: Team) -> None:
+def test_older_lines_are_signed_after_they_were_shown(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of others that follow them are signed anew; dates stay, and what is withdrawn stays so."""
+    # in the second in which it was signed first, a line would become what it was
+    monkeypatch.setattr(resign, "now", lambda: source.now() + timedelta(minutes=1))
     before = {one.wheel.filename: (one.added, one.yanked_reason) for one in team.house().list()}
     team.write([without_signature(team.lines[0]).partition(" size=")[0], *team.lines[1:]])
     refused(team)
@@ -300,3 +307,38 @@ def test_a_thousand_lines_are_checked_in_a_second(team: Team) -> None:
     began = time.process_time()
     team.seal().check(lines, "log")
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30, 300, 480])
+def test_a_last_line_that_was_cut_off_does_not_have_the_log_refused(team: Team, cut: int) -> None:
+    """As a power loss leaves it: wherever it ends, what is added next is read, and the line counts if it is whole."""
+    team.log.write_bytes(team.log.read_bytes()[:-cut])
+    assert {one.wheel.name: one.yanked_reason for one in team.house().list()}[canonicalize_name("cart")] is None
+    team.house().log_error(Target("shop", "web1", "/srv/v"), "no matter")
+    listed = {one.wheel.name: one.yanked_reason for one in team.house().list()}
+    assert listed[canonicalize_name("cart")] == ("loses data" if cut == 1 else None)
+    team.house().add(team.wheel("late", "1.0"))
+    assert "late" in {one.wheel.name for one in team.house().list()}
+
+
+def test_a_repair_ends_no_line_that_is_not_signed(team: Team) -> None:
+    """A release without a line end is not read; with one it would have the whole log refused."""
+    team.log.write_bytes(team.log.read_bytes() + without_signature(team.lines[0]).replace("1.0", "2.0").encode())
+    assert team.house().end_torn_line() is None
+    assert len(team.house().problems()) == 1
+    team.house().list()
+
+
+def test_a_collector_tells_nothing_of_a_log_that_is_not_signed(team: Team) -> None:
+    """It opens the wheelhouse with the fleet's signers, and takes who may sign from the file as it is."""
+    signers = team.folder / "allowed"
+    signers.write_text(team.signers)
+    folders = WheelhouseFolders(team.folder / "house" / "wheels", team.log, signers)
+    news = WheelhouseNews(folders)
+    news.refresh()
+    assert str(news.newest("shop", None)) == "1.0"
+    signers.write_text("# none")
+    news.refresh()
+    assert news.newest("shop", None) is None
+    with pytest.raises(WheelhouseError, match="not signed as it must be"):
+        news.files(canonicalize_name("shop"))

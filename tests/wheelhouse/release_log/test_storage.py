@@ -175,3 +175,10 @@ def test_a_log_that_was_written_over_is_read_again(tmp_path: Path) -> None:
     beside.write_text(text.replace("Flasky", "Django"), encoding="utf-8")
     beside.replace(log.path)
     assert log.read().wheels(canonicalize_name("Django"))
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(tmp_path: Path) -> None:
+    """Reading says that it cannot be read."""
+    os.mkfifo(tmp_path / "release_log")
+    with pytest.raises(WheelhouseError, match="cannot read the release log: "):
+        LogFile(tmp_path / "release_log").read()
