@@ -26,8 +26,12 @@ BYTECODE = ".bytecode"
 def folder(path):
     """Return the owner's store, beside the wheel cache; make it if necessary."""
     place = os.path.join(os.path.dirname(wheel_cache.folder(path)), "store")
-    if not os.path.isdir(place):
+    try:
         os.mkdir(place, 0o700)
+    except EnvironmentError as error:
+        # other agents of the owner may make it at the same time
+        if error.errno != errno.EEXIST:
+            raise
     return place
 
 
@@ -46,6 +50,18 @@ def interpreter():
 def key(sha256, request):
     """Return the name of a tree, which depends on the wheel, the interpreter, the umask and the setting `compile`."""
     return "%s-%s-%03o%s" % (native(sha256), interpreter(), request["umask"], "" if request["compile"] else "-source")
+
+
+def remove(place):
+    """Remove a tree, which another agent of the owner may be removing as well."""
+    aside = os.path.join(os.path.dirname(place), "." + wheel_cache.draft_name())
+    try:
+        os.rename(place, aside)
+    except EnvironmentError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return
+    shutil.rmtree(aside)
 
 
 def tree_of(path, sha256, request):
@@ -73,7 +89,7 @@ def missing(agent, request, body):
             if is_whole(place, request.get("read")):
                 os.utime(place, None)
                 continue
-            shutil.rmtree(place)
+            remove(place)
         if not wheel_cache.is_whole(os.path.join(cache, native(sha256)), sha256):
             lacking.append(sha256)
     return {"lacking": lacking, "interpreter": interpreter(), "store": room(folder(path)), "virtualenv": room(path)}
@@ -234,7 +250,12 @@ def sweep(place):
     """Remove abandoned drafts: files and folders of agents that ended before they had finished them."""
     for name in os.listdir(place):
         full = os.path.join(place, name)
-        if name.startswith(".") and os.lstat(full).st_mtime < time.time() - wheel_cache.ABANDONED:
+        try:
+            abandoned = name.startswith(".") and os.lstat(full).st_mtime < time.time() - wheel_cache.ABANDONED
+        except EnvironmentError:
+            # another agent has given it its name since
+            continue
+        if abandoned:
             shutil.rmtree(full, ignore_errors=True)
             if os.path.isfile(full):
                 wheel_cache.discard(full)
