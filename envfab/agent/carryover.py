@@ -157,7 +157,7 @@ class Copying(object):
             return
         name, known = text(path), stamp(status)
         self.manifest.append([name] + known)
-        if IN_CACHE not in path:
+        if IN_CACHE not in path and (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             # nearly all are regular files
             plain = stat.S_ISREG(status.st_mode) and "%o %d %s" % (status.st_mode, known[0], known[1])
             self.stats[name if name is path else key_of(path)] = plain or stat_of(status, self.source, path)

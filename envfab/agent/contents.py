@@ -59,8 +59,11 @@ def digest(algorithm, data):
 
 
 def content(path):
-    """Return all bytes of a file; for thousands of small files, making file objects takes longer than reading."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Return all bytes of a file; for thousands of small files, making file objects takes longer than reading.
+
+    A pipe in its place is not waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         pieces = [os.read(descriptor, PIECE)]
         while len(pieces[-1]) == PIECE:

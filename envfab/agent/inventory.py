@@ -96,7 +96,8 @@ def data_paths(paths, folders):
 def files(root, folders):
     """Return [(path below `root`, status)] of the files in folders, without bytecode, which Python writes at any time.
 
-    A `.pyc` without its source counts, since it can be imported.
+    A `.pyc` without its source counts, since it can be imported. Pipes and sockets do not: programs make them while they
+    run, they have no content, and no deployment carries them over.
     """
     found, waiting = [], list(folders)
     while waiting:
@@ -112,6 +113,8 @@ def files(root, folders):
             if status is None:
                 if name != CACHE:
                     waiting.append(folder + "/" + name)
+                continue
+            if stat.S_IFMT(status.st_mode) in (stat.S_IFIFO, stat.S_IFSOCK):
                 continue
             names.add(name)
             (compiled if name.endswith(BYTECODE) else found).append((folder + "/" + name, status))

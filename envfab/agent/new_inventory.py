@@ -6,6 +6,7 @@ What differs from the inventory of the generation before, and stays, goes on to 
 from __future__ import absolute_import
 
 import os
+from stat import S_ISREG
 
 from .contents import generation_digest, hash_of, part_digest, script_hash
 from .data_files import data_files
@@ -146,19 +147,24 @@ class NewInventory(object):
         return [self.finished(part) for part in parts.values()]
 
     def add(self, part, path, recorded, is_read=None):
-        """Add a file to a part; it is read if its hash is not known: `recorded` then tells the algorithm."""
+        """Add a file to a part; it is read if its hash is not known: `recorded` then tells the algorithm.
+
+        What is not there is not added, nor are pipes and sockets.
+        """
         full = os.path.join(self.root, native(path))
         try:
             status = os.lstat(full)
         except EnvironmentError:
-            return
+            return None
         path, stat = key_of(path), stat_of(status, self.root, path)
         if stat.startswith("link "):
             return append(part, path, stat, "", None)
+        if not S_ISREG(status.st_mode):
+            return None
         if not recorded or is_read:
             recorded = hash_of(full, recorded)
         script = script_hash(full) if path.rpartition("/")[0] == self.layout.scripts else None
-        append(part, path, stat, recorded, script)
+        return append(part, path, stat, recorded, script)
 
     def finished(self, part):
         """Return a part with its digest."""

@@ -368,3 +368,28 @@ def test_pinning_a_generation_and_files_that_deployments_write_anew_are_no_drift
         script.write_text(f"#!{venv.resolve()}/.envfab/generations/1/bin/python\n")
         install(session, wheel(tmp_path, "beta"), pinned=pinned)
         assert [one["path"] for one in drift(session)["changes"]] == ["bin/by-hand"]
+
+
+@TWO
+def test_pipes_and_sockets_are_neither_read_nor_drift(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """Whoever makes them, before a deployment, in it, or after it; one in the place of a file has that count as removed."""
+    site = site_packages(venv)
+    os.mkfifo(site / "before")
+    session = deploying(venv)
+    files = {"alpha.py": "", "alpha-1.0.data/data/share/alpha.txt": "x"}
+    install(session, wheel(tmp_path, "alpha", files=files))
+    number = compose(session, wheel(tmp_path, "beta"))
+    os.mkfifo(venv / ".envfab" / "generations" / str(number) / site_packages(venv).relative_to(venv) / "during")
+    session.ask("switch", number=number, base=number - 1, ran=True)
+    os.mkfifo(site_packages(venv) / "after")
+    os.mkfifo(venv / "bin" / "after")
+    assert drift(session)["differ"] == 0
+    install(session, wheel(tmp_path, "beta", "2.0"))
+    assert drift(session)["differ"] == 0
+    for path in (site_packages(venv) / "alpha.py", venv / "share" / "alpha.txt"):
+        path.unlink()
+        os.mkfifo(path)
+    inside = str(site_packages(venv).relative_to(venv))
+    assert changes(session) == {f"{inside}/alpha.py": ("removed", []), "share/alpha.txt": ("changed", ["kind"])}
+    install(session, wheel(tmp_path, "beta", "3.0"))
+    assert set(changes(session)) >= {f"{inside}/alpha.py"}
