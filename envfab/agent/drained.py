@@ -4,12 +4,14 @@ from __future__ import absolute_import
 
 import os
 
-from .files import MEMORY, open_own
+from .files import MEMORY, open_own, remembered
 from .json_codec import dumps
+from .metadata import parsed
 from .protocol import native
 from .wheel_cache import discard, sync
 
 NAME = "drained.json"
+MOST = 1 << 16
 
 
 def drained(agent, request, body):
@@ -26,10 +28,15 @@ def drained(agent, request, body):
 
 
 def undrained(agent, request, body):
-    """Remove the note, after the host was put back; it may be gone."""
-    agent.path = native(request["path"])
-    folder = os.path.join(agent.path, MEMORY)
-    if os.path.isdir(folder):
+    """Remove the note, after the host was put back; it may be gone.
+
+    A note of a deployment that is not among `deployments` stays: another run has taken the host out since.
+    """
+    path = agent.path = native(request["path"])
+    folder = os.path.join(path, MEMORY)
+    note = parsed(remembered(path, NAME, MOST))
+    whose = note.get("deployment") if isinstance(note, dict) else None
+    if os.path.isdir(folder) and (whose is None or whose in request["deployments"]):
         discard(os.path.join(folder, NAME))
         sync(folder)
     return {}

@@ -34,6 +34,8 @@ class HostDrain:
         self._around = around
         self._turn = threading.Lock()
         self._noted: list[DeploymentContext] = []
+        # the deployments whose notes are this run's to remove: its own, and those of runs that were cut off
+        self._deployments: set[str] = set()
         self._is_out = self._is_back = False
         self._failure: EnvfabError | None = None
 
@@ -76,6 +78,7 @@ class HostDrain:
         work.agent.load(agent_sources.DRAINED)
         note = {"format": 1, "deployment": work.id, "who": caller.who, "from": caller.origin, "since": now()}
         work.agent.ask("drained", note=note)
+        self._deployments.add(work.id)
         if work not in self._noted:
             self._noted.append(work)
 
@@ -83,6 +86,8 @@ class HostDrain:
         """Take over from an earlier run, whose note is in this virtualenv: the host will be put back."""
         with self._turn:
             self._noted.append(work)
+            if work.probe.drained is not None and work.probe.drained.deployment is not None:
+                self._deployments.add(work.probe.drained.deployment)
 
     def put_back(self) -> None:
         """Put the host back, and remove the notes; raises `EnvfabError` if it is not known to be in service.
@@ -100,7 +105,7 @@ class HostDrain:
             agent = work.site.agent()
             try:
                 agent.load(agent_sources.DRAINED)
-                agent.ask("undrained")
+                agent.ask("undrained", deployments=sorted(self._deployments))
             finally:
                 work.site.leave()
         self._is_back = True

@@ -10,7 +10,7 @@ from envfab.deployment.journal import FAILED, Record, from_json
 from envfab.errors import FormatError
 from envfab.models.drift import Drift, packages_and_files
 from envfab.models.probe import LingeringProcess, Probe
-from envfab.planning.plan import Plan
+from envfab.planning.plan import Plan, Status
 from envfab.util.times import local_time, parse_time
 from envfab.util.untrusted import one_line
 
@@ -18,9 +18,12 @@ SHOWN_NAMES = 3
 SHOWN_TEXT = 40  # characters
 
 
-def past(probe: Probe, left: Record | None) -> tuple[str, ...]:
-    """Return notes on a virtualenv's earlier deployments; `left` is the one that was interrupted or failed."""
-    return (*_out_of_service(probe), *_earlier(probe, left))
+def past(probe: Probe, left: Record | None, status: Status = Status.CHANGES) -> tuple[str, ...]:
+    """Return notes on a virtualenv's earlier deployments, for a plan of that status.
+
+    `left` is the deployment that was interrupted or failed.
+    """
+    return (*out_of_service(probe, status), *_earlier(probe, left))
 
 
 def _earlier(probe: Probe, left: Record | None) -> tuple[str, ...]:
@@ -46,13 +49,16 @@ def _earlier(probe: Probe, left: Record | None) -> tuple[str, ...]:
     return (*_taken_back(last), *still_running(probe.lingering))
 
 
-def _out_of_service(probe: Probe) -> tuple[str, ...]:
+def out_of_service(probe: Probe, status: Status = Status.CHANGES) -> tuple[str, ...]:
+    """Return a note if the virtualenv's host may still be out of service, else nothing."""
     note = probe.drained
     if note is None or probe.holder is not None:
         # whoever is deploying will put it back
         return ()
     by = f", taken out by {note.who or 'another user'} from {note.origin or 'an unknown machine'}"
-    return (f"{probe.target.host} may still be out of service{by}, {spoken(note.since or '?')}; deploy puts it back",)
+    when = " once nothing blocks it" if status is Status.BLOCKED else ""
+    since = spoken(note.since or "?")
+    return (f"{probe.target.host} may still be out of service{by}, {since}; deploy puts it back{when}",)
 
 
 def first_time(probe: Probe, plan: Plan) -> tuple[str, ...]:

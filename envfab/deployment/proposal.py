@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from envfab.config.target import Member
 from envfab.deployment.journal import Record, from_json
-from envfab.deployment.notes import changed_by_hand, first_time, past
+from envfab.deployment.notes import changed_by_hand, first_time, out_of_service, past
 from envfab.errors import EnvfabError, UsageError
 from envfab.models.drift import Drift
 from envfab.models.drift import to_json as drift_json
@@ -105,14 +105,15 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
             made = replace(made, status=Status.CHANGES)
         drift = drift_by_stat(site, probe)
         changed = changed_by_hand(drift, made)
-        notes = (*past(probe, left), *changed, *first_time(probe, made), *plans.oddities(probe))
+        notes = (*past(probe, left, made.status), *changed, *first_time(probe, made), *plans.oddities(probe))
         return Proposal(site.member, requirements, replace(made, notes=notes), site, probe, drift=drift)
     except UsageError as error:
         # `--only NAME`, and this virtualenv neither has nor requires NAME, though others may
         untouched = Plan(probe.target, Status.CURRENT, str(probe.interpreter.version), fingerprint=probe.fingerprint)
         return Proposal(site.member, requirements, untouched, site, probe, error=error)
     except EnvfabError as error:
-        blocked = Plan(probe.target, Status.BLOCKED, str(probe.interpreter.version), error=str(error))
+        notes = out_of_service(probe, Status.BLOCKED)
+        blocked = Plan(probe.target, Status.BLOCKED, str(probe.interpreter.version), error=str(error), notes=notes)
         return Proposal(site.member, requirements, blocked, site, probe, error=error)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
 from envfab.deployment.journal import DEPLOYED, Record, from_json, has_switched, snapshot
-from envfab.deployment.notes import past, spoken
+from envfab.deployment.notes import out_of_service, past, spoken
 from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
@@ -99,7 +99,9 @@ def remaining(plan: Plan, digest: str, probe: Probe) -> Plan:
     last = _last(probe) if left is None else None
     if last is not None and last.plan == digest and last.status == DEPLOYED and _is_as_planned(plan, probe):
         note = f"this plan was carried out by deployment {last.deployment}, {spoken(last.ended or last.began)}"
-        return replace(as_it_is, status=Status.CURRENT, actions=(), notes=(note,))
+        # it has to put its host back, if it was cut off before that
+        status = Status.CURRENT if probe.drained is None else Status.CHANGES
+        return replace(as_it_is, status=status, actions=(), notes=(*out_of_service(probe), note))
     raise DeploymentError(
         "the virtualenv changed after the plan was saved; nothing was done",
         where=str(plan.target),

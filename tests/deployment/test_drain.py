@@ -243,3 +243,63 @@ def test_a_host_settles_before_it_is_switched(service: Service) -> None:
     assert steps["web1"] > 0.7
     shown = service.workplace.fab("history", "--rollout", began["rollout"]).stdout
     assert "drain" in shown
+
+
+def cut_off(service: Service, *flags: str) -> None:
+    """Kill a deployment of the first host while its host is put back, when all is deployed."""
+    (service.srv / "hold-undrain-web1").touch()
+    running = service.workplace.start("deploy", "--yes", "--batch", "2", *flags)
+    try:
+        wait_for_line(service, "undrain")
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    (service.srv / "hold-undrain-web1").unlink()
+    service.forget()
+
+
+def test_a_blocked_plan_says_that_its_host_is_still_out(service: Service) -> None:
+    """And that it will be put back once nothing blocks the plan; the next deployment after that does it."""
+    cut_off(service)
+    (service.paths[0] / ".envfab" / "journal.json").write_text('{"format": 99}')
+    fabfile = service.workplace.folder / "fabfile.py"
+    text = fabfile.read_text()
+    fabfile.write_text(text.replace("packages=['shop']", "packages=['shop', 'missing']"))
+    document = service.workplace.json("deploy", "--yes", status=1)
+    ours = [one for one in document["virtualenvs"] if one["host"] == "web1"]
+    assert [one["status"] for one in ours] == ["blocked"] * 2
+    assert all("deploy puts it back once nothing blocks it" in str(one) for one in ours), ours
+    fabfile.write_text(text)
+    (service.paths[0] / ".envfab" / "journal.json").unlink()
+    service.deploy()
+    assert service.told("web1")[-1] == "undrain"
+    assert service.notes == []
+
+
+def test_a_saved_plan_that_was_carried_out_puts_the_host_back(service: Service) -> None:
+    """Whoever runs the same command again, after it was cut off, ends what it began."""
+    assert service.workplace.fab("plan", "--out", "plan.json").returncode == 0
+    cut_off(service, "--plan", "plan.json")
+    assert service.notes
+    printed = service.deploy("--plan", "plan.json")
+    assert "web1 may still be out of service" in printed
+    assert service.told("web1")[-1] == "undrain"
+    assert service.notes == []
+    service.forget()
+    assert "4 current" in service.deploy("--plan", "plan.json")
+
+
+def test_the_note_of_another_run_stays(service: Service) -> None:
+    """It has taken the host out since, and puts it back itself."""
+    (service.srv / "hold-undrain-web1").touch()
+    running = service.workplace.start("deploy", "--yes")
+    try:
+        wait_for_line(service, "undrain")
+        note = service.paths[0] / ".envfab" / "drained.json"
+        note.write_text(note.read_text().replace('"deployment": "', '"deployment": "other-'))
+        (service.srv / "hold-undrain-web1").unlink()
+        assert running.wait(60) == 0
+    finally:
+        running.kill()
+        running.wait()
+    assert service.notes == [note]
