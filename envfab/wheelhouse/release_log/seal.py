@@ -53,12 +53,14 @@ class Seal:
         self.signers = signers
         self._key = key
         self._checked: Sequence[str] | None = None
+        # lines whose signatures were found valid, so that a long log is not verified again for each wheel that comes in
+        self._valid: set[str] = set()
 
     def check(self, lines: Sequence[str], where: str) -> None:
         """Raise `WheelhouseError` if a release or yank line is not signed by an allowed signer, or is out of place."""
         if self._checked is lines:
             return
-        found = check_lines(numbered(lines), self.signers, now())
+        found = check_lines(numbered(lines), self.signers, now(), self._valid)
         if found:
             more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
             raise WheelhouseError(
@@ -70,7 +72,7 @@ class Seal:
 
     def counts(self, line: str, before: Sequence[str]) -> bool:
         """Return whether a line is signed by an allowed signer, and may stand after the lines `before`."""
-        found = check_lines(numbered([*before, line]), self.signers, now())
+        found = check_lines(numbered([*before, line]), self.signers, now(), self._valid)
         return all(one.number <= len(before) for one in found)
 
     def require_key(self) -> SigningKey:
@@ -116,17 +118,20 @@ def now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
 
 
-def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime) -> list[Unsigned]:
+def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime, valid: set[str]) -> list[Unsigned]:
     """Return the lines (by number) that are not signed by an allowed signer, or not in their place, and why.
 
-    Lines may be there twice, as merges leave them.
+    Lines may be there twice, as merges leave them. `valid` are lines whose signatures these signers are known to have
+    made; it gets those that are found to be.
     """
     found: list[Unsigned] = []
     before: set[str] = set()
     for number, line in lines.items():
         signed = parse_signed(line)
-        why = "it is not signed" if signed is None else refusal(signed, signers, now)
+        why = None if line in valid else "it is not signed" if signed is None else refusal(signed, signers, now)
         if signed is not None:
+            if why is None:
+                valid.add(line)
             if why is None and not before.issuperset(signed.follows):
                 why = "a line that it follows is missing, or stands after it"
             before.add(signed.digest)
