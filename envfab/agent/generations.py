@@ -93,7 +93,8 @@ def compose(agent, request, body):
         list_deployed(NewInventory(layout, request["number"], request), before, copying, drop, placings)
         sync_generation(root)
         times = None if layout.is_plain else copying.times
-        agent.observed = Observed(request["number"], packages_before, set(native(one[0]) for one in copying.manifest), times)
+        known = dict((native(one[0]), one[1:]) for one in copying.manifest)
+        agent.observed = Observed(request["number"], packages_before, known, times, (drop, agent.placed))
     except (EnvironmentError, Problem) as error:
         shutil.rmtree(root, ignore_errors=True)
         if current(path) is None:

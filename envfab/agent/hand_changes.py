@@ -4,7 +4,7 @@ from __future__ import absolute_import
 
 import os
 
-from .data_files import put
+from .data_files import put, stamp
 from .manifest import entries
 from .metadata import DESCRIBED, is_leftover
 from .probe import last_change
@@ -15,15 +15,29 @@ from .unpack import sync_all
 class Observed(object):
     """The folders of packages and scripts when the generation `number` was composed from them.
 
-    `files` are the paths of those in them, `packages` is what `packages` returns, and `times` has the time at which each
-    folder changed; without `times` all folders are looked through again.
+    `files` has the `stamp` of those in them, by path, `packages` is what `packages` returns, and `times` has the time at
+    which each folder changed; without `times` all folders are looked through again. What is in one of the `made` was not
+    carried over: files of packages that go, and those of new ones.
     """
 
-    def __init__(self, number, packages, files, times):
+    def __init__(self, number, packages, files, times, made):
         self.number = number
         self.packages = packages
         self.files = files
         self.times = times
+        self.made = made
+
+    def is_replaced(self, path, source, target):
+        """Whether a file that was carried over to `target` has another in its place at `source` since."""
+        if any(path in made for made in self.made):
+            return False
+        try:
+            now, then = os.lstat(source), os.lstat(target)
+        except EnvironmentError:
+            # a command of the deployment removed it
+            return False
+        # what such a command has written anew stays
+        return stamp(now) != self.files[path] and stamp(then) == self.files[path]
 
 
 def packages(layout):
@@ -66,7 +80,7 @@ def is_changed(layout, folder, time):
 
 
 def carry_new_files(layout, before):
-    """Give a new generation the files that were added to the current one since `before`, an `Observed`.
+    """Give a new generation the files that were added to the current one, or replaced there, since `before`, an `Observed`.
 
     Raises `Problem` of kind "changed" if packages were installed or removed, with which the generation was not checked.
     """
@@ -75,8 +89,8 @@ def carry_new_files(layout, before):
         raise Problem("changed", what)
     folders = set()
     for path in files(layout, before.times):
-        target = os.path.join(layout.root(before.number), path)
-        if path not in before.files and not os.path.lexists(target):
-            put(os.path.join(layout.path, path), target)
+        source, target = os.path.join(layout.path, path), os.path.join(layout.root(before.number), path)
+        if before.is_replaced(path, source, target) if path in before.files else not os.path.lexists(target):
+            put(source, target)
             folders.add(os.path.dirname(target))
     sync_all(sorted(folders))

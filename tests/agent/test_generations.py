@@ -1141,3 +1141,32 @@ def test_what_a_kill_leaves_half_written_is_no_data_file(venv: Path, deploying: 
     for root in (venv, generation.with_name("2")):
         assert [draft for draft in drafts if (root / draft).exists()] == []
     assert session.ask("whole", numbers=[1])["whole"] == [1]
+
+
+@OLDEST_AND_NEWEST
+@pytest.mark.parametrize("kind", ["first", "next"])
+def test_files_that_are_replaced_while_a_generation_is_made_are_in_it(
+    venv: Path, deploying: Starter, tmp_path: Path, kind: str
+) -> None:
+    """What programs write anew and rename, data say; not in the place of what the deployment itself brings or writes."""
+    session = deploying(venv)
+    names = ["state.json", "built.json", "gone.json"]
+    if kind == "next":
+        files = {"a.py": "A = 1\n"}
+        install(session, wheel(tmp_path, "a", files=files), wheel(tmp_path, "b", files={"b.py": "B = 1\n"}))
+        names += ["a.py", "b.py"]
+    for name in names[:3]:
+        (site_packages(venv) / name).write_text("1")
+    number = compose(session, wheel(tmp_path, "a", "2.0", files={"a.py": "A = 2\n"}))
+    site = venv / ".envfab" / "generations" / str(number) / site_packages(venv).relative_to(venv)
+    (site / "gone.json").unlink()
+    (site / "built.json").unlink()
+    (site / "built.json").write_text("by the deployment")
+    for name in names:
+        draft = site_packages(venv) / "draft"
+        draft.write_text("X = 7")
+        draft.rename(site_packages(venv) / name)
+    session.ask("switch", number=number, base=number - 1)
+    expected = {"state.json": "X = 7", "built.json": "by the deployment", "a.py": "A = 2\n", "b.py": "X = 7"}
+    found = {name: (site_packages(venv) / name).read_text() for name in names if (site / name).exists()}
+    assert found == {name: expected[name] for name in names if name in expected}
