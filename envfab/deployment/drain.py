@@ -14,6 +14,7 @@ from envfab.deployment.run_commands import execute, observed
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import OperationFailed
+from envfab.remote.process import Silence
 from envfab.remote.run_command import CommandResult
 from envfab.util.times import now
 
@@ -112,8 +113,12 @@ class HostDrain:
 
     def _run(self, title: str, command: Command, works: Sequence[DeploymentContext]) -> None:
         """Run a command; raises `OperationFailed` if it fails, and other `EnvfabError`."""
-        with observed(works, title, command) as ran:
-            ran.outcome = self._outcome(title, command, works[0])
+        try:
+            with observed(works, title, command) as ran:
+                ran.outcome = self._outcome(title, command, works[0])
+        except Silence as error:
+            what = f"the {title} command {command.shown!r} failed: {error.what}"
+            raise OperationFailed(what, where=self._host.name, kind=title, output=error.output) from None
         if ran.outcome.status != 0:
             what = f"the {title} command {command.shown!r} ended with status {ran.outcome.status}"
             raise OperationFailed(what, where=self._host.name, kind=title, output=ran.outcome.output)

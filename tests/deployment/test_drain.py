@@ -245,6 +245,17 @@ def test_a_host_settles_before_it_is_switched(service: Service) -> None:
     assert "drain" in shown
 
 
+def test_a_command_that_hangs_is_named(service: Service) -> None:
+    """After `command_timeout` the host counts as not put back."""
+    fabfile = service.workplace.folder / "fabfile.py"
+    fabfile.write_text(fabfile.read_text().replace("'check_retries': 0", "'check_retries': 0, 'command_timeout': 1"))
+    (service.srv / "hold-undrain-web1").touch()
+    printed = service.deploy(status=1)
+    assert "web1 may still be out of service: the undrain command 'echo undrain web1" in printed
+    assert "did not end within 1 s" in printed
+    assert [note.parents[1] for note in service.notes] == service.paths[:2]
+
+
 def cut_off(service: Service, *flags: str) -> None:
     """Kill a deployment of the first host while its host is put back, when all is deployed."""
     (service.srv / "hold-undrain-web1").touch()
