@@ -52,8 +52,11 @@ def key(sha256, request):
     return "%s-%s-%03o%s" % (native(sha256), interpreter(), request["umask"], "" if request["compile"] else "-source")
 
 
-def remove(place):
-    """Remove a tree, which another agent of the owner may be removing as well."""
+def remove(place, reads):
+    """Remove a damaged tree, which another agent of the owner may be removing, or unpacking anew, at the same time.
+
+    `reads` is as in `is_whole`.
+    """
     aside = os.path.join(os.path.dirname(place), "." + wheel_cache.draft_name())
     try:
         os.rename(place, aside)
@@ -61,7 +64,15 @@ def remove(place):
         if error.errno != errno.ENOENT:
             raise
         return
-    shutil.rmtree(aside)
+    if is_whole(aside, reads):
+        # another agent has unpacked it anew meanwhile
+        try:
+            os.rename(aside, place)
+        except EnvironmentError as error:
+            # and once more
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def tree_of(path, sha256, request):
@@ -89,7 +100,7 @@ def missing(agent, request, body):
             if is_whole(place, request.get("read")):
                 os.utime(place, None)
                 continue
-            remove(place)
+            remove(place, request.get("read"))
         if not wheel_cache.is_whole(os.path.join(cache, native(sha256)), sha256):
             lacking.append(sha256)
     return {"lacking": lacking, "interpreter": interpreter(), "store": room(folder(path)), "virtualenv": room(path)}

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from envfab.agent import store as source
+from envfab.agent import unpack as unpacking
+from tests.support.wheels import make_wheel
 
 
 @pytest.fixture
@@ -52,15 +54,24 @@ def test_a_draft_that_gets_its_name_meanwhile_is_passed_over(other: Path, monkey
 def test_two_agents_may_remove_a_changed_tree_at_the_same_time(other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one has removed is no error of the other, at whatever moment."""
     tree = Path(source.folder(str(other.parent))) / "tree"  # type: ignore[no-untyped-call]
-    source.remove(str(tree))  # type: ignore[no-untyped-call]
+    source.remove(str(tree), False)  # type: ignore[no-untyped-call]
     (tree / "package").mkdir(parents=True)
     real = shutil.rmtree
 
     def both(path: Any, **options: Any) -> None:
         monkeypatch.undo()
-        source.remove(str(tree))  # type: ignore[no-untyped-call]
+        source.remove(str(tree), False)  # type: ignore[no-untyped-call]
         real(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", both)
-    source.remove(str(tree))  # type: ignore[no-untyped-call]
+    source.remove(str(tree), False)  # type: ignore[no-untyped-call]
     assert list(tree.parent.iterdir()) == []
+
+
+def test_a_tree_that_another_agent_has_unpacked_anew_stays(other: Path) -> None:
+    """It was damaged when it was looked at, and is whole when it is to go."""
+    place = Path(source.folder(str(other.parent))) / "tree"  # type: ignore[no-untyped-call]
+    unpacking.unpack(str(make_wheel(other.parent, "shop", "1.0")), str(place), 0o022, False)  # type: ignore[no-untyped-call]
+    source.remove(str(place), False)  # type: ignore[no-untyped-call]
+    assert list(place.parent.iterdir()) == [place]
+    assert unpacking.is_whole(str(place))  # type: ignore[no-untyped-call]
