@@ -12,6 +12,8 @@ from envfab.errors import ConfigurationError
 from envfab.util.paths import expand
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
+# Imported in function bodies: what checks signatures, since the cryptography library takes long to load.
+
 PREFIX = "ENVFAB_COLLECTOR_"
 VARIABLES = (
     "DATA",
