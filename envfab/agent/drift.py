@@ -8,9 +8,9 @@ from __future__ import absolute_import
 
 import os
 
-from .contents import hash_of, script_hash
+from .digests import hash_of, script_hash
 from .inventory import data_paths, expected_in, files, inventory_of, seen_in, stat_of
-from .facts import is_text, read_json
+from .deployed import is_text, read_json
 from .files import MEMORY, open_own
 from .json_codec import dumps
 from .layout import BESIDE, GENERATIONS, VERIFIED, current

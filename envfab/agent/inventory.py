@@ -11,7 +11,7 @@ from __future__ import absolute_import
 import os
 import stat
 
-from .facts import FORMAT, facts_of, is_text, read_json
+from .deployed import FORMAT, facts_of, is_text, read_json
 from .layout import DEPLOYED, GENERATIONS, INVENTORY, current
 from .protocol import PY2, SAME_TEXT, Problem, key_of, native, text
 

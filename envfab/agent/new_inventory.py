@@ -8,10 +8,10 @@ from __future__ import absolute_import
 import os
 from stat import S_ISREG
 
-from .contents import generation_digest, hash_of, part_digest, script_hash
+from .digests import generation_digest, hash_of, part_digest, script_hash
 from .data_files import data_files
 from .inventory import BYTECODE, IN_CACHE, data_paths, expected_in, files, present_in, seen_in, stat_of, stat_of_placed
-from .facts import FORMAT, read_json
+from .deployed import FORMAT, read_json
 from .json_codec import dumps
 from .layout import DEPLOYED, INVENTORY, VERIFIED
 from .ownership import FileOwners, canonical, installed

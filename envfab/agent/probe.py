@@ -6,7 +6,7 @@ import os
 import sys
 from stat import S_ISDIR, S_ISLNK
 
-from .facts import facts_of
+from .deployed import facts_of
 from .metadata import DESCRIBED, is_leftover, parsed, scan
 from .files import DIRECTORY, MEMORY, open_own, read, remembered
 from .layout import CURRENT, GENERATIONS, current, numbers, refuse_other_generations

@@ -7,7 +7,7 @@ import os
 from .carryover import NOTHING, Copying
 from .data_files import DRAFT, data_files, put, refresh, same
 from .exchange import exchange
-from .facts import facts_of
+from .deployed import facts_of
 from .files import MEMORY
 from .generations import clone, let_through
 from .hand_changes import carry_new_files
@@ -17,7 +17,7 @@ from .new_inventory import NewInventory
 from .ownership import installed
 from .pin import PINNED
 from .protocol import Problem, native
-from .removal import remove_condemned, remove_tree
+from .folder_removal import remove_condemned, remove_tree
 from .unpack import is_recorded, sync_all
 from .wheel_cache import discard, sync
 

@@ -5,13 +5,13 @@ from __future__ import absolute_import
 import os
 
 from . import store
-from .facts import facts_of
+from .deployed import facts_of
 from .files import MEMORY
 from .new_inventory import NewInventory
 from .layout import GENERATIONS, Layout, current, numbers
 from .lingering import lingering, started_at
 from .pin import pinned_since
-from .removal import remove_condemned, remove_tree
+from .folder_removal import remove_condemned, remove_tree
 from .switch import DISPLACED, withdraw
 
 # folder in which envfab 1 kept wheels for rollbacks

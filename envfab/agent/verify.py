@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import os
 
-from .contents import content, digest
+from .digests import content, digest
 from .files import is_as_noted
 from .layout import Layout
 from .metadata import dist_info, scan

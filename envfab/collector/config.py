@@ -46,9 +46,9 @@ class WheelhouseFolders:
         """Open the wheelhouse to read from it; raises `ConfigurationError` if its signers cannot be read."""
         if self.signers is None:
             return Wheelhouse(self.wheels, self.log)
-        from envfab.wheelhouse.release_log.seal import reading_seal
+        from envfab.wheelhouse.release_log.log_signers import reading_signers
 
-        return Wheelhouse(self.wheels, self.log, seal=reading_seal(self.signers))
+        return Wheelhouse(self.wheels, self.log, signers=reading_signers(self.signers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from envfab.collector.config import Config
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.jobs.freshness import Freshness
+from envfab.collector.jobs.index_offers import IndexNews
 from envfab.collector.jobs.latest_versions import WheelhouseNews
-from envfab.collector.jobs.report_index import IndexNews
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.report_store import ReportFolder
 from envfab.errors import EnvfabError

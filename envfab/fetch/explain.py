@@ -14,8 +14,8 @@ from envfab.index.client import PackageIndex, requires_python_of
 from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
 from envfab.planning.marker_environment import Environment, applicable
+from envfab.planning.new_virtualenv import Unsolvable
 from envfab.planning.plan import Missing
-from envfab.planning.wheel_choice import Unsolvable
 from envfab.util.untrusted import shown_url
 
 

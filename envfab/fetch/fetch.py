@@ -23,7 +23,7 @@ from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.marker_environment import Environment, applicable
-from envfab.planning.wheel_choice import Unsolvable, solve
+from envfab.planning.new_virtualenv import Unsolvable, solve
 from envfab.util.http import Timeouts
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.add import Added

@@ -19,7 +19,7 @@ from envfab.lockfile.this_interpreter import this_one
 from envfab.models.requirements import Entry, Requirements, parse
 from envfab.planning.candidates import allowed
 from envfab.planning.marker_environment import Environment, applicable
-from envfab.planning.wheel_choice import pinned_hashes
+from envfab.planning.new_virtualenv import pinned_hashes
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 TIMEOUT = 600

@@ -25,7 +25,7 @@ from envfab.models.wheel import Wheel
 from envfab.planning.candidates import allowed
 from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment, applicable
-from envfab.planning.wheel_choice import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
+from envfab.planning.new_virtualenv import Chosen, Unsolvable, annotated, pinned_hashes, solve, wheels_of
 from envfab.util.atomic import write_file
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -12,9 +12,9 @@ import zlib
 from importlib import resources
 
 KERNEL = ("json_codec", "protocol")
-PROBE = ("files", "metadata", "layout", "lingering", "facts", "probe")
+PROBE = ("files", "metadata", "layout", "lingering", "deployed", "probe")
 TAGS = ("tags",)
-DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "contents", "verify")
+DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "digests", "verify")
 INVENTORY = ("inventory",)
 UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
 STORE = (*UNPACK, "bytecode", "space", "store")
@@ -30,12 +30,12 @@ GENERATIONS = (
     "new_inventory",
     "generations",
     "exchange",
-    "removal",
+    "folder_removal",
     "switch",
-    "unchanged",
+    "as_left",
     "tidy",
 )
-DRIFT = (*INVENTORY, "ownership", "pin", "contents", "drift")
+DRIFT = (*INVENTORY, "ownership", "pin", "digests", "drift")
 DOWNLOAD = ("http", "download")
 DRAINED = ("wheel_cache", "drained")
 HISTORY = ("wheel_cache", "journal")

@@ -23,7 +23,7 @@ MAX_UNREADABLE = 10
 MAX_DISTRIBUTIONS = 10_000
 MAX_REQUIRES = 2_000  # of one distribution; some have hundreds
 MAX_ALL_REQUIRES = 50_000
-DEPLOYED_FORMAT = 1  # of what agents write about deployments (agent/facts)
+DEPLOYED_FORMAT = 1  # of what agents write about deployments (agent/deployed)
 
 _ORIGINS = {origin.value: origin for origin in Origin}
 

@@ -16,10 +16,10 @@ from envfab.config.host import Host
 from envfab.config.selectors import select
 from envfab.config.settings import Settings, obsolete, refuse_unknown_variables
 from envfab.config.target import Member
-from envfab.errors import ConfigurationError
 from envfab.remote.ssh.login import login
 from envfab.tasks.command_line import Speech
 from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.signing_key import log_signers
 from envfab.tasks.usage_recording import note_targets
 
 if TYPE_CHECKING:
@@ -27,12 +27,9 @@ if TYPE_CHECKING:
     from envfab.remote.probe import ProbeResult
     from envfab.remote.ssh.config import SSHConfiguration
     from envfab.remote.ssh.connections import Connections
-    from envfab.signatures.ssh_keygen import SigningKey
     from envfab.tasks.output.console import Console
-    from envfab.wheelhouse.release_log.seal import Seal
+    from envfab.wheelhouse.release_log.log_signers import LogSigners
     from envfab.wheelhouse.wheelhouse import Wheelhouse
-
-SIGNING_KEY = "ENVFAB_SIGNING_KEY"
 
 
 class TaskContext:
@@ -58,36 +55,21 @@ class TaskContext:
         """Open the fleet's wheelhouse; its folder and log are read at the first question."""
         from envfab.wheelhouse.wheelhouse import Wheelhouse
 
-        return Wheelhouse(self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log), seal=self.seal())
+        return Wheelhouse(
+            self.fleet.at(self.fleet.wheels), self.fleet.at(self.fleet.release_log), signers=self.log_signers()
+        )
 
-    def seal(self) -> Seal | None:
-        """Who must have signed the release log, and how this user signs; None where the fleet wants no signatures."""
-        if self.fleet.signers is None:
-            return None
-        from envfab.signatures.allowed_signers import AllowedSigners
-        from envfab.wheelhouse.release_log.seal import Seal
-
-        return Seal(AllowedSigners.read(self.fleet.at(self.fleet.signers)), self._signing_key)
+    def log_signers(self) -> LogSigners | None:
+        """Return who must have signed the release log, and how this user signs; None if nothing need be signed."""
+        return log_signers(self.fleet, self.console.can_ask)
 
     def check_release_log(self) -> None:
         """Raise `WheelhouseError` if the release log must be signed and is not."""
         from envfab.wheelhouse.release_log.storage import LogFile
 
-        seal = self.seal()
-        if seal is not None:
-            LogFile(self.fleet.at(self.fleet.release_log), seal).read()
-
-    def _signing_key(self) -> SigningKey:
-        """The key that this user signs with; raises `ConfigurationError` if none is named, or it cannot be read."""
-        from envfab.signatures.ssh_keygen import SigningKey
-
-        named = os.environ.get(SIGNING_KEY) or self.fleet.signing_key
-        if named is None:
-            raise ConfigurationError(
-                "the release log must be signed, and there is no key to sign with",
-                hint=f"set {SIGNING_KEY}=~/.ssh/id_ed25519.pub, or Fleet(signing_key=…)",
-            )
-        return SigningKey.read(self.fleet.at(named), terminal=self.console.can_ask)
+        signers = self.log_signers()
+        if signers is not None:
+            LogFile(self.fleet.at(self.fleet.release_log), signers).read()
 
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:

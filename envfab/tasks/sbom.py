@@ -35,7 +35,7 @@ def task(fleet: Fleet) -> Any:
             names = list(name)
             members = run.select(names) if fleet.all_hosts() or names else [existing(active_virtualenv())]
             finds = run.probe(members, links)
-            digests = Digests(LogFile(fleet.at(fleet.release_log), run.seal()).read())
+            digests = Digests(LogFile(fleet.at(fleet.release_log), run.log_signers()).read())
             for find in finds:
                 if find.probe is None:
                     console.complain(str(find.error))

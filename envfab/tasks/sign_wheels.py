@@ -21,29 +21,29 @@ def task(fleet: Fleet) -> Any:
     def sign_wheels(c: Context, yes: bool = False, json: bool = False) -> None:
         """Sign the lines of the release log that no allowed signer signed, after showing them."""
         run = TaskContext(fleet, c, json)
-        seal = run.seal()
-        if seal is None:
+        signers = run.log_signers()
+        if signers is None:
             raise UsageError(
                 "the fleet has no signers, so that nothing need be signed", hint="say Fleet(signers='allowed_signers')"
             )
-        key = seal.require_key()
+        key = signers.require_key()
         with run.console as console:
-            resigning = run.open_wheelhouse().resigning(seal)
-            for one in resigning.found:
+            signing = run.open_wheelhouse().to_sign_again(signers)
+            for one in signing.found:
                 console.print(f"line {one.number}: {one.record}")
                 console.print(f"    {one.why}", "dim")
-            if resigning.found:
-                which = f"{count(len(resigning.found), 'line')} with {key.fingerprint} ({key.path})"
+            if signing.found:
+                which = f"{count(len(signing.found), 'line')} with {key.fingerprint} ({key.path})"
                 if not yes:
                     console.require_terminal("sign_wheels")
                     if console.ask(f"Sign {which}?  [y]es  [n]o", "ynq") != "y":
                         raise Exit(code=1)
-                run.open_wheelhouse().resign(resigning)
+                run.open_wheelhouse().sign_again(signing)
                 console.print(f"signed {which}")
             else:
                 console.print("every release and yank is signed by an allowed signer")
             if json:
-                lines = [{"line": one.number, "record": one.record, "why": one.why} for one in resigning.found]
+                lines = [{"line": one.number, "record": one.record, "why": one.why} for one in signing.found]
                 console.json({"format": 1, "signed": lines, "key": key.fingerprint})
 
     return sign_wheels

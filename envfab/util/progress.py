@@ -1,4 +1,4 @@
-"""How long work tells that it goes on; `tasks.console` shows it."""
+"""How long work tells that it goes on; `tasks.output.console` shows it."""
 
 from __future__ import annotations
 

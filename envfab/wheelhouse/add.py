@@ -68,9 +68,9 @@ def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -
     between leaves hidden files, which a later call removes, or wheels without a line, which plans do not use and adding
     them again logs.
     """
-    if log.seal is not None:
+    if log.signers is not None:
         # before anything is copied
-        log.seal.require_key()
+        log.signers.require_key()
     coming = [_Coming(path, found.wheel, found.metadata.notes) for path in paths for found in [inspect(path)]]
     known = log.read()
     for one in coming:
@@ -120,7 +120,7 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
             if bound:
                 outcome = AddOutcome.RESTORED if moved[-1] else AddOutcome.PRESENT
             else:
-                size = (wheels / one.wheel.filename).stat().st_size if held.is_sealed else None
+                size = (wheels / one.wheel.filename).stat().st_size if held.must_be_signed else None
                 records += _lines(one.wheel, reason, size)
                 outcome = AddOutcome.ADDED if moved[-1] else AddOutcome.LOGGED
             hash_is_new = line is not None and not bound

@@ -39,8 +39,8 @@ from envfab.wheelhouse.validate import read_metadata
 
 if TYPE_CHECKING:
     # it needs the cryptography library, which few runs do
-    from envfab.wheelhouse.release_log.resign import Resigning
-    from envfab.wheelhouse.release_log.seal import Seal
+    from envfab.wheelhouse.release_log.log_signers import LogSigners
+    from envfab.wheelhouse.release_log.sign_again import SigningAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,15 @@ class Wheelhouse:
     The folder and the log are read once, on the first access; `add`, `yank` and `refresh` cause the next access to read
     them again. Neither need exist. Digests are remembered in the folder `cache`, by default the user's cache folder.
     Methods that read raise `WheelhouseError` where the folder or the log cannot be read, and where the log must be
-    signed (`seal`) and is not.
+    signed (`signers`) and is not.
     """
 
-    def __init__(self, wheels: Path, log: Path, *, cache: Path | None = None, seal: Seal | None = None) -> None:
+    def __init__(
+        self, wheels: Path, log: Path, *, cache: Path | None = None, signers: LogSigners | None = None
+    ) -> None:
         self.wheels = wheels
         self.log = log
-        self._log_file = LogFile(log, seal)
+        self._log_file = LogFile(log, signers)
         self._digests = DigestMemory(cache or cache_folder(os.environ), wheels)
         self._metadata: dict[str, WheelMetadata] = {}
         self._unpacked: dict[str, UnpackedWheel] = {}
@@ -180,15 +182,15 @@ class Wheelhouse:
         self.refresh()
         return {what: tuple(wheel_of(one) for one in logged) for what, logged in fresh.items()}
 
-    def resigning(self, seal: Seal) -> Resigning:
+    def to_sign_again(self, signers: LogSigners) -> SigningAgain:
         """Return what is to be signed in the log; raises `WheelhouseError` for a line that cannot be signed."""
-        from envfab.wheelhouse.release_log.resign import Resigning
+        from envfab.wheelhouse.release_log.sign_again import SigningAgain
 
-        return Resigning(LogFile(self.log).read().lines, seal, self._completed)
+        return SigningAgain(LogFile(self.log).read().lines, signers, self._completed)
 
-    def resign(self, resigning: Resigning) -> None:
+    def sign_again(self, signing: SigningAgain) -> None:
         """Sign, and replace the log; raises `EnvfabError`, and then nothing is changed."""
-        resigning.write(LogFile(self.log))
+        signing.write(LogFile(self.log))
         self.refresh()
 
     def _completed(self, release: ReleaseRecord, record: str) -> str:

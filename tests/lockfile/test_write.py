@@ -18,7 +18,7 @@ from envfab.lockfile.write import Lock, files_of, lock, to_pylock, to_requiremen
 from envfab.models.interpreter import Interpreter
 from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements, parse
-from envfab.planning.wheel_choice import Unsolvable
+from envfab.planning.new_virtualenv import Unsolvable
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.planning.catalogue import interpreter

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, index_projects, installed
+from envfab.collector.jobs.index_offers import parse_offers
 from envfab.collector.jobs.latest_versions import Offer, Signature, WheelhouseNews, newer_than, newest, python_of
-from envfab.collector.jobs.report_index import parse_offers
 
 
 @dataclass(frozen=True, slots=True)

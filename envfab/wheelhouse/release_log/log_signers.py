@@ -43,14 +43,14 @@ class Unsigned:
         return f"line {self.number}: {self.why}: {record_of(self.line)!r}"
 
 
-class Seal:
+class LogSigners:
     """The signers of a fleet's release log, and the key that this user signs with.
 
     `key` returns it, or raises `EnvfabError` with what to do: it is called when something is to be signed.
     """
 
     def __init__(self, signers: AllowedSigners, key: Callable[[], SigningKey]) -> None:
-        self.signers = signers
+        self.allowed = signers
         self._key = key
         self._checked: Sequence[str] | None = None
         # lines whose signatures were found valid, so that a long log is not verified again for each wheel that comes in
@@ -60,7 +60,7 @@ class Seal:
         """Raise `WheelhouseError` if a release or yank line is not signed by an allowed signer, or is out of place."""
         if self._checked is lines:
             return
-        found = check_lines(numbered(lines), self.signers, now(), self._valid)
+        found = check_lines(numbered(lines), self.allowed, now(), self._valid)
         if found:
             more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
             raise WheelhouseError(
@@ -72,17 +72,17 @@ class Seal:
 
     def counts(self, line: str, before: Sequence[str]) -> bool:
         """Return whether a line is signed by an allowed signer, and may stand after the lines `before`."""
-        found = check_lines(numbered([*before, line]), self.signers, now(), self._valid)
+        found = check_lines(numbered([*before, line]), self.allowed, now(), self._valid)
         return all(one.number <= len(before) for one in found)
 
     def require_key(self) -> SigningKey:
         """Return the key to sign with; raises `EnvfabError` if there is none, or it may not sign."""
         key = self._key()
-        why = self.signers.refusal(key.public_key, NAMESPACE, now())
+        why = self.allowed.refusal(key.public_key, NAMESPACE, now())
         if why is not None:
             raise WheelhouseError(
                 f"the key {key.path} may not sign: {key.fingerprint} {why}",
-                where=str(self.signers.path),
+                where=str(self.allowed.path),
                 hint="sign with another key, or have its public half added there by whoever keeps that file",
             )
         return key
@@ -99,13 +99,13 @@ class Seal:
         return [next(done) if record.startswith(KINDS) else record for record in records]
 
 
-def reading_seal(signers: Path) -> Seal:
+def reading_signers(signers: Path) -> LogSigners:
     """Return the rule for a log that is only read; raises `ConfigurationError` if its signers cannot be read."""
 
     def no_key() -> SigningKey:
         raise WheelhouseError("internal error: a release log that is only read was to be signed", where=str(signers))
 
-    return Seal(AllowedSigners.read(signers), no_key)
+    return LogSigners(AllowedSigners.read(signers), no_key)
 
 
 def numbered(lines: Sequence[str]) -> dict[int, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from envfab.errors import WheelhouseError
 from envfab.util.atomic import write_file
+from envfab.wheelhouse.release_log.log_signers import LogSigners, now, refusal
 from envfab.wheelhouse.release_log.records import ReleaseRecord, parse_line
-from envfab.wheelhouse.release_log.seal import Seal, now, refusal
 from envfab.wheelhouse.release_log.signed_lines import (
     KINDS,
     NAMESPACE,
@@ -23,7 +23,7 @@ from envfab.wheelhouse.release_log.storage import LogFile
 
 
 @dataclass(frozen=True, slots=True)
-class Resigned:
+class LineToSign:
     """A line to sign: its number, the record that is signed, and why it has to be."""
 
     number: int
@@ -31,17 +31,19 @@ class Resigned:
     why: str
 
 
-class Resigning:
+class SigningAgain:
     """What is to be signed in a log, so that each release and yank is signed, and follows what stands before it.
 
     `complete` returns a record with what is known of its wheel besides, such as its size.
     """
 
-    def __init__(self, lines: Sequence[str], seal: Seal, complete: Callable[[ReleaseRecord, str], str]) -> None:
+    def __init__(
+        self, lines: Sequence[str], signers: LogSigners, complete: Callable[[ReleaseRecord, str], str]
+    ) -> None:
         """Raises `WheelhouseError` for a line that cannot be signed, since it is damaged or has no SHA-256."""
-        self.found: list[Resigned] = []
+        self.found: list[LineToSign] = []
         self._lines = list(lines)
-        self._seal = seal
+        self._signers = signers
         # by the place in `_lines`: what is signed there
         self._texts: dict[int, str] = {}
         self._known: set[str] = set()
@@ -52,7 +54,7 @@ class Resigning:
 
     def _look(self, place: int, line: str, complete: Callable[[ReleaseRecord, str], str]) -> None:
         signed = parse_signed(line)
-        why = "it is not signed" if signed is None else refusal(signed, self._seal.signers, now())
+        why = "it is not signed" if signed is None else refusal(signed, self._signers.allowed, now())
         if why is None and signed is not None:
             if self._known.issuperset(signed.follows):
                 self._add(signed.digest, signed.follows)
@@ -63,7 +65,7 @@ class Resigning:
         follows = tuple(self._heads)
         self._texts[place] = to_be_signed(record, now(), follows)
         self._add(digest_of(self._texts[place]), follows)
-        self.found.append(Resigned(place + 1, record, why or ""))
+        self.found.append(LineToSign(place + 1, record, why or ""))
 
     def _add(self, digest: str, follows: Sequence[str]) -> None:
         for one in follows:
@@ -75,7 +77,7 @@ class Resigning:
     def write(self, log: LogFile) -> None:
         """Sign, and replace the log; raises `WheelhouseError` if it changed meanwhile, and `SignatureError`."""
         places = list(self._texts)
-        signatures = self._seal.require_key().sign([encoded(self._texts[place]) for place in places], NAMESPACE)
+        signatures = self._signers.require_key().sign([encoded(self._texts[place]) for place in places], NAMESPACE)
         lines = list(self._lines)
         for place, signature in zip(places, signatures, strict=True):
             lines[place] = with_signature(self._texts[place], signature)

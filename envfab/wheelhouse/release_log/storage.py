@@ -17,7 +17,7 @@ from envfab.wheelhouse.release_log.view import LogText
 
 if TYPE_CHECKING:
     # it needs the cryptography library, which few runs do
-    from envfab.wheelhouse.release_log.seal import Seal
+    from envfab.wheelhouse.release_log.log_signers import LogSigners
 
 
 class _Memory:
@@ -45,21 +45,21 @@ class _Memory:
 class HeldLog:
     """The release log while this process holds its lock: no other process appends."""
 
-    def __init__(self, descriptor: int, path: Path, memory: _Memory, seal: Seal | None) -> None:
+    def __init__(self, descriptor: int, path: Path, memory: _Memory, signers: LogSigners | None) -> None:
         self._descriptor = descriptor
-        self._seal = seal
+        self._signers = signers
         self._path = path
         self._memory = memory
 
     @property
-    def is_sealed(self) -> bool:
+    def must_be_signed(self) -> bool:
         """Whether releases and yanks must be signed."""
-        return self._seal is not None
+        return self._signers is not None
 
     def read(self) -> LogText:
         """Return the current log; raises `WheelhouseError`, also if it must be signed and is not."""
         try:
-            return _checked(self._memory.read(self._descriptor), self._path, self._seal)
+            return _checked(self._memory.read(self._descriptor), self._path, self._signers)
         except OSError as error:
             raise _cannot("read", self._path, error) from None
 
@@ -70,9 +70,9 @@ class HeldLog:
     @property
     def keeps_torn(self) -> bool:
         """Whether a torn last line, if there is one, stays when lines are added: not if it would have to be signed."""
-        if self._seal is None or not self._torn.startswith(KINDS):
+        if self._signers is None or not self._torn.startswith(KINDS):
             return True
-        return self._seal.counts(self._torn, self._memory.read(self._descriptor).lines)
+        return self._signers.counts(self._torn, self._memory.read(self._descriptor).lines)
 
     def append(self, *records: Record) -> None:
         """Append records and sync them to disk, on a new line after an incomplete one; raises `WheelhouseError`.
@@ -81,8 +81,8 @@ class HeldLog:
         was cut off is removed, for a line with half a signature would have the whole log refused.
         """
         lines = [format_line(record) for record in records]
-        if self._seal is not None and any(line.startswith(KINDS) for line in lines):
-            lines = self._seal.signed(lines, self.read().lines)
+        if self._signers is not None and any(line.startswith(KINDS) for line in lines):
+            lines = self._signers.signed(lines, self.read().lines)
         data = _encode("".join(f"{line}\n" for line in lines))
         if not self.keeps_torn:
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - len(_encode(self._torn)))
@@ -105,10 +105,10 @@ class HeldLog:
 class LogFile:
     """The release log at a path, where there need not be one yet."""
 
-    def __init__(self, path: Path, seal: Seal | None = None) -> None:
-        """Initialise; with a `seal`, releases and yanks must be signed."""
+    def __init__(self, path: Path, signers: LogSigners | None = None) -> None:
+        """Initialise; with `signers`, releases and yanks must be signed."""
         self.path = path
-        self.seal = seal
+        self.signers = signers
         self._memory = _Memory(path)
 
     def read(self) -> LogText:
@@ -125,7 +125,7 @@ class LogFile:
             # it is read all the same.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
-            return _checked(self._memory.read(descriptor), self.path, self.seal)
+            return _checked(self._memory.read(descriptor), self.path, self.signers)
         except OSError as error:
             raise _cannot("read", self.path, error) from None
         finally:
@@ -144,7 +144,7 @@ class LogFile:
         except OSError as error:
             raise _cannot("write", self.path, error) from None
         try:
-            yield HeldLog(descriptor, self.path, self._memory, self.seal)
+            yield HeldLog(descriptor, self.path, self._memory, self.signers)
         finally:
             os.close(descriptor)
 
@@ -172,9 +172,9 @@ class LogFile:
             return False
 
 
-def _checked(text: LogText, path: Path, seal: Seal | None) -> LogText:
-    if seal is not None:
-        seal.check(text.lines, str(path))
+def _checked(text: LogText, path: Path, signers: LogSigners | None) -> LogText:
+    if signers is not None:
+        signers.check(text.lines, str(path))
     return text
 
 

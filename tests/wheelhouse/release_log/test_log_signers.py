@@ -17,9 +17,9 @@ from envfab.config.target import Target
 from envfab.errors import EnvfabError, WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
-from envfab.wheelhouse.release_log import resign
-from envfab.wheelhouse.release_log import seal as source
-from envfab.wheelhouse.release_log.seal import Seal
+from envfab.wheelhouse.release_log import log_signers as source
+from envfab.wheelhouse.release_log import sign_again
+from envfab.wheelhouse.release_log.log_signers import LogSigners
 from envfab.wheelhouse.release_log.signed_lines import parse_signed, record_of
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.ssh_keys import make_key, public
@@ -40,14 +40,16 @@ class Team:
         if allowed:
             self.signers += f"{name} {options} {public(self.keys[name])}\n"
 
-    def seal(self, name: str = "anna") -> Seal:
+    def log_signers(self, name: str = "anna") -> LogSigners:
         """The rule, as it holds for that person."""
-        return Seal(AllowedSigners(Path("allowed"), self.signers), lambda: SigningKey.read(self.keys[name]))
+        return LogSigners(AllowedSigners(Path("allowed"), self.signers), lambda: SigningKey.read(self.keys[name]))
 
     def house(self, name: str = "anna", place: str = "house") -> Wheelhouse:
         """The wheelhouse, as that person uses it."""
         folder = self.folder / place
-        return Wheelhouse(folder / "wheels", folder / "release_log", cache=self.folder / "cache", seal=self.seal(name))
+        return Wheelhouse(
+            folder / "wheels", folder / "release_log", cache=self.folder / "cache", signers=self.log_signers(name)
+        )
 
     def wheel(self, name: str, version: str) -> Path:
         """A wheel to add."""
@@ -241,20 +243,20 @@ def test_two_branches_can_be_merged(team: Team) -> None:
 def test_older_lines_are_signed_after_they_were_shown(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of others that follow them are signed anew; dates stay, and what is withdrawn stays so."""
     # in the second in which it was signed first, a line would become what it was
-    monkeypatch.setattr(resign, "now", lambda: source.now() + timedelta(minutes=1))
+    monkeypatch.setattr(sign_again, "now", lambda: source.now() + timedelta(minutes=1))
     before = {one.wheel.filename: (one.added, one.yanked_reason) for one in team.house().list()}
     team.write([without_signature(team.lines[0]).partition(" size=")[0], *team.lines[1:]])
     refused(team)
     house = team.house()
-    resigning = house.resigning(team.seal())
+    resigning = house.to_sign_again(team.log_signers())
     assert [one.number for one in resigning.found] == [1, 2, 3, 4]
     assert resigning.found[0].why == "it is not signed"
     assert resigning.found[1].why == "a line that it follows is missing, stands after it, or is signed anew"
-    house.resign(resigning)
+    house.sign_again(resigning)
     after = {one.wheel.filename: (one.added, one.yanked_reason) for one in team.house().list()}
     assert after == before
     assert " size=" in team.lines[0]
-    assert team.house().resigning(team.seal()).found == []
+    assert team.house().to_sign_again(team.log_signers()).found == []
 
 
 def test_a_wheel_that_is_not_what_its_line_says_is_not_signed(team: Team) -> None:
@@ -266,23 +268,23 @@ def test_a_wheel_that_is_not_what_its_line_says_is_not_signed(team: Team) -> Non
     ):
         team.write([edit(lines[0]), *lines[1:]])
         with pytest.raises(EnvfabError):
-            team.house().resigning(team.seal())
+            team.house().to_sign_again(team.log_signers())
     team.write([lines[0].partition(" sha256=")[0], *lines[1:]])
     with pytest.raises(
         WheelhouseError, match="was logged without a SHA-256, so that signing its line would say nothing"
     ):
-        team.house().resigning(team.seal())
+        team.house().to_sign_again(team.log_signers())
 
 
 def test_a_log_that_changed_meanwhile_is_left_alone(team: Team) -> None:
     """What was shown is what is signed."""
     team.write([without_signature(line) for line in team.lines])
     house = team.house()
-    resigning = house.resigning(team.seal())
+    resigning = house.to_sign_again(team.log_signers())
     team.write([*team.lines, "install: web1:/srv/v: shop-1.0-py3-none-any.whl at 2026-11-27T00:00:00+00:00"])
     before = team.log.read_bytes()
     with pytest.raises(WheelhouseError, match="the release log changed meanwhile; nothing was signed"):
-        house.resign(resigning)
+        house.sign_again(resigning)
     assert team.log.read_bytes() == before
 
 
@@ -303,9 +305,9 @@ def test_a_thousand_lines_are_checked_in_a_second(team: Team) -> None:
         f"release: p{number}==1.0 p{number}-1.0-py3-none-any.whl at 2026-11-20T12:00:00+00:00 sha256={number:064x} size=9"
         for number in range(1000)
     ]
-    lines = team.seal().signed(records, [])
+    lines = team.log_signers().signed(records, [])
     began = time.process_time()
-    team.seal().check(lines, "log")
+    team.log_signers().check(lines, "log")
     assert time.process_time() - began < 1
 
 
