@@ -103,7 +103,8 @@ def propose_one(site: TargetSession, probe: Probe, requirements: Requirements, p
         unfinished = left is not None or probe.holder is not None or probe.drained is not None
         if unfinished and made.status is Status.CURRENT:
             made = replace(made, status=Status.CHANGES)
-        drift = drift_by_stat(site, probe)
+        # takes a stat of each file, which a deployment that changes nothing there does not need
+        drift = drift_by_stat(site, probe) if made.actions or plans.options.drift else None
         changed = changed_by_hand(drift, made)
         notes = (*past(probe, left, made.status), *changed, *first_time(probe, made), *plans.oddities(probe))
         return Proposal(site.member, requirements, replace(made, notes=notes), site, probe, drift=drift)

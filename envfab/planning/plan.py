@@ -133,6 +133,8 @@ EVERYTHING = canonicalize_name("*")
 class Options:
     """The options of a plan; `upgrade` may contain `EVERYTHING`.
 
+    With `drift`, virtualenvs are compared with what was deployed also where nothing is to be changed.
+
     Raises `UsageError` for options that exclude each other.
     """
 
@@ -141,6 +143,7 @@ class Options:
     prune: bool = False
     force: bool = False
     upgrade: frozenset[NormalizedName] = frozenset()
+    drift: bool = False
 
     def __post_init__(self) -> None:
         if self.only and self.prune:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def task(fleet: Fleet) -> Any:
         run = TaskContext(fleet, c, json, batch=batch)
         place, part = output_path(out, "--out") if out else None, Slice.parse(slice) if slice else None
         measured = output_path(metrics, "--metrics") if metrics else None
-        options = plan_options(only, reinstall, prune, force, upgrade)
+        options = replace(plan_options(only, reinstall, prune, force, upgrade), drift=True)
         _refuse(part, given_waves(run, list(canary), batch), place)
         members = select_slice(run, list(name), part)
         waves = _waves(run, list(canary), members) if place is not None and part is None else None

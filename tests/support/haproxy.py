@@ -70,7 +70,7 @@ def balancing(folder: Path, servers: Sequence[tuple[str, int]]) -> Iterator[tupl
 
 
 # seconds between two pages: without any, the visitor would take all of a processor
-PAUSE = 0.003
+PAUSE = 0.01
 
 
 class Visitor:

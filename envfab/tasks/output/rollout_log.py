@@ -222,7 +222,7 @@ def rollout_log_json(log: LoggedRollout, chosen: Sequence[LoggedVirtualenv]) -> 
         "summary": {
             "format": 1,
             **part,
-            "virtualenvs": [_without_commands(one) | one.outcome for one in chosen if one.outcome],
+            "virtualenvs": [_plan_alone(one) | one.outcome for one in chosen if one.outcome],
             "out_of_service": list(log.out_of_service),
         },
         "seconds": log.seconds,
@@ -231,8 +231,9 @@ def rollout_log_json(log: LoggedRollout, chosen: Sequence[LoggedVirtualenv]) -> 
     }
 
 
-def _without_commands(one: LoggedVirtualenv) -> dict[str, Any]:
-    return {key: value for key, value in one.plan.items() if key != "commands"}
+def _plan_alone(one: LoggedVirtualenv) -> dict[str, Any]:
+    """The plan without what `plan --json` tells of the virtualenv beside it."""
+    return {key: value for key, value in one.plan.items() if key not in ("commands", "digest", "drift")}
 
 
 def _done_json(one: LoggedVirtualenv) -> dict[str, Any]:
