@@ -13,6 +13,8 @@ from envfab.remote.startup import Identity, Opening
 
 # bytes; of a longer output the end is kept
 OUTPUT_KEPT = 200_000
+# seconds for which output that has arrived is read after a command has ended
+LAST_LOOK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,19 @@ def _text(printed: bytearray) -> str:
 def _read_output(process: Process, deadline: float | None, printed: bytearray) -> None:
     """Read the output of a command to its end, and put the end of it into `printed`."""
     enough: float | None = None
+    was_ended = False
     while enough is None or time.monotonic() < enough:
         left = LINGER if deadline is None else min(LINGER, max(0.0, deadline - time.monotonic()))
-        process.limit(left)
+        process.limit(min(left, LAST_LOOK) if was_ended else left)
         try:
             data = process.stream.chunk()
         except Silence:
-            if process.ended():
+            if was_ended:
                 break
+            # its last output may have arrived after that read, and before the news of its end
+            was_ended = process.ended()
+            if was_ended:
+                continue
             if deadline is not None and time.monotonic() >= deadline:
                 raise
             continue
