@@ -31,7 +31,7 @@ from envfab.remote.probe import TargetSession
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class DriftRepair:
     """What a repair does beside its plan: `drop` are paths of files that the next generation is not to have.
 
     Its wheels are unpacked again if one of their files was changed in the store, by whatever edit.
@@ -57,7 +57,7 @@ class Proposal:
     # (field, text for people) of the commands that the fabfile has for a deployment
     commands: tuple[tuple[str, str], ...] = ()
     # set if this repairs what was changed by hand
-    repair: Repair | None = None
+    repair: DriftRepair | None = None
     # what was changed since the last deployment, by stat alone; None if nothing tells what was deployed
     drift: Drift | None = None
 

@@ -13,7 +13,7 @@ from envfab.config.target import Member
 from envfab.deployment.journal import from_json
 from envfab.deployment.notes import first_of, past
 from envfab.deployment.privileges import with_privileges
-from envfab.deployment.proposal import Proposal, Repair, finder
+from envfab.deployment.proposal import DriftRepair, Proposal, finder
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Proposals
 from envfab.errors import EnvfabError
@@ -72,7 +72,7 @@ def repair_one(site: TargetSession, probe: Probe, wheelhouse: Wheelhouse) -> Pro
     if not drift:
         return proposal
     actions, lost = _actions(drift, site, probe, wheelhouse)
-    repair = Repair(tuple(file.path for file in drift.files if file.kind is FileChangeKind.ADDED))
+    repair = DriftRepair(tuple(file.path for file in drift.files if file.kind is FileChangeKind.ADDED))
     plan = replace(
         plan,
         actions=actions,
@@ -107,7 +107,7 @@ def _reason(action: Action) -> str:
     return "as it was deployed" if action.wheel else "it was not deployed"
 
 
-def _notes(drift: Drift, repair: Repair) -> tuple[str, ...]:
+def _notes(drift: Drift, repair: DriftRepair) -> tuple[str, ...]:
     changed = [file.path for file in drift.files if file.kind is not FileChangeKind.ADDED and file.owner is not None]
     notes = [(f"brings back {first_of(changed)}", changed), (f"removes {first_of(repair.drop)}", repair.drop)]
     return tuple(note for note, files in notes if files)

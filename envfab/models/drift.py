@@ -58,7 +58,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageChange:
+class PackageDrift:
     """A distribution installed, removed or replaced by hand: its version before and after, None for "not there".
 
     `files` is how many of its files differ; `seen` is when the first of them was first seen to, ISO 8601.
@@ -95,7 +95,7 @@ class Drift:
 
     generation: int
     compared: int
-    packages: tuple[PackageChange, ...] = ()
+    packages: tuple[PackageDrift, ...] = ()
     files: tuple[FileChange, ...] = ()
     others: int = 0
 

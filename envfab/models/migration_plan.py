@@ -29,7 +29,7 @@ class ChangeKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SchemaChange:
     """One change of a table, by the names before it.
 
     `before` and `after` are names or types. `null` and `default` are those of a column that is added, and of one that
@@ -56,7 +56,7 @@ class Operation:
     does: str
     reversible: bool = True
     known: bool = True
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SchemaChange, ...] = ()
     sql: tuple[str, ...] = ()
 
 

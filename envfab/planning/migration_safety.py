@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from envfab.models.migration_plan import Change, ChangeKind, Column, Migration, MigrationPlan, Operation, Table
+from envfab.models.migration_plan import ChangeKind, Column, Migration, MigrationPlan, Operation, SchemaChange, Table
 from envfab.planning.column_types import is_wider, rewrites
 from envfab.planning.sql_changes import changes_of, is_known
 from envfab.planning.sql_tokens import statements
@@ -216,7 +216,7 @@ class _Judgement:
         """Add a verdict, unless there is one by that rule `of` the same thing."""
         self.found.setdefault((rule, *of), Verdict(rule, problem, instead, *at))
 
-    def _change(self, at: tuple[str, str], change: Change, name: str, table: Table) -> None:
+    def _change(self, at: tuple[str, str], change: SchemaChange, name: str, table: Table) -> None:
         """Judge a change of a table that exists."""
         if change.kind in OF_A_COLUMN and _column(change, table) is None:
             self._follow(at, change, name)
@@ -227,7 +227,7 @@ class _Judgement:
         if self._locks and is_large(table) and not change.gentle:
             self._lock(at, change, name, table)
 
-    def _follow(self, at: tuple[str, str], change: Change, name: str) -> None:
+    def _follow(self, at: tuple[str, str], change: SchemaChange, name: str) -> None:
         """Keep in mind what a new column takes; older code gives it no value."""
         key = _key(name, change)
         null, default = self._new.get(key, (True, False))
@@ -241,10 +241,10 @@ class _Judgement:
         if null or default:
             self.found.pop((Rule.ADDS_REQUIRED_COLUMN, *key), None)
         else:
-            told = Change(ChangeKind.ADD_COLUMN, name, change.columns)
+            told = SchemaChange(ChangeKind.ADD_COLUMN, name, change.columns)
             self._put(key, at, *_told(told, name, Table({})))
 
-    def _is_felt(self, change: Change, name: str, table: Table) -> bool:
+    def _is_felt(self, change: SchemaChange, name: str, table: Table) -> bool:
         """Whether older code may feel the change."""
         column = _column(change, table)
         if change.kind not in FELT or change.kind is ChangeKind.ADD_COLUMN:
@@ -263,7 +263,7 @@ class _Judgement:
             return all(default for _, default in new)
         return True
 
-    def _lock(self, at: tuple[str, str], change: Change, name: str, table: Table) -> None:
+    def _lock(self, at: tuple[str, str], change: SchemaChange, name: str, table: Table) -> None:
         """Judge how long others wait for a large table."""
         if change.kind not in LOCKS:
             return
@@ -277,11 +277,11 @@ class _Judgement:
         )
 
 
-def _key(name: str, change: Change) -> tuple[str, ...]:
+def _key(name: str, change: SchemaChange) -> tuple[str, ...]:
     return (name.lower(), *(column.lower() for column in change.columns))
 
 
-def _column(change: Change, table: Table) -> Column | None:
+def _column(change: SchemaChange, table: Table) -> Column | None:
     """The column of a change as it was at the start; None if it is new."""
     return table.columns.get(change.columns[0].lower()) if change.columns else None
 
@@ -290,12 +290,12 @@ def _lower(table: Table) -> Table:
     return replace(table, columns={name.lower(): column for name, column in table.columns.items()})
 
 
-def _type_before(change: Change, table: Table) -> str:
+def _type_before(change: SchemaChange, table: Table) -> str:
     column = _column(change, table)
     return change.before or (column.type if column is not None else "")
 
 
-def _told(change: Change, name: str, table: Table) -> tuple[Rule, str, str]:
+def _told(change: SchemaChange, name: str, table: Table) -> tuple[Rule, str, str]:
     """(the rule, what is wrong, what to do instead)."""
     rule, problem, instead = FELT[change.kind]
     column, before = ", ".join(change.columns) or "rows", _type_before(change, table)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from envfab.models.migration_plan import Change, ChangeKind
+from envfab.models.migration_plan import ChangeKind, SchemaChange
 from envfab.planning.sql_tokens import Token, Words
 
 # fmt: off
@@ -33,7 +33,7 @@ def is_known(statement: Sequence[Token]) -> bool:
     return not statement or statement[0].word in KNOWN
 
 
-def changes_of(statement: Sequence[Token]) -> list[Change]:
+def changes_of(statement: Sequence[Token]) -> list[SchemaChange]:
     """Return the changes that one statement makes to tables."""
     words = Words(statement)
     for begin, read in READERS:
@@ -42,57 +42,57 @@ def changes_of(statement: Sequence[Token]) -> list[Change]:
     return []
 
 
-def _drop_table(words: Words) -> Iterator[Change]:
+def _drop_table(words: Words) -> Iterator[SchemaChange]:
     words.accept("IF", "EXISTS")
     for part in words.parts():
-        yield Change(ChangeKind.DROP_TABLE, part.name())
+        yield SchemaChange(ChangeKind.DROP_TABLE, part.name())
 
 
-def _rename_table(words: Words) -> Iterator[Change]:
+def _rename_table(words: Words) -> Iterator[SchemaChange]:
     for part in words.parts():
         table = part.name()
         part.accept("TO")
-        yield Change(ChangeKind.RENAME_TABLE, table, before=table, after=part.name())
+        yield SchemaChange(ChangeKind.RENAME_TABLE, table, before=table, after=part.name())
 
 
-def _create_index(words: Words) -> Iterator[Change]:
+def _create_index(words: Words) -> Iterator[SchemaChange]:
     return _index(words, ChangeKind.ADD_INDEX)
 
 
-def _create_unique_index(words: Words) -> Iterator[Change]:
+def _create_unique_index(words: Words) -> Iterator[SchemaChange]:
     return _index(words, ChangeKind.ADD_UNIQUE)
 
 
-def _index(words: Words, kind: ChangeKind) -> Iterator[Change]:
+def _index(words: Words, kind: ChangeKind) -> Iterator[SchemaChange]:
     gentle = words.accept("CONCURRENTLY")
     if words.skip_to("ON"):
         words.accept("ONLY")
-        yield Change(kind, words.name(), words.in_brackets(), gentle=gentle)
+        yield SchemaChange(kind, words.name(), words.in_brackets(), gentle=gentle)
 
 
-def _rewrite(words: Words) -> Iterator[Change]:
+def _rewrite(words: Words) -> Iterator[SchemaChange]:
     if words.has("CONCURRENTLY"):
         return
     words.accept_any("TABLE", "VERBOSE")
-    yield Change(ChangeKind.REWRITE_TABLE, words.name())
+    yield SchemaChange(ChangeKind.REWRITE_TABLE, words.name())
 
 
-def _vacuum(words: Words) -> Iterator[Change]:
+def _vacuum(words: Words) -> Iterator[SchemaChange]:
     if words.has("FULL"):
         if words.accept("("):
             words.skip_to(")")
         words.accept_any("FULL", "FREEZE", "VERBOSE", "ANALYZE")
-        yield Change(ChangeKind.REWRITE_TABLE, words.name())
+        yield SchemaChange(ChangeKind.REWRITE_TABLE, words.name())
 
 
-def _alter_table(words: Words) -> Iterator[Change]:
+def _alter_table(words: Words) -> Iterator[SchemaChange]:
     words.accept_any("IF EXISTS", "ONLY")
     table = words.name()
     for action in words.parts():
         yield from _action(table, action)
 
 
-def _action(table: str, action: Words) -> Iterator[Change]:
+def _action(table: str, action: Words) -> Iterator[SchemaChange]:
     if action.accept("DROP"):
         yield from _drop(table, action)
     elif action.accept("ADD"):
@@ -100,7 +100,7 @@ def _action(table: str, action: Words) -> Iterator[Change]:
     elif action.accept("RENAME"):
         yield from _rename(table, action)
     elif action.accept("SET", "SCHEMA"):
-        yield Change(ChangeKind.RENAME_TABLE, table, before=table, after=f"{action.name()}.{table}")
+        yield SchemaChange(ChangeKind.RENAME_TABLE, table, before=table, after=f"{action.name()}.{table}")
     elif action.accept("ALTER"):
         if not action.next_is(NO_COLUMN):
             action.accept("COLUMN")
@@ -114,50 +114,50 @@ def _action(table: str, action: Words) -> Iterator[Change]:
         yield from _redefine(table, name, name, action)
 
 
-def _drop(table: str, action: Words) -> Iterator[Change]:
+def _drop(table: str, action: Words) -> Iterator[SchemaChange]:
     if not action.next_is(NO_COLUMN):
         action.accept_any("COLUMN", "IF EXISTS")
-        yield Change(ChangeKind.DROP_COLUMN, table, (action.name(),))
+        yield SchemaChange(ChangeKind.DROP_COLUMN, table, (action.name(),))
 
 
-def _rename(table: str, action: Words) -> Iterator[Change]:
+def _rename(table: str, action: Words) -> Iterator[SchemaChange]:
     if action.accept("TO") or action.accept("AS"):
-        yield Change(ChangeKind.RENAME_TABLE, table, before=table, after=action.name())
+        yield SchemaChange(ChangeKind.RENAME_TABLE, table, before=table, after=action.name())
     elif not action.next_is(NO_COLUMN):
         action.accept("COLUMN")
         old = action.name()
         action.accept("TO")
-        yield Change(ChangeKind.RENAME_COLUMN, table, (old,), before=old, after=action.name())
+        yield SchemaChange(ChangeKind.RENAME_COLUMN, table, (old,), before=old, after=action.name())
 
 
-def _add(table: str, action: Words) -> Iterator[Change]:
+def _add(table: str, action: Words) -> Iterator[SchemaChange]:
     gentle = action.has("NOT", "VALID") or action.has("USING", "INDEX")
     if action.accept("CONSTRAINT") and not action.next_is(CONSTRAINTS):
         action.name()
     if action.accept("UNIQUE"):
-        yield Change(ChangeKind.ADD_UNIQUE, table, action.in_brackets(), gentle=gentle)
+        yield SchemaChange(ChangeKind.ADD_UNIQUE, table, action.in_brackets(), gentle=gentle)
     elif action.accept("CHECK") or action.accept("EXCLUDE"):
-        yield Change(ChangeKind.ADD_CHECK, table, gentle=gentle)
+        yield SchemaChange(ChangeKind.ADD_CHECK, table, gentle=gentle)
     elif action.accept("FOREIGN", "KEY"):
-        yield Change(ChangeKind.ADD_FOREIGN_KEY, table, action.in_brackets(), gentle=gentle)
+        yield SchemaChange(ChangeKind.ADD_FOREIGN_KEY, table, action.in_brackets(), gentle=gentle)
     elif action.accept("INDEX") or action.accept("KEY"):
-        yield Change(ChangeKind.ADD_INDEX, table, action.in_brackets())
+        yield SchemaChange(ChangeKind.ADD_INDEX, table, action.in_brackets())
     elif not action.next_is(NO_COLUMN):
         action.accept_any("COLUMN", "IF NOT EXISTS")
         yield from _add_column(table, action.name(), action)
 
 
-def _add_column(table: str, name: str, action: Words) -> Iterator[Change]:
+def _add_column(table: str, name: str, action: Words) -> Iterator[SchemaChange]:
     filled = any(action.has(word) for word in FILLED) and not action.has("DEFAULT", "NULL")
     null = not action.has("NOT", "NULL")
-    yield Change(ChangeKind.ADD_COLUMN, table, (name,), after=action.type(), null=null, default=filled)
+    yield SchemaChange(ChangeKind.ADD_COLUMN, table, (name,), after=action.type(), null=null, default=filled)
     if action.has("UNIQUE"):
-        yield Change(ChangeKind.ADD_UNIQUE, table, (name,))
+        yield SchemaChange(ChangeKind.ADD_UNIQUE, table, (name,))
     if action.has("REFERENCES"):
-        yield Change(ChangeKind.ADD_FOREIGN_KEY, table, (name,))
+        yield SchemaChange(ChangeKind.ADD_FOREIGN_KEY, table, (name,))
 
 
-def _alter_column(table: str, name: str, action: Words) -> Iterator[Change]:
+def _alter_column(table: str, name: str, action: Words) -> Iterator[SchemaChange]:
     for begin, kind in (
         (("SET", "NOT", "NULL"), ChangeKind.SET_NOT_NULL),
         (("DROP", "NOT", "NULL"), ChangeKind.DROP_NOT_NULL),
@@ -165,19 +165,19 @@ def _alter_column(table: str, name: str, action: Words) -> Iterator[Change]:
         (("DROP", "DEFAULT"), ChangeKind.DROP_DEFAULT),
     ):
         if action.accept(*begin):
-            yield Change(kind, table, (name,))
+            yield SchemaChange(kind, table, (name,))
             return
     if action.accept("SET", "DATA", "TYPE") or action.accept("TYPE"):
-        yield Change(ChangeKind.CHANGE_TYPE, table, (name,), after=action.type())
+        yield SchemaChange(ChangeKind.CHANGE_TYPE, table, (name,), after=action.type())
 
 
-def _redefine(table: str, name: str, new: str, action: Words) -> Iterator[Change]:
+def _redefine(table: str, name: str, new: str, action: Words) -> Iterator[SchemaChange]:
     """MySQL gives a column a whole new definition."""
     if name.lower() != new.lower():
-        yield Change(ChangeKind.RENAME_COLUMN, table, (name,), before=name, after=new)
+        yield SchemaChange(ChangeKind.RENAME_COLUMN, table, (name,), before=name, after=new)
     null = not action.has("NOT", "NULL")
-    yield Change(ChangeKind.CHANGE_TYPE, table, (name,), after=action.type())
-    yield Change(ChangeKind.DROP_NOT_NULL if null else ChangeKind.SET_NOT_NULL, table, (name,))
+    yield SchemaChange(ChangeKind.CHANGE_TYPE, table, (name,), after=action.type())
+    yield SchemaChange(ChangeKind.DROP_NOT_NULL if null else ChangeKind.SET_NOT_NULL, table, (name,))
 
 
 READERS = (

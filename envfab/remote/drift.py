@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from envfab.errors import EnvfabError
-from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageDrift, Place
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
 from envfab.remote.agent_frames import MAX_NAME, decoding
@@ -92,8 +92,8 @@ def to_drift(reply: Mapping[str, Any], where: str) -> Drift | None:
         )
 
 
-def _package(said: Fields) -> PackageChange:
-    return PackageChange(
+def _package(said: Fields) -> PackageDrift:
+    return PackageDrift(
         said.line("name", MAX_NAME),
         said.line_or_none("before", MAX_NAME),
         said.line_or_none("after", MAX_NAME),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from envfab.models.migration_plan import Change, ChangeKind, Column, Migration, MigrationPlan, Operation, Table
+from envfab.models.migration_plan import ChangeKind, Column, Migration, MigrationPlan, Operation, SchemaChange, Table
 from envfab.remote.agent_frames import MAX_FRAME, MAX_NAME, decoding
 from envfab.util.json_fields import Fields
 from envfab.util.untrusted import one_line, parse_json
@@ -79,11 +79,11 @@ def _operation(fields: Fields) -> Operation:
     )
 
 
-def _change(fields: Fields, gentle: bool) -> Change:
+def _change(fields: Fields, gentle: bool) -> SchemaChange:
     kind = fields.line("kind", MAX_NAME)
     if kind not in _KINDS:
         raise ValueError(f"{kind!r} is not a change of a table")
-    return Change(
+    return SchemaChange(
         _KINDS[kind],
         fields.line("table", MAX_DESCRIPTION),
         fields.lines("columns", MAX_COLUMNS, MAX_DESCRIPTION),

@@ -36,7 +36,7 @@ def observe(run: TaskContext, context: RolloutContext, chosen: Sequence[Proposal
 
 def _events(run: TaskContext, context: RolloutContext, task: str, log: RolloutLog | None) -> Observer:
     """Begin to send the rollout's events to the receivers that the fabfile names."""
-    from envfab.deployment.events.delivery import Delivery
+    from envfab.deployment.events.delivery import EventDelivery
     from envfab.deployment.events.event import Source
     from envfab.deployment.events.observer import EventObserver
 
@@ -48,7 +48,7 @@ def _events(run: TaskContext, context: RolloutContext, task: str, log: RolloutLo
         slice=str(context.slice) if context.slice is not None else None,
         log=str(log.folder) if log is not None else None,
     )
-    return EventObserver(Delivery(run.fleet.events, run.fleet.at("."), run.console), source)
+    return EventObserver(EventDelivery(run.fleet.events, run.fleet.at("."), run.console), source)
 
 
 def _log(run: TaskContext, context: RolloutContext, task: str) -> RolloutLog | None:

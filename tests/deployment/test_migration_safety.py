@@ -21,7 +21,7 @@ from envfab.deployment.old_code import OldCode
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller
 from envfab.errors import DeploymentError
-from envfab.models.migration_plan import Change, ChangeKind, Migration, MigrationPlan, Operation, Table
+from envfab.models.migration_plan import ChangeKind, Migration, MigrationPlan, Operation, SchemaChange, Table
 from envfab.models.requirements import Requirements
 from envfab.planning.plan import Plan, Status
 from envfab.remote.probe import TargetSession
@@ -203,7 +203,7 @@ def test_what_was_deployed_before_the_migration_runs_no_older_code(
     ]
 
 
-BREAKING = Operation("Drop it", changes=(Change(ChangeKind.DROP_TABLE, "shop_book"),))
+BREAKING = Operation("Drop it", changes=(SchemaChange(ChangeKind.DROP_TABLE, "shop_book"),))
 HARMLESS = Operation("Run it", reversible=False)
 
 

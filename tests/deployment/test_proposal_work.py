@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, replace
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.virtualenv import Virtualenv
-from envfab.deployment.proposal import Proposal, Repair
+from envfab.deployment.proposal import DriftRepair, Proposal
 from envfab.deployment.proposal_work import ProposalWork
 from envfab.errors import DeploymentError
 from envfab.models.drift import Drift
@@ -36,7 +36,7 @@ def test_all_that_a_proposal_says_arrives() -> None:
         undoes="20261120-214900-9f3a.1",
         saved="0123",
         commands=(("reload", "true"),),
-        repair=Repair(("bin/made-by-hand",)),
+        repair=DriftRepair(("bin/made-by-hand",)),
         drift=Drift(3, 100),
     )
     optional = [field for field in fields(Proposal) if field.default is not MISSING]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envfab.models.migration_plan import Change, ChangeKind, Column, Migration, MigrationPlan, Operation, Table
+from envfab.models.migration_plan import ChangeKind, Column, Migration, MigrationPlan, Operation, SchemaChange, Table
 from envfab.planning.migration_safety import LARGE_BYTES, LARGE_ROWS, Rule, judge, to_json
 
 BOOK = {"code": Column("varchar(20)", False), "note": Column("text", True)}
@@ -27,7 +27,9 @@ def test_a_verdict_says_what_is_wrong_where_and_what_to_do() -> None:
     """In one line for people, and as JSON."""
     (verdict,) = judge(
         plan(
-            Operation("Remove field code from book", changes=(Change(ChangeKind.DROP_COLUMN, "Shop_Book", ("code",)),))
+            Operation(
+                "Remove field code from book", changes=(SchemaChange(ChangeKind.DROP_COLUMN, "Shop_Book", ("code",)),)
+            )
         )
     )
     assert str(verdict) == (

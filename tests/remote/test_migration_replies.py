@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envfab.errors import AgentError
-from envfab.models.migration_plan import Change, ChangeKind, Column, Migration, MigrationPlan, Operation, Table
+from envfab.models.migration_plan import ChangeKind, Column, Migration, MigrationPlan, Operation, SchemaChange, Table
 from envfab.remote.migration_replies import to_migration_plan
 
 CHANGE = {
@@ -30,7 +30,9 @@ def decode(document: Any) -> MigrationPlan:
 
 def test_names_are_read_without_what_would_steer_a_terminal() -> None:
     """A table's name is the same in all places, so that it is found again; SQL stays as it is."""
-    operation = Operation("Remove field x", changes=(Change(ChangeKind.DROP_COLUMN, "b ook", ("x",)),), sql=("a\nb",))
+    operation = Operation(
+        "Remove field x", changes=(SchemaChange(ChangeKind.DROP_COLUMN, "b ook", ("x",)),), sql=("a\nb",)
+    )
     table = Table({"x": Column("int", False)}, 5, None)
     assert decode(DOCUMENT) == MigrationPlan(
         "sqlite", (Migration("shop.0001_x", False, (operation,)),), {"b ook": table}

@@ -12,7 +12,7 @@ import pytest
 
 from envfab.deployment.events.drift import drift_in_words
 from envfab.errors import AgentError
-from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageDrift, Place
 from envfab.remote.drift import to_drift
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel
@@ -142,7 +142,7 @@ def test_what_differs_is_told_in_one_event(local: Workplace, make_virtualenv: Vi
 
 def test_an_event_names_the_first_packages_and_files() -> None:
     """So that a line in a chat tells what happened."""
-    packages = (PackageChange("requests", "2.32.3", "2.31.0", 21, "2026-11-27T02:22:00+00:00"),)
+    packages = (PackageDrift("requests", "2.32.3", "2.31.0", 21, "2026-11-27T02:22:00+00:00"),)
     files = tuple(
         FileChange(f"bin/{name}", FileChangeKind.ADDED, (), Place.SCRIPTS, None, False, "2026-11-27T03:00:00+00:00")
         for name in "abc"

@@ -45,7 +45,7 @@ def sender_for(receiver: Receiver, folder: Path) -> Sender:
     return WebhookSender(receiver)
 
 
-class Channel:
+class EventQueue:
     """The events that wait for one receiver. The thread ends with the program."""
 
     def __init__(self, sender: Sender, kinds: Sequence[str]) -> None:
@@ -110,11 +110,11 @@ class Channel:
         return None
 
 
-class Delivery:
+class EventDelivery:
     """Sends events to all receivers that the fabfile names."""
 
     def __init__(self, receivers: Sequence[Receiver], folder: Path, reporter: Reporter) -> None:
-        self._channels = [Channel(sender_for(one, folder), one.kinds) for one in receivers]
+        self._channels = [EventQueue(sender_for(one, folder), one.kinds) for one in receivers]
         self._reporter = reporter
 
     def send(self, event: Event) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from envfab.config.events import DRIFT, Receiver
-from envfab.deployment.events.delivery import Delivery
+from envfab.deployment.events.delivery import EventDelivery
 from envfab.deployment.events.event import MOST, Event, EventVirtualenv, Source
 from envfab.deployment.notes import spoken
 from envfab.deployment.observers import PATIENCE
@@ -28,7 +28,7 @@ def tell_drift(receivers: Sequence[Receiver], folder: Path, verified: Sequence[V
     event = drift_event(verified, Caller.here()) if receivers else None
     if event is None:
         return
-    delivery = Delivery(receivers, folder, to)
+    delivery = EventDelivery(receivers, folder, to)
     delivery.send(event)
     delivery.close(time.monotonic() + PATIENCE)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from envfab.config.events import BEGUN, ENDED, FAILED, LOCK_WAITED, ROLLED_BACK, VIRTUALENV_FAILED
-from envfab.deployment.events.delivery import Delivery
+from envfab.deployment.events.delivery import EventDelivery
 from envfab.deployment.events.event import MOST, Event, EventVirtualenv, Source, changes_of
 from envfab.deployment.observers import DeploymentEnded, Happening, LockAwaited, RolloutBegan, RolloutEnded
 from envfab.deployment.proposal import Proposal
@@ -17,7 +17,7 @@ from envfab.planning.plan import Plan
 class EventObserver:
     """Sends an event for what others may want to know of a rollout; an observer."""
 
-    def __init__(self, delivery: Delivery, source: Source) -> None:
+    def __init__(self, delivery: EventDelivery, source: Source) -> None:
         self._delivery = delivery
         self._source = source
 

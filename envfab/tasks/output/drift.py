@@ -9,7 +9,7 @@ from rich.text import Text
 
 from envfab.deployment.notes import spoken
 from envfab.deployment.verification import Verification
-from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageChange, Place, to_json
+from envfab.models.drift import Drift, FileChange, FileChangeKind, PackageDrift, Place, to_json
 from envfab.planning.plan import Status, status_without
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
@@ -57,7 +57,7 @@ def _lines(drift: Drift) -> Iterator[str]:
         yield f"and {count(drift.others - min(len(drift.files), SHOWN_FILES), 'more file')}: --json lists them"
 
 
-def _package(package: PackageChange) -> str:
+def _package(package: PackageDrift) -> str:
     versions = " → ".join(version for version in (package.before, package.after) if version)
     if package.before == package.after:
         versions = str(package.after)

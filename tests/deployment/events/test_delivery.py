@@ -12,7 +12,7 @@ import pytest
 
 from envfab.config.events import BEGUN, ENDED, ROLLED_BACK, VIRTUALENV_FAILED, Exec, Webhook
 from envfab.deployment.events.command import CommandSender
-from envfab.deployment.events.delivery import Delivery
+from envfab.deployment.events.delivery import EventDelivery
 from envfab.deployment.events.event import Event, EventVirtualenv, Source
 from envfab.deployment.events.undelivered import Undelivered
 from envfab.util.progress import Silent
@@ -52,7 +52,7 @@ def kinds(server: RecordingServer) -> list[str]:
 def test_events_come_in_order_and_only_the_kinds_that_are_wanted(server: RecordingServer, tmp_path: Path) -> None:
     """Nothing is told if all are delivered."""
     told = Warnings()
-    delivery = Delivery([Webhook(server.url, kinds=[BEGUN, ENDED])], tmp_path, told)
+    delivery = EventDelivery([Webhook(server.url, kinds=[BEGUN, ENDED])], tmp_path, told)
     for kind in (BEGUN, VIRTUALENV_FAILED, ENDED):
         delivery.send(event(kind))
     delivery.close(time.monotonic() + 10)
@@ -64,7 +64,7 @@ def test_a_busy_server_is_tried_three_times(server: RecordingServer, tmp_path: P
     answers = iter([500, 503, 204])
     server.answer = lambda _: Reply(status=next(answers), body=b"")
     told = Warnings()
-    delivery = Delivery([Webhook(server.url)], tmp_path, told)
+    delivery = EventDelivery([Webhook(server.url)], tmp_path, told)
     began = time.monotonic()
     delivery.send(event(BEGUN))
     delivery.close(time.monotonic() + 10)
@@ -84,7 +84,7 @@ def test_all_that_was_not_delivered_is_one_warning(server: RecordingServer, tmp_
     server.answer = answer
     told = Warnings()
     receivers = [Webhook(f"{server.url}{name}") for name in ("hang", "gone", "broken")]
-    delivery = Delivery([*receivers, Exec("exit 3")], tmp_path, told)
+    delivery = EventDelivery([*receivers, Exec("exit 3")], tmp_path, told)
     for kind in (BEGUN, ENDED):
         delivery.send(event(kind))
     began = time.monotonic()
@@ -107,7 +107,7 @@ def test_failures_that_wait_for_a_slow_receiver_become_one_event(server: Recordi
         return Reply()
 
     server.answer = answer
-    delivery = Delivery([Webhook(server.url)], tmp_path, Silent())
+    delivery = EventDelivery([Webhook(server.url)], tmp_path, Silent())
     delivery.send(event(BEGUN))
     while not server.requests:
         time.sleep(0.01)

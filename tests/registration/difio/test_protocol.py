@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from envfab.errors import RegistrationError
 from envfab.models.drift import Drift, FileChange, FileChangeKind, Place
-from envfab.models.drift import PackageChange as DriftPackage
+from envfab.models.drift import PackageDrift as DriftPackage
 from envfab.registration.difio import protocol
 from envfab.registration.difio.drift import (
     MAX_COUNT,
