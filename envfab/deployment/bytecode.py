@@ -171,14 +171,15 @@ def _is_like_own(interpreter: Interpreter) -> bool:
 
 
 def likely_compiler(interpreter: Interpreter, named: Sequence[str]) -> str | None:
-    """Return the program of this machine that is tried first to compile for an interpreter; None if there is none.
+    """Return the program of this machine that most likely compiles for an interpreter; None if there is none.
 
     `named` are those of the setting `compilers`. Only a host can tell whether its bytecode is of the same kind.
     """
     if _is_like_own(interpreter):
         return sys.executable
     major, minor = interpreter.version.release[:2]
-    found = [*map(os.path.expanduser, named), *_installed(interpreter.implementation.lower(), str(major), str(minor))]
+    # those that are named may be of other versions
+    found = [*_installed(interpreter.implementation.lower(), str(major), str(minor)), *map(os.path.expanduser, named)]
     return found[0] if found else None
 
 
