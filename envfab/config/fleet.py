@@ -38,7 +38,8 @@ class Fleet:
     """All that a fabfile configures. Relative paths start at the folder of the file that makes it.
 
     `hosts` may be a function that returns them: it is called once, when they are first needed. With `signers`, a file
-    of OpenSSH's allowed signers, each release must be signed; `signing_key` is the key of whoever runs `fab`.
+    of OpenSSH's allowed signers, each release must be signed; with `approvers`, a file of the same kind, only saved
+    plans are deployed that one of them approved. `signing_key` is the key of whoever runs `fab`.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
@@ -51,13 +52,14 @@ class Fleet:
     groups: Sequence[Group] = ()
     signers: str | os.PathLike[str] | None = None
     signing_key: str | os.PathLike[str] | None = None
+    approvers: str | os.PathLike[str] | None = None
     events: Sequence[Receiver] = ()
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log"):
             if not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
-        for name in ("signers", "signing_key"):
+        for name in ("signers", "signing_key", "approvers"):
             if getattr(self, name) is not None and not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())

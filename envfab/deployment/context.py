@@ -72,6 +72,8 @@ class RolloutContext:
     # the virtualenvs that run older code while a database is migrated, and whether migrations may break that
     old_code: OldCode = field(default_factory=OldCode)
     allow_breaking: bool = False
+    # who approved the saved plan
+    approved_by: tuple[str, ...] = ()
     # interpreters of this machine that compile bytecode for the targets
     compilers: Compilers = field(default_factory=Compilers)
     # set by Ctrl-C: no further deployment starts or waits for a lock

@@ -87,6 +87,8 @@ class Record:
     plan: str | None = None
     # the digest of all that the current generation has, in hex; None in records of older versions of envfab
     digest: str | None = None
+    # who approved the saved plan, other than whoever deployed it
+    approved_by: tuple[str, ...] = ()
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -208,6 +210,7 @@ def _record(said: Fields) -> Record:
         "unapplied": [],
         "breaking": [],
         "lingering": [],
+        "approved_by": [],
     }
     fields = Fields({**lists, "uncertain": None, **dict.fromkeys(LATER), **said.values})
     return Record(
@@ -250,6 +253,7 @@ def _record(said: Fields) -> Record:
         slice=fields.text_or_none("slice"),
         plan=fields.text_or_none("plan"),
         digest=fields.text_or_none("digest"),
+        approved_by=fields.texts("approved_by"),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from envfab.config.target import Target
 from envfab.errors import ConfigurationError, FormatError, UsageError
 from envfab.planning.plan import Plan, Status, from_json
 from envfab.util.atomic import write_file
+from envfab.util.json_fields import Fields
 from envfab.util.paths import read_file
 from envfab.util.untrusted import parse_json
 from envfab.util.versions import shortened
@@ -46,13 +48,16 @@ class SavedPlan:
     """A plan file: plans in the order in which it has them, and what slices of the plan depend on.
 
     `fleet` is the fingerprint of the fleet that it was made from, None in files of older versions. `slice` is the slice
-    that was planned, None for all of the fleet.
+    that was planned, None for all of the fleet. `sha256` is that of the file, in hex. `commands` are those of the
+    fabfile that it was made from: (field, text for people).
     """
 
     plans: Mapping[Target, Plan]
     fleet: str | None = None
     slice: Slice | None = None
     waves: Waves | None = None
+    sha256: str = ""
+    commands: Mapping[Target, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def on(self, hosts: Container[str]) -> SavedPlan:
         """Return the part of it that is on some hosts."""
@@ -64,14 +69,19 @@ class SavedPlan:
         return tuple(target for target, plan in self.plans.items() if plan.status is Status.CHANGES)
 
 
-def save(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a plan's JSON document atomically; raises `UsageError` if it cannot be written."""
+def save(path: Path, document: Mapping[str, Any]) -> str:
+    """Write a plan's JSON document atomically, and return the file's SHA-256 in hex.
+
+    Raises `UsageError` if it cannot be written.
+    """
     # an older envfab would pass over waves, and deploy to all at once
     document = {**document, "format": FORMAT if document.get("waves") else WITHOUT_WAVES}
+    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
     try:
-        write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+        write_file(path, content)
     except OSError as error:
         raise UsageError(f"cannot write the plan: {error.strerror}", where=str(path)) from None
+    return hashlib.sha256(content).hexdigest()
 
 
 def load(path: Path) -> SavedPlan:
@@ -80,7 +90,8 @@ def load(path: Path) -> SavedPlan:
     Raises `UsageError` if the file cannot be read, `FormatError` if it is not a saved plan or has a newer format.
     """
     try:
-        document = parse_json(read_file(path, LIMIT))
+        content = read_file(path, LIMIT)
+        document = parse_json(content)
     except OSError as error:
         raise UsageError(f"cannot read the plan: {error.strerror}", where=str(path), hint=HINT) from None
     except ValueError:
@@ -94,7 +105,7 @@ def load(path: Path) -> SavedPlan:
             hint="use the version of envfab that made it",
         )
     try:
-        return _saved_plan(document)
+        return replace(_saved_plan(document), sha256=hashlib.sha256(content).hexdigest())
     except (FormatError, ValueError) as error:
         what = error.what if isinstance(error, FormatError) else f"not a valid plan: {error}"
         raise FormatError(what, where=str(path), hint=HINT) from None
@@ -113,7 +124,14 @@ def _saved_plan(document: Mapping[str, Any]) -> SavedPlan:
     if fleet is not None and not (isinstance(fleet, str) and _SHA256.fullmatch(fleet)):
         raise ValueError(f"'fleet' must be 64 hex digits, not {shortened(repr(fleet))}")
     by_target = {plan.target: plan for plan in plans}
-    return SavedPlan(by_target, fleet, _slice(document.get("slice")), _waves(document.get("waves"), by_target))
+    waves = _waves(document.get("waves"), by_target)
+    commands = {plan.target: _commands(one.get("commands")) for plan, one in zip(plans, virtualenvs, strict=True)}
+    return SavedPlan(by_target, fleet, _slice(document.get("slice")), waves, commands=commands)
+
+
+def _commands(value: object) -> tuple[tuple[str, str], ...]:
+    fields = Fields.of({"commands": [] if value is None else value}).objects("commands")
+    return tuple((one.text("of"), one.text("command")) for one in fields)
 
 
 def _slice(value: object) -> Slice | None:

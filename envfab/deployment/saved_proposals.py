@@ -26,13 +26,21 @@ from envfab.wheelhouse.wheelhouse import Wheelhouse
 class SavedProposals:
     """Makes the proposals of a saved plan. Thread-safe.
 
-    `force` lets the plans break packages outside of the requirements, as if they had been saved so.
+    `force` lets the plans break packages outside of the requirements, as if they had been saved so. With `commands`,
+    those of the fabfile must be these.
     """
 
-    def __init__(self, plans: Mapping[Target, Plan], wheelhouse: Wheelhouse, force: bool = False) -> None:
+    def __init__(
+        self,
+        plans: Mapping[Target, Plan],
+        wheelhouse: Wheelhouse,
+        force: bool = False,
+        commands: Mapping[Target, Sequence[tuple[str, str]]] | None = None,
+    ) -> None:
         self._plans = plans
         self._files = Files(wheelhouse)
         self._force = force
+        self._commands = commands
 
     @contextmanager
     def propose(
@@ -74,9 +82,31 @@ class SavedProposals:
         try:
             proposal = replace(proposal, plan=remaining(plan, plan_digest(saved), probe))
             self._files.verify(proposal)
-            return with_privileges(proposal)
+            return self._with_same_commands(with_privileges(proposal))
         except EnvfabError as error:
             return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))
+
+    def _with_same_commands(self, proposal: Proposal) -> Proposal:
+        """The proposal; raises `DeploymentError` if the fabfile's commands are not those of the saved plan."""
+        target = proposal.member.target
+        if self._commands is None or proposal.plan.status is not Status.CHANGES:
+            return proposal
+        why = _difference(self._commands[target], proposal.commands)
+        if why is not None:
+            hint = "make a new plan, and have it approved: fab plan --out FILE"
+            raise DeploymentError(why, where=str(target), hint=hint)
+        return proposal
+
+
+def _difference(approved: Sequence[tuple[str, str]], present: Sequence[tuple[str, str]]) -> str | None:
+    """How the fabfile's commands differ from those that were approved; None if they do not."""
+    for field, shown in approved:
+        if (field, shown) not in present:
+            return f"the {field} command {shown!r} was approved, and is not in the fabfile any more"
+    for field, shown in present:
+        if (field, shown) not in approved:
+            return f"the {field} command {shown!r} is in the fabfile, and was not approved"
+    return None if tuple(approved) == tuple(present) else "the fabfile has its commands in another order than approved"
 
 
 def remaining(plan: Plan, digest: str, probe: Probe) -> Plan:

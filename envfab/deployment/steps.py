@@ -111,6 +111,7 @@ def begin(work: DeploymentContext) -> None:
         previous=previous,
         slice=str(work.around.slice) if work.around.slice is not None else None,
         plan=work.proposal.saved,
+        approved_by=work.around.approved_by,
     )
     ended = to_json(_ended(left)) if left else None
     reply = work.agent.ask("begin", record=to_json(record), interrupted=ended, limit=work.around.settings.keep)

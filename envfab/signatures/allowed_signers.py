@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from envfab.errors import ConfigurationError
+from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
 
 MOST = 1 << 20  # bytes of the file
@@ -79,6 +80,23 @@ class AllowedSigners:
         lines = self._by_key.get(public_key, [])
         refusals = [line.refusal(namespace, at) for line in lines]
         return None if None in refusals else refusals[0] if refusals else "is not among the allowed signers"
+
+    def require(self, key: SigningKey, namespace: str, at: datetime) -> SigningKey:
+        """Return a key that may sign for a namespace at a time; raises `ConfigurationError` if it may not."""
+        why = self.refusal(key.public_key, namespace, at)
+        if why is not None:
+            raise ConfigurationError(
+                f"the key {key.path} may not sign: {key.fingerprint} {why}",
+                where=str(self.path),
+                hint="sign with another key, or have its public half added there by whoever keeps that file",
+            )
+        return key
+
+    def principals(self, public_key: bytes) -> frozenset[str]:
+        """Return all names that the file has for a key, whether the key is valid or not."""
+        return frozenset(
+            name.strip() for line in self._by_key.get(public_key, []) for name in line.principals.split(",")
+        )
 
     def check(self, signature: SSHSignature, message: bytes, namespace: str, at: datetime) -> str:
         """Return who signed a message for a namespace at a time (the principals of the line that allows it).

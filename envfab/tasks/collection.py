@@ -9,6 +9,7 @@ from envfab.config.settings import defaults
 from envfab.config.validation import error
 from envfab.tasks import (
     add_wheel,
+    approve_plan,
     audit,
     clean,
     collector,
@@ -43,7 +44,7 @@ from envfab.tasks.usage_recording import record
 
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, sign_wheels, publish_index, outdated, lock, fetch_wheels, audit),
-    *(targets, create_virtualenv, release_virtualenv, clean, plan, deploy, verify, history, rollback),
+    *(targets, create_virtualenv, release_virtualenv, clean, plan, approve_plan, deploy, verify, history, rollback),
     *(register, register_hook, timer, sbom, collector),
 )
 # they are not recorded themselves: what stats_show prints is what stats_submit sends, and nothing more

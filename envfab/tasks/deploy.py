@@ -30,6 +30,7 @@ from envfab.tasks.fleet_slice import (
     warn_of_unlabelled,
 )
 from envfab.tasks.output.wheelhouse import show_wheelhouse
+from envfab.tasks.plan_approval import require_approval
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def task(fleet: Fleet) -> Any:
         pace = batch or _batch_of(saved.waves if saved is not None else None)
         run = TaskContext(fleet, c, json, batch=pace, max_failures=max_failures)
         console = run.console
+        approved_by = require_approval(run, plan, saved)
         scope = _scope(run, list(name), list(canary), batch, saved, slice)
         if scope is None:
             return
@@ -104,7 +106,8 @@ def task(fleet: Fleet) -> Any:
             else:
                 from envfab.deployment.saved_proposals import SavedProposals
 
-                carried_out = SavedProposals(saved.plans, wheelhouse, options.force)
+                commands = saved.commands if approved_by else None
+                carried_out = SavedProposals(saved.plans, wheelhouse, options.force, commands)
                 proposing = carried_out.propose(members, links, run.settings, console)
             with proposing as proposals:
                 # loaded while the hosts answer
@@ -138,6 +141,7 @@ def task(fleet: Fleet) -> Any:
                     whole=scope.whole,
                     slice=scope.part,
                     allow_breaking=allow_breaking_migrations,
+                    approved_by=approved_by,
                 )
                 carry_out(run, wheelhouse, proposals.all(), chosen, request)
 

@@ -28,12 +28,14 @@ from envfab.tasks.fleet_slice import (
     select_slice,
 )
 from envfab.tasks.output.wheelhouse import show_wheelhouse
+from envfab.tasks.plan_approval import approval_key, approve
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
     from envfab.deployment.plan_file import Waves
     from envfab.deployment.proposal import Proposal
     from envfab.remote.ssh.connections import Connections
+    from envfab.signatures.ssh_keygen import SigningKey
 
 
 def task(fleet: Fleet) -> Any:
@@ -43,6 +45,7 @@ def task(fleet: Fleet) -> Any:
         check="exit with 2 if there is something to do",
         verbose="also tell where bytecode is compiled, and how large the store of wheels is for each host and owner",
         out="save the plan to this file, for `fab deploy --plan FILE`",
+        sign="with --out: approve the saved plan with your key, so that others may deploy it",
         canary="with --out: deploy the saved plan to these first, and continue only if they succeed; repeatable",
         batch="with --out: virtualenvs per wave of the saved plan: a number or a percentage (setting: batch)",
     )
@@ -56,6 +59,7 @@ def task(fleet: Fleet) -> Any:
         force: bool = False,
         check: bool = False,
         out: str = "",
+        sign: bool = False,
         canary: Iterable[str] = (),
         batch: str = "",
         slice: str = "",
@@ -72,10 +76,11 @@ def task(fleet: Fleet) -> Any:
         measured = output_path(metrics, "--metrics") if metrics else None
         options = replace(plan_options(only, reinstall, prune, force, upgrade), drift=True)
         _refuse(part, given_waves(run, list(canary), batch), place)
+        key = _key(run, place) if sign else None
         members = select_slice(run, list(name), part)
         waves = _waves(run, list(canary), members) if place is not None and part is None else None
         if part is not None and not members:
-            _nothing(run, part, place, out)
+            _nothing(run, part, place, out, key)
             return
         requirements = read_requirements(fleet, members)
         with run.console, run.connections(members) as links:
@@ -98,7 +103,7 @@ def task(fleet: Fleet) -> Any:
                 # after the agents of the plans have left their places
                 document["stores"] = _stores(run, links, proposals)
                 document["compilers"] = _compilers(run, proposals)
-            _save(run, place, out, document)
+            _save(run, place, out, document, key)
             if measured is not None:
                 _measure(measured, proposals)
             if json:
@@ -130,21 +135,32 @@ def _waves(run: TaskContext, canary: Sequence[str], members: Sequence[Member]) -
     return None if waves == Waves() else waves
 
 
-def _nothing(run: TaskContext, part: Slice, place: Path | None, out: str) -> None:
+def _key(run: TaskContext, place: Path | None) -> SigningKey:
+    """Return the key to sign the saved plan with; raises `EnvfabError` if it is not saved, or there is none."""
+    if place is None:
+        raise UsageError("--sign needs --out FILE: what is signed is a saved plan")
+    return approval_key(run)
+
+
+def _nothing(run: TaskContext, part: Slice, place: Path | None, out: str, key: SigningKey | None) -> None:
     """End a plan of a slice in which nothing was selected; `--out` and `--json` get a document without virtualenvs."""
     from envfab.tasks.output.plans import plans_json
 
     document = plans_json((), part, fingerprint_of(run))
     nothing_selected(run, part, document)
-    _save(run, place, out, document)
+    _save(run, place, out, document, key)
 
 
-def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str, Any]) -> None:
-    """Write the plan's document to the file that `--out` named, if it did."""
+def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str, Any], key: SigningKey | None) -> None:
+    """Write the plan's document to the file that `--out` named, if it did, and approve it if there is a key."""
     if place is not None:
+        from envfab.deployment.approvals import forget_approvals
         from envfab.deployment.plan_file import save
 
-        save(place, document)
+        forget_approvals(place)
+        sha256 = save(place, document)
+        if key is not None:
+            approve(run, place, sha256, key)
         run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
 
 

@@ -62,6 +62,8 @@ class RolloutRequest:
     slice: Slice | None = None
     # whether migrations may break the code that still runs elsewhere
     allow_breaking: bool = False
+    # who approved the saved plan
+    approved_by: tuple[str, ...] = ()
     # whether the same command line, given again, continues
     repeatable: bool = True
 
@@ -184,6 +186,7 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         slice=request.slice,
         host_commands=request.host_commands,
         allow_breaking=request.allow_breaking,
+        approved_by=request.approved_by,
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
     )
 

@@ -47,6 +47,7 @@ def _events(run: TaskContext, context: RolloutContext, task: str, log: RolloutLo
         rollout=context.rollout,
         slice=str(context.slice) if context.slice is not None else None,
         log=str(log.folder) if log is not None else None,
+        approved_by=context.approved_by,
     )
     return EventObserver(EventDelivery(run.fleet.events, run.fleet.at("."), run.console), source)
 
@@ -70,6 +71,7 @@ def _log(run: TaskContext, context: RolloutContext, task: str) -> RolloutLog | N
         slice=str(context.slice) if context.slice is not None else None,
         settings=settings_json(run.settings),
         version=VERSION,
+        approved_by=context.approved_by,
     )
     masking = Masking(_secrets(run, context.wheel_source))
     log = RolloutLog(Logs(folder), asked, masking, run.console, run.settings)

@@ -29,8 +29,8 @@ def log_signers(fleet: Fleet, has_terminal: bool) -> LogSigners | None:
     return LogSigners(AllowedSigners.read(fleet.at(fleet.signers)), lambda: signing_key(fleet, has_terminal))
 
 
-def signing_key(fleet: Fleet, has_terminal: bool) -> SigningKey:
-    """Return the key that this user signs with: of the environment, else of the fleet.
+def signing_key(fleet: Fleet, has_terminal: bool, what: str = "the release log must be signed") -> SigningKey:
+    """Return the key that this user signs with: of the environment, else of the fleet. `what` says what it is for.
 
     Raises `ConfigurationError` if none is named, or it cannot be read.
     """
@@ -39,7 +39,7 @@ def signing_key(fleet: Fleet, has_terminal: bool) -> SigningKey:
     named = os.environ.get(SIGNING_KEY) or fleet.signing_key
     if named is None:
         raise ConfigurationError(
-            "the release log must be signed, and there is no key to sign with",
+            f"{what}, and there is no key to sign with",
             hint=f"set {SIGNING_KEY}=~/.ssh/id_ed25519.pub, or Fleet(signing_key=…)",
         )
     return SigningKey.read(fleet.at(named), terminal=has_terminal)

@@ -52,6 +52,7 @@ class Source:
     rollout: str | None = None
     slice: str | None = None
     log: str | None = None
+    approved_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Event:
             "from": self.source.origin,
             "rollout": self.source.rollout,
             "slice": self.source.slice,
+            "approved_by": list(self.source.approved_by),
             "virtualenvs": [one.to_json() for one in self.virtualenvs[:MOST]],
             "more_virtualenvs": max(0, self.total - MOST),
             "changes": list(self.changes[:MOST]),
@@ -108,6 +110,8 @@ class Event:
         part = f", slice {source.slice}" if source.slice else ""
         title = f"{source.task} {source.rollout or ''}".strip()
         about = f"*{_safe(title)}*: {self._said()}, by {_safe(source.who)} from {_safe(source.origin)}{_safe(part)}"
+        if source.approved_by:
+            about += f", approved by {_safe(', '.join(source.approved_by))}"
         lines = [about, *self._lines()]
         if self.out_of_service:
             lines.append(f"may still be out of service: {_safe(', '.join(self.out_of_service[:SHOWN_IN_CHAT]))}")

@@ -145,6 +145,8 @@ def _asked(file: Path) -> Mapping[str, Any]:
         for name in ("rollout", "task", "who", "origin", "began", "command", "fabfile"):
             fields.text(name, MAX_TEXT)
         fields.text_or_none("slice")
+        # logs of older versions do not have it
+        Fields({"approved_by": [], **fields.values}).texts("approved_by")
     except ValueError as error:
         raise FormatError(f"not the log of a rollout: {error}", where=str(file)) from None
     return fields.values

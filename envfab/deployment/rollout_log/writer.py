@@ -59,6 +59,7 @@ class Asked:
     slice: str | None
     settings: Mapping[str, Any]
     version: str
+    approved_by: tuple[str, ...] = ()
 
 
 def settings_json(settings: Settings) -> dict[str, Any]:

@@ -37,6 +37,8 @@ def show_history(found: ProbeResult, records: Sequence[Record], limit: int) -> T
         )
         digest = f"   digest {record.digest[:SHOWN_DIGEST]}" if record.digest else ""
         text.append(f"   {one_line(about + digest)}")
+        if record.approved_by:
+            text.append(f"\n      approved by {one_line(', '.join(record.approved_by))}", "dim")
         if record.upgrade:
             published = {canonicalize_name(change.name): change.name for change in record.changes}
             named = [published.get(canonicalize_name(name), name) for name in record.upgrade if name != "*"]

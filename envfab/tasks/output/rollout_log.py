@@ -52,6 +52,8 @@ def _show_asked(log: LoggedRollout) -> Text:
     text = Text(one_line(str(asked["rollout"])), "bold")
     about = f"{asked['task']}   {spoken(asked['began'])}   {asked['who']} from {asked['origin']}{part}"
     text.append(f"   {one_line(about)}")
+    if asked.get("approved_by"):
+        text.append(f"\n  approved by {one_line(', '.join(asked['approved_by']))}")
     text.append(f"\n  {one_line(asked['command'])}", "dim")
     text.append(f"\n  {one_line(asked['fabfile'])}   {_show_settings(asked.get('settings'))}", "dim")
     return text

@@ -77,15 +77,7 @@ class LogSigners:
 
     def require_key(self) -> SigningKey:
         """Return the key to sign with; raises `EnvfabError` if there is none, or it may not sign."""
-        key = self._key()
-        why = self.allowed.refusal(key.public_key, NAMESPACE, now())
-        if why is not None:
-            raise WheelhouseError(
-                f"the key {key.path} may not sign: {key.fingerprint} {why}",
-                where=str(self.allowed.path),
-                hint="sign with another key, or have its public half added there by whoever keeps that file",
-            )
-        return key
+        return self.allowed.require(self._key(), NAMESPACE, now())
 
     def signed(self, records: Sequence[str], before: Sequence[str]) -> list[str]:
         """Return lines with a signature each, to be added after the lines `before`; lines of other kinds stay."""

@@ -7,7 +7,7 @@ import json
 from envfab.config.events import BEGUN, FAILED, LOCK_WAITED
 from envfab.deployment.events.event import Event, EventVirtualenv, Source, changes_of
 
-SOURCE = Source("deploy", "anna", "laptop", "20261120-214900-9f3a", "3/8", "/logs/20261120-214900-9f3a")
+SOURCE = Source("deploy", "anna", "laptop", "20261120-214900-9f3a", "3/8", "/logs/20261120-214900-9f3a", ("ben",))
 DJANGO = ("upgrade", "Django", "5.1", "5.2")
 
 
@@ -31,6 +31,7 @@ def test_an_event_has_all_that_it_is_about() -> None:
         "from": "laptop",
         "rollout": "20261120-214900-9f3a",
         "slice": "3/8",
+        "approved_by": ["ben"],
         "virtualenvs": [
             {
                 "target": "shop@web1:/v",
@@ -73,14 +74,14 @@ def test_a_chat_gets_a_few_lines() -> None:
     counts = {"deployed": 93, "failed": 7}
     text = chat(Event(FAILED, SOURCE, tuple(map(failed, range(7))), (), counts, 42.1, 7, ("web1", "web2")))
     assert text.splitlines() == [
-        "*deploy 20261120-214900-9f3a*: failed after 42 s, 93 deployed, 7 failed, by anna from laptop, slice 3/8",
+        "*deploy 20261120-214900-9f3a*: failed after 42 s, 93 deployed, 7 failed, by anna from laptop, slice 3/8, approved by ben",
         *(f"`shop@web{number}:/v` failed: the check failed" for number in range(5)),
         "and 2 more",
         "may still be out of service: web1, web2",
         "log: `/logs/20261120-214900-9f3a`",
     ]
     assert chat(Event(BEGUN, SOURCE, (), changes_of([DJANGO]), total=8)).splitlines() == [
-        "*deploy 20261120-214900-9f3a*: begun, 8 virtualenvs, by anna from laptop, slice 3/8",
+        "*deploy 20261120-214900-9f3a*: begun, 8 virtualenvs, by anna from laptop, slice 3/8, approved by ben",
         "Django 5.1 → 5.2",
     ]
 

@@ -107,7 +107,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     results = hear_all(log, proposals)
     written(log)
     read = read_log(Logs(tmp_path / "rollouts"), ID)
-    assert dict(read.asked) == {"format": 1, **asdict(ASKED)}
+    assert dict(read.asked) == {"format": 1, **asdict(ASKED), "approved_by": []}
     assert [one.plan for one in read.virtualenvs] == [proposal_json(one) for one in proposals]
     assert [one.outcome for one in read.virtualenvs] == [outcome_json(one) for one in results]
     assert read.virtualenvs[1].done == [

@@ -1,0 +1,70 @@
+"""Who must approve a saved plan before it is deployed, and the keys of those who approve and deploy."""
+
+from __future__ import annotations
+
+# Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envfab.errors import UsageError
+from envfab.tasks.command_line import command, flags
+from envfab.tasks.context import TaskContext
+from envfab.tasks.signing_key import signing_key
+from envfab.util.paths import user_path
+
+if TYPE_CHECKING:
+    from envfab.deployment.plan_file import SavedPlan
+    from envfab.signatures.allowed_signers import AllowedSigners
+    from envfab.signatures.ssh_keygen import SigningKey
+
+
+def approval_key(run: TaskContext) -> SigningKey:
+    """Return the key to approve plans with; raises `ConfigurationError` if there is none, or it may not approve."""
+    from envfab.deployment.approvals import APPROVAL
+
+    key = signing_key(run.fleet, run.console.can_ask, "an approval must be signed")
+    allowed = _allowed(run)
+    return key if allowed is None else allowed.require(key, APPROVAL, _now())
+
+
+def approve(run: TaskContext, plan: Path, sha256: str, key: SigningKey) -> None:
+    """Write an approval of the plan with that digest beside its file, and say so; raises `EnvfabError`."""
+    from envfab.deployment.approvals import Approval, add_approval, approvals_file
+
+    add_approval(plan, Approval.sign(sha256, key, _now()))
+    run.console.print(f"approved in {approvals_file(plan)} with {key.fingerprint} ({key.path})")
+
+
+def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None) -> tuple[str, ...]:
+    """Return who approved the saved plan in the file `plan`; nothing if the fleet has no approvers.
+
+    Raises `EnvfabError` if it has, and nobody other than whoever deploys approved this very plan.
+    """
+    if run.fleet.approvers is None:
+        return ()
+    if saved is None:
+        made = command(run.fleet, "plan", *flags(out="FILE"), "--sign")
+        raise UsageError(
+            "this fleet has approvers, so only saved plans that one of them approved are deployed",
+            hint=f"{made}, then fab deploy --plan FILE",
+        )
+    from envfab.deployment.approvals import Approvers, prove_deployer, read_approvals
+
+    allowed = _allowed(run)
+    assert allowed is not None
+    key = signing_key(run.fleet, run.console.can_ask, "whoever deploys must be known, so that another one approves")
+    approvals = read_approvals(user_path(plan, "--plan"))
+    names = Approvers(allowed, _now()).approved_by(approvals, saved.sha256, key)
+    prove_deployer(key, saved.sha256, _now())
+    return names
+
+
+def _allowed(run: TaskContext) -> AllowedSigners | None:
+    from envfab.signatures.allowed_signers import AllowedSigners
+
+    return AllowedSigners.read(run.fleet.at(run.fleet.approvers)) if run.fleet.approvers is not None else None
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)

@@ -1,0 +1,131 @@
+"""Saved plans that another person must approve, by the real program: `plan --sign`, `approve_plan`, `deploy --plan`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.support.fab import run_fab
+from tests.support.ssh_keys import make_key, public
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel
+from tests.support.workplace import Workplace
+
+FABFILE = """
+from envfab import *
+SITE = Virtualenv({venv!r}, requirements='shop.txt', reload={reload})
+fleet = Fleet(approvers='approvers', events=[Exec('cat >>events')], hosts=[Host('localhost', virtualenvs=[SITE])])
+ns = collection(fleet)
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A virtualenv that plans need an approval for; anna and ben may give it."""
+    work = Workplace(tmp_path_factory.mktemp("approved") / "work")
+    make_virtualenv("3.11", work.folder / "venv")
+    _fabfile(work, "'true'")
+    work.file("shop.txt", "shop\n")
+    work.add(make_wheel(work.folder / "made", "shop", "1.0"))
+    for name in ("anna", "ben", "guest"):
+        make_key(work.folder, name)
+    lines = [f"{name}@e.org {public(work.folder / name)}\n" for name in ("anna", "ben")]
+    work.file("approvers", "".join(lines))
+    return work
+
+
+def _fabfile(work: Workplace, reload: str) -> None:
+    work.file("fabfile.py", FABFILE.format(venv=str(work.folder / "venv"), reload=reload))
+
+
+def _fab(work: Workplace, person: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_fab(work.folder, *arguments, env={"ENVFAB_SIGNING_KEY": str(work.folder / person)} if person else {})
+
+
+def test_a_plan_is_deployed_when_another_person_approved_it(shop: Workplace) -> None:
+    """Without an approval nothing is done, and with only one's own; who approved is in history, log and events."""
+    done = _fab(shop, "ben", "deploy", "--yes")
+    assert done.returncode == 1
+    assert "this fleet has approvers, so only saved plans that one of them approved are deployed" in done.stderr
+    assert "fab plan --out FILE --sign, then fab deploy --plan FILE" in done.stderr
+    assert _fab(shop, "ben", "plan", "--out", "p.json").returncode == 0
+    done = _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes")
+    assert done.returncode == 1
+    assert "must be approved by somebody other than whoever deploys\n    there is no approval" in done.stderr
+    done = _fab(shop, "ben", "approve_plan", "p.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "+ shop" in done.stdout
+    assert "reload: true" in done.stdout
+    assert "approved in p.json.approvals with SHA256:" in done.stdout
+    assert "approval 1: by ben@e.org, who deploys" in _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes").stderr
+    assert _fab(shop, "anna", "plan", "--out", "p.json", "--sign").returncode == 0
+    done = _fab(shop, "", "deploy", "--plan", "p.json", "--yes")
+    assert (
+        "whoever deploys must be known, so that another one approves, and there is no key to sign with" in done.stderr
+    )
+    assert done.returncode == 1
+    done = _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes")
+    assert done.returncode == 0, done.stderr + done.stdout
+    (virtualenv,) = shop.json("history")["virtualenvs"]
+    assert virtualenv["deployments"][0]["approved_by"] == ["anna@e.org"]
+    told = shop.fab("history").stdout
+    assert "\n      approved by anna@e.org\n" in told
+    rollout = virtualenv["deployments"][0]["rollout"]
+    assert "\n  approved by anna@e.org\n" in shop.fab("history", "--rollout", rollout).stdout
+    events = (shop.folder / "events").read_text().replace("}{", "}\n{").splitlines()
+    assert {tuple(json.loads(one)["approved_by"]) for one in events} == {("anna@e.org",)}
+
+
+def test_what_was_changed_after_the_approval_is_not_deployed(shop: Workplace) -> None:
+    """Neither the plan nor the commands of the fabfile that run with it."""
+    shop.add(make_wheel(shop.folder / "made", "shop", "2.0"))
+    saved = shop.folder / "two.json"
+    assert _fab(shop, "anna", "plan", "--upgrade", "--out", "two.json", "--sign").returncode == 0
+    text = saved.read_text()
+    saved.write_text(text.replace('"format"', ' "format"', 1))
+    done = _fab(shop, "ben", "deploy", "--plan", "two.json", "--yes")
+    assert done.returncode == 1
+    assert "approval 1: of another plan, or the plan was changed after it" in done.stderr
+    saved.write_text(text)
+    for commands, why in (
+        ("'false'", "the reload command 'true' was approved, and is not in the fabfile any more"),
+        ("()", "the reload command 'true' was approved, and is not in the fabfile any more"),
+        ("['true', 'false']", "the reload command 'false' is in the fabfile, and was not approved"),
+    ):
+        _fabfile(shop, commands)
+        done = _fab(shop, "ben", "deploy", "--plan", "two.json", "--yes")
+        assert done.returncode == 1
+        assert why in " ".join(done.stdout.split())
+        (virtualenv,) = shop.json("history")["virtualenvs"]
+        assert len(virtualenv["deployments"]) == 1
+    _fabfile(shop, "'true'")
+    assert _fab(shop, "ben", "deploy", "--plan", "two.json", "--yes").returncode == 0
+
+
+def test_keys_that_cannot_approve_are_refused_before_anything_is_asked(shop: Workplace) -> None:
+    """A key that is not among the approvers, none at all, and no terminal to ask at; `--sign` needs a file."""
+    assert _fab(shop, "anna", "plan", "--out", "three.json", "--upgrade").returncode == 0
+    for person, task, message in (
+        ("guest", ["approve_plan", "three.json", "--yes"], "is not among the allowed signers"),
+        ("guest", ["plan", "--out", "three.json", "--sign"], "is not among the allowed signers"),
+        ("", ["approve_plan", "three.json", "--yes"], "an approval must be signed, and there is no key to sign with"),
+        ("anna", ["approve_plan", "three.json"], "not a terminal, so approve_plan cannot ask"),
+        ("anna", ["plan", "--sign"], "--sign needs --out FILE: what is signed is a saved plan"),
+        ("anna", ["approve_plan", "gone.json", "--yes"], "cannot read the plan: No such file or directory"),
+        ("anna", ["approve_plan", "shop.txt", "--yes"], "not a saved plan"),
+    ):
+        done = _fab(shop, person, *task)
+        assert (done.returncode, message in done.stderr) == (1, True), (task, done.stderr)
+    assert not (shop.folder / "three.json.approvals").exists()
+
+
+def test_a_plan_of_another_fabfile_is_not_approved(shop: Workplace) -> None:
+    """What it is for is not known here."""
+    text = (shop.folder / "p.json").read_text().replace(str(shop.folder / "venv"), "/srv/elsewhere")
+    (shop.folder / "other.json").write_text(text)
+    done = _fab(shop, "anna", "approve_plan", "other.json", "--yes")
+    assert done.returncode == 1
+    assert "other.json: the plan is for" in done.stderr
+    assert "/srv/elsewhere, which is not in this fabfile" in done.stderr
