@@ -14,6 +14,8 @@ from .protocol import Problem, text
 MEMORY = ".envfab"
 DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY
 ROOT = 0
+# the host's own allowed signers of releases; see `releases`
+OWN_SIGNERS = "/etc/envfab/allowed_signers"
 
 
 def content(path, most, whole=True):

@@ -8,7 +8,7 @@ from stat import S_ISDIR, S_ISLNK
 
 from .deployed import facts_of
 from .metadata import DESCRIBED, is_leftover, parsed, scan
-from .files import DIRECTORY, MEMORY, open_own, read, remembered
+from .files import DIRECTORY, MEMORY, OWN_SIGNERS, open_own, read, remembered
 from .layout import CURRENT, GENERATIONS, current, numbers, refuse_other_generations
 from .lingering import still_there
 from .protocol import Problem, native, text
@@ -60,6 +60,7 @@ def probe(agent, request, body):
         plain=is_plain(agent.path, own),
         stranded=stranded(agent.path, own, found["own"]),
         unreadable=unreadable(own),
+        signed_only=os.path.lexists(OWN_SIGNERS),
         stamp=state,
     )
 

@@ -71,6 +71,8 @@ class Agent(object):
         self.placed = {}
         # what the virtualenv had when `compose` began
         self.observed = None
+        # SHA-256 of the wheels that were found to be signed; None if that was not asked
+        self.released = None
         self.at_work = False
         self._writing = allocate_lock()
         self.operations = {"load": self._load}

@@ -15,6 +15,7 @@ import time
 from . import bytecode, wheel_cache
 from .lock import set_inherited
 from .protocol import PY2, Problem, native, text
+from .releases import require_released
 from .space import room, size_of
 from .unpack import is_whole, read_tree, unpack
 
@@ -113,6 +114,7 @@ def fill(agent, request, body):
     unpacked them, for another interpreter. Raises `Problem` of kind "os" if the disk is full, and those of `unpack`.
     """
     path = agent.path
+    require_released(agent, request["wheels"])
     hold(agent)
     sweep(folder(path))
     lacking = []
@@ -294,33 +296,9 @@ def purge(path, days):
     return trees, size
 
 
-def existing(path):
-    """Return the path at which the owner's store is or would be made, without making it."""
-    # as in `wheel_cache.folder`
-    from .subprocesses import account
-
-    for home in (os.environ.get("HOME", ""), account()[1]):
-        if os.path.isabs(home) and may_be_used(home):
-            return os.path.join(home, ".cache", "envfab", "store")
-    return os.path.join(path, ".envfab", "cache", "store")
-
-
-def may_be_used(home):
-    """Return whether `wheel_cache.in_home` accepts this home, or would after making the missing folders."""
-    place = home
-    for name in (".cache", "envfab", "wheels"):
-        if not wheel_cache.is_private(place):
-            return False
-        below = os.path.join(place, name)
-        if not os.path.isdir(below):
-            break
-        place = below
-    return os.access(place, os.W_OK | os.X_OK)
-
-
 def measure(agent, request, body):
     """Count the trees of the owner's store, and their bytes as recorded in each: `{"wheels", "bytes"}`."""
-    place = existing(native(request["path"]))
+    place = os.path.join(os.path.dirname(wheel_cache.existing(native(request["path"]))), "store")
     names = os.listdir(place) if os.path.isdir(place) else []
     trees = [os.path.join(place, name) for name in names if not name.startswith(".")]
     trees = [full for full in trees if os.path.isdir(full)]

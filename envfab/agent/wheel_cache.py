@@ -60,6 +60,30 @@ def in_home(home):
     return place if os.access(place, os.W_OK | os.X_OK) else None
 
 
+def existing(path):
+    """Return the path at which the owner's cache is or would be made, without making it."""
+    # as in `folder`
+    from .subprocesses import account
+
+    for home in (os.environ.get("HOME", ""), account()[1]):
+        if os.path.isabs(home) and may_be_used(home):
+            return os.path.join(home, ".cache", "envfab", "wheels")
+    return os.path.join(path, ".envfab", "cache", "wheels")
+
+
+def may_be_used(home):
+    """Return whether `in_home` accepts this home, or would after making the missing folders."""
+    place = home
+    for name in (".cache", "envfab", "wheels"):
+        if not is_private(place):
+            return False
+        below = os.path.join(place, name)
+        if not os.path.isdir(below):
+            break
+        place = below
+    return os.access(place, os.W_OK | os.X_OK)
+
+
 def is_private(folder):
     """Whether only this user and root can change the contents of a folder."""
     try:

@@ -38,8 +38,9 @@ class Fleet:
     """All that a fabfile configures. Relative paths start at the folder of the file that makes it.
 
     `hosts` may be a function that returns them: it is called once, when they are first needed. With `signers`, a file
-    of OpenSSH's allowed signers, each release must be signed; with `approvers`, a file of the same kind, only saved
-    plans are deployed that one of them approved. `signing_key` is the key of whoever runs `fab`.
+    of OpenSSH's allowed signers, each release must be signed; with `require_host_verification`, nothing is deployed to
+    hosts that cannot check that themselves. With `approvers`, a file of the same kind, only saved plans are deployed
+    that one of them approved. `signing_key` is the key of whoever runs `fab`.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
@@ -52,6 +53,7 @@ class Fleet:
     groups: Sequence[Group] = ()
     signers: str | os.PathLike[str] | None = None
     signing_key: str | os.PathLike[str] | None = None
+    require_host_verification: bool = False
     approvers: str | os.PathLike[str] | None = None
     events: Sequence[Receiver] = ()
 
@@ -62,6 +64,10 @@ class Fleet:
         for name in ("signers", "signing_key", "approvers"):
             if getattr(self, name) is not None and not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
+        if not isinstance(self.require_host_verification, bool):
+            wrong(self, "require_host_verification", f"must be True or False, not {self.require_host_verification!r}")
+        if self.require_host_verification and self.signers is None:
+            wrong(self, "require_host_verification", "needs signers: without them there is nothing to verify")
         put(self, "root", Path(self.root) if self.root is not None else folder_of_the_caller())
         check_instances(self, "groups", Group)
         if callable(self.hosts):

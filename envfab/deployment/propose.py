@@ -122,7 +122,7 @@ def _planner(
     requirements: Mapping[Target, Requirements], wheelhouse: Wheelhouse, options: Options
 ) -> Callable[[ProbeResult], Proposal]:
     """Return a thread-safe function that makes the proposal for a probed virtualenv."""
-    from envfab.deployment.privileges import with_privileges
+    from envfab.deployment.host_checks import checked_on_host
     from envfab.deployment.proposal import Proposal, propose_one
     from envfab.planning.plan import Plan, status_without
     from envfab.planning.plan_cache import Plans
@@ -135,7 +135,8 @@ def _planner(
         if found.site is None or found.probe is None:
             lost = Plan(found.member.target, status_without(found.error), error=str(found.error))
             return Proposal(found.member, wanted, lost, error=found.error)
-        return with_privileges(_blocked_if_changed(propose_one(found.site, found.probe, wanted, plans), files))
+        proposal = _blocked_if_changed(propose_one(found.site, found.probe, wanted, plans), files)
+        return checked_on_host(proposal, wheelhouse)
 
     return look
 

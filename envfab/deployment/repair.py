@@ -10,9 +10,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member
+from envfab.deployment.host_checks import checked_on_host
 from envfab.deployment.journal import from_json
 from envfab.deployment.notes import first_of, past
-from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import DriftRepair, Proposal, finder
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Proposals
@@ -47,7 +47,7 @@ def repair(found: ProbeResult, wheelhouse: Wheelhouse) -> Proposal:
         lost = Plan(target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return with_privileges(repair_one(found.site, found.probe, wheelhouse))
+        return checked_on_host(repair_one(found.site, found.probe, wheelhouse), wheelhouse)
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)

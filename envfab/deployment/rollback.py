@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member
+from envfab.deployment.host_checks import checked_on_host
 from envfab.deployment.journal import Record, from_json, open_record
 from envfab.deployment.notes import changed_by_hand, past
-from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal, damaged_by, finder
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Proposals
@@ -103,7 +103,7 @@ def undo(found: ProbeResult, records: Sequence[Record], wheelhouse: Wheelhouse, 
         lost = Plan(target, status_without(found.error), error=str(found.error))
         return Proposal(found.member, NOTHING_REQUIRED, lost, error=found.error)
     try:
-        return with_privileges(undo_one(found.site, found.probe, records, wheelhouse, to))
+        return checked_on_host(undo_one(found.site, found.probe, records, wheelhouse, to), wheelhouse)
     except EnvfabError as error:
         blocked = Plan(target, Status.BLOCKED, str(found.probe.interpreter.version), error=str(error))
         return Proposal(found.member, NOTHING_REQUIRED, blocked, found.site, found.probe, error=error)

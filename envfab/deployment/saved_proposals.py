@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member, Target
+from envfab.deployment.host_checks import checked_on_host
 from envfab.deployment.journal import DEPLOYED, Record, from_json, has_switched, snapshot
 from envfab.deployment.notes import out_of_service, past, spoken
-from envfab.deployment.privileges import with_privileges
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Files, Proposals
@@ -38,6 +38,7 @@ class SavedProposals:
         commands: Mapping[Target, Sequence[tuple[str, str]]] | None = None,
     ) -> None:
         self._plans = plans
+        self._wheelhouse = wheelhouse
         self._files = Files(wheelhouse)
         self._force = force
         self._commands = commands
@@ -82,7 +83,7 @@ class SavedProposals:
         try:
             proposal = replace(proposal, plan=remaining(plan, plan_digest(saved), probe))
             self._files.verify(proposal)
-            return self._with_same_commands(with_privileges(proposal))
+            return self._with_same_commands(checked_on_host(proposal, self._wheelhouse))
         except EnvfabError as error:
             return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))
 

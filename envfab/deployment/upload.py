@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.download import pull
+from envfab.deployment.release_checks import check_releases
 from envfab.deployment.space import require_room
 from envfab.errors import DeploymentError
 from envfab.models.wheel import Wheel
@@ -25,8 +26,8 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
 
     Deployments that share a store run this one after the other, so that each wheel is sent once. If the fleet has a
     `wheel_source`, the host downloads the wheels from there. Wheels that another rollout took out of the cache
-    meanwhile are sent again, up to `TRIES` times in all. Raises `DeploymentError` if the host has not enough space,
-    before anything is sent, or if a wheel cannot be read.
+    meanwhile are sent again, up to `TRIES` times in all. Raises `DeploymentError`, before anything is sent, if the host
+    has not enough space or refuses a release; also if a wheel cannot be read.
     """
     wheelhouse, target, settings = work.around.wheelhouse, work.proposal.member.target, work.around.settings
     hashes = {wheelhouse.sha256(wheel): wheel for wheel in wheels}
@@ -34,6 +35,7 @@ def send(work: DeploymentContext, wheels: Sequence[Wheel]) -> None:
         return
     kind = {"umask": settings.umask, "compile": settings.compile}
     entries = [{"sha256": sha256, "filename": wheel.filename} for sha256, wheel in hashes.items()]
+    check_releases(work.agent, wheelhouse, wheels, work.where, keep=True)
     work.agent.load(agent_sources.GENERATIONS)
     with work.around.gates.one_at_a_time(("store", target.host, target.owner)):
         for _ in range(TRIES):

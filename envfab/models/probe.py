@@ -90,6 +90,8 @@ class Probe:
     drained: Drained | None = None
     # what belongs to others in the folders of packages, and the owner may not read
     unreadable: tuple[str, ...] = ()
+    # whether the host has allowed signers of its own, and so installs only what they signed
+    signed_only: bool = False
     # what differs from what was deployed, if that was asked for and is known
     drift: Drift | None = None
 

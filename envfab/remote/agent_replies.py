@@ -7,7 +7,7 @@ Every function that decodes a reply raises `AgentError` with `where` if the repl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -246,3 +246,28 @@ def to_discovered(reply: Mapping[str, Any], where: str) -> tuple[tuple[Discovere
             for entry in fields.objects("found")
         )
         return found, fields.lines("looked_in", longest=MAX_PATH), fields.number("unread")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCheck:
+    """What a host says of signatures: why each of the wheels that it `refused` (by SHA-256) does not count.
+
+    `unable` is why it cannot check any, `own` the path of its own allowed signers, if it has them.
+    """
+
+    refused: Mapping[str, str]
+    unable: str | None
+    own: str | None
+
+
+def to_release_check(reply: Mapping[str, Any], where: str, asked: Collection[str]) -> ReleaseCheck:
+    """Decode what a host says of the signatures of the wheels that it was `asked` about."""
+    with decoding(where):
+        fields = Fields(reply)
+        refused = {}
+        for one in fields.items("refused", len(asked)):
+            sha256, why = Fields({"r": one}).lines("r", 2)
+            if sha256 not in asked:
+                raise ValueError("it refuses a wheel that it was not asked about")
+            refused[sha256] = why
+        return ReleaseCheck(refused, fields.line_or_none("unable"), fields.line_or_none("own", MAX_PATH))

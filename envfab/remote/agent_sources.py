@@ -17,7 +17,8 @@ TAGS = ("tags",)
 DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "digests", "verify")
 INVENTORY = ("inventory",)
 UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
-STORE = (*UNPACK, "bytecode", "space", "store")
+RELEASES = ("files", "lock", "subprocesses", "wheel_cache", "releases")
+STORE = (*UNPACK, "bytecode", "space", "files", "releases", "store")
 GENERATIONS = (
     *STORE,
     "data_files",

@@ -67,6 +67,7 @@ def to_probe(target: Target, reply: object) -> Probe:
             deployed=_deployed(fields),
             lingering=to_processes(fields.value("lingering")),
             drained=to_drained(Fields({"drained": None, **fields.values}).value("drained")),
+            signed_only=Fields({"signed_only": False, **fields.values}).truth("signed_only"),
             unreadable=Fields({"unreadable": [], **fields.values}).lines("unreadable", MAX_UNREADABLE, MAX_PATH),
         )
 

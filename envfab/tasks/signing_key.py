@@ -26,7 +26,9 @@ def log_signers(fleet: Fleet, has_terminal: bool) -> LogSigners | None:
     from envfab.signatures.allowed_signers import AllowedSigners
     from envfab.wheelhouse.release_log.log_signers import LogSigners
 
-    return LogSigners(AllowedSigners.read(fleet.at(fleet.signers)), lambda: signing_key(fleet, has_terminal))
+    allowed = AllowedSigners.read(fleet.at(fleet.signers))
+    required = fleet.require_host_verification
+    return LogSigners(allowed, lambda: signing_key(fleet, has_terminal), required_on_hosts=required)
 
 
 def signing_key(fleet: Fleet, has_terminal: bool, what: str = "the release log must be signed") -> SigningKey:

@@ -31,6 +31,7 @@ from envfab.wheelhouse.release_log.records import (
     YankRecord,
     is_whole,
 )
+from envfab.wheelhouse.release_log.signed_lines import SignedRelease
 from envfab.wheelhouse.release_log.storage import LogFile
 from envfab.wheelhouse.release_log.view import LoggedWheel, LogText, SkippedLine
 from envfab.wheelhouse.snapshot import Contents, wheel_of
@@ -146,6 +147,15 @@ class Wheelhouse:
     def sha256(self, wheel: Wheel) -> str:
         """Return the logged SHA-256 or, where an older log has none, that of the file; raises `WheelhouseError`."""
         return wheel.sha256 or self._digest(wheel)
+
+    @property
+    def signers(self) -> LogSigners | None:
+        """Who must have signed the releases; None if they need not be signed."""
+        return self._log_file.signers
+
+    def signed_releases(self, wheels: Iterable[Wheel]) -> Sequence[SignedRelease]:
+        """Return what was signed of each wheel's release; raises `WheelhouseError` for one that is not signed."""
+        return [self._read().text.signed_release(wheel.name, wheel.filename, self.sha256(wheel)) for wheel in wheels]
 
     def add(self, path: Path, *, trust: bool = False) -> Added:
         """Validate, copy and log a wheel; raises `WheelError` or `WheelhouseError`, and then nothing was changed.

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.fab import run_fab
 from tests.support.ssh_keys import make_key, public
-from tests.support.wheels import make_wheel
+from tests.support.virtualenvs import VirtualenvMaker
+from tests.support.wheels import make_wheel, sha256
 
 FABFILE = """
 from envfab import *
@@ -83,3 +84,16 @@ def test_a_fleet_without_signers_signs_nothing(tmp_path: Path) -> None:
         1,
         "envfab: the fleet has no signers, so that nothing need be signed\n  say Fleet(signers='allowed_signers')\n",
     )
+
+
+def test_the_host_checks_what_is_deployed(place: Path, make_virtualenv: VirtualenvMaker) -> None:
+    """When it is planned, and again before it is unpacked; what was found signed is noted for the next virtualenv."""
+    venv = make_virtualenv("3.11", place / "venv")
+    site = f"hosts=[Host('localhost', virtualenvs=[Virtualenv({str(venv)!r}, packages=['shop'])])]"
+    more = f"signing_key='key.pub', require_host_verification=True, {site}"
+    (place / "fabfile.py").write_text(FABFILE.format(more=more))
+    assert run_fab(place, "add_wheel", "shop-1.0-py3-none-any.whl").returncode == 0
+    done = run_fab(place, "deploy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    notes = list((place / ".home").rglob("releases/*"))
+    assert [note.name for note in notes] == [sha256(place / "shop-1.0-py3-none-any.whl")]

@@ -47,10 +47,14 @@ class LogSigners:
     """The signers of a fleet's release log, and the key that this user signs with.
 
     `key` returns it, or raises `EnvfabError` with what to do: it is called when something is to be signed.
+    `required_on_hosts` says that hosts must be able to check signatures, too.
     """
 
-    def __init__(self, signers: AllowedSigners, key: Callable[[], SigningKey]) -> None:
+    def __init__(
+        self, signers: AllowedSigners, key: Callable[[], SigningKey], *, required_on_hosts: bool = False
+    ) -> None:
         self.allowed = signers
+        self.required_on_hosts = required_on_hosts
         self._key = key
         self._checked: Sequence[str] | None = None
         # lines whose signatures were found valid, so that a long log is not verified again for each wheel that comes in

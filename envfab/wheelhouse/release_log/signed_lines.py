@@ -42,6 +42,19 @@ class SignedLine:
         return digest_of(self.text)
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRelease:
+    """What was signed of a wheel's release: the wheel's SHA-256 in hex, its file name, the text, and the signature.
+
+    The signature is without armour, in base64.
+    """
+
+    sha256: str
+    filename: str
+    text: bytes
+    signature: str
+
+
 def digest_of(text: str) -> str:
     """Return the SHA-256 of a signed text, in hex."""
     return hashlib.sha256(encoded(text)).hexdigest()

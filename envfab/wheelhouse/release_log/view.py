@@ -19,6 +19,7 @@ from envfab.wheelhouse.release_log.records import (
     is_as_written,
     parse_line,
 )
+from envfab.wheelhouse.release_log.signed_lines import SignedRelease, encoded, parse_signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,14 @@ class LogText:
     def wheels(self, name: NormalizedName) -> dict[str, LoggedWheel]:
         """A project's wheels by file name, the damaged lines passed over."""
         return derive(self._parsed(self._by_name().get(name, ())))
+
+    def signed_release(self, name: NormalizedName, filename: str, sha256: str) -> SignedRelease:
+        """Return what was signed of the release of a file, the last time; raises `WheelhouseError` if nothing was."""
+        for line in reversed(self._by_name().get(name, ())):
+            signed = parse_signed(line) if f" {filename} at " in line and f" sha256={sha256}" in line else None
+            if signed is not None and line.startswith("release: "):
+                return SignedRelease(sha256, filename, encoded(signed.text), signed.signature)
+        raise WheelhouseError(f"the release of {filename} is not signed", where=self._where, hint="fab sign_wheels")
 
     def records(self) -> Iterator[Record]:
         """Every record, in the file's order."""
