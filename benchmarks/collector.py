@@ -30,8 +30,8 @@ from envfab.collector.config import Config, WheelhouseFolders
 from envfab.collector.days import DAY
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import applications, behind_weeks
+from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.report_store import StoredReport
-from envfab.collector.service import Service, milliseconds_now
 from tests.support.postgres import running_postgres
 from tests.support.sshd import Unavailable
 from tests.support.wheels import make_wheelhouse

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 
-from . import bytecode, wheel_cache
+from . import bytecode_archive, wheel_cache
 from .lock import set_inherited
 from .protocol import PY2, Problem, native, text
 from .releases import require_released
@@ -194,7 +194,7 @@ def received(file):
     """Return the bytecode that was sent with a wheel; an empty dict if there is none, or if it is damaged."""
     try:
         with open(file, "rb") as stream:
-            return bytecode.unpacked(stream.read())
+            return bytecode_archive.unpacked(stream.read())
     except (EnvironmentError, ValueError, TypeError):
         return {}
 
@@ -240,7 +240,7 @@ def compile_wheel(agent, request, body):
             raise Problem("corrupt", "the SHA-256 of %s does not match the release log: fab verify_wheels tells more" % request["wheel"])
         unpack(native(request["wheel"]), draft, 0o022, True)
         try:
-            data = bytecode.packed_tree(draft, read_tree(draft), read_all)
+            data = bytecode_archive.packed_tree(draft, read_tree(draft), read_all)
             with open(draft + BYTECODE, "wb") as stream:
                 stream.write(data)
                 stream.flush()

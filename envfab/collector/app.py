@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from envfab.collector.auth import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
-from envfab.collector.service import Background, Service
+from envfab.collector.parts import Background, Service
 from envfab.collector.views import api, applications, pypi, registrations, reports, usage
 
 HEADERS = {

@@ -11,7 +11,7 @@ from envfab.config.settings import Settings
 from envfab.config.slices import Slice
 from envfab.config.target import Target
 from envfab.deployment.barriers import Barriers
-from envfab.deployment.bytecode import Compilers
+from envfab.deployment.compilers import Compilers
 from envfab.deployment.journal import Record, to_json
 from envfab.deployment.observers import Happening, Observers
 from envfab.deployment.old_code import OldCode
@@ -19,7 +19,7 @@ from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller
 from envfab.errors import DeploymentError, Locked
 from envfab.models.probe import LingeringProcess, Probe
-from envfab.planning.migration_safety import Verdict
+from envfab.planning.migration_verdicts import Verdict
 from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_session import Session

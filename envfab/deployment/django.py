@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from envfab.config.project import Project
+from envfab.deployment.breaking_migrations import require_safe
 from envfab.deployment.context import DeploymentContext
-from envfab.deployment.migration_safety import require_safe
 from envfab.deployment.observers import CommandEnded
 from envfab.models.migration_plan import Migration, MigrationPlan
 from envfab.remote import agent_sources

@@ -20,7 +20,7 @@ from envfab.errors import EnvfabError
 from envfab.models.drift import Drift, FileChangeKind
 from envfab.models.probe import Probe
 from envfab.planning.plan import Action, Missing, Plan, Status, status_without
-from envfab.planning.restore import restoring
+from envfab.planning.rollback import restoring
 from envfab.remote.drift import drift_by_content
 from envfab.remote.probe import Links, ProbeResult, TargetSession
 from envfab.remote.survey_processes import survey_in_processes

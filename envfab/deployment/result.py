@@ -13,7 +13,7 @@ from typing import Any
 from envfab.config.target import Target
 from envfab.errors import EnvfabError
 from envfab.models.probe import LingeringProcess, Probe
-from envfab.planning.migration_safety import Verdict, to_json
+from envfab.planning.migration_verdicts import Verdict, to_json
 from envfab.planning.plan import Plan
 
 

@@ -18,7 +18,7 @@ from envfab.deployment.recovery import before
 from envfab.errors import EnvfabError, UsageError
 from envfab.models.probe import Probe
 from envfab.planning.plan import Missing, Plan, Status, status_without
-from envfab.planning.restore import restoring, switching
+from envfab.planning.rollback import restoring, switching
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.drift import drift_by_stat

@@ -21,7 +21,7 @@ from envfab.planning.lock_file_checks import unfit
 from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.plan import EVERYTHING, Action, ActionKind, Ahead, Missing, Options, Plan, Status
 from envfab.planning.prune import broken_by, unrequired
-from envfab.planning.repairs import Repair, repairs
+from envfab.planning.reinstalls import Repair, repairs
 from envfab.planning.resolution_problem import pose_problem
 from envfab.planning.resolver import NoSolution, ResolutionProblem, Solution
 from envfab.planning.upgrades import newer

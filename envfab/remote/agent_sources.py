@@ -14,11 +14,11 @@ from importlib import resources
 KERNEL = ("json_codec", "protocol")
 PROBE = ("files", "metadata", "layout", "lingering", "deployed", "probe")
 TAGS = ("tags",)
-DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "digests", "verify")
+DEPLOY = ("lock", "subprocesses", "wheel_cache", "journal", "ownership", "pin", "digests", "generation_check")
 INVENTORY = ("inventory",)
 UNPACK = ("safe_zip", "wheel_file", "entry_points", "pyc", "unpack", "place")
 RELEASES = ("files", "lock", "subprocesses", "wheel_cache", "releases")
-STORE = (*UNPACK, "bytecode", "space", "files", "releases", "store")
+STORE = (*UNPACK, "bytecode_archive", "space", "files", "releases", "store")
 GENERATIONS = (
     *STORE,
     "data_files",
@@ -34,7 +34,7 @@ GENERATIONS = (
     "folder_removal",
     "switch",
     "as_left",
-    "tidy",
+    "cleanup",
 )
 DRIFT = (*INVENTORY, "ownership", "pin", "digests", "drift")
 DOWNLOAD = ("http", "download")

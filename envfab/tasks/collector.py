@@ -50,8 +50,8 @@ def task(fleet: Fleet) -> Any:
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
         run = TaskContext(fleet, c)
-        serve = _serving()
-        host, port = serve.parse_address(bind)
+        server = _server()
+        host, port = server.parse_address(bind)
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
             "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days,
@@ -64,7 +64,7 @@ def task(fleet: Fleet) -> Any:
                 door = "with a token" if config.tokens else "open to everyone who can connect"
                 console.print(f"collector {url} · {door} · data in {config.data}")
 
-            serve.serve(config, host, port, announce)
+            server.serve(config, host, port, announce)
 
     return collector
 
@@ -82,12 +82,12 @@ def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
     return replace(config, local=not config.tokens and not to_proxies)
 
 
-def _serving() -> Any:
+def _server() -> Any:
     """The server; raises `UsageError` where the extra is not installed."""
     try:
-        from envfab.collector import serve
+        from envfab.collector import server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("envfab"):
             raise
         raise UsageError(f"the collector needs {error.name}", hint="pip install 'envfab[collector]'") from None
-    return serve
+    return server

@@ -34,7 +34,7 @@ from envfab.tasks.plan_approval import require_approval
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
-    from envfab.deployment.bytecode import Compilers
+    from envfab.deployment.compilers import Compilers
     from envfab.deployment.plan_file import SavedPlan, Waves
     from envfab.deployment.proposal import Proposal
     from envfab.models.probe import Probe
@@ -93,7 +93,7 @@ def task(fleet: Fleet) -> Any:
         requirements = read_requirements(fleet, members) if saved is None else {}
         with console, ExitStack() as leaving, run.connections(members) as links:
             # loaded while the hosts answer
-            from envfab.deployment.bytecode import Compilers
+            from envfab.deployment.compilers import Compilers
             from envfab.deployment.propose import propose
 
             wheelhouse = run.open_wheelhouse()

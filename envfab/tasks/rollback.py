@@ -36,7 +36,7 @@ def task(fleet: Fleet) -> Any:
         json: bool = False,
     ) -> None:
         """Return packages to their state before a deployment; databases stay as they are."""
-        from envfab.deployment.bytecode import Compilers
+        from envfab.deployment.compilers import Compilers
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
         from envfab.tasks.output.plans import rollout_json
         from envfab.tasks.prompt import agree

@@ -15,7 +15,7 @@ from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
 from envfab.config.target import Member, Target
 from envfab.deployment.barriers import Barriers
-from envfab.deployment.bytecode import Compilers
+from envfab.deployment.compilers import Compilers
 from envfab.deployment.context import RolloutContext
 from envfab.deployment.observers import HURRY, PATIENCE, Observers, RolloutBegan, RolloutEnded
 from envfab.deployment.old_code import OldCode

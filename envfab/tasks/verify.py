@@ -105,7 +105,7 @@ def _tell(run: TaskContext, verified: Sequence[Verification]) -> None:
 
 def _repair(run: TaskContext, names: Sequence[str], yes: bool, wait: int) -> None:
     """Propose what brings back what was deployed, ask, and carry it out as a deployment; raises `Exit`."""
-    from envfab.deployment.bytecode import Compilers
+    from envfab.deployment.compilers import Compilers
     from envfab.deployment.repair import propose_repairs, repair_one
     from envfab.tasks.prompt import agree
     from envfab.tasks.rollout import RolloutRequest, carry_out

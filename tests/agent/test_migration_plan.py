@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from envfab.models.migration_plan import MigrationPlan
-from envfab.planning.migration_safety import Verdict, judge
+from envfab.planning.migration_verdicts import Verdict, judge
 from envfab.remote import agent_sources
 from envfab.remote.migration_replies import to_migration_plan
 from tests.support import migration_programs

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from envfab.collector import weeks
 from envfab.collector.db.schema import applications, behind_weeks
-from envfab.collector.service import milliseconds_now
+from envfab.collector.parts import milliseconds_now
 from tests.collector.conftest import service_of
 from tests.collector.sending import register, report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.collector.test_serve import FABFILE, running
+from tests.collector.test_server import FABFILE, running
 from tests.support.fab import run_fab
 
 ORIGINAL = Path(__file__).parents[1] / "usagestats" / "original_locations"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envfab.planning.migration_safety import NOT_BREAKING, Rule
+from envfab.planning.migration_verdicts import NOT_BREAKING, Rule
 
 SETTINGS = """
 import os

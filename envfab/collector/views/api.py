@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from envfab.collector.db import application_queries, usage_queries
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
-from envfab.collector.service import Service
+from envfab.collector.parts import Service
 from envfab.collector.template_filters import day_name, iso
 from envfab.collector.views.findings import findings_of
 

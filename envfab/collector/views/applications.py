@@ -15,7 +15,7 @@ from envfab.collector.charts import Point
 from envfab.collector.days import DAY
 from envfab.collector.db import application_queries, siblings
 from envfab.collector.db.application_queries import Package, User
-from envfab.collector.service import Service, milliseconds_now
+from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.views.findings import findings_of
 from envfab.collector.weeks import Week
 

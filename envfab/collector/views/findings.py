@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from envfab.audit.osv import Vulnerability
 from envfab.collector.db.application_queries import InstalledPackage
 from envfab.collector.jobs.vulnerabilities import severity
-from envfab.collector.service import Service
+from envfab.collector.parts import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from packaging.utils import canonicalize_name
 from werkzeug.exceptions import BadRequest
 
 from envfab.collector.db import applications
+from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.request_body import read_body
-from envfab.collector.service import Service, milliseconds_now
 from envfab.errors import RegistrationError
 from envfab.registration.difio.protocol import (
     MAX_BODY,

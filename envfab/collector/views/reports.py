@@ -9,9 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, NotFound
 
 from envfab.collector.db import usage_reports
+from envfab.collector.parts import Service
 from envfab.collector.report_store import StoredReport, is_program
 from envfab.collector.request_body import read_body
-from envfab.collector.service import Service
 from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
 
 # urllib says that it sends a form unless it is told what it sends.

@@ -15,8 +15,8 @@ from envfab.collector.charts import Point
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db import usage_queries
 from envfab.collector.db.usage_queries import Period, ReportLine, label
+from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.report_store import ReportFolder, is_program
-from envfab.collector.service import Service, milliseconds_now
 from envfab.usagestats.report import format_time
 
 CHARTS = {

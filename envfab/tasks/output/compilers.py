@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from envfab.config.settings import Settings
-from envfab.deployment.bytecode import likely_compiler
+from envfab.deployment.compilers import likely_compiler
 from envfab.deployment.proposal import Proposal
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import event, func, select
 from envfab.collector.days import day_of
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.parts import milliseconds_now
 from envfab.collector.report_store import ReportFolder
-from envfab.collector.service import milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from envfab.agent import bytecode
-from envfab.deployment.bytecode import Compilers
+from envfab.agent import bytecode_archive
+from envfab.deployment.compilers import Compilers
 from envfab.models.interpreter import Interpreter
 from envfab.remote.agent_sources import own_kind
 from tests.agent.conftest import Starter, compose, deploying, fields, store
@@ -91,7 +91,7 @@ def test_it_is_what_the_interpreter_itself_compiles(tmp_path: Path) -> None:
     assert found is not None
     assert compilers.bytecode(own_kind(), wheel, sha256(wheel)) is found
     compilers.close()
-    files = bytecode.unpacked(found.data)  # type: ignore[no-untyped-call]  # it runs on 2.7, too
+    files = bytecode_archive.unpacked(found.data)  # type: ignore[no-untyped-call]  # it runs on 2.7, too
     (name,) = [path for _, path in files if "/a." in path]
     data = files["purelib", name]
     assert data.startswith(importlib.util.MAGIC_NUMBER)

@@ -15,8 +15,8 @@ from envfab.config.project import Project
 from envfab.config.settings import Settings
 from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.barriers import Barriers
+from envfab.deployment.breaking_migrations import require_safe
 from envfab.deployment.context import DeploymentContext, RolloutContext
-from envfab.deployment.migration_safety import require_safe
 from envfab.deployment.old_code import OldCode
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.result import Caller

@@ -18,9 +18,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import pytest
 import requests
 
-from envfab.collector import server
+from envfab.collector import client_limits
 from envfab.collector.config import is_loopback
-from envfab.collector.serve import parse_address
+from envfab.collector.server import parse_address
 from envfab.errors import UsageError
 from tests.collector.sending import form, registration_fields, report
 from tests.support.fab import FAB, clean_environment, run_fab
@@ -215,10 +215,10 @@ def test_slow_clients_shut_nobody_out(folder: Path) -> None:
 
 
 @contextmanager
-def serving(application: WSGIApplication) -> Iterator[server.CollectorServer]:
+def serving(application: WSGIApplication) -> Iterator[client_limits.CollectorServer]:
     """The server with its limits and another application, in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        made = server.CollectorServer(application, listener, by_client=True)
+        made = client_limits.CollectorServer(application, listener, by_client=True)
         thread = threading.Thread(target=made.run)
         thread.start()
         try:
@@ -250,9 +250,9 @@ def until(happened: Callable[[], bool]) -> None:
 
 def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many bytes come: half a request, and an answer that is not read, end in bounded time."""
-    monkeypatch.setattr(server, "EXCHANGE", 1.0)
+    monkeypatch.setattr(client_limits, "EXCHANGE", 1.0)
     # no other limit may end them in the time that a busy machine is given here
-    monkeypatch.setattr(server, "IDLE", 1000)
+    monkeypatch.setattr(client_limits, "IDLE", 1000)
 
     def large(_environ: WSGIEnvironment, start: StartResponse) -> Iterator[bytes]:
         start("200 OK", [("Content-Length", str(64 << 20))])

@@ -9,7 +9,7 @@ from envfab.config.target import Target
 from envfab.deployment.context import DeploymentContext
 from envfab.errors import DeploymentError
 from envfab.models.migration_plan import MigrationPlan
-from envfab.planning.migration_safety import Verdict, judge
+from envfab.planning.migration_verdicts import Verdict, judge
 
 SHOWN_TARGETS = 3
 SHOWN_VERDICTS = 10

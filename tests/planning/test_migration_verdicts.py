@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envfab.models.migration_plan import ChangeKind, Column, Migration, MigrationPlan, Operation, SchemaChange, Table
-from envfab.planning.migration_safety import LARGE_BYTES, LARGE_ROWS, Rule, judge, to_json
+from envfab.planning.migration_verdicts import LARGE_BYTES, LARGE_ROWS, Rule, judge, to_json
 
 BOOK = {"code": Column("varchar(20)", False), "note": Column("text", True)}
 
