@@ -170,7 +170,7 @@ def _imports() -> str:
 def _rooms() -> str:
     """Every room with the first sentence of each of its modules."""
     parts = []
-    for room in sorted({_room(file) for file in _modules()} - {"errors", "sbom"}):
+    for room in sorted({_room(file) for file in _modules()} - {"errors"}):
         files = [file for file in _modules() if _room(file) == room]
         about = next(file for file in files if file.name == "__init__.py" and file.parent.name == room)
         parts.append(f"### {room}/\n\n{_sentence(about)}\n\n| module | what it is |\n| --- | --- |")
@@ -183,7 +183,7 @@ def _rooms() -> str:
 
 
 def _modules() -> list[Path]:
-    found = (file for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE or file.stem in ("errors", "sbom"))
+    found = (file for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE or file.stem == "errors")
     return sorted(found, key=lambda file: file.relative_to(PACKAGE).as_posix())
 
 

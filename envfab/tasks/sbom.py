@@ -24,7 +24,9 @@ def task(fleet: Fleet) -> Any:
     @ours(output="a folder, for one file per virtualenv (default: standard output, one line per virtualenv)")
     def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
         """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
-        from envfab.sbom import Digests, document, write
+        from envfab.sbom.cyclonedx import document
+        from envfab.sbom.digests import Digests
+        from envfab.sbom.files import write
         from envfab.wheelhouse.release_log.storage import LogFile
 
         run = TaskContext(fleet, c, as_json=not output)

@@ -12,7 +12,8 @@ from envfab.config.target import Member
 from envfab.models.probe import Probe
 from envfab.registration.dependency_track.protocol import Bom, project_name
 from envfab.registration.identity import known_as
-from envfab.sbom import Digests, document, require_library
+from envfab.sbom.cyclonedx import document, require_library
+from envfab.sbom.digests import Digests
 from envfab.wheelhouse.release_log.storage import LogFile
 from envfab.wheelhouse.release_log.view import LogText
 

@@ -16,7 +16,10 @@ from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.drift import Deployed
-from envfab.sbom import Digests, document, file_name, tops, write
+from envfab.sbom.cyclonedx import document
+from envfab.sbom.dependencies import tops
+from envfab.sbom.digests import Digests
+from envfab.sbom.files import file_name, write
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 

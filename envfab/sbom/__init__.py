@@ -1,0 +1,1 @@
+"""Software bills of materials: what a virtualenv consists of, for other programs."""

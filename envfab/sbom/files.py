@@ -1,0 +1,32 @@
+"""Files of bills of materials: one for each virtualenv, named after it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import quote
+
+from envfab.config.target import Target
+from envfab.errors import RegistrationError
+from envfab.util.atomic import write_file
+
+LONGEST_NAME = 200  # bytes; file systems take 255
+
+
+def write(folder: Path, target: Target, text: str) -> Path:
+    """Write a target's document into a folder, which is made where it is missing; raises `RegistrationError`."""
+    path = folder / file_name(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(path, f"{text}\n".encode())
+    except OSError as error:
+        raise RegistrationError(f"cannot be written: {error.strerror}", where=str(path)) from None
+    return path
+
+
+def file_name(target: Target) -> str:
+    """The file name of a target's document: `shop@web1+srv+shop+venv.cdx.json`."""
+    name = quote(f"{target.owner}@{target.host}{target.path}", safe="/@").replace("/", "+")
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{name}.cdx.json"
