@@ -156,9 +156,9 @@ def read_fields(path):
     return None if data is None else fields_of(data)
 
 
-def fields_of(data):
-    """The header fields of METADATA or PKG-INFO, by name in lower case."""
-    fields = dict((name, []) for name in FIELDS)
+def fields_of(data, names=FIELDS):
+    """The header fields `names` of METADATA or PKG-INFO, by name in lower case."""
+    fields = dict((name, []) for name in names)
     current = None
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]

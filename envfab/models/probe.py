@@ -11,6 +11,7 @@ from envfab.config.target import Target
 from envfab.models.distribution import Distribution
 from envfab.models.drift import Deployed, Drift
 from envfab.models.interpreter import Interpreter
+from envfab.models.materials import Materials
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Probe:
     signed_only: bool = False
     # what differs from what was deployed, if that was asked for and is known
     drift: Drift | None = None
+    # what its bill of materials lists beside distributions, if that was asked for and is known
+    materials: Materials | None = None
 
     @property
     def digest(self) -> str | None:

@@ -43,6 +43,7 @@ HISTORY = ("wheel_cache", "journal")
 DJANGO = ("lock", "subprocesses", "environment_file", "django")
 CREATE = ("lock", "subprocesses", "create")
 DISCOVER = ("discover",)
+MATERIALS = ("materials",)
 # the newest version that Python 2.7 reads; every later Python reads it, too
 MARSHAL_VERSION = 2
 # a cache alone lets all threads that come before the first has ended do the same work

@@ -13,9 +13,12 @@ from envfab.util.atomic import write_file
 LONGEST_NAME = 200  # bytes; file systems take 255
 
 
-def write(folder: Path, target: Target, text: str) -> Path:
-    """Write a target's document into a folder, which is made where it is missing; raises `RegistrationError`."""
-    path = folder / file_name(target)
+def write(folder: Path, target: Target, text: str, suffix: str) -> Path:
+    """Write a target's document into a folder, which is made where it is missing; raises `RegistrationError`.
+
+    `suffix` is that of the format.
+    """
+    path = folder / f"{file_name(target)}{suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_file(path, f"{text}\n".encode())
@@ -25,8 +28,8 @@ def write(folder: Path, target: Target, text: str) -> Path:
 
 
 def file_name(target: Target) -> str:
-    """The file name of a target's document: `shop@web1+srv+shop+venv.cdx.json`."""
+    """The file name of a target's document, without the format's suffix: `shop@web1+srv+shop+venv`."""
     name = quote(f"{target.owner}@{target.host}{target.path}", safe="/@").replace("/", "+")
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return f"{name}.cdx.json"
+    return name

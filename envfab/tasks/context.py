@@ -136,6 +136,14 @@ class TaskContext:
         with survey(members, links, self.settings, self.console, look=lambda it: with_drift(it, self.console)) as finds:
             return finds.all()
 
+    def probe_with_materials(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
+        """Probe the members, and the materials of their bills."""
+        from envfab.remote.materials import with_materials
+        from envfab.remote.probe import survey
+
+        with survey(members, links, self.settings, self.console, look=with_materials) as finds:
+            return finds.all()
+
     def host_commands(self, links: Connections) -> HostCommands:
         """Return how commands are run on hosts apart from deployments."""
         from envfab.remote.host_commands import HostCommands

@@ -21,31 +21,41 @@ from envfab.util.paths import user_path
 def task(fleet: Fleet) -> Any:
     """`sbom` for `fleet`."""
 
-    @ours(output="a folder, for one file per virtualenv (default: standard output, one line per virtualenv)")
-    def sbom(c: Context, name: Iterable[str] = (), output: str = "") -> None:
-        """Describe virtualenvs as software bills of materials: CycloneDX 1.6, JSON."""
-        from envfab.sbom.cyclonedx import document
+    @ours(
+        output="a folder, for one file per virtualenv (default: standard output, one line per virtualenv)",
+        format="cyclonedx (1.6) or spdx (2.3), as JSON",
+    )
+    def sbom(c: Context, name: Iterable[str] = (), output: str = "", format: str = "cyclonedx") -> None:
+        """Describe virtualenvs as software bills of materials: packages, licences, bundled libraries."""
         from envfab.sbom.digests import Digests
         from envfab.sbom.files import write
+        from envfab.sbom.formats import format_named
+        from envfab.sbom.make import make_bill
         from envfab.wheelhouse.release_log.storage import LogFile
 
+        chosen = format_named(format)
         run = TaskContext(fleet, c, as_json=not output)
         folder = user_path(output, "--output") if output else Path()
         if folder.is_file():
             raise UsageError(f"must be a folder, not the file {output!r}", where="--output")
+        chosen.check()
         with run.console as console, run.connections() as links:
             names = list(name)
             members = run.select(names) if fleet.all_hosts() or names else [existing(active_virtualenv())]
-            finds = run.probe(members, links)
+            finds = run.probe_with_materials(members, links)
             digests = Digests(LogFile(fleet.at(fleet.release_log), run.log_signers()).read())
             for find in finds:
                 if find.probe is None:
                     console.complain(str(find.error))
-                elif output:
-                    text = document(find.probe, digests, indent=2)
-                    console.print(str(write(folder, find.member.target, text)))
+                    continue
+                bill = make_bill(find.probe, digests)
+                for warning in bill.warnings:
+                    console.warning(f"{find.member.target}: {warning}")
+                if output:
+                    path = write(folder, find.member.target, chosen.write(bill, indent=2), chosen.suffix)
+                    console.print(str(path))
                 else:
-                    console.line(document(find.probe, digests))
+                    console.line(chosen.write(bill))
         if any(find.error is not None for find in finds):
             raise Exit(code=1)
 

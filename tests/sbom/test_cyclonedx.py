@@ -16,10 +16,12 @@ from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.drift import Deployed
-from envfab.sbom.cyclonedx import document
+from envfab.models.probe import Probe
+from envfab.sbom.cyclonedx import cyclonedx_document
 from envfab.sbom.dependencies import tops
 from envfab.sbom.digests import Digests
 from envfab.sbom.files import file_name, write
+from envfab.sbom.make import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 
@@ -35,13 +37,17 @@ INSTALLED = "install: {}: {} at 2026-11-20T21:49:00+00:00 deployment=x\n"
 
 def described(*own: Distribution, log: str = "") -> dict[str, Any]:
     """The document of a virtualenv; it must validate."""
-    shop = member()
-    text = document(probe(shop, *own), Digests(LogText(log, "release_log")))
+    text = document(probe(member(), *own), log)
     assert "\n" not in text
     error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     assert error is None, error
     made: dict[str, Any] = json.loads(text)
     return made
+
+
+def document(of: Probe, log: str = "") -> str:
+    """The document of a probe."""
+    return cyclonedx_document(make_bill(of, Digests(LogText(log, "release_log"))))
 
 
 def component(made: dict[str, Any], name: str) -> dict[str, Any]:
@@ -53,7 +59,10 @@ def component(made: dict[str, Any], name: str) -> dict[str, Any]:
 def graph(made: dict[str, Any]) -> dict[str, list[str]]:
     """What depends on what, by names."""
     names = {one["bom-ref"]: one["name"] for one in [*made["components"], made["metadata"]["component"]]}
-    return {names[one["ref"]]: sorted(names[ref] for ref in one.get("dependsOn", ())) for one in made["dependencies"]}
+    found = {names[one["ref"]]: sorted(names[ref] for ref in one.get("dependsOn", ())) for one in made["dependencies"]}
+    assert found.pop("CPython") == []
+    assert all(("CPython" in needed) is (name == "venv") for name, needed in found.items())
+    return {name: [one for one in needed if one != "CPython"] for name, needed in found.items()}
 
 
 def test_a_virtualenv_is_an_application_with_its_place() -> None:
@@ -68,6 +77,7 @@ def test_a_virtualenv_is_an_application_with_its_place() -> None:
         "envfab:path": "/srv/shop/venv",
         "envfab:owner": "shop",
         "envfab:python": "CPython 3.8.18",
+        "envfab:incomplete": "licences, bundled libraries and what the interpreter is linked with are not known",
     }
     assert made["metadata"]["tools"]["components"][0]["name"] == "envfab"
 
@@ -75,7 +85,7 @@ def test_a_virtualenv_is_an_application_with_its_place() -> None:
 def test_the_digest_of_what_was_deployed_is_a_property() -> None:
     """Where it is known."""
     known = replace(probe(member()), deployed=Deployed(3, "d.1", None, A))
-    root = json.loads(document(known, Digests(LogText("", "release_log"))))["metadata"]["component"]
+    root = json.loads(document(known))["metadata"]["component"]
     assert {"name": "envfab:digest", "value": A} in root["properties"]
 
 
@@ -90,7 +100,7 @@ def test_a_distribution_is_a_library_with_a_package_url() -> None:
 
 def test_an_empty_or_broken_virtualenv_has_a_valid_document() -> None:
     """Without packages, and with one that has no version."""
-    assert "components" not in described()
+    assert [one["name"] for one in described()["components"]] == ["CPython"]
     assert "version" not in component(described(there("odd", "")), "odd")
 
 
@@ -177,24 +187,24 @@ def test_files_are_named_after_their_targets(tmp_path: Path) -> None:
         Target("shop", "web1", "/" + "x/" * 300 + "y"),
     ]
     names = [file_name(target) for target in targets]
-    assert names[0] == "shop@web1+srv+shop+venv.cdx.json"
+    assert names[0] == "shop@web1+srv+shop+venv"
     assert len(set(names)) == len(names)
-    assert all("/" not in name and len(name.encode()) < 250 for name in names)
-    path = write(tmp_path / "new" / "folder", targets[0], "{}")
+    assert all("/" not in name and len(name.encode()) < 240 for name in names)
+    path = write(tmp_path / "new" / "folder", targets[0], "{}", ".cdx.json")
     assert path.read_text() == "{}\n"
-    assert [one.name for one in path.parent.iterdir()] == [names[0]]
+    assert [one.name for one in path.parent.iterdir()] == [f"{names[0]}.cdx.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
     """The message names the file."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistrationError, match=r"file/x@y\+z.cdx.json: cannot be written: "):
-        write(tmp_path / "file", Target("x", "y", "/z"), "{}")
+        write(tmp_path / "file", Target("x", "y", "/z"), "{}", ".cdx.json")
 
 
 def test_without_the_library_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """cyclonedx-python-lib is an extra."""
     monkeypatch.setitem(sys.modules, "cyclonedx.output.json", None)
     with pytest.raises(RegistrationError) as caught:
-        document(probe(member()), Digests(LogText("", "")))
+        document(probe(member()))
     assert str(caught.value) == "a bill of materials needs cyclonedx-python-lib\n  pip install 'envfab[sbom]'"

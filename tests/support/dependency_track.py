@@ -47,8 +47,9 @@ class Received:
 
     @property
     def components(self) -> dict[str, str]:
-        """Its components' versions, by name."""
-        return {one["name"]: one["version"] for one in self.bom["components"]}
+        """The versions of its components that are packages, by name."""
+        packages = [one for one in self.bom["components"] if one.get("purl", "").startswith("pkg:pypi/")]
+        return {one["name"]: one["version"] for one in packages}
 
 
 @dataclass

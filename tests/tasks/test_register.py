@@ -134,7 +134,7 @@ def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: Rec
         (tmp_path / "key").write_text(f"{KEY}\n")
         done = run_fab(tmp_path / "work", "register")
         name = f"{getpass.getuser()}@{node()}:{shop}"
-        said = f"{SUCCESS}Dependency-Track: 1 component of {name}\n"
+        said = f"{SUCCESS}Dependency-Track: 1 package of {name}\n"
         assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
         assert list(track.projects) == [name]
         assert track.projects[name].components == {"Typing_Extensions": "4.12.2"}
@@ -145,7 +145,7 @@ def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: Rec
         assert second == {
             "target": f"{getpass.getuser()}@localhost:{shop}", "server": track.url, "kind": "Dependency-Track",
             "uuid": None, "name": name, "packages": 1, "status": "registered", "exit_code": 0,
-            "message": f"1 component of {name}", "processed": True, "error": None,
+            "message": f"1 package of {name}", "processed": True, "error": None,
         }  # fmt: skip
         assert KEY not in done.stdout + done.stderr
 

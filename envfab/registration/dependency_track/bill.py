@@ -12,8 +12,9 @@ from envfab.config.target import Member
 from envfab.models.probe import Probe
 from envfab.registration.dependency_track.protocol import Bom, project_name
 from envfab.registration.identity import known_as
-from envfab.sbom.cyclonedx import document, require_library
+from envfab.sbom.cyclonedx import cyclonedx_document, require_library
 from envfab.sbom.digests import Digests
+from envfab.sbom.make import make_bill
 from envfab.wheelhouse.release_log.storage import LogFile
 from envfab.wheelhouse.release_log.view import LogText
 
@@ -30,7 +31,7 @@ def bill_maker(project: str | None, release_log: Path | None) -> Callable[[Membe
 
     def make(member: Member, probe: Probe) -> Bom:
         name = project_name(known_as(member, probe))
-        return Bom(name, project, len(probe.distributions), document(probe, digests))
+        return Bom(name, project, len(probe.distributions), cyclonedx_document(make_bill(probe, digests)))
 
     return make
 

@@ -38,7 +38,7 @@ def put(session: WebSession, url: str, api_key: str | None, bom: Bom) -> ServerA
     if reply.status == 200 and reply.kind == "application/json":
         try:
             token = parse_upload(reply.content)
-            return ServerAnswer(f"{count(bom.components, 'component')} of {bom.name}", 0, token)
+            return ServerAnswer(f"{count(bom.components, 'package')} of {bom.name}", 0, token)
         except RegistrationError as error:
             why = error.what
     problem = parse_problem(reply.content) if reply.kind == PROBLEM else ""

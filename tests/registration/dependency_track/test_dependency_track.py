@@ -104,8 +104,8 @@ def test_each_virtualenv_is_a_project(track: DependencyTrackServer) -> None:
     outcomes, warnings = registered(DependencyTrack(f"{track.url}/", lambda: f"{KEY}\n"), paths=("/srv/a", "/srv/b"))
     assert warnings == []
     assert [(one.answer.message, one.processed) for one in outcomes if one.answer] == [
-        ("2 components of shop@web1:/srv/a", True),
-        ("2 components of shop@web1:/srv/b", True),
+        ("2 packages of shop@web1:/srv/a", True),
+        ("2 packages of shop@web1:/srv/b", True),
     ]
     assert sorted(track.projects) == ["shop@web1:/srv/a", "shop@web1:/srv/b"]
     request = track.projects["shop@web1:/srv/a"]

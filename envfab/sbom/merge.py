@@ -1,0 +1,131 @@
+"""Merging of what a distribution contains: libraries that are bundled in it, and what bills in its wheel list.
+
+What two of them name is listed once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from envfab.models.materials import DistributionMaterials, EmbeddedDocument
+from envfab.sbom.bill import BillComponent, ComponentProperty
+from envfab.sbom.bundled import library
+from envfab.sbom.embedded import ReadDocument, read_document
+
+PYPI = "pkg:pypi/"
+
+
+class DistributionParts:
+    """The components that a distribution contains, what depends on what among them, and what could not be read.
+
+    `ref` and `name` are the distribution's; at most `most` components are taken.
+    """
+
+    def __init__(self, ref: str, name: NormalizedName, materials: DistributionMaterials, most: int) -> None:
+        self.components: dict[str, BillComponent] = {}
+        self.needs: dict[str, tuple[str, ...]] = {}
+        self.properties: list[ComponentProperty] = []
+        self.warnings: list[str] = []
+        self._ref, self._name, self._left = ref, name, most
+        self._by_purl: dict[str, str] = {}
+        for file in materials.libraries:
+            self._add(library(ref, file))
+        self._names = Counter(_bare(one.name) for one in self.components.values())
+        for document in materials.documents:
+            self._merge(document)
+        if materials.cut or self._left < 0:
+            self._tell("envfab:incomplete", "it has more files and components than are listed")
+
+    def _add(self, component: BillComponent) -> bool:
+        self._left -= 1
+        if self._left >= 0:
+            self.components[component.ref] = component
+        return self._left >= 0
+
+    def _merge(self, document: EmbeddedDocument) -> None:
+        """Take over what a document lists; one that cannot be read is told."""
+        if document.content is None:
+            return self._tell("envfab:document", f"{document.path}: {document.size} bytes, not read")
+        try:
+            read = read_document(document.content)
+        except ValueError as error:
+            return self._tell("envfab:document", f"{document.path}: not read, since {error}")
+        self.properties.append(ComponentProperty("envfab:document", f"{document.path}: merged"))
+        refs = self._refs(document.path.partition("/sboms/")[2], read)
+        for ref, needs in read.needs.items():
+            if ref in refs:
+                known = [refs[need] for need in needs if need in refs and refs[need] != refs[ref]]
+                self.needs[refs[ref]] = tuple(dict.fromkeys((*self.needs.get(refs[ref], ()), *known)))
+        return None
+
+    def _tell(self, name: str, text: str) -> None:
+        self.properties.append(ComponentProperty(name, text))
+        self.warnings.append(f"{self._name}: {text}")
+
+    def _refs(self, path: str, read: ReadDocument) -> dict[str, str]:
+        """Add what a document lists; {its own references: those of the bill}."""
+        refs: dict[str, str] = {}
+        for number, component in enumerate(read.components):
+            if component.ref in refs:
+                # auditwheel names the distribution twice
+                continue
+            known = self._known(component)
+            if known is None:
+                known = f"{self._ref}#sboms/{path}#{number}"
+                source = ComponentProperty("envfab:document", path)
+                if not self._add(replace(component, ref=known, properties=(*component.properties, source))):
+                    break
+            refs[component.ref] = known
+            if component.purl is not None:
+                self._by_purl.setdefault(component.purl, known)
+        return refs
+
+    def _known(self, component: BillComponent) -> str | None:
+        """The reference of a component that is there already: as the distribution, by its URL, or as a bundled file."""
+        if self._is_the_distribution(component):
+            return self._ref
+        if component.purl in self._by_purl:
+            return self._by_purl[component.purl]
+        bundled = self._bundled(component)
+        if bundled is not None:
+            self.components[bundled.ref] = _both(component, bundled)
+            return bundled.ref
+        return None
+
+    def _is_the_distribution(self, component: BillComponent) -> bool:
+        url, _, subpath = (component.purl or "").partition("#")
+        name, _, _ = url.partition("?")[0].removeprefix(PYPI).partition("@")
+        return url.startswith(PYPI) and not subpath and canonicalize_name(name) == self._name
+
+    def _bundled(self, component: BillComponent) -> BillComponent | None:
+        """The library that a component is: the file with its hash, or the only one of its name."""
+        files = [one for one in self.components.values() if one.location is not None and one.purl is None]
+        same = [one for one in files if set(one.hashes) & set(component.hashes)]
+        bare = _bare(component.name)
+        if not same and self._names[bare] == 1:
+            same = [one for one in files if _bare(one.name) == bare]
+        return same[0] if same else None
+
+
+def _bare(name: str) -> str:
+    """The name of a library or of its project, to compare: `libFreeType`, `freetype` → `freetype`."""
+    return name.lower().removeprefix("lib")
+
+
+def _both(named: BillComponent, bundled: BillComponent) -> BillComponent:
+    """A component of a document together with the file that it is; the hash of a package is not that of its file."""
+    hashes = [one for one in bundled.hashes if one not in named.hashes]
+    told: Iterable[ComponentProperty] = (ComponentProperty("envfab:file-sha256", one.value) for one in hashes)
+    if not named.hashes:
+        told = ()
+    return replace(
+        named,
+        ref=bundled.ref,
+        hashes=named.hashes or bundled.hashes,
+        location=bundled.location,
+        properties=(*named.properties, *told),
+    )
