@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from envfab.config.validation import check_url, configuration
 
@@ -18,6 +19,9 @@ class Server:
     """A registration server, as a fabfile names it; `envfab.registration.servers` says what each kind can do."""
 
     __slots__ = ()
+
+    needs_materials: ClassVar[bool] = False
+    """Whether payloads list licences and bundled libraries, so that probes must have them (`models.materials`)."""
 
     url: str
 

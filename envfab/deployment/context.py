@@ -80,6 +80,8 @@ class RolloutContext:
     interrupted: threading.Event = field(default_factory=threading.Event)
     # how commands are run on hosts apart from deployments
     host_commands: HostCommands | None = None
+    # whether registrations list licences and bundled libraries
+    needs_materials: bool = False
     # what hears of what happens: the rollout's log, events
     observers: Observers = field(default_factory=Observers)
 

@@ -37,11 +37,13 @@ from envfab.deployment.run_commands import run_all, run_one
 from envfab.deployment.upload import send
 from envfab.errors import DeploymentError, EnvfabError, Locked, WheelhouseError
 from envfab.models.drift import Deployed, Drift
+from envfab.models.materials import Materials
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_generation_digest, to_left, to_lingering, to_records
 from envfab.remote.agent_session import OperationFailed
 from envfab.remote.drift import confirmed_drift
+from envfab.remote.materials import NOT_KNOWN, materials
 from envfab.remote.probe_replies import to_locked, to_probe
 from envfab.remote.process import Silence
 from envfab.util.times import now
@@ -254,7 +256,7 @@ def finish(work: DeploymentContext) -> None:
     work.around.old_code.replaced(work.proposal.member.target)
     close(work, DEPLOYED)
     if work.after is not None:
-        work.after = replace(work.after, drift=_drift_left(work, work.after))
+        work.after = replace(work.after, drift=_drift_left(work, work.after), materials=_materials(work))
 
 
 def _drift_left(work: DeploymentContext, after: Probe) -> Drift | None:
@@ -267,6 +269,18 @@ def _drift_left(work: DeploymentContext, after: Probe) -> Drift | None:
         return confirmed_drift(work.site, after)
     except EnvfabError:
         # the deployment has ended well, whatever this is
+        return None
+
+
+def _materials(work: DeploymentContext) -> Materials | None:
+    """The materials of the virtualenv's bill, where it is registered with one."""
+    if not work.around.needs_materials:
+        return None
+    try:
+        return materials(work.site)
+    except EnvfabError as error:
+        # the deployment has ended well, whatever this is
+        work.around.reporter.warning(f"{NOT_KNOWN}: {error}")
         return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.errors import EnvfabError
 from envfab.models.materials import DistributionMaterials, EmbeddedDocument, HashedFile, Materials
 from envfab.remote import agent_sources
 from envfab.remote.agent_frames import MAX_NAME, decoding
@@ -17,12 +18,14 @@ from envfab.remote.agent_replies import MAX_PATH, to_digest
 from envfab.remote.probe import ProbeResult, TargetSession
 from envfab.remote.probe_replies import MAX_DISTRIBUTIONS
 from envfab.util.json_fields import Fields
+from envfab.util.progress import Reporter
 
 # as the agent cuts what it tells
 MAX_SAID = 2_000  # characters
 MAX_FILES = 2_000
 MAX_IN_ALL = 20_000
 MAX_DOCUMENT, MAX_DOCUMENTS = 1 << 20, 8 << 20  # bytes
+NOT_KNOWN = "licences and bundled libraries are not known"
 LINKED = ("openssl", "sqlite", "zlib", "expat")
 
 
@@ -38,6 +41,15 @@ def with_materials(found: ProbeResult) -> ProbeResult:
     if found.site is None or found.probe is None:
         return found
     return replace(found, probe=replace(found.probe, materials=materials(found.site)))
+
+
+def with_materials_or_warning(found: ProbeResult, reporter: Reporter) -> ProbeResult:
+    """Return the result of probing a virtualenv, with materials if they can be had; else a warning tells why not."""
+    try:
+        return with_materials(found)
+    except EnvfabError as error:
+        reporter.warning(f"{NOT_KNOWN}: {error}")
+        return found
 
 
 def to_materials(reply: Mapping[str, Any], where: str) -> Materials:

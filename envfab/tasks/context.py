@@ -128,12 +128,20 @@ class TaskContext:
         with survey(members, links, self.settings, self.console, look=lambda found: found) as finds:
             return finds.all()
 
-    def probe_with_drift(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
-        """Probe the members, and what differs in them from what was deployed."""
+    def probe_to_register(self, members: Sequence[Member], links: Connections, materials: bool) -> list[ProbeResult]:
+        """Probe the members, and what differs in them from what was deployed; with `materials` those of their bills.
+
+        Warns where one of these is not known.
+        """
         from envfab.remote.drift import with_drift
+        from envfab.remote.materials import with_materials_or_warning
         from envfab.remote.probe import survey
 
-        with survey(members, links, self.settings, self.console, look=lambda it: with_drift(it, self.console)) as finds:
+        def look(found: ProbeResult) -> ProbeResult:
+            found = with_drift(found, self.console)
+            return with_materials_or_warning(found, self.console) if materials else found
+
+        with survey(members, links, self.settings, self.console, look=look) as finds:
             return finds.all()
 
     def probe_with_materials(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:

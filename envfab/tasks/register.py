@@ -38,7 +38,7 @@ def task(fleet: Fleet) -> Any:
                     "--local cannot be combined with names or -H", hint="--local is for the active virtualenv alone"
                 )
             members = [existing(active_virtualenv())] if local else run.select(names)
-            finds = run.probe_with_drift(members, links)
+            finds = run.probe_to_register(members, links, any(server.needs_materials for server in servers))
             run.check_release_log()
             probed = [(find.member, find.probe) for find in finds if find.probe is not None]
             jobs, unfit = jobs_for(probed, servers, release_log=fleet.at(fleet.release_log))

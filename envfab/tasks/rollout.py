@@ -187,6 +187,7 @@ def _context(run: TaskContext, wheelhouse: Wheelhouse, needs_wheels: bool, reque
         host_commands=request.host_commands,
         allow_breaking=request.allow_breaking,
         approved_by=request.approved_by,
+        needs_materials=any(server.needs_materials for server in run.fleet.registration),
         wheel_source=run.fleet.source_of_wheels() if needs_wheels else None,
     )
 

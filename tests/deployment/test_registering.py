@@ -126,7 +126,10 @@ def test_a_server_that_is_down_or_slow_fails_and_delays_nothing(
 def test_a_deployment_uploads_the_bill_of_materials(
     local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
 ) -> None:
-    """With the hash of the wheel that it installed; a server that is down is a warning, made up for by the next run."""
+    """With the hash of the wheel that it installed, and its licence, which policies of Dependency-Track look for.
+
+    A server that is down is a warning, made up for by the next run.
+    """
     path = make_virtualenv("3.11", tmp_path / "v")
     with running_dependency_track() as track:
         local.file(
@@ -136,7 +139,8 @@ def test_a_deployment_uploads_the_bill_of_materials(
             f"              registration=[DependencyTrack({track.url!r}, {KEY!r})])\n"
             "ns = collection(fleet)\n",
         )  # fmt: skip
-        local.add_made("shop", "1.0")
+        metadata = "Metadata-Version: 2.4\nName: shop\nVersion: 1.0\nLicense-Expression: MIT\n"
+        local.add_made("shop", "1.0", dist_info={"METADATA": metadata})
         track.answer = lambda _: Reply(b"<html>", 502, {"Content-Type": "text/html"})
         done = local.fab("deploy", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -148,6 +152,7 @@ def test_a_deployment_uploads_the_bill_of_materials(
         (shop,) = [one for one in uploaded.bom["components"] if one["name"] == "shop"]
         assert shop["version"] == "1.0"
         assert shop["hashes"][0]["alg"] == "SHA-256"
+        assert [one["license"]["id"] for one in shop["licenses"]] == ["MIT"]
         (deployment,) = local.json("history")["virtualenvs"][0]["deployments"]
         assert {"name": "envfab:digest", "value": deployment["digest"]} in uploaded.bom["metadata"]["component"][
             "properties"

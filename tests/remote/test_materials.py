@@ -9,13 +9,34 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.errors import AgentError
-from envfab.models.materials import HashedFile
-from envfab.remote.materials import MAX_DOCUMENT, MAX_FILES, to_materials
+from envfab.errors import AgentError, Disconnected
+from envfab.models.materials import HashedFile, Materials
+from envfab.remote.materials import (
+    MAX_DOCUMENT,
+    MAX_FILES,
+    to_materials,
+    with_materials,
+    with_materials_or_warning,
+)
+from envfab.remote.probe import ProbeResult, TargetSession
+from envfab.remote.process import local_link
+from envfab.util.progress import Silent
+from tests.registration.probes import member, probe
 
 A = "a" * 64
 LINKED = {"openssl": "OpenSSL 3.0.2", "sqlite": None, "zlib": "1.3", "expat": None}
 SHOP = canonicalize_name("Shop")
+
+
+class Reporting(Silent):
+    """A reporter that keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warning(self, message: str) -> None:
+        """Keep it."""
+        self.said.append(message)
 
 
 def packed(content: bytes) -> str:
@@ -82,3 +103,19 @@ def test_all_files_of_a_virtualenv_are_limited() -> None:
     many = [entry(name=f"p{number}", libraries=[["x", A]] * MAX_FILES) for number in range(10)]
     with pytest.raises(AgentError, match="more than 20000 files"):
         to_materials(reply(*many), "web1")
+
+
+def test_where_materials_cannot_be_had_a_registration_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning tells it; a bill of its own ends with the target's error instead."""
+
+    def cut_off(_site: TargetSession) -> Materials:
+        raise Disconnected("the connection was lost", where="web1")
+
+    monkeypatch.setattr("envfab.remote.materials.materials", cut_off)
+    of = member()
+    found = ProbeResult(of, TargetSession(of, local_link(), None, None), probe(of))
+    reporter = Reporting()
+    assert with_materials_or_warning(found, reporter) == found
+    assert reporter.said == ["licences and bundled libraries are not known: web1: the connection was lost"]
+    with pytest.raises(Disconnected):
+        with_materials(found)

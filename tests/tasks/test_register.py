@@ -138,6 +138,7 @@ def test_both_kinds_of_servers_are_named(tmp_path: Path, shop: Path, server: Rec
         assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
         assert list(track.projects) == [name]
         assert track.projects[name].components == {"Typing_Extensions": "4.12.2"}
+        assert {"CPython", "OpenSSL"} <= {one["name"] for one in track.projects[name].bom["components"]}
         assert len(track.questions) == 2
         done = run_fab(tmp_path / "work", "register", "--json")
         first, second = json.loads(done.stdout)["registrations"]

@@ -34,6 +34,7 @@ class DependencyTrack(RegistrationServer["Bom"]):
     secret_name = "API key"
     payload_noun = ("bill of materials", "bills of materials")
     payload_takes_long = True
+    needs_materials = True
     retry_key = "bom"
 
     url: str
