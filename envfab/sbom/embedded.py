@@ -28,7 +28,6 @@ DIGITS = {
     "SHA3-512": 128,
     "BLAKE2b-256": 64,
     "BLAKE2b-512": 128,
-    "BLAKE3": 64,
 }
 BY_SPDX_NAME = {name.replace("SHA-", "SHA"): name for name in DIGITS}
 PURL = re.compile(r"pkg:[A-Za-z][A-Za-z0-9.+-]*/[!-~]+")

@@ -72,4 +72,4 @@ SPDX_IDS: Mapping[str, str] = {
 
 def short_name(classifier: str) -> str:
     """The name of a licence in its classifier: `BSD License`."""
-    return classifier.rpartition(" :: ")[2]
+    return classifier.rpartition("::")[2].strip()

@@ -68,7 +68,7 @@ def licenses_of(materials: DistributionMaterials) -> Licenses:
 
 
 def _by_classifiers(materials: DistributionMaterials) -> tuple[License, ...]:
-    telling = [one for one in dict.fromkeys(materials.license_classifiers) if one not in NAMELESS]
+    telling = [one for one in dict.fromkeys(materials.license_classifiers) if one not in NAMELESS and short_name(one)]
     return tuple(
         License(SPDX_IDS[one]) if one in SPDX_IDS else License(name=short_name(one)[:LONGEST_NAME]) for one in telling
     )

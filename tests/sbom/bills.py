@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.models.materials import DistributionMaterials, EmbeddedDocument, HashedFile, Materials
@@ -18,6 +19,48 @@ from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 
 LINKED = {"openssl": "OpenSSL 3.0.2 15 Mar 2022", "sqlite": "3.37.2", "zlib": "1.2.11", "expat": "expat_2.4.7"}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "name",
+                    "type",
+                    "version",
+                    "purl",
+                    "cpe",
+                    "hashes",
+                    "alg",
+                    "content",
+                    "licenses",
+                    "license",
+                    "id",
+                    "expression",
+                    "components",
+                    "bom-ref",
+                    "ref",
+                    "dependencies",
+                    "dependsOn",
+                    "metadata",
+                    "component",
+                    "packages",
+                    "SPDXID",
+                    "checksums",
+                    "externalRefs",
+                    "relationships",
+                    "referenceType",
+                    "referenceLocator",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+"""Values that documents may have, with the names of their fields."""
 A, B = "a" * 64, "b" * 64
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import given
 
 from envfab.config.target import Target
 from envfab.errors import RegistrationError
 from envfab.models.distribution import Distribution, Origin
 from envfab.models.drift import Deployed
+from envfab.models.materials import DistributionMaterials, HashedFile
 from envfab.models.probe import Probe
+from envfab.sbom.bill import Bill
 from envfab.sbom.cyclonedx import cyclonedx_document
 from envfab.sbom.dependencies import tops
 from envfab.sbom.digests import Digests
@@ -24,7 +27,11 @@ from envfab.sbom.files import file_name, write
 from envfab.sbom.make import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
+from tests.sbom.bills import JSON, bill_of, cyclonedx, library
+from tests.sbom.bills import document as document_in
+from tests.sbom.bills import told as told_of
 
+VALIDATOR = JsonStrictValidator(SchemaVersion.V1_6)
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 LOG = f"""\
 release: Django==5.2.1 django-5.2.1-py3-none-any.whl at 2026-11-20T21:49:00+00:00 sha256={A}
@@ -39,7 +46,12 @@ def described(*own: Distribution, log: str = "") -> dict[str, Any]:
     """The document of a virtualenv; it must validate."""
     text = document(probe(member(), *own), log)
     assert "\n" not in text
-    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    return valid(text)
+
+
+def valid(text: str) -> dict[str, Any]:
+    """A document, which must validate."""
+    error = VALIDATOR.validate_str(text)
     assert error is None, error
     made: dict[str, Any] = json.loads(text)
     return made
@@ -208,3 +220,75 @@ def test_without_the_library_the_message_says_what_to_install(monkeypatch: pytes
     with pytest.raises(RegistrationError) as caught:
         document(probe(member()))
     assert str(caught.value) == "a bill of materials needs cyclonedx-python-lib\n  pip install 'envfab[sbom]'"
+
+
+def contained(bill: Bill) -> dict[str, dict[str, Any]]:
+    """The components of a bill's one distribution by their names, in a document that must validate."""
+    made = valid(cyclonedx_document(bill))
+    return {one["name"]: one for one in component(made, "shop").get("components", ())}
+
+
+def licenses(materials: DistributionMaterials) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """(what a document says of the licences of a distribution, its properties)."""
+    shop = component(valid(cyclonedx_document(bill_of(materials))), "shop")
+    return shop.get("licenses", []), {one["name"]: one["value"] for one in shop["properties"]}
+
+
+def test_licences_are_as_the_schema_wants_them() -> None:
+    """An identifier, or one expression alone, or any number of identifiers and names; they are declared."""
+    told, properties = licenses(DistributionMaterials("mit"))
+    assert told == [{"license": {"id": "MIT", "acknowledgement": "declared"}}]
+    assert properties["envfab:licenses"] == "License-Expression"
+    told, _ = licenses(DistributionMaterials("MIT or Apache-2.0"))
+    assert told == [{"expression": "MIT OR Apache-2.0", "acknowledgement": "declared"}]
+    classifiers = ("License :: OSI Approved :: MIT License", "License :: OSI Approved :: BSD License")
+    told, _ = licenses(DistributionMaterials(license_classifiers=classifiers))
+    assert [one["license"].get("id") or one["license"].get("name") for one in told] == ["MIT", "BSD License"]
+    told, _ = licenses(DistributionMaterials("LicenseRef-Ours"))
+    assert told == [{"expression": "LicenseRef-Ours", "acknowledgement": "declared"}]
+
+
+def test_a_licence_that_is_not_known_is_left_out_and_told() -> None:
+    """With the reason; nothing is said where it was not asked for."""
+    told, properties = licenses(DistributionMaterials(license="UNKNOWN"))
+    assert (told, properties["envfab:no-license"]) == ([], "METADATA names none")
+    assert "licenses" not in component(described(there("six", "1")), "six")
+
+
+def test_the_texts_of_licences_are_told_with_their_digests() -> None:
+    """As properties of the distribution."""
+    files = (HashedFile("shop-1.dist-info/licenses/MIT", A), HashedFile("shop-1.dist-info/licenses/X", None))
+    bill = bill_of(DistributionMaterials(license_files=files))
+    assert told_of(bill, "envfab:license-file") == [
+        f"shop-1.dist-info/licenses/MIT sha256:{A}",
+        "shop-1.dist-info/licenses/X not readable",
+    ]
+    valid(cyclonedx_document(bill))
+
+
+def test_what_a_distribution_contains_is_nested_in_it() -> None:
+    """Bundled files with where they are; components of others' documents, whatever these say."""
+    odd = {
+        "name": "odd",
+        "purl": "pkg:npm/@/x?=&&%zz",
+        "cpe": "cpe:2.3:a:x",
+        "hashes": [{"alg": "SHA-256", "content": "no"}, {"alg": "NEW", "content": ""}],
+        "licenses": [{"license": {"id": "No-Such-Id"}}, {"expression": "MIT OR ISC"}, {"license": {"name": "Ours"}}],
+        "type": "cryptographic-asset",
+    }
+    libraries = (library("shop.libs/libssl-81ffa89e.so.3"),)
+    found = contained(bill_of(DistributionMaterials(libraries=libraries, documents=(document_in(cyclonedx(odd)),))))
+    assert found["libssl"]["evidence"] == {"occurrences": [{"location": "shop.libs/libssl-81ffa89e.so.3"}]}
+    assert found["libssl"]["hashes"] == [{"alg": "SHA-256", "content": A}]
+    assert found["odd"]["type"] == "library"
+    names = {one["license"].get("name") for one in found["odd"]["licenses"]}
+    assert names == {"No-Such-Id", "MIT OR ISC", "Ours"}
+    assert not {"purl", "cpe", "hashes"} & found["odd"].keys()
+    assert {"name": "envfab:purl", "value": "pkg:npm/@/x?=&&%zz"} in found["odd"]["properties"]
+
+
+@given(JSON)
+def test_whatever_a_document_in_a_wheel_says_the_bill_is_valid(components: Any) -> None:
+    """What strangers write cannot make a bill that its readers refuse."""
+    made = {"bomFormat": "CycloneDX", "components": [{"name": "x"}, components]}
+    contained(bill_of(DistributionMaterials(documents=(document_in(made),))))

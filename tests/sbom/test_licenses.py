@@ -68,7 +68,11 @@ def test_the_table_has_identifiers_of_spdx() -> None:
     }
 
 
-@given(st.text(max_size=300), st.text(max_size=300), st.lists(st.sampled_from([MIT, BSD, "License :: Ünsinn :: X"])))
+@given(
+    st.text(max_size=300),
+    st.text(max_size=300),
+    st.lists(st.sampled_from([MIT, BSD, "License :: Ünsinn :: X", "License ::", "License :: "])),
+)
 def test_whatever_metadata_says_is_read(expression: str, text: str, classifiers: list[str]) -> None:
     """What is an expression is one of SPDX; every name is short."""
     for one in licenses_of(DistributionMaterials(expression, text, tuple(classifiers))).all:

@@ -15,7 +15,7 @@ from envfab.sbom.digests import Digests
 from envfab.sbom.embedded import read_document
 from envfab.sbom.make import make_bill
 from envfab.wheelhouse.release_log.view import LogText
-from tests.sbom.bills import A, B, bill_of, cyclonedx, document, library, parts, probed, told
+from tests.sbom.bills import JSON, A, B, bill_of, cyclonedx, document, library, parts, probed, told
 
 SSL = "shop.libs/libssl-81ffa89e.so.3"
 SHOP = "pkg:pypi/shop@1"
@@ -179,49 +179,6 @@ def test_spdx_documents_are_read_too() -> None:
     assert [one.expression for one in a.licenses.all] == ["MIT OR Apache-2.0"]
     assert b.licenses.all == ()
     assert (bill.needs[a.ref], bill.needs[b.ref]) == ((b.ref,), (a.ref,))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "name",
-                    "type",
-                    "version",
-                    "purl",
-                    "cpe",
-                    "hashes",
-                    "alg",
-                    "content",
-                    "licenses",
-                    "license",
-                    "id",
-                    "expression",
-                    "components",
-                    "bom-ref",
-                    "ref",
-                    "dependencies",
-                    "dependsOn",
-                    "metadata",
-                    "component",
-                    "packages",
-                    "SPDXID",
-                    "checksums",
-                    "externalRefs",
-                    "relationships",
-                    "referenceType",
-                    "referenceLocator",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
 
 
 @given(st.sampled_from([{"bomFormat": "CycloneDX"}, {"spdxVersion": "SPDX-2.3"}]), JSON, JSON, JSON)
