@@ -37,6 +37,12 @@ EXTENSION = re.compile(r"\.(abi3|(cpython|pypy)[^/]*)\.(so|dylib)$")
 # texts of licences in wheels that are older than PEP 639
 LICENSE_TEXT = re.compile(r"(licen[cs]e|copying|notice)[^/]*$", re.IGNORECASE)
 PIECE = 1 << 20
+# binaries that may have OpenSSL in them, by their paths; the text by which it tells its version, and its longest
+MAY_HAVE_OPENSSL = re.compile(r"(ssl|crypto).*\.(so|dylib)(\.[0-9]+)*$", re.IGNORECASE)
+OPENSSL = re.compile(br"OpenSSL [0-9]+\.[0-9]+\.[0-9]+[a-z]{0,2} {1,2}[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4}")
+LONGEST_TEXT = 64
+# bytes of binaries that are searched for it, of a virtualenv
+MOST_SEARCHED = 256 << 20
 
 
 def materials(agent, request, body):
@@ -45,6 +51,7 @@ def materials(agent, request, body):
         {"linked": {"openssl": version as the library tells it, or None, …},
          "distributions": [{"name", "expression": text or None, "license": text or None, "classifiers": […],
                             "license_files": [[path, SHA-256 in hex or None], …], "libraries": [the same],
+                            "openssl": [[path, version as OpenSSL tells it in that file], …],
                             "documents": [{"path", "size", "packed": zlib in base64, or None}, …],
                             "cut": whether there are more files than were listed}, …]}
 
@@ -61,11 +68,12 @@ def materials(agent, request, body):
 
 
 class Left(object):
-    """How many files, and bytes of documents, may still be told."""
+    """How many files, and bytes of documents, may still be told, and how many bytes searched."""
 
     def __init__(self):
         self.files = MOST_IN_ALL
         self.bytes = MOST_DOCUMENTS
+        self.searched = MOST_SEARCHED
 
     def some(self, paths):
         """Return (those paths that may be told, whether these are not all)."""
@@ -93,6 +101,7 @@ def described(path, folder, entry, left):
         "classifiers": [one[:MOST_SAID] for one in fields["classifier"] if one.startswith(LICENSES)][:MOST_FILES],
         "license_files": [[text(one), files.sha256(one)] for one in licenses if files.has(one)],
         "libraries": [[text(one), files.sha256(one)] for one in libraries if files.has(one)],
+        "openssl": [[text(one), found] for one, found in files.openssl(listed, left)],
         "documents": [document(files, one, left) for one in documents],
         "cut": recorded is None or cut_licenses or cut_libraries or cut_documents,
     }
@@ -188,6 +197,37 @@ class Files(object):
         finally:
             os.close(descriptor)
         return text(seen.hexdigest())
+
+
+    def openssl(self, paths, left):
+        """Yield (path, version as OpenSSL tells it) of binaries that have it in them, bundled or linked statically."""
+        for path in [one for one in paths if MAY_HAVE_OPENSSL.search(one)][:MOST_FILES]:
+            if self.has(path):
+                found = self.searched(path, left)
+                if found is not None:
+                    yield path, found
+
+    def searched(self, path, left):
+        """Return the text in a binary by which OpenSSL tells its version; None if there is none."""
+        end = b""
+        try:
+            descriptor = os.open(os.path.join(self.folder, path), os.O_RDONLY | os.O_NONBLOCK)
+        except EnvironmentError:
+            return None
+        try:
+            piece = os.read(descriptor, PIECE)
+            while piece and left.searched > 0:
+                left.searched -= len(piece)
+                found = OPENSSL.search(end + piece)
+                if found is not None:
+                    return found.group().decode("ascii")
+                end = piece[-LONGEST_TEXT:]
+                piece = os.read(descriptor, PIECE)
+        except EnvironmentError:
+            pass
+        finally:
+            os.close(descriptor)
+        return None
 
 
 def document(files, path, left):

@@ -35,6 +35,8 @@ class DistributionMaterials:
     license_files: tuple[HashedFile, ...] = ()
     libraries: tuple[HashedFile, ...] = ()
     documents: tuple[EmbeddedDocument, ...] = ()
+    # (path, version as OpenSSL tells it) of binaries that have OpenSSL in them
+    openssl: tuple[tuple[str, str], ...] = ()
     cut: bool = False
 
 

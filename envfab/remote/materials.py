@@ -85,6 +85,7 @@ class _Decoding:
             self._hashed(entry, "license_files"),
             self._hashed(entry, "libraries"),
             tuple(self._document(one) for one in self._counted(entry.objects("documents", MAX_FILES))),
+            tuple(map(_path_and_text, self._counted(entry.items("openssl", MAX_FILES)))),
             entry.truth("cut"),
         )
 
@@ -110,6 +111,13 @@ def _hashed_file(value: object) -> HashedFile:
         raise ValueError("a file must be a path and a digest")
     path, sha256 = pair
     return HashedFile(Fields({"path": path}).line("path", MAX_PATH), None if sha256 is None else to_digest(sha256))
+
+
+def _path_and_text(value: object) -> tuple[str, str]:
+    pair = Fields({"file": value}).lines("file", 2, MAX_PATH)
+    if len(pair) != 2:
+        raise ValueError("a file must be a path and a text")
+    return pair[0], pair[1]
 
 
 def _unpacked(packed: str, most: int) -> bytes:

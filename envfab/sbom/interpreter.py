@@ -59,6 +59,12 @@ def _library_component(key: str, name: str, version: str) -> BillComponent:
     return BillComponent(f"{REF}/{key}", LIBRARY, name, version, cpe=cpe)
 
 
+def openssl(text: str) -> tuple[str, str | None] | None:
+    """(version, CPE) of OpenSSL, out of the text by which it tells its version; None where that is not understood."""
+    parsed = _parsed("openssl", text)
+    return (parsed[1], _cpe(LIBRARIES["openssl"].products.get(parsed[0]), parsed[1])) if parsed is not None else None
+
+
 def _parsed(key: str, text: str | None) -> tuple[str, str] | None:
     """(name, version) of a library, out of the text by which it tells them; None where that is not understood."""
     found = LIBRARIES[key].text.fullmatch(text) if text is not None else None

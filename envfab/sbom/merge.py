@@ -6,15 +6,16 @@ What two of them name is listed once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.models.materials import DistributionMaterials, EmbeddedDocument
-from envfab.sbom.bill import BillComponent, ComponentProperty
+from envfab.sbom.bill import LIBRARY, BillComponent, ComponentProperty
 from envfab.sbom.bundled import library
 from envfab.sbom.embedded import ReadDocument, read_document
+from envfab.sbom.interpreter import openssl
 
 PYPI = "pkg:pypi/"
 
@@ -37,6 +38,8 @@ class DistributionParts:
         self._names = Counter(_bare(one.name) for one in self.components.values())
         for document in materials.documents:
             self._merge(document)
+        for path, text in materials.openssl:
+            self._add_openssl(path, text)
         if materials.cut or self._left < 0:
             self._tell("envfab:incomplete", "it has more files and components than are listed")
 
@@ -61,6 +64,24 @@ class DistributionParts:
                 known = [refs[need] for need in needs if need in refs and refs[need] != refs[ref]]
                 self.needs[refs[ref]] = tuple(dict.fromkeys((*self.needs.get(refs[ref], ()), *known)))
         return None
+
+    def _add_openssl(self, path: str, text: str) -> None:
+        """Take over which OpenSSL a binary has in it: it is a bundled library, or a part that no document names."""
+        told = openssl(text)
+        if told is None:
+            return
+        version, cpe = told
+        source = (ComponentProperty("envfab:version-source", f"the file says {text}"),)
+        bundled = self.components.get(f"{self._ref}#{path}")
+        if bundled is not None and bundled.purl is None:
+            self.components[bundled.ref] = replace(bundled, version=version, cpe=cpe, properties=source)
+        elif bundled is None and not any(one.name.lower() == "openssl" for one in self._others()):
+            ref = f"{self._ref}#{path}#openssl"
+            self._add(BillComponent(ref, LIBRARY, "OpenSSL", version, cpe=cpe, location=path, properties=source))
+
+    def _others(self) -> Iterator[BillComponent]:
+        """The components that are not crates: that of the binding is named like the library."""
+        return (one for one in self.components.values() if not (one.purl or "").startswith("pkg:cargo/"))
 
     def _tell(self, name: str, text: str) -> None:
         self.properties.append(ComponentProperty(name, text))

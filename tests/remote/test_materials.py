@@ -52,7 +52,14 @@ def document(**changed: Any) -> dict[str, Any]:
 def entry(**changed: Any) -> dict[str, Any]:
     """A distribution in a reply."""
     files = {"license_files": [["LICENSE", A]], "libraries": [["x.libs/y.so", None]], "documents": [document()]}
-    said: dict[str, Any] = {"name": "Shop", "expression": "MIT", "license": None, "classifiers": [], "cut": False}
+    said: dict[str, Any] = {
+        "name": "Shop",
+        "expression": "MIT",
+        "license": None,
+        "classifiers": [],
+        "openssl": [],
+        "cut": False,
+    }
     return {**said, **files, **changed}
 
 
@@ -83,6 +90,8 @@ def test_a_reply_becomes_a_frozen_type() -> None:
         {"libraries": [["x", "sha"]]},
         {"libraries": [[1, A]]},
         {"license_files": [["x", A]] * (MAX_FILES + 1)},
+        {"openssl": [["x"]]},
+        {"openssl": [["x", 1]]},
         {"documents": [document(packed="!")]},
         {"documents": [document(packed=base64.b64encode(b"no zlib").decode())]},
         {"documents": [document(packed=packed(b"{}")[:-8])]},

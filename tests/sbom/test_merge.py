@@ -117,6 +117,31 @@ def test_two_documents_that_name_the_same_package_list_it_once() -> None:
     assert len(parts(bill_of(DistributionMaterials(documents=documents)))) == 1
 
 
+SAYS = "OpenSSL 3.5.9 29 Sep 2026"
+
+
+def test_a_bundled_openssl_has_the_version_that_it_tells() -> None:
+    """The name of its file has that of its interface alone, by which no advisory can be found."""
+    files = (library("x.libs/libcrypto-3a0647ea.so.3"), library(SSL))
+    bill = bill_of(DistributionMaterials(libraries=files, openssl=(("x.libs/libcrypto-3a0647ea.so.3", SAYS),)))
+    crypto, ssl = parts(bill)
+    assert (crypto.name, crypto.version, ssl.version) == ("libcrypto", "3.5.9", "3")
+    assert crypto.cpe == "cpe:2.3:a:openssl:openssl:3.5.9:*:*:*:*:*:*:*"
+    assert told(bill, "envfab:version-source") == [f"the file says {SAYS}", "file name"]
+
+
+def test_an_openssl_that_is_linked_statically_is_a_part_unless_a_document_names_it() -> None:
+    """The crate `openssl` is not the library."""
+    binary = ("shop/_rust.abi3.so", SAYS)
+    crate = {"name": "openssl", "version": "0.10", "purl": "pkg:cargo/openssl@0.10"}
+    (_, found) = parts(bill_of(DistributionMaterials(documents=(document(cyclonedx(crate)),), openssl=(binary,))))
+    assert (found.name, found.version, found.location) == ("OpenSSL", "3.5.9", "shop/_rust.abi3.so")
+    named = document(cyclonedx({"name": "openssl", "version": "3.5.9"}))
+    assert len(parts(bill_of(DistributionMaterials(documents=(named,), openssl=(binary,))))) == 1
+    odd = ("shop/_rust.abi3.so", "something else")
+    assert parts(bill_of(DistributionMaterials(openssl=(odd,)))) == []
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
