@@ -28,6 +28,8 @@ MOST_SAID = 2000
 MOST_FILES, MOST_IN_ALL = 2000, 20000
 # bytes of RECORD; of a bill of materials in a wheel, and of all that are sent
 MOST_RECORD, MOST_DOCUMENT, MOST_DOCUMENTS = 32 << 20, 1 << 20, 8 << 20
+# bytes of a row of RECORD; no path that a system can open is longer
+LONGEST_ROW = 4096
 # parts of the lines in RECORD that are of interest here
 HINTS = re.compile(br"\.dist-info/|\.so\b|\.dylib|\.dll", re.IGNORECASE)
 # how libraries are named, and not the extension modules of Python: libssl.so.3, libfoo.1.dylib
@@ -127,7 +129,8 @@ def rows_of(record):
     data = content(record, MOST_RECORD)
     if data is None:
         return None
-    lines = [line for line in data.splitlines() if HINTS.search(line)]
+    # no file has NUL in its name
+    lines = [line for line in data.splitlines() if HINTS.search(line) and b"\0" not in line and len(line) < LONGEST_ROW]
     try:
         rows = list(csv.reader(lines if PY2 else [line.decode("utf-8", *SURROGATES) for line in lines]))
     except csv.Error:
@@ -161,11 +164,17 @@ class Files(object):
 
     def has(self, path):
         """Return whether a file exists, and is in the virtualenv: RECORD may name anything, and files may be links."""
+        return self.size(path) is not None
+
+    def size(self, path):
+        """Return the size of a file that `has` finds; else None."""
         full = os.path.join(self.folder, path)
         try:
-            return stat.S_ISREG(os.stat(full).st_mode) and os.path.realpath(full).startswith(self.above)
+            status = os.stat(full)
         except EnvironmentError:
-            return False
+            return None
+        is_inside = stat.S_ISREG(status.st_mode) and os.path.realpath(full).startswith(self.above)
+        return status.st_size if is_inside else None
 
     def sha256(self, path):
         """Return the SHA-256 of a file that exists, as RECORD has it, else from its content; None if it cannot be read."""
@@ -232,11 +241,10 @@ class Files(object):
 
 def document(files, path, left):
     """Return a bill of materials that a wheel brought along: its content, unless it is too large or cannot be read."""
-    full = os.path.join(files.folder, path)
-    data = content(full, MOST_DOCUMENT) if files.has(path) else None
-    size = os.stat(full).st_size if files.has(path) else 0
+    size = files.size(path)
+    data = content(os.path.join(files.folder, path), MOST_DOCUMENT) if size is not None else None
     if data is None or len(data) > left.bytes:
-        return {"path": text(path), "size": size, "packed": None}
+        return {"path": text(path), "size": size or 0, "packed": None}
     left.bytes -= len(data)
     return {"path": text(path), "size": len(data), "packed": text(base64.b64encode(zlib.compress(data)))}
 

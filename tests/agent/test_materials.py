@@ -132,6 +132,18 @@ def test_a_record_that_leads_out_of_the_virtualenv_is_not_followed(
 
 
 @ONE
+def test_a_record_of_nonsense_is_no_error(agent: StartAgent, venv: Path) -> None:
+    """Paths that no system can open, quotes that never end, and no text at all."""
+    lay(venv, {"x.libs/a.so": "a"})
+    record = site_packages(venv) / "Shop-1.0.dist-info" / "RECORD"
+    long = f"Shop-1.0.dist-info/sboms/{'x' * 9999},,"
+    for content in (f"x.libs/\0.so,,\n{long}\n", '"x.libs/b.so\n', "\ud800.so.1,,"):
+        record.write_bytes(content.encode("utf-8", "surrogatepass"))
+        found = told(agent, venv)
+        assert (found["libraries"], found["documents"]) == ([], [])
+
+
+@ONE
 def test_files_without_a_usable_hash_are_hashed(agent: StartAgent, venv: Path) -> None:
     """RECORD may have none, one of another kind, or nonsense; what is listed and not there is left out."""
     lay(venv, {"x.libs/a.so": "a", "x.libs/b.so": "b", "x.libs/c.so": "c"})
