@@ -30,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.sbom.digests import Digests
         from envfab.sbom.files import write
         from envfab.sbom.formats import format_named
-        from envfab.sbom.make import make_bill
+        from envfab.sbom.virtualenv_bill import make_bill
         from envfab.wheelhouse.release_log.storage import LogFile
 
         chosen = format_named(format)

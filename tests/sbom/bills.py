@@ -14,7 +14,7 @@ from envfab.models.materials import DistributionMaterials, EmbeddedDocument, Has
 from envfab.models.probe import Probe
 from envfab.sbom.bill import Bill, BillComponent
 from envfab.sbom.digests import Digests
-from envfab.sbom.make import make_bill
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 

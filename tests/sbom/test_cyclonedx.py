@@ -24,7 +24,7 @@ from envfab.sbom.cyclonedx import cyclonedx_document
 from envfab.sbom.dependencies import tops
 from envfab.sbom.digests import Digests
 from envfab.sbom.files import file_name, write
-from envfab.sbom.make import make_bill
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member, probe, there
 from tests.sbom.bills import JSON, bill_of, cyclonedx, library

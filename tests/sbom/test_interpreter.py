@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from envfab.sbom.bill import BillComponent
 from envfab.sbom.digests import Digests
-from envfab.sbom.make import make_bill
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.sbom.bills import LINKED, probed, told
 

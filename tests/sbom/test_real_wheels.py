@@ -21,7 +21,7 @@ from envfab.remote.process import local_link
 from envfab.remote.startup import Identity
 from envfab.sbom.cyclonedx import cyclonedx_document
 from envfab.sbom.digests import Digests
-from envfab.sbom.make import make_bill
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.registration.probes import member
 from tests.sbom.test_spdx import written

@@ -14,7 +14,7 @@ from envfab.registration.dependency_track.protocol import Bom, project_name
 from envfab.registration.identity import known_as
 from envfab.sbom.cyclonedx import cyclonedx_document, require_library
 from envfab.sbom.digests import Digests
-from envfab.sbom.make import make_bill
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.storage import LogFile
 from envfab.wheelhouse.release_log.view import LogText
 

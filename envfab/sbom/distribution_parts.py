@@ -1,4 +1,4 @@
-"""Merging of what a distribution contains: libraries that are bundled in it, and what bills in its wheel list.
+"""The parts of a distribution: libraries that are bundled in it, and what the bills in its wheel list.
 
 What two of them name is listed once.
 """
@@ -13,8 +13,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.models.materials import DistributionMaterials, EmbeddedDocument
 from envfab.sbom.bill import LIBRARY, BillComponent, ComponentProperty
-from envfab.sbom.bundled import library
-from envfab.sbom.embedded import ReadDocument, read_document
+from envfab.sbom.bundled_libraries import library
+from envfab.sbom.embedded_documents import ReadDocument, read_document
 from envfab.sbom.interpreter import openssl
 
 PYPI = "pkg:pypi/"

@@ -1,4 +1,4 @@
-"""Making of a virtualenv's bill of materials: of its probe, and of what the release log says of its wheels."""
+"""The bill of materials of a virtualenv, made of its probe and of what the release log says of its wheels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from envfab.models.probe import Probe
 from envfab.sbom.bill import APPLICATION, LIBRARY, Bill, BillComponent, ComponentProperty, Hash
 from envfab.sbom.dependencies import dependencies, tops
 from envfab.sbom.digests import Digests
+from envfab.sbom.distribution_parts import DistributionParts
 from envfab.sbom.interpreter import interpreter_component, linked_libraries
 from envfab.sbom.licenses import NOT_ASKED, licenses_of
-from envfab.sbom.merge import DistributionParts
 
 MOST_PARTS = 20_000  # of all distributions of a virtualenv
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.models.materials import DistributionMaterials
-from envfab.sbom import embedded
-from envfab.sbom.bundled import name_and_version
+from envfab.sbom import embedded_documents
+from envfab.sbom.bundled_libraries import name_and_version
 from envfab.sbom.digests import Digests
-from envfab.sbom.embedded import read_document
-from envfab.sbom.make import make_bill
+from envfab.sbom.embedded_documents import read_document
+from envfab.sbom.virtualenv_bill import make_bill
 from envfab.wheelhouse.release_log.view import LogText
 from tests.sbom.bills import JSON, A, B, bill_of, cyclonedx, document, library, parts, probed, told
 
@@ -149,7 +149,7 @@ def test_an_openssl_that_is_linked_statically_is_a_part_unless_a_document_names_
         (b"\x00", "not read, since "),
         (b"[" * 9999, "not read, since it is nested too deeply"),
         ({"bomFormat": "Other"}, "not read, since it is neither CycloneDX nor SPDX 2, as JSON"),
-        (cyclonedx(*[{"name": "x"}] * (embedded.MOST_COMPONENTS + 1)), "it lists more than 5000 components"),
+        (cyclonedx(*[{"name": "x"}] * (embedded_documents.MOST_COMPONENTS + 1)), "it lists more than 5000 components"),
     ],
 )
 def test_a_document_that_cannot_be_read_is_told_and_no_error(content: Any, why: str) -> None:
@@ -166,7 +166,7 @@ def test_what_is_not_listed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an agent left files out, and where a virtualenv has too many components."""
     bill = bill_of(DistributionMaterials(cut=True))
     assert bill.warnings == ("shop: it has more files and components than are listed",)
-    monkeypatch.setattr("envfab.sbom.make.MOST_PARTS", 3)
+    monkeypatch.setattr("envfab.sbom.virtualenv_bill.MOST_PARTS", 3)
     many = DistributionMaterials(libraries=tuple(library(f"x.libs/lib{number}.so") for number in range(2)))
     bill = make_bill(probed(a=many, b=many), Digests(LogText("", "")))
     assert len(parts(bill)) == 3
