@@ -80,7 +80,7 @@ class _Decoding:
     def _distribution(self, entry: Fields) -> DistributionMaterials:
         return DistributionMaterials(
             entry.line_or_none("expression", MAX_SAID),
-            entry.text_or_none("license", MAX_SAID),
+            entry.line_or_none("license", MAX_SAID),
             entry.lines("classifiers", MAX_FILES, MAX_SAID),
             self._hashed(entry, "license_files"),
             self._hashed(entry, "libraries"),

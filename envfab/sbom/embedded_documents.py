@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,10 @@ class ReadDocument:
 
 def read_document(content: bytes) -> ReadDocument:
     """Read a document; raises `ValueError` where it is neither CycloneDX nor SPDX, as JSON, or has too much."""
-    document = parse_json(content)
+    try:
+        document = parse_json(content)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError("it is not JSON in UTF-8") from None
     if isinstance(document, Mapping) and document.get("bomFormat") == "CycloneDX":
         return _cyclonedx(document)
     if isinstance(document, Mapping) and isinstance(document.get("spdxVersion"), str):

@@ -70,10 +70,10 @@ def reply(*entries: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_reply_becomes_a_frozen_type() -> None:
     """By canonical name; of two distributions of a name the first counts, as in probes."""
-    found = to_materials(reply(entry(), entry(name="shop", expression="BSD")), "web1")
+    found = to_materials(reply(entry(license="a\u202eb\n"), entry(name="shop", expression="BSD")), "web1")
     assert found.linked == LINKED
     shop = found.distributions[SHOP]
-    assert (shop.license_expression, shop.license, shop.cut) == ("MIT", None, False)
+    assert (shop.license_expression, shop.license, shop.cut) == ("MIT", "a b", False)
     assert shop.license_files == (HashedFile("LICENSE", A),)
     assert shop.libraries == (HashedFile("x.libs/y.so", None),)
     assert shop.documents[0].content == b"{}"

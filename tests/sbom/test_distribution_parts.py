@@ -146,7 +146,8 @@ def test_an_openssl_that_is_linked_statically_is_a_part_unless_a_document_names_
     ("content", "why"),
     [
         (None, "0 bytes, not read"),
-        (b"\x00", "not read, since "),
+        (b"\x00", "not read, since it is not JSON in UTF-8"),
+        (b"\xff", "not read, since it is not JSON in UTF-8"),
         (b"[" * 9999, "not read, since it is nested too deeply"),
         ({"bomFormat": "Other"}, "not read, since it is neither CycloneDX nor SPDX 2, as JSON"),
         (cyclonedx(*[{"name": "x"}] * (embedded_documents.MOST_COMPONENTS + 1)), "it lists more than 5000 components"),
