@@ -6,8 +6,13 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from envfab.deployment import steps
+from envfab.errors import Disconnected
 from tests.support.dependency_track import KEY, running_dependency_track
 from tests.support.registration_server import Reply, running_server
 from tests.support.virtualenvs import VirtualenvMaker
@@ -157,3 +162,17 @@ def test_a_deployment_uploads_the_bill_of_materials(
         assert {"name": "envfab:digest", "value": deployment["digest"]} in uploaded.bom["metadata"]["component"][
             "properties"
         ]
+
+
+def test_a_deployment_ends_well_where_licences_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is over by then: a warning says what the registration lacks."""
+
+    def cut_off(_site: object) -> None:
+        raise Disconnected("the connection was lost", where="web1")
+
+    said: list[str] = []
+    monkeypatch.setattr(steps, "materials", cut_off)
+    around = SimpleNamespace(needs_materials=True, reporter=SimpleNamespace(warning=said.append))
+    work: Any = SimpleNamespace(around=around, site=None)
+    assert steps._materials(work) is None
+    assert said == ["licences and bundled libraries are not known: web1: the connection was lost"]
