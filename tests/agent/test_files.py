@@ -24,7 +24,7 @@ FILES = ("lock", "journal.json", "history.jsonl")
 @pytest.fixture(params=["2.7", "3.11"])
 def place(request: pytest.FixtureRequest, make_virtualenv: VirtualenvMaker, tmp_path: Path) -> Path:
     """A virtualenv with a memory, of the oldest interpreters and one that is not."""
-    path = make_virtualenv(request.param, tmp_path / "v", pip=False)
+    path = make_virtualenv(request.param, tmp_path / "v")
     (path / ".envfab").mkdir()
     return path
 

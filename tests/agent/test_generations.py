@@ -410,7 +410,7 @@ def test_what_was_closed_to_others_in_one_virtualenv_is_open_in_the_next(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str
 ) -> None:
     """They share the files of a wheel, but not what somebody made of their modes."""
-    one, other = (make_virtualenv(version, tmp_path / name, pip=False) for name in ("one", "other"))
+    one, other = (make_virtualenv(version, tmp_path / name) for name in ("one", "other"))
     names = ("alpha.py", "alpha.so")
     alpha = wheel(tmp_path, "alpha", files=dict.fromkeys(names, ""))
     install(deploying(one), alpha)
@@ -536,7 +536,7 @@ def test_a_full_disk_leaves_nothing_of_a_generation(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, mounted: Path, version: str
 ) -> None:
     """One message, and the virtualenv as it was."""
-    venv = make_virtualenv(version, mounted / "v", pip=False)
+    venv = make_virtualenv(version, mounted / "v")
     session = deploying(venv)
     install(session, wheel(tmp_path, "alpha"))
     left = os.statvfs(mounted)
@@ -1000,7 +1000,7 @@ def test_a_virtualenv_of_a_lower_layer_is_refused_with_what_mends_it(
     make_virtualenv: VirtualenvMaker, deploying: Starter, srv: Path, layered: Any, version: str
 ) -> None:
     """Its folders cannot be exchanged for links; nothing was changed, and after that command they can."""
-    make_virtualenv(version, venv := srv / "v", pip=False)
+    make_virtualenv(version, venv := srv / "v")
     layered(srv)
     before = content(venv)
     session = deploying(venv)
@@ -1020,7 +1020,7 @@ def test_generations_of_a_lower_layer_are_removed(
     make_virtualenv: VirtualenvMaker, deploying: Starter, srv: Path, layered: Any, version: str
 ) -> None:
     """An image has a virtualenv with generations: in its containers, deployments go on, and it can be released."""
-    make_virtualenv(version, venv := srv / "v", pip=False)
+    make_virtualenv(version, venv := srv / "v")
     session = deploying(venv)
     for number in range(2):
         install(session, wheel(srv / str(number), "alpha", f"{number}.0"))

@@ -72,7 +72,7 @@ def test_the_module_is_not_loaded(pristine: Callable[[str], Path]) -> None:
 
 def test_a_look_at_a_virtualenv_loads_no_json(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
     """Neither where nothing was deployed yet, nor where there is a history to look at."""
-    path = make_virtualenv("3.11", tmp_path / "v", pip=False)
+    path = make_virtualenv("3.11", tmp_path / "v")
     for history in (None, '{"format": 1, "deployment": "d"}\n'):
         if history is not None:
             (path / ".envfab").mkdir()

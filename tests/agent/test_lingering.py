@@ -29,7 +29,7 @@ FORKING = WAITING + "pid = os.fork(); pid and print(pid, flush=True); sys.stdin.
 @pytest.fixture
 def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path) -> Path:
     """A plain virtualenv with a program that is no script."""
-    path = make_virtualenv("3.13", tmp_path / "v", pip=False)
+    path = make_virtualenv("3.13", tmp_path / "v")
     shutil.copy2("/bin/sleep", path / "bin" / "nap")
     return path
 

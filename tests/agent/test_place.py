@@ -300,7 +300,7 @@ def test_scripts_start_in_every_interpreter(
 
     What they import names itself as the file that it is, wherever it was compiled.
     """
-    path = make_virtualenv(version, tmp_path / name, pip=False)
+    path = make_virtualenv(version, tmp_path / name)
     # by a link, for virtualenv itself fails for 2.7 below a folder with an umlaut
     named = tmp_path / (f"{name} ü" if name == AWKWARD else "link")
     named.symlink_to(path)

@@ -54,7 +54,7 @@ def test_what_pip_installed_is_found(pristine: Callable[[str], Path], agent: Sta
 @pytest.fixture(params=["2.7", "3.6", "3.11"])
 def bare(request: pytest.FixtureRequest, make_virtualenv: VirtualenvMaker, tmp_path: Path) -> Path:
     """An empty virtualenv."""
-    return make_virtualenv(request.param, tmp_path / "a venv", pip=False)
+    return make_virtualenv(request.param, tmp_path / "a venv")
 
 
 def dist_info(folder: Path, name: str, version: str, metadata: bytes = b"", **files: str) -> Path:
@@ -180,9 +180,9 @@ def test_other_fields_are_read(bare: Path, agent: StartAgent) -> None:
 
 def test_what_the_system_has_is_outside(make_virtualenv: VirtualenvMaker, agent: StartAgent, tmp_path: Path) -> None:
     """It is seen where the virtualenv sees it, and kept apart; there a missing RECORD is no damage."""
-    base = make_virtualenv("3.11", tmp_path / "base", pip=False)
+    base = make_virtualenv("3.11", tmp_path / "base")
     (dist_info(site_packages(base), "system", "1") / "RECORD").unlink()
-    path = make_virtualenv("3.11", tmp_path / "venv", pip=False)
+    path = make_virtualenv("3.11", tmp_path / "venv")
     dist_info(site_packages(path), "own", "1")
     (site_packages(path) / "see.pth").write_text(f"{site_packages(base)}\n")
     found = agent(path).ask("probe")

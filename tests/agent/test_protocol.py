@@ -182,7 +182,7 @@ def test_a_host_without_a_utf8_locale_has_the_same_paths(
 ) -> None:
     """Old systems have no C.UTF-8: paths are UTF-8 all the same."""
     monkeypatch.setenv("LC_ALL", "C")
-    path = make_virtualenv(version, tmp_path / "vénv ☃", pip=False)
+    path = make_virtualenv(version, tmp_path / "vénv ☃")
     (next(path.glob("lib/python*/site-packages")) / "~é").mkdir()
     agent = RawAgent(path / "bin" / "python")
     reply = agent.ask("probe", path=str(path))["ok"]

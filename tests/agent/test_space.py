@@ -19,7 +19,7 @@ def test_the_store_and_the_room_for_it_are_told(
     make_virtualenv: VirtualenvMaker, deploying: Starter, tmp_path: Path, version: str
 ) -> None:
     """The bytes of the trees, as they were noted; what is free on both file systems; nothing is made for the former."""
-    venv = make_virtualenv(version, tmp_path / "v", pip=False)
+    venv = make_virtualenv(version, tmp_path / "v")
     session = deploying(venv)
     home = Path(os.environ["HOME"])
     before = sorted(home.rglob("*"))

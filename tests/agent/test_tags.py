@@ -37,7 +37,7 @@ def test_an_environment_without_pip_has_tags(
     make_virtualenv: VirtualenvMaker, pristine: Callable[[str], Path], agent: StartAgent, tmp_path: Path, version: str
 ) -> None:
     """Those of one with pip."""
-    bare = agent(make_virtualenv(version, tmp_path / "venv", pip=False), *agent_sources.TAGS)
+    bare = agent(make_virtualenv(version, tmp_path / "venv"), *agent_sources.TAGS)
     full = agent(pristine(version), *agent_sources.TAGS)
     assert bare.ask("tags") == full.ask("tags")
     assert bare.ask("tags")["tags"][0].startswith(f"cp{version.replace('.', '')}-")

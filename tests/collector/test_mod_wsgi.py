@@ -72,7 +72,7 @@ def served(make_virtualenv: VirtualenvMaker) -> Iterator[str]:
         folder, port = Path(name), taken.getsockname()[1]
         taken.close()
         (folder / "collector" / "data").mkdir(parents=True)
-        furnish(make_virtualenv(SYSTEM_PYTHON, folder / "collector" / "venv", pip=False))
+        furnish(make_virtualenv(SYSTEM_PYTHON, folder / "collector" / "venv"))
         (folder / "tokens").write_text(f"{TOKEN}\n")
         there = {"/srv/collector": f"{folder}/collector", "/etc/collector/tokens": f"{folder}/tokens"}
         texts = {kind: block(kind) for kind in ("python", "apache")}

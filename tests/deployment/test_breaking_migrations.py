@@ -57,7 +57,7 @@ def paths(
     local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path, django_wheels: Sequence[Path]
 ) -> list[Path]:
     """Two virtualenvs of one database with shop 1.0; shop 2.0, which drops a column, is in the wheelhouse."""
-    found = [make_virtualenv("3.11", tmp_path / name, pip=False) for name in ("a", "b")]
+    found = [make_virtualenv("3.11", tmp_path / name) for name in ("a", "b")]
     django, *others = django_wheels
     made = local.folder / "made"
     env = {"SHOP_SECRET": "x", "SHOP_DATABASE": str(tmp_path / "db")}
@@ -129,7 +129,7 @@ def test_a_django_that_cannot_tell_is_a_warning(
     local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
 ) -> None:
     """It is too old, or its program fails: the migrations are applied, and nothing is said to be safe."""
-    paths = {version: make_virtualenv("3.11", tmp_path / version, pip=False) for version in ("1.7", "1.9")}
+    paths = {version: make_virtualenv("3.11", tmp_path / version) for version in ("1.7", "1.9")}
     project = "Project('shop.settings', migrations='expand-only')"
     listed = ",".join(
         f"Virtualenv({str(path)!r}, packages=['django=={version}'], projects=[{project}])"
@@ -183,7 +183,7 @@ def test_what_was_deployed_before_the_migration_runs_no_older_code(
     local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
 ) -> None:
     """Web servers that do not migrate come first, and the one that drops the table for all of them comes last."""
-    web, last = (make_virtualenv("3.11", tmp_path / name, pip=False) for name in ("web", "last"))
+    web, last = (make_virtualenv("3.11", tmp_path / name) for name in ("web", "last"))
     listed = ",".join(
         f"Virtualenv({str(path)!r}, packages=['django'],"
         f" projects=[Project('shop.settings', database='shop', migrate={path == last})])"

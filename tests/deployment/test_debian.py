@@ -61,7 +61,7 @@ def test_pypy(local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path
 
 def test_the_systems_python(local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path) -> None:
     """A virtualenv of Debian's python3, without any pip."""
-    path = make_virtualenv(interpreter("python3"), tmp_path / "venv", pip=False)
+    path = make_virtualenv(interpreter("python3"), tmp_path / "venv")
     assert "CPython 3." in go_round(local, "localhost", str(path), say_here)
 
 

@@ -347,7 +347,7 @@ def test_a_virtualenv_needs_no_pip(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
     """Nothing but the agent installs; a saved plan is carried out as well."""
-    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin, pip=False)
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'])])")
     workplace.add_made("shop", "1.0")
     done = workplace.fab("deploy", "--yes")

@@ -42,7 +42,7 @@ def test_a_rollout_that_fails_is_told_from_beginning_to_end(
     local: Workplace, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """To a webhook, a chat, and a command, with what changed, what failed, and where the log lies."""
-    good, bad = (make_virtualenv("3.11", local.folder / name, pip=False) for name in ("good", "bad"))
+    good, bad = (make_virtualenv("3.11", local.folder / name) for name in ("good", "bad"))
     fleet(
         local,
         f"Virtualenv({str(good)!r}, packages=['alpha']), Virtualenv({str(bad)!r}, packages=['alpha'], before='exit 7')",
@@ -79,7 +79,7 @@ def test_receivers_fail_no_rollout_and_delay_its_end_by_two_seconds_at_most(
     local: Workplace, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """One that hangs, one that redirects, one that answers 500, and a secret that is missing: one warning."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     hooks = [f"Webhook('{server.url}{name}')" for name in ("hang", "redirect", "broken")]
     missing = f"Webhook({server.url!r}, secret=lambda: __import__('os').environ['HOOK'])"
     virtualenv = f"Virtualenv({str(path)!r}, packages=['alpha'])"
@@ -122,7 +122,7 @@ def test_a_rollout_in_which_nothing_begins_tells_nothing(
     local: Workplace, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """One that goes well tells its beginning and its end; so does a rollback, as what it is."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     fleet(local, f"Virtualenv({str(path)!r}, packages=['alpha'])", f"Webhook({server.url!r})")
     local.add_made("alpha", "1.0")
     for task in ("deploy", "deploy", "rollback"):
@@ -138,7 +138,7 @@ def test_waiting_for_a_lock_is_told_once(
     local: Workplace, make_virtualenv: VirtualenvMaker, server: RecordingServer, tmp_path: Path
 ) -> None:
     """With who holds it, when the wait begins."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     fleet(local, f"Virtualenv({str(path)!r}, packages=['alpha'])", "")
     local.add_made("alpha", "1.0")
     assert local.fab("deploy", "--yes").returncode == 0

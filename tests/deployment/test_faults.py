@@ -123,7 +123,7 @@ def prepared(
     folder = Path(tempfile.mkdtemp(prefix="prepared-", dir=_running_hosts.srv))
     folder.chmod(0o755)
     folder.chmod(0o777)
-    path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop, pip=False)
+    path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop)
     workplace = Workplace(tmp_path_factory.mktemp("faults") / "work", _running_hosts)
     commands = ", ".join(f"{step}={holding(folder, step)!r}" for step in HELD if step != "drain")
     drain = f"drain={holding(folder, 'drain')!r}, undrain='true', settle=0"

@@ -49,7 +49,7 @@ def fleet(
     srv.chmod(0o755)
     place = Workplace(folder / "work", crowd(hosts, folder / "ssh_config"))
     for number in range(NUMBER):
-        make_virtualenv("3.11", srv / f"venv{number}", owner=hosts.users.admin, pip=False)
+        make_virtualenv("3.11", srv / f"venv{number}", owner=hosts.users.admin)
     place.file("hosts.py", HOSTS.format(srv=srv, number=NUMBER))
     place.file("shop.txt", "shop\n")
     configure(place, PARALLEL, 1)

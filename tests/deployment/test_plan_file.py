@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ def saved(folder: Path, document: object) -> Path:
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     """By its target."""
-    found = load(saved(tmp_path, {"format": 1, "virtualenvs": [to_json(made())]}))
-    assert found == SavedPlan({made().target: made()})
+    commands = [{"of": "reload", "command": "systemctl reload shop   as root"}]
+    path = saved(tmp_path, {"format": 1, "virtualenvs": [to_json(made()) | {"commands": commands}]})
+    digest, target = hashlib.sha256(path.read_bytes()).hexdigest(), made().target
+    shown = (("reload", "systemctl reload shop   as root"),)
+    assert load(path) == SavedPlan({target: made()}, sha256=digest, commands={target: shown})
 
 
 @pytest.mark.parametrize(
@@ -47,9 +51,11 @@ def test_only_waves_need_the_newer_format(tmp_path: Path, waves: Waves | None, n
         "waves": waves.to_json() if waves else None,
         "virtualenvs": [to_json(made())],
     }
-    save(tmp_path / "plan.json", document)
+    digest = save(tmp_path / "plan.json", document)
     assert json.loads((tmp_path / "plan.json").read_text())["format"] == number
-    assert load(tmp_path / "plan.json") == SavedPlan({made().target: made()}, fleet, part, waves)
+    assert load(tmp_path / "plan.json") == SavedPlan(
+        {made().target: made()}, fleet, part, waves, digest, {made().target: ()}
+    )
 
 
 @pytest.mark.parametrize(

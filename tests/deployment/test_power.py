@@ -255,7 +255,7 @@ def walk(
     monkeypatch.setenv("HOME", str(world / "home"))
     paths = [world / f"v{number}" for number in range(2 if shape.two else 1)]
     for path in paths:
-        make_virtualenv("3.11", path, pip=False)
+        make_virtualenv("3.11", path)
         (site,) = path.glob("lib/python*/site-packages")
         (site / "by_hand.py").write_text("x = 1\n")
         (path / "etc").mkdir()

@@ -47,7 +47,7 @@ def logs_of(place: Workplace) -> Path:
 def done(tmp_path_factory: pytest.TempPathFactory, make_virtualenv: VirtualenvMaker) -> Done:
     """One run, for all tests that only read."""
     place = Workplace(tmp_path_factory.mktemp("log") / "work")
-    paths = {name: make_virtualenv("3.11", place.folder / name, pip=False) for name in ("good", "bad", "odd")}
+    paths = {name: make_virtualenv("3.11", place.folder / name) for name in ("good", "bad", "odd")}
     place.fabfile(
         "Host('localhost', virtualenvs=["
         f"Virtualenv({str(paths['good'])!r}, packages=['shop'], before='echo stopping the shop',"
@@ -180,7 +180,7 @@ def test_the_summary_names_the_log_of_what_failed(done: Done) -> None:
 @pytest.fixture
 def alpha(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
     """A virtualenv to which alpha is to be deployed."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'])])")
     local.add_made("alpha", "1.0")
     return path
@@ -224,7 +224,7 @@ def test_a_reload_of_the_host_is_in_the_log_of_each_of_its_virtualenvs(
     local: Workplace, make_virtualenv: VirtualenvMaker
 ) -> None:
     """It runs once for all of them."""
-    paths = [make_virtualenv("3.11", local.folder / name, pip=False) for name in ("v1", "v2")]
+    paths = [make_virtualenv("3.11", local.folder / name) for name in ("v1", "v2")]
     virtualenvs = ", ".join(f"Virtualenv({str(path)!r}, packages=['alpha'])" for path in paths)
     local.fabfile(f"Host('localhost', reload='echo reloading', reload_once=True, virtualenvs=[{virtualenvs}])")
     local.add_made("alpha", "1.0")
@@ -236,7 +236,7 @@ def test_a_reload_of_the_host_is_in_the_log_of_each_of_its_virtualenvs(
 
 def test_what_a_command_printed_that_was_given_up_is_shown(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
     """In the summary and in the log: it may say what it waits for."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     local.fabfile(
         f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'],"
         " before='echo waiting for the mail server; sleep 60')])",
@@ -252,7 +252,7 @@ def test_what_a_command_printed_that_was_given_up_is_shown(local: Workplace, mak
 
 def test_a_rollout_that_is_killed_leaves_what_there_was(local: Workplace, make_virtualenv: VirtualenvMaker) -> None:
     """Its output until then, and the last that is known."""
-    path = make_virtualenv("3.11", local.folder / "v", pip=False)
+    path = make_virtualenv("3.11", local.folder / "v")
     there = local.folder / "there"
     local.fabfile(
         f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'],"

@@ -191,7 +191,7 @@ class Gunicorn:
 @pytest.fixture
 def gunicorn(local: Workplace, tmp_path: Path, make_virtualenv: VirtualenvMaker, wheels: Path) -> Iterator[Gunicorn]:
     """Gunicorn serves shop 0.9 out of a plain virtualenv."""
-    path = make_virtualenv(make_virtualenv.shared_python(), tmp_path / "v", pip=False)
+    path = make_virtualenv(make_virtualenv.shared_python(), tmp_path / "v")
     site = make_site(local, path, wheels)
     site.uv("install", *(str(make_virtualenv.fetched(one)) for one in GUNICORN))
     server = Gunicorn(site, free_port())
@@ -241,7 +241,7 @@ def test_mod_wsgi_serves_what_was_deployed(local: Workplace, make_virtualenv: Vi
         folder.chmod(0o755)
         program = folder / "shop.wsgi"
         program.write_text("from shop.wsgi import application\n")
-        path = make_virtualenv(SYSTEM_PYTHON, folder / "v", pip=False)
+        path = make_virtualenv(SYSTEM_PYTHON, folder / "v")
         site = make_site(local, path, wheels, f"reload='touch {program}'")
         (folder / "httpd.conf").write_text(
             SERVER.format(folder=folder, port=port, modules=MODULES)
@@ -310,7 +310,7 @@ def test_processes_of_an_owner_are_named_to_who_deploys_by_sudo(
 ) -> None:
     """What is deployed is the owner's, and so are the processes; whoever logs in is somebody else."""
     owner = hosts.users.shop
-    path = make_virtualenv(make_virtualenv.shared_python(), srv / "v", owner=owner, pip=False)
+    path = make_virtualenv(make_virtualenv.shared_python(), srv / "v", owner=owner)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={owner!r}, packages=['shop'])])")
     program = "import sys; print(1, flush=True); sys.stdin.read()"
     command = [str(path / "bin" / "python"), "-c", program]
@@ -379,7 +379,7 @@ def test_venv_upgrades_one_that_was_released(
 ) -> None:
     """It refuses links in the place of folders, and has changed nothing then; the next deployment makes generations again."""
     python = make_virtualenv.shared_python()
-    site = make_site(local, make_virtualenv(python, tmp_path / "v", pip=False), wheels)
+    site = make_site(local, make_virtualenv(python, tmp_path / "v"), wheels)
     site.deploy("1.0")
     upgrade = [str(python), "-m", "venv", "--upgrade", "--without-pip", str(site.path)]
     done = subprocess.run(upgrade, capture_output=True, text=True, check=False)

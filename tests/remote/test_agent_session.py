@@ -35,7 +35,7 @@ def here(pristine: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def shared(make_virtualenv: VirtualenvMaker, hosts: Hosts, srv: Path) -> Path:
     """A virtualenv on the hosts that belongs to the shop."""
-    return make_virtualenv("3.11", srv / "venv", owner=hosts.users.shop, pip=False)
+    return make_virtualenv("3.11", srv / "venv", owner=hosts.users.shop)
 
 
 def command_lines() -> dict[int, bytes]:
@@ -71,7 +71,7 @@ def test_an_agent_works_under_sudo_whoever_logs_in(
     login = getattr(hosts.users, role)
     if not login:
         pytest.skip(f"{role} is not installed")
-    path = make_virtualenv("3.11", srv / AWKWARD, owner=hosts.users.shop, pip=False)
+    path = make_virtualenv("3.11", srv / AWKWARD, owner=hosts.users.shop)
     password = hosts.users.password if role == "keeper" else None
     with start(connect, "web1", path, login, hosts.users.shop, password) as session:
         assert session.ask("probe")["executable"] == f"{path}/bin/python"
@@ -89,7 +89,7 @@ def test_an_agent_works_without_sudo_too(
     login = getattr(hosts.users, role)
     if not login:
         pytest.skip(f"{role} is not installed")
-    path = make_virtualenv("3.11", srv / AWKWARD, owner=login, pip=False)
+    path = make_virtualenv("3.11", srv / AWKWARD, owner=login)
     with start(connect, "web1", path, login) as session:
         assert session.ask("probe")["own"] == []
 
@@ -113,7 +113,7 @@ def test_an_owner_without_a_home_is_an_owner(
     hosts: Hosts, connect: Connect, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
     """Neither a missing home nor a missing login shell is in sudo's way."""
-    path = make_virtualenv("3.11", srv / "venv", owner=hosts.users.homeless, pip=False)
+    path = make_virtualenv("3.11", srv / "venv", owner=hosts.users.homeless)
     with start(connect, "web1", path, hosts.users.admin, hosts.users.homeless) as session:
         assert session.ask("probe")["own"] == []
 
@@ -468,7 +468,7 @@ def test_an_agent_whose_child_takes_long_tells_that_it_lives(
     make_virtualenv: VirtualenvMaker, tmp_path: Path, agent: StartAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long, as long as no `command_timeout` says otherwise."""
-    path = make_virtualenv("3.11", tmp_path / "v", pip=False)
+    path = make_virtualenv("3.11", tmp_path / "v")
     django = next(path.glob("lib/python*/site-packages")) / "django"
     django.mkdir()
     (django / "__init__.py").touch()

@@ -283,7 +283,7 @@ def test_virtualenvs_in_a_home_are_discovered(hosts: Hosts, connect: Connect, ma
     """Wherever the home is, by whatever made them; what is none is not."""
     shop = hosts.users.shop
     home = hosts.users.home(shop)
-    one = make_virtualenv("3.11", home / "venvs" / NAME, owner=shop, pip=False, system_site_packages=True)
+    one = make_virtualenv("3.11", home / "venvs" / NAME, owner=shop, system_site_packages=True)
     (home / "project" / "bin").mkdir(parents=True)
     (home / "project" / "bin" / "python").symlink_to("/bin/sh")
     (home / "loop").symlink_to(home)

@@ -48,10 +48,7 @@ def shops(make_virtualenv: VirtualenvMaker, _running_hosts: Hosts) -> list[Path]
     # a name of its own, since a worker that takes over tests of others may make it twice
     folder = Path(tempfile.mkdtemp(prefix="shops-", dir=_running_hosts.srv))
     folder.chmod(0o755)
-    return [
-        make_virtualenv("3.11", folder / f"venv {number}", owner=_running_hosts.users.shop, pip=False)
-        for number in range(20)
-    ]
+    return [make_virtualenv("3.11", folder / f"venv {number}", owner=_running_hosts.users.shop) for number in range(20)]
 
 
 def test_finds_come_in_the_order_of_the_members(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:

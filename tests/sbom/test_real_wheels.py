@@ -36,7 +36,7 @@ OPTIONS = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311
 @pytest.fixture(scope="module")
 def unpacked(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Probe:
     """The probe of a virtualenv in which the wheels lie; none of their code is run."""
-    venv = make_virtualenv("3.11", tmp_path_factory.mktemp("real") / "venv", pip=False)
+    venv = make_virtualenv("3.11", tmp_path_factory.mktemp("real") / "venv")
     (site,) = venv.glob("lib/python*/site-packages")
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     for wheel in make_virtualenv.fetched_all(WHEELS, *OPTIONS, *platforms):

@@ -28,7 +28,7 @@ def test_every_version_can_be_had(make_virtualenv: VirtualenvMaker, tmp_path: Pa
 
 def test_pip_can_be_left_out(make_virtualenv: VirtualenvMaker, tmp_path: Path) -> None:
     """Without pip the environment is empty."""
-    path = make_virtualenv("3.11", tmp_path / "venv", pip=False)
+    path = make_virtualenv("3.11", tmp_path / "venv")
     assert not list(path.glob("lib/python*/site-packages/*.dist-info"))
 
 

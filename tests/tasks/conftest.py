@@ -61,7 +61,7 @@ def server() -> Iterator[RecordingServer]:
 @pytest.fixture
 def shop(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> Path:
     """A virtualenv with one package, of another Python than fab's where there is one."""
-    virtualenv = make_virtualenv(PYTHON, tmp_path / "shop", pip=False)
+    virtualenv = make_virtualenv(PYTHON, tmp_path / "shop")
     install(virtualenv, "Typing_Extensions", "4.12.2")
     return virtualenv
 

@@ -185,7 +185,7 @@ def test_what_was_missed_is_made_up_for_beside_the_result(
     tmp_path: Path, shop: Path, make_virtualenv: VirtualenvMaker, server: RecordingServer
 ) -> None:
     """Standard output, JSON and the exit status are about what was asked for."""
-    wiki = make_virtualenv(PYTHON, tmp_path / "wiki", pip=False)
+    wiki = make_virtualenv(PYTHON, tmp_path / "wiki")
     fabfile(tmp_path / "work", localhost(shop, wiki), f"Difio({server.url!r})")
     server.answer = lambda _: Reply(status=503)
     assert run_fab(tmp_path / "work", "register").returncode == 1

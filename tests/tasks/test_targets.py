@@ -93,7 +93,7 @@ def test_discover_drafts_lines_for_what_no_fabfile_has(
 def test_an_export_says_where_it_went(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
     """On standard error, where standard output is for JSON."""
     local = Workplace(tmp_path / "work")
-    virtualenv = make_virtualenv("3.11", tmp_path / "venv", pip=False)
+    virtualenv = make_virtualenv("3.11", tmp_path / "venv")
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(virtualenv)!r})])")
     line = "interpreters written to i.json, for fab fetch_wheels --interpreters i.json"
     assert local.fab("targets", "--export", "i.json").stdout.splitlines()[0] == line

@@ -59,7 +59,7 @@ class Hooked:
 @pytest.fixture
 def hooked(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> Hooked:
     """A virtualenv at a path that needs quoting."""
-    virtualenv = make_virtualenv(PYTHON, tmp_path / "venvs" / "shop", pip=False)
+    virtualenv = make_virtualenv(PYTHON, tmp_path / "venvs" / "shop")
     program = _recorder(tmp_path / "it's bin", RECORDER)
     return Hooked(virtualenv, program, Call(str(tmp_path), [str(program), "register"]))
 
@@ -163,7 +163,7 @@ def test_what_goes_wrong_can_be_read_afterwards(hooked: Hooked, clean_environmen
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_is_quoted(tmp_path: Path, make_virtualenv: VirtualenvMaker, name: str) -> None:
     """Paths and values reach the program as they are, whatever a shell would make of them."""
-    virtualenv = make_virtualenv(PYTHON, tmp_path / "plain", pip=False).rename(tmp_path / name)
+    virtualenv = make_virtualenv(PYTHON, tmp_path / "plain").rename(tmp_path / name)
     activate = virtualenv / "bin" / "activate"
     # the test is about the hook: an activate script of virtualenv's own quotes less
     activate.write_text("VIRTUAL_ENV=$1\nexport VIRTUAL_ENV\n")

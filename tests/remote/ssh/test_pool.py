@@ -135,7 +135,7 @@ class TestLargeFleets:
         self, hosts: Hosts, connect: Connect, tmp_path: Path, make_virtualenv: VirtualenvMaker
     ) -> None:
         """At most three descriptors and two threads for each of these, and a few more."""
-        path = make_virtualenv("3.11", hosts.srv / "pooled", owner=hosts.users.admin, pip=False)
+        path = make_virtualenv("3.11", hosts.srv / "pooled", owner=hosts.users.admin)
         parallel, number = 3, 40
         members = [member(path, f"crowd{one}", login=hosts.users.admin) for one in range(number)]
         connections = connect(crowd(hosts, tmp_path / "config").config, parallel=parallel)
