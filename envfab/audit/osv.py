@@ -6,7 +6,7 @@ database cannot know what was fixed in it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.audit.osv_records import HINT, every_record, some_records
+from envfab.audit.severity import UNRATED, Rating, rate, worst
 from envfab.errors import SupplyError
 from envfab.models.distribution import Distribution
 from envfab.util.counts import count
@@ -61,6 +62,8 @@ class Advisory:
     severity: str | None
     ranges: tuple[Range, ...]
     versions: frozenset[Version]
+    # (type, vector) of each entry of `severity`
+    vectors: tuple[tuple[str, str], ...] = ()
 
     def affects(self, version: Version) -> bool:
         """Whether the record lists the version, or has a range that it lies in."""
@@ -103,7 +106,10 @@ class OSVExport:
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """A known vulnerability of an installed distribution, by all names that it has."""
+    """A known vulnerability of an installed distribution, by all names that it has.
+
+    `severity` is the word of the database that has one, `rating` what follows from all records' CVSS vectors and words.
+    """
 
     shown_as: str
     version: str
@@ -111,6 +117,13 @@ class Vulnerability:
     summary: str
     severity: str | None
     fixed: tuple[str, ...]
+    rating: Rating = UNRATED
+    advisories: tuple[Advisory, ...] = field(default=(), repr=False)
+
+    def affects(self, version: Version) -> bool:
+        """Whether another version of the same project has it as well; a local part does not count."""
+        public = Version(version.public)
+        return any(one.affects(public) for one in self.advisories)
 
 
 def read(place: Path, names: Collection[NormalizedName]) -> OSVExport:
@@ -222,7 +235,17 @@ def _advisory(identity: str, record: Mapping[str, Any], affected: Sequence[Mappi
         severity if isinstance(severity, str) else None,
         tuple(_range(one) for one in ranges),
         frozenset(one for one in versions if one is not None),
+        tuple(_vectors(record, affected)),
     )
+
+
+def _vectors(record: Mapping[str, Any], affected: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The entries of `severity`, of the package and of the record; what is not such an entry is one of no type."""
+    for holder in (*affected, record):
+        entries = holder.get("severity") or ()
+        for one in entries if isinstance(entries, list | tuple) else (entries,):
+            fields = one if isinstance(one, Mapping) else {}
+            yield str(fields.get("type")), str(fields.get("score"))
 
 
 def _range(one: Mapping[str, Any]) -> Range:
@@ -262,6 +285,8 @@ def _merged(there: Distribution, version: Version, group: Sequence[Advisory]) ->
         max((one.summary for one in group), key=len),
         next((one.severity for one in group if one.severity), None),
         tuple(str(one) for one in sorted(fix for fix in fixes if fix is not None)),
+        worst([rating for one in group if (rating := rate(one.vectors, one.severity)) is not None]),
+        tuple(group),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, bindparam, select, update
 
 from envfab.audit.osv import AdvisoryIndex, Vulnerability, vulnerabilities
+from envfab.audit.severity import Severity
 from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, installed
 from envfab.errors import EnvfabError, SupplyError
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 
 Package = tuple[str, str]  # name and version
 Signature = tuple[int, int, int]
-SEVERITIES = ("CRITICAL", "HIGH", "MODERATE", "MEDIUM", "LOW")
 
 
 @dataclass(slots=True)
@@ -135,8 +135,8 @@ def forget(storage: Storage) -> None:
 
 def severity(one: Vulnerability) -> int:
     """The rank of a vulnerability's severity, the worst first; without a rating it comes last."""
-    rating = (one.severity or "").upper()
-    return SEVERITIES.index(rating) if rating in SEVERITIES else len(SEVERITIES)
+    rating = one.rating.severity
+    return 0 if rating is Severity.UNKNOWN else -rating.rank - 1
 
 
 def _installed(connection: Connection, application: int | None = None) -> list[tuple[int, Package]]:

@@ -92,7 +92,9 @@ def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[di
     return [
         {"name": one.package.shown_as, "version": one.package.version, "id": one.vulnerability.ids[0],
          "aliases": list(one.vulnerability.ids[1:]), "severity": one.vulnerability.severity,
-         "fixed": list(one.vulnerability.fixed), "summary": one.vulnerability.summary, "as_of": as_of}
+         "fixed": list(one.vulnerability.fixed), "summary": one.vulnerability.summary, "as_of": as_of,
+         "rating": one.vulnerability.rating.severity.value, "score": one.vulnerability.rating.score,
+         "vector": one.vulnerability.rating.vector}
         for one in findings_of(service, packages)
     ]  # fmt: skip
 

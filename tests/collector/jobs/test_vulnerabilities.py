@@ -29,9 +29,10 @@ def record(identity: str, name: str = "Django", fixed: str = "5.2", **fields: An
     return {"id": identity, "modified": "2026-11-01T10:00:00Z", "affected": affected, **fields}
 
 
+VECTOR = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N"
 RECORDS = (
     record("GHSA-1", aliases=["CVE-2026-1"], summary="Loses data", database_specific={"severity": "LOW"}),
-    record("PYSEC-1", aliases=["CVE-2026-1"]),
+    record("PYSEC-1", aliases=["CVE-2026-1"], severity=[{"type": "CVSS_V3", "score": VECTOR}]),
     record("GHSA-2", fixed="5.1.4", summary=MARKUP, database_specific={"severity": "CRITICAL"}),
     record("GHSA-3", withdrawn="2026-11-01T00:00:00Z"),
     record("GHSA-4", name="other"),
@@ -83,14 +84,16 @@ def test_an_application_shows_what_is_known(client: FlaskClient) -> None:
     register(client, "u1", [("Django", "5.1.3"), ("asgiref", "3.8.1")])
     assert client.get("/api/applications/u1").get_json()["vulnerabilities"] == [
         {"name": "Django", "version": "5.1.3", "id": "GHSA-2", "aliases": [], "severity": "CRITICAL", "fixed": ["5.1.4"],
-         "summary": MARKUP, "as_of": "2026-11-01T10:00:00+00:00"},
+         "summary": MARKUP, "as_of": "2026-11-01T10:00:00+00:00", "rating": "critical", "score": None, "vector": None},
         {"name": "Django", "version": "5.1.3", "id": "CVE-2026-1", "aliases": ["PYSEC-1", "GHSA-1"], "severity": "LOW",
-         "fixed": ["5.2"], "summary": "Loses data", "as_of": "2026-11-01T10:00:00+00:00"},
+         "fixed": ["5.2"], "summary": "Loses data", "as_of": "2026-11-01T10:00:00+00:00",
+         "rating": "medium", "score": 5.3, "vector": VECTOR},
     ]  # fmt: skip
     page = client.get("/applications/u1").text
     assert len(AGE.findall(page)) == 2
     assert "2</span> known vulnerabilities" in page
     assert page.index("GHSA-2") < page.index("CVE-2026-1")
+    assert '<span class="rating">medium 5.3</span>' in page
     assert "Fixed in <strong>5.1.4</strong>" in page
     assert "<b " not in page
 
