@@ -134,7 +134,8 @@ class WheelhouseError(EnvfabError):
 
 
 class SupplyError(EnvfabError):
-    """An index, a bundle, a lock file or an advisory export is wrong, or cannot be read or written."""
+    """An index, a bundle, a lock file, an advisory export, a file of accepted findings or a VEX document is wrong, or
+    cannot be read or written."""
 
 
 class FormatError(EnvfabError):

@@ -26,6 +26,10 @@ class Severity(enum.Enum):
         """A number that is higher for what is worse, and highest for what is not known."""
         return _ORDER.index(self)
 
+    def reaches(self, least: Severity) -> bool:
+        """Whether it is at or above `least`; what is not known always is."""
+        return self.rank >= least.rank
+
 
 _ORDER = tuple(Severity)
 # what databases write in `database_specific.severity`: GitHub says MODERATE

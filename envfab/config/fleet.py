@@ -41,6 +41,7 @@ class Fleet:
     of OpenSSH's allowed signers, each release must be signed; with `require_host_verification`, nothing is deployed to
     hosts that cannot check that themselves. With `approvers`, a file of the same kind, only saved plans are deployed
     that one of them approved. `signing_key` is the key of whoever runs `fab`.
+    `accepted_findings` is the file of `accept_finding`, which `audit` reads.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
@@ -56,9 +57,10 @@ class Fleet:
     require_host_verification: bool = False
     approvers: str | os.PathLike[str] | None = None
     events: Sequence[Receiver] = ()
+    accepted_findings: str | os.PathLike[str] = "accepted_findings"
 
     def __post_init__(self) -> None:
-        for name in ("wheels", "release_log"):
+        for name in ("wheels", "release_log", "accepted_findings"):
             if not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         for name in ("signers", "signing_key", "approvers"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 from collections.abc import Iterable
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -14,19 +14,36 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.util.counts import count
 from envfab.util.paths import output_path, user_path
+
+if TYPE_CHECKING:
+    from envfab.audit.severity import Severity
 
 
 def task(fleet: Fleet) -> Any:
     """`audit` for `fleet`."""
 
-    @ours(osv="OSV's export for PyPI: all.zip, or a folder of its records")
-    def audit(c: Context, name: Iterable[str] = (), osv: str = "", metrics: str = "", json: bool = False) -> None:
-        """Compare installed packages with known vulnerabilities, offline; exit with 2 if there are any."""
-        from envfab.audit.osv import read, unchecked, vulnerabilities
+    @ours(
+        osv="OSV's export for PyPI: all.zip, or a folder of its records",
+        min_severity="count and show only findings from this severity on: low, medium, high or critical (default: all)",
+    )
+    def audit(
+        c: Context,
+        name: Iterable[str] = (),
+        osv: str = "",
+        min_severity: str = "",
+        metrics: str = "",
+        json: bool = False,
+    ) -> None:
+        """Compare installed packages with known vulnerabilities, offline; exit with 2 if any are not accepted."""
+        from envfab.audit.acceptances import read as read_acceptances
+        from envfab.audit.findings import audited
+        from envfab.audit.osv import read
+        from envfab.audit.triage import Triage
         from envfab.fetch.probe_interpreters import look
-        from envfab.tasks.output.audit import audit_json, show_audit
+        from envfab.tasks.output.audit import audit_json, show_audit, show_unused
         from envfab.tasks.output.metrics import audit_metrics, write_metrics
 
         run = TaskContext(fleet, c, json)
@@ -35,30 +52,43 @@ def task(fleet: Fleet) -> Any:
                 "audit needs a file of known vulnerabilities", hint="fab audit --osv all.zip (OSV's export for PyPI)"
             )
         measured = output_path(metrics, "--metrics") if metrics else None
+        least = _least(min_severity)
+        now = datetime.now(timezone.utc)
+        acceptances = read_acceptances(fleet.at(fleet.accepted_findings), now.date())
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
+            triage = Triage.of(now.date(), least, acceptances, fleet.members(run.login))
             looks = look(members, links, run.settings, console, tags=False)
-            installed = [{**found.probe.outside, **found.probe.distributions} if found.probe else {} for found in looks]
-            export = read(user_path(osv, "--osv"), {one for there in installed for one in there})
-            age = export.age(datetime.now(timezone.utc))
+            probes = [found.probe for found in looks if found.probe is not None]
+            export = read(user_path(osv, "--osv"), {one for it in probes for one in (*it.outside, *it.distributions)})
             if export.unreadable:
                 console.warning(
                     f"{count(len(export.unreadable), 'record')} of {osv} cannot be read: {export.unreadable[0]} …"
                 )
-            rows = []
-            for found, there in zip(looks, installed, strict=True):
-                rows.append((found, vulnerabilities(there.values(), export), unchecked(there.values())))
-            for found, known, left_out in rows:
-                show_audit(console, found, known, left_out, age)
-            console.print(f"{count(export.records, 'record')}, {age}", "dim")
+            rows = [triage.decided(audited(found, export, now.date())) for found in looks]
+            whole = not list(name) and not command_line_hosts() and all(found.probe for found in looks)
+            unused = triage.unused(rows) if whole else []
+            show_audit(console, rows, export, least, now)
+            show_unused(console, unused)
             if measured is not None:
-                write_metrics(measured, audit_metrics(rows, datetime.now(timezone.utc)))
+                write_metrics(measured, audit_metrics(rows, now))
             if json:
-                as_of = export.as_of.isoformat() if export.as_of else None
-                console.json({"format": 1, "as_of": as_of, "virtualenvs": [audit_json(*row, as_of) for row in rows]})
+                console.json(audit_json(rows, export, unused))
         if any(found.error for found in looks):
             raise Exit(code=1)
-        if any(known for _found, known, _left_out in rows):
+        if any(row.counted for row in rows):
             raise Exit(code=2)
 
     return audit
+
+
+def _least(text: str) -> Severity:
+    """Return the least severity that counts; raises `UsageError` for what is not one."""
+    from envfab.audit.severity import Severity
+
+    choices = {one.value: one for one in (Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)}
+    if not text:
+        return Severity.NONE
+    if text.strip().lower() not in choices:
+        raise UsageError(f"must be low, medium, high or critical, not {text!r}", where="--min-severity")
+    return choices[text.strip().lower()]

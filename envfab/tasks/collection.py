@@ -8,6 +8,7 @@ from envfab.config.fleet import Fleet
 from envfab.config.settings import defaults
 from envfab.config.validation import error
 from envfab.tasks import (
+    accept_finding,
     add_wheel,
     approve_plan,
     audit,
@@ -44,6 +45,7 @@ from envfab.tasks.usage_recording import record
 
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, sign_wheels, publish_index, outdated, lock, fetch_wheels, audit),
+    accept_finding,
     *(targets, create_virtualenv, release_virtualenv, clean, plan, approve_plan, deploy, verify, history, rollback),
     *(register, register_hook, timer, sbom, collector),
 )

@@ -77,6 +77,8 @@ def test_unknown_is_above_all_but_critical() -> None:
     """What cannot be read may be as bad as anything."""
     assert worst([Rating(Severity.HIGH), UNRATED]) == UNRATED
     assert worst([UNRATED, Rating(Severity.CRITICAL)]).severity is Severity.CRITICAL
+    assert all(Severity.UNKNOWN.reaches(least) for least in Severity)
+    assert [one.value for one in Severity if one.reaches(Severity.HIGH)] == ["high", "critical", "unknown"]
 
 
 def test_a_finding_has_the_highest_of_its_records(tmp_path: Path) -> None:

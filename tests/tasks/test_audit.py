@@ -4,42 +4,139 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date, timedelta
 from typing import Any
 
+import pytest
+
+from envfab.audit.end_of_life import ENDS
+from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
 
+LATER = (date.today() + timedelta(days=90)).isoformat()
+HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
 
-def test_audit_tells_known_vulnerabilities_offline(installed: Workplace) -> None:
-    """Findings with the export's age, exit 2; nothing known, exit 0; no export, exit 1."""
+
+@pytest.fixture
+def audited(installed: Workplace) -> Workplace:
+    """A virtualenv with shop 1.0, whose interpreter is no finding, and an export that knows a vulnerability of it."""
+    if ENDS["3.11"] < date.today():
+        installed.file("accepted_findings", f"python-3.11-eol until {LATER} because this test is old\n")
+    write_export(installed, shop_record())
+    return installed
+
+
+def shop_record(**fields: Any) -> dict[str, Any]:
+    """A record on shop before 1.0.1."""
     affected: dict[str, Any] = {
-        "package": {"ecosystem": "PyPI", "name": "shop"},
-        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.0.1"}]}],
+        "package": {"ecosystem": "PyPI", "name": fields.pop("name", "shop")},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": fields.pop("fixed", "1.0.1")}]}],
     }
-    record = {"id": "GHSA-1", "aliases": ["CVE-1"], "modified": "2026-11-01T00:00:00Z", "summary": "Loses data"}
-    installed.file("osv/GHSA-1.json", json.dumps({**record, "affected": [affected]}))
-    done = installed.fab("audit", "--osv", "osv")
+    made = {"id": "GHSA-1", "aliases": ["CVE-1"], "modified": "2026-11-01T00:00:00Z", "summary": "Loses data"}
+    return {**made, "severity": [{"type": "CVSS_V3", "score": HIGH}], **fields, "affected": [affected]}
+
+
+def write_export(workplace: Workplace, *records: dict[str, Any]) -> None:
+    """The folder of an export with these records alone."""
+    shutil.rmtree(workplace.folder / "osv", ignore_errors=True)
+    for one in records:
+        workplace.file(f"osv/{one['id']}.json", json.dumps(one))
+
+
+def finding(workplace: Workplace, *arguments: str, status: int = 2) -> dict[str, Any]:
+    """The one vulnerability that is told as JSON."""
+    (told,) = workplace.json("audit", "--osv", "osv", *arguments, status=status)["virtualenvs"]
+    (one,) = told["vulnerabilities"]
+    assert isinstance(one, dict)
+    return one
+
+
+def test_audit_tells_known_vulnerabilities_offline(audited: Workplace) -> None:
+    """Findings with severity and the export's age, exit 2; nothing known, exit 0; no export, exit 1."""
+    done = audited.fab("audit", "--osv", "osv")
     assert done.returncode == 2, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].endswith("1 known to be vulnerable")
-    assert lines[1].startswith("    Shop 1.0   CVE-1 (GHSA-1) · fixed in 1.0.1 · as of 2026-11-01, ")
+    assert lines[1].startswith("    Shop 1.0   CVE-1 (GHSA-1) · high 7.5 · fixed in 1.0.1 · as of 2026-11-01, ")
     assert lines[2] == "        Loses data"
-    (told,) = installed.json("audit", "--osv", "osv", status=2)["virtualenvs"]
-    (one,) = told["vulnerabilities"]
+    one = finding(audited)
     assert (one["name"], one["id"], one["aliases"], one["fixed"]) == ("Shop", "CVE-1", ["GHSA-1"], ["1.0.1"])
-    assert one["as_of"] == "2026-11-01T00:00:00+00:00"
-    affected["package"]["name"] = "other"
-    installed.file("osv/GHSA-1.json", json.dumps({**record, "affected": [affected]}))
-    assert installed.fab("audit", "--osv", "osv").returncode == 0
-    site = next((installed.folder / "venv").glob("lib/python*/site-packages"))
-    odd = installed.file(
+    assert (one["severity"], one["rating"], one["score"], one["vector"]) == (None, "high", 7.5, HIGH)
+    assert (one["as_of"], one["kind"], one["state"]) == ("2026-11-01T00:00:00+00:00", "vulnerability", "open")
+    write_export(audited, shop_record(name="other"))
+    assert audited.fab("audit", "--osv", "osv").returncode == 0
+    site = next((audited.folder / "venv").glob("lib/python*/site-packages"))
+    odd = audited.file(
         str(site / "Odd-2004d.dist-info" / "METADATA"), "Metadata-Version: 2.1\nName: Odd\nVersion: 2004d-x\n"
     )
     (odd.parent / "RECORD").write_text("")
-    done = installed.fab("audit", "--osv", "osv")
+    done = audited.fab("audit", "--osv", "osv")
     assert done.stdout.splitlines()[0].endswith("nothing known, 1 not checked")
     assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version does not follow PEP 440"
-    (told,) = installed.json("audit", "--osv", "osv")["virtualenvs"]
+    (told,) = audited.json("audit", "--osv", "osv")["virtualenvs"]
     assert told["not_checked"] == [{"name": "Odd", "version": "2004d-x", "why": "its version does not follow PEP 440"}]
-    shutil.rmtree(odd.parent)
-    assert "audit needs a file of known vulnerabilities" in installed.fab("audit").stderr
-    assert "none.zip: cannot be read" in installed.fab("audit", "--osv", "none.zip").stderr
+    assert "audit needs a file of known vulnerabilities" in audited.fab("audit").stderr
+    assert "none.zip: cannot be read" in audited.fab("audit", "--osv", "none.zip").stderr
+
+
+def test_what_is_below_the_least_severity_is_counted_in_a_line(audited: Workplace) -> None:
+    """It makes no exit 2; a severity that is not known is never below."""
+    done = audited.fab("audit", "--osv", "osv", "--min-severity", "critical")
+    assert done.returncode == 0, done.stderr
+    assert "CVE-1" not in done.stdout
+    assert "1 finding below critical not listed (--min-severity)" in done.stdout
+    assert finding(audited, "--min-severity", "critical", status=0)["state"] == "below"
+    assert finding(audited, "--min-severity", "HIGH")["state"] == "open"
+    write_export(audited, shop_record(severity=[{"type": "CVSS_V3", "score": "CVSS:9.9/A:B"}]))
+    done = audited.fab("audit", "--osv", "osv", "--min-severity", "critical")
+    assert done.returncode == 2
+    assert "CVE-1 (GHSA-1) · severity unknown · fixed in" in done.stdout
+    done = audited.fab("audit", "--osv", "osv", "--min-severity", "severe")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "envfab: --min-severity: must be low, medium, high or critical, not 'severe'\n"
+
+
+def test_an_accepted_finding_does_not_count(audited: Workplace) -> None:
+    """Until it expires; what was accepted for nothing is told, if the whole fleet was audited."""
+    done = audited.fab("accept_finding", "cve-1", "--reason", "no network", "--until", LATER, "--package", "shop")
+    assert done.returncode == 0, done.stderr
+    done = audited.fab("audit", "--osv", "osv")
+    assert done.returncode == 0, done.stdout
+    assert "1 accepted" in done.stdout
+    assert f"accepted until {LATER}: no network (accepted_findings:" in done.stdout
+    one = finding(audited, status=0)
+    assert (one["state"], one["accepted"]["reason"], one["accepted"]["expired"]) == ("accepted", "no network", False)
+    file = audited.folder / "accepted_findings"
+    file.write_text(
+        file.read_text().replace(f"cve-1 until {LATER}", "cve-1 until 2026-10-01") + f"CVE-7 until {LATER} because x\n"
+    )
+    done = audited.fab("audit", "--osv", "osv")
+    assert done.returncode == 2
+    assert "        accepted until 2026-10-01: expired (accepted_findings:" in done.stdout
+    assert "CVE-7 is accepted and was not found: remove the line" in done.stdout
+    assert finding(audited)["accepted"]["expired"] is True
+    assert "CVE-7" not in audited.fab("audit:localhost", "--osv", "osv").stdout
+    file.write_text("CVE-1\n")
+    done = audited.fab("audit", "--osv", "osv")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"envfab: {file}:1: 'CVE-1' cannot be understood\n" in done.stderr
+
+
+def test_an_interpreter_past_its_end_of_life_is_a_finding(
+    workplace: Workplace, make_virtualenv: VirtualenvMaker
+) -> None:
+    """With the severity high, and it can be accepted like others."""
+    old = make_virtualenv("3.8", workplace.folder / "old")
+    workplace.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(old)!r}, packages=['shop'])])")
+    write_export(workplace, shop_record())
+    done = workplace.fab("audit", "--osv", "osv")
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.splitlines()[0].endswith("Python past its end of life")
+    assert "python-3.8-eol · high\n" in done.stdout
+    assert "        Python 3.8 gets no fixes of vulnerabilities any more since 2024-10-07\n" in done.stdout
+    assert workplace.fab("accept_finding", "python-3.8-eol", "--reason", "Debian", "--until", LATER).returncode == 0
+    (told,) = workplace.json("audit", "--osv", "osv")["virtualenvs"]
+    assert told["vulnerabilities"] == []
+    assert [(one["id"], one["kind"], one["state"]) for one in told["end_of_life"]] == [
+        ("python-3.8-eol", "end-of-life", "accepted")
+    ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -92,7 +94,7 @@ def test_what_was_changed_by_hand_is_told(fleet: Workplace) -> None:
 
 
 def test_an_audit_tells_known_vulnerabilities(fleet: Workplace) -> None:
-    """Zero where there are none; nothing of a host that does not answer."""
+    """Zero where there are none; nothing of a host that does not answer; findings by severity, without accepted ones."""
     affected = {"package": {"ecosystem": "PyPI", "name": "shop"}, "versions": ["1.0"]}
     fleet.file(
         "osv/GHSA-1.json", json.dumps({"id": "GHSA-1", "modified": "2026-11-01T00:00:00Z", "affected": [affected]})
@@ -103,6 +105,15 @@ def test_an_audit_tells_known_vulnerabilities(fleet: Workplace) -> None:
         "good": 1, "bad": 0,
     }  # fmt: skip
     assert found["virtualenv_packages_unchecked", "good"] == 0
+    assert of(found, "virtualenv_findings_accepted") == {"good": 0, "bad": 0}
+    later = (datetime.now(timezone.utc) + timedelta(days=30)).date()
+    text = (fleet.folder / "audit.prom").read_text()
+    assert re.search(r'findings\{.*good".*severity="unknown"\} 1\n', text)
+    fleet.file("accepted_findings", f"GHSA-1 until {later} because x\n")
+    fleet.fab("audit", "--osv", "osv", "--metrics", "audit.prom")
+    text, found = (fleet.folder / "audit.prom").read_text(), samples(fleet.folder / "audit.prom")
+    assert re.search(r'findings\{.*good".*severity="unknown"\} 0\n', text)
+    assert of(found, "virtualenv_findings_accepted") == of(found, "virtualenv_vulnerabilities") == {"good": 1, "bad": 0}
 
 
 @pytest.mark.parametrize(

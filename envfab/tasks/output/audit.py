@@ -1,59 +1,142 @@
-"""Known vulnerabilities of a virtualenv, to people and as JSON."""
+"""The findings of an audit, to people and as JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from envfab.audit.osv import Vulnerability
-from envfab.fetch.probe_interpreters import Look
-from envfab.models.distribution import Distribution
+from envfab.audit.acceptances import Acceptance
+from envfab.audit.end_of_life import MADE, is_stale
+from envfab.audit.findings import AuditedVirtualenv, Finding, FindingKind, FindingState
+from envfab.audit.osv import OSVExport
+from envfab.audit.severity import Rating, Severity
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.target_error import show_error
+from envfab.util.counts import count
 
 SHOWN_SUMMARY = 90
 NO_VERSION = "its version does not follow PEP 440"
 
 
 def show_audit(
-    console: Console, found: Look, known: list[Vulnerability], left_out: list[Distribution], age: str
+    console: Console, rows: Sequence[AuditedVirtualenv], export: OSVExport, least: Severity, now: datetime
 ) -> None:
-    """Print a virtualenv's known vulnerabilities, and the packages that were not checked."""
-    if found.error is not None:
-        show_error(console, found.member.target, found.error)
-        return
-    said = f"{len(known)} known to be vulnerable" if known else "nothing known"
-    console.print(f"{found.member.target}   {said}{f', {len(left_out)} not checked' if left_out else ''}", "bold")
-    for there in left_out:
+    """Print each virtualenv's findings, and how old it is what they come from."""
+    age = export.age(now)
+    for row in rows:
+        if row.found.error is not None:
+            show_error(console, row.found.member.target, row.found.error)
+        else:
+            _show_virtualenv(console, row, age)
+    below = sum(one.state is FindingState.BELOW for row in rows for one in row.findings)
+    if below:
+        console.print(f"{count(below, 'finding')} below {least.value} not listed (--min-severity)", "yellow")
+    console.print(f"{count(export.records, 'record')}, {age}", "dim")
+    if is_stale(now.date()):
+        console.warning(f"the ends of life of Python versions are as of {MADE}, more than a year old: update envfab")
+
+
+def show_unused(console: Console, unused: Sequence[Acceptance]) -> None:
+    """Print the acceptances that nothing was found for."""
+    for one in unused:
+        console.print(f"{one.where}: {one.id} is accepted and was not found: remove the line", "yellow")
+
+
+def _show_virtualenv(console: Console, row: AuditedVirtualenv, age: str) -> None:
+    console.print(f"{row.found.member.target}   {_summary(row)}", "bold")
+    for there in row.unchecked:
         console.print(f"    {there.shown_as} {there.version_text}   not checked: {NO_VERSION}", "yellow")
-    for one in known:
-        first, *others = one.ids
-        facts = [first + (f" ({', '.join(others)})" if others else "")]
-        facts += [one.severity.lower()] if one.severity else []
+    for one in row.findings:
+        if one.state is not FindingState.BELOW:
+            _show_finding(console, one, age)
+
+
+def _summary(row: AuditedVirtualenv) -> str:
+    vulnerable = sum(one.kind is FindingKind.VULNERABILITY for one in row.counted)
+    said = [f"{vulnerable} known to be vulnerable"] if vulnerable else []
+    said += ["Python past its end of life"] if len(row.counted) > vulnerable else []
+    accepted = sum(one.state is FindingState.ACCEPTED for one in row.findings)
+    said += [f"{accepted} accepted"] if accepted else []
+    said = said or ["nothing known"]
+    return ", ".join([*said, *([f"{len(row.unchecked)} not checked"] if row.unchecked else [])])
+
+
+def _show_finding(console: Console, one: Finding, age: str) -> None:
+    first, *others = one.ids
+    facts = [first + (f" ({', '.join(others)})" if others else ""), rating_text(one.rating)]
+    if one.kind is FindingKind.VULNERABILITY:
         facts += [f"fixed in {', '.join(one.fixed)}" if one.fixed else "no fix known", age]
-        console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red")
-        if one.summary:
-            console.print(f"        {one.summary[:SHOWN_SUMMARY]}")
+    counts = one.state is FindingState.OPEN
+    console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red" if counts else "dim")
+    if one.summary:
+        console.print(f"        {one.summary[:SHOWN_SUMMARY]}", "" if counts else "dim")
+    if one.acceptance is not None:
+        until = f"accepted until {one.acceptance.until}"
+        if one.expired:
+            console.print(f"        {until}: expired ({one.acceptance.where})", "yellow")
+        else:
+            console.print(f"        {until}: {one.acceptance.reason} ({one.acceptance.where})", "dim")
 
 
-def audit_json(
-    found: Look, known: list[Vulnerability], left_out: list[Distribution], as_of: str | None
-) -> dict[str, Any]:
+def rating_text(rating: Rating) -> str:
+    """A rating in words: `high 7.5`."""
+    if rating.severity is Severity.UNKNOWN:
+        return "severity unknown"
+    return f"{rating.severity.value}{'' if rating.score is None else f' {rating.score}'}"
+
+
+def audit_json(rows: Sequence[AuditedVirtualenv], export: OSVExport, unused: Sequence[Acceptance]) -> dict[str, Any]:
     """Return the same as JSON."""
+    as_of = export.as_of.isoformat() if export.as_of else None
+    return {
+        "format": 1,
+        "as_of": as_of,
+        "virtualenvs": [_virtualenv_json(row, as_of) for row in rows],
+        "end_of_life_as_of": MADE.isoformat(),
+        "unused_acceptances": [_acceptance_json(one) for one in unused],
+    }
+
+
+def _virtualenv_json(row: AuditedVirtualenv, as_of: str | None) -> dict[str, Any]:
+    found = row.found
+    by_kind = {kind: [one for one in row.findings if one.kind is kind] for kind in FindingKind}
     return {
         "target": str(found.member.target),
         "error": str(found.error) if found.error else None,
-        "vulnerabilities": [
-            {
-                "name": one.shown_as,
-                "version": one.version,
-                "id": one.ids[0],
-                "aliases": list(one.ids[1:]),
-                "severity": one.severity,
-                "fixed": list(one.fixed),
-                "summary": one.summary,
-                "as_of": as_of,
-            }
-            for one in known
+        "vulnerabilities": [_finding_json(one, as_of) for one in by_kind[FindingKind.VULNERABILITY]],
+        "not_checked": [
+            {"name": one.shown_as, "version": one.version_text, "why": NO_VERSION} for one in row.unchecked
         ],
-        "not_checked": [{"name": one.shown_as, "version": one.version_text, "why": NO_VERSION} for one in left_out],
+        "end_of_life": [_finding_json(one, MADE.isoformat()) for one in by_kind[FindingKind.END_OF_LIFE]],
+    }
+
+
+def _finding_json(one: Finding, as_of: str | None) -> dict[str, Any]:
+    return {
+        "name": one.shown_as,
+        "version": one.version,
+        "id": one.ids[0],
+        "aliases": list(one.ids[1:]),
+        "severity": one.vulnerability.severity if one.vulnerability is not None else None,
+        "fixed": list(one.fixed),
+        "summary": one.summary,
+        "as_of": as_of,
+        "kind": one.kind.value,
+        "state": one.state.value,
+        "rating": one.rating.severity.value,
+        "score": one.rating.score,
+        "vector": one.rating.vector,
+        "accepted": _acceptance_json(one.acceptance) | {"expired": one.expired} if one.acceptance else None,
+    }
+
+
+def _acceptance_json(one: Acceptance) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "until": one.until.isoformat(),
+        "reason": one.reason,
+        "package": one.package,
+        "target": one.selector,
+        "where": one.where,
     }

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from envfab.audit.osv import Vulnerability
+from envfab.audit.findings import AuditedVirtualenv, FindingKind, FindingState
+from envfab.audit.severity import Severity
 from envfab.config.target import Target
 from envfab.deployment.journal import from_json
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.verification import Verification
 from envfab.errors import FormatError, UsageError
-from envfab.fetch.probe_interpreters import Look
 from envfab.models.drift import Drift
 from envfab.planning.plan import Status
 from envfab.util.atomic import write_file
@@ -83,22 +83,43 @@ def verify_metrics(verified: Sequence[Verification], now: datetime) -> str:
     )
 
 
-def audit_metrics(rows: Iterable[tuple[Look, Sequence[Vulnerability], Sequence[object]]], now: datetime) -> str:
-    """Return the metrics of `audit`: known vulnerabilities, and packages that could not be checked."""
-    checked = [row for row in rows if row[0].error is None]
-    counts: tuple[tuple[str, str, Callable[[tuple[Look, Sequence[object], Sequence[object]]], int]], ...] = (
-        ("vulnerabilities", "Known vulnerabilities of installed packages.", lambda row: len(row[1])),
-        ("packages_unchecked", "Installed packages that could not be checked.", lambda row: len(row[2])),
+def audit_metrics(rows: Iterable[AuditedVirtualenv], now: datetime) -> str:
+    """Return the metrics of `audit`: known vulnerabilities, findings that count, and packages not checked."""
+    checked = [row for row in rows if row.found.error is None]
+    counts: tuple[tuple[str, str, Callable[[AuditedVirtualenv], int]], ...] = (
+        (
+            "vulnerabilities",
+            "Known vulnerabilities of installed packages.",
+            lambda row: sum(one.kind is FindingKind.VULNERABILITY for one in row.findings),
+        ),
+        ("packages_unchecked", "Installed packages that could not be checked.", lambda row: len(row.unchecked)),
+        (
+            "findings_accepted",
+            "Findings that are accepted.",
+            lambda row: sum(one.state is FindingState.ACCEPTED for one in row.findings),
+        ),
     )
     gauges = [
         Gauge(
             f"envfab_virtualenv_{name}",
             text,
-            tuple((_labels(row[0].member.target), value(row)) for row in checked),
+            tuple((_labels(row.found.member.target), value(row)) for row in checked),
         )
         for name, text, value in counts
     ]
-    return exposition([*gauges, _made_at("audit", now)])
+    by_severity = Gauge(
+        "envfab_virtualenv_findings",
+        "Findings that are not accepted, by severity.",
+        tuple(
+            (
+                {**_labels(row.found.member.target), "severity": severity.value},
+                sum(one.rating.severity is severity for one in row.counted),
+            )
+            for row in checked
+            for severity in Severity
+        ),
+    )
+    return exposition([*gauges, by_severity, _made_at("audit", now)])
 
 
 def write_metrics(place: Path, text: str) -> None:
