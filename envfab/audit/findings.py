@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from envfab.audit.acceptances import Acceptance
 from envfab.audit.end_of_life import end_of_life, series
 from envfab.audit.osv import OSVExport, Vulnerability, unchecked, vulnerabilities
+from envfab.audit.remedy import Remedy
 from envfab.audit.severity import Rating, Severity
 from envfab.config.target import Target
 from envfab.fetch.probe_interpreters import Look
@@ -57,6 +58,7 @@ class Finding:
     acceptance: Acceptance | None = None
     expired: bool = False
     state: FindingState = FindingState.OPEN
+    remedy: Remedy | None = None
 
     @property
     def fixed(self) -> tuple[str, ...]:

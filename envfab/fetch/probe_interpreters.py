@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member
-from envfab.errors import EnvfabError
+from envfab.errors import AgentError, EnvfabError
 from envfab.models.probe import Probe
 from envfab.remote.probe import Links, ProbeResult, survey
 from envfab.util.progress import Reporter
@@ -23,14 +23,27 @@ class Look:
 
 
 def look(
-    members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, *, tags: bool = True
+    members: Sequence[Member],
+    links: Links,
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    tags: bool = True,
+    must: bool = True,
 ) -> list[Look]:
-    """Probe all members at once, with their interpreters' tags where `tags` are wanted."""
+    """Probe all members at once, with their interpreters' tags where `tags` are wanted.
+
+    A member whose tags cannot be had has an error; unless they `must` be known, it has none of them.
+    """
 
     def ask(found: ProbeResult) -> Look:
         probe = found.probe
         if tags and found.site is not None and probe is not None:
-            probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))
+            try:
+                probe = replace(probe, interpreter=probe.interpreter.with_tags(found.site.tags()))
+            except AgentError:
+                if must:
+                    raise
         return Look(found.member, probe, found.error)
 
     with survey(members, links, settings, reporter, look=ask) as looks:

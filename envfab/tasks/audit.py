@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.errors import UsageError
+from envfab.config.target import Member
+from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
@@ -19,6 +20,7 @@ from envfab.util.counts import count
 from envfab.util.paths import output_path, user_path
 
 if TYPE_CHECKING:
+    from envfab.audit.remedies import Remedies
     from envfab.audit.severity import Severity
 
 
@@ -43,7 +45,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.audit.osv import read
         from envfab.audit.triage import Triage
         from envfab.fetch.probe_interpreters import look
-        from envfab.tasks.output.audit import audit_json, show_audit, show_unused
+        from envfab.tasks.output.audit import audit_json, show_audit, show_commands, show_unused
         from envfab.tasks.output.metrics import audit_metrics, write_metrics
 
         run = TaskContext(fleet, c, json)
@@ -58,7 +60,7 @@ def task(fleet: Fleet) -> Any:
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
             triage = Triage.of(now.date(), least, acceptances, fleet.members(run.login))
-            looks = look(members, links, run.settings, console, tags=False)
+            looks = look(members, links, run.settings, console, must=False)
             probes = [found.probe for found in looks if found.probe is not None]
             export = read(user_path(osv, "--osv"), {one for it in probes for one in (*it.outside, *it.distributions)})
             if export.unreadable:
@@ -66,9 +68,14 @@ def task(fleet: Fleet) -> Any:
                     f"{count(len(export.unreadable), 'record')} of {osv} cannot be read: {export.unreadable[0]} …"
                 )
             rows = [triage.decided(audited(found, export, now.date())) for found in looks]
+            remedies = _remedies(run, members) if any(row.findings for row in rows) else None
+            if remedies is not None:
+                rows = [remedies.added(row) for row in rows]
             whole = not list(name) and not command_line_hosts() and all(found.probe for found in looks)
             unused = triage.unused(rows) if whole else []
             show_audit(console, rows, export, least, now)
+            if remedies is not None:
+                show_commands(console, fleet, rows, remedies)
             show_unused(console, unused)
             if measured is not None:
                 write_metrics(measured, audit_metrics(rows, now))
@@ -80,6 +87,20 @@ def task(fleet: Fleet) -> Any:
             raise Exit(code=2)
 
     return audit
+
+
+def _remedies(run: TaskContext, members: Sequence[Member]) -> Remedies | None:
+    """Return what tells remedies; None, after a warning, if wheelhouse or requirements cannot be read."""
+    from envfab.audit.remedies import Remedies
+    from envfab.deployment.requirements_files import read_requirements
+
+    wheelhouse = run.open_wheelhouse()
+    try:
+        wheelhouse.projects()
+        return Remedies(wheelhouse, read_requirements(run.fleet, members))
+    except EnvfabError as error:
+        run.console.warning(f"what would mend the findings is not told: {error}")
+        return None
 
 
 def _least(text: str) -> Severity:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from envfab.audit.end_of_life import ENDS
+from tests.support.serving import serving
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
 
@@ -140,3 +143,50 @@ def test_an_interpreter_past_its_end_of_life_is_a_finding(
     assert [(one["id"], one["kind"], one["state"]) for one in told["end_of_life"]] == [
         ("python-3.8-eol", "end-of-life", "accepted")
     ]
+
+
+def command_after(output: str, what: str) -> list[str]:
+    """The words after `fab` of a command that was printed."""
+    (line,) = [line for line in output.splitlines() if line.startswith(what)]
+    program, *words = shlex.split(line.removeprefix(what))
+    assert program == "fab"
+    return words
+
+
+def test_the_printed_commands_mend_a_finding(audited: Workplace, tmp_path: Path) -> None:
+    """First the one that fetches the wheel, then the one that deploys it; what holds it back is named between them."""
+    done = audited.fab("audit", "--osv", "osv")
+    assert "        Shop 1.0.1 would mend it, and the wheelhouse has no wheel of it that fits\n" in done.stdout
+    other = Workplace(tmp_path / "other")
+    other.fabfile("")
+    other.add_made("Shop", "1.0.1")
+    assert other.fab("publish_index:simple").returncode == 0
+    with serving(other.folder / "simple") as url:
+        fetched = audited.fab(*command_after(done.stdout, "fetch it with: "), "--index", url)
+    assert fetched.returncode == 0, fetched.stderr
+    audited.file("shop.txt", "shop==1.0\n")
+    one = finding(audited)
+    text = "Shop 1.0.1 in the wheelhouse would mend it, but shop.txt:1 (shop==1.0) does not allow it"
+    assert one["remedy"] == {"kind": "requirements", "version": "1.0.1", "text": text}
+    audited.file("shop.txt", "shop<2\n")
+    done = audited.fab("audit", "--osv", "osv")
+    assert "        mended by Shop 1.0.1, in the wheelhouse, allowed by shop.txt:1\n" in done.stdout
+    deployed = audited.fab(*command_after(done.stdout, "mend it with: "), "--yes")
+    assert deployed.returncode == 0, deployed.stderr
+    assert audited.fab("audit", "--osv", "osv").returncode == 0
+
+
+def test_what_cannot_be_read_takes_the_remedies_alone(audited: Workplace) -> None:
+    """A requirements file with a mistake, a release log that is a folder: the findings are told, with a warning."""
+    audited.file("shop.txt", "release: <>\n")
+    done = audited.fab("audit", "--osv", "osv")
+    assert done.returncode == 2, done.stderr
+    assert "what would mend the findings is not told: shop.txt:1: " in done.stderr
+    assert "CVE-1 (GHSA-1)" in done.stdout
+    audited.file("shop.txt", "shop\n")
+    (audited.folder / "release_log").unlink()
+    (audited.folder / "release_log").mkdir()
+    done = audited.fab("audit", "--osv", "osv")
+    assert done.returncode == 2, done.stderr
+    assert "what would mend the findings is not told: " in done.stderr
+    assert "CVE-1 (GHSA-1)" in done.stdout

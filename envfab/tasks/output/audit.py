@@ -10,7 +10,11 @@ from envfab.audit.acceptances import Acceptance
 from envfab.audit.end_of_life import MADE, is_stale
 from envfab.audit.findings import AuditedVirtualenv, Finding, FindingKind, FindingState
 from envfab.audit.osv import OSVExport
+from envfab.audit.remedies import Remedies
+from envfab.audit.remedy import Remedy, RemedyKind
 from envfab.audit.severity import Rating, Severity
+from envfab.config.fleet import Fleet
+from envfab.tasks.command_line import command, flags
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.target_error import show_error
 from envfab.util.counts import count
@@ -35,6 +39,37 @@ def show_audit(
     console.print(f"{count(export.records, 'record')}, {age}", "dim")
     if is_stale(now.date()):
         console.warning(f"the ends of life of Python versions are as of {MADE}, more than a year old: update envfab")
+
+
+def show_commands(console: Console, fleet: Fleet, rows: Sequence[AuditedVirtualenv], remedies: Remedies) -> None:
+    """Print the commands that mend what counts, at each target."""
+    for row in rows:
+        target = str(row.found.member.target)
+        for findings in _deployments(row, remedies):
+            upgrade = flags(upgrade=dict.fromkeys(one.shown_as for one in findings))
+            console.command("mend it with: ", command(fleet, "deploy", *upgrade, names=[target]))
+        fetched = dict.fromkeys(f"{one.shown_as}=={version}" for one, version in _with(RemedyKind.FETCH, row))
+        if fetched:
+            console.command("fetch it with: ", command(fleet, "fetch_wheels", *fetched, *flags(name=target)))
+
+
+def _deployments(row: AuditedVirtualenv, remedies: Remedies) -> list[list[Finding]]:
+    """The findings that a deployment mends: all in one if that is possible, else one a package."""
+    by_package: dict[str, list[Finding]] = {}
+    for one, _version in _with(RemedyKind.DEPLOY, row):
+        by_package.setdefault(one.name, []).append(one)
+    each = list(by_package.values())
+    together = [finding for findings in each for finding in findings]
+    return [together] if len(each) > 1 and remedies.work_together(row, together) else each
+
+
+def _with(kind: RemedyKind, row: AuditedVirtualenv) -> list[tuple[Finding, str]]:
+    """The findings that count and have this kind of remedy, with the version that mends them."""
+    return [
+        (one, one.remedy.version)
+        for one in row.counted
+        if one.remedy is not None and one.remedy.kind is kind and one.remedy.version is not None
+    ]
 
 
 def show_unused(console: Console, unused: Sequence[Acceptance]) -> None:
@@ -71,6 +106,8 @@ def _show_finding(console: Console, one: Finding, age: str) -> None:
     console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red" if counts else "dim")
     if one.summary:
         console.print(f"        {one.summary[:SHOWN_SUMMARY]}", "" if counts else "dim")
+    if one.remedy is not None:
+        console.print(f"        {one.remedy.text}", "" if counts else "dim")
     if one.acceptance is not None:
         until = f"accepted until {one.acceptance.until}"
         if one.expired:
@@ -127,6 +164,7 @@ def _finding_json(one: Finding, as_of: str | None) -> dict[str, Any]:
         "rating": one.rating.severity.value,
         "score": one.rating.score,
         "vector": one.rating.vector,
+        "remedy": _remedy_json(one.remedy) if one.remedy is not None else None,
         "accepted": _acceptance_json(one.acceptance) | {"expired": one.expired} if one.acceptance else None,
     }
 
@@ -140,3 +178,7 @@ def _acceptance_json(one: Acceptance) -> dict[str, Any]:
         "target": one.selector,
         "where": one.where,
     }
+
+
+def _remedy_json(one: Remedy) -> dict[str, Any]:
+    return {"kind": one.kind.value, "version": one.version, "text": one.text}
