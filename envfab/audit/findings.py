@@ -14,6 +14,7 @@ from envfab.audit.end_of_life import end_of_life, series
 from envfab.audit.osv import OSVExport, Vulnerability, unchecked, vulnerabilities
 from envfab.audit.remedy import Remedy
 from envfab.audit.severity import Rating, Severity
+from envfab.audit.vex import VEXStatement
 from envfab.config.target import Target
 from envfab.fetch.probe_interpreters import Look
 from envfab.models.distribution import Distribution
@@ -35,6 +36,7 @@ class FindingState(enum.Enum):
     """What was decided about a finding; the values are in the JSON of `fab audit`. Only open ones count."""
 
     OPEN = "open"
+    NOT_AFFECTED = "not_affected"
     ACCEPTED = "accepted"
     BELOW = "below"
 
@@ -43,7 +45,8 @@ class FindingState(enum.Enum):
 class Finding:
     """A finding at one target; `vulnerability` is None for an interpreter, whose `name` is `python`.
 
-    `acceptance` is what the file of accepted findings says of it; `expired`, that it says so no longer.
+    `acceptance` is what the file of accepted findings says of it; `expired`, that it says so no longer; `statement`
+    what VEX documents say of it.
     """
 
     target: Target
@@ -59,6 +62,7 @@ class Finding:
     expired: bool = False
     state: FindingState = FindingState.OPEN
     remedy: Remedy | None = None
+    statement: VEXStatement | None = None
 
     @property
     def fixed(self) -> tuple[str, ...]:

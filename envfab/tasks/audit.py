@@ -30,12 +30,18 @@ def task(fleet: Fleet) -> Any:
     @ours(
         osv="OSV's export for PyPI: all.zip, or a folder of its records",
         min_severity="count and show only findings from this severity on: low, medium, high or critical (default: all)",
+        vex="a VEX document that says what is not affected: OpenVEX, or CycloneDX in JSON; repeatable",
+        openvex="write the findings to this file as an OpenVEX document",
+        cyclonedx_vex="write the findings to this file as a CycloneDX VEX document",
     )
     def audit(
         c: Context,
         name: Iterable[str] = (),
         osv: str = "",
         min_severity: str = "",
+        vex: Iterable[str] = (),
+        openvex: str = "",
+        cyclonedx_vex: str = "",
         metrics: str = "",
         json: bool = False,
     ) -> None:
@@ -44,7 +50,9 @@ def task(fleet: Fleet) -> Any:
         from envfab.audit.findings import audited
         from envfab.audit.osv import read
         from envfab.audit.triage import Triage
+        from envfab.audit.vex_file import read as read_vex
         from envfab.fetch.probe_interpreters import look
+        from envfab.tasks.audit_documents import AuditDocuments
         from envfab.tasks.output.audit import audit_json, show_audit, show_commands, show_unused
         from envfab.tasks.output.metrics import audit_metrics, write_metrics
 
@@ -54,12 +62,14 @@ def task(fleet: Fleet) -> Any:
                 "audit needs a file of known vulnerabilities", hint="fab audit --osv all.zip (OSV's export for PyPI)"
             )
         measured = output_path(metrics, "--metrics") if metrics else None
+        documents = AuditDocuments.at(openvex, cyclonedx_vex)
         least = _least(min_severity)
         now = datetime.now(timezone.utc)
         acceptances = read_acceptances(fleet.at(fleet.accepted_findings), now.date())
+        statements = [one for file in vex for one in read_vex(user_path(file, "--vex"))]
         with run.console as console, run.connections() as links:
             members = run.select(list(name))
-            triage = Triage.of(now.date(), least, acceptances, fleet.members(run.login))
+            triage = Triage.of(now.date(), least, acceptances, fleet.members(run.login), statements)
             looks = look(members, links, run.settings, console, must=False)
             probes = [found.probe for found in looks if found.probe is not None]
             export = read(user_path(osv, "--osv"), {one for it in probes for one in (*it.outside, *it.distributions)})
@@ -77,6 +87,7 @@ def task(fleet: Fleet) -> Any:
             if remedies is not None:
                 show_commands(console, fleet, rows, remedies)
             show_unused(console, unused)
+            documents.write(rows, now, console)
             if measured is not None:
                 write_metrics(measured, audit_metrics(rows, now))
             if json:

@@ -9,8 +9,10 @@ from packaging.utils import canonicalize_name
 
 from envfab.audit.acceptances import Acceptance
 from envfab.audit.findings import AuditedVirtualenv, Finding, FindingKind, FindingState
+from envfab.audit.purl import PackageName
 from envfab.audit.severity import Rating, Severity
 from envfab.audit.triage import Triage
+from envfab.audit.vex import VEXStatement, VEXStatus
 from envfab.config.host import Host
 from envfab.config.target import Member, Target
 from envfab.config.virtualenv import Virtualenv
@@ -51,9 +53,11 @@ def acceptance(
     return Acceptance.build(id, until, f"until {until}", package, selector)
 
 
-def decided(one: Finding, *acceptances: Acceptance, least: Severity = Severity.NONE) -> Finding:
+def decided(
+    one: Finding, *acceptances: Acceptance, least: Severity = Severity.NONE, vex: tuple[VEXStatement, ...] = ()
+) -> Finding:
     """A finding after the decisions."""
-    triage = Triage.of(TODAY, least, acceptances, [WEB1, WEB2])
+    triage = Triage.of(TODAY, least, acceptances, [WEB1, WEB2], vex)
     (found,) = triage.decided(AuditedVirtualenv(Look(WEB1), (one,))).findings
     return found
 
@@ -112,3 +116,22 @@ def test_what_nothing_was_found_for_is_unused() -> None:
     triage = Triage.of(TODAY, Severity.NONE, (used, gone, nowhere), [WEB1, WEB2])
     assert triage.unused([AuditedVirtualenv(Look(WEB2), (finding(member=WEB2),))]) == [gone, nowhere]
     assert triage.unused([]) == [used, gone, nowhere]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (VEXStatus.NOT_AFFECTED, FindingState.NOT_AFFECTED), (VEXStatus.FIXED, FindingState.NOT_AFFECTED),
+        (VEXStatus.AFFECTED, FindingState.OPEN), (VEXStatus.UNDER_INVESTIGATION, FindingState.OPEN),
+    ],
+)  # fmt: skip
+def test_a_statement_that_settles_a_finding_silences_it(status: VEXStatus, state: FindingState) -> None:
+    """Others are told with it; an acceptance of the same finding is used all the same."""
+    said = VEXStatement(frozenset({"ghsa-1"}), (PackageName(canonicalize_name("django"), "5.1"),), status)
+    assert decided(finding(), vex=(said,)).state is state
+    assert decided(finding(), vex=(said,)).statement == said
+    both = decided(finding(), acceptance(), vex=(said,))
+    assert both.acceptance is not None
+    assert not both.expired
+    elsewhere = VEXStatement(frozenset({"ghsa-1"}), (PackageName(canonicalize_name("shop"), None),), status)
+    assert decided(finding(), vex=(elsewhere,)).statement is None

@@ -190,3 +190,44 @@ def test_what_cannot_be_read_takes_the_remedies_alone(audited: Workplace) -> Non
     assert done.returncode == 2, done.stderr
     assert "what would mend the findings is not told: " in done.stderr
     assert "CVE-1 (GHSA-1)" in done.stdout
+
+
+def test_vex_documents_are_read_and_written(audited: Workplace) -> None:
+    """What others call not affected does not count; what is written says the same, and is read again."""
+    purl = "pkg:pypi/shop@1.0"
+    said = {
+        "vulnerability": {"name": "CVE-1"},
+        "products": [{"@id": purl}],
+        "status": "not_affected",
+        "impact_statement": "no code",
+    }
+    document = {
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "@id": "x:1",
+        "author": "us",
+        "version": 1,
+        "statements": [said],
+    }
+    audited.file("vex.json", json.dumps({**document, "timestamp": "2026-11-01T00:00:00Z"}))
+    done = audited.fab(
+        "audit", "--osv", "osv", "--vex", "vex.json", "--openvex", "out.json", "--cyclonedx-vex", "cdx.json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 not affected" in done.stdout.splitlines()[0]
+    assert "        not affected: no code, vex.json\n" in done.stdout
+    (one,) = json.loads((audited.folder / "out.json").read_text())["statements"]
+    assert (one["products"][0]["@id"], one["status"], one["impact_statement"]) == (
+        purl,
+        "not_affected",
+        "no code",
+    )
+    told = finding(audited, "--vex", "out.json", "--vex", "cdx.json", status=0)
+    assert (told["state"], told["vex"]["status"], told["vex"]["text"]) == ("not_affected", "not_affected", "no code")
+    done = audited.fab("audit", "--osv", "osv", "--vex", "vex.json", "--vex", "osv/GHSA-1.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("envfab: osv/GHSA-1.json: is not a VEX document: it is neither an OpenVEX nor")
+    write_export(audited, shop_record(name="other"))
+    done = audited.fab("audit", "--osv", "osv", "--openvex", "none.json")
+    assert done.returncode == 0
+    assert "--openvex: none.json is not written: there is no finding" in done.stderr
+    assert not (audited.folder / "none.json").exists()

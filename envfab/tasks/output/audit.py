@@ -13,6 +13,7 @@ from envfab.audit.osv import OSVExport
 from envfab.audit.remedies import Remedies
 from envfab.audit.remedy import Remedy, RemedyKind
 from envfab.audit.severity import Rating, Severity
+from envfab.audit.vex import VEXStatement
 from envfab.config.fleet import Fleet
 from envfab.tasks.command_line import command, flags
 from envfab.tasks.output.console import Console
@@ -93,6 +94,8 @@ def _summary(row: AuditedVirtualenv) -> str:
     said += ["Python past its end of life"] if len(row.counted) > vulnerable else []
     accepted = sum(one.state is FindingState.ACCEPTED for one in row.findings)
     said += [f"{accepted} accepted"] if accepted else []
+    dismissed = sum(one.state is FindingState.NOT_AFFECTED for one in row.findings)
+    said += [f"{dismissed} not affected"] if dismissed else []
     said = said or ["nothing known"]
     return ", ".join([*said, *([f"{len(row.unchecked)} not checked"] if row.unchecked else [])])
 
@@ -108,12 +111,19 @@ def _show_finding(console: Console, one: Finding, age: str) -> None:
         console.print(f"        {one.summary[:SHOWN_SUMMARY]}", "" if counts else "dim")
     if one.remedy is not None:
         console.print(f"        {one.remedy.text}", "" if counts else "dim")
+    if one.statement is not None:
+        console.print(f"        {_said(one.statement)}", "dim")
     if one.acceptance is not None:
         until = f"accepted until {one.acceptance.until}"
         if one.expired:
             console.print(f"        {until}: expired ({one.acceptance.where})", "yellow")
         else:
             console.print(f"        {until}: {one.acceptance.reason} ({one.acceptance.where})", "dim")
+
+
+def _said(statement: VEXStatement) -> str:
+    why = [text for text in ((statement.justification or "").replace("_", " "), statement.text) if text]
+    return f"{statement.status.value.replace('_', ' ')}: {', '.join([*why, statement.document])}"
 
 
 def rating_text(rating: Rating) -> str:
@@ -165,6 +175,7 @@ def _finding_json(one: Finding, as_of: str | None) -> dict[str, Any]:
         "score": one.rating.score,
         "vector": one.rating.vector,
         "remedy": _remedy_json(one.remedy) if one.remedy is not None else None,
+        "vex": _statement_json(one.statement) if one.statement is not None else None,
         "accepted": _acceptance_json(one.acceptance) | {"expired": one.expired} if one.acceptance else None,
     }
 
@@ -177,6 +188,15 @@ def _acceptance_json(one: Acceptance) -> dict[str, Any]:
         "package": one.package,
         "target": one.selector,
         "where": one.where,
+    }
+
+
+def _statement_json(one: VEXStatement) -> dict[str, Any]:
+    return {
+        "status": one.status.value,
+        "justification": one.justification,
+        "text": one.text,
+        "document": one.document,
     }
 
 
