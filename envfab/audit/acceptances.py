@@ -31,6 +31,8 @@ LIMIT = 4 << 20
 FORM = "ID until YYYY-MM-DD [for PACKAGE] [on SELECTOR] because REASON"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# what ends a selector in a line
+_END = re.compile(r"\sbecause(\s|$)")
 _LINE = re.compile(
     r"(?P<id>\S+)\s+until\s+(?P<until>\S+)(?:\s+for\s+(?P<package>\S+))?(?:\s+on\s+(?P<selector>\S.*?))?"
     r"\s+because\s+(?P<reason>\S.*)"
@@ -56,7 +58,7 @@ class Acceptance:
             raise ValueError(f"{shortened(ascii(id))} must be the ID of a finding, such as CVE-2026-1234")
         if not reason.strip() or not is_plain(reason):
             raise ValueError("the reason must be one line of text")
-        if selector is not None and (not is_plain(selector) or _LINE_WORD.search(selector)):
+        if selector is not None and (not is_plain(selector) or _END.search(selector)):
             raise ValueError(f"the target {shortened(ascii(selector))} cannot stand in the file of accepted findings")
         return cls(id, _day(until), " ".join(reason.split()), _name(package), selector and _selector(selector))
 
@@ -74,9 +76,6 @@ class Acceptance:
     def names(self, ids: Sequence[str], package: NormalizedName) -> bool:
         """Whether it is about a finding with these IDs, in this package; its target is not looked at."""
         return self.id.lower() in {one.lower() for one in ids} and self.package in (None, package)
-
-
-_LINE_WORD = re.compile(r"\sbecause\s")
 
 
 def read(path: Path, today: date) -> tuple[Acceptance, ...]:
@@ -160,4 +159,4 @@ def _selector(text: str) -> str:
         Selector.parse(text)
     except SelectorError as error:
         raise ValueError(error.what) from None
-    return text
+    return text.strip()

@@ -46,7 +46,7 @@ class Finding:
     """A finding at one target; `vulnerability` is None for an interpreter, whose `name` is `python`.
 
     `acceptance` is what the file of accepted findings says of it; `expired`, that it says so no longer; `statement`
-    what VEX documents say of it.
+    what VEX documents say of it; `declared` where the requirements name the package (`requirements.txt:3`), if they do.
     """
 
     target: Target
@@ -63,6 +63,7 @@ class Finding:
     state: FindingState = FindingState.OPEN
     remedy: Remedy | None = None
     statement: VEXStatement | None = None
+    declared: str = ""
 
     @property
     def fixed(self) -> tuple[str, ...]:

@@ -51,20 +51,25 @@ class Remedies:
         return all(one.vulnerability is not None and _mending(plan, one.name, one.vulnerability) for one in findings)
 
     def _with_remedy(self, probe: Probe, finding: Finding) -> Finding:
-        if finding.vulnerability is None or finding.state is FindingState.BELOW:
+        vulnerability = finding.vulnerability
+        if vulnerability is None:
             return finding
         try:
-            remedy = self._remedy(probe, finding.name, finding.vulnerability)
+            places = _Limits(probe, self.requirements[probe.target], finding.name).places
+            finding = replace(finding, declared=places[0] if places else "")
+            if finding.state is FindingState.BELOW:
+                return finding
+            return replace(finding, remedy=self._remedy(probe, finding.name, vulnerability))
         except EnvfabError as error:
-            remedy = Remedy(RemedyKind.BLOCKED, f"what would mend it is not known: {error.what}")
-        return replace(finding, remedy=remedy)
+            unknown = Remedy(RemedyKind.BLOCKED, f"what would mend it is not known: {error.what}")
+            return replace(finding, remedy=unknown)
 
     def _remedy(self, probe: Probe, name: NormalizedName, vulnerability: Vulnerability) -> Remedy:
         plan = self._plan(probe, {name})
         mending = _mending(plan, name, vulnerability)
         limits = _Limits(probe, self.requirements[probe.target], name)
         if mending is not None:
-            by = limits.allowing or "the requirements"
+            by = ", ".join(limits.places) or "the requirements"
             text = f"mended by {vulnerability.shown_as} {mending}, in the wheelhouse, allowed by {by}"
             return Remedy(RemedyKind.DEPLOY, text, str(mending))
         fitting = self._fitting(probe, name, vulnerability)
@@ -95,10 +100,10 @@ class _Limits:
     name: NormalizedName
 
     @property
-    def allowing(self) -> str:
+    def places(self) -> list[str]:
         """The places in requirements files that name it: `requirements.txt:3`."""
         entries = applicable(self.requirements.entries, Environment(self.probe.interpreter))
-        return ", ".join(dict.fromkeys(one.origin for one in entries if one.name == self.name))
+        return list(dict.fromkeys(one.origin for one in entries if one.name == self.name))
 
     def against(self, version: Version) -> str | None:
         """What does not allow a version: `requirements.txt:3 (Django<5.2)`; None if nothing is against it."""

@@ -33,6 +33,7 @@ def task(fleet: Fleet) -> Any:
         vex="a VEX document that says what is not affected: OpenVEX, or CycloneDX in JSON; repeatable",
         openvex="write the findings to this file as an OpenVEX document",
         cyclonedx_vex="write the findings to this file as a CycloneDX VEX document",
+        sarif="write the findings to this file as SARIF 2.1.0, for code scanning services",
     )
     def audit(
         c: Context,
@@ -42,6 +43,7 @@ def task(fleet: Fleet) -> Any:
         vex: Iterable[str] = (),
         openvex: str = "",
         cyclonedx_vex: str = "",
+        sarif: str = "",
         metrics: str = "",
         json: bool = False,
     ) -> None:
@@ -62,7 +64,7 @@ def task(fleet: Fleet) -> Any:
                 "audit needs a file of known vulnerabilities", hint="fab audit --osv all.zip (OSV's export for PyPI)"
             )
         measured = output_path(metrics, "--metrics") if metrics else None
-        documents = AuditDocuments.at(openvex, cyclonedx_vex)
+        documents = AuditDocuments.at(fleet, openvex=openvex, cyclonedx_vex=cyclonedx_vex, sarif=sarif)
         least = _least(min_severity)
         now = datetime.now(timezone.utc)
         acceptances = read_acceptances(fleet.at(fleet.accepted_findings), now.date())

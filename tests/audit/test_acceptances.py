@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envfab.audit.acceptances import Acceptance, append, check_until, read
@@ -16,7 +16,8 @@ from envfab.errors import SupplyError
 
 TODAY = date(2026, 11, 27)
 SOON = "2027-01-31"
-WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=30)
+TEXTS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=30)
+WORDS = TEXTS | st.lists(st.sampled_from(["because", "on", "for", "until", "#", "web1:/srv"]), min_size=1).map(" ".join)
 
 
 def made(
@@ -105,6 +106,7 @@ def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
         append(tmp_path / "no" / "file", [made()], TODAY)
 
 
+@settings(max_examples=60)
 @given(reason=WORDS, selector=st.none() | WORDS, package=st.sampled_from([None, "Django", "a.b"]))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, reason: str, selector: str | None, package: str | None

@@ -143,8 +143,9 @@ def test_findings_below_the_least_severity_get_none(tmp_path: Path) -> None:
     """They are not listed."""
     row = audited(tmp_path, probe("Django==5.1"), record(ID, {"introduced": "0"}))
     row = replace(row, findings=tuple(replace(one, state=FindingState.BELOW) for one in row.findings))
-    (one,) = Remedies(wheelhouse([]), {}).added(row).findings
+    (one,) = Remedies(wheelhouse([]), {TARGET: requirements("shop", "Django")}).added(row).findings
     assert one.remedy is None
+    assert one.declared == "requirements.txt:2"
 
 
 def test_two_remedies_may_exclude_each_other(tmp_path: Path) -> None:

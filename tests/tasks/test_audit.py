@@ -107,7 +107,19 @@ def test_an_accepted_finding_does_not_count(audited: Workplace) -> None:
     assert done.returncode == 0, done.stdout
     assert "1 accepted" in done.stdout
     assert f"accepted until {LATER}: no network (accepted_findings:" in done.stdout
-    one = finding(audited, status=0)
+    one = finding(audited, "--sarif", "a.sarif", status=0)
+    (result,) = [
+        it
+        for it in json.loads((audited.folder / "a.sarif").read_text())["runs"][0]["results"]
+        if it["ruleId"] == "CVE-1"
+    ]
+    assert result["suppressions"][0]["justification"].startswith(
+        f"accepted until {LATER}: no network (accepted_findings:"
+    )
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "shop.txt"},
+        "region": {"startLine": 1},
+    }
     assert (one["state"], one["accepted"]["reason"], one["accepted"]["expired"]) == ("accepted", "no network", False)
     file = audited.folder / "accepted_findings"
     file.write_text(
@@ -132,8 +144,10 @@ def test_an_interpreter_past_its_end_of_life_is_a_finding(
     old = make_virtualenv("3.8", workplace.folder / "old")
     workplace.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(old)!r}, packages=['shop'])])")
     write_export(workplace, shop_record())
-    done = workplace.fab("audit", "--osv", "osv")
+    done = workplace.fab("audit", "--osv", "osv", "--sarif", "a.sarif")
     assert done.returncode == 2, done.stderr
+    (result,) = json.loads((workplace.folder / "a.sarif").read_text())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"] == {"artifactLocation": {"uri": "fabfile.py"}}
     assert done.stdout.splitlines()[0].endswith("Python past its end of life")
     assert "python-3.8-eol · high\n" in done.stdout
     assert "        Python 3.8 gets no fixes of vulnerabilities any more since 2024-10-07\n" in done.stdout

@@ -24,6 +24,7 @@ ARGUMENTS = [
     ["audit", "--osv", "osv", "--vex"],
     ["audit", "--osv", "osv", "--openvex"],
     ["audit", "--osv", "osv", "--cyclonedx-vex"],
+    ["audit", "--osv", "osv", "--sarif"],
     ["publish_index", "--folder"],
     ["add_wheel", "--file"],
     ["fetch_wheels:shop", "--bundle"],
