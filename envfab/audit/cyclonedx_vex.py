@@ -132,7 +132,7 @@ def document(assessments: Sequence[Assessment], tool: tuple[str, str], now: date
 def _vulnerability(one: Assessment) -> dict[str, Any]:
     first, *others = one.ids
     analysis: dict[str, Any] = {"state": STATES[one.status][0], **({"detail": one.text} if one.text else {})}
-    if one.status is VEXStatus.AFFECTED:
+    if one.accepted:
         analysis["response"] = ["will_not_fix"]
     if one.justification in JUSTIFICATIONS:
         analysis["justification"] = JUSTIFICATIONS[one.justification]

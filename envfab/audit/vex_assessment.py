@@ -15,7 +15,10 @@ UNDECIDED = "not decided yet"
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A vulnerability in a version of a package, with its status; `text` says why, `remedy` what would mend it."""
+    """A vulnerability in a version of a package, with its status; `text` says why, `remedy` what would mend it.
+
+    `accepted` is whether it was accepted at all targets that have it.
+    """
 
     ids: tuple[str, ...]
     purl: str
@@ -27,6 +30,7 @@ class Assessment:
     summary: str
     rating: Rating
     remedy: str
+    accepted: bool
 
 
 def assessments(findings: Iterable[Finding]) -> list[Assessment]:
@@ -56,6 +60,7 @@ def _assessment(name: str, group: Sequence[Finding]) -> Assessment:
         first.summary,
         first.rating,
         next((one.remedy.text for one in group if one.remedy is not None), ""),
+        all(one.state is FindingState.ACCEPTED for one in group),
     )
 
 

@@ -83,11 +83,12 @@ def task(fleet: Fleet) -> Any:
             remedies = _remedies(run, members) if any(row.findings for row in rows) else None
             if remedies is not None:
                 rows = [remedies.added(row) for row in rows]
-            whole = not list(name) and not command_line_hosts() and all(found.probe for found in looks)
+            selected = None if command_line_hosts() else list(name)
+            whole = selected == [] and all(found.probe for found in looks)
             unused = triage.unused(rows) if whole else []
             show_audit(console, rows, export, least, now)
             if remedies is not None:
-                show_commands(console, fleet, rows, remedies)
+                show_commands(console, fleet, rows, remedies, selected)
             show_unused(console, unused)
             documents.write(rows, now, console)
             if measured is not None:
@@ -107,8 +108,8 @@ def _remedies(run: TaskContext, members: Sequence[Member]) -> Remedies | None:
     from envfab.audit.remedies import Remedies
     from envfab.deployment.requirements_files import read_requirements
 
-    wheelhouse = run.open_wheelhouse()
     try:
+        wheelhouse = run.open_wheelhouse()
         wheelhouse.projects()
         return Remedies(wheelhouse, read_requirements(run.fleet, members))
     except EnvfabError as error:

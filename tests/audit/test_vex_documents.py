@@ -49,8 +49,10 @@ def assess(
 def test_what_was_accepted_is_affected() -> None:
     """The risk is there; what is done about it is told, for whom if it is not the same everywhere."""
     (one,) = assess(finding(), finding(member=WEB2), acceptances=(acceptance(),))
+    assert one.accepted
     assert (one.status, one.text) == (VEXStatus.AFFECTED, "accepted until 2026-11-27: until 2026-11-27")
     (one,) = assess(finding(), finding(member=WEB2), acceptances=(acceptance(selector="web2"),))
+    assert not one.accepted
     assert one.status is VEXStatus.AFFECTED
     assert (
         one.text
@@ -142,6 +144,7 @@ def test_a_cyclonedx_document_follows_its_schema(several: list[Assessment]) -> N
     }  # fmt: skip
     first = made["vulnerabilities"][0]
     assert first["analysis"]["response"] == ["will_not_fix"]
+    assert all("response" not in other["analysis"] for other in made["vulnerabilities"][1:])
     assert first["analysis"]["detail"] == "accepted until 2026-11-27: until 2026-11-27"
     assert [first["source"]["name"], *(one["source"]["name"] for one in first["references"])] == ["NVD", "GITHUB"]
     assert first["recommendation"] == "no version is known to mend it"

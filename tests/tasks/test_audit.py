@@ -20,13 +20,28 @@ LATER = (date.today() + timedelta(days=90)).isoformat()
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
 
 
+@pytest.fixture(scope="module")
+def fleet(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A virtualenv with shop 1.0 in it, deployed from the wheelhouse."""
+    workplace = Workplace(tmp_path_factory.mktemp("audit") / "work")
+    venv = make_virtualenv("3.11", workplace.folder / "venv")
+    workplace.file("shop.txt", "shop<2\n")
+    workplace.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(venv)!r}, requirements='shop.txt')])")
+    workplace.add_made("Shop", "1.0")
+    done = workplace.fab("deploy", "--yes")
+    assert done.returncode == 0, done.stderr
+    return workplace
+
+
 @pytest.fixture
-def audited(installed: Workplace) -> Workplace:
-    """A virtualenv with shop 1.0, whose interpreter is no finding, and an export that knows a vulnerability of it."""
+def audited(fleet: Workplace) -> Workplace:
+    """The same, with an export that knows a vulnerability of shop; its interpreter is no finding."""
+    fleet.file("shop.txt", "shop<2\n")
+    fleet.file("accepted_findings", "# none\n")
     if ENDS["3.11"] < date.today():
-        installed.file("accepted_findings", f"python-3.11-eol until {LATER} because this test is old\n")
-    write_export(installed, shop_record())
-    return installed
+        fleet.file("accepted_findings", f"python-3.11-eol until {LATER} because this test is old\n")
+    write_export(fleet, shop_record())
+    return fleet
 
 
 def shop_record(**fields: Any) -> dict[str, Any]:
@@ -77,6 +92,7 @@ def test_audit_tells_known_vulnerabilities_offline(audited: Workplace) -> None:
     assert done.stdout.splitlines()[0].endswith("nothing known, 1 not checked")
     assert done.stdout.splitlines()[1] == "    Odd 2004d-x   not checked: its version does not follow PEP 440"
     (told,) = audited.json("audit", "--osv", "osv")["virtualenvs"]
+    shutil.rmtree(odd.parent)
     assert told["not_checked"] == [{"name": "Odd", "version": "2004d-x", "why": "its version does not follow PEP 440"}]
     assert "audit needs a file of known vulnerabilities" in audited.fab("audit").stderr
     assert "none.zip: cannot be read" in audited.fab("audit", "--osv", "none.zip").stderr
@@ -159,37 +175,6 @@ def test_an_interpreter_past_its_end_of_life_is_a_finding(
     ]
 
 
-def command_after(output: str, what: str) -> list[str]:
-    """The words after `fab` of a command that was printed."""
-    (line,) = [line for line in output.splitlines() if line.startswith(what)]
-    program, *words = shlex.split(line.removeprefix(what))
-    assert program == "fab"
-    return words
-
-
-def test_the_printed_commands_mend_a_finding(audited: Workplace, tmp_path: Path) -> None:
-    """First the one that fetches the wheel, then the one that deploys it; what holds it back is named between them."""
-    done = audited.fab("audit", "--osv", "osv")
-    assert "        Shop 1.0.1 would mend it, and the wheelhouse has no wheel of it that fits\n" in done.stdout
-    other = Workplace(tmp_path / "other")
-    other.fabfile("")
-    other.add_made("Shop", "1.0.1")
-    assert other.fab("publish_index:simple").returncode == 0
-    with serving(other.folder / "simple") as url:
-        fetched = audited.fab(*command_after(done.stdout, "fetch it with: "), "--index", url)
-    assert fetched.returncode == 0, fetched.stderr
-    audited.file("shop.txt", "shop==1.0\n")
-    one = finding(audited)
-    text = "Shop 1.0.1 in the wheelhouse would mend it, but shop.txt:1 (shop==1.0) does not allow it"
-    assert one["remedy"] == {"kind": "requirements", "version": "1.0.1", "text": text}
-    audited.file("shop.txt", "shop<2\n")
-    done = audited.fab("audit", "--osv", "osv")
-    assert "        mended by Shop 1.0.1, in the wheelhouse, allowed by shop.txt:1\n" in done.stdout
-    deployed = audited.fab(*command_after(done.stdout, "mend it with: "), "--yes")
-    assert deployed.returncode == 0, deployed.stderr
-    assert audited.fab("audit", "--osv", "osv").returncode == 0
-
-
 def test_what_cannot_be_read_takes_the_remedies_alone(audited: Workplace) -> None:
     """A requirements file with a mistake, a release log that is a folder: the findings are told, with a warning."""
     audited.file("shop.txt", "release: <>\n")
@@ -198,9 +183,12 @@ def test_what_cannot_be_read_takes_the_remedies_alone(audited: Workplace) -> Non
     assert "what would mend the findings is not told: shop.txt:1: " in done.stderr
     assert "CVE-1 (GHSA-1)" in done.stdout
     audited.file("shop.txt", "shop\n")
-    (audited.folder / "release_log").unlink()
-    (audited.folder / "release_log").mkdir()
+    log = audited.folder / "release_log"
+    log.rename(audited.folder / "kept")
+    log.mkdir()
     done = audited.fab("audit", "--osv", "osv")
+    log.rmdir()
+    (audited.folder / "kept").rename(log)
     assert done.returncode == 2, done.stderr
     assert "what would mend the findings is not told: " in done.stderr
     assert "CVE-1 (GHSA-1)" in done.stdout
@@ -245,3 +233,35 @@ def test_vex_documents_are_read_and_written(audited: Workplace) -> None:
     assert done.returncode == 0
     assert "--openvex: none.json is not written: there is no finding" in done.stderr
     assert not (audited.folder / "none.json").exists()
+
+
+def command_after(output: str, what: str) -> list[str]:
+    """The words after `fab` of a command that was printed."""
+    (line,) = [line for line in output.splitlines() if line.startswith(what)]
+    program, *words = shlex.split(line.removeprefix(what))
+    assert program == "fab"
+    return words
+
+
+def test_the_printed_commands_mend_a_finding(installed: Workplace, tmp_path: Path) -> None:
+    """First the one that fetches the wheel, then the one that deploys it; what holds it back is named between them."""
+    write_export(installed, shop_record())
+    done = installed.fab("audit", "--osv", "osv")
+    assert "        Shop 1.0.1 would mend it, and the wheelhouse has no wheel of it that fits\n" in done.stdout
+    other = Workplace(tmp_path / "other")
+    other.fabfile("")
+    other.add_made("Shop", "1.0.1")
+    assert other.fab("publish_index:simple").returncode == 0
+    with serving(other.folder / "simple") as url:
+        fetched = installed.fab(*command_after(done.stdout, "fetch what is missing with: "), "--index", url)
+    assert fetched.returncode == 0, fetched.stderr
+    installed.file("shop.txt", "shop==1.0\n")
+    one = finding(installed)
+    text = "Shop 1.0.1 in the wheelhouse would mend it, but shop.txt:1 (shop==1.0) does not allow it"
+    assert one["remedy"] == {"kind": "requirements", "version": "1.0.1", "text": text}
+    installed.file("shop.txt", "shop<2\n")
+    done = installed.fab("audit", "--osv", "osv")
+    assert "        mended by Shop 1.0.1, in the wheelhouse, allowed by shop.txt:1\n" in done.stdout
+    deployed = installed.fab(*command_after(done.stdout, "mend with: "), "--yes")
+    assert deployed.returncode == 0, deployed.stderr
+    assert "CVE-1" not in installed.fab("audit", "--osv", "osv").stdout

@@ -42,16 +42,36 @@ def show_audit(
         console.warning(f"the ends of life of Python versions are as of {MADE}, more than a year old: update envfab")
 
 
-def show_commands(console: Console, fleet: Fleet, rows: Sequence[AuditedVirtualenv], remedies: Remedies) -> None:
-    """Print the commands that mend what counts, at each target."""
+def show_commands(
+    console: Console,
+    fleet: Fleet,
+    rows: Sequence[AuditedVirtualenv],
+    remedies: Remedies,
+    selected: Sequence[str] | None,
+) -> None:
+    """Print the commands that mend what counts, each once for all targets that need it.
+
+    `selected` are names that select all of `rows`, and nothing else; None if there are none.
+    """
+    deployed: dict[tuple[str, ...], list[str]] = {}
+    fetched: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         target = str(row.found.member.target)
         for findings in _deployments(row, remedies):
-            upgrade = flags(upgrade=dict.fromkeys(one.shown_as for one in findings))
-            console.command("mend it with: ", command(fleet, "deploy", *upgrade, names=[target]))
-        fetched = dict.fromkeys(f"{one.shown_as}=={version}" for one, version in _with(RemedyKind.FETCH, row))
-        if fetched:
-            console.command("fetch it with: ", command(fleet, "fetch_wheels", *fetched, *flags(name=target)))
+            deployed.setdefault(tuple(dict.fromkeys(one.shown_as for one in findings)), []).append(target)
+        lacking = tuple(dict.fromkeys(f"{one.shown_as}=={version}" for one, version in _with(RemedyKind.FETCH, row)))
+        if lacking:
+            fetched.setdefault(lacking, []).append(target)
+
+    def names(targets: list[str]) -> Sequence[str]:
+        return selected if selected is not None and len(targets) == len(rows) else targets
+
+    for wheels, targets in fetched.items():
+        words = [*wheels, *flags(name=names(targets))]
+        console.command("fetch what is missing with: ", command(fleet, "fetch_wheels", *words))
+    for packages, targets in deployed.items():
+        upgrade = flags(upgrade=packages)
+        console.command("mend with: ", command(fleet, "deploy", *upgrade, names=names(targets)))
 
 
 def _deployments(row: AuditedVirtualenv, remedies: Remedies) -> list[list[Finding]]:
@@ -101,15 +121,16 @@ def _summary(row: AuditedVirtualenv) -> str:
 
 
 def _show_finding(console: Console, one: Finding, age: str) -> None:
+    """Print a finding; of one that does not count, no more than why, and what would mend it at once."""
     first, *others = one.ids
     facts = [first + (f" ({', '.join(others)})" if others else ""), rating_text(one.rating)]
     if one.kind is FindingKind.VULNERABILITY:
         facts += [f"fixed in {', '.join(one.fixed)}" if one.fixed else "no fix known", age]
     counts = one.state is FindingState.OPEN
     console.print(f"    {one.shown_as} {one.version}   {' · '.join(facts)}", "red" if counts else "dim")
-    if one.summary:
-        console.print(f"        {one.summary[:SHOWN_SUMMARY]}", "" if counts else "dim")
-    if one.remedy is not None:
+    if one.summary and counts:
+        console.print(f"        {one.summary[:SHOWN_SUMMARY]}")
+    if one.remedy is not None and (counts or one.remedy.kind is RemedyKind.DEPLOY):
         console.print(f"        {one.remedy.text}", "" if counts else "dim")
     if one.statement is not None:
         console.print(f"        {_said(one.statement)}", "dim")
