@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,38 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(SupplyError, match=message):
             read(tmp_path / name)
+
+
+def broken(value: Any) -> Iterator[Any]:
+    """A document with each of its parts replaced by something else, or left out."""
+    yield from (None, 5, True, "x", "", [], [1], {}, {"x": 1})
+    if isinstance(value, dict):
+        for key in value:
+            yield {name: one for name, one in value.items() if name != key}
+            yield from ({**value, key: one} for one in broken(value[key]))
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from ([*value[:number], other, *value[number + 1 :]] for other in broken(one))
+
+
+def test_whatever_a_document_is_it_is_read_or_refused(tmp_path: Path) -> None:
+    """Nothing but a message with the file comes of it."""
+    full = statement(
+        vulnerability={"name": "CVE-1", "aliases": ["a"]}, timestamp="2026-01-01T00:00:00Z", impact_statement="x"
+    )
+    full["products"].append({"@id": "x", "identifiers": {"purl": PURL}, "subcomponents": [{"@id": "x"}]})
+    theirs = vulnerability(
+        affects={"ref": "django", "versions": [{"version": "1", "status": "unaffected"}]},
+        references=[{"id": "x"}],
+        updated="2026-01-01",
+    )
+    refused = []
+    for whole in (openvex(full), cyclonedx(theirs, components=[{"bom-ref": "django", "purl": PURL}])):
+        read_back(tmp_path, whole)
+        for one in broken(whole):
+            try:
+                read_back(tmp_path, one)
+            except SupplyError as error:
+                refused.append(error.where)
+    assert len(refused) > 100
+    assert set(refused) == {str(tmp_path / "vex.json")}

@@ -265,3 +265,17 @@ def test_the_printed_commands_mend_a_finding(installed: Workplace, tmp_path: Pat
     deployed = installed.fab(*command_after(done.stdout, "mend with: "), "--yes")
     assert deployed.returncode == 0, deployed.stderr
     assert "CVE-1" not in installed.fab("audit", "--osv", "osv").stdout
+
+
+def test_with_approvers_a_plan_is_to_be_made(audited: Workplace) -> None:
+    """Nothing else can be deployed there; the command that is printed makes it."""
+    audited.add_made("Shop", "1.0.1")
+    fabfile = audited.folder / "fabfile.py"
+    before = fabfile.read_text()
+    fabfile.write_text(before.replace("Fleet(", "Fleet(approvers='approvers', "))
+    words = command_after(audited.fab("audit", "--osv", "osv").stdout, "mend with: ")
+    assert words == ["plan", "--upgrade", "Shop", "--out", "mend.json"]
+    planned = audited.fab(*words)
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads((audited.folder / "mend.json").read_text())["virtualenvs"][0]["actions"][0]["version"] == "1.0.1"
+    fabfile.write_text(before)

@@ -21,6 +21,8 @@ from envfab.tasks.output.target_error import show_error
 from envfab.util.counts import count
 
 SHOWN_SUMMARY = 90
+# the file that a command to copy saves a plan in
+PLAN = "mend.json"
 NO_VERSION = "its version does not follow PEP 440"
 
 
@@ -69,9 +71,11 @@ def show_commands(
     for wheels, targets in fetched.items():
         words = [*wheels, *flags(name=names(targets))]
         console.command("fetch what is missing with: ", command(fleet, "fetch_wheels", *words))
+    # with approvers, nothing but a saved plan can be deployed
+    task, out = ("deploy", []) if fleet.approvers is None else ("plan", ["--out", PLAN])
     for packages, targets in deployed.items():
-        upgrade = flags(upgrade=packages)
-        console.command("mend with: ", command(fleet, "deploy", *upgrade, names=names(targets)))
+        words = [*flags(upgrade=packages), *out]
+        console.command("mend with: ", command(fleet, task, *words, names=names(targets)))
 
 
 def _deployments(row: AuditedVirtualenv, remedies: Remedies) -> list[list[Finding]]:
