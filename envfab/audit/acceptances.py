@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -85,16 +87,27 @@ def read(path: Path, today: date) -> tuple[Acceptance, ...]:
 
 def append(path: Path, acceptances: Sequence[Acceptance], today: date) -> None:
     """Add lines to the file, which is made if there is none; raises `SupplyError`, and has then added none."""
-    text, mode = _text(path)
-    for _ in _parse(path, text, today):
-        pass
-    if text and not text.endswith("\n"):
-        text += "\n"
-    text += "".join(f"{one.line()}\n" for one in acceptances)
     try:
-        write_file(path, text.encode(), mode)
+        with _locked(path.parent):
+            text, mode = _text(path)
+            _parse(path, text, today)
+            if text and not text.endswith("\n"):
+                text += "\n"
+            text += "".join(f"{one.line()}\n" for one in acceptances)
+            write_file(path, text.encode(), mode)
     except OSError as error:
         raise SupplyError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep others from adding lines at the same time; the file itself is replaced, so that it cannot carry the lock."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_until(until: date, today: date) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -104,6 +105,14 @@ def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o664
     with pytest.raises(SupplyError, match="cannot be written: No such file or directory"):
         append(tmp_path / "no" / "file", [made()], TODAY)
+
+
+def test_lines_of_several_people_are_all_there(tmp_path: Path) -> None:
+    """Whoever adds lines waits for those who are adding some."""
+    file = tmp_path / "accepted_findings"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: append(file, [made(f"CVE-{number}")], TODAY), range(40)))
+    assert {one.id for one in read(file, TODAY)} == {f"CVE-{number}" for number in range(40)}
 
 
 @settings(max_examples=60)

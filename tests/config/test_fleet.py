@@ -110,6 +110,7 @@ def message_of(make: Any, **fields: Any) -> str:
         (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: must be an http or https URL, not 'ftp://e.org/'"),
         (Fleet, {"wheels": 5}, "Fleet.wheels: must be a path, not 5"),
         (Fleet, {"release_log": ""}, "Fleet.release_log: must be a path, not ''"),
+        (Fleet, {"accepted_findings": None}, "Fleet.accepted_findings: must be a path, not None"),
         (Fleet, {"hosts": "web1"}, "Fleet.hosts: must be a list of Host(…), not 'web1'"),
         (Fleet, {"registration": ["x"]}, "Fleet.registration: must hold only registration servers, such as Difio(…) or DependencyTrack(…), not 'x'"),
         (Fleet, {"usage_stats": "https://e.org/"}, "Fleet.usage_stats: must be UsageStats(url), not 'https://e.org/'"),
