@@ -137,7 +137,11 @@ def _held(what: str, version: Version, plan: Plan, limits: _Limits) -> Remedy:
     if against is not None:
         return Remedy(RemedyKind.REQUIREMENTS, f"{begin} {against} does not allow it", str(version))
     problems = [*(f"no wheel meets {one.requirement}" for one in plan.missing), *plan.conflicts]
-    why = f"deploy is blocked: {problems[0].splitlines()[0]}" if problems else "other requirements do not allow it"
+    why = (
+        f"deploy is blocked: {problems[0].splitlines()[0]}"
+        if problems
+        else "it does not go with the other packages that deploy would choose"
+    )
     return Remedy(RemedyKind.BLOCKED, f"{begin} {why}", str(version))
 
 

@@ -100,6 +100,14 @@ def test_an_installed_package_that_holds_a_version_back_is_named(tmp_path: Path)
     assert found == Remedy(RemedyKind.REQUIREMENTS, text, "5.2.9")
 
 
+def test_a_version_that_does_not_go_with_the_others_is_told(tmp_path: Path) -> None:
+    """The requirements ask for a newer version of another package than it goes with."""
+    catalogue = wheelhouse({"Django==5.2.9": ["shop<2"], "shop==2": []})
+    found = remedy(tmp_path, catalogue, ["shop>=2"], probe("Django==5.1", "shop==1"))
+    text = "Django 5.2.9 in the wheelhouse would mend it, but it does not go with the other packages that deploy would choose"
+    assert found == Remedy(RemedyKind.BLOCKED, text, "5.2.9")
+
+
 def test_a_plan_that_is_blocked_mends_nothing(tmp_path: Path) -> None:
     """Its first reason is told: here a dependency of the new version that is missing."""
     found = remedy(tmp_path, wheelhouse({"Django==5.2.9": ["asgiref>=3.8"]}), ["Django>5.1"])
