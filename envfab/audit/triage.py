@@ -9,7 +9,7 @@ from datetime import date
 from envfab.audit.acceptances import Acceptance
 from envfab.audit.findings import AuditedVirtualenv, Finding, FindingState
 from envfab.audit.severity import Severity
-from envfab.audit.vex import VEXStatement, latest
+from envfab.audit.vex import VEXStatement, VEXStatements
 from envfab.config.selectors import select
 from envfab.config.target import Member, Target
 from envfab.errors import SelectorError
@@ -26,7 +26,7 @@ class Triage:
     least: Severity
     acceptances: tuple[Acceptance, ...]
     places: Mapping[str, frozenset[Target]]
-    statements: tuple[VEXStatement, ...] = ()
+    statements: VEXStatements
 
     @classmethod
     def of(
@@ -35,11 +35,13 @@ class Triage:
         least: Severity,
         acceptances: tuple[Acceptance, ...],
         fleet: Sequence[Member],
-        statements: Sequence[VEXStatement] = (),
+        statements: Iterable[VEXStatement] = (),
     ) -> Triage:
         """Make it for the members of a whole fleet; a selector that names none of them is no error, but unused."""
         selectors = {one.selector for one in acceptances if one.selector is not None}
-        return cls(today, least, acceptances, {one: _selected(one, fleet) for one in selectors}, tuple(statements))
+        return cls(
+            today, least, acceptances, {one: _selected(one, fleet) for one in selectors}, VEXStatements(statements)
+        )
 
     def decided(self, one: AuditedVirtualenv) -> AuditedVirtualenv:
         """The same virtualenv, with the state of each finding."""
@@ -56,8 +58,8 @@ class Triage:
         acceptance = max(about, key=lambda one: one.until, default=None)
         expired = acceptance is not None and acceptance.is_expired(self.today)
         accepted = acceptance is not None and not expired
-        said = [one for one in self.statements if one.is_about(finding.ids, finding.name, finding.version)]
-        finding = replace(finding, acceptance=acceptance, expired=expired, statement=latest(said))
+        said = self.statements.about(finding.ids, finding.name, finding.version)
+        finding = replace(finding, acceptance=acceptance, expired=expired, statement=said)
         return replace(finding, state=self._state(finding, accepted))
 
     def _state(self, finding: Finding, accepted: bool) -> FindingState:

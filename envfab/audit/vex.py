@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -46,18 +46,31 @@ class VEXStatement:
     at: datetime | None = None
     document: str = ""
 
-    def is_about(self, ids: Iterable[str], name: NormalizedName, version: str) -> bool:
-        """Whether it is about a vulnerability with one of these IDs in an installed version."""
-        return not self.ids.isdisjoint(one.lower() for one in ids) and any(
-            one.covers(name, version) for one in self.packages
-        )
+    def covers(self, name: NormalizedName, version: str) -> bool:
+        """Whether it is about an installed version of a package."""
+        return any(one.covers(name, version) for one in self.packages)
 
 
-def latest(statements: Sequence[VEXStatement]) -> VEXStatement | None:
-    """The statement that overrides the others: the one of the latest time; of those of no time, the last one."""
-    earliest = datetime.min.replace(tzinfo=timezone.utc)
-    pairs = list(enumerate(statements))
-    return max(pairs, key=lambda pair: (pair[1].at or earliest, pair[0]))[1] if pairs else None
+class VEXStatements:
+    """Statements of several documents, in their order, found by the IDs of vulnerabilities."""
+
+    def __init__(self, statements: Iterable[VEXStatement] = ()) -> None:
+        self._by_id: dict[str, dict[int, VEXStatement]] = {}
+        for number, one in enumerate(statements):
+            for id in one.ids:
+                self._by_id.setdefault(id, {})[number] = one
+
+    def about(self, ids: Iterable[str], name: NormalizedName, version: str) -> VEXStatement | None:
+        """The statement about a vulnerability of an installed version, by any of its IDs; None if there is none.
+
+        It is the one of the latest time, which overrides the others; of those of the same or of no time, the last one.
+        """
+        found = {number: one for id in ids for number, one in self._by_id.get(id.lower(), {}).items()}
+        fitting = [(one.at or _EARLIEST, number) for number, one in found.items() if one.covers(name, version)]
+        return found[max(fitting)[1]] if fitting else None
+
+
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def time_in(fields: Fields, *names: str) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from envfab.audit.vex import VEXStatement, VEXStatus, latest
+from envfab.audit.vex import VEXStatement, VEXStatements, VEXStatus
 from envfab.audit.vex_file import HINT, read
 from envfab.errors import SupplyError
 
@@ -65,7 +65,7 @@ def read_back(folder: Path, document: object) -> list[VEXStatement]:
 
 def status_of(folder: Path, document: object, id: str = "CVE-1", version: str = "5.1") -> VEXStatus | None:
     """What a document says of a vulnerability of Django."""
-    found = latest([one for one in read_back(folder, document) if one.is_about([id], DJANGO, version)])
+    found = VEXStatements(read_back(folder, document)).about([id], DJANGO, version)
     return found.status if found is not None else None
 
 
