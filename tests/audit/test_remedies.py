@@ -92,10 +92,11 @@ def test_what_holds_a_version_back_is_named(
     assert found == Remedy(RemedyKind.REQUIREMENTS, text, "5.2.9")
 
 
-def test_an_installed_package_that_holds_a_version_back_is_named(tmp_path: Path) -> None:
-    """With its own requirement."""
+@pytest.mark.parametrize("line", ["shop", "Django"])
+def test_an_installed_package_that_holds_a_version_back_is_named(tmp_path: Path, line: str) -> None:
+    """With its own requirement; also one that nothing requires, which deploy would not break."""
     shop = distribution("shop==1", ["Django<5.2"])
-    found = remedy(tmp_path, ["Django==5.2.9"], ["shop"], probe("Django==5.1", shop))
+    found = remedy(tmp_path, ["Django==5.2.9"], [line], probe("Django==5.1", shop))
     text = "Django 5.2.9 in the wheelhouse would mend it, but shop 1 (Django<5.2) does not allow it"
     assert found == Remedy(RemedyKind.REQUIREMENTS, text, "5.2.9")
 
