@@ -40,8 +40,8 @@ class Fleet:
     `hosts` may be a function that returns them: it is called once, when they are first needed. With `signers`, a file
     of OpenSSH's allowed signers, each release must be signed; with `require_host_verification`, nothing is deployed to
     hosts that cannot check that themselves. With `approvers`, a file of the same kind, only saved plans are deployed
-    that one of them approved. `signing_key` is the key of whoever runs `fab`.
-    `accepted_findings` is the file of `accept_finding`, which `audit` reads.
+    that one of them approved. `signing_key` is the key of whoever runs `fab`. `accepted_findings` is the file that
+    `accept_finding` writes.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
