@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
@@ -39,9 +39,3 @@ def parse_purl(text: str) -> PackageName | None:
         return PackageName(canonicalize_name(unquote(name), validate=True), unquote(version) or None)
     except InvalidName:
         return None
-
-
-def purl(shown_as: str, version: str) -> str:
-    """The package URL of an installed distribution, as `fab sbom` has it."""
-    name = quote(shown_as.lower().replace("_", "-"), safe=".-_~")
-    return f"{_PREFIX}{name}@{quote(version, safe='.-_~:')}" if version else f"{_PREFIX}{name}"

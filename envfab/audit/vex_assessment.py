@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from envfab.audit.findings import Finding, FindingKind, FindingState
-from envfab.audit.purl import purl
 from envfab.audit.severity import Rating
 from envfab.audit.vex import VEXStatus
+from envfab.sbom.virtualenv_bill import package_url
 
 UNDECIDED = "not decided yet"
 
@@ -42,7 +42,7 @@ def assessments(findings: Iterable[Finding]) -> list[Assessment]:
     groups: dict[tuple[tuple[str, ...], str], list[Finding]] = {}
     for one in findings:
         if one.kind is FindingKind.VULNERABILITY:
-            groups.setdefault((one.ids, purl(one.shown_as, one.version)), []).append(one)
+            groups.setdefault((one.ids, package_url(one.shown_as, one.version)), []).append(one)
     return [_assessment(name, group) for (_ids, name), group in sorted(groups.items())]
 
 

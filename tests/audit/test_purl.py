@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from envfab.audit.purl import PackageName, parse_purl, purl
+from envfab.audit.purl import PackageName, parse_purl
+from envfab.sbom.virtualenv_bill import package_url
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,6 @@ def test_versions_are_compared_as_versions(text: str, covered: bool) -> None:
 
 @pytest.mark.parametrize("name", ["Django", "Typing_Extensions", "zope.interface"])
 @pytest.mark.parametrize("version", ["5.2.1", "1!2.0+corp.1", "2004d-x y", ""])
-def test_what_is_written_is_as_in_a_bill_of_materials(name: str, version: str) -> None:
-    """The library that `fab sbom` writes with makes the same."""
-    assert purl(name, version) == str(PackageURL("pypi", name=name, version=version or None))
+def test_those_of_bills_of_materials_are_read(name: str, version: str) -> None:
+    """Documents of findings have the same package URLs as bills, and are read again."""
+    assert parse_purl(package_url(name, version)) == PackageName(canonicalize_name(name), version or None)
