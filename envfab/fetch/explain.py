@@ -39,7 +39,9 @@ def _why(one: Missing, requirements: Requirements, kind: InterpreterKind, index:
         return
     yield one.why.replace("the wheelhouse has", "wheelhouse and index have")
     files = index.files(name)
-    if not files:
+    if index.status(name).quarantined:
+        yield f"{shown_url(index.url)} says that {name} {index.status(name).told}"
+    elif not files:
         yield f"{shown_url(index.url)} does not know the project"
     elif any(wheel.sha256 is None for file in files if (wheel := pages.wheel_of(file))):
         yield "the index tells no SHA-256 of some wheels of it, and what cannot be verified is not fetched"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from envfab.errors import SupplyError
 from envfab.fetch.explain import explained
 from envfab.index.client import Both, ForInterpreter, PackageIndex
 from envfab.index.pool import Pool
+from envfab.index.project_status import ProjectStatus
 from envfab.index.session import IndexSession
 from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements
@@ -36,10 +37,14 @@ DOWNLOADS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Wheels, by file name, that the wheelhouse has, and those of the index that it lacks."""
+    """Wheels, by file name, that the wheelhouse has, and those of the index that it lacks.
+
+    `statuses` are those of their projects that are not active (PEP 792), by the projects' names as published.
+    """
 
     here: Sequence[Wheel]
     lacking: Sequence[Wheel]
+    statuses: Mapping[str, ProjectStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def opened(
     url: str,
     downloads: Path | None = None,
     timeouts: Timeouts | None = None,
-    own: Collection[NormalizedName] = (),
+    own: Container[NormalizedName] = (),
 ) -> Iterator[PackageIndex]:
     """An index to ask for all but `own`; what is downloaded lies in the user's cache folder, or in `downloads`."""
     with tempfile.TemporaryDirectory(prefix="envfab-") as folder:
@@ -95,7 +100,13 @@ def needed(jobs: Sequence[FetchJob], wheelhouse: Wheelhouse, index: PackageIndex
         reporter.advance("resolving", interpreter.title)
     if problems:
         raise SupplyError("\n".join(problems))
-    return Needed(*([found[filename] for filename in sorted(found)] for found in (here, lacking)))
+    wheels = [*here.values(), *lacking.values()]
+    statuses = {wheel.shown_as: status for wheel in wheels if (status := index.status(wheel.name)).told}
+    return Needed(_by_filename(here), _by_filename(lacking), statuses)
+
+
+def _by_filename(found: Mapping[str, Wheel]) -> list[Wheel]:
+    return [found[filename] for filename in sorted(found)]
 
 
 def download(wheels: Sequence[Wheel], index: PackageIndex, reporter: Reporter) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,9 +16,10 @@ from packaging.version import Version
 
 from envfab.errors import SupplyError
 from envfab.index import pages
-from envfab.index.pages import File
+from envfab.index.pages import File, ProjectPage
 from envfab.index.pool import Pool
 from envfab.index.project_page import read_project_page
+from envfab.index.project_status import ACTIVE, ProjectStatus
 from envfab.index.session import AT_ONCE, IndexSession, IndexUnavailable
 from envfab.models.interpreter import Interpreter
 from envfab.models.legacy_metadata import read_requires_python
@@ -39,13 +40,13 @@ class PackageIndex:
     where the index does not answer as an index does.
     """
 
-    def __init__(self, url: str, web: IndexSession, downloads: Path, own: Collection[NormalizedName] = ()) -> None:
+    def __init__(self, url: str, web: IndexSession, downloads: Path, own: Container[NormalizedName] = ()) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
-        self.own = frozenset(own)
+        self.own = own
         self._web = web
         self._downloads = downloads
         self._pool = Pool(AT_ONCE, "envfab-index")
-        self._pages: dict[NormalizedName, Future[tuple[File, ...]]] = {}
+        self._pages: dict[NormalizedName, Future[ProjectPage]] = {}
         self._releases: dict[NormalizedName, Sequence[Release]] = {}
         self._metadata: dict[str, WheelMetadata] = {}
         self._files: dict[str, File] = {}
@@ -66,8 +67,11 @@ class PackageIndex:
 
     def files(self, name: NormalizedName) -> tuple[File, ...]:
         """The files that the index offers of a project; none where it does not know the project, or is not asked."""
-        self.expect([name])
-        return self._pages[name].result() if name in self._pages else ()
+        return self._page(name).files
+
+    def status(self, name: NormalizedName) -> ProjectStatus:
+        """The project's status (PEP 792): active where the index is not asked."""
+        return self._page(name).status
 
     def file(self, wheel: Wheel) -> File:
         """What the index says of a wheel that it offers."""
@@ -78,10 +82,10 @@ class PackageIndex:
         return [name for name, releases in self._releases.items() if releases]
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
-        """Every wheel of the project that can be verified."""
+        """Every wheel of the project that can be verified; none of a project that is quarantined (PEP 792)."""
         if name not in self._releases:
             found = []
-            for file in self.files(name):
+            for file in () if self.status(name).quarantined else self.files(name):
                 wheel = pages.wheel_of(file)
                 if wheel is not None and wheel.name == name and wheel.sha256 is not None:
                     self._files[wheel.filename] = file
@@ -110,7 +114,11 @@ class PackageIndex:
             self._web.download(file.url, file.sha256, place, file.size)
         return place
 
-    def _read_page(self, name: NormalizedName) -> tuple[File, ...]:
+    def _page(self, name: NormalizedName) -> ProjectPage:
+        self.expect([name])
+        return self._pages[name].result() if name in self._pages else ProjectPage()
+
+    def _read_page(self, name: NormalizedName) -> ProjectPage:
         return read_project_page(self._web, self.url, name)
 
     def _metadata_beside(self, wheel: Wheel) -> WheelMetadata | None:
@@ -177,13 +185,21 @@ class PagesAlone:
 
     def releases(self, name: NormalizedName) -> Sequence[Release]:
         """As the index has it, if it answers."""
-        if name in self.problems or any(isinstance(problem, IndexUnavailable) for problem in self.problems.values()):
+        if self._is_silent_on(name):
             return ()
         try:
             return self.index.releases(name)
         except SupplyError as problem:
             self.problems[name] = problem
             return ()
+
+    def status(self, name: NormalizedName) -> ProjectStatus:
+        """As the index has it, if it answers; else active, and `problems` tells why that is not known."""
+        self.releases(name)
+        return ACTIVE if self._is_silent_on(name) else self.index.status(name)
+
+    def _is_silent_on(self, name: NormalizedName) -> bool:
+        return name in self.problems or any(isinstance(one, IndexUnavailable) for one in self.problems.values())
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:
         """As the index has it."""

@@ -2,7 +2,8 @@
 
 With the hashes, `Requires-Python` and yanking (PEP 592) of each file, its size and time (PEP 700), and the hash of the
 metadata file beside it: written under the name of PEP 714 alone, read under that of PEP 658, too. Under the older name
-pip 22.3 to 23.1 find nothing of a project whose METADATA spells its name otherwise than its page (Django).
+pip 22.3 to 23.1 find nothing of a project whose METADATA spells its name otherwise than its page (Django). The
+project's status (PEP 792) is read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
 
 from envfab.errors import SupplyError, WheelError
+from envfab.index.project_status import ACTIVE, ProjectStatus
 from envfab.models.wheel import Wheel
 from envfab.util import untrusted
 from envfab.util.untrusted import shown_url
@@ -50,6 +52,14 @@ class File:
     uploaded: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    """What an index tells of a project."""
+
+    files: tuple[File, ...] = ()
+    status: ProjectStatus = ACTIVE
+
+
 def project_json(name: NormalizedName, versions: Iterable[str], files: Sequence[File]) -> str:
     """A project's page by PEP 691, as JSON."""
     document = {
@@ -78,8 +88,8 @@ def list_html(names: Iterable[NormalizedName]) -> str:
     return _page("Simple index", "".join(f'    <a href="{name}/">{name}</a><br>\n' for name in names))
 
 
-def parse_json(text: str, base: str) -> tuple[File, ...]:
-    """The files of a PEP 691 page that lies at `base`; raises `SupplyError` for anything else."""
+def parse_json(text: str, base: str) -> ProjectPage:
+    """What a PEP 691 page says that lies at `base`; raises `SupplyError` for anything else."""
     try:
         document = untrusted.parse_json(text)
         version = str(document["meta"]["api-version"])
@@ -88,7 +98,12 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
                 f"speaks version {shortened(version, 20)} of the index format; this envfab reads 1.x",
                 where=shown_url(base),
             )
-        return tuple(_file_of(one, base) for one in document["files"])
+        status = document.get("project-status")
+        said = status if isinstance(status, Mapping) else {"status": status}
+        return ProjectPage(
+            tuple(_file_of(one, base) for one in document["files"]),
+            ProjectStatus.read(said.get("status"), said.get("reason")),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise SupplyError(
@@ -96,8 +111,8 @@ def parse_json(text: str, base: str) -> tuple[File, ...]:
         ) from None
 
 
-def parse_html(text: str, base: str) -> tuple[File, ...]:
-    """The files of a PEP 503 page that lies at `base`; raises `SupplyError` for anything else."""
+def parse_html(text: str, base: str) -> ProjectPage:
+    """What a PEP 503 page says that lies at `base`; raises `SupplyError` for anything else."""
     anchors = _Anchors()
     try:
         anchors.feed(text)
@@ -112,7 +127,7 @@ def parse_html(text: str, base: str) -> tuple[File, ...]:
     # error and login pages come with status 200 as well
     if not (anchors.declared or any(file.filename.endswith(_DISTRIBUTIONS) for file in files)):
         raise SupplyError("is not a page of a package index: it links to no distribution", where=shown_url(base))
-    return files
+    return ProjectPage(files, ProjectStatus.read(anchors.status, anchors.reason))
 
 
 def wheel_of(file: File) -> Wheel | None:
@@ -240,21 +255,32 @@ def _file_of_anchor(attributes: Mapping[str, str | None], page: str, base: str) 
 
 
 class _Anchors(HTMLParser):
-    """Collects the attributes of every link, and the base of a page that names one."""
+    """Collects the attributes of every link, the base of a page that names one, and the project's status."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.found: list[dict[str, str | None]] = []
         self.base: str | None = None
         self.declared = False
+        self.status: str | None = None
+        self.reason: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             self.found.append(dict(attrs))
         elif tag == "base" and self.base is None:
             self.base = dict(attrs).get("href")
-        elif tag == "meta" and dict(attrs).get("name") == "pypi:repository-version":
+        elif tag == "meta":
+            self._read_meta(dict(attrs))
+
+    def _read_meta(self, attributes: Mapping[str, str | None]) -> None:
+        name, content = attributes.get("name"), attributes.get("content")
+        if name == "pypi:repository-version":
             self.declared = True
+        elif name == "pypi:project-status":
+            self.status = self.status or content
+        elif name == "pypi:project-status-reason":
+            self.reason = self.reason or content
 
 
 def upload_time(moment: datetime | None) -> str | None:

@@ -212,6 +212,6 @@ def _published_before(folder: Path) -> dict[str, File]:
     """The files on the project's last page, so that an unchanged wheel is not opened again."""
     try:
         text = (folder / JSON_PAGE).read_text(encoding="utf-8")
-        return {file.filename: file for file in pages.parse_json(text, "")}
+        return {file.filename: file for file in pages.parse_json(text, "").files}
     except (OSError, UnicodeDecodeError, ValueError, SupplyError):
         return {}

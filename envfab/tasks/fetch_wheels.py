@@ -49,6 +49,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
         from envfab.tasks.fetch_jobs import fetch_jobs
+        from envfab.tasks.output.project_status import status_json, warn_of_statuses
         from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 
         run = TaskContext(fleet, c, json)
@@ -64,6 +65,7 @@ def task(fleet: Fleet) -> Any:
             jobs = fetch_jobs(run, members, list(requirements), kinds)
             with opened(index or default_index(), own=[canonicalize_name(one) for one in own]) as source:
                 found = needed(distinct(jobs), wheelhouse, source, console)
+                warn_of_statuses(console, found.statuses)
                 if place is not None:
                     wheelhouse.verify_unchanged(found.here)
                 paths = download(found.lacking, source, console)
@@ -83,7 +85,8 @@ def task(fleet: Fleet) -> Any:
             if json:
                 console.json(
                     {"format": 1, "fetched": [_wheel_json(wheel) for wheel in found.lacking],
-                     "had": [_wheel_json(wheel) for wheel in found.here], "bundle": bundle or None}
+                     "had": [_wheel_json(wheel) for wheel in found.here], "bundle": bundle or None,
+                     "project_statuses": status_json(found.statuses)}
                 )  # fmt: skip
         if not complete:
             raise Exit(code=1)

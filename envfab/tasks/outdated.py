@@ -35,6 +35,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.probe_interpreters import look
         from envfab.index.client import PagesAlone
         from envfab.tasks.output.outdated import outdated_json, show_outdated
+        from envfab.tasks.output.project_status import status_json, warn_of_statuses
 
         run = TaskContext(fleet, c, json)
         sources: dict[str, Catalogue] = {"wheelhouse": run.open_wheelhouse()}
@@ -47,22 +48,30 @@ def task(fleet: Fleet) -> Any:
                 sources["index"] = pages = PagesAlone(reached)
                 problems = pages.problems
             looks = look(members, links, run.settings, console)
+            statuses = {}
             if index:
-                reached.expect(
-                    dict.fromkeys(one for found in looks if found.probe for one in found.probe.distributions)
-                )
+                installed = {
+                    one.name: one.shown_as
+                    for found in looks
+                    if found.probe
+                    for one in found.probe.distributions.values()
+                }
+                reached.expect(installed)
+                statuses = {shown: one for name, shown in installed.items() if (one := pages.status(name)).told}
             rows = [
                 (found, list(behind(found.probe, requirements[found.member.target], sources)) if found.probe else [])
                 for found in looks
             ]
             for found, older in rows:
                 show_outdated(console, found, older)
+            warn_of_statuses(console, statuses)
             for problem in problems.values():
                 console.warning(f"without the index: {problem}")
             if json:
                 console.json(
                     {"format": 1, "virtualenvs": [outdated_json(found, older) for found, older in rows],
-                     "index_errors": [str(problem) for problem in problems.values()]}
+                     "index_errors": [str(problem) for problem in problems.values()],
+                     "project_statuses": status_json(statuses)}
                 )  # fmt: skip
         if problems or any(found.error for found in looks):
             raise Exit(code=1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from envfab.errors import SupplyError
-from envfab.index.pages import File, parse_html, parse_json, project_html, project_json, relative_url
+from envfab.index.pages import File, ProjectPage, parse_html, parse_json, project_html, project_json, relative_url
 
 BASE = "http://127.0.0.1:1/simple/shop/"
 NAME = canonicalize_name("shop")
@@ -38,8 +38,8 @@ def files(draw: st.DrawFn) -> File:
 @given(st.lists(files(), max_size=3))
 def test_pages_round_trip(listed: list[File]) -> None:
     """What is written is read again the same, from JSON and from HTML."""
-    assert parse_json(project_json(NAME, [], listed), BASE) == tuple(listed)
-    assert parse_html(project_html(NAME, listed), BASE) == tuple(listed)
+    assert parse_json(project_json(NAME, [], listed), BASE).files == tuple(listed)
+    assert parse_html(project_html(NAME, listed), BASE).files == tuple(listed)
 
 
 def test_reads_html_as_others_write_it() -> None:
@@ -47,7 +47,7 @@ def test_reads_html_as_others_write_it() -> None:
     text = f"""<html><head><base href="../../files/"></head><body>
       <a href="shop-1.0%2Blocal-py3-none-any.whl#sha256={"a" * 64}" data-dist-info-metadata="true"
          data-requires-python="&gt;=3.8" data-yanked>shop</a><A HREF='shop-1.0.tar.gz#md5=abc'>sdist</A></body></html>"""
-    wheel, sdist = parse_html(text, BASE)
+    wheel, sdist = parse_html(text, BASE).files
     assert wheel == File(
         "shop-1.0+local-py3-none-any.whl",
         "http://127.0.0.1:1/files/shop-1.0%2Blocal-py3-none-any.whl",
@@ -82,7 +82,7 @@ def test_fields_that_are_no_texts_say_nothing() -> None:
     """A number where PEP 691 wants a text, or a list: the file is there all the same."""
     file = {"filename": "shop-1.0.tar.gz", "url": "x", "requires-python": 3.8, "upload-time": 123, "size": "big"}
     page = json.dumps({"meta": {"api-version": "1.0"}, "files": [{**file, "yanked": 0}]})
-    assert parse_json(page, BASE) == (File("shop-1.0.tar.gz", BASE + "x", yanked=""),)
+    assert parse_json(page, BASE).files == (File("shop-1.0.tar.gz", BASE + "x", yanked=""),)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,42 @@ def test_refuses_html_that_is_no_page() -> None:
     """A login page with status 200 is not an empty index."""
     with pytest.raises(SupplyError, match="it links to no distribution"):
         parse_html('<html><a href="/login">Log in</a></html>', BASE)
+
+
+def page_with(status: object, file: dict[str, object] | None = None) -> ProjectPage:
+    """A PEP 691 page with a status, and a file of which it tells more."""
+    told = {"filename": "shop-1.0.tar.gz", "url": "x", **(file or {})}
+    return parse_json(json.dumps({"meta": {"api-version": "1.4"}, "project-status": status, "files": [told]}), BASE)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (None, ""),
+        ({"status": "active"}, ""),
+        ({"status": "archived"}, "is archived"),
+        ({"status": "deprecated", "reason": "use\nshop2\x1b[31m"}, "is deprecated: use shop2 [31m"),
+        ({"status": "frozen", "reason": 3}, "has a status that this envfab does not know: frozen"),
+        ("archived", "is archived"),
+        (["archived"], "has a status that this envfab does not know: ['archived']"),
+        ({"status": 7}, "has a status that this envfab does not know: 7"),
+    ],
+)
+def test_reads_the_status_of_a_project(status: object, told: str) -> None:
+    """PEP 792's markers in words, with the reason in one line; what else an index says is shown as not known."""
+    assert page_with(status).status.told == told
+
+
+def test_reads_the_status_in_html() -> None:
+    """The two meta elements of PEP 792; a quarantined project has no links, and its page is one all the same."""
+    page = parse_html(
+        """<html><head><meta name="pypi:repository-version" content="1.4"><meta name="pypi:project-status"
+        content="quarantined"><meta name="pypi:project-status-reason" content="malware"></head></html>""",
+        BASE,
+    )
+    assert (page.files, page.status.quarantined, page.status.told) == ((), True, "is quarantined: malware")
+
+
+def test_a_long_reason_is_shortened() -> None:
+    """Ten megabytes are shown as one short line."""
+    assert len(page_with({"status": "archived", "reason": "x" * (10 << 20)}).status.told) < 250

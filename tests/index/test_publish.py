@@ -121,9 +121,9 @@ def test_whoever_reads_meanwhile_finds_whole_pages(wheelhouse: Wheelhouse, add: 
     def read() -> None:
         while not done.is_set():
             try:
-                files = parse_json((index / "shop" / "index.v1_json").read_text(), "http://127.0.0.1/")
+                files = parse_json((index / "shop" / "index.v1_json").read_text(), "http://127.0.0.1/").files
                 broken.extend(file.filename for file in files if not (index / "shop" / file.filename).exists())
-                listed = parse_html((index / "shop" / "index.html").read_text(), "http://127.0.0.1/")
+                listed = parse_html((index / "shop" / "index.html").read_text(), "http://127.0.0.1/").files
             except (OSError, SupplyError) as error:
                 broken.append(str(error))
             else:
@@ -182,7 +182,7 @@ def test_pages_are_there_after_their_wheels_and_gone_before_them(
 
     def look() -> None:
         for page in index.glob("*/index.v1_json"):
-            files = parse_json(page.read_text(), "http://127.0.0.1/")
+            files = parse_json(page.read_text(), "http://127.0.0.1/").files
             lacking.extend(file.filename for file in files if not (page.parent / file.filename).exists())
 
     def watched(name: str) -> Any:

@@ -71,7 +71,7 @@ class IndexNews:
     def _fetch(self, web: IndexSession, name: NormalizedName) -> tuple[Offer, ...] | None:
         """What the index offers; None where it does not answer just now."""
         try:
-            return offers_of(name, read_project_page(web, self._url, name))
+            return offers_of(name, read_project_page(web, self._url, name).files)
         except SupplyError as error:
             log.warning("the package index does not answer about %s: %s", name, error)
             return None
