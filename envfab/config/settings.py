@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from envfab.config.name_patterns import NO_NAMES, NamePatterns
 from envfab.errors import ConfigurationError
+from envfab.util.times import parse_span
 
 PREFIX = "FABRIC_ENVFAB_"
 HOST_KEYS = ("strict", "accept-new", "off")
@@ -36,7 +38,7 @@ class Settings:
     """How the tasks work; times are in seconds.
 
     `batch` is a number of virtualenvs or a percentage (`"25%"`). `max_failures` is 1 where only `batch` is
-    set, and no limit where it says `none`.
+    set, and no limit where it says `none`. `own` are projects that are never looked up in an index.
     """
 
     parallel: int = 20
@@ -56,6 +58,9 @@ class Settings:
     compilers: tuple[str, ...] = ()
     log_rollouts: int = 50
     log_megabytes: int = 200
+    older_than: int = 0
+    older_than_except: NamePatterns = NO_NAMES
+    own: NamePatterns = NO_NAMES
 
     @classmethod
     def from_mapping(
@@ -120,6 +125,9 @@ def defaults() -> dict[str, str | None]:
         "compilers": None,
         "log_rollouts": "50",
         "log_megabytes": "200",
+        "older_than": "0",
+        "older_than_except": None,
+        "own": None,
     }
 
 
@@ -212,6 +220,24 @@ def _is_program(path: str) -> bool:
     return path.startswith(("/", "~/")) and path.isprintable()
 
 
+def _span(where: str, value: Any) -> int:
+    try:
+        return parse_span(str(value).strip())
+    except ValueError:
+        _wrong(where, value, "a number of days or hours, like 7d or 24h, or 0")
+
+
+def _names(where: str, value: Any) -> NamePatterns:
+    """Names of projects, and patterns; in a text they are separated by commas."""
+    if _absent(value):
+        return NO_NAMES
+    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    try:
+        return NamePatterns.parse(words)
+    except (ValueError, TypeError):
+        _wrong(where, value, "a list of names of projects, or patterns like mycorp-*")
+
+
 def _choice(*choices: str) -> Callable[[str, Any], str]:
     """The reader of one of a few words. YAML reads a bare `off` as false, so false is `off`."""
 
@@ -266,4 +292,7 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "compilers": _programs,
     "log_rollouts": _whole(0),
     "log_megabytes": _whole(1),
+    "older_than": _span,
+    "older_than_except": _names,
+    "own": _names,
 }

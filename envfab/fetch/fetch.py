@@ -9,14 +9,15 @@ import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from envfab.errors import SupplyError
+from envfab.fetch.age_rule import AgeRule, HeldBack, HeldBackSearch, OldEnough
 from envfab.fetch.explain import explained
-from envfab.index.client import Both, ForInterpreter, PackageIndex
+from envfab.index.client import Both, ForInterpreter, PackageIndex, PagesAlone
 from envfab.index.pool import Pool
 from envfab.index.project_status import ProjectStatus
 from envfab.index.session import IndexSession
@@ -45,6 +46,7 @@ class Needed:
     here: Sequence[Wheel]
     lacking: Sequence[Wheel]
     statuses: Mapping[str, ProjectStatus]
+    held_back: Sequence[HeldBack] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +79,77 @@ def opened(
             yield index
 
 
-def needed(jobs: Sequence[FetchJob], wheelhouse: Wheelhouse, index: PackageIndex, reporter: Reporter) -> Needed:
-    """The wheels that all jobs come to; raises `SupplyError` that tells, for every interpreter, what cannot be met
-    and why."""
-    here: dict[str, Wheel] = {}
-    lacking: dict[str, Wheel] = {}
-    problems = []
+def needed(
+    jobs: Sequence[FetchJob],
+    wheelhouse: Wheelhouse,
+    index: PackageIndex,
+    reporter: Reporter,
+    rule: AgeRule | None = None,
+) -> Needed:
+    """The wheels that all jobs come to, those of the index only if they are as old as `rule` wants; raises
+    `SupplyError` that tells, for every interpreter, what cannot be met and why."""
+    search = _Search(wheelhouse, index, rule or AgeRule(0))
     reporter.stage("resolving", len(jobs))
     for job in jobs:
+        reporter.working(job.kind.interpreter.title, "resolving")
+        search.run(job)
+        reporter.advance("resolving", job.kind.interpreter.title)
+    if search.problems:
+        raise SupplyError("\n".join(search.problems))
+    return search.result()
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for the wheels of several jobs, and what it found."""
+
+    wheelhouse: Wheelhouse
+    index: PackageIndex
+    rule: AgeRule
+    here: dict[str, Wheel] = field(default_factory=dict)
+    lacking: dict[str, Wheel] = field(default_factory=dict)
+    held_back: dict[str, HeldBack] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def run(self, job: FetchJob) -> None:
         interpreter = job.kind.interpreter
-        reporter.working(interpreter.title, "resolving")
-        both = Both(wheelhouse, ForInterpreter.of(index, interpreter))
-        entries = applicable(job.requirements.entries, Environment(interpreter))
-        index.expect(dict.fromkeys(entry.name for entry in entries))
+        environment = Environment(interpreter)
+        old_enough = OldEnough(ForInterpreter.of(self.index, interpreter), self.rule)
+        both = Both(self.wheelhouse, old_enough)
+        entries = applicable(job.requirements.entries, environment)
+        self.index.expect(dict.fromkeys(entry.name for entry in entries))
+        held = HeldBackSearch(old_enough, PagesAlone(self.index), environment)
         try:
             chosen = solve(job.requirements, interpreter, both)
         except Unsolvable as problem:
-            problems.append(str(explained(problem, job.requirements, job.kind, index)))
-        else:
-            for wheel in chosen.values():
-                (here if both.has(wheel) else lacking)[wheel.filename] = wheel
-        reporter.advance("resolving", interpreter.title)
-    if problems:
-        raise SupplyError("\n".join(problems))
-    wheels = [*here.values(), *lacking.values()]
-    statuses = {wheel.shown_as: status for wheel in wheels if (status := index.status(wheel.name)).told}
-    return Needed(_by_filename(here), _by_filename(lacking), statuses)
+            self._explain(problem, job, held)
+            return
+        for wheel in chosen.values():
+            (self.here if both.has(wheel) else self.lacking)[wheel.filename] = wheel
+        wanted = [*job.requirements.entries, *job.requirements.constraints]
+        requirements = [one.requirement for one in applicable(wanted, environment)]
+        for wheel in chosen.values() if old_enough.objections else ():
+            requirements += environment.needed(both.metadata(wheel).requires)
+        for wheel in chosen.values():
+            specifiers = [one.specifier for one in requirements if canonicalize_name(one.name) == wheel.name]
+            self._note(held.find(wheel.name, specifiers, wheel.version))
+
+    def _note(self, held: HeldBack | None) -> None:
+        if held is not None:
+            self.held_back[str(held)] = held
+
+    def _explain(self, problem: Unsolvable, job: FetchJob, held: HeldBackSearch) -> None:
+        self.problems.append(str(explained(problem, job.requirements, job.kind, self.index)))
+        found = [one for name in held.old_enough.objections if (one := held.find(name)) is not None]
+        self.problems += [f"  {one}" for one in found]
+        if found:
+            names = ", ".join(canonicalize_name(one.shown_as) for one in found)
+            self.problems.append(f"  to take them all the same: --older-than 0, or {names} in older_than_except")
+
+    def result(self) -> Needed:
+        wheels = [*self.here.values(), *self.lacking.values()]
+        statuses = {wheel.shown_as: status for wheel in wheels if (status := self.index.status(wheel.name)).told}
+        return Needed(_by_filename(self.here), _by_filename(self.lacking), statuses, tuple(self.held_back.values()))
 
 
 def _by_filename(found: Mapping[str, Wheel]) -> list[Wheel]:

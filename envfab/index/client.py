@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,10 @@ from envfab.planning.marker_environment import Environment
 from envfab.util.times import parse_time
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
+
+FIRST_INDEX = 2003  # the year in which PyPI began
+# stricter than Python, which reads a row of digits as a date, too
+_UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 class PackageIndex:
@@ -260,7 +265,11 @@ def requires_python_of(file: File) -> SpecifierSet:
 
 
 def _moment(text: str | None) -> datetime | None:
+    """An upload time (PEP 700); None for other texts, and for times before there were indexes, which stand for none."""
+    if text is None or not _UPLOAD_TIME.fullmatch(text):
+        return None
     try:
-        return parse_time(text) if text else None
+        found = parse_time(text)
     except ValueError:
         return None
+    return found if found.year >= FIRST_INDEX else None

@@ -19,6 +19,7 @@ SHARED = {
     "json": "one JSON document on standard output",
     "metrics": "write metrics for Prometheus to this file, which node_exporter's textfile collector reads",
     "slice": "work on one slice of the fleet, such as 3/8: the third of eight that as many machines take",
+    "older_than": "take only what was uploaded to the index so long ago: 7d, 24h (default: the setting older_than)",
     # the options of a plan: of plan and deploy
     "only": "change only this package and leave all others as they are; repeatable",
     "prune": "also remove what no requirement needs",

@@ -30,7 +30,7 @@ def task(fleet: Fleet) -> Any:
         requirements="a requirements file, or a requirement; repeatable (default: those of the targets)",
         interpreters="a file that `fab targets --export FILE` wrote, to be read instead of probing the targets",
         index="the package index to fetch from (default: PyPI)",
-        own="a project of your own, which is never looked up in the index; repeatable",
+        own="a project of your own, or a pattern: it is never looked up in the index; repeatable",
         bundle="write all wheels that are needed to this file, for another wheelhouse, and add none to this one",
     )
     def fetch_wheels(
@@ -41,18 +41,20 @@ def task(fleet: Fleet) -> Any:
         index: str = "",
         own: Iterable[str] = (),
         bundle: str = "",
+        older_than: str = "",
         json: bool = False,
     ) -> None:
         """Fetch the wheels that the wheelhouse lacks for the targets' interpreters from a package index."""
-        from packaging.utils import canonicalize_name
-
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
         from envfab.tasks.fetch_jobs import fetch_jobs
+        from envfab.tasks.incoming import age_rule, own_projects
+        from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.project_status import status_json, warn_of_statuses
         from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
 
-        run = TaskContext(fleet, c, json)
+        run = TaskContext(fleet, c, json, older_than=older_than)
+        owned = run.settings.own | own_projects(list(own))
         wheelhouse = run.open_wheelhouse()
         place = _place_of_bundle(bundle) if bundle else None
         with run.console as console, run.connections() as links:
@@ -63,9 +65,10 @@ def task(fleet: Fleet) -> Any:
             if interpreters and list(name):
                 kinds = of_targets(kinds, {str(member.target) for member in members})
             jobs = fetch_jobs(run, members, list(requirements), kinds)
-            with opened(index or default_index(), own=[canonicalize_name(one) for one in own]) as source:
-                found = needed(distinct(jobs), wheelhouse, source, console)
+            with opened(index or default_index(), own=owned) as source:
+                found = needed(distinct(jobs), wheelhouse, source, console, age_rule(run.settings))
                 warn_of_statuses(console, found.statuses)
+                warn_of_held_back(console, found.held_back)
                 if place is not None:
                     wheelhouse.verify_unchanged(found.here)
                 paths = download(found.lacking, source, console)
@@ -86,7 +89,8 @@ def task(fleet: Fleet) -> Any:
                 console.json(
                     {"format": 1, "fetched": [_wheel_json(wheel) for wheel in found.lacking],
                      "had": [_wheel_json(wheel) for wheel in found.here], "bundle": bundle or None,
-                     "project_statuses": status_json(found.statuses)}
+                     "project_statuses": status_json(found.statuses),
+                     "held_back": held_back_json(found.held_back)}
                 )  # fmt: skip
         if not complete:
             raise Exit(code=1)

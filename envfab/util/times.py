@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 
 DAY = 24 * 60 * 60  # seconds
 
+_SPAN = re.compile(r"([0-9]{1,5})([hd])", re.ASCII)
+_SPAN_UNITS = {"h": 60 * 60, "d": DAY}
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 
@@ -33,3 +35,18 @@ def now() -> str:
 def local_time(at: datetime) -> str:
     """A time with a zone as people read it, in their own zone: `2026-11-20 18:42 CET`."""
     return f"{at.astimezone():%Y-%m-%d %H:%M %Z}"
+
+
+def parse_span(text: str) -> int:
+    """The seconds of a span of time such as `7d` or `24h`; a plain `0` is none. Raises `ValueError`."""
+    if text == "0":
+        return 0
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a number of days or hours, like 7d or 24h")
+    return int(found[1]) * _SPAN_UNITS[found[2]]
+
+
+def shown_span(seconds: int) -> str:
+    """What `parse_span` reads: days where they are whole ones, else hours."""
+    return f"{seconds // DAY}d" if seconds % DAY == 0 else f"{seconds // _SPAN_UNITS['h']}h"

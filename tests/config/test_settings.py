@@ -7,6 +7,7 @@ from fabric import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envfab.config.name_patterns import NamePatterns
 from envfab.config.settings import Settings, defaults, obsolete, refuse_unknown_variables
 from envfab.errors import ConfigurationError
 
@@ -53,6 +54,12 @@ def test_the_defaults_are_those_of_the_dataclass() -> None:
         ("compilers", "", ()),
         ("compilers", ["/opt/python3.9", "~/bin/pypy3"], ("/opt/python3.9", "~/bin/pypy3")),
         ("compilers", "/opt/python3.9:~/bin/pypy3", ("/opt/python3.9", "~/bin/pypy3")),
+        ("older_than", "7d", 7 * 24 * 60 * 60),
+        ("older_than", "36h", 36 * 60 * 60),
+        ("older_than", 0, 0),
+        ("older_than_except", "mycorp-*, Django", NamePatterns(("mycorp-*", "django"))),
+        ("own", ("My_Corp.lib",), NamePatterns(("my-corp-lib",))),
+        ("own", "", NamePatterns()),
     ],
 )
 def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: Any) -> None:
@@ -91,6 +98,19 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
         ("host_keys", True, "envfab.host_keys: must be one of strict, accept-new, off, not True"),
         ("store_days", "many", "envfab.store_days: must be a whole number from 0 up, not 'many'"),
         ("compile", "maybe", "envfab.compile: must be true or false, not 'maybe'"),
+        (
+            "older_than",
+            "a week",
+            "envfab.older_than: must be a number of days or hours, like 7d or 24h, or 0, not 'a week'",
+        ),
+        ("older_than", 7, "envfab.older_than: must be a number of days or hours, like 7d or 24h, or 0, not 7"),
+        ("own", 7, "envfab.own: must be a list of names of projects, or patterns like mycorp-*, not 7"),
+        ("own", ["a b"], "envfab.own: must be a list of names of projects, or patterns like mycorp-*, not ['a b']"),
+        (
+            "older_than_except",
+            "a,,b",
+            "envfab.older_than_except: must be a list of names of projects, or patterns like mycorp-*, not 'a,,b'",
+        ),
         ("umask", "089", "envfab.umask: must be an octal mask in quotes, like '022', not '089'"),
         ("umask", 22, "envfab.umask: must be an octal mask in quotes: '022', not 22"),
         ("umask", 77, "envfab.umask: must be an octal mask in quotes: '077', not 77"),
@@ -121,7 +141,8 @@ def test_an_unknown_setting_is_refused() -> None:
     assert str(caught.value) == (
         "envfab.paralel: unknown setting; did you mean parallel?\n"
         "  the settings are: parallel, jump_parallel, processes, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
-        "store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes"
+        "store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes, older_than, "
+        "older_than_except, own"
     )
 
 

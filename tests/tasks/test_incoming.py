@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from tests.support.faulty_index import Server, faulty
 from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace
+
+HOUR = 60 * 60  # seconds
+DAY = 24 * HOUR
 
 
 @pytest.fixture
@@ -32,6 +36,103 @@ def with_status(server: Server, project: str, status: str, reason: str = "") -> 
             page["project-status"] = {"status": status, "reason": reason}
 
     server.page = change
+
+
+def uploaded(server: Server, **times: Any) -> None:
+    """Let the index tell upload times, by version: seconds before now, or what else it says; others are a year old."""
+
+    def change(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            _name, version, *_tags = file["filename"].split("-")
+            said = times.get(f"v{version.replace('.', '_')}", 365 * DAY)
+            file["upload-time"] = ago(said) if isinstance(said, int) else said
+
+    server.page = change
+
+
+def ago(seconds: int) -> str:
+    """A time before now as PEP 700 has it."""
+    return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+WEEK = ["--older-than", "7d"]
+
+
+class TestOlderThan:
+    """Wheels that were uploaded a short time ago are no candidates (PEP 700)."""
+
+    def test_the_newest_that_is_old_enough_is_taken(self, workplace: Workplace, server: Server) -> None:
+        """What is held back is told, with its age, the rule and what is taken."""
+        uploaded(server, v1_1=2 * DAY + 60)
+        document = workplace.json("fetch_wheels", "shop", *WEEK, "--index", server.url)
+        assert [one["wheel"] for one in document["fetched"]] == ["shop-1.0-py3-none-any.whl"]
+        assert document["held_back"] == [
+            {"name": "shop", "version": "1.1", "reason": "uploaded 2 days ago", "taken": "1.0"}
+        ]
+        done = workplace.fab("fetch_wheels", "shop", *WEEK, "--index", server.url)
+        assert "shop 1.1 held back: uploaded 2 days ago, older_than is 7d; 1.0 taken" in done.stderr
+
+    def test_what_the_requirements_rule_out_is_not_told(self, workplace: Workplace, server: Server) -> None:
+        """A version that would not have been taken anyway was not held back."""
+        uploaded(server, v1_1=60)
+        document = workplace.json("fetch_wheels", "shop<1.1", *WEEK, "--index", server.url)
+        assert (len(document["fetched"]), document["held_back"]) == (1, [])
+
+    def test_the_setting_has_exceptions(self, workplace: Workplace, server: Server) -> None:
+        """`older_than_except` has names and patterns; the flag outranks the setting."""
+        uploaded(server, v1_1=60, v2_0=60)
+        workplace.fabfile("", "'older_than': '24h', 'older_than_except': ('sh*',)")
+        done = workplace.fab("fetch_wheels", "shop>1", "--index", server.url)
+        assert done.returncode == 1
+        assert "basket 2.0 held back: uploaded less than an hour ago, older_than is 1d" in done.stderr
+        assert "to take them all the same: --older-than 0, or basket in older_than_except" in done.stderr
+        assert workplace.fab("fetch_wheels", "shop>1", "--older-than", "0", "--index", server.url).returncode == 0
+
+    @pytest.mark.parametrize("said", [None, "yesterday", "9999-99-99T00:00:00Z", "1" * 1000, "1970-01-01T00:00:00Z"])
+    def test_a_wheel_of_unknown_age_is_refused(self, workplace: Workplace, server: Server, said: object) -> None:
+        """No upload time, and one that is not a time, are neither old nor young: the message says so."""
+        uploaded(server, v1_1=said, v1_0=said)
+        done = workplace.fab("fetch_wheels", "shop", *WEEK, "--index", server.url)
+        assert done.returncode == 1
+        assert "shop 1.1 held back: the index tells no upload time of it, older_than is 7d" in done.stderr
+        assert not (workplace.folder / "wheels").exists()
+
+    def test_a_time_in_the_future_is_not_old(self, workplace: Workplace, server: Server) -> None:
+        """The clocks differ, or the index makes it up."""
+        uploaded(server, v1_1="2999-01-01T00:00:00Z")
+        done = workplace.fab("fetch_wheels", "shop", *WEEK, "--index", server.url)
+        assert done.returncode == 0, done.stderr
+        assert "shop 1.1 held back: uploaded in the future, by the index's clock (2999-01-01 00:00)" in done.stderr
+
+    def test_outdated_offers_what_would_be_fetched(self, installed: Workplace, server: Server) -> None:
+        """And tells what is newer and held back."""
+        make_wheel(server.folder, "shop", "1.2")
+        uploaded(server, v1_2=3 * HOUR + 60)
+        document = installed.json("outdated", *WEEK, "--index", server.url)
+        assert [one["index"] for one in document["virtualenvs"][0]["outdated"]] == ["1.1"]
+        assert [(one["version"], one["reason"]) for one in document["held_back"]] == [("1.2", "uploaded 3 hours ago")]
+
+    def test_a_span_that_cannot_be_read_is_refused(self, workplace: Workplace) -> None:
+        """By the name of the flag."""
+        done = workplace.fab("fetch_wheels", "shop", "--older-than", "soon")
+        assert done.returncode == 1
+        assert "--older-than: must be a number of days or hours, like 7d or 24h, or 0, not 'soon'" in done.stderr
+
+
+class TestOwnProjects:
+    """Projects that are never looked up in the index."""
+
+    def test_the_setting_names_them(self, workplace: Workplace, server: Server) -> None:
+        """As `--own` does, also by a pattern."""
+        workplace.fabfile("", "'own': 'bask*'")
+        done = workplace.fab("fetch_wheels", "shop>1", "--index", server.url)
+        assert done.returncode == 1
+        assert not any("basket" in path for path in server.asked)
+
+    def test_a_name_that_is_none_is_refused(self, workplace: Workplace) -> None:
+        """By the name of the flag."""
+        done = workplace.fab("fetch_wheels", "shop", "--own", "my corp")
+        assert "--own: must be the name of a project, or a pattern like mycorp-*, not 'my corp'" in done.stderr
 
 
 class TestProjectStatus:
