@@ -41,7 +41,7 @@ class Fleet:
     of OpenSSH's allowed signers, each release must be signed; with `require_host_verification`, nothing is deployed to
     hosts that cannot check that themselves. With `approvers`, a file of the same kind, only saved plans are deployed
     that one of them approved. `signing_key` is the key of whoever runs `fab`. `accepted_findings` is the file that
-    `accept_finding` writes.
+    `accept_finding` writes. `advisories` is OSV's export for PyPI: what it reports as malicious is refused.
     """
 
     wheels: str | os.PathLike[str] = "wheels"
@@ -58,12 +58,13 @@ class Fleet:
     approvers: str | os.PathLike[str] | None = None
     events: Sequence[Receiver] = ()
     accepted_findings: str | os.PathLike[str] = "accepted_findings"
+    advisories: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("wheels", "release_log", "accepted_findings"):
             if not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
-        for name in ("signers", "signing_key", "approvers"):
+        for name in ("signers", "signing_key", "approvers", "advisories"):
             if getattr(self, name) is not None and not is_path(getattr(self, name)):
                 wrong(self, name, f"must be a path, not {getattr(self, name)!r}")
         if not isinstance(self.require_host_verification, bool):

@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,19 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
         yield wheels
 
 
-def add_bundle(path: Path, wheelhouse: Wheelhouse, *, trust: bool = False) -> list[Added]:
-    """Add all wheels of a bundle; `trust` is that of `Wheelhouse.add_all`.
+def add_bundle(
+    path: Path,
+    wheelhouse: Wheelhouse,
+    *,
+    trust: bool = False,
+    check: Callable[[Sequence[Path]], None] = lambda _wheels: None,
+) -> list[Added]:
+    """Add all wheels of a bundle; `trust` is that of `Wheelhouse.add_all`, `check` raises to refuse them.
 
-    Raises what `unpacked` and `Wheelhouse.add_all` raise, and then the wheelhouse is as it was.
+    Raises what `unpacked`, `check` and `Wheelhouse.add_all` raise, and then the wheelhouse is as it was.
     """
     with unpacked(path) as wheels:
+        check(wheels)
         return wheelhouse.add_all(wheels, trust=trust)
 
 

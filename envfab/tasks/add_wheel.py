@@ -5,7 +5,7 @@ from __future__ import annotations
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import shlex
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ def task(fleet: Fleet) -> Any:
     )
     def add_wheel(c: Context, file: Iterable[str] = (), trust: bool = False, json: bool = False) -> None:
         """Check wheels, copy them into the wheelhouse and log them with their SHA-256."""
+        from envfab.tasks.incoming import MaliciousCheck, check_files
+
         run = TaskContext(fleet, c, json)
         files = list(file)
         if not files:
@@ -43,9 +45,10 @@ def task(fleet: Fleet) -> Any:
         with console:
             console.stage("adding", len(files))
             trusting = _Trust(console, trust)
+            check = check_files(MaliciousCheck(run, run.settings.own))
             for name in files:
                 try:
-                    taken = _take_in(wheelhouse, _file(name), trusting)
+                    taken = _take_in(wheelhouse, _file(name), trusting, check)
                 except EnvfabError as error:
                     refused.append({"file": name, "error": str(error)})
                     console.print(f"refused  {error}", "red")
@@ -107,14 +110,16 @@ class _Trust:
         return answer in "ya"
 
 
-def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust) -> list[Added]:
-    """Add a wheel, or all wheels of a bundle; ask about one that was logged without a SHA-256. Raises `EnvfabError`."""
+def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust, check: Callable[[Sequence[Path]], None]) -> list[Added]:
+    """Add a wheel, or all wheels of a bundle, after `check`, which raises to refuse them; ask about one that was logged
+    without a SHA-256. Raises `EnvfabError`."""
     from envfab.fetch.bundle import add_bundle, is_bundle
     from envfab.wheelhouse.add import UnknownHash
 
     def add(trusted: bool) -> list[Added]:
         if is_bundle(path):
-            return add_bundle(path, wheelhouse, trust=trusted)
+            return add_bundle(path, wheelhouse, trust=trusted, check=check)
+        check([path])
         return [wheelhouse.add(path, trust=trusted)]
 
     try:

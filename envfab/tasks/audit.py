@@ -28,7 +28,7 @@ def task(fleet: Fleet) -> Any:
     """`audit` for `fleet`."""
 
     @ours(
-        osv="OSV's export for PyPI: all.zip, or a folder of its records",
+        osv="OSV's export for PyPI: all.zip, or a folder of its records (default: the fleet's advisories)",
         min_severity="count and show only findings from this severity on: low, medium, high or critical (default: all)",
         vex="a VEX document that says what is not affected: OpenVEX, or CycloneDX in JSON; repeatable",
         openvex="write the findings to this file as an OpenVEX document",
@@ -59,6 +59,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.tasks.output.metrics import audit_metrics, write_metrics
 
         run = TaskContext(fleet, c, json)
+        osv = osv or run.advisories()
         if not osv:
             raise UsageError(
                 "audit needs a file of known vulnerabilities", hint="fab audit --osv all.zip (OSV's export for PyPI)"

@@ -63,6 +63,10 @@ class TaskContext:
         """Return who must have signed the release log, and how this user signs; None if nothing need be signed."""
         return log_signers(self.fleet, self.console.can_ask)
 
+    def advisories(self) -> str:
+        """Return the path of the fleet's advisory export; empty if the fabfile names none."""
+        return str(self.fleet.at(self.fleet.advisories)) if self.fleet.advisories is not None else ""
+
     def check_release_log(self) -> None:
         """Raise `WheelhouseError` if the release log must be signed and is not."""
         from envfab.wheelhouse.release_log.storage import LogFile

@@ -48,7 +48,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
         from envfab.tasks.fetch_jobs import fetch_jobs
-        from envfab.tasks.incoming import age_rule, own_projects
+        from envfab.tasks.incoming import MaliciousCheck, age_rule, own_projects
         from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.project_status import status_json, warn_of_statuses
         from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
@@ -69,6 +69,7 @@ def task(fleet: Fleet) -> Any:
                 found = needed(distinct(jobs), wheelhouse, source, console, age_rule(run.settings))
                 warn_of_statuses(console, found.statuses)
                 warn_of_held_back(console, found.held_back)
+                MaliciousCheck(run, owned).refuse([*found.here, *found.lacking])
                 if place is not None:
                     wheelhouse.verify_unchanged(found.here)
                 paths = download(found.lacking, source, console)

@@ -43,6 +43,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.requirements_files import file_reader
         from envfab.lockfile import write
         from envfab.models.requirements import parse
+        from envfab.tasks.incoming import MaliciousCheck
         from envfab.tasks.target_interpreters import interpreters_of
 
         run = TaskContext(fleet, c, json)
@@ -56,6 +57,8 @@ def task(fleet: Fleet) -> Any:
             warn_of_wheelhouse(console, wheelhouse)
             found, complete = interpreters_of(run, links, run.select(list(name)))
             locks = [write.lock(wanted, kind, wheelhouse) for kind in found]
+            check = MaliciousCheck(run, run.settings.own)
+            check.refuse(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
             wheelhouse.verify_unchanged(wheel for one in locks for pin in one.pins for wheel in pin.wheels)
             files = write.files_of(locks, place)
             for file, one in files.items():

@@ -109,6 +109,7 @@ def message_of(make: Any, **fields: Any) -> str:
          "  leave out /api and what follows: https://deptrack.example.org"),
         (UsageStats, {"url": "ftp://e.org/"}, "UsageStats.url: must be an http or https URL, not 'ftp://e.org/'"),
         (Fleet, {"wheels": 5}, "Fleet.wheels: must be a path, not 5"),
+        (Fleet, {"advisories": 5}, "Fleet.advisories: must be a path, not 5"),
         (Fleet, {"release_log": ""}, "Fleet.release_log: must be a path, not ''"),
         (Fleet, {"accepted_findings": None}, "Fleet.accepted_findings: must be a path, not None"),
         (Fleet, {"hosts": "web1"}, "Fleet.hosts: must be a list of Host(…), not 'web1'"),

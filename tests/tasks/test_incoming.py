@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from envfab.fetch.bundle import write_bundle
 from tests.support.faulty_index import Server, faulty
 from tests.support.wheels import make_wheel
 from tests.support.workplace import Workplace
@@ -133,6 +135,82 @@ class TestOwnProjects:
         """By the name of the flag."""
         done = workplace.fab("fetch_wheels", "shop", "--own", "my corp")
         assert "--own: must be the name of a project, or a pattern like mycorp-*, not 'my corp'" in done.stderr
+
+
+@pytest.fixture
+def warned(workplace: Workplace) -> Workplace:
+    """A folder whose fabfile has an advisory export that reports basket 2.0 and shop 1.1."""
+    reported = [("basket", "2.0"), ("shop", "1.1")]
+    for name, version in reported:
+        affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "versions": [version]}]
+        record = {"id": f"MAL-2026-{name}", "modified": ago(60), "summary": "Steals keys", "affected": affected}
+        workplace.file(f"osv/{name}.json", json.dumps(record))
+    workplace.fabfile("")
+    fabfile = workplace.folder / "fabfile.py"
+    fabfile.write_text(fabfile.read_text().replace("Fleet(", "Fleet(advisories='osv', "))
+    return workplace
+
+
+class TestMaliciousReleases:
+    """Releases with a `MAL-` record in the fleet's export."""
+
+    def test_fetch_wheels_refuses_them(self, warned: Workplace, server: Server) -> None:
+        """With ids and summaries, before anything is downloaded."""
+        done = warned.fab("fetch_wheels", "shop", "--index", server.url)
+        assert done.returncode == 1
+        assert "basket 2.0 is reported as malicious by MAL-2026-basket: Steals keys; shop 1.1 is" in done.stderr
+        assert not any(path.endswith(".whl") for path in server.asked)
+        assert warned.fab("fetch_wheels", "shop<1.1", "--index", server.url).returncode == 0
+
+    def test_add_wheel_refuses_them_one_by_one(self, warned: Workplace, server: Server) -> None:
+        """Others are added, and a bundle with one is refused whole."""
+        document = warned.json("add_wheel", *map(str, sorted(server.folder.glob("shop-*.whl"))), status=1)
+        assert [one["wheel"] for one in document["added"]] == ["shop-1.0-py3-none-any.whl"]
+        (refused,) = document["refused"]
+        assert "shop 1.1 is reported as malicious by MAL-2026-shop: Steals keys" in refused["error"]
+        assert "if shop is a project of your own, name it in the setting own" in refused["error"]
+        write_bundle(warned.folder / "carry.bundle", sorted(server.folder.glob("*.whl")))
+        assert len(warned.json("add_wheel", "carry.bundle", status=1)["refused"]) == 1
+        assert len(list((warned.folder / "wheels").iterdir())) == 1
+
+    def test_own_projects_are_not_those_of_the_records(self, warned: Workplace, server: Server) -> None:
+        """Somebody else has put a project of that name into the index."""
+        fabfile = warned.folder / "fabfile.py"
+        fabfile.write_text(fabfile.read_text().replace("'envfab': {", "'envfab': {'own': ['shop']"))
+        assert warned.fab("add_wheel", str(server.folder / "shop-1.1-py3-none-any.whl")).returncode == 0
+
+    def test_lock_refuses_them(self, warned: Workplace, server: Server) -> None:
+        """Where the wheel was in the wheelhouse before; it is not locked, and nothing is written."""
+        fabfile = warned.folder / "fabfile.py"
+        text = fabfile.read_text()
+        fabfile.write_text(text.replace("advisories='osv', ", ""))
+        warned.add(*server.folder.glob("*.whl"))
+        warned.file("shop.in", "shop\n")
+        fabfile.write_text(text)
+        done = warned.fab("lock", "shop.in")
+        assert done.returncode == 1
+        assert "shop 1.1 is reported as malicious" in done.stderr
+        assert not (warned.folder / "shop.txt").exists()
+
+    def test_an_old_export_is_told(self, warned: Workplace, server: Server) -> None:
+        """What was found since it was made is not in it."""
+        for file in (warned.folder / "osv").iterdir():
+            file.write_text(json.dumps({**json.loads(file.read_text()), "modified": "2020-01-01T00:00:00Z"}))
+        done = warned.fab("add_wheel", str(server.folder / "shop-1.0-py3-none-any.whl"))
+        assert "/osv: its records of malicious releases are as of 2020-01-01, " in done.stderr
+
+    def test_an_export_that_is_missing_refuses_everything(self, warned: Workplace, server: Server) -> None:
+        """What cannot be looked up is not good."""
+        fabfile = warned.folder / "fabfile.py"
+        fabfile.write_text(fabfile.read_text().replace("'osv'", "'none.zip'"))
+        done = warned.fab("add_wheel", str(server.folder / "shop-1.0-py3-none-any.whl"))
+        assert done.returncode == 1
+        assert "none.zip: cannot be read" in done.stdout
+        assert not (warned.folder / "wheels").exists()
+
+    def test_audit_reads_the_same_export(self, warned: Workplace) -> None:
+        """Without `--osv`."""
+        assert "2 records, as of " in warned.fab("audit").stdout
 
 
 class TestProjectStatus:
