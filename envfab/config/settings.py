@@ -21,6 +21,7 @@ from envfab.errors import ConfigurationError
 from envfab.util.times import parse_span
 
 PREFIX = "FABRIC_ENVFAB_"
+PROVENANCE = ("keep", "verify", "off")
 HOST_KEYS = ("strict", "accept-new", "off")
 TRUE = ("true", "yes", "on", "1")
 FALSE = ("false", "no", "off", "0")
@@ -61,6 +62,7 @@ class Settings:
     older_than: int = 0
     older_than_except: NamePatterns = NO_NAMES
     own: NamePatterns = NO_NAMES
+    provenance: str = "keep"
 
     @classmethod
     def from_mapping(
@@ -128,6 +130,7 @@ def defaults() -> dict[str, str | None]:
         "older_than": "0",
         "older_than_except": None,
         "own": None,
+        "provenance": "keep",
     }
 
 
@@ -295,4 +298,5 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "older_than": _span,
     "older_than_except": _names,
     "own": _names,
+    "provenance": _choice(*PROVENANCE),
 }

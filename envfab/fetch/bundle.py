@@ -9,14 +9,17 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from envfab.errors import FormatError, SupplyError, WheelError
+from envfab.models.provenance import Provenance
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import replacing
 from envfab.util.untrusted import parse_json
 from envfab.wheelhouse.add import Added
+from envfab.wheelhouse.provenances import provenance_file, read_provenance
 from envfab.wheelhouse.safe_zip import MAGIC, Archive
 from envfab.wheelhouse.validate import inspect, sha256_of
 from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -30,7 +33,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
     """Write the wheels and their manifest to `place`, at once; raises `SupplyError`."""
     ordered = sorted(wheels, key=lambda path: path.name)
-    listed = [{"filename": path.name, "sha256": sha256_of(path), "size": path.stat().st_size} for path in ordered]
+    listed = [_entry(path) for path in ordered]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         # wheels are compressed already
@@ -40,6 +43,13 @@ def write_bundle(place: Path, wheels: Sequence[Path]) -> None:
                 archive.write(path, f"wheels/{path.name}")
     except OSError as error:
         raise SupplyError(f"the bundle cannot be written: {error.strerror}", where=str(place)) from None
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    """What the manifest says of a wheel, with the provenance that lies beside it: older envfabs pass over that."""
+    entry = {"filename": path.name, "sha256": sha256_of(path), "size": path.stat().st_size}
+    provenance = read_provenance(path, str(entry["sha256"]))
+    return entry if provenance is None else {**entry, "provenance": provenance.content.decode()}
 
 
 def is_bundle(path: Path) -> bool:
@@ -67,7 +77,7 @@ def unpacked(path: Path) -> Iterator[list[Path]]:
                 listed = _manifest(archive, path)
                 members = {f"wheels/{filename}" for filename in listed}
                 _refuse_differences(archive.members.keys() - {MANIFEST}, members, path)
-                wheels = [_unpack(archive, name, digest, Path(folder), path) for name, digest in listed.items()]
+                wheels = [_unpack(archive, one, Path(folder), path) for one in listed.values()]
         except WheelError as error:
             if error.where == str(path):
                 what = error.what.replace("wheel", "bundle")
@@ -101,8 +111,17 @@ def add_bundle(
         return wheelhouse.add_all(wheels, trust=trust)
 
 
-def _manifest(archive: Archive, path: Path) -> dict[str, str]:
-    """The digests by file name."""
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A wheel as the manifest lists it."""
+
+    filename: str
+    sha256: str
+    provenance: Provenance | None
+
+
+def _manifest(archive: Archive, path: Path) -> dict[str, _Listed]:
+    """What the manifest lists, by file name."""
     if MANIFEST not in archive.members:
         raise SupplyError(
             f"is not a bundle: it has no {MANIFEST}",
@@ -117,7 +136,7 @@ def _manifest(archive: Archive, path: Path) -> dict[str, str]:
                 where=str(path),
                 hint="a newer envfab may read it",
             )
-        listed = dict(_listed(one) for one in document["wheels"])
+        listed = {one.filename: one for one in map(_listed, document["wheels"])}
         if len(listed) != len(document["wheels"]):
             raise ValueError("it names a wheel twice")
     except (ValueError, KeyError, TypeError, AttributeError, WheelError) as error:
@@ -126,12 +145,21 @@ def _manifest(archive: Archive, path: Path) -> dict[str, str]:
     return listed
 
 
-def _listed(one: Mapping[str, Any]) -> tuple[str, str]:
+def _listed(one: Mapping[str, Any]) -> _Listed:
     filename, digest = one["filename"], one["sha256"]
     Wheel.from_filename(filename)
     if "/" in filename or "\\" in filename or not _SHA256.fullmatch(digest):
         raise ValueError(f"{filename!r} has no plain name, or no SHA-256")
-    return filename, digest
+    return _Listed(filename, digest, _provenance(one.get("provenance"), filename, digest))
+
+
+def _provenance(said: object, filename: str, sha256: str) -> Provenance | None:
+    if said is None:
+        return None
+    try:
+        return Provenance.parse(str(said).encode(), sha256)
+    except ValueError as error:
+        raise ValueError(f"the provenance of {filename} is not one: {error}") from None
 
 
 def _refuse_differences(there: set[str], named: set[str], path: Path) -> None:
@@ -141,13 +169,16 @@ def _refuse_differences(there: set[str], named: set[str], path: Path) -> None:
         raise SupplyError(f"has {member}, which its manifest does not name", where=str(path))
 
 
-def _unpack(archive: Archive, filename: str, digest: str, folder: Path, path: Path) -> Path:
+def _unpack(archive: Archive, listed: _Listed, folder: Path, path: Path) -> Path:
+    filename = listed.filename
     place = folder / filename
     found = hashlib.sha256()
     with open(place, "wb") as file:
         for chunk in archive.chunks(f"wheels/{filename}"):
             found.update(chunk)
             file.write(chunk)
-    if found.hexdigest() != digest:
+    if found.hexdigest() != listed.sha256:
         raise SupplyError(f"{filename} is not what the manifest says: its SHA-256 is another", where=str(path))
+    if listed.provenance is not None:
+        provenance_file(place).write_bytes(listed.provenance.content)
     return place

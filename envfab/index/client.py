@@ -21,9 +21,11 @@ from envfab.index.pages import File, ProjectPage
 from envfab.index.pool import Pool
 from envfab.index.project_page import read_project_page
 from envfab.index.project_status import ACTIVE, ProjectStatus
-from envfab.index.session import AT_ONCE, IndexSession, IndexUnavailable
+from envfab.index.session import AT_ONCE, IndexRefusal, IndexSession, IndexUnavailable
+from envfab.models import provenance
 from envfab.models.interpreter import Interpreter
 from envfab.models.legacy_metadata import read_requires_python
+from envfab.models.provenance import Provenance
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
@@ -31,9 +33,14 @@ from envfab.util.times import parse_time
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
 
+PROVENANCE_TYPES = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5"
 FIRST_INDEX = 2003  # the year in which PyPI began
 # stricter than Python, which reads a row of digits as a date, too
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+class ProvenanceMissing(SupplyError):
+    """An index names a provenance that cannot be had: mirrors take over the addresses of another index."""
 
 
 class PackageIndex:
@@ -55,6 +62,7 @@ class PackageIndex:
         self._releases: dict[NormalizedName, Sequence[Release]] = {}
         self._metadata: dict[str, WheelMetadata] = {}
         self._files: dict[str, File] = {}
+        self._no_provenances: ProvenanceMissing | None = None
 
     def __enter__(self) -> PackageIndex:
         return self
@@ -118,6 +126,40 @@ class PackageIndex:
         if not place.exists():
             self._web.download(file.url, file.sha256, place, file.size)
         return place
+
+    def provenance(self, wheel: Wheel) -> Provenance | None:
+        """The wheel's provenance (PEP 740), None where the index has none.
+
+        Raises `ProvenanceMissing` where the index names one that cannot be had, and `SupplyError` for an invalid one.
+        """
+        file = self._files[wheel.filename]
+        if file.provenance is None:
+            return None
+        assert file.sha256 is not None  # `releases` leaves out all others
+        content = self._read_provenance(file.provenance)
+        try:
+            return Provenance.parse(content, file.sha256)
+        except ValueError as error:
+            raise SupplyError(
+                f"is not the provenance of {wheel.filename}, which the index says it is: {error}",
+                where=shown_url(file.provenance),
+                hint="try again, or go without: the setting provenance: off",
+            ) from None
+
+    def _read_provenance(self, url: str) -> bytes:
+        if self._no_provenances is not None:
+            raise self._no_provenances
+        try:
+            answer = self._web.get(url, PROVENANCE_TYPES, provenance.LIMIT)
+        except IndexRefusal as error:
+            raise ProvenanceMissing(error.what, where=error.where) from None
+        except IndexUnavailable as error:
+            # the next would keep the user waiting as long
+            self._no_provenances = ProvenanceMissing(error.what, where=error.where)
+            raise self._no_provenances from None
+        if answer is None:
+            raise ProvenanceMissing("there is nothing at this address", where=shown_url(url))
+        return answer.content
 
     def _page(self, name: NormalizedName) -> ProjectPage:
         self.expect([name])

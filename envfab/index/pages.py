@@ -1,9 +1,9 @@
 """An index's page on one project, and its list of projects: PEP 503 HTML and PEP 691 JSON, written and read.
 
-With the hashes, `Requires-Python` and yanking (PEP 592) of each file, its size and time (PEP 700), and the hash of the
-metadata file beside it: written under the name of PEP 714 alone, read under that of PEP 658, too. Under the older name
-pip 22.3 to 23.1 find nothing of a project whose METADATA spells its name otherwise than its page (Django). The
-project's status (PEP 792) is read.
+With the hashes, `Requires-Python` and yanking (PEP 592) of each file, its size and time (PEP 700), where its provenance
+is (PEP 740), and the hash of the metadata file beside it: written under the name of PEP 714 alone, read under that of
+PEP 658, too. Under the older name pip 22.3 to 23.1 find nothing of a project whose METADATA spells its name otherwise
+than its page (Django). The project's status (PEP 792) is read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from envfab.util.untrusted import shown_url
 from envfab.util.versions import problem_of, shortened
 
 API_VERSION = "1.1"
+WITH_PROVENANCE = "1.3"
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".egg")
@@ -40,6 +41,7 @@ class File:
 
     `metadata` is the SHA-256 of its metadata file (PEP 658), empty where the page only says that it exists, None where
     there is none. `yanked` is the reason (PEP 592), None where the file is not withdrawn. `size` is in bytes.
+    `provenance` is the address of its provenance (PEP 740).
     """
 
     filename: str
@@ -50,6 +52,7 @@ class File:
     metadata: str | None = None
     size: int | None = None
     uploaded: str | None = None
+    provenance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class ProjectPage:
 def project_json(name: NormalizedName, versions: Iterable[str], files: Sequence[File]) -> str:
     """A project's page by PEP 691, as JSON."""
     document = {
-        "meta": {"api-version": API_VERSION},
+        "meta": {"api-version": WITH_PROVENANCE if any(file.provenance for file in files) else API_VERSION},
         "name": name,
         "versions": list(versions),
         "files": [_file_json(file) for file in files],
@@ -187,6 +190,8 @@ def _file_json(file: File) -> dict[str, Any]:
         document["size"] = file.size
     if file.uploaded:
         document["upload-time"] = file.uploaded
+    if file.provenance:
+        document["provenance"] = file.provenance
     return document
 
 
@@ -205,7 +210,12 @@ def _file_of(one: Mapping[str, Any], base: str) -> File:
         _metadata(said),
         size if isinstance(size, int) else None,
         _text(one.get("upload-time")),
+        _address(one.get("provenance"), base),
     )
+
+
+def _address(said: object, base: str) -> str | None:
+    return urljoin(base, said) if isinstance(said, str) and said else None
 
 
 def _text(said: object) -> str | None:
@@ -251,6 +261,7 @@ def _file_of_anchor(attributes: Mapping[str, str | None], page: str, base: str) 
         attributes.get("data-requires-python") or None,
         (attributes["data-yanked"] or "") if "data-yanked" in attributes else None,
         metadata,
+        provenance=_address(attributes.get("data-provenance"), page),
     )
 
 

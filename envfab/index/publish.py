@@ -20,15 +20,19 @@ from packaging.utils import NormalizedName, canonicalize_name
 from envfab.errors import EnvfabError, FormatError, SupplyError
 from envfab.index import pages
 from envfab.index.pages import File
+from envfab.models.provenance import SUFFIX
 from envfab.models.wheel import Release, Wheel
 from envfab.util.atomic import DRAFT, rename, write_file
 from envfab.util.progress import Reporter
+from envfab.wheelhouse.provenances import provenance_file, read_provenance
 from envfab.wheelhouse.validate import metadata_file, parse_metadata
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 FORMAT = 1
 MARK = ".envfab-index"
 UNFINISHED = ".publishing"
+# the ends of the names of files beside a wheel
+BESIDE = (".metadata", SUFFIX)
 HTML_PAGE, JSON_PAGE = "index.html", "index.v1_json"
 
 
@@ -129,8 +133,9 @@ class _Publishing:
         self._write(folder / JSON_PAGE, pages.project_json(name, versions, plain).encode(), done)
         self._write(folder / HTML_PAGE, pages.project_html(name, plain).encode(), done)
         wanted = {HTML_PAGE, JSON_PAGE} | {f"{file.filename}{end}" for file in plain for end in ("", ".metadata")}
+        wanted |= {f"{file.filename}{SUFFIX}" for file in plain if file.provenance}
         for entry in folder.iterdir():
-            if entry.name not in wanted and entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):
+            if entry.name not in wanted and entry.name.endswith((".whl", *BESIDE, UNFINISHED, DRAFT)):
                 entry.unlink()
                 done.removed += 1
         return len(files)
@@ -141,6 +146,7 @@ class _Publishing:
         place, beside = folder / wheel.filename, folder / f"{wheel.filename}.metadata"
         digest = self.wheelhouse.sha256(wheel)
         size = self._wheel(wheel, place, done)
+        provenance = self._provenance(wheel, digest, place, done)
         if before is not None and before.sha256 == digest and before.metadata and beside.exists():
             requires_python, told = before.requires_python, before.metadata
         else:
@@ -157,7 +163,17 @@ class _Publishing:
             told,
             size,
             pages.upload_time(release.added),
+            provenance,
         )
+
+    def _provenance(self, wheel: Wheel, sha256: str, place: Path, done: Published) -> str | None:
+        """The provenance that is kept beside a wheel in its place; its address, None where there is none."""
+        found = read_provenance(self.wheelhouse.path_of(wheel), sha256)
+        if found is None:
+            return None
+        beside = provenance_file(place)
+        self._write(beside, found.content, done)
+        return pages.relative_url(beside.name)
 
     def _wheel(self, wheel: Wheel, place: Path, done: Published) -> int:
         """The wheel linked or copied to its place; its size."""
@@ -194,7 +210,7 @@ class _Publishing:
         """Remove what was published of a project that has left the wheelhouse; other files in the folder stay."""
         # the pages first, so that no page names a wheel that is gone
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix == ".whl"):
-            if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", ".metadata", UNFINISHED, DRAFT)):
+            if entry.name in (HTML_PAGE, JSON_PAGE) or entry.name.endswith((".whl", *BESIDE, UNFINISHED, DRAFT)):
                 entry.unlink()
                 done.removed += 1
         with contextlib.suppress(OSError):

@@ -46,6 +46,10 @@ class IndexUnavailable(SupplyError):
     """A server sent no response, or a part of one."""
 
 
+class IndexRefusal(SupplyError):
+    """A server answered with an error."""
+
+
 class IndexSession:
     """Asks package indexes, from up to `AT_ONCE` threads."""
 
@@ -160,11 +164,11 @@ def _too_large(limit: int, url: str) -> SupplyError:
     return SupplyError(f"sends more than {limit:,} bytes", where=shown_url(url))
 
 
-def _refused(response: WebResponse, url: str) -> SupplyError:
+def _refused(response: WebResponse, url: str) -> IndexRefusal:
     hint = ""
     if response.status in (401, 403):
         hint = "give a user and a password in the address, or in ~/.netrc"
-    return SupplyError(f"answers HTTP {response.status}", where=shown_url(url), hint=hint)
+    return IndexRefusal(f"answers HTTP {response.status}", where=shown_url(url), hint=hint)
 
 
 def _write(descriptor: int, piece: bytes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import shlex
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from envfab.tasks.decorators import ours
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
+    from envfab.tasks.incoming import FileCheck
     from envfab.tasks.output.console import Console
     from envfab.wheelhouse.add import Added
     from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -31,11 +33,15 @@ def task(fleet: Fleet) -> Any:
         "file",
         True,
         file="a wheel to add, or a bundle that fetch_wheels wrote; repeatable",
+        yes="do not ask about wheels from another publisher than earlier releases",
         trust="also accept wheels that were logged without a SHA-256, and log the SHA-256 of these files",
     )
-    def add_wheel(c: Context, file: Iterable[str] = (), trust: bool = False, json: bool = False) -> None:
+    def add_wheel(
+        c: Context, file: Iterable[str] = (), trust: bool = False, yes: bool = False, json: bool = False
+    ) -> None:
         """Check wheels, copy them into the wheelhouse and log them with their SHA-256."""
-        from envfab.tasks.incoming import MaliciousCheck, check_files
+        from envfab.tasks.incoming import FileCheck, MaliciousCheck
+        from envfab.tasks.publishers import PublisherCheck
 
         run = TaskContext(fleet, c, json)
         files = list(file)
@@ -45,7 +51,8 @@ def task(fleet: Fleet) -> Any:
         with console:
             console.stage("adding", len(files))
             trusting = _Trust(console, trust)
-            check = check_files(MaliciousCheck(run, run.settings.own))
+            publishers = PublisherCheck(run, wheelhouse, yes)
+            check = FileCheck(MaliciousCheck(run, run.settings.own), publishers)
             for name in files:
                 try:
                     taken = _take_in(wheelhouse, _file(name), trusting, check)
@@ -56,6 +63,7 @@ def task(fleet: Fleet) -> Any:
                 for one in taken:
                     notes = "   its SHA-256 was not logged before" if one.hash_is_new else ""
                     notes += f"   yanked: {one.yanked_reason}" if one.yanked_reason is not None else ""
+                    notes += f"   {origin}" if (origin := publishers.origins.get(one.wheel.filename)) else ""
                     console.print(f"{one.outcome.value:<8} {one.wheel.shown_as} {one.wheel.version}"
                                   f"   {one.wheel.filename}{notes}")  # fmt: skip
                     for note in one.notes:
@@ -110,7 +118,7 @@ class _Trust:
         return answer in "ya"
 
 
-def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust, check: Callable[[Sequence[Path]], None]) -> list[Added]:
+def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust, check: FileCheck) -> list[Added]:
     """Add a wheel, or all wheels of a bundle, after `check`, which raises to refuse them; ask about one that was logged
     without a SHA-256. Raises `EnvfabError`."""
     from envfab.fetch.bundle import add_bundle, is_bundle
@@ -118,8 +126,8 @@ def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust, check: Callable[
 
     def add(trusted: bool) -> list[Added]:
         if is_bundle(path):
-            return add_bundle(path, wheelhouse, trust=trusted, check=check)
-        check([path])
+            return add_bundle(path, wheelhouse, trust=trusted, check=partial(check.refuse, vouched=False))
+        check.refuse([path], vouched=True)
         return [wheelhouse.add(path, trust=trusted)]
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +17,7 @@ from envfab.errors import SupplyError, UsageError, WheelError
 from envfab.fetch.age_rule import AgeRule
 from envfab.models.wheel import Wheel
 from envfab.tasks.context import TaskContext
+from envfab.tasks.publishers import PublisherCheck
 from envfab.util.counts import count
 from envfab.wheelhouse.digest_cache import cache_folder
 
@@ -83,14 +84,21 @@ class MaliciousCheck:
         return found
 
 
-def check_files(check: MaliciousCheck) -> Callable[[Sequence[Path]], None]:
-    """Return a function that refuses files of malicious releases; it passes over names that are not those of wheels."""
+class FileCheck:
+    """Looks at files that the user adds to a wheelhouse: wheels, and those of bundles."""
 
-    def refuse(paths: Sequence[Path]) -> None:
-        wheels = []
+    def __init__(self, malicious: MaliciousCheck, publishers: PublisherCheck) -> None:
+        self._malicious = malicious
+        self._publishers = publishers
+
+    def refuse(self, paths: Sequence[Path], *, vouched: bool) -> None:
+        """Raise `EnvfabError` to refuse them; names that are not those of wheels are passed over.
+
+        The user vouches for a wheel (`vouched`), which needs no provenance, and not for those of a bundle.
+        """
+        wheels = {}
         for path in paths:
             with suppress(WheelError):
-                wheels.append(Wheel.from_filename(path.name))
-        check.refuse(wheels)
-
-    return refuse
+                wheels[path] = Wheel.from_filename(path.name)
+        self._malicious.refuse(wheels.values())
+        self._publishers.of_files(wheels, vouched=vouched)

@@ -14,9 +14,11 @@ from enum import Enum
 from pathlib import Path
 
 from envfab.errors import WheelError, WheelhouseError
+from envfab.models.provenance import Provenance
 from envfab.models.wheel import Wheel
-from envfab.util.atomic import sync_folder
+from envfab.util.atomic import sync_folder, write_file
 from envfab.util.times import DAY
+from envfab.wheelhouse.provenances import provenance_file, read_provenance
 from envfab.wheelhouse.release_log.records import Record, ReleaseRecord, YankRecord
 from envfab.wheelhouse.release_log.storage import HeldLog, LogFile
 from envfab.wheelhouse.release_log.view import LoggedWheel
@@ -62,16 +64,16 @@ class UnknownHash(WheelhouseError):
 def add_all(paths: Sequence[Path], wheels: Path, log: LogFile, *, trust: bool) -> list[Added]:
     """Add the wheels at `paths` to the folder `wheels` and the log: all of them or, with an error, none.
 
-    A wheel that is logged without a SHA-256 is accepted only with `trust`. Raises `WheelError` and `WheelhouseError`
-    (`UnknownHash` without `trust`). Wheels are copied under hidden names without the log's lock, so that large wheels
-    block no other process; under the lock they get their names, and then their lines. A process that is killed in
-    between leaves hidden files, which a later call removes, or wheels without a line, which plans do not use and adding
-    them again logs.
+    A wheel that is logged without a SHA-256 is accepted only with `trust`. A provenance that lies beside a wheel comes
+    in with it. Raises `WheelError` and `WheelhouseError` (`UnknownHash` without `trust`). Wheels are copied under
+    hidden names without the log's lock, so that large wheels block no other process; under the lock they get their
+    names, and then their lines. A process that is killed in between leaves hidden files, which a later call removes, or
+    wheels without a line, which plans do not use and adding them again logs.
     """
     if log.signers is not None:
         # before anything is copied
         log.signers.require_key()
-    coming = [_Coming(path, found.wheel, found.metadata.notes) for path in paths for found in [inspect(path)]]
+    coming = [_coming(path) for path in paths]
     known = log.read()
     for one in coming:
         _refuse_another(one.wheel, known.wheels(one.wheel.name).get(one.wheel.filename), trust)
@@ -101,7 +103,15 @@ class _Coming:
     path: Path
     wheel: Wheel
     notes: tuple[str, ...]
+    provenance: Provenance | None
     copy: Path | None = None
+
+
+def _coming(path: Path) -> _Coming:
+    """The wheel at a path, checked, and the provenance that lies beside it; raises `WheelError`."""
+    found = inspect(path)
+    provenance = read_provenance(path, str(found.wheel.sha256))
+    return _Coming(path, found.wheel, found.metadata.notes, provenance)
 
 
 def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) -> list[Added]:
@@ -110,7 +120,8 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
     logged = [text.wheels(one.wheel.name).get(one.wheel.filename) for one in coming]
     moved: list[bool] = []
     records: list[Record] = []
-    added = []
+    added: list[Added] = []
+    written: list[Path] = []
     try:
         for one, line in zip(coming, logged, strict=True):
             _refuse_another(one.wheel, line, trust)
@@ -123,6 +134,8 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
                 size = (wheels / one.wheel.filename).stat().st_size if held.must_be_signed else None
                 records += _lines(one.wheel, reason, size)
                 outcome = AddOutcome.ADDED if moved[-1] else AddOutcome.LOGGED
+            if one.provenance is not None and (kept := _keep(one.provenance, wheels / one.wheel.filename)):
+                written.append(kept)
             hash_is_new = line is not None and not bound
             added.append(Added(one.wheel, outcome, reason, hash_is_new, one.notes))
         sync_folder(wheels)
@@ -131,8 +144,19 @@ def _enter(coming: Sequence[_Coming], wheels: Path, held: HeldLog, trust: bool) 
         for one_added, was_moved in zip(added, moved, strict=False):
             if was_moved and one_added.outcome is AddOutcome.ADDED:
                 (wheels / one_added.wheel.filename).unlink(missing_ok=True)
+        for file in written:
+            file.unlink(missing_ok=True)
         raise
     return added
+
+
+def _keep(provenance: Provenance, wheel: Path) -> Path | None:
+    """Write a provenance beside its wheel; return its path, None where there is one already."""
+    place = provenance_file(wheel)
+    if place.exists():
+        return None
+    write_file(place, provenance.content)
+    return place
 
 
 def _settle(wheel: Wheel, wheels: Path, copy: Path | None, *, bound: bool) -> bool:

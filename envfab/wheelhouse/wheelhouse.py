@@ -23,6 +23,7 @@ from envfab.util.versions import version_or_none
 from envfab.wheelhouse import add
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.digest_cache import DigestMemory, cache_folder
+from envfab.wheelhouse.provenances import provenance_file, read_provenance
 from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
@@ -267,6 +268,8 @@ class Wheelhouse:
             finding = self._examine(listed)
             if finding is not None:
                 yield finding
+            elif (damaged := self._examine_provenance(listed)) is not None:
+                yield damaged
         for filename in self._read().unnamed():
             yield Finding(filename, Fault.UNREADABLE, "its name is not a wheel's")
         self._digests.save()
@@ -327,6 +330,14 @@ class Wheelhouse:
             return self._digests.sha256(wheel.filename, anew=anew)
         except OSError as error:
             raise WheelhouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
+
+    def _examine_provenance(self, listed: Listed) -> Finding | None:
+        path = self.path_of(listed.wheel)
+        try:
+            read_provenance(path, self.sha256(listed.wheel))
+        except WheelError as error:
+            return Finding(provenance_file(path).name, Fault.UNREADABLE, error.what)
+        return None
 
     def _examine(self, listed: Listed) -> Finding | None:
         wheel = listed.wheel

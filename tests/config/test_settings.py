@@ -111,6 +111,7 @@ def test_a_value_is_read_from_text_as_from_yaml(key: str, value: Any, expected: 
             "a,,b",
             "envfab.older_than_except: must be a list of names of projects, or patterns like mycorp-*, not 'a,,b'",
         ),
+        ("provenance", "maybe", "envfab.provenance: must be one of keep, verify, off, not 'maybe'"),
         ("umask", "089", "envfab.umask: must be an octal mask in quotes, like '022', not '089'"),
         ("umask", 22, "envfab.umask: must be an octal mask in quotes: '022', not 22"),
         ("umask", 77, "envfab.umask: must be an octal mask in quotes: '077', not 77"),
@@ -142,7 +143,7 @@ def test_an_unknown_setting_is_refused() -> None:
         "envfab.paralel: unknown setting; did you mean parallel?\n"
         "  the settings are: parallel, jump_parallel, processes, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile, "
         "store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes, older_than, "
-        "older_than_except, own"
+        "older_than_except, own, provenance"
     )
 
 

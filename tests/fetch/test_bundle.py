@@ -13,6 +13,7 @@ import pytest
 from envfab.errors import EnvfabError
 from envfab.fetch.bundle import add_bundle, is_bundle, write_bundle
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.provenances import provenance
 from tests.support.wheels import make_wheel
 
 Members = dict[str, bytes]
@@ -82,6 +83,12 @@ def with_twice_the_same(members: Members) -> None:
     members["manifest.json"] = json.dumps(manifest).encode()
 
 
+def with_a_strange_provenance(members: Members) -> None:
+    manifest = json.loads(members["manifest.json"])
+    manifest["wheels"][1]["provenance"] = json.dumps(provenance("b" * 64))
+    members["manifest.json"] = json.dumps(manifest).encode()
+
+
 def with_a_bomb(members: Members) -> None:
     members["wheels/bomb"] = bytes(40 << 20)
 
@@ -97,6 +104,7 @@ def with_a_bomb(members: Members) -> None:
         (of_another_format, "it is of format 2; this envfab reads 1"),
         (without_manifest, "is not a bundle: it has no manifest.json"),
         (with_twice_the_same, "its manifest cannot be read: it names a wheel twice"),
+        (with_a_strange_provenance, "the provenance of shop-1.0-py3-none-any.whl is not one: it is about another file"),
         (with_a_bomb, "it looks like a zip bomb"),
     ],
 )

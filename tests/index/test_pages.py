@@ -156,3 +156,11 @@ def test_reads_the_status_in_html() -> None:
 def test_a_long_reason_is_shortened() -> None:
     """Ten megabytes are shown as one short line."""
     assert len(page_with({"status": "archived", "reason": "x" * (10 << 20)}).status.told) < 250
+
+
+def test_reads_where_the_provenance_is() -> None:
+    """PEP 740's key and attribute, relative to the page; what is not a text is not an address."""
+    assert page_with(None, {"provenance": "/integrity/x"}).files[0].provenance == "http://127.0.0.1:1/integrity/x"
+    assert page_with(None, {"provenance": 3}).files[0].provenance is None
+    html = '<a href="shop-1.0.tar.gz" data-provenance="https://example.org/p">x</a>'
+    assert parse_html(html, BASE).files[0].provenance == "https://example.org/p"

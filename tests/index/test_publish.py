@@ -21,6 +21,7 @@ from envfab.index.pages import JSON_TYPE, parse_html, parse_json
 from envfab.index.publish import publish
 from envfab.util.progress import Silent
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.provenances import provenance
 from tests.support.serving import Quiet, running
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel, release_line, sha256
@@ -107,6 +108,25 @@ def test_a_reader_never_meets_a_page_without_its_wheels(wheelhouse: Wheelhouse, 
     assert all((index / "shop" / file["filename"]).exists() for file in page["files"])
     published(wheelhouse, index)
     assert not list((index / "shop").glob(".*"))
+
+
+def test_offers_provenances(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:
+    """Beside their wheels, named in JSON with the version of the format that has them; they go with them."""
+    wheel = add("shop", "1.0")
+    content = json.dumps(provenance(sha256(wheel))).encode()
+    beside = wheelhouse.wheels / f"{wheel.name}.provenance"
+    beside.write_bytes(content)
+    index = tmp_path / "index"
+    published(wheelhouse, index)
+    page = json.loads((index / "shop" / "index.v1_json").read_text())
+    assert page["meta"]["api-version"] == "1.3"
+    assert page["files"][0]["provenance"] == beside.name
+    assert (index / "shop" / beside.name).read_bytes() == content
+    assert published(wheelhouse, index) == (1, 1, 0, 0)
+    beside.unlink()
+    assert published(wheelhouse, index) == (1, 1, 1, 1)
+    page = json.loads((index / "shop" / "index.v1_json").read_text())
+    assert (page["meta"]["api-version"], "provenance" in page["files"][0]) == ("1.1", False)
 
 
 def test_whoever_reads_meanwhile_finds_whole_pages(wheelhouse: Wheelhouse, add: Add, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Server:
 
     def of(self, project: str) -> dict[str, Any]:
         """A project's page."""
-        files = [self.describe(path) for path in sorted(self.folder.glob(f"{project}-*.whl"))]
+        files = [self.describe(path) for path in sorted(self.folder.glob(f"{project.replace('-', '_')}-*.whl"))]
         files += [
             {"filename": name, "url": f"/files/{name}", "hashes": {"sha256": "0" * 64}}
             for name in self.sdists

@@ -75,7 +75,7 @@ def test_a_command_line_that_cannot_be_meant(workplace: Workplace, hosts: Hosts,
 
 SETTINGS = (
     "the settings are: parallel, jump_parallel, processes, batch, max_failures, keep, check_retries, check_timeout, host_keys, compile,"
-    " store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes, older_than, older_than_except, own"
+    " store_days, umask, connect_timeout, command_timeout, compilers, log_rollouts, log_megabytes, older_than, older_than_except, own, provenance"
 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -20,7 +22,9 @@ from packaging.utils import canonicalize_name
 
 from envfab.errors import WheelError, WheelhouseError
 from envfab.wheelhouse.add import ABANDONED_AFTER, AddOutcome, UnknownHash
+from envfab.wheelhouse.release_log.storage import HeldLog
 from envfab.wheelhouse.wheelhouse import Wheelhouse
+from tests.support.provenances import provenance
 from tests.support.wheels import make_wheel, sha256
 
 SHOP = canonicalize_name("shop")
@@ -162,6 +166,37 @@ def test_a_refused_file_leaves_nothing_behind(wheelhouse: Wheelhouse, wheel: Pat
     assert len(lines(wheelhouse)) == 1
 
 
+@pytest.fixture
+def attested(wheel: Path) -> Path:
+    """The wheel with a provenance beside it."""
+    wheel.with_name(f"{wheel.name}.provenance").write_text(json.dumps(provenance(sha256(wheel))))
+    return wheel
+
+
+def test_a_provenance_comes_in_with_its_wheel(wheelhouse: Wheelhouse, attested: Path) -> None:
+    """What lies beside a wheel and is about it; a second time it is there, and another file's is refused."""
+    wheelhouse.add(attested)
+    assert sorted(os.listdir(wheelhouse.wheels)) == [attested.name, f"{attested.name}.provenance"]
+    assert wheelhouse.add(attested).outcome is AddOutcome.PRESENT
+    attested.with_name(f"{attested.name}.provenance").write_text(json.dumps(provenance("b" * 64)))
+    with pytest.raises(WheelError, match="it is about another file"):
+        wheelhouse.add(attested)
+
+
+def test_a_provenance_goes_with_a_wheel_that_cannot_be_logged(
+    wheelhouse: Wheelhouse, attested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of the two is left."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(HeldLog, "append", full)
+    with pytest.raises(WheelhouseError, match="No space left on device"):
+        wheelhouse.add(attested)
+    assert os.listdir(wheelhouse.wheels) == []
+
+
 def test_a_team_shares_what_is_added(wheelhouse: Wheelhouse, wheel: Path) -> None:
     """Modes follow the umask, whatever the mode of the file that is added."""
     wheel.chmod(0o600)
@@ -263,6 +298,7 @@ def test_two_processes_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
 ADD = """
 import sys
 from pathlib import Path
+from envfab.wheelhouse.release_log.storage import HeldLog
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 wheelhouse = Wheelhouse(Path(sys.argv[1]), Path(sys.argv[2]), cache=Path(sys.argv[3]))
 print("ready", flush=True)
