@@ -96,7 +96,7 @@ def workbench(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPat
     """A virtualenv of each version to install into, at a path that would break a careless program."""
     # the last pip for 2.7 cannot install below a folder with an umlaut
     name = AWKWARD if version == "2.7" else f"{AWKWARD} ü"
-    return make_virtualenv(version, tmp_path_factory.mktemp("workbench") / name)
+    return make_virtualenv(version, tmp_path_factory.mktemp("workbench") / name, pip=True)
 
 
 @pytest.fixture

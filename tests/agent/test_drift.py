@@ -32,9 +32,15 @@ def wheel(folder: Path, name: str, version: str = "1.0", **options: Any) -> Path
 
 
 @pytest.fixture
-def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str) -> Path:
+def with_pip() -> None:
+    """Have pip in `venv`."""
+
+
+@pytest.fixture
+def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str, request: pytest.FixtureRequest) -> Path:
     """A plain virtualenv of its own."""
-    return make_virtualenv(version, tmp_path / ("a venv's !" if version == "2.7" else "a venv's ü !"))
+    name = "a venv's !" if version == "2.7" else "a venv's ü !"
+    return make_virtualenv(version, tmp_path / name, pip="with_pip" in request.fixturenames)
 
 
 def drift(session: Session, read: bool = True) -> dict[str, Any]:
@@ -156,6 +162,7 @@ def test_a_touched_file_is_no_drift_once_it_was_read(venv: Path, deploying: Star
 
 
 @ONE
+@pytest.mark.usefixtures("with_pip")
 def test_packages_that_were_changed_by_hand_are_told_in_one_entry(
     venv: Path, deploying: Starter, tmp_path: Path
 ) -> None:
@@ -204,13 +211,14 @@ def test_what_a_deployment_carries_over_goes_on_to_be_drift(venv: Path, deployin
 
 
 @TWO
+@pytest.mark.usefixtures("with_pip")
 def test_the_digest_is_that_of_the_packages_whatever_installed_them(
     venv: Path, deploying: Starter, tmp_path: Path, make_virtualenv: VirtualenvMaker, version: str
 ) -> None:
     """Two virtualenvs with other paths: one had its packages by pip, the other gets them in two deployments."""
     files = {"alpha/__init__.py": "def main(): pass\n", "alpha-1.0.data/scripts/run": "#!python\nprint(1)\n"}
     wheels = [wheel(tmp_path, "alpha", files=files, entry_points={"alpha": "alpha:main"}), wheel(tmp_path, "beta")]
-    other = make_virtualenv(version, tmp_path / "other")
+    other = make_virtualenv(version, tmp_path / "other", pip=True)
     pip = [str(other / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", *map(str, wheels)], check=True)
     gamma = wheel(tmp_path, "gamma")
@@ -227,6 +235,7 @@ def test_the_digest_is_that_of_the_packages_whatever_installed_them(
 
 
 @ONE
+@pytest.mark.usefixtures("with_pip")
 def test_data_files_of_a_package_that_was_removed_by_hand_go_with_the_next_deployment(
     venv: Path, deploying: Starter, tmp_path: Path
 ) -> None:
@@ -246,6 +255,7 @@ def test_data_files_of_a_package_that_was_removed_by_hand_go_with_the_next_deplo
 
 
 @ONE
+@pytest.mark.usefixtures("with_pip")
 def test_a_failed_deployment_keeps_the_data_files_of_a_package_that_was_removed_by_hand(
     venv: Path, deploying: Starter, tmp_path: Path
 ) -> None:
@@ -316,13 +326,14 @@ def test_what_commands_of_a_deployment_change_belongs_to_it(venv: Path, deployin
 
 
 @ONE
+@pytest.mark.usefixtures("with_pip")
 def test_a_script_with_its_own_interpreter_is_the_same_in_digests(
     venv: Path, deploying: Starter, tmp_path: Path, make_virtualenv: VirtualenvMaker, version: str
 ) -> None:
     """It is linked as it is, and read where pip has put it."""
     script = {"alpha-1.0.data/scripts/run": "#!/usr/bin/env python\nprint(1)\n", "alpha.py": ""}
     alpha = wheel(tmp_path, "alpha", files=script)
-    other = make_virtualenv(version, tmp_path / "other")
+    other = make_virtualenv(version, tmp_path / "other", pip=True)
     pip = [str(other / "bin" / "python"), "-m", "pip", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", str(alpha)], check=True)
     for path, wheels in ((other, []), (venv, [alpha])):

@@ -27,9 +27,15 @@ def wheel(folder: Path, name: str, version: str = "1.0", **options: Any) -> Path
 
 
 @pytest.fixture
-def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str) -> Path:
+def with_pip() -> None:
+    """Have pip in `venv`."""
+
+
+@pytest.fixture
+def venv(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str, request: pytest.FixtureRequest) -> Path:
     """A plain virtualenv of its own."""
-    return make_virtualenv(version, tmp_path / ("a venv's !" if version == "2.7" else "a venv's ü !"))
+    name = "a venv's !" if version == "2.7" else "a venv's ü !"
+    return make_virtualenv(version, tmp_path / name, pip="with_pip" in request.fixturenames)
 
 
 def content(folder: Path) -> dict[str, object]:
@@ -56,6 +62,7 @@ def run(virtualenv: Path, program: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}).stdout
 
 
+@pytest.mark.usefixtures("with_pip")
 def test_packages_and_scripts_are_installed_upgraded_and_removed(
     venv: Path, deploying: Starter, tmp_path: Path
 ) -> None:
@@ -425,6 +432,7 @@ def test_what_was_closed_to_others_in_one_virtualenv_is_open_in_the_next(
 
 
 @ONE
+@pytest.mark.usefixtures("with_pip")
 def test_what_people_install_by_hand_is_carried_over(venv: Path, deploying: Starter, tmp_path: Path) -> None:
     """pip works in the current generation as ever; the next generation has what it did, the one before has not."""
     session = deploying(venv)
@@ -472,6 +480,7 @@ def test_files_that_are_added_while_a_generation_is_made_are_in_it(
 
 @OLDEST_AND_NEWEST
 @pytest.mark.parametrize("kind", ["first", "next"])
+@pytest.mark.usefixtures("with_pip")
 def test_packages_that_are_installed_while_a_generation_is_made_are_not_lost(
     venv: Path, deploying: Starter, tmp_path: Path, kind: str
 ) -> None:
@@ -827,6 +836,7 @@ def test_a_generation_whose_interpreter_is_gone_is_not_gone_back_to(
 
 
 @OLDEST_AND_NEWEST
+@pytest.mark.usefixtures("with_pip")
 def test_scripts_that_were_made_in_bin_itself_get_the_virtualenvs_interpreter(
     venv: Path, deploying: Starter, tmp_path: Path
 ) -> None:

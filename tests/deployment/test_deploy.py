@@ -107,7 +107,7 @@ def test_commands_run_in_order_as_the_user_they_name(
 ) -> None:
     """before, install, reload, check: as the SSH user unless they say otherwise; nothing of it where all is current."""
     users = hosts.users
-    path = make_virtualenv("3.11", srv / "v", owner=users.shop)
+    path = make_virtualenv("3.11", srv / "v", owner=users.shop, pip=True)
     told = srv / "told"
     told.touch()
     told.chmod(0o666)
@@ -240,7 +240,7 @@ def test_a_virtualenv_that_changed_while_the_question_waited_is_asked_about_agai
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
     """Under the lock the fingerprint differs: there is a new plan, and a new question."""
-    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin, pip=True)
     workplace.fabfile(f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop', 'basket'])])")
     workplace.add_made("shop", "1.0")
     basket = workplace.add_made("basket", "1.0")

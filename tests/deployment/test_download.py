@@ -90,7 +90,7 @@ def test_a_saved_plan_and_a_rollback_fetch_too(
     local: Workplace, make_virtualenv: VirtualenvMaker, tmp_path: Path, published: Published, version: str
 ) -> None:
     """A generation that is kept needs no wheel, and what is nowhere on the host is fetched."""
-    path = make_virtualenv(version, tmp_path / "v")
+    path = make_virtualenv(version, tmp_path / "v", pip=True)
     fleet(local, one_here(path), repr(published.url))
     both = ["py2-none-any", "py3-none-any"]
     local.add_made("shop", "1.0", tags=both)

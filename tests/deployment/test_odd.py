@@ -17,7 +17,7 @@ from tests.support.workplace import Workplace, freeze
 @pytest.fixture
 def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
     """A virtualenv on web1 with shop 1.0 deployed, and shop 2.0 in the wheelhouse."""
-    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop)
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop, pip=True)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.shop!r}, packages=['shop'])])"
     )

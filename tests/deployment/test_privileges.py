@@ -38,7 +38,7 @@ def rules() -> Iterator[Rules]:
 def virtualenv(make_virtualenv: VirtualenvMaker, _running_hosts: Hosts) -> Path:
     """A virtualenv of the blog's owner, who has no password, and whom no rule names."""
     return make_virtualenv(
-        "3.11", _running_hosts.srv / f"privileges{time.monotonic_ns()}", owner=_running_hosts.users.blog
+        "3.11", _running_hosts.srv / f"privileges{time.monotonic_ns()}", owner=_running_hosts.users.blog, pip=True
     )
 
 

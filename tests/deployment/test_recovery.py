@@ -19,7 +19,7 @@ from tests.support.workplace import Workplace, freeze
 @pytest.fixture
 def alpha(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
     """A virtualenv on this machine with alpha 1.9 deployed, and alpha 1.10 in the wheelhouse."""
-    path = make_virtualenv("3.11", local.folder / "v")
+    path = make_virtualenv("3.11", local.folder / "v", pip=True)
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['alpha'])])")
     local.add_made("alpha", "1.9")
     assert local.fab("deploy", "--yes").returncode == 0

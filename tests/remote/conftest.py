@@ -113,7 +113,7 @@ def pristine(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPath
 
     def get(version: str) -> Path:
         if version not in made:
-            made[version] = make_virtualenv(version, tmp_path_factory.mktemp("pristine") / "venv")
+            made[version] = make_virtualenv(version, tmp_path_factory.mktemp("pristine") / "venv", pip=True)
         return made[version]
 
     return get

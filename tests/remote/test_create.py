@@ -118,7 +118,7 @@ def test_what_a_virtualenv_lost_it_gets_back(
     links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker, lost: str
 ) -> None:
     """Its packages, and its scripts, stay; a virtualenv that lacks nothing is left alone, and one that is not there is made."""
-    path = make_virtualenv("3.11", tmp_path / "venv")
+    path = make_virtualenv("3.11", tmp_path / "venv", pip=True)
     (path / "bin" / "mine").write_text("mine")
     before = packages(path)
     if lost == "interpreter":
@@ -185,7 +185,7 @@ def test_a_copied_interpreter_that_does_not_start_is_replaced(
     links: Connections, tmp_path: Path, make_virtualenv: VirtualenvMaker
 ) -> None:
     """It may lack its libraries since an upgrade of the system; "there already" was the answer to --repair."""
-    path = make_virtualenv("3.11", tmp_path / "venv")
+    path = make_virtualenv("3.11", tmp_path / "venv", pip=True)
     before = packages(path)
     for name in ("python", "python3", "python3.11"):
         (path / "bin" / name).unlink(missing_ok=True)

@@ -73,7 +73,7 @@ class Sentences:
 @pytest.fixture(scope="module")
 def replies(tmp_path_factory: pytest.TempPathFactory, make_virtualenv: VirtualenvMaker) -> Replies:
     """What the agent of a virtualenv says that has pip."""
-    return record(make_virtualenv("3.11", tmp_path_factory.mktemp("recorded") / "venv"))
+    return record(make_virtualenv("3.11", tmp_path_factory.mktemp("recorded") / "venv", pip=True))
 
 
 @pytest.fixture(autouse=True)

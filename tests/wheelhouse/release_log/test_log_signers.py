@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.jobs.latest_versions import WheelhouseNews
 from envfab.config.target import Target
-from envfab.errors import EnvfabError, WheelhouseError
+from envfab.errors import ConfigurationError, EnvfabError, WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.wheelhouse.release_log import log_signers as source
@@ -186,7 +186,7 @@ def test_no_byte_of_a_line_can_be_changed(team: Team) -> None:
 
 def test_a_key_that_is_not_allowed_signs_nothing(team: Team) -> None:
     """It is told before anything is copied, and a line that it signed all the same is refused by name."""
-    with pytest.raises(WheelhouseError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         team.house("eve").add(team.wheel("evil", "1.0"))
     assert "may not sign: SHA256:" in str(caught.value)
     assert "is not among the allowed signers" in str(caught.value)
