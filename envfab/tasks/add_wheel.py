@@ -17,6 +17,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.signing_key import tell_signing_key
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def task(fleet: Fleet) -> Any:
                          "outcome": one.outcome.value, "hash_is_new": one.hash_is_new}
                     )  # fmt: skip
                 console.advance("adding", name)
+            tell_signing_key(console, wheelhouse.signers)
             if json:
                 console.json({"format": 1, "added": added, "refused": refused})
         if refused:

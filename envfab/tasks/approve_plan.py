@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 def task(fleet: Fleet) -> Any:
     """`approve_plan` for `fleet`."""
 
-    @ours(file="a plan that was saved by `fab plan --out FILE`")
-    def approve_plan(c: Context, file: str, yes: bool = False) -> None:
+    @ours("file", True, file="a plan that was saved by `fab plan --out FILE`")
+    def approve_plan(c: Context, file: str = "", yes: bool = False) -> None:
         """Show a saved plan, ask, and sign it, so that others may deploy it."""
         from envfab.deployment.plan_file import load
         from envfab.tasks.output.plans import summary
         from envfab.tasks.prompt import show
 
         run = TaskContext(fleet, c)
+        if not file:
+            raise UsageError("approve_plan needs a file", hint="fab approve_plan:plan.json")
         place = user_path(file, "file")
         saved = load(place)
         proposals = _proposals(run, saved, file)

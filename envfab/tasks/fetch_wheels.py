@@ -14,6 +14,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.signing_key import tell_signing_key
 from envfab.util.counts import count
 from envfab.util.paths import user_path
 
@@ -94,6 +95,7 @@ def task(fleet: Fleet) -> Any:
                 console.print(f"{place} holds {count(len(found.here) + len(found.lacking), 'wheel')}")
             elif not found.lacking:
                 console.print("the wheelhouse already has all of it")
+            tell_signing_key(console, wheelhouse.signers)
             if json:
                 console.json(
                     {"format": 1, "fetched": [

@@ -159,9 +159,9 @@ def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str,
 
         forget_approvals(place)
         sha256 = save(place, document)
+        run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
         if key is not None:
             approve(run, place, sha256, key)
-        run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
 
 
 def _measure(place: Path, proposals: Sequence[Proposal]) -> None:

@@ -11,6 +11,7 @@ from envfab.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from envfab.signatures.ssh_keygen import SigningKey
+    from envfab.tasks.output.console import Console
     from envfab.wheelhouse.release_log.log_signers import LogSigners
 
 SIGNING_KEY = "ENVFAB_SIGNING_KEY"
@@ -45,3 +46,9 @@ def signing_key(fleet: Fleet, has_terminal: bool, what: str = "the release log m
             hint=f"set {SIGNING_KEY}=~/.ssh/id_ed25519.pub, or Fleet(signing_key=…)",
         )
     return SigningKey.read(fleet.at(named), terminal=has_terminal)
+
+
+def tell_signing_key(console: Console, signers: LogSigners | None) -> None:
+    """Say which key the release log was signed with, if it was."""
+    if signers is not None and signers.signed_with is not None:
+        console.print(f"signed   with {signers.signed_with.fingerprint} ({signers.signed_with.path})", "dim")

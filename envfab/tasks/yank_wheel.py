@@ -12,6 +12,7 @@ from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
 from envfab.tasks.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.signing_key import tell_signing_key
 
 
 def task(fleet: Fleet) -> Any:
@@ -45,6 +46,7 @@ def task(fleet: Fleet) -> Any:
                     yanked.append({"name": one.shown_as, "version": str(one.version), "wheel": one.filename})
                 if not fresh:
                     console.print(f"{what} was yanked already: {'; '.join(wheelhouse.why_yanked(what))}")
+            tell_signing_key(console, wheelhouse.signers)
             if json:
                 console.json({"format": 1, "yanked": yanked, "reason": reason})
 

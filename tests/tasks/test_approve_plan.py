@@ -54,7 +54,7 @@ def test_a_plan_is_deployed_when_another_person_approved_it(shop: Workplace) -> 
     done = _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes")
     assert done.returncode == 1
     assert "must be approved by somebody other than whoever deploys\n    there is no approval" in done.stderr
-    done = _fab(shop, "ben", "approve_plan", "p.json", "--yes")
+    done = _fab(shop, "ben", "approve_plan:p.json", "--yes")
     assert done.returncode == 0, done.stderr
     assert "+ shop" in done.stdout
     assert "reload: true" in done.stdout
@@ -113,7 +113,8 @@ def test_keys_that_cannot_approve_are_refused_before_anything_is_asked(shop: Wor
         ("", ["approve_plan", "three.json", "--yes"], "an approval must be signed, and there is no key to sign with"),
         ("anna", ["approve_plan", "three.json"], "not a terminal, so approve_plan cannot ask"),
         ("anna", ["plan", "--sign"], "--sign needs --out FILE: what is signed is a saved plan"),
-        ("anna", ["approve_plan", "gone.json", "--yes"], "cannot read the plan: No such file or directory"),
+        ("anna", ["approve_plan"], "approve_plan needs a file\n  fab approve_plan:plan.json"),
+        ("anna", ["approve_plan:gone.json", "--yes"], "cannot read the plan: No such file or directory"),
         ("anna", ["approve_plan", "shop.txt", "--yes"], "not a saved plan"),
     ):
         done = _fab(shop, person, *task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def place(tmp_path: Path) -> Path:
 
 def test_what_is_added_is_signed_and_what_is_not_signed_is_refused(place: Path) -> None:
     """Every task that reads the log says so, with the line; after sign_wheels they go on."""
-    assert run_fab(place, "add_wheel", "shop-1.0-py3-none-any.whl").returncode == 0
+    done = run_fab(place, "add_wheel", "shop-1.0-py3-none-any.whl")
+    assert done.returncode == 0
+    assert re.search(r"^signed   with SHA256:\S+ \(\S+/key\.pub\)$", done.stdout, re.MULTILINE)
+    assert "signed" not in run_fab(place, "add_wheel", "shop-1.0-py3-none-any.whl").stdout
     assert run_fab(place, "wheels").returncode == 0
     log = place / "release_log"
     log.write_text(log.read_text().partition(" signed=")[0] + "\n")
@@ -60,7 +64,7 @@ def test_what_is_added_is_signed_and_what_is_not_signed_is_refused(place: Path) 
     assert done.stdout.startswith("line 1: release: shop==1.0 shop-1.0-py3-none-any.whl at ")
     assert "signed 1 line with SHA256:" in done.stdout
     assert run_fab(place, "sign_wheels").stdout == "every release and yank is signed by an allowed signer\n"
-    assert run_fab(place, "yank_wheel", "shop==1.0", "--reason", "no use").returncode == 0
+    assert "signed   with SHA256:" in run_fab(place, "yank_wheel", "shop==1.0", "--reason", "no use").stdout
     assert "yanked: no use" in run_fab(place, "wheels").stdout
 
 

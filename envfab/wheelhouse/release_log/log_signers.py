@@ -56,6 +56,8 @@ class LogSigners:
         self.allowed = signers
         self.required_on_hosts = required_on_hosts
         self._key = key
+        # the key that lines were signed with, once there are any
+        self.signed_with: SigningKey | None = None
         self._checked: Sequence[str] | None = None
         # lines whose signatures were found valid, so that a long log is not verified again for each wheel that comes in
         self._valid: set[str] = set()
@@ -90,7 +92,10 @@ class LogSigners:
             if record.startswith(KINDS):
                 texts.append(to_be_signed(record, at, follows))
                 follows = (digest_of(texts[-1]),)
-        signatures = self.require_key().sign([encoded(text) for text in texts], NAMESPACE) if texts else []
+        signatures: Sequence[bytes] = ()
+        if texts:
+            self.signed_with = self.require_key()
+            signatures = self.signed_with.sign([encoded(text) for text in texts], NAMESPACE)
         done = iter(map(with_signature, texts, signatures))
         return [next(done) if record.startswith(KINDS) else record for record in records]
 
