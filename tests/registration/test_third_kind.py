@@ -120,7 +120,7 @@ def inventory() -> Iterator[InventoryServer]:
 def place(tmp_path: Path, make_virtualenv: VirtualenvMaker, inventory: InventoryServer) -> Workplace:
     """A fabfile with one virtualenv, which wants `shop`, and one server of this kind."""
     work = Workplace(tmp_path / "work")
-    path = make_virtualenv("3.11", tmp_path / "shop")
+    path = make_virtualenv("3.11", tmp_path / "shop", pip=True)
     work.file(
         "fabfile.py",
         f"{INVENTORY}\n"

@@ -182,7 +182,7 @@ def test_of_what_is_not_in_the_wheelhouse_the_deployment_tells(
 ) -> None:
     """Nothing can be known of it before."""
     local = Workplace(tmp_path / "work")
-    venv = make_virtualenv("3.11", tmp_path / "venv")
+    venv = make_virtualenv("3.11", tmp_path / "venv", pip=True)
     wheel = make_wheel(tmp_path, "alpha", "1.0", files={"shared.py": "A = 1\n"})
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--no-index", str(wheel)]
     subprocess.run(command, check=True, capture_output=True)

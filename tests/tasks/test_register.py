@@ -99,7 +99,7 @@ def test_it_is_read_by_its_own_interpreter(
     tmp_path: Path, make_virtualenv: VirtualenvMaker, server: RecordingServer, version: str
 ) -> None:
     """Whatever Python runs fab, type and packages are the virtualenv's; of the system's only virtualenv is named."""
-    virtualenv = make_virtualenv(version, tmp_path / "shop", system_site_packages=True)
+    virtualenv = make_virtualenv(version, tmp_path / "shop", system_site_packages=True, pip=True)
     fabfile(tmp_path / "work", "", f"Difio({server.url!r})")
     done = run_fab(tmp_path / "work", "register", env={"VIRTUAL_ENV": str(virtualenv)})
     assert done.returncode == 0, done.stderr
@@ -267,7 +267,7 @@ def test_over_ssh_with_sudo(
     owner = hosts.users.shop
     paths = [srv / f"venv{number}" for number in range(10)]
     for path in paths:
-        make_virtualenv(PYTHON, path, owner=owner)
+        make_virtualenv(PYTHON, path, owner=owner, pip=True)
     virtualenvs = ", ".join(f"Virtualenv({str(path)!r}, user={owner!r})" for path in paths)
     fabfile(
         tmp_path / "work",

@@ -28,7 +28,7 @@ def local(tmp_path: Path) -> Workplace:
 @pytest.fixture
 def shop(local: Workplace, make_virtualenv: VirtualenvMaker) -> Path:
     """A virtualenv of this machine with shop, its script and a data file deployed."""
-    path = make_virtualenv("3.11", local.folder / "v")
+    path = make_virtualenv("3.11", local.folder / "v", pip=True)
     local.fabfile(f"Host('localhost', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop', 'basket'])])")
     local.add_made(
         "shop",
