@@ -528,6 +528,16 @@ def test_where_links_cannot_be_made_files_are_copied(
     assert (site_packages(venv) / "a.py").stat().st_nlink == 1
 
 
+VERSION_OF_ALPHA = """
+import importlib.metadata, alpha, os
+print(importlib.metadata.version("alpha"))
+try:
+    open(os.path.join(os.path.dirname(alpha.__file__), "x"), "w")
+except OSError:
+    print("read-only")
+"""
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Any:
     """Another file system than the one with the home."""
@@ -578,6 +588,40 @@ def test_a_full_home_is_told_of_by_its_name(
     with pytest.raises(OperationFailed, match=f"no space left on {place}"):
         session.ask("fill", wheels=[fields(big)], compile=False, umask=0o022)
     assert list(place.iterdir()) == []
+
+
+@ONE
+def test_a_home_from_which_nothing_may_be_executed_holds_the_store(
+    venv: Path, deploying: Starter, tmp_path: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scripts of wheels are executed in the virtualenv, where they are copies."""
+    subprocess.run(["mount", "-o", "remount,noexec", mounted], check=True)
+    mounted.chmod(0o700)
+    monkeypatch.setenv("HOME", str(mounted))
+    files = {"tool.py": "def main(): print('tool')\n"}
+    install(deploying(venv), wheel(tmp_path, "tool", files=files, entry_points={"tool": "tool:main"}))
+    assert list((mounted / ".cache" / "envfab" / "store").glob("*-*"))
+    assert subprocess.check_output([venv / "bin" / "tool"], text=True) == "tool\n"
+
+
+@ONE
+def test_a_service_that_may_write_nowhere_runs(venv: Path, deploying: Starter, tmp_path: Path) -> None:
+    """As below systemd's ProtectSystem=strict: its view of the virtualenv is read-only, and follows the switch."""
+    session = deploying(venv)
+    alpha = {version: wheel(tmp_path / version, "alpha", version) for version in ("1.0", "2.0")}
+    install(session, alpha["1.0"])
+    view = tmp_path / "view"
+    view.mkdir()
+    if subprocess.run(["mount", "--bind", venv, view], check=False, capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", view], check=True)
+        asked = [str(view / "bin" / "python"), "-c", VERSION_OF_ALPHA]
+        assert subprocess.check_output(asked, text=True).split() == ["1.0", "read-only"]
+        install(session, alpha["2.0"])
+        assert subprocess.check_output(asked, text=True).split() == ["2.0", "read-only"]
+    finally:
+        subprocess.run(["umount", "-l", view], check=True)
 
 
 @ONE
