@@ -13,6 +13,7 @@ from envfab.planning.plan import Status
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import ReleaseCheck, to_release_check
 from envfab.remote.agent_session import Session
+from envfab.signatures.sshsig import SSHSignature
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 NO_SIGNERS = "the host installs only releases that its own signers signed, and the fleet has no signers"
@@ -60,6 +61,7 @@ def check_releases(
                 "filename": one.filename,
                 "text": base64.b64encode(one.text).decode(),
                 "signature": one.signature,
+                "signer": signers.allowed.name_of(SSHSignature.parse(base64.b64decode(one.signature)).public_key),
             }
             for one in releases
         ],

@@ -98,6 +98,10 @@ class AllowedSigners:
             name.strip() for line in self._by_key.get(public_key, []) for name in line.principals.split(",")
         )
 
+    def name_of(self, public_key: bytes) -> str:
+        """Return a name of a key's owner, empty if the file has no plain one."""
+        return min((name for name in self.principals(public_key) if not set(name) & set("*?!")), default="")
+
     def check(self, signature: SSHSignature, message: bytes, namespace: str, at: datetime) -> str:
         """Return who signed a message for a namespace at a time (the principals of the line that allows it).
 

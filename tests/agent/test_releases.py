@@ -36,7 +36,9 @@ class Keys:
         self.public = public(folder / "key")
         self.allowed = f'anna@e.org,a@e.org namespaces="{NAMESPACE}" {self.public}\n'
 
-    def release(self, text: str = TEXT, *, namespace: str = NAMESPACE, key: SigningKey | None = None) -> dict[str, Any]:
+    def release(
+        self, text: str = TEXT, *, namespace: str = NAMESPACE, key: SigningKey | None = None, signer: str = "a@e.org"
+    ) -> dict[str, Any]:
         """A release as it is sent to an agent, with a signature of its text."""
         (signature,) = (key or self.key).sign([text.encode()], namespace)
         return {
@@ -44,6 +46,7 @@ class Keys:
             "filename": FILENAME,
             "text": base64.b64encode(text.encode()).decode(),
             "signature": base64.b64encode(signature).decode(),
+            "signer": signer,
         }
 
 
@@ -216,3 +219,11 @@ def test_reading_a_note_makes_no_folder(agent: Agent, keys: Keys) -> None:
     check(agent, keys, keys.release())
     assert os.listdir(os.environ["HOME"]) == []
     assert wheel_cache.existing("/nowhere").startswith(os.environ["HOME"])  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("signer", ["", "b@e.org", "a@e.org", "*"])
+def test_whoever_is_said_to_be_the_signer_the_file_decides(agent: Agent, keys: Keys, signer: str) -> None:
+    """A wrong name costs time, and no name makes a stranger's signature count."""
+    assert check(agent, keys, keys.release(signer=signer))["refused"] == []
+    agent.released = None
+    assert check(agent, keys, keys.release(signer=signer, key=keys.stranger))["refused"]
