@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from envfab.config.fleet import Fleet
@@ -25,11 +26,13 @@ def log_signers(fleet: Fleet, has_terminal: bool) -> LogSigners | None:
     if fleet.signers is None:
         return None
     from envfab.signatures.allowed_signers import AllowedSigners
+    from envfab.wheelhouse.digest_cache import cache_folder
     from envfab.wheelhouse.release_log.log_signers import LogSigners
 
     allowed = AllowedSigners.read(fleet.at(fleet.signers))
     required = fleet.require_host_verification
-    return LogSigners(allowed, lambda: signing_key(fleet, has_terminal), required_on_hosts=required)
+    key, cache = partial(signing_key, fleet, has_terminal), cache_folder(os.environ)
+    return LogSigners(allowed, key, required_on_hosts=required, cache=cache)
 
 
 def signing_key(fleet: Fleet, has_terminal: bool, what: str = "the release log must be signed") -> SigningKey:

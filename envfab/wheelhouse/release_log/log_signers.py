@@ -25,6 +25,7 @@ from envfab.wheelhouse.release_log.signed_lines import (
     to_be_signed,
     with_signature,
 )
+from envfab.wheelhouse.release_log.valid_lines import ValidLines
 
 SHOWN = 5
 # how far the clocks of two machines may be apart
@@ -47,14 +48,21 @@ class LogSigners:
     """The signers of a fleet's release log, and the key that this user signs with.
 
     `key` returns it, or raises `EnvfabError` with what to do: it is called when something is to be signed.
-    `required_on_hosts` says that hosts must be able to check signatures, too.
+    `required_on_hosts` says that hosts must be able to check signatures, too. What was found valid is remembered in the
+    folder `cache`, if there is one.
     """
 
     def __init__(
-        self, signers: AllowedSigners, key: Callable[[], SigningKey], *, required_on_hosts: bool = False
+        self,
+        signers: AllowedSigners,
+        key: Callable[[], SigningKey],
+        *,
+        required_on_hosts: bool = False,
+        cache: Path | None = None,
     ) -> None:
         self.allowed = signers
         self.required_on_hosts = required_on_hosts
+        self._remembered = ValidLines(cache, signers.text)
         self._key = key
         # the key that lines were signed with, once there are any
         self.signed_with: SigningKey | None = None
@@ -66,7 +74,9 @@ class LogSigners:
         """Raise `WheelhouseError` if a release or yank line is not signed by an allowed signer, or is out of place."""
         if self._checked is lines:
             return
-        found = check_lines(numbered(lines), self.allowed, now(), self._valid)
+        asked = numbered(lines)
+        self._valid |= self._remembered.among(asked.values())
+        found = check_lines(asked, self.allowed, now(), self._valid)
         if found:
             more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
             raise WheelhouseError(
@@ -74,6 +84,7 @@ class LogSigners:
                 where=where,
                 hint="if you know what these lines say to be right: fab sign_wheels",
             )
+        self._remembered.keep(asked.values())
         self._checked = lines
 
     def counts(self, line: str, before: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from envfab.config.target import Target
 from envfab.errors import ConfigurationError, EnvfabError, WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
+from envfab.signatures.sshsig import SSHSignature
 from envfab.wheelhouse.release_log import log_signers as source
 from envfab.wheelhouse.release_log import sign_again
 from envfab.wheelhouse.release_log.log_signers import LogSigners
@@ -309,6 +310,41 @@ def test_a_thousand_lines_are_checked_in_a_second(team: Team) -> None:
     began = time.process_time()
     team.log_signers().check(lines, "log")
     assert time.process_time() - began < 1
+
+
+def test_what_was_found_valid_is_not_verified_again(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the next run, by the same signers: others verify all of it, as does whoever has another or a damaged cache."""
+    verified: list[object] = []
+    real = SSHSignature.verify
+
+    def counting(signature: SSHSignature, message: bytes, namespace: str) -> None:
+        verified.append(message)
+        real(signature, message, namespace)
+
+    monkeypatch.setattr(SSHSignature, "verify", counting)
+
+    def check(lines: list[str], signers: str = team.signers) -> int:
+        """Check lines as a new run does; return how many signatures were verified."""
+        verified.clear()
+        rule = LogSigners(AllowedSigners(Path("allowed"), signers), lambda: pytest.fail("no key"), cache=tmp_path)
+        rule.check(lines, "log")
+        return len(verified)
+
+    assert [check(team.lines), check(team.lines)] == [4, 0]
+    assert check(team.lines[:-1]) == 0
+    assert check(team.lines) == 1
+    changed = [line.replace("1.0", "9.9") if number == 1 else line for number, line in enumerate(team.lines)]
+    with pytest.raises(WheelhouseError, match="what was signed is not what is here"):
+        check(changed)
+    assert check(team.lines, f"# a comment\n{team.signers}") == 4
+    (kept, _other) = (tmp_path / "signatures").iterdir()
+    for damage in (b"", b"[]", b'{"format": 2, "lines": []}', b'{"format": 1, "lines": [1, null]}', b"\xff" * 99):
+        for file in (tmp_path / "signatures").iterdir():
+            file.write_bytes(damage)
+        assert check(team.lines) == 4
+    assert kept.stat().st_size < 1000
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30, 300, 480])
