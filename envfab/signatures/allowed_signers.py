@@ -70,7 +70,11 @@ class AllowedSigners:
             with open(path, "rb") as file:
                 data = file.read(MOST + 1)
         except OSError as error:
-            raise ConfigurationError(f"cannot read the allowed signers: {error.strerror}", where=str(path)) from None
+            raise ConfigurationError(
+                f"cannot read the allowed signers: {error.strerror}",
+                where=str(path),
+                hint="it has a line for each key: NAME TYPE KEY, with TYPE and KEY as in the key's .pub file",
+            ) from None
         if len(data) > MOST:
             raise ConfigurationError("a file of allowed signers must not be larger than 1 MiB", where=str(path))
         return cls(path, data.decode("utf-8", "replace"))

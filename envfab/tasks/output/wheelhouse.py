@@ -30,8 +30,11 @@ def _source(fleet: Fleet) -> str:
 
 
 def wheelhouse_line(wheelhouse: Wheelhouse) -> str:
-    """Return the wheelhouse in one line: `wheelhouse  wheels · 214 wheels of 61 projects · log readable`."""
-    return f"wheelhouse  {_shown(wheelhouse.wheels)} · {_wheels(wheelhouse)} · {_log(wheelhouse)}"
+    """Return the wheelhouse in one line, and what is to be said of its log, if anything is.
+
+    For example `wheelhouse  wheels · 214 wheels of 61 projects · log signed`.
+    """
+    return "wheelhouse  " + " · ".join([_shown(wheelhouse.wheels), _wheels(wheelhouse), *_log(wheelhouse)])
 
 
 def _wheels(wheelhouse: Wheelhouse) -> str:
@@ -43,11 +46,12 @@ def _wheels(wheelhouse: Wheelhouse) -> str:
     return f"{there}, {unlogged} not logged" if unlogged else there
 
 
-def _log(wheelhouse: Wheelhouse) -> str:
+def _log(wheelhouse: Wheelhouse) -> list[str]:
     if not wheelhouse.log.exists():
-        return f"{_shown(wheelhouse.log)} does not exist"
+        return [f"{_shown(wheelhouse.log)} does not exist"]
     problems = wheelhouse.problems()
-    return f"{count(len(problems), 'line')} of the log skipped" if problems else "log readable"
+    skipped = [f"{count(len(problems), 'line')} of the log skipped"] if problems else []
+    return [*skipped, *(["log signed"] if wheelhouse.signers is not None else [])]
 
 
 def warn_of_log(console: Console, wheelhouse: Wheelhouse) -> None:
