@@ -27,20 +27,21 @@ def start_workers(
     Once `over` returns true, no further call begins.
     """
     waiting = deque(arguments)
-
-    def work() -> None:
-        while waiting and not over():
-            try:
-                argument = waiting.popleft()
-            except IndexError:
-                return
-            function(argument)
-
-    number = max(1, min(most, len(waiting)))
-    threads = [threading.Thread(target=work, name=f"{name}-{which}", daemon=True) for which in range(number)]
+    number, given = max(1, min(most, len(waiting))), (function, waiting, over)
+    threads = [threading.Thread(target=_work, args=given, name=f"{name}-{one}", daemon=True) for one in range(number)]
     for thread in threads:
         thread.start()
     return threads
+
+
+def _work(function: Callable[[A], None], waiting: deque[A], over: Callable[[], bool]) -> None:
+    """Call `function` for what waits, which other threads take from as well, until nothing does or `over`."""
+    while waiting and not over():
+        try:
+            argument = waiting.popleft()
+        except IndexError:
+            return
+        function(argument)
 
 
 def join(threads: Sequence[threading.Thread], seconds: float | None = None) -> None:
@@ -77,18 +78,13 @@ class Helpers:
         waiting = deque(arguments)
         threads: list[threading.Thread] = []
 
-        def work() -> None:
-            while waiting and not over():
-                try:
-                    argument = waiting.popleft()
-                except IndexError:
-                    return
-                recruit()
-                function(argument)
+        def recruit_and_call(argument: A) -> None:
+            recruit()
+            function(argument)
 
         def help_out() -> None:
             try:
-                work()
+                _work(recruit_and_call, waiting, over)
             finally:
                 with self._counting:
                     self._free += 1
@@ -104,7 +100,7 @@ class Helpers:
                 for thread in started:
                     thread.start()
 
-        work()
+        _work(recruit_and_call, waiting, over)
         # helpers recruit as well, so the list may grow
         for thread in threads:
             thread.join()
