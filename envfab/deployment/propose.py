@@ -128,7 +128,7 @@ def _planner(
     from envfab.planning.plan_cache import Plans
 
     plans = Plans(wheelhouse, options, wheelhouse.hashes)
-    files = Files(wheelhouse)
+    files = WheelFiles(wheelhouse)
 
     def look(found: ProbeResult) -> Proposal:
         wanted = requirements[found.member.target]
@@ -141,7 +141,7 @@ def _planner(
     return look
 
 
-class Files:
+class WheelFiles:
     """The wheel files of a wheelhouse; each is compared with the release log once. Thread-safe."""
 
     def __init__(self, wheelhouse: Wheelhouse) -> None:
@@ -157,7 +157,7 @@ class Files:
             self._unchanged.update(wheel.filename for wheel in unread)
 
 
-def _blocked_if_changed(proposal: Proposal, files: Files) -> Proposal:
+def _blocked_if_changed(proposal: Proposal, files: WheelFiles) -> Proposal:
     """The proposal, blocked if the file of one of its wheels does not match the release log."""
     from envfab.planning.plan import Status
 

@@ -13,7 +13,7 @@ from envfab.deployment.journal import DEPLOYED, Record, from_json, has_switched,
 from envfab.deployment.notes import out_of_service, past, spoken
 from envfab.deployment.proposal import Proposal
 from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
-from envfab.deployment.propose import Files, Proposals
+from envfab.deployment.propose import Proposals, WheelFiles
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.models.probe import Probe
 from envfab.planning.plan import ActionKind, Plan, Status, plan_digest, status_without
@@ -39,7 +39,7 @@ class SavedProposals:
     ) -> None:
         self._plans = plans
         self._wheelhouse = wheelhouse
-        self._files = Files(wheelhouse)
+        self._files = WheelFiles(wheelhouse)
         self._force = force
         self._commands = commands
 

@@ -13,7 +13,7 @@ from envfab.tasks.output.wheelhouse import warn_of_log, wheelhouse_line
 from envfab.util.times import in_utc, local_time
 
 if TYPE_CHECKING:
-    from envfab.wheelhouse.wheelhouse import Listed
+    from envfab.wheelhouse.listed_wheels import Listed
 
 
 def task(fleet: Fleet) -> Any:

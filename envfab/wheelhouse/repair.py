@@ -19,8 +19,9 @@ from typing import Protocol
 from envfab.errors import EnvfabError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import sync_folder
+from envfab.wheelhouse.listed_wheels import Fault, FaultyFile
 from envfab.wheelhouse.validate import sha256_of
-from envfab.wheelhouse.wheelhouse import Fault, Finding, Wheelhouse
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 
 class Originals(Protocol):
@@ -67,7 +68,7 @@ def repair(wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> Iterator[R
             yield RepairResult(finding.filename, left=_in_a_line(why))
 
 
-def _repaired(finding: Finding, wheel: Wheel | None, wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> str:
+def _repaired(finding: FaultyFile, wheel: Wheel | None, wheelhouse: Wheelhouse, originals: Sequence[Originals]) -> str:
     """Repair a finding, and return what was done; raises `EnvfabError` with the reason where nothing was."""
     if finding.fault is Fault.UNREADABLE:
         raise WheelhouseError("only you can tell what it is: make it readable, or move it away")

@@ -7,9 +7,8 @@ import os
 import shlex
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from envfab.util.versions import version_or_none
 from envfab.wheelhouse import add
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.digest_cache import DigestMemory, cache_folder
-from envfab.wheelhouse.provenances import provenance_file, read_provenance
+from envfab.wheelhouse.listed_wheels import Fault, FaultyFile, Listed, fault_beside, fault_of
 from envfab.wheelhouse.release_log.records import (
     AbortingRecord,
     ErrorRecord,
@@ -43,36 +42,6 @@ if TYPE_CHECKING:
     # it needs the cryptography library, which few runs do
     from envfab.wheelhouse.release_log.log_signers import LogSigners
     from envfab.wheelhouse.release_log.sign_again import SigningAgain
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A wheel as `wheels` lists it: unlogged ones have no date, missing ones no size."""
-
-    wheel: Wheel
-    logged: bool
-    added: datetime | None
-    size: int | None
-    yanked_reason: str | None
-
-
-class Fault(Enum):
-    """What can be wrong with a file of the wheelhouse."""
-
-    CHANGED = "changed"
-    MISSING = "missing"
-    UNLOGGED = "unlogged"
-    UNREADABLE = "unreadable"
-    UNHASHED = "unhashed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A file of the wheelhouse that is not as the log says."""
-
-    filename: str
-    fault: Fault
-    detail: str
 
 
 class Wheelhouse:
@@ -262,16 +231,15 @@ class Wheelhouse:
                 hint="add the original file again, or build a new version: a released wheel never changes",
             )
 
-    def examine(self) -> Iterator[Finding]:
+    def examine(self) -> Iterator[FaultyFile]:
         """Compare every file with the log, and yield the differences; each file is read, to find damage of the disk."""
         for listed in self.list():
-            finding = self._examine(listed)
-            if finding is not None:
-                yield finding
-            elif (damaged := self._examine_provenance(listed)) is not None:
-                yield damaged
+            path = self.path_of(listed.wheel)
+            found = fault_of(listed, path, partial(self._digest, listed.wheel, anew=True)) or fault_beside(listed, path)
+            if found is not None:
+                yield found
         for filename in self._read().unnamed():
-            yield Finding(filename, Fault.UNREADABLE, "its name is not a wheel's")
+            yield FaultyFile(filename, Fault.UNREADABLE, "its name is not a wheel's")
         self._digests.save()
 
     def end_torn_line(self) -> str | None:
@@ -322,38 +290,14 @@ class Wheelhouse:
         except OSError:
             return None
 
-    def _is_changed(self, wheel: Wheel, *, anew: bool = False) -> bool:
-        return wheel.sha256 is not None and self._digest(wheel, anew=anew) != wheel.sha256
+    def _is_changed(self, wheel: Wheel) -> bool:
+        return wheel.sha256 is not None and self._digest(wheel) != wheel.sha256
 
     def _digest(self, wheel: Wheel, *, anew: bool = False) -> str:
         try:
             return self._digests.sha256(wheel.filename, anew=anew)
         except OSError as error:
             raise WheelhouseError(f"cannot be read: {error.strerror}", where=str(self.path_of(wheel))) from None
-
-    def _examine_provenance(self, listed: Listed) -> Finding | None:
-        path = self.path_of(listed.wheel)
-        try:
-            read_provenance(path, self.sha256(listed.wheel))
-        except WheelError as error:
-            return Finding(provenance_file(path).name, Fault.UNREADABLE, error.what)
-        return None
-
-    def _examine(self, listed: Listed) -> Finding | None:
-        wheel = listed.wheel
-        if listed.size is None:
-            return Finding(wheel.filename, Fault.MISSING, "it is logged, but the file is missing")
-        try:
-            if self._is_changed(wheel, anew=True):
-                return Finding(wheel.filename, Fault.CHANGED, "its SHA-256 differs from the logged one")
-            read_metadata(self.path_of(wheel))
-        except (WheelhouseError, WheelError) as error:
-            return Finding(wheel.filename, Fault.UNREADABLE, error.what)
-        if not listed.logged:
-            return Finding(wheel.filename, Fault.UNLOGGED, "it has no line in the release log")
-        if wheel.sha256 is None:
-            return Finding(wheel.filename, Fault.UNHASHED, "logged without a SHA-256, so changes cannot be detected")
-        return None
 
 
 def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:

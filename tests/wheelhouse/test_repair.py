@@ -11,8 +11,9 @@ import pytest
 
 from envfab.errors import SupplyError
 from envfab.models.wheel import Wheel
+from envfab.wheelhouse.listed_wheels import Fault
 from envfab.wheelhouse.repair import RepairResult, repair
-from envfab.wheelhouse.wheelhouse import Fault, Wheelhouse
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.wheels import make_wheel, release_line, sha256
 
 SHOP = "shop-1.0-py3-none-any.whl"

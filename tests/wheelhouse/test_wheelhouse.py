@@ -16,7 +16,8 @@ from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
 from envfab.wheelhouse import digest_cache
-from envfab.wheelhouse.wheelhouse import Fault, Wheelhouse
+from envfab.wheelhouse.listed_wheels import Fault
+from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.support.wheels import FIRST_RELEASE, make_wheel, make_wheelhouse, release_line, sha256
 
 SHOP = canonicalize_name("shop")
