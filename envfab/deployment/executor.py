@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from envfab.config.target import Target
+from envfab.deployment.closing import leave_open
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.observers import DeploymentBegan, DeploymentEnded, StepEnded
 from envfab.deployment.recovery import go_back
 from envfab.deployment.result import Deployment, Ending, spoken_ending
-from envfab.deployment.steps import ENDING, Recovery, Step, leave_open
+from envfab.deployment.steps import ENDING, Recovery, Step
 from envfab.errors import DeploymentError, Disconnected, EnvfabError, Locked, Unreachable, unforeseen
 from envfab.planning.plan import status_without
 from envfab.remote.agent_session import OperationFailed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from envfab.deployment.closing import close
 from envfab.deployment.context import DeploymentContext
 from envfab.deployment.journal import Record
-from envfab.deployment.steps import Recovery, close, reload
+from envfab.deployment.steps import Recovery, reload
 from envfab.errors import DeploymentError, EnvfabError
 from envfab.models.probe import Probe
 from envfab.remote import agent_sources

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from envfab.deployment import steps
+from envfab.deployment import closing
 from envfab.errors import Disconnected
 from tests.support.dependency_track import KEY, running_dependency_track
 from tests.support.registration_server import Reply, running_server
@@ -171,8 +171,8 @@ def test_a_deployment_ends_well_where_licences_cannot_be_had(monkeypatch: pytest
         raise Disconnected("the connection was lost", where="web1")
 
     said: list[str] = []
-    monkeypatch.setattr(steps, "materials", cut_off)
+    monkeypatch.setattr(closing, "materials", cut_off)
     around = SimpleNamespace(needs_materials=True, reporter=SimpleNamespace(warning=said.append))
     work: Any = SimpleNamespace(around=around, site=None)
-    assert steps._materials(work) is None
+    assert closing._materials(work) is None
     assert said == ["licences and bundled libraries are not known: web1: the connection was lost"]
