@@ -280,14 +280,14 @@ def test_what_lies_there_is_what_pip_would_have_installed(
     """The same files with the same modes and contents; programs say the same of them, and pip takes all of it away."""
     python = interpreter(case)
     pips, ours = tmp_path / "by-pip", tmp_path / "venv"
-    make_virtualenv(python, ours)
+    make_virtualenv(python, ours, pip=True)
     before = names(ours)
     wheels = make_virtualenv.fetched_all(case.requirements, *download_options(case))
     assert len(wheels) == len(case.requirements)
     by_pip(ours, case, wheels)
     pip_says = said(ours, case)
     ours.rename(pips)
-    make_virtualenv(python, ours)
+    make_virtualenv(python, ours, pip=True)
     placed = by_agent(ours, case, wheels, tmp_path / "trees")
     assert set(placed) == names(ours) - before
     assert [found for found in differing(pips, ours, before) if not reason(found, case)] == []

@@ -19,7 +19,7 @@ from tests.support.workplace import Workplace, freeze
 @pytest.fixture
 def shop(workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path) -> Path:
     """A virtualenv on web1 with shop 1.0 and basket 1.0 deployed; shop 2.0, which drops basket for cart, in the wheelhouse."""
-    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop)
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.shop, pip=True)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, user={hosts.users.shop!r}, packages=['shop'],"
         f" before='test ! -e {srv}/fail-before', reload='echo reload >> {srv}/told',"
@@ -148,7 +148,7 @@ def test_what_was_installed_by_hand_comes_back(
     workplace: Workplace, hosts: Hosts, make_virtualenv: VirtualenvMaker, srv: Path
 ) -> None:
     """A version that the wheelhouse never had is in the generation that the deployment replaced."""
-    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin)
+    path = make_virtualenv("3.11", srv / "v", owner=hosts.users.admin, pip=True)
     workplace.fabfile(
         f"Host('web1', virtualenvs=[Virtualenv({str(path)!r}, packages=['shop'], check='false')])", "'check_retries': 0"
     )

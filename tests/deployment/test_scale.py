@@ -30,7 +30,7 @@ PARALLEL = 10
 @pytest.fixture(scope="module")
 def replies(tmp_path_factory: pytest.TempPathFactory, make_virtualenv: VirtualenvMaker) -> Replies:
     """What the agent of a virtualenv says that has pip."""
-    return record(make_virtualenv("3.11", tmp_path_factory.mktemp("recorded") / "venv"))
+    return record(make_virtualenv("3.11", tmp_path_factory.mktemp("recorded") / "venv", pip=True))
 
 
 class CountingWheelhouse(Wheelhouse):

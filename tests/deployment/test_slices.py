@@ -394,8 +394,8 @@ def test_a_saved_plan_that_was_carried_out_is_refused_once_packages_changed(
     """By hand, or by a rollback."""
     assert workplace.fab("plan", "--out", "friday.json").returncode == 0
     assert workplace.fab("deploy", "--plan", "friday.json", "--slice", "1/3", "--yes").returncode == 0
-    python = str(fleet["web1"] / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "uninstall", "-qy", "shop"], check=True, capture_output=True)
+    for one in fleet["web1"].glob("lib/python3.11/site-packages/shop*"):
+        shutil.rmtree(one) if one.is_dir() else one.unlink()
     assert workplace.fab("rollback:web4", "--yes").returncode == 0
     done = workplace.fab("deploy", "--plan", "friday.json", "--slice", "1/3", "--yes")
     assert done.returncode == 1

@@ -361,7 +361,7 @@ def test_what_pip_did_by_hand_is_carried_over(
     local: Workplace, tmp_path: Path, make_virtualenv: VirtualenvMaker, wheels: Path
 ) -> None:
     """Installed, upgraded and removed; it lists what is there, and finds nothing wrong."""
-    site = make_site(local, make_virtualenv(make_virtualenv.shared_python(), tmp_path / "v"), wheels)
+    site = make_site(local, make_virtualenv(make_virtualenv.shared_python(), tmp_path / "v", pip=True), wheels)
     pip = (str(site.path / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
     site.deploy("1.0")
     site.run(*pip, "install", "-q", "--no-index", "--find-links", str(wheels), "extra==2.0", "other")

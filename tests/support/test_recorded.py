@@ -15,7 +15,7 @@ from tests.support.virtualenvs import VirtualenvMaker
 
 def test_a_recorded_agent_replies_as_the_real_one(tmp_path: Path, make_virtualenv: VirtualenvMaker) -> None:
     """Through the same start and the same frames, modules that are loaded later included."""
-    path = make_virtualenv("3.11", tmp_path / "venv")
+    path = make_virtualenv("3.11", tmp_path / "venv", pip=True)
 
     def said(place: Reservation) -> dict[str, object]:
         with (

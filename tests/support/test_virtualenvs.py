@@ -19,7 +19,7 @@ def _say(*words: str | Path) -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_can_be_had(make_virtualenv: VirtualenvMaker, tmp_path: Path, version: str) -> None:
     """A virtualenv runs the wanted version, knows its own path, and holds pip alone, which works."""
-    path = make_virtualenv(version, tmp_path / "venv")
+    path = make_virtualenv(version, tmp_path / "venv", pip=True)
     program = "import sys; print(sys.prefix + ' %d.%d' % sys.version_info[:2])"
     assert _say(path / "bin" / "python", "-c", program) == f"{path} {version}"
     assert _say(path / "bin" / "pip", "--disable-pip-version-check", "freeze", "--all").startswith("pip==")
@@ -47,7 +47,7 @@ def test_an_owner_can_run_and_change_it(
     make_virtualenv: VirtualenvMaker, hosts: Hosts, srv: Path, version: str
 ) -> None:
     """With an owner the interpreter is within that user's reach, and the files are theirs."""
-    path = make_virtualenv(version, srv / "venv", owner=hosts.users.shop)
+    path = make_virtualenv(version, srv / "venv", owner=hosts.users.shop, pip=True)
     python = path / "bin" / "python"
     assert reachable_by_all(python)
     assert hosts.run("web1", f"{python} -m pip --version && touch {path}/x", user=hosts.users.shop).returncode == 0

@@ -13,10 +13,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from queue import SimpleQueue
 from typing import Any
 
+from envfab.config.name_patterns import NamePatterns
 from envfab.config.settings import Settings
 from envfab.deployment.observers import (
     CommandEnded,
@@ -64,8 +65,14 @@ class Asked:
 
 def settings_json(settings: Settings) -> dict[str, Any]:
     """Convert settings to a JSON object; the umask is a text, in octal as it is configured."""
-    document = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+    document = {one.name: _setting_json(getattr(settings, one.name)) for one in fields(settings)}
     return {**document, "umask": f"{settings.umask:03o}"}
+
+
+def _setting_json(value: object) -> Any:
+    if isinstance(value, NamePatterns):
+        return list(value.patterns)
+    return list(value) if isinstance(value, tuple) else value
 
 
 class RolloutLog:
