@@ -10,12 +10,12 @@ import contextlib
 import os
 import re
 import stat
-import sys
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from envfab.usagestats.file_lock import locked
 from envfab.usagestats.report import MAX_REPORT
 
 MAX_REPORTS = 100
@@ -87,24 +87,9 @@ class Queue:
         for name in self.names():
             self.remove(name)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[bool]:
+    def lock(self) -> AbstractContextManager[bool]:
         """Whether delivery is this caller's alone until the end of the block; never waits."""
-        try:
-            descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError:
-            descriptor = None
-        if descriptor is None:
-            yield False
-            return
-        locked = _try_lock(descriptor)
-        try:
-            yield locked
-        finally:
-            # Said outright: a child forked in the meantime has a copy, which would go on holding the lock.
-            if locked:
-                _unlock(descriptor)
-            os.close(descriptor)
+        return locked(self.folder / LOCK)
 
     def _shrink(self) -> None:
         names = self.names()
@@ -162,34 +147,3 @@ def _age(name: str) -> tuple[int, int, str]:
     """What orders names by time: the original library wrote milliseconds without leading zeros."""
     match = _STAMP.match(name)
     return (int(match[1]), int(match[2]), name) if match else (0, 0, name)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        """Whether the lock is ours; also where the file system knows no locks: a report twice is better than none."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
