@@ -33,14 +33,15 @@ class Queue:
 
     folder: Path
 
-    def add(self, data: bytes, moment: int) -> str | None:
+    def add(self, data: bytes, moment: int, ending: str = "") -> str | None:
         """Keep a report made at `moment` (nanoseconds since 1970), dropping the oldest; its name, None if it cannot be.
 
-        The name goes on to nanoseconds, so that reports of one millisecond keep their order.
+        The name goes on to nanoseconds, so that reports of one millisecond keep their order. It ends at random, or in
+        `ending`: then a report of the same moment and ending is replaced.
         """
         milliseconds, rest = divmod(moment, 1_000_000)
         seconds, milliseconds = divmod(milliseconds, 1000)
-        name = f"{PREFIX}{seconds}_{milliseconds:03d}_{rest:06d}_{os.urandom(3).hex()}.txt"
+        name = f"{PREFIX}{seconds}_{milliseconds:03d}_{rest:06d}_{ending or os.urandom(3).hex()}.txt"
         if not write_atomically(self.folder / name, data):
             return None
         self._shrink()
@@ -56,21 +57,7 @@ class Queue:
 
     def read(self, name: str) -> bytes | None:
         """A report's bytes, at most one more than allowed; None where it cannot be read, or is not a regular file."""
-        # Without waiting for a pipe's writer, and without following a link that another user made in a shared folder.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            descriptor = os.open(self.folder / name, flags)
-        except OSError:
-            return None
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            with open(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_REPORT + 1)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
+        return read_bounded(self.folder / name, MAX_REPORT + 1)
 
     def remove(self, name: str) -> bool:
         """Whether the report is gone now."""
@@ -113,6 +100,25 @@ class Queue:
                     with contextlib.suppress(OSError):
                         if path.stat().st_mtime < time.time() - _LEFTOVER_AGE:
                             path.unlink()
+
+
+def read_bounded(path: Path, limit: int) -> bytes | None:
+    """A file's first `limit` bytes; None where it cannot be read, or is not a regular file."""
+    # Without waiting for a pipe's writer, and without following a link that another user made in a shared folder.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False, replace: bool = True) -> bool:

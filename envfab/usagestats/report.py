@@ -44,7 +44,7 @@ def clean_entries(pairs: Iterable[object]) -> tuple[Entry, ...]:
     found = []
     for pair in pairs:
         if isinstance(pair, (tuple, list)) and len(pair) == 2:
-            key, value = _key(pair[0]), _text(pair[1], MAX_VALUE)
+            key, value = _key(pair[0]), clean_text(pair[1], MAX_VALUE)
             if key:
                 found.append((key, value))
     return tuple(found)
@@ -57,7 +57,7 @@ def format_report(report: Report) -> bytes:
         head.append(("user", report.user))
     lines, size = [], 0
     for key, value in (*head, *clean_entries(report.entries)):
-        line = f"{key}:{_text(value, MAX_VALUE)}\n".encode()
+        line = f"{key}:{clean_text(value, MAX_VALUE)}\n".encode()
         if size + len(line) <= MAX_REPORT:
             lines.append(line)
             size += len(line)
@@ -78,7 +78,7 @@ def parse_report(data: bytes, program: str = "") -> Report:
     date = parse_time(pairs.pop(place)[1])
     user = None
     if place < len(pairs) and pairs[place][0] == b"user":
-        user = _text(pairs.pop(place)[1], MAX_VALUE) or None
+        user = clean_text(pairs.pop(place)[1], MAX_VALUE) or None
     return Report(date, user, clean_entries(pairs), program)
 
 
@@ -95,12 +95,7 @@ def parse_time(text: bytes) -> int:
     return int(match[1]) * 1000 + int(match[2])
 
 
-def _key(key: object) -> str:
-    """A key's text: a colon would end it early."""
-    return _text(key, MAX_KEY).replace(":", "_")
-
-
-def _text(value: object, limit: int) -> str:
+def clean_text(value: object, limit: int) -> str:
     """`value` as one line of valid text of at most `limit` bytes in UTF-8, its end cut off if need be."""
     text = _BREAK.sub(" ", _any_text(value)[: limit + 1])
     # Half a surrogate pair has no UTF-8: UTF-16's decoder makes U+FFFD of it.
@@ -109,6 +104,11 @@ def _text(value: object, limit: int) -> str:
     if len(encoded) <= limit:
         return text
     return encoded[: limit - len(CUT.encode())].decode("utf-8", "ignore") + CUT
+
+
+def _key(key: object) -> str:
+    """A key's text: a colon would end it early."""
+    return clean_text(key, MAX_KEY).replace(":", "_")
 
 
 def _any_text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from envfab.usagestats import consent
+from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.consent_prompt import Prompt
+from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
 from envfab.usagestats.report import MAX_REPORT, Report, clean_entries, format_report
+from envfab.usagestats.weekly_totals import Totals, count_entries
 
 Info = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 Flag = Callable[["Stats", list[tuple[Any, Any]]], object]
@@ -66,6 +70,8 @@ class Stats:
             if self.recording:
                 self._identify()
                 wait_at_exit()
+        self._counters = Counters(Path(self.location))
+        self._saves_at_exit = False
 
     @property
     def enabled(self) -> bool:
@@ -129,6 +135,7 @@ class Stats:
         if self.status == Stats.DISABLED:
             with quietly("delete usage reports"):
                 self._queue.clear()
+                self._counters.delete()
         return kept
 
     def forget_user(self) -> bool:
@@ -150,12 +157,34 @@ class Stats:
                 room = MAX_ENTRIES - len(self.notes)
                 self.notes.extend(_pairs(info)[: max(0, room)])
 
+    def count(self, name: str, value: str = "", by: int = 1) -> None:
+        """Add to this week's total of `name` with `value`, a report of which is made when the week is over.
+
+        A call costs a few microseconds; now and then one saves the totals. It never asks the user.
+        """
+        with quietly("count something"):
+            if not self.recording:
+                return
+            self._counters.add(name, value, by)
+            if not self._saves_at_exit and self._counters.has_unsaved():
+                self._saves_at_exit = True
+                atexit.register(self._save_in_passing)
+            if self._counters.is_due():
+                self._save_in_passing()
+
+    def counted(self) -> bytes:
+        """The report of this week's totals as it would be if the week were over; none where nothing was counted."""
+        with quietly("show what was counted"):
+            totals = self._counters.so_far() if self.recording else {}
+            return self._week_report(week_of(now()), now(), totals) if totals else b""
+        return b""
+
     def submit(self, info: Info, *flags: Flag) -> None:
         """End the report: keep it, and send it if the user has opted in. Returns at once; the first call counts."""
         with quietly("submit a usage report"):
             if not self.recording or self.notes is None:
                 return
-            self._look_again()
+            self._save_counts()
             data = self._compose(info, flags) if self.recording else b""
             self.notes = None
             if data:
@@ -183,7 +212,7 @@ class Stats:
         a user asks for it.
         """
         with quietly("send usage reports"):
-            self._look_again()
+            self._save_counts()
             if self.sending:
                 courier = Courier(self._delivery(hurry=True))
                 courier.start()
@@ -234,6 +263,39 @@ class Stats:
         elif self.recording:
             choice = self._choice_now()
             self.status = self.status if choice is None else choice
+
+    def _save_in_passing(self) -> None:
+        """Save what was counted, and send the report of a week that is over."""
+        self._save_counts()
+        with quietly("send what was counted"):
+            if self.sending and self._delivery().due():
+                Courier(self._delivery()).start()
+
+    def _save_counts(self) -> None:
+        """Save what was counted; or forget it, if the user opted out."""
+        with quietly("save what was counted"):
+            self._look_again()
+            if not self.recording:
+                self._counters.forget()
+            elif self._counters.has_unsaved() or self._counters.has_finished_week():
+                self._counters.save(self._keep_week)
+            # The user may also have opted out, and deleted what there was, just before it was written again.
+            if self.status == Stats.DISABLED or self._choice_now() == Stats.DISABLED:
+                self._counters.delete()
+        if not self._counters.has_unsaved():
+            self._saves_at_exit = False
+            atexit.unregister(self._save_in_passing)
+
+    def _keep_week(self, week: int, totals: Totals) -> bool:
+        """Put the report of a week in the queue; its date and name are the week's, so that it is never there twice."""
+        end = week_start(week + 1)
+        data = self._week_report(week, end, totals)
+        return self._queue.add(data, end * 1_000_000, "counts") is not None
+
+    def _week_report(self, week: int, date: int, totals: Totals) -> bytes:
+        self._identify()
+        entries = (("version", self.version), ("week", monday(week)), *count_entries(totals))
+        return format_report(Report(date, self.user_id, entries))
 
     def _identify(self) -> None:
         if self._unique_user_id and self.user_id is None:

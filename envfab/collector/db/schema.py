@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from envfab.errors import FormatError
 
-FORMAT = 4
+FORMAT = 5
 # An arbitrary number that no other program on the same database should use.
 _LOCK = 0x656E76666162
 
@@ -128,6 +128,18 @@ usage_counts = Table(
     PrimaryKeyConstraint("key", "day", "program", "value"),
 )
 
+# The sums of what programs count under a name, by the day on which their reports came.
+counters = Table(
+    "counters",
+    metadata,
+    Column("program", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    PrimaryKeyConstraint("program", "day", "name", "value"),
+)
+
 # How many packages of an application were behind in a week, by the day number of its Monday.
 behind_weeks = Table(
     "behind_weeks",
@@ -173,9 +185,14 @@ def _to_format_4(connection: Connection) -> None:
     add_columns(connection, applications, *names)
 
 
+def _to_format_5(connection: Connection) -> None:
+    """What usage reports count."""
+    metadata.create_all(connection, tables=[counters])
+
+
 Migration = Callable[[Connection], None]
 # By the format that they lead away from.
-MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3, 3: _to_format_4}
+MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3, 3: _to_format_4, 4: _to_format_5}
 
 
 def prepare(connection: Connection) -> None:

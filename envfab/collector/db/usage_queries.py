@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.db.schema import counters, reports, usage_counts
 
 ALL = ""  # the key under which every report is counted
 _counts = usage_counts.c
@@ -45,6 +45,15 @@ class Key:
     reports: int
     values: int
     common: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSums:
+    """What programs count under a name: the total, and that of each value, the largest first."""
+
+    name: str
+    total: int
+    values: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,21 @@ def values_of(
     for key, value, times in connection.execute(query):
         found[key][value] = int(times)
     return found
+
+
+def list_counters(connection: Connection, period: Period, limit: int = 2000) -> tuple[CounterSums, ...]:
+    """The counters of reports that came in a period, by name: the largest sums, at most `limit` in all."""
+    total = func.sum(counters.c.total)
+    query = select(counters.c.name, counters.c.value, total).where(counters.c.day >= period.since)
+    if period.program is not None:
+        query = query.where(counters.c.program == period.program)
+    query = query.group_by(counters.c.name, counters.c.value).order_by(total.desc(), counters.c.value).limit(limit)
+    found: dict[str, list[tuple[str, int]]] = {}
+    for name, value, number in connection.execute(query):
+        found.setdefault(name, []).append((value, int(number)))
+    return tuple(
+        CounterSums(name, sum(number for _, number in values), tuple(values)) for name, values in sorted(found.items())
+    )
 
 
 def list_reports(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from sqlalchemy import Connection, delete, select
 
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db.engine import Storage, insert_or, run_many
-from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.collector.report_store import ReportFolder, StoredReport
 from envfab.usagestats.report import MalformedReport, Report
+from envfab.usagestats.weekly_totals import Pair, parse_count
 
 MAX_ENTRIES = 10_000  # keys of a report
 SHOWN_VALUE = 200  # characters of a value that are counted under
@@ -44,6 +46,20 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
         [{"program": stored.program, "day": day, "key": key, "value": value, "reports": 1}
          for key, value in sorted(_countable(report))],
     )  # fmt: skip
+    _add_sums(connection, stored.program, day, _sums(report))
+
+
+def _add_sums(connection: Connection, program: str, day: int, sums: Counter[Pair]) -> None:
+    added = insert_or(connection, counters)
+    added = added.on_conflict_do_update(
+        index_elements=[*counters.primary_key.columns],
+        set_={"total": counters.c.total + added.excluded.total},
+    )
+    rows = [
+        {"program": program, "day": day, "name": name, "value": value, "total": total}
+        for (name, value), total in sorted(sums.items())
+    ]
+    run_many(connection, added, rows)
 
 
 def index_again(storage: Storage, folder: ReportFolder) -> int:
@@ -70,6 +86,7 @@ def delete_before(storage: Storage, folder: ReportFolder, now: int, days: int) -
     with storage.writing() as connection:
         connection.execute(delete(reports).where(old))
         connection.execute(delete(usage_counts).where(usage_counts.c.day < first_kept))
+        connection.execute(delete(counters).where(counters.c.day < first_kept))
     return len(found)
 
 
@@ -82,8 +99,21 @@ def _index_file(connection: Connection, folder: ReportFolder, program: str, file
 
 
 def _countable(report: Report) -> set[tuple[str, str]]:
-    """The distinct (key, value) of a report, long values cut, and the empty pair that counts the report itself."""
-    return {("", ""), *((key, value[:SHOWN_VALUE]) for key, value in report.entries)}
+    """The distinct (key, value) of a report, long values cut, and the empty pair that counts the report itself.
+
+    Not what its counters say: their sums are added up instead.
+    """
+    told = [(key, value) for key, value in report.entries if parse_count(key, value) is None]
+    return {("", ""), *((key, value[:SHOWN_VALUE]) for key, value in told)}
+
+
+def _sums(report: Report) -> Counter[Pair]:
+    sums: Counter[Pair] = Counter()
+    for counted in (parse_count(key, value) for key, value in report.entries):
+        if counted is not None:
+            name, value, total = counted
+            sums[name, value[:SHOWN_VALUE]] += total
+    return sums
 
 
 def check_size(report: Report) -> None:

@@ -18,6 +18,7 @@ from envfab.collector.db.usage_queries import Period, ReportLine, label
 from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.report_store import ReportFolder, is_program
 from envfab.usagestats.report import format_time
+from envfab.usagestats.weekly_totals import PREFIX
 
 CHARTS = {
     "version": "Program version",
@@ -47,6 +48,7 @@ def endpoints(service: Service) -> Blueprint:
             by_day = usage_queries.by_day(connection, period)
             values = usage_queries.values_of(connection, period, list(CHARTS))
             keys = usage_queries.list_keys(connection, period)
+            counters = usage_queries.list_counters(connection, period)
             users = usage_queries.count_users(connection, period.program, period.since * DAY)
             latest = usage_queries.list_reports(connection, period.program, limit=LATEST)
         points = over_time(by_day, period.since, day_of(milliseconds_now()))
@@ -54,7 +56,7 @@ def endpoints(service: Service) -> Blueprint:
             "usage.html", programs=programs, program=period.program, days=days, periods=PERIODS,
             total=sum(by_day.values()), points=points, plot=charts.columns(points, "Reports"),
             charts=[(CHARTS[key], key, grouped(key, values[key])) for key in CHARTS if values[key]],
-            keys=keys, latest=latest, users=users,
+            keys=keys, counters=counters, latest=latest, users=users,
         )  # fmt: skip
 
     @routes.get("/usage/key")
@@ -85,6 +87,7 @@ def endpoints(service: Service) -> Blueprint:
         period = _period(_days())
         with storage.reading() as connection:
             keys = [key.key for key in usage_queries.list_keys(connection, period, 1)]
+            keys += [f"{PREFIX}{counter.name}" for counter in usage_queries.list_counters(connection, period)]
             lines = usage_queries.list_reports(connection, period.program, since=period.since * DAY)
         headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
         return Response(csv_lines(service.folder, keys, lines), headers=headers, mimetype="text/csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import inspect, select, text, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.schema import FORMAT, applications, formats, installed
@@ -15,6 +15,7 @@ from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register, report
 
+LATER_TABLES = ("counters",)
 FORMAT_4 = ("digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift")
 
 
@@ -78,6 +79,23 @@ def test_format_3_is_migrated(url: str, make_app: MakeApp) -> None:
     assert client.get("/api/applications/u1").get_json()["drift"] is None
     register(client, "u1", digest="a" * 64)
     assert client.get("/api/applications/u1").get_json()["digest"] == "a" * 64
+
+
+def test_format_4_is_migrated(url: str, make_app: MakeApp) -> None:
+    """It gets the tables and indexes of later formats, which then are as those of a new database."""
+    app = make_app(database=url)
+    with service_of(app).storage.writing() as connection:
+        new = _tables_and_indexes(connection)
+        for table in LATER_TABLES:
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(update(formats).values(format=4))
+    with service_of(make_app(database=url)).storage.reading() as connection:
+        assert _tables_and_indexes(connection) == new
+
+
+def _tables_and_indexes(connection: Connection) -> dict[str, set[str | None]]:
+    asked = inspect(connection)
+    return {name: {index["name"] for index in asked.get_indexes(name)} for name in asked.get_table_names()}
 
 
 def test_workers_start_at_once(url: str) -> None:
