@@ -12,6 +12,7 @@ from typing import Any
 
 from envfab.usagestats import consent
 from envfab.usagestats.calendar_week import monday, week_of, week_start
+from envfab.usagestats.choice import UserChoice
 from envfab.usagestats.consent_prompt import Prompt
 from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
@@ -25,14 +26,12 @@ Flag = Callable[["Stats", list[tuple[Any, Any]]], object]
 MAX_ENTRIES = 10_000  # notes a report; a program that runs for months must not fill its memory
 
 
-class Stats:
+class Stats(UserChoice):
     """A report in the making, and the user's choice of what becomes of it.
 
     Made when a program starts; `note()` collects, `submit()` ends the report. Reports, the user's
     choice and the user's id are kept in the folder `location`.
     """
-
-    ERRORED, DISABLED_ENV, DISABLED, UNSET, ENABLED = range(5)
 
     def __init__(  # noqa: PLR0913  # the signature of usagestats 1.0.1, and skip_ci
         self,
@@ -72,55 +71,6 @@ class Stats:
                 wait_at_exit()
         self._counters = Counters(Path(self.location))
         self._saves_at_exit = False
-
-    @property
-    def enabled(self) -> bool:
-        """Whether reports are recorded: the user has opted in, or not chosen yet."""
-        return self.status in (Stats.UNSET, Stats.ENABLED)
-
-    @property
-    def enableable(self) -> bool:
-        """Whether `enable_reporting()` would change anything."""
-        return self.status not in (Stats.ERRORED, Stats.ENABLED)
-
-    @property
-    def disableable(self) -> bool:
-        """Whether `disable_reporting()` would change anything."""
-        return self.status not in (Stats.ERRORED, Stats.DISABLED)
-
-    @property
-    def recording(self) -> bool:
-        """The same as `enabled`."""
-        return self.enabled
-
-    @property
-    def sending(self) -> bool:
-        """Whether the user has opted in."""
-        return self.status == Stats.ENABLED
-
-    def read_config(self) -> None:
-        """Set `self.status` to what the user chose; override it to keep that in a program's own configuration.
-
-        An overriding method leaves the status alone where it is `DISABLED_ENV`, and may set
-        `self.location`, a folder where reports can be written.
-        """
-        if not self.enabled:
-            return
-        try:
-            os.makedirs(self.location, 0o700, exist_ok=True)
-            choice = consent.read_choice(Path(self.location))
-        except OSError:
-            self.status = Stats.ERRORED
-            return
-        self.status = {"ENABLED": Stats.ENABLED, "DISABLED": Stats.DISABLED}.get(choice or "", self.status)
-
-    def write_config(self, enabled: int) -> None:
-        """Keep the user's choice: `ENABLED` or `DISABLED`; `UNSET` forgets it. To override with `read_config`."""
-        words = {Stats.ENABLED: "ENABLED", Stats.DISABLED: "DISABLED", Stats.UNSET: None}
-        if enabled not in words:
-            raise ValueError(f"the choice must be Stats.ENABLED, Stats.DISABLED or Stats.UNSET, not {enabled!r}")
-        if not consent.write_choice(Path(self.location), words[enabled]):
-            raise OSError(f"{self.location}: the choice on usage statistics cannot be written there")
 
     def enable_reporting(self) -> bool:
         """Opt in: this report and those that wait are sent by `submit()`; whether the choice could be kept."""
@@ -225,44 +175,6 @@ class Stats:
 
     def _delivery(self, *, hurry: bool = False) -> ReportDelivery:
         return ReportDelivery(self._queue, self.drop_point, self.ssl_verify, self._still_wanted, hurry)
-
-    def _forbidden(self) -> bool:
-        return consent.environment_forbids(os.environ, self.env_var, skip_ci=self.skip_ci)
-
-    def _configure(self) -> bool:
-        """Read the configuration; an overriding method is the program's own, and may raise anything."""
-        with quietly("read the configuration of usage statistics"):
-            self.read_config()
-            return True
-        return False
-
-    def _choose(self, status: int) -> bool:
-        """Take over a choice, for this run even if it cannot be kept."""
-        self.status = status
-        with quietly("keep the choice on usage statistics"):
-            self.write_config(status)
-            return True
-        return False
-
-    def _choice_now(self) -> int | None:
-        """What the file says now: another process may have changed it. None where a program keeps it elsewhere."""
-        if type(self).read_config is not Stats.read_config:
-            return None
-        with quietly("read the choice on usage statistics"):
-            choice = consent.read_choice(Path(self.location))
-            return {"ENABLED": Stats.ENABLED, "DISABLED": Stats.DISABLED}.get(choice or "")
-        return Stats.DISABLED
-
-    def _still_wanted(self) -> bool:
-        return self.sending and not self._forbidden() and self._choice_now() in (Stats.ENABLED, None)
-
-    def _look_again(self) -> None:
-        """Follow what the environment and another process said since the report was begun."""
-        if self._forbidden():
-            self.status = Stats.DISABLED_ENV
-        elif self.recording:
-            choice = self._choice_now()
-            self.status = self.status if choice is None else choice
 
     def _save_in_passing(self) -> None:
         """Save what was counted, and send the report of a week that is over."""
