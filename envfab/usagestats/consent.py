@@ -62,6 +62,14 @@ def forget_user_id(folder: Path) -> bool:
     return _remove(folder / USER_ID)
 
 
+def id_made_at(folder: Path) -> int | None:
+    """When the file of the id was made, in milliseconds since 1970; None where there is none."""
+    try:
+        return (folder / USER_ID).stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None
+
+
 def _read_id(folder: Path) -> str | None:
     try:
         text = (folder / USER_ID).read_bytes()[: _LONGEST_ID + 1].decode("utf-8", "replace").strip()

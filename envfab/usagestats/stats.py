@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from envfab.usagestats import consent
+from envfab.usagestats import consent, installation
 from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.choice import UserChoice
 from envfab.usagestats.consent_prompt import Prompt
@@ -18,11 +18,12 @@ from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
-from envfab.usagestats.report import MAX_REPORT, Report, clean_entries, format_report
+from envfab.usagestats.report import MAX_REPORT, Entry, Report, clean_entries, format_report
 from envfab.usagestats.weekly_totals import Totals, count_entries
 
 Info = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 Flag = Callable[["Stats", list[tuple[Any, Any]]], object]
+WEEKLY = "weekly"
 MAX_ENTRIES = 10_000  # notes a report; a program that runs for months must not fill its memory
 
 
@@ -39,13 +40,16 @@ class Stats(UserChoice):
         prompt: Prompt | str,
         drop_point: str,
         version: str,
-        unique_user_id: bool = False,
+        unique_user_id: bool | Literal["weekly"] = False,
         env_var: str = "PYTHON_USAGE_STATS",
         ssl_verify: str | bytes | os.PathLike[str] | None = None,
         *,
         skip_ci: bool = False,
     ) -> None:
-        """With `skip_ci`, statistics are also off where a continuous integration service runs the program."""
+        """With `skip_ci`, statistics are also off where a continuous integration service runs the program.
+
+        Raises `TypeError` for a wrong prompt, and `ValueError` for a text other than "weekly" as `unique_user_id`.
+        """
         self.started_time = time.time()
         self.ssl_verify = None if ssl_verify is None else os.fsdecode(ssl_verify)
         self.env_var = env_var
@@ -55,6 +59,9 @@ class Stats(UserChoice):
         self.version = version
         if not isinstance(prompt, (Prompt, str)):
             raise TypeError("prompt must be a Prompt or a string")
+        if isinstance(unique_user_id, str) and unique_user_id != WEEKLY:
+            # A misspelt "weekly" must not give each user an id.
+            raise ValueError(f"unique_user_id must be True, False or {WEEKLY!r}, not {unique_user_id!r}")
         self.prompt = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
         self.status = Stats.DISABLED_ENV if self._forbidden() else Stats.UNSET
         self.notes: list[tuple[Any, Any]] | None = [("version", version)]
@@ -86,6 +93,7 @@ class Stats(UserChoice):
             with quietly("delete usage reports"):
                 self._queue.clear()
                 self._counters.delete()
+                installation.forget_installation(Path(self.location))
         return kept
 
     def forget_user(self) -> bool:
@@ -135,7 +143,7 @@ class Stats(UserChoice):
             if not self.recording or self.notes is None:
                 return
             self._save_counts()
-            data = self._compose(info, flags) if self.recording else b""
+            data = self._compose(info, flags, self._age_entry(installation.claim_entry)) if self.recording else b""
             self.notes = None
             if data:
                 self._hand_over(data)
@@ -147,7 +155,7 @@ class Stats(UserChoice):
         """
         with quietly("show a usage report"):
             if self.recording and self.notes is not None:
-                return self._compose(info, flags)
+                return self._compose(info, flags, self._age_entry(installation.due_entry))
         return b""
 
     def pending(self) -> tuple[bytes, ...]:
@@ -210,21 +218,40 @@ class Stats(UserChoice):
         return format_report(Report(date, self.user_id, entries))
 
     def _identify(self) -> None:
-        if self._unique_user_id and self.user_id is None:
+        if self._unique_user_id == WEEKLY:
+            self._drop_earlier_id()
+        elif self._unique_user_id and self.user_id is None:
             self.user_id = consent.user_id(Path(self.location))
 
-    def _compose(self, info: Info, flags: tuple[Flag, ...]) -> bytes:
+    def _drop_earlier_id(self) -> None:
+        """Forget the id of a version of the program that sent one; how old it is tells when the installation began."""
+        with quietly("forget an earlier id"):
+            folder = Path(self.location)
+            made = consent.id_made_at(folder)
+            if made is not None:
+                installation.note_beginning(folder, week_of(made))
+                self.forget_user()
+
+    def _age_entry(self, take: Callable[[Path, int], Entry | None]) -> tuple[Entry, ...]:
+        """The age class that one report a week carries in place of an id."""
+        entry = None
+        with quietly("read the installation's age"):
+            if self._unique_user_id == WEEKLY and self.notes is not None:
+                entry = take(Path(self.location), week_of(now()))
+        return () if entry is None else (entry,)
+
+    def _compose(self, info: Info, flags: tuple[Flag, ...], age: tuple[Entry, ...]) -> bytes:
         """The report's bytes; the same again for the same entries."""
         self._identify()
         entries = [*(self.notes or ())]
         with quietly("read the report's entries"):
             entries += _pairs(info)
-        key = (self.user_id, clean_entries(entries), flags)
+        key = (self.user_id, clean_entries(entries), flags, age)
         if self._shown is None or self._shown[0] != key:
             for flag in flags:
                 with quietly("add what a flag knows"):
                     flag(self, entries)
-            self._shown = key, format_report(Report(now(), self.user_id, clean_entries(entries)))
+            self._shown = key, format_report(Report(now(), self.user_id, clean_entries([*entries, *age])))
         return self._shown[1]
 
     def _hand_over(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from envfab.collector.db.schema import counters, reports, usage_counts
+from envfab.usagestats import installation
 
 ALL = ""  # the key under which every report is counted
 _counts = usage_counts.c
@@ -140,6 +141,16 @@ def list_counters(connection: Connection, period: Period, limit: int = 2000) -> 
     return tuple(
         CounterSums(name, sum(number for _, number in values), tuple(values)) for name, values in sorted(found.items())
     )
+
+
+def list_installations(connection: Connection, period: Period) -> dict[str, Counter[str]]:
+    """How many installations there were a week, by age class: the weeks by the dates of their Mondays, in order."""
+    found: dict[str, Counter[str]] = {}
+    for value, number in values_of(connection, period, [installation.KEY])[installation.KEY].items():
+        told = installation.parse_installation(value)
+        if told is not None:
+            found.setdefault(told[0], Counter())[told[1]] += number
+    return dict(sorted(found.items()))
 
 
 def list_reports(

@@ -17,6 +17,7 @@ from envfab.collector.db import usage_queries
 from envfab.collector.db.usage_queries import Period, ReportLine, label
 from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.report_store import ReportFolder, is_program
+from envfab.usagestats.installation import CLASSES
 from envfab.usagestats.report import format_time
 from envfab.usagestats.weekly_totals import PREFIX
 
@@ -49,6 +50,7 @@ def endpoints(service: Service) -> Blueprint:
             values = usage_queries.values_of(connection, period, list(CHARTS))
             keys = usage_queries.list_keys(connection, period)
             counters = usage_queries.list_counters(connection, period)
+            weeks = usage_queries.list_installations(connection, period)
             users = usage_queries.count_users(connection, period.program, period.since * DAY)
             latest = usage_queries.list_reports(connection, period.program, limit=LATEST)
         points = over_time(by_day, period.since, day_of(milliseconds_now()))
@@ -57,6 +59,7 @@ def endpoints(service: Service) -> Blueprint:
             total=sum(by_day.values()), points=points, plot=charts.columns(points, "Reports"),
             charts=[(CHARTS[key], key, grouped(key, values[key])) for key in CHARTS if values[key]],
             keys=keys, counters=counters, latest=latest, users=users,
+            weeks=weeks, ages=CLASSES,
         )  # fmt: skip
 
     @routes.get("/usage/key")
