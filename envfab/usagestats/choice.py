@@ -18,6 +18,8 @@ class UserChoice:
     env_var: str
     skip_ci: bool
     status: int
+    consent: str  # the version of consent that is asked for
+    _asks_again: bool = False
 
     @property
     def enabled(self) -> bool:
@@ -43,6 +45,11 @@ class UserChoice:
     def sending(self) -> bool:
         """Whether the user has opted in."""
         return self.status == UserChoice.ENABLED
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the user opted in, but to another version of consent: they are asked again, and nothing is sent."""
+        return self._asks_again and self.status == UserChoice.UNSET
 
     def read_config(self) -> None:
         """Set `self.status` to what the user chose; override it to keep that in a program's own configuration.
@@ -75,6 +82,8 @@ class UserChoice:
         """Read the configuration; an overriding method is the program's own, and may raise anything."""
         with quietly("read the configuration of usage statistics"):
             self.read_config()
+            if self.status == UserChoice.ENABLED and not consent.has_agreed(Path(self.location), self.consent):
+                self.status, self._asks_again = UserChoice.UNSET, True
             return True
         return False
 
@@ -82,8 +91,11 @@ class UserChoice:
         """Take over a choice, for this run even if it cannot be kept."""
         self.status = status
         with quietly("keep the choice on usage statistics"):
+            folder = Path(self.location)
+            # Before the choice itself, which must never stand for a version that nobody agreed to.
+            agreed = status != UserChoice.ENABLED or consent.agree(folder, self.consent)
             self.write_config(status)
-            return True
+            return agreed and (status != UserChoice.DISABLED or consent.forget_agreement(folder))
         return False
 
     def _choice_now(self) -> int | None:
@@ -92,6 +104,8 @@ class UserChoice:
             return None
         with quietly("read the choice on usage statistics"):
             choice = consent.read_choice(Path(self.location))
+            if choice == "ENABLED" and not consent.has_agreed(Path(self.location), self.consent):
+                return UserChoice.UNSET
             return {"ENABLED": UserChoice.ENABLED, "DISABLED": UserChoice.DISABLED}.get(choice or "")
         return UserChoice.DISABLED
 

@@ -10,10 +10,14 @@ from envfab.usagestats.queue import write_atomically
 
 STATUS = "status"
 USER_ID = "user_id"
+AGREED = "consent"  # beside `status`: the versions of consent that the user said yes to, one a line
+FIRST_VERSION = "1"  # what a yes without that file was said to
 _YES = frozenset({"", "1", "on", "enabled", "yes", "true"})
 _NO = frozenset({"", "0", "off", "disabled", "no", "false"})
 _CI = ("CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID")
 _LONGEST_ID = 200
+_MOST_VERSIONS = 20
+_MAX_AGREED = 4096  # bytes
 
 
 def environment_forbids(environ: Mapping[str, str], env_var: str, *, skip_ci: bool) -> bool:
@@ -40,6 +44,33 @@ def write_choice(folder: Path, word: str | None) -> bool:
     if word is not None:
         return write_atomically(folder / STATUS, word.encode(), durable=True)
     return _remove(folder / STATUS)
+
+
+def has_agreed(folder: Path, version: str) -> bool:
+    """Whether a user who has opted in did so for this version of consent."""
+    return version in _agreed(folder)
+
+
+def agree(folder: Path, version: str) -> bool:
+    """Keep that the user says yes to a version of consent, beside others of an earlier yes; whether that worked."""
+    earlier = _agreed(folder) if read_choice(folder) == "ENABLED" else []
+    agreed = [*(other for other in earlier if other != version), version][-_MOST_VERSIONS:]
+    if agreed == [FIRST_VERSION]:
+        return _remove(folder / AGREED)
+    return write_atomically(folder / AGREED, "".join(f"{one}\n" for one in agreed).encode(), durable=True)
+
+
+def forget_agreement(folder: Path) -> bool:
+    """Forget what versions of consent the user said yes to; whether they are gone."""
+    return _remove(folder / AGREED)
+
+
+def _agreed(folder: Path) -> list[str]:
+    try:
+        data = (folder / AGREED).read_bytes()
+    except FileNotFoundError:
+        return [FIRST_VERSION]
+    return data[:_MAX_AGREED].decode("utf-8", "replace").splitlines()
 
 
 def user_id(folder: Path) -> str | None:

@@ -12,6 +12,9 @@ If you do not want to see this message again, you can run:
 Nothing will be uploaded before you opt in.
 """
 
+# What stands before the prompt for a user who opted in before.
+CHANGED = "\nWhat is collected has changed since you agreed to it, so nothing is uploaded now.\n"
+
 
 class Prompt:
     """A text, or the usual text around the commands that `enable` and `disable` reporting."""

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from envfab.usagestats import consent, installation
+from envfab.usagestats import installation
 from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.choice import UserChoice
-from envfab.usagestats.consent_prompt import Prompt
+from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, user_id
+from envfab.usagestats.consent_prompt import CHANGED, Prompt
 from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
-from envfab.usagestats.report import MAX_REPORT, Entry, Report, clean_entries, format_report
+from envfab.usagestats.report import MAX_KEY, MAX_REPORT, Entry, Report, clean_entries, clean_text, format_report
 from envfab.usagestats.weekly_totals import Totals, count_entries
 
 Info = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
@@ -45,8 +46,11 @@ class Stats(UserChoice):
         ssl_verify: str | bytes | os.PathLike[str] | None = None,
         *,
         skip_ci: bool = False,
+        consent: str = FIRST_VERSION,
     ) -> None:
         """With `skip_ci`, statistics are also off where a continuous integration service runs the program.
+
+        `consent` is the version of what is collected: who said yes to another one is asked again.
 
         Raises `TypeError` for a wrong prompt, and `ValueError` for a text other than "weekly" as `unique_user_id`.
         """
@@ -54,6 +58,7 @@ class Stats(UserChoice):
         self.ssl_verify = None if ssl_verify is None else os.fsdecode(ssl_verify)
         self.env_var = env_var
         self.skip_ci = skip_ci
+        self.consent = clean_text(consent, MAX_KEY)
         self.location = os.path.expanduser(os.fspath(location))
         self.drop_point = drop_point
         self.version = version
@@ -105,7 +110,7 @@ class Stats(UserChoice):
         self._shown = None
         with quietly("forget the user's id"):
             self._queue.clear()
-            return consent.forget_user_id(Path(self.location))
+            return forget_user_id(Path(self.location))
         return False
 
     def note(self, info: Info) -> None:
@@ -221,13 +226,13 @@ class Stats(UserChoice):
         if self._unique_user_id == WEEKLY:
             self._drop_earlier_id()
         elif self._unique_user_id and self.user_id is None:
-            self.user_id = consent.user_id(Path(self.location))
+            self.user_id = user_id(Path(self.location))
 
     def _drop_earlier_id(self) -> None:
         """Forget the id of a version of the program that sent one; how old it is tells when the installation began."""
         with quietly("forget an earlier id"):
             folder = Path(self.location)
-            made = consent.id_made_at(folder)
+            made = id_made_at(folder)
             if made is not None:
                 installation.note_beginning(folder, week_of(made))
                 self.forget_user()
@@ -264,7 +269,8 @@ class Stats(UserChoice):
                 queue.remove(saved)
             return
         if not self.sending:
-            sys.stderr.write(self.prompt.prompt)
+            changed = CHANGED if self.outdated and self.prompt.prompt else ""
+            sys.stderr.write(changed + self.prompt.prompt)
             return
         delivery = self._delivery()
         if saved is None:

@@ -123,10 +123,9 @@ def test_the_constructor_is_documented() -> None:
     parameters = list(inspect.signature(usagestats.Stats).parameters.values())
     shown = re.search(r"^`Stats\((.*)\)`$", GUIDE, re.MULTILINE)
     assert shown is not None
-    assert [part.partition("=")[0] for part in shown[1].split(", ")] == [
-        name for parameter in parameters
-        for name in (["*", parameter.name] if parameter.kind is parameter.KEYWORD_ONLY else [parameter.name])
-    ]  # fmt: skip
+    keywords = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    others = [parameter.name for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    assert [part.partition("=")[0] for part in shown[1].split(", ")] == [*others, "*", *keywords]
 
 
 def test_limits_are_documented() -> None:
