@@ -19,6 +19,7 @@ from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
 from envfab.collector.jobs.latest_versions import WheelhouseNews
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
+from envfab.collector.policies import check_policies
 from envfab.collector.report_store import ReportFolder
 from envfab.errors import EnvfabError
 
@@ -36,6 +37,7 @@ class Service:
             _make(folder)
         self.storage = Storage(config.database_url)
         self.folder = ReportFolder(config.reports_folder)
+        check_policies(self.folder, milliseconds_now())
         self.wheelhouse = WheelhouseNews(config.wheelhouse) if config.wheelhouse else None
         self.freshness = Freshness(self.storage, self.wheelhouse)
         self.vulnerabilities = KnownVulnerabilities(self.storage, config.osv) if config.osv else None

@@ -16,6 +16,7 @@ from envfab.usagestats.report import Report, parse_report
 from envfab.util.atomic import rename, sync_folder
 
 SUFFIX = ".txt"
+POLICY = "policy.json"  # in the folder of a program
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # What can be a folder's name everywhere, is not hidden, and leads nowhere else.
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -78,6 +79,15 @@ class ReportFolder:
     def delete(self, program: str, file: str) -> None:
         """Delete a report; one that is gone already is fine."""
         (self._folder(program) / file).unlink(missing_ok=True)
+
+    def programs(self) -> list[str]:
+        """All programs that have a folder, and the one without a name."""
+        found = _entries(self.root)
+        return ["", *sorted(one.name for one in found if one.is_dir(follow_symlinks=False) and is_program(one.name))]
+
+    def policy_path(self, program: str) -> Path:
+        """Where an operator puts the policy of a program."""
+        return self._folder(program) / POLICY
 
     def files(self) -> Iterator[tuple[str, str]]:
         """(program, file) of every report there is."""

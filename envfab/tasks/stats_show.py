@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from invoke.context import Context
@@ -22,7 +23,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_show(c: Context, json: bool = False) -> None:
-        """Print the waiting reports exactly as they would be sent; without any, show an example."""
+        """Print the waiting reports exactly as they would be sent, and what is not; without any, show an example."""
         from envfab.tasks.usage_reports import preview
         from envfab.tasks.usage_state import State, configured, opened
 
@@ -35,14 +36,21 @@ def task(fleet: Fleet) -> Any:
             console.note(f"{count(len(reports), 'report')} for {state.server} · {state.meaning}")
             if example:
                 console.note(f"a report looks like this:\n\n{_text(example)}")
+            held = stats.held_back()
+            if held:
+                console.note("held back, since the server does not ask for it:\n\n" + _lines(held))
             if json:
                 told = {"reports": [_text(one) for one in reports], "example": _text(example) or None}
-                console.json({"format": 1, **told})
+                console.json({"format": 1, **told, "held_back": [list(entry) for entry in held]})
             else:
                 sys.stdout.buffer.write(b"\n".join(reports))
                 sys.stdout.flush()
 
     return stats_show
+
+
+def _lines(entries: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{key}:{value}\n" for key, value in entries)
 
 
 def _text(report: bytes) -> str:

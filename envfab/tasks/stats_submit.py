@@ -39,7 +39,7 @@ def task(fleet: Fleet) -> Any:
             if json:
                 console.json({"format": 1, "sent": before - left, "waiting": left})
         if left:
-            why = why_left(Path(stats.location))
+            why = why_left(Path(stats.location), stats.drop_point)
             raise EnvfabError(f"{count(left, 'report')} not accepted{why}; kept for later", where=shown_server(usage))
 
     return stats_submit

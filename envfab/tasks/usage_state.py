@@ -14,6 +14,7 @@ from envfab.tasks.usage_reports import ENV_VAR, folder_of, open_statistics
 from envfab.usagestats import Stats
 from envfab.usagestats.consent import environment_forbids, read_choice
 from envfab.usagestats.delivery import RETRY
+from envfab.usagestats.kept_policy import KeptPolicy, read_kept
 from envfab.usagestats.pause import parse_pauses
 from envfab.usagestats.queue import Queue
 from envfab.util.counts import count
@@ -44,13 +45,15 @@ class State:
     status: str
     waiting: int
     forbidden_by: tuple[str, ...]
+    policy: KeptPolicy | None = None
 
     @classmethod
     def read(cls, usage: UsageStats, environ: Mapping[str, str]) -> State:
         """Read the current state."""
         folder = folder_of(usage)
         waiting = len(Queue(folder).names()) if folder is not None else 0
-        return cls(shown_server(usage), folder, _choice(folder), waiting, forbidding(environ))
+        policy = read_kept(folder, usage.url) if folder is not None else None
+        return cls(shown_server(usage), folder, _choice(folder), waiting, forbidding(environ), policy)
 
     @property
     def meaning(self) -> str:
@@ -70,6 +73,8 @@ class State:
         if self.folder is not None:
             yield f"kept in  {self.folder}"
             yield f"waiting  {count(self.waiting, 'report')}"
+        if self.policy is not None and self.policy.asked:
+            yield f"policy   {policy_in_words(self.policy)}"
 
     def json(self) -> dict[str, Any]:
         """For programs."""
@@ -80,7 +85,25 @@ class State:
             "folder": str(self.folder) if self.folder is not None else None,
             "waiting": self.waiting,
             "forbidden_by": list(self.forbidden_by),
+            "policy": _policy_json(self.policy) if self.policy is not None and self.policy.asked else None,
         }
+
+
+def policy_in_words(kept: KeptPolicy) -> str:
+    """What the server allows, and why its last answer could not be used."""
+    trouble = f" ({kept.why})" if kept.why else ""
+    if not kept.known:
+        return f"not known, so nothing is sent{trouble}"
+    policy = kept.policy()
+    if policy is None:
+        return f"the server has none{trouble}"
+    return f"of {policy.date}: {count(len(policy.keys), 'key')} may be sent{trouble}"
+
+
+def _policy_json(kept: KeptPolicy) -> dict[str, Any]:
+    policy = kept.policy()
+    allowed = {"date": policy.date, "keys": sorted(policy.keys)} if policy is not None else {}
+    return {"answer": kept.answer.value, "trouble": kept.why or None, **allowed}
 
 
 def _choice(folder: Path | None) -> str:
@@ -98,12 +121,15 @@ def configured(fleet: Fleet) -> UsageStats:
     return fleet.usage_stats
 
 
-def why_left(folder: Path) -> str:
+def why_left(folder: Path, drop_point: str) -> str:
     """Return why reports are left after sending, as far as the library notes it."""
     try:
         pauses = parse_pauses((folder / RETRY).read_bytes())
     except OSError:
         return ""
+    kept = read_kept(folder, drop_point)
+    if not kept.known and kept.why.startswith("the policy"):
+        return f" (what the server takes is not known: {kept.why})"
     if pauses.server.failures:
         return " (no answer, or an error of the server)"
     return " (the server refused them)" if pauses.reports else ""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from envfab.usagestats.kept_policy import KeptPolicy, read_kept, write_kept
 from envfab.usagestats.pause import Pauses, format_pauses, parse_pauses
 from envfab.usagestats.queue import Queue, write_atomically
 from envfab.usagestats.quiet import quietly
@@ -59,12 +60,18 @@ class ReportDelivery:
                 if not (locked and self._round(send, tried)):
                     break
         if unsaved is not None and self.wanted() and self._pauses().server.over(now()):
-            send(unsaved)
+            kept = self._policy()
+            data = kept.allowed(unsaved) if kept.known else b""
+            if data:
+                send(data)
 
     def _round(self, send: Send, tried: set[str]) -> bool:
         """Try what is due and not in `tried`; whether to go on after it."""
         from envfab.usagestats.transport import SendOutcome
 
+        kept = self._policy()
+        if not kept.known:
+            return False
         pauses = self._pauses().only(self.queue.names())
         for name in [name for name in self.due() if name not in tried]:
             if not self.wanted():
@@ -73,11 +80,12 @@ class ReportDelivery:
             data = self.queue.read(name)
             if data is None:
                 continue
-            if not data or len(data) > MAX_REPORT:
+            allowed = kept.allowed(data) if len(data) <= MAX_REPORT else b""
+            if not allowed:
                 self.queue.remove(name)
                 continue
             self._save(pauses.unanswered(now()))
-            answer = send(data)
+            answer = send(allowed)
             if answer.outcome is SendOutcome.NO_ANSWER:
                 self._save(pauses.unanswered(now(), answer.at_least))
                 return False
@@ -88,6 +96,21 @@ class ReportDelivery:
                 pauses = pauses.refused(name, now())
             self._save(pauses)
         return True
+
+    def _policy(self) -> KeptPolicy:
+        """What the server takes, asked again if that is due."""
+        from envfab.usagestats.policy_fetch import fetch_policy
+
+        kept = read_kept(self.queue.folder, self.drop_point)
+        if kept.due(now()) and self.wanted():
+            pauses = self._pauses()
+            # As before each POST: a server that keeps a program waiting must not do so at each run.
+            self._save(pauses.unanswered(now()))
+            kept = fetch_policy(kept, self.ssl_verify, now())
+            write_kept(self.queue.folder, kept)
+            if kept.known:
+                self._save(pauses)
+        return kept
 
     def _pauses(self) -> Pauses:
         try:

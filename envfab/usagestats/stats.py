@@ -17,6 +17,7 @@ from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at,
 from envfab.usagestats.consent_prompt import CHANGED, Prompt
 from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
+from envfab.usagestats.kept_policy import KeptPolicy, read_kept
 from envfab.usagestats.queue import Queue
 from envfab.usagestats.quiet import quietly
 from envfab.usagestats.report import MAX_KEY, MAX_REPORT, Entry, Report, clean_entries, clean_text, format_report
@@ -138,8 +139,7 @@ class Stats(UserChoice):
     def counted(self) -> bytes:
         """The report of this week's totals as it would be if the week were over; none where nothing was counted."""
         with quietly("show what was counted"):
-            totals = self._counters.so_far() if self.recording else {}
-            return self._week_report(week_of(now()), now(), totals) if totals else b""
+            return self._kept_policy().allowed(self._counts_so_far())
         return b""
 
     def submit(self, info: Info, *flags: Flag) -> None:
@@ -160,13 +160,24 @@ class Stats(UserChoice):
         """
         with quietly("show a usage report"):
             if self.recording and self.notes is not None:
-                return self._compose(info, flags, self._age_entry(installation.due_entry))
+                return self._kept_policy().allowed(self._compose(info, flags, self._age_entry(installation.due_entry)))
         return b""
 
     def pending(self) -> tuple[bytes, ...]:
         """The reports that wait, oldest first, as they would be sent."""
-        queue = self._queue
-        return tuple(data for data in map(queue.read, queue.names()) if data and len(data) <= MAX_REPORT)
+        allowed = map(self._kept_policy().allowed, self._waiting())
+        return tuple(data for data in allowed if data)
+
+    def held_back(self) -> tuple[Entry, ...]:
+        """The entries, each once, that are not sent since the server's policy does not allow them.
+
+        Those of reports that wait, of what was noted for this one, and of this week's counters.
+        """
+        with quietly("show what is held back"):
+            noted = format_report(Report(now(), self.user_id, clean_entries(self.notes or ())))
+            held = map(self._kept_policy().held, [*self._waiting(), noted, self._counts_so_far()])
+            return tuple(dict.fromkeys(entry for entries in held for entry in entries))
+        return ()
 
     def flush(self, timeout: float = 30.0) -> int:
         """Send what waits now, whatever the pause, if the user has opted in; how many reports are left after it.
@@ -181,6 +192,14 @@ class Stats(UserChoice):
                 courier.start()
                 courier.join(timeout)
         return len(self._queue.names())
+
+    def _waiting(self) -> list[bytes]:
+        """The reports that wait, as they are kept."""
+        queue = self._queue
+        return [data for data in map(queue.read, queue.names()) if data and len(data) <= MAX_REPORT]
+
+    def _kept_policy(self) -> KeptPolicy:
+        return read_kept(Path(self.location), self.drop_point)
 
     @property
     def _queue(self) -> Queue:
@@ -210,6 +229,10 @@ class Stats(UserChoice):
         if not self._counters.has_unsaved():
             self._saves_at_exit = False
             atexit.unregister(self._save_in_passing)
+
+    def _counts_so_far(self) -> bytes:
+        totals = self._counters.so_far() if self.recording else {}
+        return self._week_report(week_of(now()), now(), totals) if totals else b""
 
     def _keep_week(self, week: int, totals: Totals) -> bool:
         """Put the report of a week in the queue; its date and name are the week's, so that it is never there twice."""

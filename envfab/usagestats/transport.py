@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,13 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from enum import Enum
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from importlib import import_module
 from typing import IO
 
 TIMEOUT = 10.0  # seconds for each step: connecting, sending, waiting for the answer
+DEADLINE = 20.0  # seconds for all of an answer's body
 # The server is there, but not able just now; other refusals are about the report.
-_TROUBLE = frozenset({408, 425, 429, 502, 503, 504})
+TROUBLE = frozenset({408, 425, 429, 502, 503, 504})
 _MOVED = frozenset({301, 302, 307, 308})
 _SEE_OTHER = 303  # "it is done, look there"
 
@@ -66,30 +68,80 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if code not in _MOVED or not _is_same_host(req.full_url, newurl):
             return None
-        return urllib.request.Request(newurl, data=req.data, headers=dict(req.headers), method="POST")
+        return urllib.request.Request(newurl, data=req.data, headers=dict(req.headers), method=req.get_method())
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A server's answer, with at most as many bytes as were asked for; the status 0 stands for none."""
+
+    status: int
+    body: bytes = b""
+    kind: str = ""
+    retry_after: str = ""
+
+
+class DropPoint:
+    """The server of a drop point; `ssl_verify` is a file or folder of certificates to trust.
+
+    Raises `ValueError` for what is not an http or https URL.
+    """
+
+    def __init__(self, url: str, ssl_verify: str | None) -> None:
+        self._url, self._authorization = _split_credentials(url)
+        context = _context(self._url, ssl_verify)
+        self._opener = urllib.request.build_opener(_Redirects(), urllib.request.HTTPSHandler(context=context))
+
+    def request(self, beside: str = "", body: bytes | None = None, limit: int = 0) -> HttpAnswer:
+        """POST a body, or GET without one, at the drop point or at a name below it; at most `limit` bytes are read."""
+        method = "GET" if body is None else "POST"
+        request = urllib.request.Request(_below(self._url, beside), data=body, method=method)
+        request.add_header("User-Agent", "envfab-usagestats")
+        if body is not None:
+            request.add_header("Content-Type", "text/plain; charset=utf-8")
+        if self._authorization:
+            request.add_unredirected_header("Authorization", self._authorization)
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as answer:
+                return HttpAnswer(answer.status, _read(answer, limit), answer.headers.get_content_type())
+        except urllib.error.HTTPError as error:
+            with error:
+                return HttpAnswer(error.code, retry_after=error.headers.get("Retry-After", ""))
+        except (OSError, HTTPException, ValueError):
+            return HttpAnswer(0)
 
 
 def sender(drop_point: str, ssl_verify: str | None) -> Send:
     """A function that posts a report to `drop_point`; `ssl_verify` is a file or folder of certificates to trust."""
-    url, authorization = _split_credentials(drop_point)
-    opener = urllib.request.build_opener(_Redirects(), urllib.request.HTTPSHandler(context=_context(url, ssl_verify)))
+    server = DropPoint(drop_point, ssl_verify)
 
     def send(body: bytes) -> SendResult:
-        request = urllib.request.Request(url, data=body, method="POST")
-        request.add_header("Content-Type", "text/plain; charset=utf-8")
-        request.add_header("User-Agent", "envfab-usagestats")
-        if authorization:
-            request.add_unredirected_header("Authorization", authorization)
-        try:
-            with opener.open(request, timeout=TIMEOUT):
-                return SendResult(SendOutcome.STORED)
-        except urllib.error.HTTPError as error:
-            with error:
-                return _judge(error.code, error.headers.get("Retry-After", ""))
-        except (OSError, HTTPException, ValueError):
+        answer = server.request(body=body)
+        if not answer.status:
             return SendResult(SendOutcome.NO_ANSWER)
+        return _judge(answer.status, answer.retry_after)
 
     return send
+
+
+def _read(answer: HTTPResponse, limit: int) -> bytes:
+    """The first `limit` bytes; raises `TimeoutError` where they take longer than `DEADLINE`, however steadily."""
+    deadline, data = time.monotonic() + DEADLINE, b""
+    while len(data) < limit:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        piece = answer.read1(limit - len(data))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _below(url: str, name: str) -> str:
+    """The address of `name` below a URL."""
+    parts = urllib.parse.urlsplit(url)
+    path = f"{parts.path.removesuffix('/')}/{name}" if name else parts.path
+    return parts._replace(path=path).geturl()
 
 
 def _is_same_host(old: str, new: str) -> bool:
@@ -105,9 +157,9 @@ def _is_same_host(old: str, new: str) -> bool:
 
 
 def _judge(status: int, retry_after: str) -> SendResult:
-    if status == _SEE_OTHER:
+    if 200 <= status < 300 or status == _SEE_OTHER:
         return SendResult(SendOutcome.STORED)
-    if status in _TROUBLE:
+    if status in TROUBLE:
         # Python reads no number of 5,000 digits; nine of them are thirty years
         seconds = int(retry_after[:9]) if retry_after.isascii() and retry_after.isdigit() else 0
         asked = seconds * 1000

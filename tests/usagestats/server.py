@@ -22,6 +22,8 @@ class Server:
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     answer: Callable[[bytes], Reply] = lambda _: OK
+    asked: list[str] = field(default_factory=list)
+    answer_get: Callable[[str], tuple[int, str, bytes]] | None = None  # status, Content-Type, body; None: POST alone
 
     @property
     def what(self) -> list[str]:
@@ -46,6 +48,18 @@ def running_server(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def do_GET(self) -> None:
+            server.asked.append(self.path)
+            if server.answer_get is None:
+                self.send_error(501)
+                return
+            status, kind, body = server.answer_get(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing on the terminal."""

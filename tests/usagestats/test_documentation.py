@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from envfab import usagestats
+from envfab.usagestats.policy import SHAPES, parse_policy
 from envfab.usagestats.report import MAX_KEY, MAX_REPORT, MAX_VALUE, parse_report
 from tests.usagestats.server import Server
 
@@ -133,3 +134,10 @@ def test_limits_are_documented() -> None:
     assert f"more than {MAX_KEY} bytes" in WIRE
     assert f"more than {MAX_VALUE // 1024} KiB" in WIRE
     assert f"larger than {MAX_REPORT // 1024} KiB" in WIRE
+
+
+def test_the_policy_is_one() -> None:
+    """The guide's policy can be read, and of the guide's report it holds back what it takes of later versions alone."""
+    policy = parse_policy(block(WIRE, "{").encode(), None)
+    assert policy.split(parse_report(block(WIRE, "date:").encode()))[1] == (("what", "said hello"),)
+    assert all(f"`{shape}`" in WIRE for shape in SHAPES)

@@ -1,4 +1,4 @@
-"""`POST /` and `POST /reports/PROGRAM/`: usage reports."""
+"""`POST /` and `POST /reports/PROGRAM/`: usage reports; `policy.json` beside each: what programs may report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 
 from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
 
 from envfab.collector.db import usage_reports
-from envfab.collector.parts import Service
+from envfab.collector.db.engine import CollectorError
+from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.policies import read_policy
 from envfab.collector.report_store import StoredReport, is_program
 from envfab.collector.request_body import read_body
 from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
@@ -35,6 +37,21 @@ def endpoints(service: Service) -> Blueprint:
         stored = service.folder.store(body, program, address)
         _index(service, stored, parsed)
         return Response("stored", mimetype="text/plain")
+
+    @routes.get("/policy.json")
+    @routes.get("/reports/<program>/policy.json")
+    def policy(program: str = "") -> Response:
+        if program and not is_program(program):
+            raise NotFound("this cannot be the name of a program")
+        try:
+            found = read_policy(service.folder, program, milliseconds_now())
+        except CollectorError as error:
+            log.error("%s", error)
+            # Clients go on with the last good one, or wait.
+            raise ServiceUnavailable("the policy of this program cannot be used just now") from None
+        if found is None:
+            raise NotFound("this program has no policy")
+        return Response(found[0], mimetype="application/json")
 
     return routes
 
