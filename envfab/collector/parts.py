@@ -15,6 +15,8 @@ from envfab.collector import weeks
 from envfab.collector.config import Config
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
+from envfab.collector.db.erasures import forget_erasures
+from envfab.collector.erase_reports import finish
 from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
 from envfab.collector.jobs.latest_versions import WheelhouseNews
@@ -60,6 +62,9 @@ class Service:
         if time.monotonic() - self._indexed_at > INDEX_EVERY:
             usage_reports.index_again(self.storage, self.folder)
             self._indexed_at = time.monotonic()
+        finish(self.storage, self.folder)
+        with self.storage.writing() as connection:
+            forget_erasures(connection, milliseconds_now())
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
             usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)

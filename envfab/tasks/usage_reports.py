@@ -29,7 +29,9 @@ def open_statistics(usage: UsageStats) -> Stats | None:
     folder = folder_of(usage)
     if folder is None:
         return None
-    return Stats(folder, Prompt(""), usage.url, VERSION, unique_user_id=True, env_var=ENV_VAR, skip_ci=True)
+    return Stats(
+        folder, Prompt(""), usage.url, VERSION, unique_user_id=True, env_var=ENV_VAR, skip_ci=True, erasable=True
+    )
 
 
 def submit(stats: Stats, run: TaskRun, ended: str, status: int) -> None:

@@ -75,7 +75,7 @@ def _agreed(folder: Path) -> list[str]:
 
 def user_id(folder: Path) -> str | None:
     """The random id kept in `folder`, made if there is none; None where none can be kept: it would differ each time."""
-    known = _read_id(folder)
+    known = read_user_id(folder)
     if known is not None:
         return known
     import uuid
@@ -83,9 +83,9 @@ def user_id(folder: Path) -> str | None:
     fresh = str(uuid.uuid4()).encode()
     path = folder / USER_ID
     # Where two programs do this at once, both end up with the id of the first.
-    if not write_atomically(path, fresh, replace=False) and _read_id(folder) is None:
+    if not write_atomically(path, fresh, replace=False) and read_user_id(folder) is None:
         write_atomically(path, fresh)  # the file does not hold an id, or the file system has no hard links
-    return _read_id(folder)
+    return read_user_id(folder)
 
 
 def forget_user_id(folder: Path) -> bool:
@@ -101,7 +101,8 @@ def id_made_at(folder: Path) -> int | None:
         return None
 
 
-def _read_id(folder: Path) -> str | None:
+def read_user_id(folder: Path) -> str | None:
+    """The random id kept in `folder`."""
     try:
         text = (folder / USER_ID).read_bytes()[: _LONGEST_ID + 1].decode("utf-8", "replace").strip()
     except OSError:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from envfab.usagestats import erasure
 from envfab.usagestats.installation import CLASSES
 from envfab.usagestats.report import Entry, MalformedReport, Report, format_report, parse_report
 from envfab.usagestats.weekly_totals import parse_count
@@ -93,6 +94,9 @@ class ReportPolicy:
             held.append(("user", user))
             user = None
         for key, value in report.entries:
+            if key == erasure.KEY:  # it belongs to the id, and is of no use without it
+                (held if user is None else sent).append((key, value))
+                continue
             (sent if self.allows(key, value, version) else held).append((key, value))
         return replace(report, user=user, entries=tuple(sent)), tuple(held)
 
@@ -105,7 +109,7 @@ def allowed_bytes(policy: ReportPolicy, data: bytes) -> bytes:
         return b""
     if not held:
         return data
-    return format_report(report) if report.entries else b""
+    return format_report(report) if any(key != erasure.KEY for key, _ in report.entries) else b""
 
 
 def held_entries(policy: ReportPolicy, data: bytes) -> tuple[Entry, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from envfab.usagestats import installation
+from envfab.usagestats import erasure, installation
 from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.choice import UserChoice
-from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, user_id
+from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, read_user_id, user_id
 from envfab.usagestats.consent_prompt import CHANGED, Prompt
 from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
@@ -48,10 +48,12 @@ class Stats(UserChoice):
         *,
         skip_ci: bool = False,
         consent: str = FIRST_VERSION,
+        erasable: bool = False,
     ) -> None:
         """With `skip_ci`, statistics are also off where a continuous integration service runs the program.
 
-        `consent` is the version of what is collected: who said yes to another one is asked again.
+        `consent` is the version of what is collected: who said yes to another one is asked again. With `erasable`,
+        reports with an id also carry the proof that `erase()` needs.
 
         Raises `TypeError` for a wrong prompt, and `ValueError` for a text other than "weekly" as `unique_user_id`.
         """
@@ -73,6 +75,8 @@ class Stats(UserChoice):
         self.notes: list[tuple[Any, Any]] | None = [("version", version)]
         self.user_id: str | None = None
         self._unique_user_id = unique_user_id
+        self._erasable = erasable
+        self._proof: tuple[Entry, ...] = ()
         self._shown: tuple[object, bytes] | None = None
         if not self._configure():
             self.status = Stats.ERRORED
@@ -108,11 +112,35 @@ class Stats(UserChoice):
         A later report has a new id.
         """
         self.user_id = None
+        self._proof = ()
         self._shown = None
         with quietly("forget the user's id"):
             self._queue.clear()
-            return forget_user_id(Path(self.location))
+            gone = forget_user_id(Path(self.location))
+            # Last: without it nothing under the id can be erased.
+            erasure.forget_secret(Path(self.location))
+            return gone
         return False
+
+    def erase(self) -> erasure.ErasureResult:
+        """Ask the server to delete all reports under the user's id; then forget the id, as `forget_user()` does.
+
+        It waits for the server. Where that does not confirm, the id is kept, so that one can ask again. Reports that
+        wait are deleted in any case. This needs `erasable`, and asks the server whatever the user chose.
+        """
+        with quietly("have reports erased"):
+            folder = Path(self.location)
+            self._queue.clear()
+            user, secret = read_user_id(folder), erasure.read_secret(folder)
+            if user is None:
+                return erasure.ErasureResult()
+            if secret is None:
+                return erasure.ErasureResult(why="reports under this id carry no proof that they are yours")
+            result = erasure.request_erasure(self.drop_point, self.ssl_verify, user, secret.secret)
+            if result.confirmed and not self.forget_user():
+                return erasure.ErasureResult(result.deleted, "the id cannot be deleted here")
+            return result
+        return erasure.ErasureResult(why="the server cannot be asked")
 
     def note(self, info: Info) -> None:
         """Add entries, a mapping or pairs, to the report; an entry never replaces an earlier one of the same key."""
@@ -242,7 +270,7 @@ class Stats(UserChoice):
 
     def _week_report(self, week: int, date: int, totals: Totals) -> bytes:
         self._identify()
-        entries = (("version", self.version), ("week", monday(week)), *count_entries(totals))
+        entries = (("version", self.version), ("week", monday(week)), *count_entries(totals), *self._proof)
         return format_report(Report(date, self.user_id, entries))
 
     def _identify(self) -> None:
@@ -250,6 +278,9 @@ class Stats(UserChoice):
             self._drop_earlier_id()
         elif self._unique_user_id and self.user_id is None:
             self.user_id = user_id(Path(self.location))
+        if self._erasable and self.user_id is not None and not self._proof:
+            secret = erasure.erasure_secret(Path(self.location))
+            self._proof = () if secret is None else ((erasure.KEY, secret.proof),)
 
     def _drop_earlier_id(self) -> None:
         """Forget the id of a version of the program that sent one; how old it is tells when the installation began."""
@@ -274,12 +305,12 @@ class Stats(UserChoice):
         entries = [*(self.notes or ())]
         with quietly("read the report's entries"):
             entries += _pairs(info)
-        key = (self.user_id, clean_entries(entries), flags, age)
+        key = (self.user_id, clean_entries(entries), flags, self._proof, age)
         if self._shown is None or self._shown[0] != key:
             for flag in flags:
                 with quietly("add what a flag knows"):
                     flag(self, entries)
-            self._shown = key, format_report(Report(now(), self.user_id, clean_entries([*entries, *age])))
+            self._shown = key, format_report(Report(now(), self.user_id, clean_entries([*entries, *self._proof, *age])))
         return self._shown[1]
 
     def _hand_over(self, data: bytes) -> None:

@@ -50,6 +50,23 @@ def test_own_reports_arrive(collector: Path, tmp_path: Path) -> None:
     assert "envfab" in json.dumps(total)
 
 
+def test_own_reports_are_erased(collector: Path, tmp_path: Path) -> None:
+    """What `stats_disable --erase` asks for is done: no file and no number is left, and nothing of another user goes."""
+    with running(collector) as (_, url):
+        for name in ("user", "other"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "fabfile.py").write_text(
+                f"from envfab import *\nns = collection(Fleet(usage_stats=UsageStats({url + '/reports/envfab/'!r})))\n"
+            )
+            for task in ("stats_enable", "wheels", "stats_submit"):
+                assert run_fab(tmp_path / name, task).returncode == 0
+        assert len(stored(collector, "envfab")) == 2
+        done = run_fab(tmp_path / "user", "stats_disable", "--erase")
+        assert done.stdout.endswith("erased at the server: 1 report\n"), done.stderr
+        assert len(stored(collector, "envfab")) == 1
+        assert requests.get(f"{url}/api/usage", timeout=5).json()["reports"] == 1
+
+
 def test_the_original_librarys_reports_arrive(collector: Path) -> None:
     """Its files are stored as they are, posted as it posts them: a file as the body, of no declared kind."""
     files = sorted(ORIGINAL.glob("*/report_*"))

@@ -61,7 +61,7 @@ def test_before_the_choice_reports_are_kept_and_nothing_is_sent(place: Place) ->
     }  # fmt: skip
     assert list(first) == [
         "date", "user", "version", "task", "targets", "ended", "exit_status",
-        "architecture", "distribution", "system", "python", "session_time",
+        "architecture", "distribution", "system", "python", "session_time", "erasure",
     ]  # fmt: skip
     assert first["user"] == second["user"]
     assert re.fullmatch(r"[0-9a-f-]{36}", first["user"])

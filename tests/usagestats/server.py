@@ -22,6 +22,7 @@ class Server:
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     answer: Callable[[bytes], Reply] = lambda _: OK
+    reply: bytes = b""  # the body of each answer to a POST
     asked: list[str] = field(default_factory=list)
     answer_get: Callable[[str], tuple[int, str, bytes]] | None = None  # status, Content-Type, body; None: POST alone
 
@@ -46,8 +47,9 @@ def running_server(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(server.reply)))
             self.end_headers()
+            self.wfile.write(server.reply)
 
         def do_GET(self) -> None:
             server.asked.append(self.path)

@@ -114,6 +114,7 @@ reports = Table(
     Column("size", Integer, nullable=False),
     UniqueConstraint("program", "file"),
     Index("reports_by_time", "program", "at"),
+    Index("reports_by_user", "user", "program"),
 )
 
 # How many reports of a day said `value` under `key`; the empty key counts them all.
@@ -138,6 +139,26 @@ counters = Table(
     Column("value", Text, nullable=False),
     Column("total", BigInteger, nullable=False),
     PrimaryKeyConstraint("program", "day", "name", "value"),
+)
+
+# Under which ids (SHA-256 of program and id) all reports were erased, on the proof of which secret's hash, and when.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("person", Text, nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("person", "proof"),
+)
+
+# Files of erased reports that are still to be deleted.
+erased_files = Table(
+    "erased_files",
+    metadata,
+    Column("program", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    PrimaryKeyConstraint("program", "file"),
 )
 
 # How many packages of an application were behind in a week, by the day number of its Monday.
@@ -186,8 +207,10 @@ def _to_format_4(connection: Connection) -> None:
 
 
 def _to_format_5(connection: Connection) -> None:
-    """What usage reports count."""
-    metadata.create_all(connection, tables=[counters])
+    """What usage reports count, and what was erased."""
+    metadata.create_all(connection, tables=[counters, erasures, erased_files])
+    by_user = next(one for one in reports.indexes if one.name == "reports_by_user")
+    by_user.create(connection, checkfirst=True)  # a step before this one may have made the table anew
 
 
 Migration = Callable[[Connection], None]

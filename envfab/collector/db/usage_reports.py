@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db.engine import Storage, insert_or, run_many
+from envfab.collector.db.erasures import is_erased
 from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.collector.report_store import ReportFolder, StoredReport
+from envfab.usagestats import erasure
 from envfab.usagestats.report import MalformedReport, Report
 from envfab.usagestats.weekly_totals import Pair, parse_count
 
@@ -20,8 +22,13 @@ _BATCH = 500
 log = logging.getLogger(__name__)
 
 
-def index(connection: Connection, stored: StoredReport, report: Report) -> None:
-    """Count a report that is on disk; one that was counted before stays counted once."""
+def index(connection: Connection, stored: StoredReport, report: Report) -> bool:
+    """Count a report that is on disk; one that was counted before stays counted once.
+
+    Return whether it may stay: reports under its id may have been erased.
+    """
+    if is_erased(connection, report):
+        return False
     row = {
         "program": stored.program,
         "file": stored.file,
@@ -32,7 +39,7 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
     }
     statement = insert_or(connection, reports).values(row).on_conflict_do_nothing().returning(reports.c.id)
     if connection.execute(statement).first() is None:
-        return
+        return True
     counted = insert_or(connection, usage_counts)
     counted = counted.on_conflict_do_update(
         index_elements=[*usage_counts.primary_key.columns],
@@ -47,6 +54,35 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> None:
          for key, value in sorted(_countable(report))],
     )  # fmt: skip
     _add_sums(connection, stored.program, day, _sums(report))
+    return True
+
+
+def count_back(connection: Connection, stored: StoredReport, report: Report) -> None:
+    """Take a report that is deleted out of what was counted."""
+    day = day_of(stored.at)
+    counted = usage_counts.c
+    less = (
+        update(usage_counts)
+        .where(counted.program == stored.program, counted.day == day)
+        .where(counted.key == bindparam("its_key"), counted.value == bindparam("its_value"))
+        .values(reports=counted.reports - 1)
+    )
+    run_many(connection, less, [{"its_key": key, "its_value": value} for key, value in sorted(_countable(report))])
+    summed = counters.c
+    subtracted = (
+        update(counters)
+        .where(summed.program == stored.program, summed.day == day)
+        .where(summed.name == bindparam("its_name"), summed.value == bindparam("its_value"))
+        .values(total=summed.total - bindparam("its_total"))
+    )
+    sums = [
+        {"its_name": name, "its_value": value, "its_total": total}
+        for (name, value), total in sorted(_sums(report).items())
+    ]
+    run_many(connection, subtracted, sums)
+    of_day = counted.program == stored.program, counted.day == day
+    connection.execute(delete(usage_counts).where(*of_day, counted.reports <= 0))
+    connection.execute(delete(counters).where(summed.program == stored.program, summed.day == day, summed.total <= 0))
 
 
 def _add_sums(connection: Connection, program: str, day: int, sums: Counter[Pair]) -> None:
@@ -93,7 +129,8 @@ def delete_before(storage: Storage, folder: ReportFolder, now: int, days: int) -
 def _index_file(connection: Connection, folder: ReportFolder, program: str, file: str) -> None:
     try:
         stored = folder.read(program, file)
-        index(connection, stored, stored.parsed())
+        if not index(connection, stored, stored.parsed()):
+            folder.delete(program, file)
     except (OSError, ValueError) as error:
         log.warning("the usage report %s is not indexed: %s", file, error)
 
@@ -101,9 +138,9 @@ def _index_file(connection: Connection, folder: ReportFolder, program: str, file
 def _countable(report: Report) -> set[tuple[str, str]]:
     """The distinct (key, value) of a report, long values cut, and the empty pair that counts the report itself.
 
-    Not what its counters say: their sums are added up instead.
+    Not what its counters say, since their sums are added up instead, and not the proof of an id's owner.
     """
-    told = [(key, value) for key, value in report.entries if parse_count(key, value) is None]
+    told = [(key, value) for key, value in report.entries if key != erasure.KEY and parse_count(key, value) is None]
     return {("", ""), *((key, value[:SHOWN_VALUE]) for key, value in told)}
 
 
