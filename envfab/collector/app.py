@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from envfab.collector.auth import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
 from envfab.collector.parts import Background, Service
-from envfab.collector.views import api, applications, pypi, registrations, reports, usage
+from envfab.collector.views import api, applications, public, pypi, registrations, reports, usage
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -30,7 +30,7 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
-    for room in (reports, registrations, api, pypi, applications, usage):
+    for room in (reports, registrations, api, pypi, applications, usage, public):
         app.register_blueprint(room.endpoints(service))
     applications.furnish(app)
     _guard(app, config)
@@ -52,7 +52,7 @@ def _guard(app: Flask, config: Config) -> None:
     def check() -> Response | None:
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
             raise BadRequest("the address has a NUL character")  # which PostgreSQL cannot store
-        if request.blueprint == "reports":
+        if request.blueprint in ("reports", "public") or request.endpoint == "static":
             return None
         if is_sent_by_another_site(request):
             raise Forbidden("forms of other sites are refused")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from envfab.collector.report_store import is_program
 from envfab.errors import ConfigurationError
 from envfab.util.paths import expand
 from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -29,6 +30,7 @@ VARIABLES = (
     "KEEP_DAYS",
     "STALE_DAYS",
     "PROXIES",
+    "PUBLIC",
 )
 _YES_OR_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": False}
 SHORTEST_TOKEN = 8
@@ -58,6 +60,7 @@ class Config:
     Without `tokens` every client is admitted, which `open` must ask for; `local` then restricts that to requests which
     name this machine by a loopback name, so that no web page elsewhere can read it through a visitor's browser.
     Usage reports are deleted after `keep_days`; an application is marked after `stale_days` without a registration.
+    Anybody may see the published numbers of the programs in `public`.
     `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
     rounds of the work in the background (None: no such work).
     """
@@ -76,6 +79,7 @@ class Config:
     stale_days: int = 14
     proxies: int = 0
     rest: float | None = 60.0
+    public: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tokens and not self.open:
@@ -88,6 +92,13 @@ class Config:
             raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
         if self.index and not self.index.startswith(("http://", "https://")):
             raise ConfigurationError(f"must be an http or https URL, not {self.index!r}", where="collector index")
+        for program in self.public:
+            if not is_program(program):
+                raise ConfigurationError(
+                    f"must be names of programs, not {program!r}",
+                    where="collector public",
+                    hint="separate names by commas; a name is made of letters, digits, '.', '_' and '-'",
+                )
 
     @property
     def database_url(self) -> str:
@@ -131,6 +142,7 @@ def from_settings(
         keep_days=_number(said, "KEEP_DAYS", flags) if said.get("KEEP_DAYS") else None,
         stale_days=_number(said, "STALE_DAYS", flags) if said.get("STALE_DAYS") else 14,
         proxies=_number(said, "PROXIES", flags, least=0) if said.get("PROXIES") else 0,
+        public=tuple(name.strip() for name in said["PUBLIC"].split(",")) if said.get("PUBLIC") else (),
     )
 
 

@@ -20,6 +20,7 @@ from envfab.collector.erase_reports import finish
 from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
 from envfab.collector.jobs.latest_versions import WheelhouseNews
+from envfab.collector.jobs.public_weeks import publish
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.policies import check_policies
 from envfab.collector.report_store import ReportFolder
@@ -63,6 +64,7 @@ class Service:
             usage_reports.index_again(self.storage, self.folder)
             self._indexed_at = time.monotonic()
         finish(self.storage, self.folder)
+        publish(self.storage, self.folder, self.config.public, milliseconds_now())
         with self.storage.writing() as connection:
             forget_erasures(connection, milliseconds_now())
         self.folder.clear_unfinished(time.time() - UNFINISHED)

@@ -33,6 +33,7 @@ def task(fleet: Fleet) -> Any:
         osv="known vulnerabilities to compare with: OSV's export for PyPI, from a file (all.zip)",
         token_file="a file of tokens, one per line; clients must send one of them",
         keep_days="delete usage reports after this many days (default: never)",
+        public="programs whose numbers anybody may see, separated by commas (default: none)",
         no_addresses="do not store the addresses that usage reports come from",
     )
     def collector(
@@ -46,6 +47,7 @@ def task(fleet: Fleet) -> Any:
         osv: str = "",
         token_file: str = "",
         keep_days: str = "",
+        public: str = "",
         no_addresses: bool = False,
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
@@ -54,7 +56,7 @@ def task(fleet: Fleet) -> Any:
         host, port = server.parse_address(bind)
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
-            "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days,
+            "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "PUBLIC": public,
             "STORE_ADDRESSES": "0" if no_addresses else "",
         }  # fmt: skip
         config = _config(fleet, host, {name: value for name, value in given.items() if value})

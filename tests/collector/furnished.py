@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from flask import Flask
 from sqlalchemy import insert, select
 
 from envfab.collector import weeks
+from envfab.collector.days import DAY
 from envfab.collector.db.schema import applications, behind_weeks
+from envfab.collector.jobs import public_weeks
 from envfab.collector.parts import milliseconds_now
 from tests.collector.conftest import service_of
 from tests.collector.sending import register, report
@@ -37,6 +41,7 @@ def furnish(app: Flask) -> list[str]:
     client.post(
         "/", data=b"date:1763680000.1\nversion:1\nk\xff:\xfe\x00\x1b\npython:3;11;7;final;0;3.11.7\nsystem:Linux;6\n"
     )
+    publish(app)
     service = service_of(app)
     with service.storage.writing() as connection:
         week = weeks.week_of(milliseconds_now())
@@ -51,5 +56,19 @@ def furnish(app: Flask) -> list[str]:
         "/", "/?sort=behind", "/?user_id=7", "/?q=empty", "/?q=nothing-like-that", "/applications/u1",
         f"/applications/{LONG[:90]}", "/applications/empty", "/applications/sibling-0", "/applications/odd-sibling", "/?sort=edited", "/packages/", f"/packages/{LONG}", "/packages/whitenoise",
         "/behind", "/usage", "/usage?program=prog", "/usage?days=30", "/usage/key?name=version", "/usage/reports/1",
-        "/usage/reports/3", "/search", "/search?q=a", *NOWHERE,
+        "/usage/reports/3", "/usage?program=open", "/public/open", "/search", "/search?q=a", *NOWHERE,
     ]  # fmt: skip
+
+
+def publish(app: Flask) -> None:
+    """Have a week of a program published, of which a policy says that everything in it is public."""
+    service = service_of(app)
+    keys = {key: {"any": True, "public": True} for key in (MARKUP, LONG, f"count.{LONG}", "version", "installation")}
+    path = service.folder.policy_path("open")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"format": 1, "program": "open", "date": "2026-01-01", "keys": keys}))
+    for user in range(6):
+        entries = (MARKUP, MARKUP), (LONG[:90], LONG), (LONG, LONG), (f"count.{LONG}", f"3 {LONG}"), ("version", LONG)
+        age = ("installation", "2026-11-23 first month")
+        app.test_client().post("/reports/open/", data=report(("user", str(user)), *entries, age))
+    public_weeks.publish(service.storage, service.folder, ("open",), milliseconds_now() + 7 * DAY)

@@ -23,7 +23,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
         "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
         "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
-        "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
+        "PROXIES": "1", "PUBLIC": "prog, other", "OSV": str(tmp_path / "all.zip"),
     }  # fmt: skip
     config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
     assert config == Config(
@@ -38,6 +38,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         keep_days=90,
         stale_days=3,
         proxies=1,
+        public=("prog", "other"),
     )
 
 
@@ -47,6 +48,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ({}, "ENVFAB_COLLECTOR_DATA: is not set\n  name a folder for the database and the reports"),
         ({"DATA": "/d"}, "collector: a collector that others can reach needs a token"),
         ({"DATA": "/d", "OPEN": "0"}, "collector: a collector that others can reach needs a token"),
+        ({"DATA": "/d", "OPEN": "1", "PUBLIC": "../x"}, "collector public: must be names of programs, not '../x'"),
         ({"DATA": "/d", "OPEN": "maybe"}, "ENVFAB_COLLECTOR_OPEN: must be yes or no, not 'maybe'"),
         ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
         ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),

@@ -161,6 +161,16 @@ erased_files = Table(
     PrimaryKeyConstraint("program", "file"),
 )
 
+# What is public of a program's week, by the day number of its Monday: JSON, see `publication`.
+published_weeks = Table(
+    "published_weeks",
+    metadata,
+    Column("program", Text, nullable=False),
+    Column("week", Integer, nullable=False),
+    Column("shown", Text, nullable=False),
+    PrimaryKeyConstraint("program", "week"),
+)
+
 # How many packages of an application were behind in a week, by the day number of its Monday.
 behind_weeks = Table(
     "behind_weeks",
@@ -207,8 +217,8 @@ def _to_format_4(connection: Connection) -> None:
 
 
 def _to_format_5(connection: Connection) -> None:
-    """What usage reports count, and what was erased."""
-    metadata.create_all(connection, tables=[counters, erasures, erased_files])
+    """What usage reports count, what was erased, and what was published."""
+    metadata.create_all(connection, tables=[counters, erasures, erased_files, published_weeks])
     by_user = next(one for one in reports.indexes if one.name == "reports_by_user")
     by_user.create(connection, checkfirst=True)  # a step before this one may have made the table anew
 

@@ -143,10 +143,13 @@ def list_counters(connection: Connection, period: Period, limit: int = 2000) -> 
     )
 
 
-def list_installations(connection: Connection, period: Period) -> dict[str, Counter[str]]:
-    """How many installations there were a week, by age class: the weeks by the dates of their Mondays, in order."""
+def installation_weeks(values: Counter[str]) -> dict[str, Counter[str]]:
+    """How many installations there were a week, by age class: the weeks by the dates of their Mondays, in order.
+
+    `values` is what reports say under `installation.KEY`.
+    """
     found: dict[str, Counter[str]] = {}
-    for value, number in values_of(connection, period, [installation.KEY])[installation.KEY].items():
+    for value, number in values.items():
         told = installation.parse_installation(value)
         if told is not None:
             found.setdefault(told[0], Counter())[told[1]] += number
@@ -167,15 +170,3 @@ def find_report(connection: Connection, number: int) -> ReportLine | None:
     """A report by its number."""
     row = connection.execute(select(reports).where(reports.c.id == number)).first()
     return None if row is None else ReportLine(**row._mapping)
-
-
-def label(key: str, value: str) -> str:
-    """A value in the words of a chart: the clients' own flags write more than one wants to see."""
-    parts = value.split(";")
-    if key == "python" and len(parts) > 2:
-        return f"Python {parts[0]}.{parts[1]}"
-    if key == "system":
-        return parts[0] or "unknown"
-    if key == "distribution":
-        return " ".join(parts).strip() or "unknown"
-    return value or "(empty)"

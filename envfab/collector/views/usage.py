@@ -14,10 +14,11 @@ from envfab.collector import charts, template_filters
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db import usage_queries
-from envfab.collector.db.usage_queries import Period, ReportLine, label
+from envfab.collector.db.usage_queries import Period, ReportLine
 from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.report_store import ReportFolder, is_program
-from envfab.usagestats.installation import CLASSES
+from envfab.collector.value_labels import label
+from envfab.usagestats import installation
 from envfab.usagestats.report import format_time
 from envfab.usagestats.weekly_totals import PREFIX
 
@@ -47,10 +48,9 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             programs = usage_queries.list_programs(connection)
             by_day = usage_queries.by_day(connection, period)
-            values = usage_queries.values_of(connection, period, list(CHARTS))
+            values = usage_queries.values_of(connection, period, [*CHARTS, installation.KEY])
             keys = usage_queries.list_keys(connection, period)
             counters = usage_queries.list_counters(connection, period)
-            weeks = usage_queries.list_installations(connection, period)
             users = usage_queries.count_users(connection, period.program, period.since * DAY)
             latest = usage_queries.list_reports(connection, period.program, limit=LATEST)
         points = over_time(by_day, period.since, day_of(milliseconds_now()))
@@ -59,7 +59,7 @@ def endpoints(service: Service) -> Blueprint:
             total=sum(by_day.values()), points=points, plot=charts.columns(points, "Reports"),
             charts=[(CHARTS[key], key, grouped(key, values[key])) for key in CHARTS if values[key]],
             keys=keys, counters=counters, latest=latest, users=users,
-            weeks=weeks, ages=CLASSES,
+            weeks=usage_queries.installation_weeks(values[installation.KEY]), ages=installation.CLASSES,
         )  # fmt: skip
 
     @routes.get("/usage/key")

@@ -15,7 +15,7 @@ from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register, report
 
-LATER_TABLES = ("counters", "erasures", "erased_files")
+LATER_TABLES = ("counters", "erasures", "erased_files", "published_weeks")
 FORMAT_4 = ("digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift")
 
 

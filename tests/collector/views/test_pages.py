@@ -74,7 +74,11 @@ def sources(folder: Path) -> dict[str, object]:
         record(MARKUP, summary=MARKUP, aliases=[LONG], database_specific={"severity": MARKUP}),
         record("GHSA-1", name="project-0", fixed="1.1", summary=LONG, database_specific={"severity": "HIGH"}),
     )
-    return {"wheelhouse": WheelhouseFolders(*make_wheelhouse(folder / "wheelhouse", 2, 2)), "osv": osv}
+    return {
+        "wheelhouse": WheelhouseFolders(*make_wheelhouse(folder / "wheelhouse", 2, 2)),
+        "osv": osv,
+        "public": ("open",),
+    }
 
 
 def test_every_page_is_whole(furnished: tuple[Flask, list[str]]) -> None:
