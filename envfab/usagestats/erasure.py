@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from envfab.usagestats.consent import read_user_id
 from envfab.usagestats.queue import read_bounded, write_atomically
 from envfab.usagestats.report import Report
 
@@ -80,8 +81,17 @@ def forget_secret(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
 
 
-def request_erasure(drop_point: str, ssl_verify: str | None, user: str, secret: str) -> ErasureResult:
-    """Ask the server of `drop_point` to delete all reports under an id; raises `ValueError` for no http URL."""
+def erase_at_server(folder: Path, drop_point: str, ssl_verify: str | None) -> ErasureResult:
+    """Ask the server to delete all reports under the id kept in `folder`; raises `ValueError` for no http URL."""
+    user, secret = read_user_id(folder), read_secret(folder)
+    if user is None:
+        return ErasureResult()
+    if secret is None:
+        return ErasureResult(why="reports under this id carry no proof that they are yours")
+    return _request(drop_point, ssl_verify, user, secret.secret)
+
+
+def _request(drop_point: str, ssl_verify: str | None, user: str, secret: str) -> ErasureResult:
     from envfab.usagestats.transport import DropPoint
 
     body = format_request(user, secret)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from envfab.usagestats import erasure, installation
 from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.choice import UserChoice
-from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, read_user_id, user_id
+from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, user_id
 from envfab.usagestats.consent_prompt import CHANGED, Prompt
 from envfab.usagestats.counters import Counters
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
@@ -129,14 +129,8 @@ class Stats(UserChoice):
         wait are deleted in any case. This needs `erasable`, and asks the server whatever the user chose.
         """
         with quietly("have reports erased"):
-            folder = Path(self.location)
             self._queue.clear()
-            user, secret = read_user_id(folder), erasure.read_secret(folder)
-            if user is None:
-                return erasure.ErasureResult()
-            if secret is None:
-                return erasure.ErasureResult(why="reports under this id carry no proof that they are yours")
-            result = erasure.request_erasure(self.drop_point, self.ssl_verify, user, secret.secret)
+            result = erasure.erase_at_server(Path(self.location), self.drop_point, self.ssl_verify)
             if result.confirmed and not self.forget_user():
                 return erasure.ErasureResult(result.deleted, "the id cannot be deleted here")
             return result
