@@ -15,6 +15,7 @@ from envfab.collector.db.usage_queries import Period
 from envfab.collector.parts import Service
 from envfab.collector.template_filters import day_name, iso
 from envfab.collector.views.findings import findings_of
+from envfab.usagestats import installation
 
 TOP = 20  # values of a key
 
@@ -69,6 +70,8 @@ def endpoints(service: Service) -> Blueprint:
             programs = usage_queries.list_programs(connection)
             by_day = usage_queries.by_day(connection, period)
             keys = usage_queries.list_keys(connection, period, TOP)
+            counters = usage_queries.list_counters(connection, period)
+            ages = usage_queries.values_of(connection, period, [installation.KEY])[installation.KEY]
         return jsonify(
             {
                 "reports": sum(by_day.values()),
@@ -77,6 +80,8 @@ def endpoints(service: Service) -> Blueprint:
                     {"program": one.program, "reports": one.reports, "last": iso(one.last)} for one in programs
                 ],
                 "keys": {key.key: {"reports": key.reports, "values": dict(key.common)} for key in keys},
+                "counters": {one.name: {"total": one.total, "values": dict(one.values)} for one in counters},
+                "installations": usage_queries.installation_weeks(ages),
             }
         )
 

@@ -58,3 +58,13 @@ def test_retention(make_app: MakeApp) -> None:
     service_of(app).tidy()
     with service_of(app).storage.reading() as connection:
         assert connection.execute(select(counters)).all() == []
+
+
+def test_json(make_app: MakeApp) -> None:
+    """`/api/usage` has the sums, and the installations of each week."""
+    client = make_app().test_client()
+    for said in ("older", "older", "first week"):
+        client.post("/reports/prog/", data=WEEK + f"installation:2026-11-16 {said}\n".encode())
+    told = client.get("/api/usage?program=prog").get_json()
+    assert told["counters"] == {"opened": {"total": 60, "values": {"pdf": 51, "": 9}}}
+    assert told["installations"] == {"2026-11-16": {"older": 2, "first week": 1}}
