@@ -28,7 +28,7 @@ from envfab.usagestats.weekly_totals import (
 COUNTS = "counts"
 LOCK = "counts.lock"
 SAVE_EVERY = 60.0  # seconds
-_PATIENCE = 1.0  # seconds that a save waits for those of other processes
+_PATIENCE = 0.5  # seconds that a save waits for those of other processes
 _MAX_FILE = 2 * 1024 * 1024  # bytes
 
 # Makes the report of a week that is over, and returns whether it is kept.

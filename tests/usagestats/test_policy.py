@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +279,33 @@ def test_another_server(tmp_path: Path) -> None:
     assert b"secret" not in (tmp_path / "policy").read_bytes()
     assert read_kept(tmp_path, "http://you:other@x/").known
     assert not read_kept(tmp_path, "http://y/").known
+
+
+def test_a_server_that_trickles(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that comes byte by byte is given up after a while, and reports wait."""
+    monkeypatch.setattr("envfab.usagestats.transport.DEADLINE", 0.2)
+
+    class Trickle(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.02)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing on the terminal."""
+
+    class Trickling(ThreadingHTTPServer):
+        daemon_threads = True
+
+    with Trickling(("127.0.0.1", 0), Trickle) as http:
+        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        stats = make(enabled=True, drop_point=f"http://127.0.0.1:{http.server_port}/")
+        submit(stats)
+        http.shutdown()
+    assert (len(stats.pending()), read_kept(Path(stats.location), stats.drop_point).why) == (
+        1,
+        "the server did not answer",
+    )
