@@ -7,8 +7,7 @@ are gone are never indexed again.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, select
 
@@ -17,7 +16,7 @@ from envfab.collector.db.erasures import list_proofs, note_erasure, person_of
 from envfab.collector.db.schema import erased_files, reports
 from envfab.collector.db.usage_reports import count_back
 from envfab.collector.report_store import ReportFolder, StoredReport
-from envfab.usagestats.erasure import proof_of, proofs_in
+from envfab.usagestats.erasure import proof_of
 from envfab.usagestats.report import Report
 
 _BATCH = 200  # reports a transaction, so that others need not wait for long
@@ -27,35 +26,20 @@ class WrongSecret(Exception):
     """The reports under the id do not carry the hash of this secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedReport:
-    """A report under the id: its row, and, unless its file is gone, what is in it."""
-
-    id: int
-    file: str
-    content: tuple[StoredReport, Report] | None
-
-    @property
-    def proofs(self) -> set[str]:
-        """The hashes that it carries: one, or none if an older client sent it."""
-        return proofs_in(self.content[1]) if self.content is not None else set()
-
-
 def erase(storage: Storage, folder: ReportFolder, program: str, user: str, secret: str, now: int) -> int:
     """Delete the reports under an id, as files and rows; return how many files went. Raises `WrongSecret`.
 
     Those without a hash go too, unless reports under the id carry different ones.
     """
     proof = proof_of(secret)
-    with storage.reading() as connection:
-        earlier = list_proofs(connection, program, user)
-    # Once more after the last: a report may have come in the meantime.
-    while mine := _select_own(_list_reports(storage, folder, program, user), proof, earlier):
-        for start in range(0, len(mine), _BATCH):
-            with storage.writing() as connection:
-                note_erasure(connection, program, user, proof, now)
-                _delete_rows(connection, program, user, mine[start : start + _BATCH])
-        earlier |= {proof}
+    while mine := _list_own(storage, program, user, proof):
+        contents = [_read(folder, program, file) for _, file in mine]
+        with storage.writing() as connection:
+            note_erasure(connection, program, user, proof, now)
+            for (number, _), content in zip(mine, contents, strict=True):
+                _delete_row(connection, number, content)
+            listed = [{"program": program, "file": file, "person": person_of(program, user)} for _, file in mine]
+            run_many(connection, insert_or(connection, erased_files).on_conflict_do_nothing(), listed)
     return finish(storage, folder, person_of(program, user))
 
 
@@ -74,11 +58,21 @@ def finish(storage: Storage, folder: ReportFolder, person: str | None = None) ->
     return len(found)
 
 
-def _list_reports(storage: Storage, folder: ReportFolder, program: str, user: str) -> list[OwnedReport]:
-    query = select(reports.c.id, reports.c.file).where(reports.c.program == program, reports.c.user == user)
+def _list_own(storage: Storage, program: str, user: str, proof: str) -> list[tuple[int, str]]:
+    """Number and file of the next reports that the proof's owner may delete; raises `WrongSecret` for a stranger."""
+    under = reports.c.program == program, reports.c.user == user
     with storage.reading() as connection:
-        rows = connection.execute(query.order_by(reports.c.id)).all()
-    return [OwnedReport(number, file, _read(folder, program, file)) for number, file in rows]
+        carried = set(connection.execute(select(reports.c.proof).where(*under).distinct()).scalars())
+        known = {one for one in carried if one is not None} | list_proofs(connection, program, user)
+        if not _is_among(proof, known):
+            if carried or known:
+                raise WrongSecret
+            return []
+        its = reports.c.proof == proof
+        if known == {proof}:
+            its |= reports.c.proof.is_(None)
+        query = select(reports.c.id, reports.c.file).where(*under, its).order_by(reports.c.id).limit(_BATCH)
+        return [(number, file) for number, file in connection.execute(query)]
 
 
 def _read(folder: ReportFolder, program: str, file: str) -> tuple[StoredReport, Report] | None:
@@ -89,27 +83,13 @@ def _read(folder: ReportFolder, program: str, file: str) -> tuple[StoredReport, 
         return None
 
 
-def _select_own(owned: Sequence[OwnedReport], proof: str, earlier: set[str]) -> list[OwnedReport]:
-    """Those that the proof's owner may delete; raises `WrongSecret` where there are others only."""
-    known = set().union(*(one.proofs for one in owned)) | earlier
-    if not _is_among(proof, known):
-        if owned or known:
-            raise WrongSecret
-        return []
-    alone = known == {proof}
-    return [one for one in owned if proof in one.proofs or (alone and not one.proofs)]
-
-
 def _is_among(proof: str, known: Iterable[str]) -> bool:
     """Whether it is one of them; each is compared in constant time, and all of them."""
     return sum([hmac.compare_digest(proof.encode(), one.encode("utf-8", "replace")) for one in known]) > 0
 
 
-def _delete_rows(connection: Connection, program: str, user: str, mine: Sequence[OwnedReport]) -> None:
-    for one in mine:
-        # Only what is still there is counted back: another request may be at the same reports.
-        gone = connection.execute(delete(reports).where(reports.c.id == one.id)).rowcount
-        if gone and one.content is not None:
-            count_back(connection, *one.content)
-    listed = [{"program": program, "file": one.file, "person": person_of(program, user)} for one in mine]
-    run_many(connection, insert_or(connection, erased_files).on_conflict_do_nothing(), listed)
+def _delete_row(connection: Connection, number: int, content: tuple[StoredReport, Report] | None) -> None:
+    # Only what is still there is counted back: another request may be at the same reports.
+    gone = connection.execute(delete(reports).where(reports.c.id == number)).rowcount
+    if gone and content is not None:
+        count_back(connection, *content)

@@ -50,9 +50,9 @@ def proof_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def proofs_in(report: Report) -> set[str]:
-    """The hashes that a report carries: one, or none if it was made without."""
-    return {value for key, value in report.entries if key == KEY}
+def carried_proof(report: Report) -> str | None:
+    """The hash that a report carries; None if it was made without."""
+    return next((value for key, value in report.entries if key == KEY), None)
 
 
 def erasure_secret(folder: Path) -> ErasureSecret | None:

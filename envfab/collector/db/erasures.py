@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select
 
 from envfab.collector.db.engine import insert_or
 from envfab.collector.db.schema import erasures
-from envfab.usagestats.erasure import proofs_in
+from envfab.usagestats.erasure import carried_proof
 from envfab.usagestats.report import Report
 from envfab.util.times import DAY
 
@@ -29,8 +29,8 @@ def is_erased(connection: Connection, report: Report) -> bool:
     if report.user is None:
         return False
     erased = list_proofs(connection, report.program, report.user)
-    carried = proofs_in(report)
-    return bool(erased) and (not carried or bool(carried & erased))
+    carried = carried_proof(report)
+    return bool(erased) and (carried is None or carried in erased)
 
 
 def list_proofs(connection: Connection, program: str, user: str) -> set[str]:

@@ -112,6 +112,8 @@ reports = Table(
     Column("date", BigInteger, nullable=False),
     Column("user", Text),
     Column("size", Integer, nullable=False),
+    # the hash of the secret of whoever may erase it; empty if its client sent none
+    Column("proof", Text),
     UniqueConstraint("program", "file"),
     Index("reports_by_time", "program", "at"),
     Index("reports_by_user", "user", "program"),
@@ -219,6 +221,7 @@ def _to_format_4(connection: Connection) -> None:
 def _to_format_5(connection: Connection) -> None:
     """What usage reports count, what was erased, and what was published."""
     metadata.create_all(connection, tables=[counters, erasures, erased_files, published_weeks])
+    add_columns(connection, reports, "proof")
     by_user = next(one for one in reports.indexes if one.name == "reports_by_user")
     by_user.create(connection, checkfirst=True)  # a step before this one may have made the table anew
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.usagestats import installation
 
+_LINE = tuple(reports.c[name] for name in ("id", "program", "file", "at", "date", "user", "size"))
 ALL = ""  # the key under which every report is counted
 _counts = usage_counts.c
 
@@ -160,7 +161,7 @@ def list_reports(
     connection: Connection, program: str | None, *, since: int = 0, limit: int | None = None
 ) -> tuple[ReportLine, ...]:
     """The latest reports, newest first, of those that came at `since` (milliseconds) or later."""
-    query = select(reports).where(reports.c.at >= since).order_by(reports.c.at.desc(), reports.c.id.desc())
+    query = select(*_LINE).where(reports.c.at >= since).order_by(reports.c.at.desc(), reports.c.id.desc())
     if program is not None:
         query = query.where(reports.c.program == program)
     return tuple(ReportLine(**row._mapping) for row in connection.execute(query.limit(limit)))
@@ -168,5 +169,5 @@ def list_reports(
 
 def find_report(connection: Connection, number: int) -> ReportLine | None:
     """A report by its number."""
-    row = connection.execute(select(reports).where(reports.c.id == number)).first()
+    row = connection.execute(select(*_LINE).where(reports.c.id == number)).first()
     return None if row is None else ReportLine(**row._mapping)

@@ -36,6 +36,7 @@ def index(connection: Connection, stored: StoredReport, report: Report) -> bool:
         "date": report.date,
         "user": report.user,
         "size": len(stored.body),
+        "proof": erasure.carried_proof(report),
     }
     statement = insert_or(connection, reports).values(row).on_conflict_do_nothing().returning(reports.c.id)
     if connection.execute(statement).first() is None:
@@ -67,7 +68,8 @@ def count_back(connection: Connection, stored: StoredReport, report: Report) -> 
         .where(counted.key == bindparam("its_key"), counted.value == bindparam("its_value"))
         .values(reports=counted.reports - 1)
     )
-    run_many(connection, less, [{"its_key": key, "its_value": value} for key, value in sorted(_countable(report))])
+    said = [{"its_key": key, "its_value": value} for key, value in sorted(_countable(report))]
+    run_many(connection, less, said)
     summed = counters.c
     subtracted = (
         update(counters)
@@ -80,8 +82,12 @@ def count_back(connection: Connection, stored: StoredReport, report: Report) -> 
         for (name, value), total in sorted(_sums(report).items())
     ]
     run_many(connection, subtracted, sums)
-    of_day = counted.program == stored.program, counted.day == day
-    connection.execute(delete(usage_counts).where(*of_day, counted.reports <= 0))
+    for_none = (
+        delete(usage_counts)
+        .where(counted.program == stored.program, counted.day == day, counted.reports <= 0)
+        .where(counted.key == bindparam("its_key"), counted.value == bindparam("its_value"))
+    )
+    run_many(connection, for_none, said)
     connection.execute(delete(counters).where(summed.program == stored.program, summed.day == day, summed.total <= 0))
 
 

@@ -89,14 +89,19 @@ def test_format_4_is_migrated(url: str, make_app: MakeApp) -> None:
         for table in LATER_TABLES:
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DROP INDEX reports_by_user"))
+        connection.execute(text("ALTER TABLE reports DROP COLUMN proof"))
         connection.execute(update(formats).values(format=4))
     with service_of(make_app(database=url)).storage.reading() as connection:
         assert _tables_and_indexes(connection) == new
 
 
 def _tables_and_indexes(connection: Connection) -> dict[str, set[str | None]]:
+    """The names of columns and indexes, by table."""
     asked = inspect(connection)
-    return {name: {index["name"] for index in asked.get_indexes(name)} for name in asked.get_table_names()}
+    return {
+        name: {one["name"] for one in (*asked.get_columns(name), *asked.get_indexes(name))}
+        for name in asked.get_table_names()
+    }
 
 
 def test_workers_start_at_once(url: str) -> None:
