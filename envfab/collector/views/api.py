@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
-from envfab.collector.db import application_queries, usage_queries
+from envfab.collector.db import application_queries, package_queries, usage_queries
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
 from envfab.collector.parts import Service
@@ -52,7 +52,7 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/packages/<name>")
     def package(name: str) -> Response:
         with storage.reading() as connection:
-            found = application_queries.find_package(connection, canonicalize_name(name))
+            found = package_queries.find_package(connection, canonicalize_name(name))
         if found is None:
             raise NotFound("no application has this package")
         users = [

@@ -13,8 +13,8 @@ from werkzeug.exceptions import NotFound
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY
-from envfab.collector.db import application_queries, siblings
-from envfab.collector.db.application_queries import Package, User
+from envfab.collector.db import application_queries, package_queries, siblings
+from envfab.collector.db.package_queries import Package, User
 from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.views.findings import findings_of
 from envfab.collector.weeks import Week
@@ -71,13 +71,13 @@ def endpoints(service: Service) -> Blueprint:
     def packages() -> str:
         text = _query()
         with storage.reading() as connection:
-            found = application_queries.list_packages(connection, text=text, limit=5 * A_PAGE)
+            found = package_queries.list_packages(connection, text=text, limit=5 * A_PAGE)
         return render_template("packages.html", packages=found, text=text)
 
     @routes.get("/packages/<name>")
     def package(name: str) -> str:
         with storage.reading() as connection:
-            found = application_queries.find_package(connection, canonicalize_name(name))
+            found = package_queries.find_package(connection, canonicalize_name(name))
         if found is None:
             raise NotFound("no application has this package")
         return render_template("package.html", package=found, versions=_versions(found))
@@ -87,7 +87,7 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             total = application_queries.count_applications(connection)
             listed = weeks.list_weeks(connection, milliseconds_now())
-            late = application_queries.most_behind(application_queries.list_packages(connection), A_PAGE)
+            late = package_queries.most_behind(package_queries.list_packages(connection), A_PAGE)
         return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late)
 
     @routes.get("/search")
@@ -95,7 +95,7 @@ def endpoints(service: Service) -> Blueprint:
         text = _query()
         with storage.reading() as connection:
             found = application_queries.list_applications(connection, text=text, limit=FOUND) if text else ()
-            packages = application_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
+            packages = package_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
         return render_template("search.html", text=text, applications=found, packages=packages, most=FOUND)
 
     @routes.get("/feed.atom")
