@@ -5,6 +5,7 @@ Only CPython's: PyPy and others go on with versions as they decide. Distribution
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from envfab.models.interpreter import Interpreter
@@ -39,8 +40,12 @@ def end_of_life(interpreter: Interpreter, today: date) -> date | None:
     """Return the day on which support for an interpreter ended; None if it did not, or is not known to have."""
     if interpreter.implementation != "CPython":
         return None
-    ended = ENDS.get(series(interpreter))
-    return ended if ended is not None and ended < today else None
+    return ended_series(today).get(series(interpreter))
+
+
+def ended_series(today: date) -> Mapping[str, date]:
+    """Return the feature versions of CPython (`3.8`) that support ended for, each with its last day."""
+    return {version: ended for version, ended in ENDS.items() if ended < today}
 
 
 def series(interpreter: Interpreter) -> str:

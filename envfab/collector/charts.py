@@ -21,6 +21,7 @@ _COLUMN = Markup(
     '<rect class="column" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"><title>{text}</title></rect>'
 )
 _AREA = Markup('<path class="area" d="{area}"/><path class="line" d="{line}"/>')
+_DASHED = Markup('<path class="dashed" d="{line}"/>')
 _DOT = Markup('<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{text}</title></circle>')
 _BAR = Markup(
     '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
@@ -55,18 +56,24 @@ def columns(points: Sequence[Point], title: str) -> Markup:
     return _framed([*_grid(ticks), *drawn, *_names(points, centres)], title, points)
 
 
-def line(points: Sequence[Point], title: str) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A second, dashed line, and what it shows."""
+
+    name: str
+    points: Sequence[Point]
+
+
+def line(points: Sequence[Point], title: str, beside: Beside | None = None) -> Markup:
     """A line through the points, as far from each other as their places are; nothing for no points."""
     if not points:
         return Markup("")
-    ticks = scale(max(point.number for point in points))
+    others = beside.points if beside is not None else ()
+    ticks = scale(max(point.number for point in (*points, *others)))
     first, last = points[0].place, points[-1].place
-    room = WIDTH - LEFT - RIGHT
-    xs = [LEFT + (room * (point.place - first) / (last - first) if last > first else room / 2) for point in points]
+    xs = _across(points, first, last)
     ys = [_height(point.number, ticks) for point in points]
-    path = " ".join(
-        f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(zip(xs, ys, strict=True))
-    )
+    path = _path(xs, ys)
     bottom = HEIGHT - BOTTOM
     area = f"{path} L{xs[-1]:.1f} {bottom} L{xs[0]:.1f} {bottom} Z"
     dots = [
@@ -74,7 +81,12 @@ def line(points: Sequence[Point], title: str) -> Markup:
         for point, x, y in zip(points, xs, ys, strict=True)
         if len(points) <= 60 or point is points[-1]
     ]
-    return _framed([*_grid(ticks), _AREA.format(area=area, line=path), *dots, *_names(points, xs)], title, points)
+    drawn = [*_grid(ticks), _AREA.format(area=area, line=path), *dots]
+    if beside is not None and others:
+        heights = [_height(point.number, ticks) for point in others]
+        drawn.append(_DASHED.format(line=_path(_across(others, first, last), heights)))
+        title = f"{title} (dashed: {beside.name}, {_written(others[-1].number)} at the end)"
+    return _framed([*drawn, *_names(points, xs)], title, points)
 
 
 def bar(part: float, whole: float) -> Markup:
@@ -90,6 +102,18 @@ def scale(largest: int) -> tuple[int, ...]:
         step = int(("2" if digits[0] == "1" else "5" if digits[0] == "2" else "10") + "0" * (len(digits) - 1))
     count = max(1, -(-largest // step))
     return tuple(step * number for number in range(count + 1))
+
+
+def _across(points: Sequence[Point], first: int, last: int) -> list[float]:
+    """How far to the right each point is, of those from place `first` to `last`."""
+    room = WIDTH - LEFT - RIGHT
+    return [LEFT + (room * (point.place - first) / (last - first) if last > first else room / 2) for point in points]
+
+
+def _path(xs: Sequence[float], ys: Sequence[float]) -> str:
+    return " ".join(
+        f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (x, y) in enumerate(zip(xs, ys, strict=True))
+    )
 
 
 def _height(number: int, ticks: Sequence[int]) -> float:

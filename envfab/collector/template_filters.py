@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
+from envfab.audit.end_of_life import ended_series
 from envfab.collector.days import DAY
 from envfab.collector.report_store import EPOCH
 from envfab.util.counts import count
+from envfab.util.versions import version_or_none
 
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
 
@@ -39,6 +41,18 @@ def ago(milliseconds: int, now: int) -> str:
         if number > 0:
             return f"{count(number, unit)} ago"
     return "just now"
+
+
+def end_of_life_of(application_type: str) -> date | None:
+    """The day on which support for the Python of an application ended; None if it did not, or is not known to have."""
+    kind, _, version = application_type.partition("-")
+    series = ".".join(version.split(".")[:2])
+    return ended_series(datetime.now(timezone.utc).date()).get(series) if kind == "python" else None
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is a version by PEP 440."""
+    return version_or_none(text) is not None
 
 
 def is_link(url: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from packaging.version import Version
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, or_, select
 
 from envfab.collector.db.schema import applications, changes, installed, updates
 from envfab.registration.difio.drift import RegisteredDrift, parse_drift
@@ -30,13 +30,20 @@ class Application:
     last_seen: int
     packages: int
     behind: int
+    compared: int | None
     vulnerable: int | None
+    unchecked: int | None
     digest: str | None
     siblings: str | None
     drift_packages: int | None
     drift_files: int | None
     drift_since: int | None
     drift: str | None
+
+    @property
+    def unknown(self) -> int:
+        """Of how many packages it is not known whether something newer is offered."""
+        return self.packages - (self.compared or 0)
 
     @property
     def edited(self) -> bool | None:
@@ -55,7 +62,9 @@ class Application:
 class Counts:
     """How many applications there are, how many are behind, how many packages are, how many known vulnerabilities.
 
-    `edited` were changed since their last deployment, of the `compared` of which that is known.
+    `edited` were changed since their last deployment, of the `compared` of which that is known. Of `unknown` packages
+    it is not known whether they are behind, of `unchecked` ones whether they are vulnerable. `ended` applications run
+    an interpreter past its end of life.
     """
 
     applications: int
@@ -64,6 +73,9 @@ class Counts:
     vulnerabilities: int
     edited: int
     compared: int
+    unknown: int
+    unchecked: int
+    ended: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,9 @@ class InstalledPackage:
     version: str
     newer_house: str | None
     newer_index: str | None
+    latest_house: str | None
+    latest_index: str | None
+    compared: bool | None
 
     @property
     def newer(self) -> str | None:
@@ -104,24 +119,39 @@ class Update:
     changes: tuple[Changed, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ApplicationFilter:
+    """Which applications are asked for: those whose name, URL, uuid or digest contains `text`, those of one user id.
+
+    `only` is empty, or one of behind, unknown, vulnerable, edited, stale, ended. Stale is what was last seen before
+    `stale_before`; `ended` are the feature versions of Python past their end of life.
+    """
+
+    text: str = ""
+    user_id: int | None = None
+    only: str = ""
+    stale_before: int = 0
+    ended: tuple[str, ...] = ()
+
+
+ALL = ApplicationFilter()
+
+
 def list_applications(
     connection: Connection,
+    wanted: ApplicationFilter = ALL,
     *,
-    text: str = "",
-    user_id: int | None = None,
     sort: str = "name",
+    reverse: bool = False,
     limit: int | None = None,
     offset: int = 0,
 ) -> tuple[Application, ...]:
-    """Applications in the order of `sort` (name, behind, vulnerable, edited, last_seen).
-
-    Where asked for, only those whose name, URL, uuid or digest contains `text`, and those of one user id.
-    """
-    query = _filtered(select(*applications.c), text, user_id).order_by(*_order(sort))
+    """Applications in the order of `sort` (name, behind, unknown, vulnerable, edited, last_seen), or the reverse."""
+    query = _filtered(select(*applications.c), wanted).order_by(*_order(sort, reverse))
     return tuple(Application(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset)))
 
 
-def count_applications(connection: Connection, *, text: str = "", user_id: int | None = None) -> Counts:
+def count_applications(connection: Connection, wanted: ApplicationFilter = ALL) -> Counts:
     """Of those that `list_applications` would list."""
     sums = (
         func.count(),
@@ -130,8 +160,11 @@ def count_applications(connection: Connection, *, text: str = "", user_id: int |
         func.coalesce(func.sum(applications.c.vulnerable), 0),
         func.count().filter(_differences() > 0),
         func.count(applications.c.drift_packages),
+        func.coalesce(func.sum(_unknown()), 0),
+        func.coalesce(func.sum(applications.c.unchecked), 0),
+        func.count().filter(_ended(wanted.ended)),
     )
-    row = connection.execute(_filtered(select(*sums).select_from(applications), text, user_id)).one()
+    row = connection.execute(_filtered(select(*sums).select_from(applications), wanted)).one()
     return Counts(*map(int, row))
 
 
@@ -166,22 +199,47 @@ def version_key(text: str) -> tuple[int, Version | str]:
     return (0, text) if version is None else (1, version)
 
 
-def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
-    by_name = func.lower(applications.c.name), applications.c.id
-    first = {
-        "behind": applications.c.behind.desc(),
-        "vulnerable": func.coalesce(applications.c.vulnerable, 0).desc(),
-        "edited": _differences().desc(),
-        "last_seen": applications.c.last_seen.asc(),
+def _order(sort: str, reverse: bool) -> tuple[ColumnElement[Any], ...]:
+    by_name = func.lower(applications.c.name)
+    numbers: dict[str, ColumnElement[int]] = {
+        "behind": applications.c.behind,
+        "unknown": _unknown(),
+        "vulnerable": func.coalesce(applications.c.vulnerable, 0),
+        "edited": _differences(),
+        # the longest silent first
+        "last_seen": -applications.c.last_seen,
     }
-    return (first[sort], *by_name) if sort in first else by_name
+    if sort not in numbers:
+        return by_name.desc() if reverse else by_name.asc(), applications.c.id
+    return numbers[sort].asc() if reverse else numbers[sort].desc(), by_name, applications.c.id
 
 
-def _filtered(query: Select[Any], text: str, user_id: int | None) -> Select[Any]:
-    if text:
+def _filtered(query: Select[Any], wanted: ApplicationFilter) -> Select[Any]:
+    if wanted.text:
         fields = (applications.c.name, applications.c.url, applications.c.uuid, applications.c.digest)
-        query = query.where(or_(*(contains(field, text) for field in fields)))
-    return query if user_id is None else query.where(applications.c.user_id == user_id)
+        query = query.where(or_(*(contains(field, wanted.text) for field in fields)))
+    if wanted.user_id is not None:
+        query = query.where(applications.c.user_id == wanted.user_id)
+    only = {
+        "behind": applications.c.behind > 0,
+        "unknown": _unknown() > 0,
+        "vulnerable": applications.c.vulnerable > 0,
+        "edited": _differences() > 0,
+        "stale": applications.c.last_seen < wanted.stale_before,
+        "ended": _ended(wanted.ended),
+    }
+    return query.where(only[wanted.only]) if wanted.only else query
+
+
+def _unknown() -> ColumnElement[int]:
+    return applications.c.packages - func.coalesce(applications.c.compared, 0)
+
+
+def _ended(series: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the interpreter has one of these feature versions."""
+    kinds = [f"python-{one}" for one in series]
+    types = applications.c.type
+    return or_(false(), types.in_(kinds), *(types.startswith(f"{kind}.", autoescape=True) for kind in kinds))
 
 
 def _differences() -> ColumnElement[int]:

@@ -20,8 +20,17 @@ class User:
     """An application that has a package."""
 
     application: Application
-    version: str
-    newer: str | None
+    package: InstalledPackage
+
+    @property
+    def version(self) -> str:
+        """The version that it has."""
+        return self.package.version
+
+    @property
+    def newer(self) -> str | None:
+        """The newest version that is offered, where that is newer; else None."""
+        return self.package.newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,17 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackageLine:
-    """A package, as lists show it: `behind` applications run an `old` version (how many which), `newest` is newer."""
+    """A package, as lists show it: `behind` applications run an `old` version (how many which), `newest` is newer.
+
+    Of `unknown` applications it is not known whether something newer is offered.
+    """
 
     name: str
     shown_as: str
     applications: int
     versions: int
     behind: int
+    unknown: int
     newest: str | None
     old: tuple[tuple[str, int], ...]
 
@@ -53,7 +66,7 @@ def find_package(connection: Connection, name: str) -> Package | None:
     rows = connection.execute(query.order_by(func.lower(applications.c.name), applications.c.id)).all()
     if not rows:
         return None
-    users = [User(labelled(row), row.version, _package(row).newer)
+    users = [User(labelled(row), _package(row))
              for row in rows]  # fmt: skip
     users.sort(key=lambda user: version_key(user.version), reverse=True)
     return Package(name, rows[0].shown_as, tuple(users))
@@ -61,13 +74,21 @@ def find_package(connection: Connection, name: str) -> Package | None:
 
 def list_packages(connection: Connection, *, text: str = "", limit: int | None = None) -> tuple[PackageLine, ...]:
     """Packages by name; those whose name contains `text`, where asked for."""
-    versions = installed.c.version, installed.c.newer_house, installed.c.newer_index
+    versions = installed.c.version, installed.c.newer_house, installed.c.newer_index, installed.c.compared
     query = select(installed.c.name, *versions, func.min(installed.c.shown_as), func.count())
     if text:
         query = query.where(contains(installed.c.name, text) | contains(installed.c.shown_as, text))
     rows = connection.execute(query.group_by(installed.c.name, *versions).order_by(installed.c.name))
     lines = (_package_line(name, list(group)) for name, group in groupby(rows, key=itemgetter(0)))
     return tuple(islice(lines, limit))
+
+
+def sort_packages(lines: Iterable[PackageLine], only: str, key: str, reverse: bool) -> list[PackageLine]:
+    """Packages sorted by a number, the largest first, or by name; `only` those with something `behind` or `unknown`."""
+    found = [line for line in lines if not only or getattr(line, only)]
+    if key == "name":
+        return sorted(found, key=lambda line: line.name, reverse=reverse)
+    return sorted(found, key=lambda line: (getattr(line, key) * (1 if reverse else -1), line.name))
 
 
 def most_behind(lines: Iterable[PackageLine], limit: int) -> tuple[PackageLine, ...]:
@@ -77,20 +98,22 @@ def most_behind(lines: Iterable[PackageLine], limit: int) -> tuple[PackageLine, 
 
 
 def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:
-    """The line of a package, out of its (name, version, newer wheelhouse, newer index, shown as, applications)."""
+    """The line of a package, of rows (name, version, newer wheelhouse, newer index, compared, shown as, how many)."""
     newer: set[str] = set()
     versions: set[str] = set()
     old: Counter[str] = Counter()
-    for _, version, wheelhouse, index, _, number in rows:
+    unknown = 0
+    for _, version, wheelhouse, index, compared, _, number in rows:
         versions.add(version)
         newer.update(filter(None, (wheelhouse, index)))
+        unknown += 0 if compared else number
         if wheelhouse or index:
             old[version] += number
     newest = max(newer, key=version_key, default=None)
-    shown_as = min(row[4] for row in rows)
-    many = sum(row[5] for row in rows)
-    return PackageLine(name, shown_as, many, len(versions), old.total(), newest, tuple(old.most_common()))
+    shown_as = min(row[5] for row in rows)
+    many = sum(row[6] for row in rows)
+    return PackageLine(name, shown_as, many, len(versions), old.total(), unknown, newest, tuple(old.most_common()))
 
 
 def _package(row: Row[Any]) -> InstalledPackage:
-    return InstalledPackage(row.name, row.shown_as, row.version, row.newer_house, row.newer_index)
+    return InstalledPackage(**{name: row._mapping[name] for name in InstalledPackage.__slots__})

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 
 from envfab.errors import FormatError
 
-FORMAT = 5
+FORMAT = 6
 # An arbitrary number that no other program on the same database should use.
 _LOCK = 0x656E76666162
 
@@ -53,8 +54,12 @@ applications = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("packages", Integer, nullable=False, default=0),
     Column("behind", Integer, nullable=False, default=0),
-    # known vulnerabilities of its packages; empty where nothing is compared with them
+    # packages of which it is known whether something newer is offered; empty until that was worked out
+    Column("compared", Integer),
+    # known vulnerabilities of its packages, and packages whose version cannot be compared with them; empty where
+    # nothing is
     Column("vulnerable", Integer),
+    Column("unchecked", Integer),
     # what was deployed last, and what is the same for virtualenvs at the same path; empty where agents do not tell
     Column("digest", Text),
     Column("siblings", Text),
@@ -74,9 +79,14 @@ installed = Table(
     Column("version", Text, nullable=False),
     Column("newer_house", Text),
     Column("newer_index", Text),
+    # the newest that wheelhouse and index offer for the application's Python; empty where they have none
+    Column("latest_house", Text),
+    Column("latest_index", Text),
+    # whether the version could be compared with one of them; empty until that was worked out
+    Column("compared", Boolean),
     PrimaryKeyConstraint("application_id", "name"),
     # All that pages ask of a package is in the index itself: SQLite would look up every row else.
-    Index("installed_by_version", "name", "version", "newer_house", "newer_index", "shown_as"),
+    Index("installed_by_version", "name", "version", "newer_house", "newer_index", "shown_as", "compared"),
 )
 
 updates = Table(
@@ -181,6 +191,7 @@ behind_weeks = Table(
     Column("application_id", ForeignKey(applications.c.id), nullable=False),
     Column("packages", Integer, nullable=False),
     Column("behind", Integer, nullable=False),
+    Column("compared", Integer),
     PrimaryKeyConstraint("application_id", "week"),
 )
 
@@ -193,6 +204,78 @@ index_projects = Table(
     Column("offers", Text, nullable=False),
 )
 
+# Vulnerabilities that were seen in any application, as the last export that had them tells. `name` is what pages call
+# them, `rank` orders by severity, the worst highest.
+vulnerabilities = Table(
+    "vulnerabilities",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("score", Float),
+    Column("summary", Text, nullable=False),
+)
+
+# All names that a vulnerability was ever called by, in lower case, and as they are written.
+vulnerability_names = Table(
+    "vulnerability_names",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("vulnerability_id", ForeignKey(vulnerabilities.c.id), nullable=False, index=True),
+)
+
+# A vulnerability of a package of an application, from when to when it was seen here: `ended_at` is empty as long as it
+# is there. `version` is the first that had it, `fixed` a JSON list. `event_id` is the event that told of it.
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("vulnerability_id", ForeignKey(vulnerabilities.c.id), nullable=False),
+    Column("application_id", ForeignKey(applications.c.id), nullable=False),
+    Column("package", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("fixed", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("event_id", BigInteger),
+    Index("findings_by_application", "application_id", "ended_at"),
+    Index("findings_by_vulnerability", "vulnerability_id", "ended_at"),
+    Index("findings_by_package", "package", "ended_at"),
+    Index("findings_by_event", "event_id"),
+)
+
+# Events of new findings, and when each receiver is to get them; `sent_at` is empty until it has.
+finding_events = Table(
+    "finding_events",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("message", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    Column("event_id", ForeignKey(finding_events.c.id), nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("sent_at", BigInteger),
+    PrimaryKeyConstraint("event_id", "receiver"),
+)
+
+# Browsers that are signed in: the SHA-256 of the cookie, and of the token that they signed in with.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("cookie", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+)
+
 
 def _to_format_2(connection: Connection) -> None:
     """Weeks, what is newer in a package index, and keys in an order that makes pages quick.
@@ -201,7 +284,7 @@ def _to_format_2(connection: Connection) -> None:
     """
     metadata.drop_all(connection, tables=[reports, usage_counts])
     metadata.create_all(connection, tables=[behind_weeks, index_projects, reports, usage_counts])
-    add_columns(connection, installed, "newer_index")
+    add_columns(connection, installed, "newer_index", "compared")  # both are in the index
     connection.execute(text("DROP INDEX installed_by_name"))
     for one in installed.indexes:
         one.create(connection)
@@ -226,9 +309,27 @@ def _to_format_5(connection: Connection) -> None:
     by_user.create(connection, checkfirst=True)  # a step before this one may have made the table anew
 
 
+def _to_format_6(connection: Connection) -> None:
+    """What is not known, findings with their events, and who is signed in."""
+    tables = [vulnerabilities, vulnerability_names, findings, finding_events, event_deliveries, sessions]
+    metadata.create_all(connection, tables=tables)
+    add_columns(connection, installed, "latest_house", "latest_index", "compared")
+    add_columns(connection, applications, "compared", "unchecked")
+    add_columns(connection, behind_weeks, "compared")
+    connection.execute(text("DROP INDEX IF EXISTS installed_by_version"))
+    for one in installed.indexes:
+        one.create(connection, checkfirst=True)
+
+
 Migration = Callable[[Connection], None]
 # By the format that they lead away from.
-MIGRATIONS: Mapping[int, Migration] = {1: _to_format_2, 2: _to_format_3, 3: _to_format_4, 4: _to_format_5}
+MIGRATIONS: Mapping[int, Migration] = {
+    1: _to_format_2,
+    2: _to_format_3,
+    3: _to_format_4,
+    4: _to_format_5,
+    5: _to_format_6,
+}
 
 
 def prepare(connection: Connection) -> None:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from packaging.version import Version
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, func, or_, select, update
 
 from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, index_projects, installed
 from envfab.collector.jobs.index_offers import parse_offers
 from envfab.collector.jobs.latest_versions import Offer, Signature, WheelhouseNews, newer_than, newest, python_of
+from envfab.util.versions import version_or_none
+
+
+class OfferState(NamedTuple):
+    """What the tables say of an installed package: newer ones, the newest ones, and whether it could be compared."""
+
+    newer_house: str | None
+    newer_index: str | None
+    latest_house: str | None
+    latest_index: str | None
+    compared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +34,7 @@ class _Mark:
     application: int
     package: str
     there: str
-    wheelhouse: str | None
-    index: str | None
+    state: OfferState
 
 
 class Freshness:
@@ -37,10 +48,11 @@ class Freshness:
 
     def catch_up(self) -> None:
         """Mark all applications anew where the wheelhouse changed; meanwhile requests see the old marks."""
-        if self._wheelhouse is None or not self._turn.acquire(blocking=False):
+        if not self._turn.acquire(blocking=False):
             return
         try:
-            now = self._wheelhouse.refresh()
+            # without a wheelhouse once: an earlier start may have had one
+            now = self._wheelhouse.refresh() if self._wheelhouse is not None else ()
             if now != self._marked:
                 self.mark_all()
                 self._marked = now
@@ -67,28 +79,35 @@ class Freshness:
 
     def _marks(self, connection: Connection, application: int | None = None) -> Sequence[_Mark]:
         """The marks that are to change."""
-        query = select(installed, applications.c.type).join_from(installed, applications)
+        state = [installed.c[name] for name in OfferState._fields]
+        keys = installed.c.application_id, installed.c.name, installed.c.version, applications.c.type
+        query = select(*keys, *state).join_from(installed, applications)
         if application is not None:
             query = query.where(installed.c.application_id == application)
         offers = _offers(connection, application)
         pythons: dict[str, Version | None] = {}
-        known: dict[tuple[str, str, str], tuple[str | None, str | None]] = {}
+        known: dict[tuple[str, str, str], OfferState] = {}
         found = []
-        for number, name, _, version, wheelhouse, index, kind in connection.execute(query):
+        for number, name, version, kind, *before in connection.execute(query):
             key = (name, version, kind)
             if key not in known:
                 python = pythons.setdefault(kind, python_of(kind))
-                known[key] = self._newer(name, version, python, offers.get(name, ()))
-            if known[key] != (wheelhouse, index):
-                found.append(_Mark(number, name, version, *known[key]))
+                known[key] = self._state(name, version, python, offers.get(name, ()))
+            if known[key] != tuple(before):
+                found.append(_Mark(number, name, version, known[key]))
         return found
 
-    def _newer(
-        self, name: str, version: str, python: Version | None, offers: Sequence[Offer]
-    ) -> tuple[str | None, str | None]:
-        """(in the wheelhouse, in the index)."""
+    def _state(self, name: str, version: str, python: Version | None, offers: Sequence[Offer]) -> OfferState:
         wheelhouse = self._wheelhouse.newest(name, python) if self._wheelhouse is not None else None
-        return newer_than(version, wheelhouse), newer_than(version, newest(offers, python))
+        index = newest(offers, python)
+        offered = wheelhouse is not None or index is not None
+        return OfferState(
+            newer_than(version, wheelhouse),
+            newer_than(version, index),
+            str(wheelhouse) if wheelhouse is not None else None,
+            str(index) if index is not None else None,
+            offered and version_or_none(version) is not None,
+        )
 
 
 def _offers(connection: Connection, application: int | None) -> Mapping[str, Sequence[Offer]]:
@@ -105,16 +124,20 @@ def _write(connection: Connection, marks: Sequence[_Mark], application: int | No
         installed.c.name == bindparam("package"),
         installed.c.version == bindparam("there"),
     )
-    statement = statement.values(newer_house=bindparam("wheelhouse"), newer_index=bindparam("index"))
-    run_many(connection, statement, [{name: getattr(mark, name) for name in _Mark.__slots__} for mark in marks])
+    statement = statement.values({name: bindparam(f"now_{name}") for name in OfferState._fields})
+    run_many(connection, statement, [_row(mark) for mark in marks])
     concerned = sorted({mark.application for mark in marks} | ({application} if application is not None else set()))
-    behind = (
-        select(func.count())
-        .select_from(installed)
-        .where(
-            installed.c.application_id == applications.c.id,
-            or_(installed.c.newer_house.is_not(None), installed.c.newer_index.is_not(None)),
-        )
-        .scalar_subquery()
-    )
-    connection.execute(update(applications).where(applications.c.id.in_(concerned)).values(behind=behind))
+    newer = or_(installed.c.newer_house.is_not(None), installed.c.newer_index.is_not(None))
+    counts = {"behind": _count_of(newer), "compared": _count_of(installed.c.compared.is_(True))}
+    connection.execute(update(applications).where(applications.c.id.in_(concerned)).values(counts))
+
+
+def _row(mark: _Mark) -> dict[str, object]:
+    state = {f"now_{name}": value for name, value in mark.state._asdict().items()}
+    return {"application": mark.application, "package": mark.package, "there": mark.there, **state}
+
+
+def _count_of(condition: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many packages of the application at hand are so."""
+    query = select(func.count()).select_from(installed)
+    return query.where(installed.c.application_id == applications.c.id, condition).scalar_subquery()

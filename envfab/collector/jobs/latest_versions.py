@@ -94,6 +94,15 @@ class WheelhouseNews:
                 self._known[key] = self._look_up(NormalizedName(name), python)
             return self._known[key]
 
+    def is_readable(self) -> bool:
+        """Whether it can be read: what one that cannot be read has is not known."""
+        with self._turn:
+            try:
+                self._wheelhouse.releases(NormalizedName("pip"))
+            except EnvfabError:
+                return False
+            return True
+
     def refresh(self) -> Signature:
         """Forget what was known where the wheelhouse changed since; what tells its present state from others."""
         folders = self._folders

@@ -19,10 +19,13 @@ from envfab.collector.db.engine import Storage, run_many
 from envfab.collector.db.schema import applications, installed
 from envfab.errors import EnvfabError, SupplyError
 from envfab.models.distribution import Distribution
+from envfab.util.versions import version_or_none
 
 log = logging.getLogger(__name__)
 
 Package = tuple[str, str]  # name and version
+Counts = tuple[int | None, int | None]  # vulnerabilities, packages that cannot be compared; None: not counted
+_NEVER: Counts = (None, None)
 Signature = tuple[int, int, int]
 
 
@@ -88,7 +91,7 @@ class KnownVulnerabilities:
 
     def mark(self, connection: Connection, application: int) -> None:
         """Count the known vulnerabilities of one application, whose row the transaction holds."""
-        self._write(connection, _installed(connection, application), {application: None})
+        self._write(connection, _installed(connection, application), {application: _NEVER})
 
     def mark_all(self) -> None:
         """Count the known vulnerabilities of all applications."""
@@ -96,20 +99,25 @@ class KnownVulnerabilities:
             self.of({package for _, package in _installed(connection)})
         # what is known by now is looked up while others wait to write; no file is read then
         with self._storage.writing() as connection:
-            query = select(applications.c.id, applications.c.vulnerable).order_by(applications.c.id)
-            before = {row.id: row.vulnerable for row in connection.execute(query.with_for_update())}
+            query = select(applications.c.id, applications.c.vulnerable, applications.c.unchecked).order_by(
+                applications.c.id
+            )
+            before = {row.id: (row.vulnerable, row.unchecked) for row in connection.execute(query.with_for_update())}
             self._write(connection, _installed(connection), before)
 
     def _write(
-        self, connection: Connection, there: Sequence[tuple[int, Package]], before: Mapping[int, int | None]
+        self, connection: Connection, there: Sequence[tuple[int, Package]], before: Mapping[int, Counts]
     ) -> None:
         found = self.of({package for _, package in there})
-        counts: Counter[int] = Counter()
+        many: Counter[int] = Counter()
+        unchecked: Counter[int] = Counter()
         for application, package in there:
-            counts[application] += len(found.get(package, ()))
-        rows = [{"application": one, "many": counts[one]} for one in before if before[one] != counts[one]]
+            many[application] += len(found.get(package, ()))
+            unchecked[application] += version_or_none(package[1]) is None
+        now = {one: (many[one], unchecked[one]) for one in before}
+        rows = [{"application": one, "many": now[one][0], "not": now[one][1]} for one in now if now[one] != before[one]]
         statement = update(applications).where(applications.c.id == bindparam("application"))
-        run_many(connection, statement.values(vulnerable=bindparam("many")), rows)
+        run_many(connection, statement.values(vulnerable=bindparam("many"), unchecked=bindparam("not")), rows)
 
     def _learn(self, state: _State, packages: Iterable[Package]) -> None:
         distributions = {package: Distribution.build(*package) for package in packages}
@@ -130,7 +138,7 @@ def forget(storage: Storage) -> None:
     """Remove all counts: there is no export to count by."""
     with storage.writing() as connection:
         counted = applications.c.vulnerable.is_not(None)
-        connection.execute(update(applications).where(counted).values(vulnerable=None))
+        connection.execute(update(applications).where(counted).values(vulnerable=None, unchecked=None))
 
 
 def severity(one: Vulnerability) -> int:

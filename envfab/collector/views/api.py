@@ -13,7 +13,7 @@ from envfab.collector.db import application_queries, package_queries, usage_quer
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
 from envfab.collector.parts import Service
-from envfab.collector.template_filters import day_name, iso
+from envfab.collector.template_filters import day_name, end_of_life_of, iso
 from envfab.collector.views.findings import findings_of
 from envfab.usagestats import installation
 
@@ -44,7 +44,8 @@ def endpoints(service: Service) -> Blueprint:
             packages = application_queries.packages_of(connection, found)
         installed = [
             {"name": one.shown_as, "version": one.version, "newer": one.newer,
-             "newer_house": one.newer_house, "newer_index": one.newer_index}
+             "newer_house": one.newer_house, "newer_index": one.newer_index,
+             "latest_house": one.latest_house, "latest_index": one.latest_index, "compared": bool(one.compared)}
             for one in packages
         ]  # fmt: skip
         return jsonify(_application(found) | {"installed": installed, "vulnerabilities": _findings(service, packages)})
@@ -57,7 +58,7 @@ def endpoints(service: Service) -> Blueprint:
             raise NotFound("no application has this package")
         users = [
             {"uuid": user.application.uuid, "name": user.application.name, "url": user.application.url,
-             "version": user.version, "newer": user.newer}
+             "version": user.version, "newer": user.newer, "compared": bool(user.package.compared)}
             for user in found.users
         ]  # fmt: skip
         return jsonify({"name": found.shown_as, "applications": users})
@@ -119,6 +120,7 @@ def _drift(one: Application) -> dict[str, Any] | None:
 
 
 def _application(one: Application) -> dict[str, Any]:
+    ended = end_of_life_of(one.type)
     return {
         "uuid": one.uuid,
         "name": one.name,
@@ -127,7 +129,10 @@ def _application(one: Application) -> dict[str, Any]:
         "user_id": one.user_id,
         "packages": one.packages,
         "behind": one.behind,
+        "unknown": one.unknown,
         "vulnerable": one.vulnerable,
+        "unchecked": one.unchecked,
+        "end_of_life": ended.isoformat() if ended else None,
         "digest": one.digest,
         "drift": _drift(one),
         "first_seen": iso(one.first_seen),

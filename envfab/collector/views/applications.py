@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -10,20 +10,46 @@ from flask import Blueprint, Flask, Response, render_template, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
+from envfab.audit.end_of_life import ended_series
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY
 from envfab.collector.db import application_queries, package_queries, siblings
+from envfab.collector.db.application_queries import ApplicationFilter, Counts
 from envfab.collector.db.package_queries import Package, User
 from envfab.collector.parts import Service, milliseconds_now
 from envfab.collector.views.findings import findings_of
+from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting, here
 from envfab.collector.weeks import Week
 
 A_PAGE = 200  # lines
 LONGEST_QUERY = 200
 FOUND = 50
 SHOWN_HOSTS = 30  # of one digest
-SORTS = ("name", "behind", "vulnerable", "edited", "last_seen")
+SORTS = {
+    "name": ASCENDING,
+    "behind": DESCENDING,
+    "unknown": DESCENDING,
+    "vulnerable": DESCENDING,
+    "edited": DESCENDING,
+    "last_seen": ASCENDING,
+}
+FILTERS = {
+    "behind": "with something behind",
+    "unknown": "with something not known",
+    "vulnerable": "with known vulnerabilities",
+    "edited": "hand-edited",
+    "stale": "stale",
+    "ended": "with an interpreter past its end of life",
+}
+PACKAGE_SORTS = {
+    "name": ASCENDING,
+    "applications": DESCENDING,
+    "versions": DESCENDING,
+    "behind": DESCENDING,
+    "unknown": DESCENDING,
+}
+PACKAGE_FILTERS = {"behind": "behind", "unknown": "not known"}
 
 
 def endpoints(service: Service) -> Blueprint:
@@ -38,17 +64,18 @@ def endpoints(service: Service) -> Blueprint:
 
     @routes.get("/")
     def applications() -> str:
-        text, user_id, sort = _query(), request.args.get("user_id", type=_user_id), _sort()
-        page = max(1, request.args.get("page", 1, type=_page_number))
+        wanted, sorting = _wanted(stale), Sorting.asked(SORTS)
         with storage.reading() as connection:
-            counts = application_queries.count_applications(connection, text=text, user_id=user_id)
+            counts = application_queries.count_applications(connection, wanted)
+            pages = Pages.asked(counts.applications, A_PAGE)
             found = application_queries.list_applications(
-                connection, text=text, user_id=user_id, sort=sort, limit=A_PAGE, offset=(page - 1) * A_PAGE
+                connection, wanted, sort=sorting.key, reverse=sorting.reverse, limit=A_PAGE, offset=pages.offset
             )
             odd = siblings.others_alike(connection, found)
         return render_template(
-            "applications.html", applications=found, counts=counts, text=text, user_id=user_id, sort=sort, page=page,
-            pages=-(-counts.applications // A_PAGE), stale=stale, export=_export(service), odd=odd,
+            "applications.html", applications=found, counts=counts, wanted=wanted, sorting=sorting, pages=pages,
+            stale=stale, export=_export(service), odd=odd,
+            filters_of=_filters(counts, service),
         )  # fmt: skip
 
     @routes.get("/applications/<path:uuid>")
@@ -63,16 +90,21 @@ def endpoints(service: Service) -> Blueprint:
             alike = siblings.siblings_of(connection, found)
         return render_template(
             "application.html", application=found, packages=packages, updates=updates, stale=stale,
-            plot=_plot(behind), weeks=behind, indexed=bool(service.config.index), export=_export(service),
+            plot=_plot(behind), weeks=behind, offers=_offers(service), export=_export(service),
             findings=findings_of(service, packages), siblings=alike, odd=alike.others_alike(found), shown=SHOWN_HOSTS,
         )  # fmt: skip
 
     @routes.get("/packages/")
     def packages() -> str:
-        text = _query()
+        text, only, sorting = _query(), _only(PACKAGE_FILTERS), Sorting.asked(PACKAGE_SORTS)
         with storage.reading() as connection:
-            found = package_queries.list_packages(connection, text=text, limit=5 * A_PAGE)
-        return render_template("packages.html", packages=found, text=text)
+            lines = package_queries.list_packages(connection, text=text)
+        found = package_queries.sort_packages(lines, only, sorting.key, sorting.reverse)
+        pages = Pages.asked(len(found), A_PAGE)
+        return render_template(
+            "packages.html", packages=found[pages.offset : pages.offset + A_PAGE], text=text, only=only,
+            sorting=sorting, pages=pages, filters_of=PACKAGE_FILTERS,
+        )  # fmt: skip
 
     @routes.get("/packages/<name>")
     def package(name: str) -> str:
@@ -80,7 +112,7 @@ def endpoints(service: Service) -> Blueprint:
             found = package_queries.find_package(connection, canonicalize_name(name))
         if found is None:
             raise NotFound("no application has this package")
-        return render_template("package.html", package=found, versions=_versions(found))
+        return render_template("package.html", package=found, versions=_versions(found), offers=_offers(service))
 
     @routes.get("/behind")
     def behind() -> str:
@@ -94,7 +126,8 @@ def endpoints(service: Service) -> Blueprint:
     def search() -> str:
         text = _query()
         with storage.reading() as connection:
-            found = application_queries.list_applications(connection, text=text, limit=FOUND) if text else ()
+            named = ApplicationFilter(text)
+            found = application_queries.list_applications(connection, named, limit=FOUND) if text else ()
             packages = package_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
         return render_template("search.html", text=text, applications=found, packages=packages, most=FOUND)
 
@@ -115,12 +148,15 @@ def furnish(app: Flask) -> None:
         template_filters.iso,
         template_filters.clock,
         template_filters.day_name,
+        template_filters.end_of_life_of,
         template_filters.host_of,
         template_filters.xml_text,
         template_filters.shown_bytes,
     ):
         environment.filters[function.__name__] = function
     environment.tests["link"] = template_filters.is_link
+    environment.tests["version"] = environment.filters["is_version"] = template_filters.is_version
+    environment.globals["here"] = here
     environment.globals["bar"] = charts.bar
     app.context_processor(_moment)
 
@@ -131,6 +167,20 @@ class Export:
 
     age: str
     outdated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Where newer versions are looked for: in a wheelhouse, which can be read or not, and in an index."""
+
+    wheelhouse: bool
+    readable: bool
+    index: bool
+
+
+def _offers(service: Service) -> Offers:
+    there = service.wheelhouse
+    return Offers(there is not None, there is not None and there.is_readable(), bool(service.config.index))
 
 
 def _export(service: Service) -> Export | None:
@@ -147,17 +197,31 @@ def _query() -> str:
     return request.args.get("q", "").replace("\0", "").strip()[:LONGEST_QUERY]
 
 
-def _sort() -> str:
-    wanted = request.args.get("sort", "")
-    return wanted if wanted in SORTS else SORTS[0]
+def _filters(counts: Counts, service: Service) -> Mapping[str, str]:
+    """The filters of applications, without those by what is not known here."""
+    known = {"vulnerable": service.vulnerabilities is not None, "edited": counts.compared > 0}
+    return {key: name for key, name in FILTERS.items() if known.get(key, True)}
+
+
+def _only(filters: Mapping[str, str]) -> str:
+    wanted = request.args.get("only", "")
+    return wanted if wanted in filters else ""
+
+
+def _wanted(stale: int) -> ApplicationFilter:
+    """The applications that the query asks for; `stale` is the time in milliseconds after which one is."""
+    ended = ended_series(datetime.now(timezone.utc).date())
+    return ApplicationFilter(
+        _query(),
+        request.args.get("user_id", type=_user_id),
+        _only(FILTERS),
+        milliseconds_now() - stale,
+        tuple(ended),
+    )
 
 
 def _user_id(text: str) -> int:
     return _bounded(text, 2**63 - 1)
-
-
-def _page_number(text: str) -> int:
-    return _bounded(text, 10**6)
 
 
 def _bounded(text: str, most: int) -> int:
@@ -167,9 +231,9 @@ def _bounded(text: str, most: int) -> int:
 
 
 def _plot(found: Sequence[Week]) -> object:
-    return charts.line(
-        [Point(one.week, one.behind, template_filters.day_name(one.week)) for one in found], "Packages behind"
-    )
+    behind = [Point(one.week, one.behind, template_filters.day_name(one.week)) for one in found]
+    unknown = [Point(one.week, one.unknown, "") for one in found if one.unknown is not None]
+    return charts.line(behind, "Packages behind", charts.Beside("not known", unknown))
 
 
 def _versions(package: Package) -> list[tuple[str, list[User]]]:

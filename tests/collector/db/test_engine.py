@@ -18,6 +18,15 @@ from tests.collector.sending import register, report
 LATER_TABLES = ("counters", "erasures", "erased_files", "published_weeks")
 FORMAT_4 = ("digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift")
 
+FORMAT_6 = {
+    "installed": ("latest_house", "latest_index", "compared"),
+    "applications": ("compared", "unchecked"),
+    "behind_weeks": ("compared",),
+}
+FORMAT_6_TABLES = (
+    "event_deliveries", "finding_events", "findings", "sessions", "vulnerability_names", "vulnerabilities",
+)  # fmt: skip
+
 
 @pytest.fixture
 def url(database: str, tmp_path: Path) -> str:
@@ -102,6 +111,31 @@ def _tables_and_indexes(connection: Connection) -> dict[str, set[str | None]]:
         name: {one["name"] for one in (*asked.get_columns(name), *asked.get_indexes(name))}
         for name in asked.get_table_names()
     }
+
+
+def test_format_5_is_migrated(url: str, make_app: MakeApp) -> None:
+    """Of its packages nothing is known at first, and the work in the background finds out what there is to know."""
+    app = make_app(database=url)
+    register(app.test_client(), "u1")
+    with service_of(app).storage.writing() as connection:
+        connection.execute(text("DROP INDEX installed_by_version"))
+        for table in FORMAT_6_TABLES:
+            connection.execute(text(f"DROP TABLE {table}"))
+        for table, names in FORMAT_6.items():
+            for name in names:
+                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+        connection.execute(text("CREATE INDEX installed_by_version ON installed (name, version)"))
+        connection.execute(update(formats).values(format=5))
+    again = make_app(database=url)
+    with service_of(again).storage.reading() as connection:
+        there = inspect(connection)
+        assert set(FORMAT_6_TABLES) <= set(there.get_table_names())
+        (index,) = there.get_indexes("installed")
+        assert index["column_names"][-1] == "compared"
+        assert connection.execute(select(applications.c.compared)).scalar_one() is None
+    assert again.test_client().get("/api/applications/u1").get_json()["unknown"] == 2
+    with service_of(again).storage.reading() as connection:
+        assert connection.execute(select(applications.c.compared)).scalar_one() == 0
 
 
 def test_workers_start_at_once(url: str) -> None:

@@ -136,7 +136,7 @@ def test_how_many_are_behind(furnished: tuple[Flask, list[str]]) -> None:
 def test_stale_ones_are_marked(app: Flask, client: FlaskClient) -> None:
     """Who has not registered for two weeks is marked, in the list and on its own page."""
     register(client, "u1")
-    assert "stale" not in client.get("/").text
+    assert '<span class="stale">stale</span>' not in client.get("/").text
     service = service_of(app)
     with service.storage.writing() as connection:
         connection.execute(applications.update().values(last_seen=applications.c.last_seen - 15 * 86_400_000))

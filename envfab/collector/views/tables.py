@@ -1,0 +1,91 @@
+"""Tables that are sorted, filtered and turned over by links: what the query says of them, and addresses of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import request, url_for
+from werkzeug.exceptions import NotFound
+
+# the queries that links keep; others are not repeated
+KEPT = ("q", "user_id", "only", "severity", "sort", "page", "program", "days", "name")
+MOST_DIGITS = 12
+ASCENDING, DESCENDING = "ascending", "descending"
+
+
+class PageOutOfRange(NotFound):
+    """There are fewer pages; `link` leads to the last."""
+
+    def __init__(self, page: str, pages: int) -> None:
+        super().__init__(f"There is no page {page}: the last one is page {pages}.")
+        self.link = here(page=pages if pages > 1 else None), "Go to the last page"
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """By which key a table is sorted. `directions` has all keys, each with the direction of its numbers or words.
+
+    In addresses it is `KEY`, or `-KEY` for the other way round.
+    """
+
+    key: str
+    reverse: bool
+    directions: Mapping[str, str]
+
+    @classmethod
+    def asked(cls, directions: Mapping[str, str]) -> Sorting:
+        """What the query asks for; the first key where it asks for none that is known."""
+        wanted = request.args.get("sort", "")
+        key = wanted.removeprefix("-")
+        if key not in directions:
+            return cls(next(iter(directions)), False, directions)
+        return cls(key, wanted.startswith("-"), directions)
+
+    def direction(self, key: str) -> str | None:
+        """The value of `aria-sort` of a column: ascending or descending; None where it is not sorted by that."""
+        if key != self.key:
+            return None
+        usual = self.directions[key]
+        return usual if not self.reverse else ASCENDING if usual == DESCENDING else DESCENDING
+
+    def link(self, key: str) -> str:
+        """The address of the same table, sorted by a key; by the same key once more, the other way round."""
+        return here(sort=f"-{key}" if key == self.key and not self.reverse else key, page=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The page of a table that is shown, from 1 on, and how many rows and pages there are."""
+
+    number: int
+    rows: int
+    size: int
+
+    @classmethod
+    def asked(cls, rows: int, size: int) -> Pages:
+        """The page that the query asks for; raises `PageOutOfRange`."""
+        text = request.args.get("page", "1")
+        if not text.isascii() or not text.isdecimal():
+            text = "1"
+        found = cls(int(text) if len(text) <= MOST_DIGITS else 10**MOST_DIGITS, rows, size)
+        if not 1 <= found.number <= found.count:
+            raise PageOutOfRange(text[:MOST_DIGITS], found.count)
+        return found
+
+    @property
+    def count(self) -> int:
+        """How many pages there are: an empty table has one."""
+        return max(1, -(-self.rows // self.size))
+
+    @property
+    def offset(self) -> int:
+        """How many rows come before this page."""
+        return (self.number - 1) * self.size
+
+
+def here(**changes: object) -> str:
+    """The address of the page that is asked for, with some of its queries changed, or left out where they are None."""
+    kept = {name: value for name in KEPT if (value := request.args.get(name)) is not None and "\0" not in value}
+    assert request.endpoint is not None
+    return url_for(request.endpoint, **(request.view_args or {}), **(kept | changes))  # type: ignore[arg-type]
