@@ -8,13 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-from envfab.config.events import LOCK_WAITED, ROLLED_BACK, VIRTUALENV_FAILED, Exec, Receiver, Webhook
-from envfab.deployment.events.command import CommandSender
+from envfab.config.events import LOCK_WAITED, ROLLED_BACK, VIRTUALENV_FAILED, Receiver
 from envfab.deployment.events.event import Event
-from envfab.deployment.events.undelivered import Undelivered
-from envfab.deployment.events.webhook import WebhookSender
+from envfab.receivers.sender import Sender, sender_for
+from envfab.receivers.undelivered import Undelivered
 from envfab.util.counts import count
 from envfab.util.progress import Reporter
 
@@ -22,27 +20,6 @@ from envfab.util.progress import Reporter
 PAUSES = (0.4, 0.8)
 # of these, what waits for a slow receiver becomes one event with several virtualenvs
 JOINED = frozenset({VIRTUALENV_FAILED, ROLLED_BACK, LOCK_WAITED})
-
-
-class Sender(Protocol):
-    """Delivers one event after another to one receiver."""
-
-    @property
-    def name(self) -> str:
-        """What messages call the receiver; it holds no secret."""
-        ...
-
-    def send(self, event: Event) -> None:
-        """Deliver an event; raises `Undelivered`."""
-        ...
-
-
-def sender_for(receiver: Receiver, folder: Path) -> Sender:
-    """Return what delivers to a receiver; `folder` is the fabfile's."""
-    if isinstance(receiver, Exec):
-        return CommandSender(receiver, folder)
-    assert isinstance(receiver, Webhook)
-    return WebhookSender(receiver)
 
 
 class EventQueue:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from envfab.config.events import BEGUN, ENDED, ROLLED_BACK, VIRTUALENV_FAILED, Exec, Webhook
-from envfab.deployment.events.command import CommandSender
 from envfab.deployment.events.delivery import EventDelivery
 from envfab.deployment.events.event import Event, EventVirtualenv, Source
-from envfab.deployment.events.undelivered import Undelivered
+from envfab.receivers.command import CommandSender
+from envfab.receivers.undelivered import Undelivered
 from envfab.util.progress import Silent
 from tests.support.registration_server import RecordingServer, Reply, Request, running_server
 
@@ -143,7 +143,7 @@ def test_a_command_that_fails_is_a_reason(
     tmp_path: Path, command: str | list[str], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it is not run again: what it did, it did."""
-    monkeypatch.setattr("envfab.deployment.events.command.LIMIT", 0.2)
+    monkeypatch.setattr("envfab.receivers.command.LIMIT", 0.2)
     with pytest.raises(Undelivered) as caught:
         CommandSender(Exec(command), tmp_path).send(event(BEGUN))
     assert (caught.value.reason, caught.value.again) == (reason, False)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from envfab.config.events import Exec
-from envfab.deployment.events.event import Event
-from envfab.deployment.events.undelivered import Undelivered
+from envfab.receivers.message import Message
+from envfab.receivers.undelivered import Undelivered
 from envfab.util.untrusted import one_line
 
 LIMIT = 30.0  # seconds for one event
@@ -33,7 +33,7 @@ class CommandSender:
         words = self._command.split() if isinstance(self._command, str) else self._command
         return one_line(words[0])
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Message) -> None:
         """Run the command; raises `Undelivered` if it fails, or does not end within `LIMIT` seconds."""
         # files, not pipes: a command that does not read, or that outlives this program, must not be stopped by that
         with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as printed:

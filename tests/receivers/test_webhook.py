@@ -11,8 +11,8 @@ import pytest
 
 from envfab.config.events import KINDS, Webhook, key_of
 from envfab.deployment.events.event import Event, EventVirtualenv, Source
-from envfab.deployment.events.undelivered import Undelivered
-from envfab.deployment.events.webhook import WebhookSender, signature
+from envfab.receivers.undelivered import Undelivered
+from envfab.receivers.webhook import WebhookSender, signature
 from envfab.util.http import Timeouts
 from tests.support.registration_server import RecordingServer, Reply, running_server
 
@@ -87,7 +87,7 @@ def test_what_is_not_a_success_is_a_reason(server: RecordingServer, reply: Reply
 
 def test_a_server_that_hangs_is_given_up(server: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time for an answer."""
-    monkeypatch.setattr("envfab.deployment.events.webhook.TIMEOUTS", Timeouts(connect=1.0, read=0.2))
+    monkeypatch.setattr("envfab.receivers.webhook.TIMEOUTS", Timeouts(connect=1.0, read=0.2))
     server.answer = server.slow
     with pytest.raises(Undelivered, match=r"^no answer within 0\.2 s$"):
         WebhookSender(Webhook(server.url)).send(EVENT)

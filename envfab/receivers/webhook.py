@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from envfab.config.events import Webhook, key_of, problem_of_secret, problem_of_url
-from envfab.deployment.events.event import Event
-from envfab.deployment.events.undelivered import Undelivered, ask_fabfile
+from envfab.receivers.message import Message
+from envfab.receivers.undelivered import Undelivered, ask_fabfile
 from envfab.util.http import NoResponse, Request, Timeouts, WebSession
 from envfab.util.untrusted import one_line, shown_url
 
@@ -35,7 +35,7 @@ class WebhookSender:
         """What messages call it: its host alone, since the rest of the address may be a secret."""
         return one_line(urlsplit(self._url).hostname or "") if self._url else "a webhook"
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Message) -> None:
         """Post an event; raises `Undelivered`."""
         if self._url is None:
             self._url = ask_fabfile(self._webhook.url, "address", problem_of_url)
