@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envfab.config.events import BEGUN, DRIFT, LOCK_WAITED
+from envfab.receivers.chat import for_chat
 from envfab.util.counts import count
 from envfab.util.times import now
 from envfab.util.untrusted import one_line
@@ -109,14 +109,15 @@ class Event:
         source = self.source
         part = f", slice {source.slice}" if source.slice else ""
         title = f"{source.task} {source.rollout or ''}".strip()
-        about = f"*{_safe(title)}*: {self._said()}, by {_safe(source.who)} from {_safe(source.origin)}{_safe(part)}"
+        place = f"from {for_chat(source.origin)}{for_chat(part)}"
+        about = f"*{for_chat(title)}*: {self._said()}, by {for_chat(source.who)} {place}"
         if source.approved_by:
-            about += f", approved by {_safe(', '.join(source.approved_by))}"
+            about += f", approved by {for_chat(', '.join(source.approved_by))}"
         lines = [about, *self._lines()]
         if self.out_of_service:
-            lines.append(f"may still be out of service: {_safe(', '.join(self.out_of_service[:SHOWN_IN_CHAT]))}")
+            lines.append(f"may still be out of service: {for_chat(', '.join(self.out_of_service[:SHOWN_IN_CHAT]))}")
         if source.log and self.kind not in (BEGUN, LOCK_WAITED):
-            lines.append(f"log: `{_safe(source.log)}`")
+            lines.append(f"log: `{for_chat(source.log)}`")
         return "\n".join(lines)
 
     def _said(self) -> str:
@@ -130,24 +131,18 @@ class Event:
         lines = []
         if self.changes and self.kind == BEGUN:
             names = [
-                _safe(f"{one['name']} {one['installed'] or '-'} → {one['version'] or '-'}")
+                for_chat(f"{one['name']} {one['installed'] or '-'} → {one['version'] or '-'}")
                 for one in self.changes[:SHOWN_IN_CHAT]
             ]
             more = len(self.changes) - SHOWN_IN_CHAT
             lines.append(", ".join(names) + (f" and {more} more" if more > 0 else ""))
         for one in [] if self.kind == BEGUN else self.virtualenvs[:SHOWN_IN_CHAT]:
-            what = f": {_safe(one_line(one.what)[:SHOWN_TEXT])}" if one.what else ""
-            lines.append(f"`{_safe(one.target)}` {_safe(one.status)}{what}")
+            what = f": {for_chat(one_line(one.what)[:SHOWN_TEXT])}" if one.what else ""
+            lines.append(f"`{for_chat(one.target)}` {for_chat(one.status)}{what}")
         more = self.total - SHOWN_IN_CHAT
         if more > 0 and self.kind != BEGUN:
             lines.append(f"and {more} more")
         return lines
-
-
-def _safe(text: str) -> str:
-    """A text that formats nothing and calls no one: as Slack escapes it, and without Mattermost's @channel and code."""
-    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
-    return re.sub(r"@(?=(?:channel|here|all|everyone)\b)", "@\u200b", plain, flags=re.IGNORECASE)
 
 
 def changes_of(all_of_them: Iterable[tuple[str, str, str | None, str | None]]) -> tuple[dict[str, Any], ...]:
