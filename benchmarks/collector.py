@@ -27,10 +27,10 @@ from sqlalchemy import insert, select
 from envfab.collector import weeks
 from envfab.collector.app import create_app
 from envfab.collector.config import Config, WheelhouseFolders
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import applications, behind_weeks
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.parts import Service
 from envfab.collector.report_store import StoredReport
 from tests.support.postgres import running_postgres
 from tests.support.sshd import Unavailable

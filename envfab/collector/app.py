@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from envfab.collector.auth import Doorkeeper, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
 from envfab.collector.parts import Background, Service
-from envfab.collector.views import api, applications, public, pypi, registrations, reports, usage
+from envfab.collector.views import api, applications, public, pypi, registrations, reports, usage, vulnerabilities
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -30,9 +30,9 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
-    for room in (reports, registrations, api, pypi, applications, usage, public):
+    for room in (reports, registrations, api, pypi, applications, vulnerabilities, usage, public):
         app.register_blueprint(room.endpoints(service))
-    applications.furnish(app)
+    applications.furnish(app, service)
     _guard(app, config)
     _answer_errors(app)
     if config.rest is not None:
@@ -78,7 +78,8 @@ def _answer_errors(app: Flask) -> None:
         if error.code is None or error.code < 400:
             return error
         if _is_for_people():
-            page = render_template("error.html", code=error.code, what=error.name, why=error.description)
+            page = render_template("error.html", code=error.code, what=error.name, why=error.description,
+                                   link=getattr(error, "link", None))  # fmt: skip
             return Response(page, error.code)
         response = Response(f"{error.description}\n", error.code, mimetype="text/plain")
         for name, value in error.get_headers(request.environ):

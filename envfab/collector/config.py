@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from envfab.collector.report_store import is_program
+from envfab.config.events import FORMATS, Receiver, Webhook, problem_of_secret, problem_of_url
 from envfab.errors import ConfigurationError
 from envfab.util.paths import expand
 from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -23,6 +24,11 @@ VARIABLES = (
     "HOUSE",
     "INDEX",
     "OSV",
+    "ACCEPTED",
+    "URL",
+    "WEBHOOK",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_FORMAT",
     "TOKEN",
     "TOKEN_FILE",
     "OPEN",
@@ -53,6 +59,19 @@ class WheelhouseFolders:
         return Wheelhouse(self.wheels, self.log, signers=reading_signers(self.signers))
 
 
+def nowhere(_selector: str) -> frozenset[str]:
+    """What a selector names where no fabfile is known: nothing."""
+    return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFile:
+    """A file of accepted findings; `places` tells the uuids of the applications that a selector in it names."""
+
+    path: Path
+    places: Callable[[str], frozenset[str]] = nowhere
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The settings of a collector; wrong ones raise `ConfigurationError`.
@@ -62,7 +81,8 @@ class Config:
     Usage reports are deleted after `keep_days`; an application is marked after `stale_days` without a registration.
     Anybody may see the published numbers of the programs in `public`.
     `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
-    rounds of the work in the background (None: no such work).
+    rounds of the work in the background (None: no such work). `url` is the address for people, which events name;
+    `receivers` are told of new findings, commands among them in `folder` (None: the data folder).
     """
 
     data: Path
@@ -71,6 +91,7 @@ class Config:
     wheelhouse: WheelhouseFolders | None = None
     index: str = ""
     osv: Path | None = None
+    accepted: AcceptedFile | None = None
     tokens: tuple[str, ...] = ()
     open: bool = False
     local: bool = False
@@ -80,6 +101,9 @@ class Config:
     proxies: int = 0
     rest: float | None = 60.0
     public: tuple[str, ...] = ()
+    url: str = ""
+    receivers: tuple[Receiver, ...] = ()
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.tokens and not self.open:
@@ -90,6 +114,8 @@ class Config:
             )
         if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
             raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"must be an http or https URL, not {self.url!r}", where=f"{PREFIX}URL")
         if self.index and not self.index.startswith(("http://", "https://")):
             raise ConfigurationError(f"must be an http or https URL, not {self.index!r}", where="collector index")
         for program in self.public:
@@ -129,6 +155,7 @@ def from_settings(
     wheelhouse = said.get("HOUSE")
     reports = said.get("REPORTS")
     osv = said.get("OSV")
+    accepted = said.get("ACCEPTED")
     return Config(
         data=_path(said["DATA"], "DATA", flags),
         database=said.get("DATABASE", ""),
@@ -136,14 +163,35 @@ def from_settings(
         wheelhouse=find_wheelhouse(_path(wheelhouse, "HOUSE", flags)) if wheelhouse else default_wheelhouse,
         index=said.get("INDEX", ""),
         osv=_path(osv, "OSV", flags) if osv else None,
+        accepted=AcceptedFile(_path(accepted, "ACCEPTED", flags)) if accepted else None,
         tokens=_tokens(said, flags),
         open=flag(said, "OPEN", False),
         store_addresses=flag(said, "STORE_ADDRESSES", True),
         keep_days=_number(said, "KEEP_DAYS", flags) if said.get("KEEP_DAYS") else None,
         stale_days=_number(said, "STALE_DAYS", flags) if said.get("STALE_DAYS") else 14,
+        url=said.get("URL", ""),
+        receivers=_receivers(said),
         proxies=_number(said, "PROXIES", flags, least=0) if said.get("PROXIES") else 0,
         public=tuple(name.strip() for name in said["PUBLIC"].split(",")) if said.get("PUBLIC") else (),
     )
+
+
+def _receivers(said: Mapping[str, str]) -> tuple[Receiver, ...]:
+    """The webhook that variables name; neither its address nor its secret is ever printed."""
+    if not said.get("WEBHOOK"):
+        for name in ("WEBHOOK_SECRET", "WEBHOOK_FORMAT"):
+            if said.get(name):
+                _wrong(name, "there is no webhook to use it for", f"set {PREFIX}WEBHOOK to its address")
+        return ()
+    secret = said.get("WEBHOOK_SECRET") or None
+    if problem := problem_of_url(said["WEBHOOK"]):
+        _wrong("WEBHOOK", problem, "say https://hooks.example.org/envfab")
+    if secret is not None and (problem := problem_of_secret(secret)):
+        _wrong("WEBHOOK_SECRET", problem)
+    form = said.get("WEBHOOK_FORMAT") or FORMATS[0]
+    if form not in FORMATS:
+        _wrong("WEBHOOK_FORMAT", f"must be one of {', '.join(FORMATS)}, not {form!r}")
+    return (Webhook(said["WEBHOOK"], secret=secret, format=form),)
 
 
 def is_loopback(host: str) -> bool:

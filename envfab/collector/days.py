@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from envfab.util import times
 
 DAY = times.DAY * 1000  # milliseconds
@@ -10,3 +12,8 @@ DAY = times.DAY * 1000  # milliseconds
 def day_of(milliseconds: int) -> int:
     """The number of the day of a time, in milliseconds since 1970."""
     return milliseconds // DAY
+
+
+def milliseconds_now() -> int:
+    """The time as the tables have it."""
+    return time.time_ns() // 10**6

@@ -13,10 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from envfab.collector import weeks
 from envfab.collector.config import Config
+from envfab.collector.days import milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.erasures import forget_erasures
 from envfab.collector.erase_reports import finish
+from envfab.collector.jobs.acceptances import Acceptances
+from envfab.collector.jobs.finding_events import FindingEvents
 from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
 from envfab.collector.jobs.latest_versions import WheelhouseNews
@@ -46,6 +49,8 @@ class Service:
         self.vulnerabilities = KnownVulnerabilities(self.storage, config.osv) if config.osv else None
         if self.vulnerabilities is None:
             forget(self.storage)
+        self.acceptances = Acceptances(config.accepted) if config.accepted else None
+        self._events = FindingEvents(self.storage, config.receivers, config.folder or config.data, config.url)
         self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
 
@@ -70,6 +75,7 @@ class Service:
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
             usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
+        self._events.send(milliseconds_now)
         # Last, since an index may take its time to answer.
         if self._index is not None and self._index.ask(milliseconds_now()):
             self.freshness.mark_all()
@@ -107,8 +113,3 @@ class Background:
             except (EnvfabError, SQLAlchemyError, OSError) as error:
                 log.warning("the work in the background did not succeed: %s", error)
             time.sleep(self._rest)
-
-
-def milliseconds_now() -> int:
-    """The time as the tables have it."""
-    return time.time_ns() // 10**6

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta, timezone
 from urllib.parse import urlsplit
+
+from markupsafe import Markup, escape
 
 from envfab.audit.end_of_life import ended_series
 from envfab.collector.days import DAY
@@ -11,6 +14,11 @@ from envfab.collector.report_store import EPOCH
 from envfab.util.counts import count
 from envfab.util.versions import version_or_none
 
+# characters: a longer word may be broken after separators, a longer part between two of them anywhere
+UNBROKEN, UNBROKEN_PART = 16, 22
+_SEPARATORS = r"-._/:@+,=;&?!<>()'\""
+_PARTS = re.compile(rf"[^{_SEPARATORS}]*[{_SEPARATORS}]+|[^{_SEPARATORS}]+")
+_LONG = Markup('<span class="long">{}</span>')
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
 
 
@@ -70,6 +78,18 @@ def host_of(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2] or url
     except ValueError:
         return url
+
+
+def breakable(text: str) -> Markup:
+    """A text in which long words may be broken: after a separator where that is enough, and else anywhere."""
+    return Markup("").join(_breakable(part) for part in re.split(r"(\s+)", text))
+
+
+def _breakable(word: str) -> str:
+    if len(word) <= UNBROKEN:
+        return escape(word)
+    parts = _PARTS.findall(word)
+    return Markup("<wbr>").join(_LONG.format(part) if len(part) > UNBROKEN_PART else escape(part) for part in parts)
 
 
 def xml_text(text: str) -> str:

@@ -14,8 +14,8 @@ from envfab.config.validation import check_strings, check_text, configuration, w
 
 BEGUN, ENDED, FAILED = "rollout.begun", "rollout.ended", "rollout.failed"
 VIRTUALENV_FAILED, ROLLED_BACK = "virtualenv.failed", "virtualenv.rolled-back"
-LOCK_WAITED, DRIFT = "lock.waited", "drift.found"
-KINDS = (BEGUN, ENDED, FAILED, VIRTUALENV_FAILED, ROLLED_BACK, LOCK_WAITED, DRIFT)
+LOCK_WAITED, DRIFT, FINDING = "lock.waited", "drift.found", "finding.new"
+KINDS = (BEGUN, ENDED, FAILED, VIRTUALENV_FAILED, ROLLED_BACK, LOCK_WAITED, DRIFT, FINDING)
 FORMATS = ("json", "slack")
 # how Standard Webhooks marks a key that is written in Base64
 KEY_PREFIX = "whsec_"

@@ -59,7 +59,7 @@ def task(fleet: Fleet) -> Any:
             "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "PUBLIC": public,
             "STORE_ADDRESSES": "0" if no_addresses else "",
         }  # fmt: skip
-        config = _config(fleet, host, {name: value for name, value in given.items() if value})
+        config = _with_fleet(_config(fleet, host, {name: value for name, value in given.items() if value}), run)
         with run.console as console:
 
             def announce(url: str) -> None:
@@ -75,13 +75,25 @@ def _config(fleet: Fleet, host: str, given: dict[str, str]) -> Config:
     """What the arguments say, else the variables, else the fleet. Without a token only loopback is served."""
     from envfab.collector.config import WheelhouseFolders, flag, from_settings, is_loopback, settings_in
 
-    said = {"DATA": str(fleet.at("collector"))} | {k: v for k, v in settings_in(os.environ).items() if v} | given
+    defaults = {"DATA": str(fleet.at("collector")), "OSV": str(fleet.at(fleet.advisories)) if fleet.advisories else ""}
+    said = defaults | {k: v for k, v in settings_in(os.environ).items() if v} | given
     to_proxies = flag(said, "OPEN", False)
     wheelhouse = WheelhouseFolders(fleet.at(fleet.wheels), fleet.at(fleet.release_log))
     config = from_settings(said | {"OPEN": "1" if is_loopback(host) else "0"}, wheelhouse, given.keys())
     if fleet.signers is not None and config.wheelhouse is not None:
         config = replace(config, wheelhouse=replace(config.wheelhouse, signers=fleet.at(fleet.signers)))
     return replace(config, local=not config.tokens and not to_proxies)
+
+
+def _with_fleet(config: Config, run: TaskContext) -> Config:
+    """What the fleet says of findings: which are accepted, and what is told of new ones."""
+    from envfab.collector.config import AcceptedFile
+    from envfab.collector.jobs.acceptances import places_of
+
+    fleet = run.fleet
+    path = config.accepted.path if config.accepted is not None else fleet.at(fleet.accepted_findings)
+    accepted = AcceptedFile(path, places_of(lambda: fleet.members(run.login)))
+    return replace(config, accepted=accepted, receivers=(*fleet.events, *config.receivers), folder=fleet.at("."))
 
 
 def _server() -> Any:

@@ -8,15 +8,14 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from envfab.collector import weeks
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db.schema import applications, behind_weeks
 from envfab.collector.jobs import public_weeks
-from envfab.collector.parts import milliseconds_now
 from tests.collector.conftest import service_of
 from tests.collector.sending import register, report
 
 MARKUP = "<b onclick=\"alert('1')\">&amp;"
-NOWHERE = ("/nothing/here", "/applications/nobody")
+NOWHERE = ("/nothing/here", "/applications/nobody", "/?page=9")
 LONG = "a-long-name-" + "x" * 150
 
 
@@ -56,7 +55,8 @@ def furnish(app: Flask) -> list[str]:
         "/", "/?sort=behind", "/?user_id=7", "/?q=empty", "/?q=nothing-like-that", "/applications/u1",
         f"/applications/{LONG[:90]}", "/applications/empty", "/applications/sibling-0", "/applications/odd-sibling", "/?sort=edited", "/packages/", f"/packages/{LONG}", "/packages/whitenoise",
         "/behind", "/usage", "/usage?program=prog", "/usage?days=30", "/usage/key?name=version", "/usage/reports/1",
-        "/usage/reports/3", "/usage?program=open", "/public/open", "/search", "/search?q=a", *NOWHERE,
+        "/usage/reports/3", "/usage?program=open", "/public/open", "/search", "/search?q=a", "/vulnerabilities", "/vulnerabilities?only=accepted", "/vulnerabilities/GHSA-1", "/packages/project-0",
+        "/?only=unknown", "/packages/?only=unknown&sort=-name", *NOWHERE,
     ]  # fmt: skip
 
 

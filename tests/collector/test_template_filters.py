@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envfab.collector.days import DAY
-from envfab.collector.template_filters import ago, is_link, shown_bytes
+from envfab.collector.template_filters import ago, breakable, is_link, shown_bytes
 
 
 @pytest.mark.parametrize("url", ["http://web1", "https://example.org/x?y#z", "HTTP://web1"])
@@ -41,3 +43,12 @@ def test_shown_bytes_can_be_seen(data: bytes) -> None:
     shown = shown_bytes(data)
     assert all(character in "\n\t" or character.isprintable() for character in shown)
     assert len(shown) >= len(data.decode("utf-8", "replace"))
+
+
+def test_long_words_may_be_broken() -> None:
+    """After separators; without them anywhere, and short words nowhere. Markup stays text."""
+    assert breakable("python-dateutil is short") == "python-dateutil is short"
+    assert breakable("https://web1.example.org/") == "https://<wbr>web1.<wbr>example.<wbr>org/"
+    assert breakable("x" * 30) == f'<span class="long">{"x" * 30}</span>'
+    assert breakable("<b>" + "y" * 20) == f"&lt;<wbr>b&gt;<wbr>{'y' * 20}"
+    assert re.sub("<[^>]+>", "", breakable("a-b " * 9 + "z" * 99)) == "a-b " * 9 + "z" * 99

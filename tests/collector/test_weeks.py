@@ -7,8 +7,7 @@ from pathlib import Path
 
 from envfab.collector import weeks
 from envfab.collector.config import WheelhouseFolders
-from envfab.collector.days import DAY
-from envfab.collector.parts import milliseconds_now
+from envfab.collector.days import DAY, milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
 from tests.support.wheels import make_wheelhouse

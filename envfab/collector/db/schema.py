@@ -234,7 +234,7 @@ findings = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("vulnerability_id", ForeignKey(vulnerabilities.c.id), nullable=False),
-    Column("application_id", ForeignKey(applications.c.id), nullable=False),
+    Column("application_id", ForeignKey(applications.c.id, ondelete="CASCADE"), nullable=False),
     Column("package", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("fixed", Text, nullable=False),

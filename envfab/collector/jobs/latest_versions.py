@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from packaging.version import Version
 from envfab.collector.config import WheelhouseFolders
 from envfab.errors import EnvfabError, WheelError
 from envfab.models.wheel import Release
-from envfab.util.versions import version_or_none
+from envfab.util.versions import parse_specifiers, version_or_none
 from envfab.wheelhouse.validate import metadata_file, parse_metadata
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
 log = logging.getLogger(__name__)
 
 Signature = tuple[tuple[int, int, int], ...]
+Affects = Callable[[Version], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,21 @@ class WheelhouseNews:
                 self._files[name] = tuple(one for one in found if one is not None)
             return self._files[name]
 
+    def mending(self, name: str, python: Version | None, installed: str, affects: Affects) -> Version | None:
+        """The lowest version that is newer than the installed one, for that Python, not withdrawn and not affected.
+
+        Raises `EnvfabError` where the wheelhouse cannot be read.
+        """
+        there = version_or_none(installed)
+        if there is None:
+            return None
+        fitting = sorted(
+            file.release.wheel.version
+            for file in self.files(NormalizedName(name))
+            if not file.release.yanked and runs_on(file.release.wheel.tags, python) and _is_for(file, python)
+        )
+        return next((version for version in fitting if version > there and not affects(version)), None)
+
     def _file(self, release: Release) -> WheelhouseFile | None:
         path = self._wheelhouse.path_of(release.wheel)
         try:
@@ -165,6 +181,12 @@ class WheelhouseNews:
             return Offer(release.wheel.version, self._wheelhouse.metadata(release.wheel).requires_python)
         except WheelError:
             return None  # it cannot be installed; `fab verify_wheels` says so
+
+
+def _is_for(file: WheelhouseFile, python: Version | None) -> bool:
+    if python is None or file.requires_python is None:
+        return True
+    return parse_specifiers(file.requires_python).contains(python, prereleases=True)
 
 
 def _fits(tag: Tag, python: Version) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,8 +14,12 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from envfab.audit.osv import AdvisoryIndex, Vulnerability, vulnerabilities
 from envfab.audit.severity import Severity
+from envfab.collector.days import milliseconds_now
+from envfab.collector.db import findings
 from envfab.collector.db.engine import Storage, run_many
+from envfab.collector.db.findings import SeenVulnerability, Sight
 from envfab.collector.db.schema import applications, installed
+from envfab.collector.jobs.file_signature import Signature, signature_of
 from envfab.errors import EnvfabError, SupplyError
 from envfab.models.distribution import Distribution
 from envfab.util.versions import version_or_none
@@ -26,7 +29,6 @@ log = logging.getLogger(__name__)
 Package = tuple[str, str]  # name and version
 Counts = tuple[int | None, int | None]  # vulnerabilities, packages that cannot be compared; None: not counted
 _NEVER: Counts = (None, None)
-Signature = tuple[int, int, int]
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class KnownVulnerabilities:
     def catch_up(self) -> None:
         """Read the export again where it changed, and count anew."""
         with self._turn:
-            now = _signature(self._place)
+            now = signature_of(self._place)
             if now == self._tried:
                 return
             self._tried = now
@@ -89,21 +91,23 @@ class KnownVulnerabilities:
             self._learn(state, unknown)
         return {package: found for package in packages if (found := state.known.get(package))}
 
-    def mark(self, connection: Connection, application: int) -> None:
-        """Count the known vulnerabilities of one application, whose row the transaction holds."""
+    def mark(self, connection: Connection, application: int, now: int) -> None:
+        """Note the known vulnerabilities of one application, whose row the transaction holds."""
         self._write(connection, _installed(connection, application), {application: _NEVER})
+        self._note(connection, _installed(connection, application), (application,), now)
 
     def mark_all(self) -> None:
-        """Count the known vulnerabilities of all applications."""
+        """Note the known vulnerabilities of all applications."""
         with self._storage.reading() as connection:
             self.of({package for _, package in _installed(connection)})
         # what is known by now is looked up while others wait to write; no file is read then
         with self._storage.writing() as connection:
-            query = select(applications.c.id, applications.c.vulnerable, applications.c.unchecked).order_by(
-                applications.c.id
-            )
-            before = {row.id: (row.vulnerable, row.unchecked) for row in connection.execute(query.with_for_update())}
-            self._write(connection, _installed(connection), before)
+            counts = applications.c.vulnerable, applications.c.unchecked
+            query = select(applications.c.id, *counts).order_by(applications.c.id).with_for_update()
+            before: dict[int, Counts] = {number: (many, not_) for number, many, not_ in connection.execute(query)}
+            there = _installed(connection)
+            self._write(connection, there, before)
+            self._note(connection, there, tuple(before), milliseconds_now(), all=True)
 
     def _write(
         self, connection: Connection, there: Sequence[tuple[int, Package]], before: Mapping[int, Counts]
@@ -113,16 +117,35 @@ class KnownVulnerabilities:
         unchecked: Counter[int] = Counter()
         for application, package in there:
             many[application] += len(found.get(package, ()))
-            unchecked[application] += version_or_none(package[1]) is None
+            unchecked[application] += not self._is_compared(package)
         now = {one: (many[one], unchecked[one]) for one in before}
         rows = [{"application": one, "many": now[one][0], "not": now[one][1]} for one in now if now[one] != before[one]]
         statement = update(applications).where(applications.c.id == bindparam("application"))
         run_many(connection, statement.values(vulnerable=bindparam("many"), unchecked=bindparam("not")), rows)
 
+    def _note(
+        self,
+        connection: Connection,
+        there: Sequence[tuple[int, Package]],
+        held: Sequence[int],
+        now: int,
+        *,
+        all: bool = False,
+    ) -> None:
+        """Note findings; what cannot be compared just now stays as it was."""
+        found, among = self.of({package for _, package in there}), frozenset(held)
+        there = [(one, package) for one, package in there if one in among]
+        seen = [SeenVulnerability(one, *package, each) for one, package in there for each in found.get(package, ())]
+        uncertain = {(one, package[0]) for one, package in there if package not in self._state.known}
+        findings.note(connection, Sight(tuple(seen), among, all, frozenset(uncertain), now))
+
+    def _is_compared(self, package: Package) -> bool:
+        return package in self._state.known and version_or_none(package[1]) is not None
+
     def _learn(self, state: _State, packages: Iterable[Package]) -> None:
         distributions = {package: Distribution.build(*package) for package in packages}
         try:
-            if _signature(self._place) != state.signature:
+            if signature_of(self._place) != state.signature:
                 raise SupplyError("changed since it was read", where=str(self._place))
             export = state.index.about({one.name for one in distributions.values()})
         except SupplyError as error:
@@ -155,13 +178,5 @@ def _installed(connection: Connection, application: int | None = None) -> list[t
 
 
 def _read(place: Path) -> _State:
-    signature = _signature(place)  # from before: what changes while it is read is read again
+    signature = signature_of(place)  # from before: what changes while it is read is read again
     return _State(AdvisoryIndex(place), signature)
-
-
-def _signature(path: Path) -> Signature | None:
-    try:
-        there = os.stat(path)
-    except OSError:
-        return None
-    return there.st_ino, there.st_size, there.st_mtime_ns

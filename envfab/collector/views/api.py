@@ -9,15 +9,18 @@ from flask import Blueprint, Response, jsonify, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
-from envfab.collector.db import application_queries, package_queries, usage_queries
+from envfab.collector.db import application_queries, finding_queries, package_queries, usage_queries
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
+from envfab.collector.finding_json import finding_json, vulnerability_json
 from envfab.collector.parts import Service
 from envfab.collector.template_filters import day_name, end_of_life_of, iso
 from envfab.collector.views.findings import findings_of
+from envfab.collector.views.vulnerabilities import TriagedFinding, TriagedVulnerability, judge, triaged
 from envfab.usagestats import installation
 
 TOP = 20  # values of a key
+LATEST = 100  # findings
 
 
 def endpoints(service: Service) -> Blueprint:
@@ -63,6 +66,28 @@ def endpoints(service: Service) -> Blueprint:
         ]  # fmt: skip
         return jsonify({"name": found.shown_as, "applications": users})
 
+    @routes.get("/vulnerabilities")
+    def vulnerabilities() -> Response:
+        with storage.reading() as connection:
+            lines = finding_queries.list_vulnerabilities(connection)
+            places = finding_queries.uuids_of(connection, [one.vulnerability.id for one in lines])
+        return jsonify([_vulnerability_line(one) for one in triaged(service, lines, places)])
+
+    @routes.get("/vulnerabilities/<path:name>")
+    def vulnerability(name: str) -> Response:
+        with storage.reading() as connection:
+            one = finding_queries.find_vulnerability(connection, name)
+            if one is None:
+                raise NotFound("no application has, or had, a vulnerability of this name")
+            found = finding_queries.findings_of(connection, one)
+        return jsonify(vulnerability_json(one) | {"findings": [_triaged(it) for it in judge(service, one, found)]})
+
+    @routes.get("/findings")
+    def findings() -> Response:
+        with storage.reading() as connection:
+            found = finding_queries.latest_findings(connection, LATEST)
+        return jsonify([finding_json(one) | {"vulnerability": vulnerability_json(one.vulnerability)} for one in found])
+
     @routes.get("/usage")
     def usage() -> Response:
         program = request.args.get("program")
@@ -87,6 +112,20 @@ def endpoints(service: Service) -> Blueprint:
         )
 
     return routes
+
+
+def _vulnerability_line(one: TriagedVulnerability) -> dict[str, Any]:
+    told = {"packages": [shown_as for _, shown_as in one.line.packages], "applications": one.line.applications,
+            "accepted": one.accepted, "fixed": list(one.line.fixed)}  # fmt: skip
+    return vulnerability_json(one.line.vulnerability) | told
+
+
+def _triaged(one: TriagedFinding) -> dict[str, Any]:
+    """A finding; what mends it in the wheelhouse is null where there is nothing, or where that is not known."""
+    said = one.acceptance
+    accepted = {"until": said.until.isoformat(), "reason": said.reason, "where": said.where} if said else None
+    in_wheelhouse = {"known": one.known, "version": str(one.mended_by) if one.mended_by else None}
+    return finding_json(one.finding) | {"accepted": accepted, "in_wheelhouse": in_wheelhouse}
 
 
 def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[dict[str, Any]] | None:

@@ -13,17 +13,19 @@ from werkzeug.exceptions import NotFound
 from envfab.audit.end_of_life import ended_series
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
-from envfab.collector.days import DAY
-from envfab.collector.db import application_queries, package_queries, siblings
+from envfab.collector.days import DAY, milliseconds_now
+from envfab.collector.db import application_queries, finding_queries, package_queries, siblings
 from envfab.collector.db.application_queries import ApplicationFilter, Counts
+from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability
 from envfab.collector.db.package_queries import Package, User
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.parts import Service
+from envfab.collector.views.export import export_of
 from envfab.collector.views.findings import findings_of
+from envfab.collector.views.query import choice, query_text
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting, here
 from envfab.collector.weeks import Week
 
 A_PAGE = 200  # lines
-LONGEST_QUERY = 200
 FOUND = 50
 SHOWN_HOSTS = 30  # of one digest
 SORTS = {
@@ -74,7 +76,7 @@ def endpoints(service: Service) -> Blueprint:
             odd = siblings.others_alike(connection, found)
         return render_template(
             "applications.html", applications=found, counts=counts, wanted=wanted, sorting=sorting, pages=pages,
-            stale=stale, export=_export(service), odd=odd,
+            stale=stale, export=export_of(service), odd=odd,
             filters_of=_filters(counts, service),
         )  # fmt: skip
 
@@ -88,15 +90,17 @@ def endpoints(service: Service) -> Blueprint:
             updates = application_queries.history(connection, found.id)
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
             alike = siblings.siblings_of(connection, found)
+            since = finding_queries.first_seen_of(connection, found)
         return render_template(
             "application.html", application=found, packages=packages, updates=updates, stale=stale,
-            plot=_plot(behind), weeks=behind, offers=_offers(service), export=_export(service),
+            plot=_plot(behind), weeks=behind, offers=_offers(service), export=export_of(service),
             findings=findings_of(service, packages), siblings=alike, odd=alike.others_alike(found), shown=SHOWN_HOSTS,
+            since=since,
         )  # fmt: skip
 
     @routes.get("/packages/")
     def packages() -> str:
-        text, only, sorting = _query(), _only(PACKAGE_FILTERS), Sorting.asked(PACKAGE_SORTS)
+        text, only, sorting = query_text(), choice("only", PACKAGE_FILTERS), Sorting.asked(PACKAGE_SORTS)
         with storage.reading() as connection:
             lines = package_queries.list_packages(connection, text=text)
         found = package_queries.sort_packages(lines, only, sorting.key, sorting.reverse)
@@ -110,9 +114,15 @@ def endpoints(service: Service) -> Blueprint:
     def package(name: str) -> str:
         with storage.reading() as connection:
             found = package_queries.find_package(connection, canonicalize_name(name))
-        if found is None:
-            raise NotFound("no application has this package")
-        return render_template("package.html", package=found, versions=_versions(found), offers=_offers(service))
+            if found is None:
+                raise NotFound("no application has this package")
+            known = finding_queries.findings_of_package(connection, found.name)
+        pages = Pages.asked(len(found.users), A_PAGE)
+        return render_template(
+            "package.html", package=found, versions=_versions(found), offers=_offers(service), pages=pages,
+            users=found.users[pages.offset : pages.offset + A_PAGE], known=_by_version(known),
+            export=export_of(service),
+        )  # fmt: skip
 
     @routes.get("/behind")
     def behind() -> str:
@@ -124,12 +134,22 @@ def endpoints(service: Service) -> Blueprint:
 
     @routes.get("/search")
     def search() -> str:
-        text = _query()
+        text = query_text()
         with storage.reading() as connection:
             named = ApplicationFilter(text)
             found = application_queries.list_applications(connection, named, limit=FOUND) if text else ()
             packages = package_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
-        return render_template("search.html", text=text, applications=found, packages=packages, most=FOUND)
+            known = finding_queries.list_vulnerabilities(connection, text=text)[:FOUND] if text else ()
+            hosts = application_queries.list_hosts(connection, text)[:FOUND] if text else ()
+        return render_template(
+            "search.html",
+            text=text,
+            applications=found,
+            packages=packages,
+            vulnerabilities=known,
+            hosts=hosts,
+            most=FOUND,
+        )
 
     @routes.get("/feed.atom")
     def feed() -> Response:
@@ -140,7 +160,7 @@ def endpoints(service: Service) -> Blueprint:
     return routes
 
 
-def furnish(app: Flask) -> None:
+def furnish(app: Flask, service: Service) -> None:
     """Give templates their words."""
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
@@ -149,6 +169,7 @@ def furnish(app: Flask) -> None:
         template_filters.clock,
         template_filters.day_name,
         template_filters.end_of_life_of,
+        template_filters.breakable,
         template_filters.host_of,
         template_filters.xml_text,
         template_filters.shown_bytes,
@@ -159,14 +180,7 @@ def furnish(app: Flask) -> None:
     environment.globals["here"] = here
     environment.globals["bar"] = charts.bar
     app.context_processor(_moment)
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """What pages say of the export that vulnerabilities are known by; `outdated` where it cannot be read any more."""
-
-    age: str
-    outdated: bool
+    app.context_processor(lambda: {"has_export": service.vulnerabilities is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +197,9 @@ def _offers(service: Service) -> Offers:
     return Offers(there is not None, there is not None and there.is_readable(), bool(service.config.index))
 
 
-def _export(service: Service) -> Export | None:
-    known = service.vulnerabilities
-    return Export(known.age(datetime.now(timezone.utc)), known.outdated) if known is not None else None
-
-
 def _moment() -> dict[str, object]:
     now = milliseconds_now()
     return {"now": now, "ago": lambda then: template_filters.ago(then, now)}
-
-
-def _query() -> str:
-    return request.args.get("q", "").replace("\0", "").strip()[:LONGEST_QUERY]
 
 
 def _filters(counts: Counts, service: Service) -> Mapping[str, str]:
@@ -203,18 +208,13 @@ def _filters(counts: Counts, service: Service) -> Mapping[str, str]:
     return {key: name for key, name in FILTERS.items() if known.get(key, True)}
 
 
-def _only(filters: Mapping[str, str]) -> str:
-    wanted = request.args.get("only", "")
-    return wanted if wanted in filters else ""
-
-
 def _wanted(stale: int) -> ApplicationFilter:
     """The applications that the query asks for; `stale` is the time in milliseconds after which one is."""
     ended = ended_series(datetime.now(timezone.utc).date())
     return ApplicationFilter(
-        _query(),
+        query_text(),
         request.args.get("user_id", type=_user_id),
-        _only(FILTERS),
+        choice("only", FILTERS),
         milliseconds_now() - stale,
         tuple(ended),
     )
@@ -234,6 +234,14 @@ def _plot(found: Sequence[Week]) -> object:
     behind = [Point(one.week, one.behind, template_filters.day_name(one.week)) for one in found]
     unknown = [Point(one.week, one.unknown, "") for one in found if one.unknown is not None]
     return charts.line(behind, "Packages behind", charts.Beside("not known", unknown))
+
+
+def _by_version(found: Sequence[StoredFinding]) -> dict[str, list[StoredVulnerability]]:
+    """The vulnerabilities of each version that is installed, the worst first."""
+    known: dict[str, dict[int, StoredVulnerability]] = {}
+    for one in found:
+        known.setdefault(one.version or "", {})[one.vulnerability.id] = one.vulnerability
+    return {version: list(each.values()) for version, each in known.items()}
 
 
 def _versions(package: Package) -> list[tuple[str, list[User]]]:

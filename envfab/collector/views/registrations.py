@@ -6,8 +6,9 @@ from flask import Blueprint, Response, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import BadRequest
 
+from envfab.collector.days import milliseconds_now
 from envfab.collector.db import applications
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.parts import Service
 from envfab.collector.request_body import read_body
 from envfab.errors import RegistrationError
 from envfab.registration.difio.protocol import (
@@ -34,10 +35,11 @@ def endpoints(service: Service) -> Blueprint:
             # before others have to wait: new names are looked up in the export
             known.of([(canonicalize_name(name), version) for name, version in registration.packages])
         with service.storage.writing() as connection:
-            number = applications.store(connection, registration, milliseconds_now())
+            now = milliseconds_now()
+            number = applications.store(connection, registration, now)
             service.freshness.mark(connection, number)
             if known is not None:
-                known.mark(connection, number)
+                known.mark(connection, number, now)
         return Response(format_answer(registered(registration.uuid)), mimetype="application/json")
 
     return routes

@@ -8,10 +8,11 @@ from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable
 
+from envfab.collector.days import milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError
 from envfab.collector.erase_reports import WrongSecret, erase
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.parts import Service
 from envfab.collector.policies import read_policy
 from envfab.collector.report_store import StoredReport, is_program
 from envfab.collector.request_body import read_body

@@ -12,10 +12,10 @@ from werkzeug.exceptions import NotFound
 
 from envfab.collector import charts, template_filters
 from envfab.collector.charts import Point
-from envfab.collector.days import DAY, day_of
+from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db import usage_queries
 from envfab.collector.db.usage_queries import Period, ReportLine
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.parts import Service
 from envfab.collector.report_store import ReportFolder, is_program
 from envfab.collector.value_labels import label
 from envfab.usagestats import installation

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from envfab.config.target import Member
+from envfab.config.target import Member, Target
 from envfab.errors import RegistrationError
 from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
@@ -41,8 +41,13 @@ def registration(member: Member, probe: Probe, user_id: int, variables: Variable
 
 
 def uuid_of(member: Member, probe: Probe) -> str:
-    """The UUID of a target (version 5, RFC 9562): always the same."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{known_as(member, probe)}"))
+    """The UUID of a member (version 5, RFC 9562): always the same."""
+    return uuid_of_target(known_as(member, probe))
+
+
+def uuid_of_target(target: Target) -> str:
+    """The UUID of a target as it is known to others (version 5, RFC 9562)."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"envfab:{target}"))
 
 
 def siblings_of(path: str) -> str:

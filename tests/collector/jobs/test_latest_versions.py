@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envfab.collector.config import WheelhouseFolders
+from envfab.collector.days import milliseconds_now
 from envfab.collector.jobs.index_offers import KNOWN_FOR, IndexNews, format_offers, offers_of, parse_offers
 from envfab.collector.jobs.latest_versions import Offer, newer_than, newest, python_of, runs_on
-from envfab.collector.parts import milliseconds_now
 from envfab.index.pages import JSON_TYPE, File, project_html, project_json
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 from tests.collector.conftest import MakeApp, service_of

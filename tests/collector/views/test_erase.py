@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from envfab.collector import erase_reports
+from envfab.collector.days import milliseconds_now
 from envfab.collector.db.erasures import REMEMBERED, forget_erasures, note_erasure
 from envfab.collector.db.schema import counters, erased_files, erasures, reports, usage_counts
-from envfab.collector.parts import milliseconds_now
 from envfab.usagestats.erasure import format_request, proof_of
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report

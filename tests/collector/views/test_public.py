@@ -7,10 +7,9 @@ import json
 import pytest
 from flask import Flask
 
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import published_weeks
 from envfab.collector.jobs import public_weeks
-from envfab.collector.parts import milliseconds_now
 from envfab.collector.weeks import week_of
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report

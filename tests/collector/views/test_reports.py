@@ -11,10 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from envfab.collector.days import day_of
+from envfab.collector.days import day_of, milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import reports, usage_counts
-from envfab.collector.parts import milliseconds_now
 from envfab.collector.report_store import ReportFolder
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report

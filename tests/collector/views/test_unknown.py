@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from envfab.audit.end_of_life import ENDS
 from envfab.collector import weeks
 from envfab.collector.config import WheelhouseFolders
+from envfab.collector.days import milliseconds_now
 from envfab.collector.db.schema import behind_weeks
-from envfab.collector.parts import milliseconds_now
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.jobs.test_vulnerabilities import record, write_export
 from tests.collector.sending import register
