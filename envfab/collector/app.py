@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, g, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from envfab.collector.auth import Doorkeeper, is_for_this_machine, is_sent_by_another_site
+from envfab.collector.auth import Doorkeeper, Rights, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
 from envfab.collector.parts import Background, Service
-from envfab.collector.views import api, applications, public, pypi, registrations, reports, usage, vulnerabilities
+from envfab.collector.views import (
+    api,
+    applications,
+    public,
+    pypi,
+    registrations,
+    reports,
+    sign_in,
+    usage,
+    vulnerabilities,
+)
+from envfab.collector.views.sign_in import is_signed_in, sign_in_page
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -30,10 +41,12 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
+    doorkeeper = Doorkeeper(config.tokens)
+    app.register_blueprint(sign_in.endpoints(service, doorkeeper))
     for room in (reports, registrations, api, pypi, applications, vulnerabilities, usage, public):
         app.register_blueprint(room.endpoints(service))
     applications.furnish(app, service)
-    _guard(app, config)
+    _guard(app, service, doorkeeper)
     _answer_errors(app)
     if config.rest is not None:
         background = Background(service, config.rest)
@@ -45,9 +58,7 @@ def create_app(config: Config) -> Flask:
     return app
 
 
-def _guard(app: Flask, config: Config) -> None:
-    doorkeeper = Doorkeeper(config.tokens)
-
+def _guard(app: Flask, service: Service, doorkeeper: Doorkeeper) -> None:
     @app.before_request
     def check() -> Response | None:
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
@@ -56,18 +67,44 @@ def _guard(app: Flask, config: Config) -> None:
             return None
         if is_sent_by_another_site(request):
             raise Forbidden("forms of other sites are refused")
-        if config.local and not is_for_this_machine(request):
+        if service.config.local and not is_for_this_machine(request):
             raise Forbidden("without a token this server answers only to loopback names, such as http://127.0.0.1")
-        if doorkeeper.admits(request):
+        if doorkeeper.is_open or request.blueprint == "sign_in":
             return None
-        headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}
-        return Response("this needs the collector's token\n", 401, headers, mimetype="text/plain")
+        rights = doorkeeper.rights_of(request)
+        if rights is None:
+            return None if _is_signed_in() else _ask_for_token()
+        needed = Rights.WRITE if request.blueprint == "registrations" else Rights.READ
+        if needed not in rights:
+            raise Forbidden(
+                "this token is for " + ("reading" if needed is Rights.WRITE else "registrations") + " alone"
+            )
+        return None
+
+    def _is_signed_in() -> bool:
+        g.signed_in = request.blueprint != "registrations" and is_signed_in(service, doorkeeper)
+        return bool(g.signed_in)
 
     @app.after_request
     def protect(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def _ask_for_token() -> Response:
+    """The page to sign in on where a browser asked for a page; Basic in its answer would open a window before it."""
+    if _is_for_people():
+        after = request.script_root + request.full_path.rstrip("?")
+        return Response(sign_in_page(after), 401, {"WWW-Authenticate": 'Bearer realm="envfab collector"'})
+    headers = {"WWW-Authenticate": 'Basic realm="envfab collector", charset="UTF-8"'}
+    return Response("this needs the collector's token\n", 401, headers, mimetype="text/plain")
+
+
+def _is_for_people() -> bool:
+    """Whether a browser asked for a page."""
+    wants_page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
+    return wants_page and not request.path.startswith("/api/")
 
 
 def _answer_errors(app: Flask) -> None:
@@ -86,10 +123,6 @@ def _answer_errors(app: Flask) -> None:
             if name == "Allow":
                 response.headers[name] = value
         return response
-
-    def _is_for_people() -> bool:
-        wants_page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
-        return wants_page and not request.path.startswith("/api/")
 
     @app.errorhandler(SQLAlchemyError)
     def no_database(error: SQLAlchemyError) -> Response:

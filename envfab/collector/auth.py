@@ -1,4 +1,4 @@
-"""Access control: a token, as a Bearer token (RFC 6750) or as the password of HTTP Basic (RFC 7617).
+"""Access control: a token, as a Bearer token (RFC 6750), as the password of HTTP Basic (RFC 7617), or by signing in.
 
 A browser sends its user's credentials, and reaches loopback, wherever a page sends it. So forms of other sites are
 refused, and, where there is no token, host names that others made to point to this machine.
@@ -6,19 +6,59 @@ refused, and, where there is no token, host names that others made to point to t
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Request
 
 from envfab.collector.config import is_loopback
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Rights(enum.Flag):
+    """What a token is for: seeing pages and JSON, and registering."""
+
+    READ = enum.auto()
+    WRITE = enum.auto()
+
+
+# how a line of a token file begins that is for one of them alone
+PREFIXES = {"read:": Rights.READ, "write:": Rights.WRITE}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token, by its SHA-256, and what it is for."""
+
+    digest: str
+    rights: Rights
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """The token of a line: `read:TOKEN`, `write:TOKEN`, or `TOKEN` for both."""
+        for prefix, rights in PREFIXES.items():
+            if text.startswith(prefix):
+                return cls(digest_of(text.removeprefix(prefix)), rights)
+        return cls(digest_of(text), Rights.READ | Rights.WRITE)
+
 
 def is_sent_by_another_site(request: Request) -> bool:
-    """Whether a browser says that a page of another site made it change something here."""
-    return request.method == "POST" and request.headers.get("Sec-Fetch-Site") == "cross-site"
+    """Whether a browser says that a page of another site, or of another host of this one, changes something here.
+
+    Browsers send Sec-Fetch-Site to hosts that they trust (https, loopback), and Origin to all; other clients neither.
+    """
+    if request.method != "POST":
+        return False
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is not None and _place(origin) != _place(f"{request.scheme}://{request.host}")
 
 
 def is_for_this_machine(request: Request) -> bool:
@@ -31,16 +71,33 @@ class Doorkeeper:
     """Checks tokens; without tokens every request is admitted."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self._digests = [_digest(token) for token in tokens]
+        self._tokens = [Token.parse(text) for text in tokens]
 
-    def admits(self, request: Request) -> bool:
-        """Whether a request may see pages and JSON, and register."""
-        return not self._digests or self._is_known(_credential(request))
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is needed."""
+        return not self._tokens
 
-    def _is_known(self, credential: str) -> bool:
-        digest = _digest(credential)
+    def rights_of(self, request: Request) -> Rights | None:
+        """What the request's own credentials are for; None if they are wrong, or there are none."""
+        found = self.find(_credential(request))
+        return found.rights if found is not None else None
+
+    def find(self, credential: str) -> Token | None:
+        """The token that a credential is."""
+        digest = digest_of(credential)
         # Every token is compared, each in constant time: how long it takes tells nothing.
-        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+        found = [token for token in self._tokens if hmac.compare_digest(digest, token.digest)]
+        return found[0] if found else None
+
+    def may_read(self, digest: str) -> bool:
+        """Whether a token of this digest is still there, and for reading."""
+        return any(token.digest == digest and Rights.READ in token.rights for token in self._tokens)
+
+
+def digest_of(text: str) -> str:
+    """The SHA-256 of a token, or of a cookie, in hex: nothing else of them is kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _credential(request: Request) -> str:
@@ -50,5 +107,10 @@ def _credential(request: Request) -> str:
     return (given.token if given.type == "bearer" else given.password if given.type == "basic" else "") or ""
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _place(origin: str) -> tuple[str | None, int | None] | None:
+    """Host and port of an origin; None for what is none, such as `null`."""
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)) if parts.hostname else None
+    except ValueError:
+        return None

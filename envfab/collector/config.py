@@ -112,7 +112,7 @@ class Config:
                 where="collector",
                 hint=f"give it a file of tokens: --token-file FILE, or {PREFIX}TOKEN_FILE for a WSGI server",
             )
-        if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
+        if any(len(token.removeprefix("read:").removeprefix("write:")) < SHORTEST_TOKEN for token in self.tokens):
             raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
         if self.url and not self.url.startswith(("http://", "https://")):
             raise ConfigurationError(f"must be an http or https URL, not {self.url!r}", where=f"{PREFIX}URL")
@@ -222,7 +222,10 @@ def find_wheelhouse(folder: Path) -> WheelhouseFolders:
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """The tokens of a file, one a line, so that an old one can stay valid while clients change; `#` comments out."""
+    """The tokens of a file, one a line, so that an old one can stay valid while clients change; `#` comments out.
+
+    `read:TOKEN` is for reading alone, `write:TOKEN` for registrations alone.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -28,7 +28,7 @@ CHARTS = {
     "distribution": "Distribution",
     "python": "Python",
 }
-PERIODS = {30: "30 days", 182: "half a year", 365: "a year", 3650: "ten years"}
+PERIODS = {30: "30 days", 90: "90 days", 182: "half a year", 365: "a year", 3650: "ten years"}
 SHOWN = 10  # lines of a chart
 LATEST = 20
 VALUES = 200

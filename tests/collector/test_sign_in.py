@@ -1,0 +1,190 @@
+"""Signing in: the page, the cookie, and who may not use either. And tokens for reading or registering alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from werkzeug.test import TestResponse
+
+from envfab.collector.config import Config, read_tokens
+from envfab.collector.db.schema import sessions
+from envfab.errors import ConfigurationError
+from tests.collector.conftest import MakeApp, service_of
+from tests.collector.sending import REGISTER, form, registration_fields
+
+TOKENS = ("both of them", "read:only reading", "write:only writing")
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def app(make_app: MakeApp, database: str) -> Flask:
+    """A collector with a token of each kind, on each database."""
+    return make_app(database=database, tokens=TOKENS)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser: it keeps cookies."""
+    return app.test_client()
+
+
+def sign_in(client: FlaskClient, token: str = "only reading", after: str = "", **more: object) -> TestResponse:
+    """Post the form."""
+    return client.post("/sign-in", data={"token": token, "next": after}, **more)
+
+
+def cookie_of(answer: TestResponse) -> str:
+    """The value of the cookie that an answer sets."""
+    return answer.headers["Set-Cookie"].split("=")[1].split(";")[0]
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_browser_gets_a_page_to_sign_in_on(client: FlaskClient) -> None:
+    """In place of each page, which it leads to then; without a window for a password. Its style sheet is there."""
+    answer = client.get("/packages/?sort=behind", headers=HTML)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert re.search('name="next" value="([^"]+)"', answer.text)[1] == "/packages/?sort=behind"  # type: ignore[index]
+    with client.get("/static/style.css") as style:
+        assert style.status_code == 200
+    assert client.get("/sign-in").status_code == 200
+    after = sign_in(client, after="/packages/?sort=behind")
+    assert (after.status_code, after.location) == (303, "/packages/?sort=behind")
+    assert client.get("/packages/?sort=behind", headers=HTML).status_code == 200
+
+
+def test_the_cookie_is_out_of_reach(client: FlaskClient) -> None:
+    """Of scripts and of other sites' forms; of http, where it came by https; and it says nothing of the token."""
+    plain = sign_in(client).headers["Set-Cookie"]
+    assert re.fullmatch(r"envfab_session=[\w-]{43}; HttpOnly; Path=/; SameSite=Lax", plain)
+    secure = sign_in(client, base_url="https://inventory.example.org").headers["Set-Cookie"]
+    assert "; Secure" in secure
+    assert plain.split(";")[0] != secure.split(";")[0]
+
+
+def test_nothing_secret_is_kept(app: Flask, client: FlaskClient) -> None:
+    """The tables have neither the cookie nor the token."""
+    cookie = cookie_of(sign_in(client))
+    with service_of(app).storage.reading() as connection:
+        (row,) = connection.execute(select(sessions)).all()
+    assert cookie not in str(row)
+    assert "reading" not in str(row)
+
+
+@pytest.mark.parametrize(("token", "why"), [("mistaken", "The token is wrong."), ("", "The token is wrong."),
+                                            ("read:only reading", "The token is wrong."),
+                                            ("only writing", "This token is for registrations alone.")])  # fmt: skip
+def test_a_wrong_token_opens_nothing(client: FlaskClient, token: str, why: str) -> None:
+    """The page says why, and no cookie comes."""
+    answer = sign_in(client, token)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
+    assert f'role="alert" id="problem">{why}' in answer.text
+    assert token not in answer.text or not token
+
+
+def test_signing_out_ends_it(client: FlaskClient) -> None:
+    """On the server, too: the cookie opens nothing any more, wherever it was copied to."""
+    cookie = cookie_of(sign_in(client))
+    assert "Sign out" in client.get("/", headers=HTML).text
+    assert client.post("/sign-out").location == "/sign-in"
+    assert client.get("/", headers=HTML).status_code == 401
+    client.set_cookie("envfab_session", cookie)
+    assert client.get("/", headers=HTML).status_code == 401
+
+
+def test_a_session_ends(app: Flask, client: FlaskClient, make_app: MakeApp, database: str) -> None:
+    """With the token that it began with, in all workers, and after a while."""
+    cookie = cookie_of(sign_in(client))
+    for tokens, status in ((TOKENS, 200), (("another one",), 401)):
+        other = make_app(database=database, tokens=tokens).test_client()
+        other.set_cookie("envfab_session", cookie)
+        assert other.get("/").status_code == status
+    with service_of(app).storage.writing() as connection:
+        connection.execute(update(sessions).values(ends_at=1))
+    assert client.get("/").status_code == 401
+    sign_in(client)
+    with service_of(app).storage.reading() as connection:
+        assert len(connection.execute(select(sessions)).all()) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example.org"},
+        {"Origin": "http://localhost:8000"},
+        {"Origin": "null"},
+    ],
+)
+def test_forms_of_other_sites_are_refused(client: FlaskClient, headers: dict[str, str]) -> None:
+    """They sign nobody in, nor out, and register nothing."""
+    assert sign_in(client, headers=headers).status_code == 403
+    sign_in(client)
+    assert client.post("/sign-out", headers=headers).status_code == 403
+    body = form(registration_fields())
+    assert client.post(REGISTER, data=body, headers=headers | bearer("both of them")).status_code == 403
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://localhost"}, {"Origin": "http://localhost:80"}, {"Sec-Fetch-Site": "same-origin"}]
+)
+def test_own_forms_are_taken(client: FlaskClient, headers: dict[str, str]) -> None:
+    """Whatever the browser says of where they come from."""
+    assert sign_in(client, headers=headers).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "after", ["https://evil.example.org/", "//evil.example.org", "/\\evil.example.org", "x", "", "/\tx", "javascript:x"]
+)
+def test_signing_in_leads_nowhere_else(client: FlaskClient, after: str) -> None:
+    """A link to the page cannot send people to another server."""
+    assert sign_in(client, after=after).location == "/"
+
+
+def test_no_token_stands_in_an_address(client: FlaskClient) -> None:
+    """In the query it is not taken, and the form posts it."""
+    for path in ("/?token=only+reading", "/sign-in?token=only+reading"):
+        assert "Set-Cookie" not in client.get(path, headers=HTML).headers
+    page = client.get("/", headers=HTML).text
+    assert 'method="post" action="/sign-in"' in page
+    assert parse_qs(urlsplit(sign_in(client).location).query) == {}
+
+
+def test_tokens_for_one_thing(client: FlaskClient) -> None:
+    """One for reading registers nothing, one for registrations shows nothing; each says so. A cookie registers nothing."""
+    body = form(registration_fields("u1"))
+    refused = client.post(REGISTER, data=body, headers=bearer("only reading"))
+    assert (refused.status_code, refused.text) == (403, "this token is for reading alone\n")
+    assert client.post(REGISTER, data=body, headers=bearer("only writing")).status_code == 200
+    refused = client.get("/api/applications", headers=bearer("only writing"))
+    assert (refused.status_code, refused.text) == (403, "this token is for registrations alone\n")
+    for token in ("only reading", "both of them"):
+        assert len(client.get("/api/applications", headers=bearer(token)).json or []) == 1
+    assert client.get("/api/applications", headers=bearer("read:only reading")).status_code == 401
+    sign_in(client, "both of them")
+    assert client.post(REGISTER, data=body).status_code == 401
+
+
+def test_an_open_collector_has_nothing_to_sign_in_to(make_app: MakeApp) -> None:
+    """It leads to the first page."""
+    assert make_app().test_client().get("/sign-in").location == "/"
+
+
+def test_a_file_of_tokens_of_each_kind(tmp_path: Path) -> None:
+    """Older files mean what they meant; the shortest token is counted without what it is for."""
+    (tmp_path / "tokens").write_text("# of the hosts\nwrite:correct horse\nread:battery staple\nold and plain\n")
+    assert read_tokens(tmp_path / "tokens") == ("write:correct horse", "read:battery staple", "old and plain")
+    with pytest.raises(ConfigurationError, match="less than 8 characters"):
+        Config(tmp_path, tokens=("read:short",))
