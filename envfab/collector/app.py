@@ -102,8 +102,9 @@ def _ask_for_token() -> Response:
 
 
 def _is_for_people() -> bool:
-    """Whether a browser asked for a page."""
-    wants_page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
+    """Whether a browser asked for a page: it prefers HTML to plain text, among other things that it takes as well."""
+    accepted = request.accept_mimetypes
+    wants_page = request.method == "GET" and accepted["text/html"] > accepted["text/plain"]
     return wants_page and not request.path.startswith("/api/")
 
 

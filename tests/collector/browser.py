@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from waitress.server import create_server
 
@@ -26,17 +26,6 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
-MEASURE = "/measure-in-the-browser"
-SCRIPT = """
-<script>
-onload = () => {
-  document.getElementById("found").textContent = [...document.querySelectorAll("iframe")].map(frame => {
-    const page = frame.contentDocument.documentElement;
-    return [frame.dataset.path, page.scrollWidth, page.clientWidth, frame.contentDocument.title].join("|");
-  }).join("\\n");
-};
-</script>
-"""
 
 
 def chromium() -> str | None:
@@ -44,28 +33,18 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def dump_dom(program: str, url: str, profile: Path) -> str:
-    """The document at `url` as the browser sees it once it is loaded."""
-    arguments = [program, *FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom", url]
-    done = subprocess.run(arguments, capture_output=True, encoding="utf-8", timeout=60, check=True)
-    return done.stdout
-
-
-def with_measuring(application: WSGIApplication, paths: Iterable[str], width: int) -> WSGIApplication:
-    """The application, and beside it a page that shows `paths` in frames and writes down how wide they are."""
-    frames = "".join(
-        f'<iframe width="{width}" height="800" style="border:0" data-path="{escape(path)}" src="{escape(path)}"></iframe>'
-        for path in paths
-    )
-    page = f"<!doctype html><pre id=found></pre>{frames}{SCRIPT}".encode()
-
-    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != MEASURE:
-            return application(environ, start_response)
-        start_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(page)))])
-        return [page]
-
-    return wrapped
+@contextmanager
+def showing(program: str, url: str, profile: Path) -> Iterator[None]:
+    """A browser that shows a page, until the end of the block."""
+    arguments = [program, *FLAGS, f"--user-data-dir={profile}", url]
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
 
 
 @contextmanager

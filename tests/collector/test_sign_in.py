@@ -19,7 +19,11 @@ from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import REGISTER, form, registration_fields
 
 TOKENS = ("both of them", "read:only reading", "write:only writing")
-HTML = {"Accept": "text/html"}
+# as Chromium sends it
+HTML = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    "application/signed-exchange;v=b3;q=0.7"
+}
 
 
 @pytest.fixture

@@ -14,17 +14,26 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.db.schema import applications
-from tests.collector.browser import MEASURE, chromium, dump_dom, serving, with_measuring
+from tests.collector.browser import chromium
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
+from tests.collector.inspection import BAD, inspect
 from tests.collector.jobs.test_vulnerabilities import record, write_export
 from tests.collector.sending import register, report
 from tests.support.wheels import make_wheelhouse
 
 HTML = {"Accept": "text/html"}
+# of the pages that a browser is to show one of each kind and state: others differ in order alone
+DIFFERENT = (
+    "/", "/?q=nothing-like-that", "/applications/u1", f"/applications/{LONG[:90]}", "/applications/empty",
+    "/applications/sibling-0", "/packages/", f"/packages/{LONG}", "/packages/project-0", "/behind", "/usage",
+    "/usage/key?name=version", "/usage/reports/1", "/search", "/search?q=a", "/vulnerabilities", "/vulnerabilities/GHSA-1",
+    "/nothing/here", "/?page=9",
+)  # fmt: skip
 ATOM = "{http://www.w3.org/2005/Atom}"
 VOID = {"meta", "link", "input", "br", "wbr"}
 
@@ -273,17 +282,20 @@ def test_no_query_a_row(furnished: tuple[Flask, list[str]], counted: list[str]) 
     assert max(few.values()) <= 9
 
 
-def test_no_page_scrolls_sideways_on_a_phone(make_app: MakeApp, tmp_path: Path) -> None:
-    """At 390 px no page is wider than the screen, although names are long."""
+def test_every_page_in_a_browser(make_app: MakeApp, tmp_path: Path) -> None:
+    """WCAG AA by axe-core, in light and dark, at 1280 and 390 pixels; none is wider than the screen, or breaks a word."""
     program = chromium()
     if program is None:
         pytest.skip("Chromium is not installed (Debian: chromium)")
     app = make_app(**sources(tmp_path))
-    paths = furnish(app)
-    with serving(with_measuring(app, paths, 390)) as url:
-        found = dump_dom(program, url + MEASURE, tmp_path / "profile")
-    lines = re.search('<pre id="found">(.*?)</pre>', found, re.DOTALL)
-    assert lines is not None
-    widths = {line.split("|")[0]: line.split("|")[1:3] for line in lines[1].split("\n")}
-    assert len(widths) == len(paths)
-    assert {path: found for path, found in widths.items() if found != ["390", "390"]} == {}
+    assert set(DIFFERENT) <= set(furnish(app))
+    closed = make_app(data=tmp_path / "closed", tokens=("correct horse",))
+    both = DispatcherMiddleware(app.wsgi_app, {"/closed": closed.wsgi_app})
+    found = inspect(program, both, [*DIFFERENT, "/closed/", BAD], tmp_path / "profile")
+    assert len(found) == 4 * (len(DIFFERENT) + 2)
+    bad = [one for one in found if one.path == BAD]
+    assert all("color-contrast: <p>inconsiderately</p>" in one.violations for one in bad)
+    assert all(one.broken == ("inconsiderately",) and one.wide > one.width for one in bad if one.theme == "light")
+    for one in found:
+        if one.path != BAD:
+            assert (one.violations, one.broken, one.wide) == ((), (), one.width), (one.path, one.width, one.theme)

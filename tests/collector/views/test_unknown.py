@@ -98,7 +98,7 @@ def test_a_week_tells_what_was_not_known(app: Flask, client: FlaskClient) -> Non
         assert [(one.behind, one.unknown) for one in weeks.list_weeks(connection, now)] == [(1, None), (1, 2)]
     page = words(client.get("/behind").text)
     assert "1 not noted" in page
-    assert "dashed: not known, 2 at the end" in client.get("/behind").text
+    assert "; dashed: not known, 2 at the end" in client.get("/behind").text
 
 
 def test_a_wheelhouse_that_cannot_be_read_is_not_known(make_app: MakeApp, tmp_path: Path) -> None:
