@@ -91,10 +91,13 @@ def sort_packages(lines: Iterable[PackageLine], only: str, key: str, reverse: bo
     return sorted(found, key=lambda line: (getattr(line, key) * (1 if reverse else -1), line.name))
 
 
-def most_behind(lines: Iterable[PackageLine], limit: int) -> tuple[PackageLine, ...]:
-    """The packages with something newer, those that concern most applications first."""
-    late = [line for line in lines if line.behind]
-    return tuple(sorted(late, key=lambda line: (-line.behind, line.name))[:limit])
+def sort_users(package: Package, key: str, reverse: bool) -> list[User]:
+    """The applications that run a package, by version (the newest first), name, or last registration (oldest first)."""
+    if key == "name":
+        return sorted(package.users, key=lambda user: user.application.name.lower(), reverse=reverse)
+    if key == "last_seen":
+        return sorted(package.users, key=lambda user: user.application.last_seen, reverse=reverse)
+    return list(reversed(package.users) if reverse else package.users)
 
 
 def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:

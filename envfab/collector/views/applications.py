@@ -15,7 +15,7 @@ from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import application_queries, finding_queries, package_queries, siblings
-from envfab.collector.db.application_queries import ApplicationFilter, Counts
+from envfab.collector.db.application_queries import ApplicationFilter, Counts, InstalledPackage
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability
 from envfab.collector.db.package_queries import Package, User
 from envfab.collector.parts import Service
@@ -37,12 +37,12 @@ SORTS = {
     "last_seen": ASCENDING,
 }
 FILTERS = {
-    "behind": "with something behind",
-    "unknown": "with something not known",
-    "vulnerable": "with known vulnerabilities",
+    "behind": "behind",
+    "unknown": "not known",
+    "vulnerable": "vulnerable",
     "edited": "hand-edited",
     "stale": "stale",
-    "ended": "with an interpreter past its end of life",
+    "ended": "past end of life",
 }
 PACKAGE_SORTS = {
     "name": ASCENDING,
@@ -51,6 +51,8 @@ PACKAGE_SORTS = {
     "behind": DESCENDING,
     "unknown": DESCENDING,
 }
+BEHIND_SORTS = {"behind": DESCENDING, "name": ASCENDING}
+USER_SORTS = {"version": DESCENDING, "name": ASCENDING, "last_seen": ASCENDING}
 PACKAGE_FILTERS = {"behind": "behind", "unknown": "not known"}
 
 
@@ -91,8 +93,11 @@ def endpoints(service: Service) -> Blueprint:
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
             alike = siblings.siblings_of(connection, found)
             since = finding_queries.first_seen_of(connection, found)
+        only = choice("only", PACKAGE_FILTERS)
+        chosen = [one for one in packages if _is_shown(one, only)]
         return render_template(
-            "application.html", application=found, packages=packages, updates=updates, stale=stale,
+            "application.html", application=found, packages=packages, chosen=chosen, only=only,
+            filters_of=PACKAGE_FILTERS, updates=updates, stale=stale,
             plot=_plot(behind), weeks=behind, offers=_offers(service), export=export_of(service),
             findings=findings_of(service, packages), siblings=alike, odd=alike.others_alike(found), shown=SHOWN_HOSTS,
             since=since,
@@ -117,11 +122,13 @@ def endpoints(service: Service) -> Blueprint:
             if found is None:
                 raise NotFound("no application has this package")
             known = finding_queries.findings_of_package(connection, found.name)
-        pages = Pages.asked(len(found.users), A_PAGE)
+        sorting = Sorting.asked(USER_SORTS)
+        users = package_queries.sort_users(found, sorting.key, sorting.reverse)
+        pages = Pages.asked(len(users), A_PAGE)
         return render_template(
             "package.html", package=found, versions=_versions(found), offers=_offers(service), pages=pages,
-            users=found.users[pages.offset : pages.offset + A_PAGE], known=_by_version(known),
-            export=export_of(service),
+            users=users[pages.offset : pages.offset + A_PAGE], known=_by_version(known),
+            sorting=sorting, export=export_of(service),
         )  # fmt: skip
 
     @routes.get("/behind")
@@ -129,8 +136,14 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             total = application_queries.count_applications(connection)
             listed = weeks.list_weeks(connection, milliseconds_now())
-            late = package_queries.most_behind(package_queries.list_packages(connection), A_PAGE)
-        return render_template("behind.html", total=total, weeks=listed, plot=_plot(listed), late=late)
+            lines = package_queries.list_packages(connection)
+        sorting = Sorting.asked(BEHIND_SORTS)
+        late = package_queries.sort_packages(lines, "behind", sorting.key, sorting.reverse)
+        pages = Pages.asked(len(late), A_PAGE)
+        return render_template(
+            "behind.html", total=total, weeks=listed, plot=_plot(listed), pages=pages, sorting=sorting,
+            late=late[pages.offset : pages.offset + A_PAGE],
+        )  # fmt: skip
 
     @routes.get("/search")
     def search() -> str:
@@ -200,6 +213,10 @@ def _offers(service: Service) -> Offers:
 def _moment() -> dict[str, object]:
     now = milliseconds_now()
     return {"now": now, "ago": lambda then: template_filters.ago(then, now)}
+
+
+def _is_shown(one: InstalledPackage, only: str) -> bool:
+    return not only or (bool(one.newer) if only == "behind" else not one.compared)
 
 
 def _filters(counts: Counts, service: Service) -> Mapping[str, str]:
