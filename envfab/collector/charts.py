@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 26
+WIDEST = 60.0  # of a column
 _FRAME = Markup(
     '<svg class="plot {size.name}" viewBox="0 0 {size.width} {size.height}" role="img" aria-label="{label}"'
     ' focusable="false">{inside}</svg>'
@@ -82,7 +83,7 @@ def line(points: Sequence[Point], title: str, beside: Beside | None = None) -> M
 def _columns(points: Sequence[Point], title: str, size: Size) -> Markup:
     ticks = scale(max(point.number for point in points))
     step = size.room / len(points)
-    width = max(step * 0.8, min(step, 1.0))
+    width = min(max(step * 0.8, min(step, 1.0)), WIDEST)
     drawn = []
     for number, point in enumerate(points):
         y = _height(point.number, ticks, size)
