@@ -32,7 +32,7 @@ DIFFERENT = (
     "/", "/?q=nothing-like-that", "/applications/u1", f"/applications/{LONG[:90]}", "/applications/empty",
     "/applications/sibling-0", "/packages/", f"/packages/{LONG}", "/packages/project-0", "/behind", "/usage",
     "/usage/key?name=version", "/usage/reports/1", "/search", "/search?q=a", "/vulnerabilities", "/vulnerabilities/GHSA-1",
-    "/nothing/here", "/?page=9",
+    "/public/open", "/nothing/here", "/?page=9",
 )  # fmt: skip
 ATOM = "{http://www.w3.org/2005/Atom}"
 VOID = {"meta", "link", "input", "br", "wbr"}
