@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from envfab.collector.db import schema
+from envfab.collector.db.upgrade import prepare
 from envfab.errors import ConfigurationError, EnvfabError
 
 # Seconds that a writer waits for another one.
@@ -27,10 +27,10 @@ class Storage:
     """The collector's tables. Opening makes them; raises `CollectorError`, `ConfigurationError`, `FormatError`."""
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(_readable(url))
+        self.engine = _engine(driver_url(url))
         try:
             with self.writing() as connection:
-                schema.prepare(connection)
+                prepare(connection)
         except DBAPIError as error:
             reason = " ".join(str(error.orig).split())
             raise CollectorError(f"cannot use the database: {reason}", where=_shown(self.engine.url)) from None
@@ -66,7 +66,8 @@ def run_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
         connection.execute(statement, rows)
 
 
-def _readable(text: str) -> URL:
+def driver_url(text: str) -> URL:
+    """The URL of a database with the driver for it; raises `ConfigurationError`."""
     try:
         url = make_url(text)
     except ArgumentError:

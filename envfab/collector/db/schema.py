@@ -1,4 +1,4 @@
-"""The tables, the number of their format, and the way from older formats to this one.
+"""The tables, and the number of their format.
 
 Times are milliseconds since 1970, days are days since then, names of packages are canonical. The same
 tables serve SQLite and PostgreSQL.
@@ -6,40 +6,36 @@ tables serve SQLite and PostgreSQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Float,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     UniqueConstraint,
-    func,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
 )
 
-from envfab.errors import FormatError
-
+# A change of a table takes the next number, and a revision in `migrations/versions` that leads to it.
 FORMAT = 6
-# An arbitrary number that no other program on the same database should use.
-_LOCK = 0x656E76666162
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY by itself
 
 formats = Table("envfab_format", metadata, Column("format", Integer, nullable=False))
+# Alembic's own table, as it makes it; under a name that no other program's Alembic uses in the same database.
+revisions = Table(
+    "envfab_revision",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="envfab_revision_pkc"),
+)
 
 applications = Table(
     "applications",
@@ -275,88 +271,3 @@ sessions = Table(
     Column("token", Text, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
 )
-
-
-def _to_format_2(connection: Connection) -> None:
-    """Weeks, what is newer in a package index, and keys in an order that makes pages quick.
-
-    The index of reports is made anew: the work in the background fills it out of their files.
-    """
-    metadata.drop_all(connection, tables=[reports, usage_counts])
-    metadata.create_all(connection, tables=[behind_weeks, index_projects, reports, usage_counts])
-    add_columns(connection, installed, "newer_index", "compared")  # both are in the index
-    connection.execute(text("DROP INDEX installed_by_name"))
-    for one in installed.indexes:
-        one.create(connection)
-
-
-def _to_format_3(connection: Connection) -> None:
-    """How many known vulnerabilities an application has."""
-    add_columns(connection, applications, "vulnerable")
-
-
-def _to_format_4(connection: Connection) -> None:
-    """What was deployed, and what was changed since."""
-    names = "digest", "siblings", "drift_packages", "drift_files", "drift_since", "drift"
-    add_columns(connection, applications, *names)
-
-
-def _to_format_5(connection: Connection) -> None:
-    """What usage reports count, what was erased, and what was published."""
-    metadata.create_all(connection, tables=[counters, erasures, erased_files, published_weeks])
-    add_columns(connection, reports, "proof")
-    by_user = next(one for one in reports.indexes if one.name == "reports_by_user")
-    by_user.create(connection, checkfirst=True)  # a step before this one may have made the table anew
-
-
-def _to_format_6(connection: Connection) -> None:
-    """What is not known, findings with their events, and who is signed in."""
-    tables = [vulnerabilities, vulnerability_names, findings, finding_events, event_deliveries, sessions]
-    metadata.create_all(connection, tables=tables)
-    add_columns(connection, installed, "latest_house", "latest_index", "compared")
-    add_columns(connection, applications, "compared", "unchecked")
-    add_columns(connection, behind_weeks, "compared")
-    connection.execute(text("DROP INDEX IF EXISTS installed_by_version"))
-    for one in installed.indexes:
-        one.create(connection, checkfirst=True)
-
-
-Migration = Callable[[Connection], None]
-# By the format that they lead away from.
-MIGRATIONS: Mapping[int, Migration] = {
-    1: _to_format_2,
-    2: _to_format_3,
-    3: _to_format_4,
-    4: _to_format_5,
-    5: _to_format_6,
-}
-
-
-def prepare(connection: Connection) -> None:
-    """Make the tables, or bring older ones to this format; raises `FormatError` for newer ones."""
-    if connection.dialect.name == "postgresql":
-        # Several workers start at once, and CREATE TABLE IF NOT EXISTS does not protect against that.
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    if not inspect(connection).has_table(formats.name):
-        metadata.create_all(connection)
-        connection.execute(insert(formats).values(format=FORMAT))
-        return
-    there = connection.execute(select(formats.c.format)).scalar_one()
-    if there > FORMAT:
-        raise FormatError(
-            f"the collector's database has format {there}; this envfab reads format {FORMAT}", hint="upgrade envfab"
-        )
-    for number in range(there, FORMAT):
-        MIGRATIONS[number](connection)
-    if there < FORMAT:
-        connection.execute(update(formats).values(format=FORMAT))
-
-
-def add_columns(connection: Connection, table: Table, *names: str) -> None:
-    """Add columns that may be empty to a table of an older format, unless a step before this one made it anew."""
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    for name in names:
-        if name in there:
-            continue
-        kind = table.c[name].type.compile(connection.dialect)
-        connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN "{name}" {kind}'))
