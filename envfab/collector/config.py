@@ -34,6 +34,7 @@ VARIABLES = (
     "OPEN",
     "STORE_ADDRESSES",
     "KEEP_DAYS",
+    "KEEP_REGISTRATIONS_DAYS",
     "STALE_DAYS",
     "PROXIES",
     "PUBLIC",
@@ -78,8 +79,9 @@ class Config:
 
     Without `tokens` every client is admitted, which `open` must ask for; `local` then restricts that to requests which
     name this machine by a loopback name, so that no web page elsewhere can read it through a visitor's browser.
-    Usage reports are deleted after `keep_days`; an application is marked after `stale_days` without a registration.
     Anybody may see the published numbers of the programs in `public`.
+    Usage reports are deleted after `keep_days`, applications that did not register for `keep_registrations_days`, and
+    history as old, are deleted, too; an application is marked after `stale_days` without a registration.
     `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
     rounds of the work in the background (None: no such work). `url` is the address for people, which events name;
     `receivers` are told of new findings, commands among them in `folder` (None: the data folder).
@@ -97,6 +99,7 @@ class Config:
     local: bool = False
     store_addresses: bool = True
     keep_days: int | None = None
+    keep_registrations_days: int | None = None
     stale_days: int = 14
     proxies: int = 0
     rest: float | None = 60.0
@@ -167,7 +170,8 @@ def from_settings(
         tokens=_tokens(said, flags),
         open=flag(said, "OPEN", False),
         store_addresses=flag(said, "STORE_ADDRESSES", True),
-        keep_days=_number(said, "KEEP_DAYS", flags) if said.get("KEEP_DAYS") else None,
+        keep_days=_number_or_none(said, "KEEP_DAYS", flags),
+        keep_registrations_days=_number_or_none(said, "KEEP_REGISTRATIONS_DAYS", flags),
         stale_days=_number(said, "STALE_DAYS", flags) if said.get("STALE_DAYS") else 14,
         url=said.get("URL", ""),
         receivers=_receivers(said),
@@ -267,6 +271,10 @@ def _path(text: str, name: str, flags: Collection[str]) -> Path:
 
 def _shown(name: str, flags: Collection[str]) -> str:
     return f"--{name.lower().replace('_', '-')}" if name in flags else f"{PREFIX}{name}"
+
+
+def _number_or_none(said: Mapping[str, str], name: str, flags: Collection[str]) -> int | None:
+    return _number(said, name, flags) if said.get(name) else None
 
 
 def _number(said: Mapping[str, str], name: str, flags: Collection[str], least: int = 1) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from envfab.collector import weeks
 from envfab.collector.config import Config
 from envfab.collector.days import milliseconds_now
-from envfab.collector.db import usage_reports
+from envfab.collector.db import retention, usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.erasures import forget_erasures
 from envfab.collector.erase_reports import finish
@@ -75,6 +75,8 @@ class Service:
         self.folder.clear_unfinished(time.time() - UNFINISHED)
         if self.config.keep_days is not None:
             usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
+        if self.config.keep_registrations_days is not None:
+            retention.delete_before(self.storage, milliseconds_now(), self.config.keep_registrations_days)
         self._events.send(milliseconds_now)
         # Last, since an index may take its time to answer.
         if self._index is not None and self._index.ask(milliseconds_now()):

@@ -44,6 +44,8 @@ def note(connection: Connection, now: int) -> None:
     )
     # SQLite takes the ON of ON CONFLICT for that of a join where the SELECT has no WHERE.
     rows = select(*columns).where(applications.c.id.is_not(None)).order_by(applications.c.id)
+    # held, in the order of all others, so that no application is deleted before its week is written
+    rows = rows.with_for_update(key_share=True, read=True)
     statement = insert_or(connection, behind_weeks).from_select(_COLUMNS, rows)
     statement = statement.on_conflict_do_update(
         index_elements=[behind_weeks.c.application_id, behind_weeks.c.week],

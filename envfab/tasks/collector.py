@@ -34,6 +34,8 @@ def task(fleet: Fleet) -> Any:
         token_file="a file of tokens, one per line; clients must send one of them",
         keep_days="delete usage reports after this many days (default: never)",
         public="programs whose numbers anybody may see, separated by commas (default: none)",
+        keep_registrations_days="delete applications that did not register for so many days, and older history "
+        "(default: never)",
         no_addresses="do not store the addresses that usage reports come from",
     )
     def collector(
@@ -48,6 +50,7 @@ def task(fleet: Fleet) -> Any:
         token_file: str = "",
         keep_days: str = "",
         public: str = "",
+        keep_registrations_days: str = "",
         no_addresses: bool = False,
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
@@ -57,6 +60,7 @@ def task(fleet: Fleet) -> Any:
         given = {
             "DATA": data, "DATABASE": database, "REPORTS": reports, "HOUSE": house, "INDEX": index,
             "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "PUBLIC": public,
+            "KEEP_REGISTRATIONS_DAYS": keep_registrations_days,
             "STORE_ADDRESSES": "0" if no_addresses else "",
         }  # fmt: skip
         config = _with_fleet(_config(fleet, host, {name: value for name, value in given.items() if value}), run)

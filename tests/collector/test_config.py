@@ -23,7 +23,8 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
         "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
         "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
-        "PROXIES": "1", "PUBLIC": "prog, other", "OSV": str(tmp_path / "all.zip"),
+        "KEEP_REGISTRATIONS_DAYS": "400", "PUBLIC": "prog, other",
+        "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
     }  # fmt: skip
     config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
     assert config == Config(
@@ -36,6 +37,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         tokens=("third token", "first token", "second token"),
         store_addresses=False,
         keep_days=90,
+        keep_registrations_days=400,
         stale_days=3,
         proxies=1,
         public=("prog", "other"),

@@ -1,0 +1,78 @@
+"""How long registrations are kept: applications that no longer register, and old history of those that do.
+
+Deleting takes many small transactions, so that registrations never wait for long. What registers meanwhile is kept:
+an application's row is held while its age is looked at, and a registration writes that row first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, exists, or_, select
+
+from envfab.collector.days import DAY, day_of
+from envfab.collector.db.engine import Storage
+from envfab.collector.db.schema import applications, behind_weeks, changes, index_projects, installed, updates
+
+APPLICATIONS_AT_ONCE = 25
+ENTRIES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """How many applications, and how many entries in the history of others, were deleted."""
+
+    applications: int
+    history: int
+
+
+def delete_before(storage: Storage, now: int, days: int) -> Deleted:
+    """Delete applications that did not register for `days`, and history that is older; the latest entry stays.
+
+    `now` is in milliseconds. What an index said of packages that are no longer installed anywhere goes, too.
+    """
+    before = now - days * DAY
+    gone = _in_batches(storage, before, _delete_applications)
+    entries = _in_batches(storage, before, _delete_history)
+    with storage.writing() as connection:
+        connection.execute(delete(behind_weeks).where(behind_weeks.c.week < day_of(before) - 6))
+        used = exists().where(installed.c.name == index_projects.c.name)
+        connection.execute(delete(index_projects).where(~used))
+    return Deleted(gone, entries)
+
+
+def _in_batches(storage: Storage, before: int, delete_some: Callable[[Connection, int], int]) -> int:
+    """Repeat a deletion, in a transaction each, until nothing is left for it; how many it deleted."""
+    total = 0
+    while True:
+        with storage.writing() as connection:
+            many = delete_some(connection, before)
+        total += many
+        if not many:
+            return total
+
+
+def _delete_applications(connection: Connection, before: int) -> int:
+    query = select(applications.c.id).where(applications.c.last_seen < before).order_by(applications.c.id)
+    # PostgreSQL looks at the age again once it holds the row: a registration may have been writing it.
+    ids = connection.execute(query.limit(APPLICATIONS_AT_ONCE).with_for_update()).scalars().all()
+    theirs = select(updates.c.id).where(updates.c.application_id.in_(ids))
+    connection.execute(delete(changes).where(changes.c.update_id.in_(theirs)))
+    for table in (updates, installed, behind_weeks):
+        connection.execute(delete(table).where(table.c.application_id.in_(ids)))
+    connection.execute(delete(applications).where(applications.c.id.in_(ids)))
+    return len(ids)
+
+
+def _delete_history(connection: Connection, before: int) -> int:
+    later = updates.alias()
+    has_later = exists().where(
+        later.c.application_id == updates.c.application_id,
+        or_(later.c.at > updates.c.at, and_(later.c.at == updates.c.at, later.c.id > updates.c.id)),
+    )
+    query = select(updates.c.id).where(updates.c.at < before, has_later).order_by(updates.c.id)
+    ids = connection.execute(query.limit(ENTRIES_AT_ONCE)).scalars().all()
+    connection.execute(delete(changes).where(changes.c.update_id.in_(ids)))
+    connection.execute(delete(updates).where(updates.c.id.in_(ids)))
+    return len(ids)

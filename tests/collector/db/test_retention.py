@@ -1,0 +1,122 @@
+"""How long registrations are kept."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from envfab.collector import weeks
+from envfab.collector.days import DAY
+from envfab.collector.db import applications as storing
+from envfab.collector.db import retention
+from envfab.collector.db.engine import Storage
+from envfab.collector.db.schema import applications, behind_weeks, index_projects, metadata, updates
+from envfab.collector.parts import Service, milliseconds_now
+from envfab.registration.difio.protocol import parse_registration
+from tests.collector.conftest import MakeApp, service_of
+from tests.collector.sending import form, register, registration_fields
+
+KEPT = 30
+OLD = (KEPT + 1) * DAY
+
+
+def age(storage: Storage, *uuids: str) -> None:
+    """Make applications, and their history, as old as something that is no longer kept."""
+    with storage.writing() as connection:
+        concerned = select(applications.c.id).where(applications.c.uuid.in_(uuids))
+        connection.execute(update(updates).where(updates.c.application_id.in_(concerned)).values(at=updates.c.at - OLD))
+        older = {"first_seen": applications.c.first_seen - OLD, "last_seen": applications.c.last_seen - OLD}
+        connection.execute(update(applications).where(applications.c.uuid.in_(uuids)).values(older))
+
+
+def rows(storage: Storage) -> dict[str, int]:
+    """How many rows the tables have that refer to others."""
+    with storage.reading() as connection:
+        tables = [table for table in metadata.sorted_tables if table.foreign_keys or table is applications]
+        return {one.name: connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables}
+
+
+@pytest.fixture
+def service(make_app: MakeApp, database: str) -> Service:
+    """A collector that keeps registrations for a while, with one application that has rows in every table."""
+    app = make_app(database=database, keep_registrations_days=KEPT)
+    client = app.test_client()
+    register(client, "old", [("Django", "5.0"), ("gone", "1.0")])
+    register(client, "old", [("Django", "5.1"), ("gone", "1.0")])
+    found = service_of(app)
+    with found.storage.writing() as connection:
+        weeks.note(connection, milliseconds_now())
+        for name in ("django", "gone"):
+            connection.execute(insert(index_projects).values(name=name, due_at=2**62, offers="[]"))
+    return found
+
+
+def test_what_does_not_register_any_more_is_deleted(service: Service) -> None:
+    """An application that was not seen for so long goes, with every row that refers to it."""
+    assert min(rows(service.storage).values()) > 0, "a new table: delete its rows in db/retention, and make one here"
+    age(service.storage, "old")
+    service.tidy()
+    assert set(rows(service.storage).values()) == {0}
+
+
+def test_what_registered_since_is_kept(service: Service) -> None:
+    """An application that registered within the time keeps its packages and its latest history."""
+    before = rows(service.storage)
+    service.tidy()
+    assert rows(service.storage) == before
+
+
+def test_what_an_index_said_goes_with_the_last_use(make_app: MakeApp, database: str, service: Service) -> None:
+    """Names of packages that are not installed anywhere any more are forgotten."""
+    register(make_app(database=database).test_client(), "new", [("Django", "5.1")])
+    age(service.storage, "old")
+    service.tidy()
+    with service.storage.reading() as connection:
+        assert connection.execute(select(index_projects.c.name)).scalars().all() == ["django"]
+
+
+def test_old_history_is_deleted_but_for_the_latest_entry(make_app: MakeApp, database: str, service: Service) -> None:
+    """So what registers again without a change is not taken for new, and its next change is told as one."""
+    age(service.storage, "old")
+    client = make_app(database=database).test_client()
+    register(client, "old", [("Django", "5.1"), ("gone", "1.0")])
+    with service.storage.writing() as connection:
+        connection.execute(update(behind_weeks).values(week=behind_weeks.c.week - KEPT - 14))
+    service.tidy()
+    assert rows(service.storage) | {"behind_weeks": 0} == {
+        "applications": 1, "installed": 2, "updates": 1, "changes": 1, "behind_weeks": 0,
+    }  # fmt: skip
+    register(client, "old", [("Django", "5.2"), ("gone", "1.0")])
+    with service.storage.reading() as connection:
+        assert connection.execute(select(updates.c.first).order_by(updates.c.id)).scalars().all() == [False, False]
+
+
+def test_a_registration_under_way_wins(service: Service) -> None:
+    """Deletion waits for a registration that is being written, and then leaves the application alone."""
+    age(service.storage, "old")
+    deleted: list[retention.Deleted] = []
+    deletion = threading.Thread(
+        target=lambda: deleted.append(retention.delete_before(service.storage, milliseconds_now(), KEPT))
+    )
+    registration = parse_registration(form(registration_fields("old", [("Django", "5.2")])))
+    with service.storage.writing() as connection:
+        storing.store(connection, registration, milliseconds_now())
+        deletion.start()
+        deletion.join(0.3)
+        assert deletion.is_alive()
+    deletion.join(20)
+    assert [one.applications for one in deleted] == [0]
+    assert rows(service.storage)["applications"] == 1
+
+
+def test_many_are_deleted_in_small_transactions(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, all go, and others can write in between."""
+    monkeypatch.setattr(retention, "APPLICATIONS_AT_ONCE", 2)
+    with service.storage.writing() as connection:
+        for number in range(5):
+            fields = registration_fields(f"u{number}", [("Django", "5.2")])
+            storing.store(connection, parse_registration(form(fields)), milliseconds_now() - OLD)
+    assert retention.delete_before(service.storage, milliseconds_now(), KEPT).applications == 5
+    assert rows(service.storage)["applications"] == 1
