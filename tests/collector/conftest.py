@@ -13,8 +13,10 @@ from envfab.collector.app import create_app
 from envfab.collector.config import Config
 from envfab.collector.parts import Service
 from tests.support.postgres import Postgres
+from tests.support.wheels import make_wheelhouse
 
 MakeApp = Callable[..., Flask]
+FABFILE = "from envfab import Fleet, collection\nns = collection(Fleet())\n"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -41,6 +43,14 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     yield make
     for app in made:
         service_of(app).storage.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a fabfile and a wheelhouse."""
+    (tmp_path / "fabfile.py").write_text(FABFILE, encoding="utf-8")
+    make_wheelhouse(tmp_path, 1, 2)
+    return tmp_path
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.collector.test_server import FABFILE, running
+from tests.collector.conftest import FABFILE
+from tests.collector.running import running
 from tests.support.fab import run_fab
 
 ORIGINAL = Path(__file__).parents[1] / "usagestats" / "original_locations"

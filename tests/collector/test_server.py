@@ -22,42 +22,9 @@ from envfab.collector import client_limits
 from envfab.collector.config import is_loopback
 from envfab.collector.server import parse_address
 from envfab.errors import UsageError
+from tests.collector.running import running
 from tests.collector.sending import form, registration_fields, report
-from tests.support.fab import FAB, clean_environment, run_fab
-from tests.support.wheels import make_wheelhouse
-
-FABFILE = "from envfab import Fleet, collection\nns = collection(Fleet())\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a fabfile and a wheelhouse."""
-    (tmp_path / "fabfile.py").write_text(FABFILE, encoding="utf-8")
-    make_wheelhouse(tmp_path, 1, 2)
-    return tmp_path
-
-
-@contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`fab collector` at work, and its URL."""
-    process = subprocess.Popen(
-        [FAB, "collector", "--bind", "127.0.0.1:0", *arguments],
-        cwd=folder,
-        env=clean_environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-    assert process.stdout is not None
-    try:
-        words = process.stdout.readline().split()
-        assert words[:1] == ["collector"], " ".join(words) + process.stdout.read()
-        yield process, words[1].rstrip("/")
-    finally:
-        process.kill()
-        process.wait(timeout=10)
-        print(process.stdout.read())  # shown beside a failure
-        process.stdout.close()
+from tests.support.fab import clean_environment, run_fab
 
 
 def for_a_processor(process: subprocess.Popen[str]) -> float:
