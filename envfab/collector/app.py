@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from envfab.collector.auth import Doorkeeper, Rights, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
-from envfab.collector.parts import Background, Service
+from envfab.collector.parts import Service
 from envfab.collector.views import (
     api,
     applications,
@@ -48,9 +48,8 @@ def create_app(config: Config) -> Flask:
     applications.furnish(app, service)
     _guard(app, service, doorkeeper)
     _answer_errors(app)
-    if config.rest is not None:
-        background = Background(service, config.rest)
-        app.before_request(background.ensure_running)
+    if service.background is not None:
+        app.before_request(service.background.ensure_running)
     if config.proxies:
         many = config.proxies
         # Flask documents this way to wrap an application

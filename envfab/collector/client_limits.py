@@ -26,6 +26,7 @@ EXCHANGE = 60.0  # seconds for a whole request, and for a whole answer
 CLEANUP = 1  # seconds between two checks of these limits
 CONNECTIONS = 1000  # at most, and no more than half of the files that the process may have open
 CONNECTIONS_A_CLIENT = 64
+NEW = 1.0  # seconds in which a new connection may still be without a request when the server stops
 # Larger than what endpoints take: a body that is a little too large is read and refused in words, not cut off.
 MAX_BODY = 32 * 1024 * 1024
 
@@ -81,6 +82,38 @@ class CollectorServer(TcpWSGIServer):  # type: ignore[misc]  # waitress has no t
         for channel in self._channels():
             channel.keep_deadline(now)
 
+    def turn(self) -> None:
+        """Do what there is to do for all connections, or wait a second for something."""
+        self.asyncore.loop(timeout=1, map=self._map, use_poll=True, count=1)
+
+    def stop_accepting(self) -> None:
+        """Take in the connections that clients have already made, and close the door."""
+        before = -1
+        while len(self.active_channels) != before:
+            before = len(self.active_channels)
+            self.handle_accept()
+        self.del_channel()
+        self.socket.close()
+
+    def close_idle(self, now: float) -> int:
+        """Close connections without a request, and let the others end with their answer; how many are left."""
+        self.maintenance(now)
+        for channel in self._channels():
+            if channel.is_busy(now):
+                channel.make_last()
+            else:
+                channel.handle_close()
+        return len(self.active_channels)
+
+    def end(self) -> None:
+        """Wait a little for threads that still work on answers, and close all connections."""
+        self.task_dispatcher.shutdown()
+        for channel in self._channels():
+            channel.cut()
+            channel.handle_close()
+        if not self.task_dispatcher.threads:  # one that works on would pull it
+            self.trigger.close()
+
     def _channels(self) -> Iterator[Channel]:
         return iter(cast("list[Channel]", list(self.active_channels.values())))
 
@@ -114,6 +147,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             self._since = now
         elif now - self._since > EXCHANGE:
             self.cut()
+
+    def is_busy(self, now: float) -> bool:
+        """Whether a request or an answer is under way, or the client had no time yet to send anything."""
+        under_way = self.request is not None or self.requests or self.total_outbufs_len
+        return bool(under_way) or (self.last_activity == self.creation_time and now - self.creation_time < NEW)
+
+    def make_last(self) -> None:
+        """Tell the client, with the answer to what is under way, that the connection ends then."""
+        with self.requests_lock:
+            for request in (self.request, *self.requests):
+                if request is not None and request.headers_finished:
+                    request.headers["CONNECTION"] = "close"
 
     def cut(self) -> None:
         """Close the connection. `will_close` alone waits until a byte can be sent: for ever if none is read."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import threading
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from envfab.collector import weeks
 from envfab.collector.config import Config
@@ -19,6 +16,7 @@ from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.erasures import forget_erasures
 from envfab.collector.erase_reports import finish
 from envfab.collector.jobs.acceptances import Acceptances
+from envfab.collector.jobs.background import Background, Job, Jobs
 from envfab.collector.jobs.finding_events import FindingEvents
 from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
@@ -27,11 +25,9 @@ from envfab.collector.jobs.public_weeks import publish
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.policies import check_policies
 from envfab.collector.report_store import ReportFolder
-from envfab.errors import EnvfabError
 
 UNFINISHED = 60 * 60  # seconds after which a half-written file is abandoned
 INDEX_EVERY = 60 * 60  # seconds between two looks at all files of reports
-log = logging.getLogger(__name__)
 
 
 class Service:
@@ -53,6 +49,14 @@ class Service:
         self._events = FindingEvents(self.storage, config.receivers, config.folder or config.data, config.url)
         self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
+        self.jobs = Jobs([*self._jobs()])
+        self.background = Background(self.jobs, config.rest) if config.rest is not None else None
+
+    def close(self) -> None:
+        """End the work in the background, and give back the database's connections."""
+        if self.background is not None:
+            self.background.stop()
+        self.storage.close()
 
     def index_soon(self) -> None:
         """Make the next round look for reports that are not indexed."""
@@ -60,26 +64,53 @@ class Service:
 
     def tidy(self) -> None:
         """One round of the work in the background."""
-        self.freshness.catch_up()
+        self.jobs.run()
+
+    def _jobs(self) -> Iterator[Job]:
+        yield Job("newer_versions", self.freshness.catch_up)
         if self.vulnerabilities is not None:
-            self.vulnerabilities.catch_up()
+            yield Job("advisories", self.vulnerabilities.catch_up)
+        yield Job("weeks", self._note_week)
+        yield Job("index_of_reports", self._index_reports)
+        yield Job("erasures", self._finish_erasures)
+        yield Job("public_weeks", self._publish_weeks)
+        yield Job("unfinished_reports", lambda: self.folder.clear_unfinished(time.time() - UNFINISHED))
+        days = self.config.keep_days
+        if days is not None:
+            yield Job("old_reports", partial(self._delete_reports, days))
+        days = self.config.keep_registrations_days
+        if days is not None:
+            yield Job("old_registrations", partial(self._delete_registrations, days))
+        yield Job("finding_events", lambda: self._events.send(milliseconds_now))
+        # Last, since an index may take its time to answer.
+        if self._index is not None:
+            yield Job("package_index", partial(self._ask_index, self._index))
+
+    def _note_week(self) -> None:
         with self.storage.writing() as connection:
             weeks.note(connection, milliseconds_now())
+
+    def _index_reports(self) -> None:
         if time.monotonic() - self._indexed_at > INDEX_EVERY:
             usage_reports.index_again(self.storage, self.folder)
             self._indexed_at = time.monotonic()
+
+    def _finish_erasures(self) -> None:
         finish(self.storage, self.folder)
-        publish(self.storage, self.folder, self.config.public, milliseconds_now())
         with self.storage.writing() as connection:
             forget_erasures(connection, milliseconds_now())
-        self.folder.clear_unfinished(time.time() - UNFINISHED)
-        if self.config.keep_days is not None:
-            usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), self.config.keep_days)
-        if self.config.keep_registrations_days is not None:
-            retention.delete_before(self.storage, milliseconds_now(), self.config.keep_registrations_days)
-        self._events.send(milliseconds_now)
-        # Last, since an index may take its time to answer.
-        if self._index is not None and self._index.ask(milliseconds_now()):
+
+    def _publish_weeks(self) -> None:
+        publish(self.storage, self.folder, self.config.public, milliseconds_now())
+
+    def _delete_reports(self, days: int) -> None:
+        usage_reports.delete_before(self.storage, self.folder, milliseconds_now(), days)
+
+    def _delete_registrations(self, days: int) -> None:
+        retention.delete_before(self.storage, milliseconds_now(), days)
+
+    def _ask_index(self, index: IndexNews) -> None:
+        if index.ask(milliseconds_now()):
             self.freshness.mark_all()
 
 
@@ -88,30 +119,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     except OSError as error:
         raise CollectorError(f"cannot make the folder: {error.strerror}", where=str(folder)) from None
-
-
-class Background:
-    """Does a service's rounds in a thread. A request starts it, for servers fork after they made the application."""
-
-    def __init__(self, service: Service, rest: float) -> None:
-        self._service = service
-        self._rest = rest
-        self._process = 0
-        self._turn = threading.Lock()
-
-    def ensure_running(self) -> None:
-        """Start the thread, unless this process has it."""
-        if self._process == os.getpid():
-            return
-        with self._turn:
-            if self._process != os.getpid():
-                self._process = os.getpid()
-                threading.Thread(target=self._run, name="envfab-collector", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self._service.tidy()
-            except (EnvfabError, SQLAlchemyError, OSError) as error:
-                log.warning("the work in the background did not succeed: %s", error)
-            time.sleep(self._rest)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
-from typing import NoReturn
 
 from envfab.collector.app import create_app
 from envfab.collector.client_limits import CollectorServer
 from envfab.collector.config import Config
 from envfab.collector.db.engine import CollectorError
+from envfab.collector.graceful_stop import GracefulServer
+from envfab.collector.parts import Service
 from envfab.errors import UsageError
 
 
@@ -25,13 +26,16 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def serve(config: Config, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted; `announce` is called with the URL once clients can connect."""
+    """Serve until SIGTERM or Ctrl-C; `announce` is called with the URL once clients can connect."""
     listener = _listen(host, port)
     try:
-        server = CollectorServer(create_app(config), listener, by_client=not config.proxies)
-        signal.signal(signal.SIGTERM, _stop)
+        app = create_app(config)
+        server = GracefulServer(CollectorServer(app, listener, by_client=not config.proxies))
+        signal.signal(signal.SIGTERM, lambda _number, _frame: server.stop())
         announce(_url(listener))
         server.run()
+        service: Service = app.extensions["envfab"]
+        service.close()
     finally:
         listener.close()
 
@@ -57,7 +61,3 @@ def _listen(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(0)
