@@ -9,8 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from envfab.collector.access_log import AccessLog
 from envfab.collector.auth import Doorkeeper, Rights, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
+from envfab.collector.exchange import ObservedApplication, Observer, note_route
 from envfab.collector.parts import Service
 from envfab.collector.views import (
     api,
@@ -50,16 +52,22 @@ def create_app(config: Config) -> Flask:
     _answer_errors(app)
     if service.background is not None:
         app.before_request(service.background.ensure_running)
+    # Flask documents this way to wrap an application
+    app.wsgi_app = ObservedApplication(app.wsgi_app, _observers(config))  # type: ignore[method-assign,assignment]
     if config.proxies:
         many = config.proxies
-        # Flask documents this way to wrap an application
         app.wsgi_app = ProxyFix(app.wsgi_app, many, many, many, 0, many)  # type: ignore[method-assign]
     return app
+
+
+def _observers(config: Config) -> list[Observer]:
+    return [AccessLog(store_addresses=config.store_addresses).observe] if config.access_log else []
 
 
 def _guard(app: Flask, service: Service, doorkeeper: Doorkeeper) -> None:
     @app.before_request
     def check() -> Response | None:
+        note_route(request)
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
             raise BadRequest("the address has a NUL character")  # which PostgreSQL cannot store
         if request.blueprint in ("reports", "public") or request.endpoint == "static":

@@ -38,6 +38,7 @@ VARIABLES = (
     "STALE_DAYS",
     "PROXIES",
     "PUBLIC",
+    "ACCESS_LOG",
 )
 _YES_OR_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": False}
 SHORTEST_TOKEN = 8
@@ -85,6 +86,7 @@ class Config:
     `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
     rounds of the work in the background (None: no such work). `url` is the address for people, which events name;
     `receivers` are told of new findings, commands among them in `folder` (None: the data folder).
+    `access_log` writes a line of JSON a request.
     """
 
     data: Path
@@ -107,6 +109,7 @@ class Config:
     url: str = ""
     receivers: tuple[Receiver, ...] = ()
     folder: Path | None = None
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         if not self.tokens and not self.open:
@@ -177,6 +180,7 @@ def from_settings(
         receivers=_receivers(said),
         proxies=_number(said, "PROXIES", flags, least=0) if said.get("PROXIES") else 0,
         public=tuple(name.strip() for name in said["PUBLIC"].split(",")) if said.get("PUBLIC") else (),
+        access_log=flag(said, "ACCESS_LOG", False),
     )
 
 

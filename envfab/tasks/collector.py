@@ -37,6 +37,7 @@ def task(fleet: Fleet) -> Any:
         keep_registrations_days="delete applications that did not register for so many days, and older history "
         "(default: never)",
         no_addresses="do not store the addresses that usage reports come from",
+        access_log="write a line of JSON for each request to standard error",
     )
     def collector(
         c: Context,
@@ -52,6 +53,7 @@ def task(fleet: Fleet) -> Any:
         public: str = "",
         keep_registrations_days: str = "",
         no_addresses: bool = False,
+        access_log: bool = False,
     ) -> None:
         """Run the server that shows registrations and collects usage reports."""
         run = TaskContext(fleet, c)
@@ -62,6 +64,7 @@ def task(fleet: Fleet) -> Any:
             "OSV": osv, "TOKEN_FILE": token_file, "KEEP_DAYS": keep_days, "PUBLIC": public,
             "KEEP_REGISTRATIONS_DAYS": keep_registrations_days,
             "STORE_ADDRESSES": "0" if no_addresses else "",
+            "ACCESS_LOG": "1" if access_log else "",
         }  # fmt: skip
         config = _with_fleet(_config(fleet, host, {name: value for name, value in given.items() if value}), run)
         with run.console as console:

@@ -23,8 +23,8 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
         "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
         "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
-        "KEEP_REGISTRATIONS_DAYS": "400", "PUBLIC": "prog, other",
-        "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
+        "PUBLIC": "prog, other",
+        "KEEP_REGISTRATIONS_DAYS": "400", "ACCESS_LOG": "1", "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
     }  # fmt: skip
     config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
     assert config == Config(
@@ -41,6 +41,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         stale_days=3,
         proxies=1,
         public=("prog", "other"),
+        access_log=True,
     )
 
 
