@@ -58,7 +58,16 @@ def main() -> None:
             wheelhouse = WheelhouseFolders(*make_wheelhouse(root, sizes.packages, 2))
             osv = make_export(root / "all.zip", sizes.records)
             app = create_app(
-                Config(data=root / "data", database=url, wheelhouse=wheelhouse, osv=osv, open=True, rest=None)
+                Config(
+                    data=root / "data",
+                    database=url,
+                    wheelhouse=wheelhouse,
+                    osv=osv,
+                    open=True,
+                    rest=None,
+                    requests_a_minute=0,
+                    bodies_a_minute=0,
+                )
             )
             print(f"{name}: {sizes.applications} applications of {sizes.packages} packages, {sizes.reports} reports")
             fill(app, sizes.applications, sizes.packages, sizes.reports)

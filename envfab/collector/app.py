@@ -6,17 +6,20 @@ import logging
 
 from flask import Flask, Response, g, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, TooManyRequests
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from envfab.collector.access_log import AccessLog
 from envfab.collector.auth import Doorkeeper, Rights, is_for_this_machine, is_sent_by_another_site
 from envfab.collector.config import Config
 from envfab.collector.exchange import ObservedApplication, Observer, note_route
+from envfab.collector.metrics import Metrics
 from envfab.collector.parts import Service
+from envfab.collector.rate_limits import RateLimit
 from envfab.collector.views import (
     api,
     applications,
+    monitoring,
     public,
     pypi,
     registrations,
@@ -47,30 +50,52 @@ def create_app(config: Config) -> Flask:
     app.register_blueprint(sign_in.endpoints(service, doorkeeper))
     for room in (reports, registrations, api, pypi, applications, vulnerabilities, usage, public):
         app.register_blueprint(room.endpoints(service))
+    metrics = Metrics(service)
+    app.register_blueprint(monitoring.endpoints(service, metrics))
     applications.furnish(app, service)
+    _limit_clients(app, config)
     _guard(app, service, doorkeeper)
     _answer_errors(app)
     if service.background is not None:
         app.before_request(service.background.ensure_running)
     # Flask documents this way to wrap an application
-    app.wsgi_app = ObservedApplication(app.wsgi_app, _observers(config))  # type: ignore[method-assign,assignment]
+    app.wsgi_app = ObservedApplication(app.wsgi_app, _observers(config, metrics))  # type: ignore[method-assign,assignment]
     if config.proxies:
         many = config.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, many, many, many, 0, many)  # type: ignore[method-assign]
     return app
 
 
-def _observers(config: Config) -> list[Observer]:
-    return [AccessLog(store_addresses=config.store_addresses).observe] if config.access_log else []
+def _observers(config: Config, metrics: Metrics) -> list[Observer]:
+    log = [AccessLog(store_addresses=config.store_addresses).observe] if config.access_log else []
+    return [metrics.observe, *log]
+
+
+def _limit_clients(app: Flask, config: Config) -> None:
+    """Refuse what one client asks for beyond its allowance, before anything else is done for it."""
+    requests, bodies = RateLimit(config.requests_a_minute), RateLimit(config.bodies_a_minute)
+
+    @app.before_request
+    def limit() -> None:
+        note_route(request)
+        if request.endpoint == "monitoring.healthz":
+            return
+        client = request.remote_addr or ""
+        if wait := requests.wait(client):
+            raise TooManyRequests("too many requests from one address; try again later", retry_after=wait)
+        if request.method not in ("GET", "HEAD", "OPTIONS") and (wait := bodies.wait(client)):
+            raise TooManyRequests("too many requests with a body from one address; try again later", retry_after=wait)
 
 
 def _guard(app: Flask, service: Service, doorkeeper: Doorkeeper) -> None:
+    public = ["monitoring.tell_metrics"] if service.config.public_metrics else []
+    open_endpoints = {"static", "monitoring.healthz", *public}
+
     @app.before_request
     def check() -> Response | None:
-        note_route(request)
         if "\0" in request.path or any("\0" in value for value in request.args.values()):
             raise BadRequest("the address has a NUL character")  # which PostgreSQL cannot store
-        if request.blueprint in ("reports", "public") or request.endpoint == "static":
+        if request.blueprint in ("reports", "public") or request.endpoint in open_endpoints:
             return None
         if is_sent_by_another_site(request):
             raise Forbidden("forms of other sites are refused")
@@ -125,10 +150,11 @@ def _answer_errors(app: Flask) -> None:
         if _is_for_people():
             page = render_template("error.html", code=error.code, what=error.name, why=error.description,
                                    link=getattr(error, "link", None))  # fmt: skip
-            return Response(page, error.code)
-        response = Response(f"{error.description}\n", error.code, mimetype="text/plain")
+            response = Response(page, error.code)
+        else:
+            response = Response(f"{error.description}\n", error.code, mimetype="text/plain")
         for name, value in error.get_headers(request.environ):
-            if name == "Allow":
+            if name in ("Allow", "Retry-After"):
                 response.headers[name] = value
         return response
 

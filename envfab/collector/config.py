@@ -39,9 +39,15 @@ VARIABLES = (
     "PROXIES",
     "PUBLIC",
     "ACCESS_LOG",
+    "PUBLIC_METRICS",
+    "REQUESTS_A_MINUTE",
+    "BODIES_A_MINUTE",
 )
 _YES_OR_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": False}
 SHORTEST_TOKEN = 8
+# A client can be a thousand hosts behind one address, which register at once and send reports.
+REQUESTS_A_MINUTE = 6000
+BODIES_A_MINUTE = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,8 @@ class Config:
     `proxies` is the number of trusted proxies in front, which set `X-Forwarded-…`; `rest` is the seconds between two
     rounds of the work in the background (None: no such work). `url` is the address for people, which events name;
     `receivers` are told of new findings, commands among them in `folder` (None: the data folder).
-    `access_log` writes a line of JSON a request.
+    `access_log` writes a line of JSON a request; `public_metrics` tells metrics without a token. One client may send
+    `requests_a_minute`, of which `bodies_a_minute` may have a body (0: as many as it likes).
     """
 
     data: Path
@@ -110,6 +117,9 @@ class Config:
     receivers: tuple[Receiver, ...] = ()
     folder: Path | None = None
     access_log: bool = False
+    public_metrics: bool = False
+    requests_a_minute: int = REQUESTS_A_MINUTE
+    bodies_a_minute: int = BODIES_A_MINUTE
 
     def __post_init__(self) -> None:
         if not self.tokens and not self.open:
@@ -181,6 +191,9 @@ def from_settings(
         proxies=_number(said, "PROXIES", flags, least=0) if said.get("PROXIES") else 0,
         public=tuple(name.strip() for name in said["PUBLIC"].split(",")) if said.get("PUBLIC") else (),
         access_log=flag(said, "ACCESS_LOG", False),
+        public_metrics=flag(said, "PUBLIC_METRICS", False),
+        requests_a_minute=_limit(said, "REQUESTS_A_MINUTE", REQUESTS_A_MINUTE, flags),
+        bodies_a_minute=_limit(said, "BODIES_A_MINUTE", BODIES_A_MINUTE, flags),
     )
 
 
@@ -275,6 +288,10 @@ def _path(text: str, name: str, flags: Collection[str]) -> Path:
 
 def _shown(name: str, flags: Collection[str]) -> str:
     return f"--{name.lower().replace('_', '-')}" if name in flags else f"{PREFIX}{name}"
+
+
+def _limit(said: Mapping[str, str], name: str, default: int, flags: Collection[str]) -> int:
+    return _number(said, name, flags, least=0) if said.get(name) else default
 
 
 def _number_or_none(said: Mapping[str, str], name: str, flags: Collection[str]) -> int | None:

@@ -25,8 +25,10 @@ from envfab.collector.jobs.public_weeks import publish
 from envfab.collector.jobs.vulnerabilities import KnownVulnerabilities, forget
 from envfab.collector.policies import check_policies
 from envfab.collector.report_store import ReportFolder
+from envfab.collector.shared_counts import SharedCounts
 
 UNFINISHED = 60 * 60  # seconds after which a half-written file is abandoned
+INDEX_ANSWERED = "index_answered"
 INDEX_EVERY = 60 * 60  # seconds between two looks at all files of reports
 
 
@@ -49,13 +51,15 @@ class Service:
         self._events = FindingEvents(self.storage, config.receivers, config.folder or config.data, config.url)
         self._indexed_at = -math.inf
         self._index = IndexNews(self.storage, config.index) if config.index else None
-        self.jobs = Jobs([*self._jobs()])
+        self.counts = SharedCounts(config.data / "metrics")
+        self.jobs = Jobs([*self._jobs()], self.counts)
         self.background = Background(self.jobs, config.rest) if config.rest is not None else None
 
     def close(self) -> None:
-        """End the work in the background, and give back the database's connections."""
+        """End the work in the background, write what was counted, and give back the database's connections."""
         if self.background is not None:
             self.background.stop()
+        self.counts.write()
         self.storage.close()
 
     def index_soon(self) -> None:
@@ -112,6 +116,8 @@ class Service:
     def _ask_index(self, index: IndexNews) -> None:
         if index.ask(milliseconds_now()):
             self.freshness.mark_all()
+        if index.answered_at is not None:
+            self.counts.note_latest((INDEX_ANSWERED,), index.answered_at)
 
 
 def _make(folder: Path) -> None:

@@ -48,6 +48,7 @@ def test_a_day_in_the_life(folder: Path) -> None:
         assert process.wait(timeout=5) == 0
     assert sorted(path.name for path in (folder / "collector").iterdir() if "-" not in path.name) == [
         "collector.sqlite3",
+        "metrics",
         "reports",
     ]
     began = time.monotonic()

@@ -6,17 +6,21 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
+from envfab.collector.db.schema import FORMAT, formats
 from envfab.collector.db.upgrade import prepare
 from envfab.errors import ConfigurationError, EnvfabError
 
 # Seconds that a writer waits for another one.
 PATIENCE = 15
+# Seconds that a look at the database waits for one that writes.
+GLANCE = 1
 _WRITING = "envfab_writing"
+_READ_ONLY = "the database can only be read"
 
 
 class CollectorError(EnvfabError):
@@ -50,6 +54,33 @@ class Storage:
         with self.engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
             yield connection
 
+    def problem(self) -> str:
+        """What keeps a transaction from writing, in words, or nothing; another one that writes now is no problem.
+
+        Raises `SQLAlchemyError` where the database cannot be asked.
+        """
+        if self.engine.dialect.name != "postgresql":
+            return self._sqlite_problem()
+        query = select(formats.c.format, func.current_setting("transaction_read_only"))
+        with self.reading() as connection:
+            number, read_only = connection.execute(query).one()
+        return _READ_ONLY if read_only == "on" else _format_problem(number)
+
+    def _sqlite_problem(self) -> str:
+        with self.engine.connect().execution_options(**{_WRITING: True}) as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA busy_timeout = {1000 * GLANCE}")
+            try:
+                with connection.begin():
+                    return _format_problem(connection.execute(select(formats.c.format)).scalar_one())
+            except OperationalError as error:
+                reason = str(error.orig)
+                if "locked" not in reason and "readonly" not in reason:
+                    raise
+                return "" if "locked" in reason else _READ_ONLY
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE}")
+
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
@@ -64,6 +95,10 @@ def run_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
     """Execute a statement for many rows, or not at all where there are none."""
     if rows:
         connection.execute(statement, rows)
+
+
+def _format_problem(number: int) -> str:
+    return "" if number == FORMAT else "the database has the tables of another envfab"
 
 
 def driver_url(text: str) -> URL:

@@ -6,13 +6,16 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from envfab.collector.shared_counts import SharedCounts
 from envfab.errors import EnvfabError
 
+JOB_FAILED, JOB_SUCCEEDED = "job_failed", "job_succeeded"
 log = logging.getLogger(__name__)
 
 
@@ -25,10 +28,15 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs in their order; one that fails is logged, and keeps no other from being done."""
+    """Runs jobs in their order; one that fails is logged, and keeps no other from being done.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    `counts` are told when a job succeeded, and how often it failed.
+    """
+
+    def __init__(self, jobs: Sequence[Job], counts: SharedCounts) -> None:
         self._jobs = tuple(jobs)
+        self._counts = counts
+        self.names = tuple(job.name for job in jobs)
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -37,12 +45,16 @@ class Jobs:
             if self.stopping.is_set():
                 return
             self._do(job)
+        self._counts.write()
 
     def _do(self, job: Job) -> None:
         try:
             job.work()
         except (EnvfabError, SQLAlchemyError, OSError) as error:
             log.warning("the job %s in the background did not succeed: %s", job.name, error)
+            self._counts.add({(JOB_FAILED, job.name): 1})
+        else:
+            self._counts.note_latest((JOB_SUCCEEDED, job.name), time.time())
 
 
 class Background:

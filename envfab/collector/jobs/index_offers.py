@@ -38,6 +38,7 @@ class IndexNews:
     def __init__(self, storage: Storage, url: str) -> None:
         self._storage = storage
         self._url = url
+        self.answered_at: float | None = None  # seconds since 1970
 
     def ask(self, now: int) -> bool:
         """Ask for the projects whose answers are too old, a bounded number of them; whether there were any."""
@@ -48,6 +49,8 @@ class IndexNews:
         statement = update(index_projects).where(index_projects.c.name == bindparam("project"))
         with self._storage.writing() as connection:
             run_many(connection, statement.values(offers=bindparam("found"), due_at=now + KNOWN_FOR), rows)
+        if rows:
+            self.answered_at = now / 1000
         return bool(names)
 
     def _claim(self, now: int) -> list[NormalizedName]:
