@@ -54,6 +54,8 @@ class Service:
         self.counts = SharedCounts(config.data / "metrics")
         self.jobs = Jobs([*self._jobs()], self.counts)
         self.background = Background(self.jobs, config.rest) if config.rest is not None else None
+        # A WSGI server may fork now, and connections must not be shared by processes.
+        self.storage.close()
 
     def close(self) -> None:
         """End the work in the background, write what was counted, and give back the database's connections."""

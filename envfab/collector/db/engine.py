@@ -39,7 +39,6 @@ class Storage:
             reason = " ".join(str(error.orig).split())
             raise CollectorError(f"cannot use the database: {reason}", where=_shown(self.engine.url)) from None
         finally:
-            # A WSGI server may fork now, and connections must not be shared by processes.
             self.engine.dispose()
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
+from sqlalchemy.pool import QueuePool
 
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.schema import FORMAT, formats
@@ -34,6 +35,13 @@ def test_workers_start_at_once(url: str) -> None:
         assert connection.execute(select(formats.c.format)).scalars().all() == [FORMAT]
     for storage in made:
         storage.close()
+
+
+def test_no_connection_is_there_to_be_forked(url: str, make_app: MakeApp) -> None:
+    """An application that was just made holds none: workers that are forked off it would share it."""
+    pool = service_of(make_app(database=url)).storage.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert (pool.checkedin(), pool.checkedout()) == (0, 0)
 
 
 def test_workers_register_at_once(url: str, make_app: MakeApp) -> None:
