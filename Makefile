@@ -11,7 +11,7 @@ FROM_WHEEL ?=
 
 # What the tests need from Debian, beside Python. They skip what is not there.
 SYSTEM_PACKAGES = openssh-server openssh-client sudo procps tcsh fish zsh chromium postgresql \
-    pypy3 mmdebstrap apache2 libapache2-mod-wsgi-py3 nginx systemd haproxy
+    pypy3 mmdebstrap apache2 libapache2-mod-wsgi-py3 nginx sqlite3 systemd haproxy
 
 BIN = .venv/bin
 DOWNLOADS = .demo/downloads
