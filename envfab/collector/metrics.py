@@ -34,7 +34,7 @@ class Metrics:
 
     def observe(self, exchange: Exchange) -> None:
         """Count an exchange."""
-        kind = exchange.route.kind
+        kind = _kind(exchange)
         bucket = str(bisect_left(BOUNDS, exchange.seconds))
         self._service.counts.add(
             {
@@ -80,6 +80,13 @@ class Metrics:
                 with self._service.storage.reading() as connection:
                     self._sizes = now, sizes.measure(connection)
             return self._sizes[1]
+
+
+def _kind(exchange: Exchange) -> str:
+    """The kind of a request's address; policies and erasures are no reports, though they have such addresses."""
+    kind = exchange.route.kind
+    is_report = exchange.method == "POST" and not exchange.route.pattern.endswith("erase")
+    return "about_reports" if kind == "reports" and not is_report else kind
 
 
 def _traffic(numbers: Numbers) -> Iterator[Metric]:

@@ -99,8 +99,11 @@ def test_metrics_tell_what_came(make_app: MakeApp, database: str) -> None:
     client.post("/application/register/", data=b"x", buffered=True)
     client.post("/reports/prog/", data=report(), buffered=True)
     client.post("/reports/prog/", data=b"nonsense", buffered=True)
+    client.get("/reports/prog/policy.json", buffered=True)
+    client.post("/reports/prog/erase", data=b"nonsense", buffered=True)
     service_of(app).tidy()
     found = samples(client.get("/metrics").text)
+    assert found["envfab_collector_request_seconds_count{about_reports}"] == 2
     assert found["envfab_collector_registrations_total{refused}"] == 1
     assert found["envfab_collector_reports_total{accepted}"] == 1
     assert found["envfab_collector_reports_total{refused}"] == 1
