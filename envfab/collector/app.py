@@ -88,8 +88,8 @@ def _limit_clients(app: Flask, config: Config) -> None:
 
 
 def _guard(app: Flask, service: Service, doorkeeper: Doorkeeper) -> None:
-    public = ["monitoring.tell_metrics"] if service.config.public_metrics else []
-    open_endpoints = {"static", "monitoring.healthz", *public}
+    told = ["monitoring.tell_metrics"] if service.config.public_metrics else []
+    open_endpoints = {"static", "monitoring.healthz", *told}
 
     @app.before_request
     def check() -> Response | None:

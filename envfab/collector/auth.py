@@ -32,14 +32,14 @@ PREFIXES = {"read:": Rights.READ, "write:": Rights.WRITE}
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """A token, by its SHA-256, and what it is for."""
 
     digest: str
     rights: Rights
 
     @classmethod
-    def parse(cls, text: str) -> Token:
+    def parse(cls, text: str) -> AccessToken:
         """The token of a line: `read:TOKEN`, `write:TOKEN`, or `TOKEN` for both."""
         for prefix, rights in PREFIXES.items():
             if text.startswith(prefix):
@@ -71,7 +71,7 @@ class Doorkeeper:
     """Checks tokens; without tokens every request is admitted."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens = [Token.parse(text) for text in tokens]
+        self._tokens = [AccessToken.parse(text) for text in tokens]
 
     @property
     def is_open(self) -> bool:
@@ -83,7 +83,7 @@ class Doorkeeper:
         found = self.find(_credential(request))
         return found.rights if found is not None else None
 
-    def find(self, credential: str) -> Token | None:
+    def find(self, credential: str) -> AccessToken | None:
         """The token that a credential is."""
         digest = digest_of(credential)
         # Every token is compared, each in constant time: how long it takes tells nothing.

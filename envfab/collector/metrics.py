@@ -17,7 +17,7 @@ from envfab.collector.exchange import Exchange
 from envfab.collector.jobs.background import JOB_FAILED, JOB_SUCCEEDED
 from envfab.collector.parts import INDEX_ANSWERED, Service
 from envfab.collector.shared_counts import Numbers
-from envfab.util.prometheus import Counter, Distribution, Gauge, Histogram, Metric, exposition
+from envfab.util.prometheus import Counter, Gauge, Histogram, Metric, Observations, exposition
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 SIZES_KNOWN_FOR = 60.0  # seconds
@@ -105,13 +105,13 @@ def _traffic(numbers: Numbers) -> Iterator[Metric]:
         yield Counter(f"envfab_collector_{kind}_total", text, told)
 
 
-def _distribution(numbers: Numbers, kind: str) -> Distribution:
+def _distribution(numbers: Numbers, kind: str) -> Observations:
     so_far, buckets = 0.0, []
     for number, bound in enumerate(BOUNDS):
         so_far += numbers.sums[_BUCKETS, kind, str(number)]
         buckets.append((bound, so_far))
     total = so_far + numbers.sums[_BUCKETS, kind, str(len(BOUNDS))]
-    return Distribution(tuple(buckets), total, numbers.sums[_SECONDS, kind])
+    return Observations(tuple(buckets), total, numbers.sums[_SECONDS, kind])
 
 
 def _outcome(status: str) -> str:

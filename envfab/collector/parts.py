@@ -16,7 +16,7 @@ from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.erasures import forget_erasures
 from envfab.collector.erase_reports import finish
 from envfab.collector.jobs.acceptances import Acceptances
-from envfab.collector.jobs.background import Background, Job, Jobs
+from envfab.collector.jobs.background import Background, BackgroundJob, Jobs
 from envfab.collector.jobs.finding_events import FindingEvents
 from envfab.collector.jobs.freshness import Freshness
 from envfab.collector.jobs.index_offers import IndexNews
@@ -72,25 +72,25 @@ class Service:
         """One round of the work in the background."""
         self.jobs.run()
 
-    def _jobs(self) -> Iterator[Job]:
-        yield Job("newer_versions", self.freshness.catch_up)
+    def _jobs(self) -> Iterator[BackgroundJob]:
+        yield BackgroundJob("newer_versions", self.freshness.catch_up)
         if self.vulnerabilities is not None:
-            yield Job("advisories", self.vulnerabilities.catch_up)
-        yield Job("weeks", self._note_week)
-        yield Job("index_of_reports", self._index_reports)
-        yield Job("erasures", self._finish_erasures)
-        yield Job("public_weeks", self._publish_weeks)
-        yield Job("unfinished_reports", lambda: self.folder.clear_unfinished(time.time() - UNFINISHED))
+            yield BackgroundJob("advisories", self.vulnerabilities.catch_up)
+        yield BackgroundJob("weeks", self._note_week)
+        yield BackgroundJob("index_of_reports", self._index_reports)
+        yield BackgroundJob("erasures", self._finish_erasures)
+        yield BackgroundJob("public_weeks", self._publish_weeks)
+        yield BackgroundJob("unfinished_reports", lambda: self.folder.clear_unfinished(time.time() - UNFINISHED))
         days = self.config.keep_days
         if days is not None:
-            yield Job("old_reports", partial(self._delete_reports, days))
+            yield BackgroundJob("old_reports", partial(self._delete_reports, days))
         days = self.config.keep_registrations_days
         if days is not None:
-            yield Job("old_registrations", partial(self._delete_registrations, days))
-        yield Job("finding_events", lambda: self._events.send(milliseconds_now))
+            yield BackgroundJob("old_registrations", partial(self._delete_registrations, days))
+        yield BackgroundJob("finding_events", lambda: self._events.send(milliseconds_now))
         # Last, since an index may take its time to answer.
         if self._index is not None:
-            yield Job("package_index", partial(self._ask_index, self._index))
+            yield BackgroundJob("package_index", partial(self._ask_index, self._index))
 
     def _note_week(self) -> None:
         with self.storage.writing() as connection:

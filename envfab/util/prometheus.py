@@ -31,7 +31,7 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class Observations:
     """How many observations were at most each bound, by ascending bounds, how many there were in all, and their sum."""
 
     buckets: tuple[tuple[float, float], ...]
@@ -45,7 +45,7 @@ class Histogram:
 
     name: str
     help: str
-    samples: tuple[tuple[Labels, Distribution], ...]
+    samples: tuple[tuple[Labels, Observations], ...]
 
 
 Metric = Gauge | Counter | Histogram
@@ -70,7 +70,7 @@ def _samples(metric: Metric) -> Iterator[str]:
         yield from (f"{metric.name}{_labels(labels)} {value!r}" for labels, value in metric.samples)
 
 
-def _distribution(name: str, labels: Labels, distribution: Distribution) -> Iterator[str]:
+def _distribution(name: str, labels: Labels, distribution: Observations) -> Iterator[str]:
     bounds = [(repr(bound), count) for bound, count in distribution.buckets] + [("+Inf", distribution.count)]
     yield from (f"{name}_bucket{_labels({**labels, 'le': bound})} {count!r}" for bound, count in bounds)
     yield f"{name}_sum{_labels(labels)} {distribution.sum!r}"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from envfab.util.prometheus import Counter, Distribution, Gauge, Histogram, exposition
+from envfab.util.prometheus import Counter, Gauge, Histogram, Observations, exposition
 
 LABELS = st.dictionaries(
     st.from_regex(r"[a-z]{1,5}", fullmatch=True), st.text(st.characters(codec="utf-8")), max_size=3
@@ -41,7 +41,7 @@ def test_counters_and_histograms_are_read_as_what_they_are() -> None:
     text = exposition(
         [
             Counter("hits_total", "Hits.", (({"route": "a"}, 3),)),
-            Histogram("took_seconds", "Took.", (({"route": "a"}, Distribution(((0.1, 1), (1.0, 2)), 3, 7.5)),)),
+            Histogram("took_seconds", "Took.", (({"route": "a"}, Observations(((0.1, 1), (1.0, 2)), 3, 7.5)),)),
         ]
     )
     counter, histogram = text_string_to_metric_families(text)

@@ -13,7 +13,15 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select
 
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db.engine import Storage
-from envfab.collector.db.schema import applications, behind_weeks, changes, index_projects, installed, updates
+from envfab.collector.db.schema import (
+    applications,
+    behind_weeks,
+    changes,
+    findings,
+    index_projects,
+    installed,
+    updates,
+)
 
 APPLICATIONS_AT_ONCE = 25
 ENTRIES_AT_ONCE = 500
@@ -59,7 +67,7 @@ def _delete_applications(connection: Connection, before: int) -> int:
     ids = connection.execute(query.limit(APPLICATIONS_AT_ONCE).with_for_update()).scalars().all()
     theirs = select(updates.c.id).where(updates.c.application_id.in_(ids))
     connection.execute(delete(changes).where(changes.c.update_id.in_(theirs)))
-    for table in (updates, installed, behind_weeks):
+    for table in (updates, installed, behind_weeks, findings):
         connection.execute(delete(table).where(table.c.application_id.in_(ids)))
     connection.execute(delete(applications).where(applications.c.id.in_(ids)))
     return len(ids)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 # A change of a table takes the next number, and a revision in `migrations/versions` that leads to it.
-FORMAT = 6
+FORMAT = 5
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER PRIMARY KEY by itself

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BackgroundJob:
     """A piece of the work, by the name that metrics and log tell."""
 
     name: str
@@ -33,7 +33,7 @@ class Jobs:
     `counts` are told when a job succeeded, and how often it failed.
     """
 
-    def __init__(self, jobs: Sequence[Job], counts: SharedCounts) -> None:
+    def __init__(self, jobs: Sequence[BackgroundJob], counts: SharedCounts) -> None:
         self._jobs = tuple(jobs)
         self._counts = counts
         self.names = tuple(job.name for job in jobs)
@@ -47,7 +47,7 @@ class Jobs:
             self._do(job)
         self._counts.write()
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: BackgroundJob) -> None:
         try:
             job.work()
         except (EnvfabError, SQLAlchemyError, OSError) as error:

@@ -8,12 +8,20 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from envfab.collector import weeks
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import applications as storing
 from envfab.collector.db import retention
 from envfab.collector.db.engine import Storage
-from envfab.collector.db.schema import applications, behind_weeks, index_projects, metadata, updates
-from envfab.collector.parts import Service, milliseconds_now
+from envfab.collector.db.schema import (
+    applications,
+    behind_weeks,
+    findings,
+    index_projects,
+    metadata,
+    updates,
+    vulnerabilities,
+)
+from envfab.collector.parts import Service
 from envfab.registration.difio.protocol import parse_registration
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import form, register, registration_fields
@@ -32,9 +40,12 @@ def age(storage: Storage, *uuids: str) -> None:
 
 
 def rows(storage: Storage) -> dict[str, int]:
-    """How many rows the tables have that refer to others."""
+    """How many rows the tables have that refer to applications, also by way of others."""
+    tables = [applications]
+    for table in metadata.sorted_tables:  # those that others refer to come first
+        if any(key.column.table in tables for key in table.foreign_keys):
+            tables.append(table)
     with storage.reading() as connection:
-        tables = [table for table in metadata.sorted_tables if table.foreign_keys or table is applications]
         return {one.name: connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables}
 
 
@@ -50,6 +61,11 @@ def service(make_app: MakeApp, database: str) -> Service:
         weeks.note(connection, milliseconds_now())
         for name in ("django", "gone"):
             connection.execute(insert(index_projects).values(name=name, due_at=2**62, offers="[]"))
+        told = {"name": "CVE-1", "first_seen": 1, "severity": "high", "rank": 3, "summary": ""}
+        connection.execute(insert(vulnerabilities).values(id=1, **told))
+        number = connection.execute(select(applications.c.id)).scalar_one()
+        found_there = {"package": "gone", "version": "1.0", "fixed": "[]", "first_seen": 1}
+        connection.execute(insert(findings).values(vulnerability_id=1, application_id=number, **found_there))
     return found
 
 
@@ -86,7 +102,7 @@ def test_old_history_is_deleted_but_for_the_latest_entry(make_app: MakeApp, data
         connection.execute(update(behind_weeks).values(week=behind_weeks.c.week - KEPT - 14))
     service.tidy()
     assert rows(service.storage) | {"behind_weeks": 0} == {
-        "applications": 1, "installed": 2, "updates": 1, "changes": 1, "behind_weeks": 0,
+        "applications": 1, "installed": 2, "updates": 1, "changes": 1, "behind_weeks": 0, "findings": 1,
     }  # fmt: skip
     register(client, "old", [("Django", "5.2"), ("gone", "1.0")])
     with service.storage.reading() as connection:
