@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -54,7 +54,8 @@ class AllowedSigners:
         self.path = path
         self.text = text
         self._by_key: dict[bytes, list[AllowedSigner]] = {}
-        for number, line in enumerate(text.split("\n"), 1):
+        # what some editors put before a text would make another name of the first
+        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 try:
                     signer = _parse(line.strip())
@@ -101,6 +102,14 @@ class AllowedSigners:
         return frozenset(
             name.strip() for line in self._by_key.get(public_key, []) for name in line.principals.split(",")
         )
+
+    def may_be_one_person(self, one: bytes, other: bytes) -> bool:
+        """Return whether the file gives two keys to one person, as far as names tell.
+
+        Case does not count, and a name may be a pattern (`*@example.org`).
+        """
+        others = _people(self.principals(other))
+        return one == other or any(_overlap(name, also) for name in _people(self.principals(one)) for also in others)
 
     def name_of(self, public_key: bytes) -> str:
         """Return a name of a key's owner, empty if the file has no plain one."""
@@ -149,6 +158,17 @@ def _parse(line: str) -> AllowedSigner:
 
 def _patterns(text: str) -> tuple[str, ...]:
     return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _people(names: Iterable[str]) -> set[str]:
+    """Names as they are compared; one with `!` names somebody whose key it is not."""
+    return {name.casefold() for name in names if name and not name.startswith("!")}
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two names may be those of one person; of two patterns that is not worked out."""
+    are_patterns = [bool(set(name) & set("*?")) for name in (one, other)]
+    return all(are_patterns) or _is_in(one, [other]) or _is_in(other, [one])
 
 
 def _is_in(name: str, patterns: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,33 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "huge").write_bytes(b"#" * (MOST + 1))
     with pytest.raises(ConfigurationError, match="must not be larger than 1 MiB"):
         AllowedSigners.read(tmp_path / "huge")
+
+
+ONE, TWO = (KEY.split()[1], KEY.split()[1][:-4] + "AAAA")
+
+
+@pytest.mark.parametrize(
+    ("names", "others", "same"),
+    [
+        ("anna@e.org", "anna@e.org", True),
+        ("anna@e.org", "Anna@E.org", True),
+        ("anna@e.org,root@e.org", "admin@e.org, ROOT@e.org", True),
+        ('"anna@e.org, root"', "root", True),
+        ("*@e.org", "anna@e.org", True),
+        ("anna?", "anna2", True),
+        ("*@e.org", "anna@*", True),
+        ("\ufeffanna@e.org", "anna@e.org", True),
+        ("anna@e.org", "ben@e.org", False),
+        ("*@e.org", "ben@f.org", False),
+        ("!anna@e.org,ben@e.org", "anna@e.org", False),
+        ("[ab]nna", "anna", False),
+    ],
+)
+def test_two_keys_of_one_person_are_known_by_their_names(names: str, others: str, same: bool) -> None:
+    """Whatever their case, in lists, as patterns, and behind a byte order mark."""
+    quoted = others if " " not in others else f'"{others}"'
+    allowed = AllowedSigners(Path("allowed"), f"{names} ssh-ed25519 {ONE}\n{quoted} ssh-ed25519 {TWO}\n")
+    keys = [base64.b64decode(one) for one in (ONE, TWO)]
+    assert [allowed.may_be_one_person(*keys), allowed.may_be_one_person(*keys[::-1])] == [same, same]
+    assert allowed.may_be_one_person(keys[0], keys[0])
+    assert not allowed.may_be_one_person(keys[0], b"an unknown key")
