@@ -86,6 +86,10 @@ class AllowedSigners:
         refusals = [line.refusal(namespace, at) for line in lines]
         return None if None in refusals else refusals[0] if refusals else "is not among the allowed signers"
 
+    def names(self, namespace: str) -> bool:
+        """Return whether a line of the file names this very namespace, not only by a pattern."""
+        return any(namespace in line.namespaces for lines in self._by_key.values() for line in lines)
+
     def require(self, key: SigningKey, namespace: str, at: datetime) -> SigningKey:
         """Return a key that may sign for a namespace at a time; raises `ConfigurationError` if it may not."""
         why = self.refusal(key.public_key, namespace, at)

@@ -49,11 +49,13 @@ def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None) -> tu
             "this fleet has approvers, so only saved plans that one of them approved are deployed",
             hint=f"{made}, then fab deploy --plan FILE",
         )
-    from envfab.deployment.approvals import Approvers, prove_deployer, read_approvals
+    from envfab.deployment.approvals import DEPLOYMENT, Approvers, prove_deployer, read_approvals
 
     allowed = _allowed(run)
     assert allowed is not None
     key = signing_key(run.fleet, run.console.can_ask, "whoever deploys must be known, so that another one approves")
+    if allowed.names(DEPLOYMENT):
+        allowed.require(key, DEPLOYMENT, _now())
     approvals = read_approvals(user_path(plan, "--plan"))
     names = Approvers(allowed, _now()).approved_by(approvals, saved.sha256, key)
     prove_deployer(key, saved.sha256, _now())

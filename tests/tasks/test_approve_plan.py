@@ -130,3 +130,20 @@ def test_a_plan_of_another_fabfile_is_not_approved(shop: Workplace) -> None:
     assert done.returncode == 1
     assert "other.json: the plan is for" in done.stderr
     assert "/srv/elsewhere, which is not in this fabfile" in done.stderr
+
+
+def test_only_named_keys_deploy_once_one_is_named(shop: Workplace) -> None:
+    """So no approver deploys what they approved themselves with a key that was made for it."""
+    approvers = shop.folder / "approvers"
+    before = approvers.read_text()
+    assert _fab(shop, "anna", "plan", "--out", "four.json", "--sign").returncode == 0
+    done = _fab(shop, "guest", "deploy", "--plan", "four.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    approvers.write_text(f'{before}ci@e.org namespaces="deployment@envfab" {public(make_key(shop.folder, "ci"))}\n')
+    done = _fab(shop, "guest", "deploy", "--plan", "four.json", "--yes")
+    assert done.returncode == 1
+    assert "guest may not sign: SHA256:" in done.stderr
+    assert "is not among the allowed signers" in done.stderr
+    done = _fab(shop, "ci", "deploy", "--plan", "four.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    approvers.write_text(before)
