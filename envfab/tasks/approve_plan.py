@@ -41,12 +41,25 @@ def task(fleet: Fleet) -> Any:
             if not yes:
                 console.require_terminal("approve_plan")
             show(console, proposals)
+            for line in _besides(saved):
+                console.print(line)
             console.print(summary(proposals, saved.slice), "bold")
             if not yes and console.ask(f"Approve {file} with {key.fingerprint}?  [y]es  [n]o", "ynq") != "y":
                 raise Exit(code=1)
             approve(run, place, saved.sha256, key)
 
     return approve_plan
+
+
+def _besides(saved: SavedPlan) -> list[str]:
+    """Return what is approved besides the plans: that they may break packages, and their waves."""
+    forced = [str(target) for target, plan in saved.plans.items() if plan.force]
+    lines = [f"may break packages outside of the requirements (--force): {', '.join(forced)}"] if forced else []
+    if saved.waves is not None and saved.waves.canaries:
+        lines.append(f"first to: {', '.join(sorted(map(str, saved.waves.canaries)))}")
+    if saved.waves is not None and saved.waves.batch is not None:
+        lines.append(f"in waves of: {saved.waves.batch}")
+    return lines
 
 
 def _proposals(run: TaskContext, saved: SavedPlan, file: str) -> list[Proposal]:

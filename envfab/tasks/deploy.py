@@ -83,7 +83,7 @@ def task(fleet: Fleet) -> Any:
         pace = batch or _batch_of(saved.waves if saved is not None else None)
         run = TaskContext(fleet, c, json, batch=pace, max_failures=max_failures)
         console = run.console
-        approved_by = require_approval(run, plan, saved)
+        approved_by = require_approval(run, plan, saved, options.force)
         scope = _scope(run, list(name), list(canary), batch, saved, slice)
         if scope is None:
             return

@@ -36,10 +36,11 @@ def approve(run: TaskContext, plan: Path, sha256: str, key: SigningKey) -> None:
     run.console.print(f"approved in {approvals_file(plan)} with {key.fingerprint} ({key.path})")
 
 
-def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None) -> tuple[str, ...]:
+def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force: bool) -> tuple[str, ...]:
     """Return who approved the saved plan in the file `plan`; nothing if the fleet has no approvers.
 
-    Raises `EnvfabError` if it has, and nobody other than whoever deploys approved this very plan.
+    Raises `EnvfabError` if it has, and nobody other than whoever deploys approved this very plan, or if it is to be
+    carried out with a `force` that it was not made with.
     """
     if run.fleet.approvers is None:
         return ()
@@ -48,6 +49,11 @@ def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None) -> tu
         raise UsageError(
             "this fleet has approvers, so only saved plans that one of them approved are deployed",
             hint=f"{made}, then fab deploy --plan FILE",
+        )
+    if force and not all(saved.plans[target].force for target in saved.deployable):
+        made = command(run.fleet, "plan", *flags(force=True, out="FILE"), "--sign")
+        raise UsageError(
+            "--force is not part of the plan that was approved", where=plan, hint=f"{made} makes one with it"
         )
     from envfab.deployment.approvals import DEPLOYMENT, Approvers, prove_deployer, read_approvals
 

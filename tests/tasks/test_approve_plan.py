@@ -147,3 +147,22 @@ def test_only_named_keys_deploy_once_one_is_named(shop: Workplace) -> None:
     done = _fab(shop, "ci", "deploy", "--plan", "four.json", "--yes")
     assert done.returncode == 0, done.stderr
     approvers.write_text(before)
+
+
+def test_force_and_waves_are_part_of_what_is_approved(shop: Workplace) -> None:
+    """`--force` is refused for a plan without it; with it, and with waves, whoever approves is told."""
+    shop.add(make_wheel(shop.folder / "made", "shop", "3.0"))
+    assert _fab(shop, "anna", "plan", "--upgrade", "--out", "five.json", "--sign").returncode == 0
+    done = _fab(shop, "ben", "deploy", "--plan", "five.json", "--force", "--yes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "five.json: --force is not part of the plan that was approved" in done.stderr
+    assert "fab plan --force --out FILE --sign makes one with it" in done.stderr
+    planned = ["plan", "--upgrade", "--force", "--batch", "50%", "--canary", "localhost", "--out", "five.json"]
+    assert _fab(shop, "anna", *planned).returncode == 0
+    done = _fab(shop, "anna", "approve_plan", "five.json", "--yes")
+    told = " ".join(done.stdout.split())
+    assert "may break packages outside of the requirements (--force): " in told
+    assert "first to: " in told
+    assert "in waves of: 50%" in told
+    done = _fab(shop, "ben", "deploy", "--plan", "five.json", "--force", "--yes")
+    assert done.returncode == 0, done.stderr
