@@ -224,5 +224,13 @@ def _time(options: Mapping[str, str], name: str) -> datetime | None:
         except ValueError:
             continue
         if at.strftime(form) == digits:
-            return at.replace(tzinfo=timezone.utc) if text.endswith("Z") else at.astimezone(timezone.utc)
+            return at.replace(tzinfo=timezone.utc) if text.endswith("Z") else _from_local(at)
     raise ValueError(f"{name} must be YYYYMMDD or YYYYMMDDHHMM[SS], with a Z for UTC, not {text!r}")
+
+
+def _from_local(at: datetime) -> datetime:
+    """A time of this machine's zone in UTC; at the ends of the calendar as if it were one of UTC."""
+    try:
+        return at.astimezone(timezone.utc)
+    except (OverflowError, ValueError):
+        return at.replace(tzinfo=timezone.utc)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,17 @@ def test_two_keys_of_one_person_are_known_by_their_names(names: str, others: str
     assert [allowed.may_be_one_person(*keys), allowed.may_be_one_person(*keys[::-1])] == [same, same]
     assert allowed.may_be_one_person(keys[0], keys[0])
     assert not allowed.may_be_one_person(keys[0], b"an unknown key")
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
+@pytest.mark.parametrize("last", ["99991231", "99991231235959", "99991231235959Z"])
+def test_a_key_may_be_valid_to_the_end_of_the_calendar(zone: str, last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSH takes that as well, in whatever zone the machine is."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        allowed = AllowedSigners(Path("allowed"), f'me valid-before="{last}" {KEY}\n')
+    time.tzset()
+    key = base64.b64decode(ONE)
+    assert allowed.refusal(key, "anything", datetime(9999, 12, 30, tzinfo=timezone.utc)) is None
+    assert "was valid until" in str(allowed.refusal(key, "anything", datetime.max.replace(tzinfo=timezone.utc)))
