@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def replacing(path: Path, mode: int | None = None, *, owner: tuple[int, int] | N
     them), its `owner` (user, group) is set where it would be another's. Raises `OSError`; after any exception `path` is
     as it was, and nothing lies beside it.
     """
-    path = path.resolve()
+    path = _resolved(path)
     draft = path.with_name(f".{path.name[:LONGEST_NAME]}.{secrets.token_hex(4)}{DRAFT}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     # private until it belongs to its owner
@@ -43,6 +44,18 @@ def replacing(path: Path, mode: int | None = None, *, owner: tuple[int, int] | N
             os.unlink(draft)
         raise
     sync_folder(path.parent)
+
+
+def _resolved(path: Path) -> Path:
+    """The path behind links; raises `OSError` for links that lead to themselves."""
+    try:
+        real: Path | None = path.resolve()
+    except RuntimeError:
+        # Python 3.13 returns a link instead
+        real = None
+    if real is None or real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return real
 
 
 def write_file(path: Path, data: bytes, mode: int | None = None, *, owner: tuple[int, int] | None = None) -> None:

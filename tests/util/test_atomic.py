@@ -67,3 +67,13 @@ def test_content_is_on_disk_before_its_name_and_the_name_before_the_end(
     monkeypatch.setattr(os, "replace", replaced)
     write_file(tmp_path / "file", b"new")
     assert calls == ["file", "rename", "folder"]
+
+
+def test_a_link_to_itself_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """As whoever writes expects it, in the file's place and above it; nothing is left beside it."""
+    link = tmp_path / "loop"
+    link.symlink_to("loop")
+    for place in (link, link / "file"):
+        with pytest.raises(OSError, match="Too many levels of symbolic links"):
+            write_file(place, b"new")
+    assert list(tmp_path.iterdir()) == [link]
