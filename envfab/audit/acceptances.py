@@ -8,12 +8,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from envfab.config.selectors import Selector
 from envfab.errors import SelectorError, SupplyError
 from envfab.util.atomic import write_file
+from envfab.util.folder_lock import locked
 from envfab.util.paths import read_file
 from envfab.util.untrusted import is_plain
 from envfab.util.versions import shortened
@@ -88,7 +87,7 @@ def read(path: Path, today: date) -> tuple[Acceptance, ...]:
 def append(path: Path, acceptances: Sequence[Acceptance], today: date) -> None:
     """Add lines to the file, which is made if there is none; raises `SupplyError`, and has then added none."""
     try:
-        with _locked(path.parent):
+        with locked(path.parent):
             text, mode = _text(path)
             _parse(path, text, today)
             if text and not text.endswith("\n"):
@@ -97,17 +96,6 @@ def append(path: Path, acceptances: Sequence[Acceptance], today: date) -> None:
             write_file(path, text.encode(), mode)
     except OSError as error:
         raise SupplyError(f"cannot be written: {error.strerror}", where=str(path)) from None
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep others from adding lines at the same time; the file itself is replaced, so that it cannot carry the lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def check_until(until: date, today: date) -> None:
