@@ -20,6 +20,7 @@ from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
 from envfab.util.atomic import write_file
+from envfab.util.folder_lock import locked
 from envfab.util.paths import read_file
 from envfab.util.times import in_utc, parse_time
 
@@ -88,11 +89,13 @@ def read_approvals(plan: Path) -> list[Approval | None]:
 
 def add_approval(plan: Path, approval: Approval) -> None:
     """Write an approval beside a plan's file, and keep those of the same plan that are there; raises `UsageError`."""
-    kept = [one for one in read_approvals(plan) if one is not None and one.plan == approval.plan]
-    lines = dict.fromkeys(map(str, [*kept, approval]))
     place = approvals_file(plan)
     try:
-        write_file(place, "".join(f"{line}\n" for line in lines).encode())
+        # two people may approve at the same time
+        with locked(place.parent):
+            kept = [one for one in read_approvals(plan) if one is not None and one.plan == approval.plan]
+            lines = dict.fromkeys(map(str, [*kept, approval]))
+            write_file(place, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise UsageError(f"cannot write the approval: {error.strerror}", where=str(place)) from None
 

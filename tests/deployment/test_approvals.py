@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -167,3 +168,14 @@ def test_a_file_that_cannot_be_used_is_told(plan: Path) -> None:
     place.write_bytes(b"approval: \n" * 200_000)
     with pytest.raises(UsageError, match="larger than"):
         read_approvals(plan)
+
+
+def test_approvals_that_are_written_at_once_are_all_kept(plan: Path) -> None:
+    """Each reads what the others wrote before it."""
+    made = [
+        Approval(f"approval: plan={PLAN} signed={at.isoformat()}", PLAN, at, b"signature")
+        for at in (NOW + timedelta(seconds=number) for number in range(12))
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: add_approval(plan, one), made))
+    assert sorted(map(str, read_approvals(plan))) == sorted(map(str, made))
