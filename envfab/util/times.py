@@ -37,6 +37,14 @@ def local_time(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
+def utc_time(at: datetime) -> str:
+    """A time with a zone as UTC, for people: `2026-11-20 17:42 UTC`; at the ends of the calendar in its own zone."""
+    try:
+        return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    except OverflowError:
+        return f"{at:%Y-%m-%d %H:%M %Z}"
+
+
 def parse_span(text: str) -> int:
     """The seconds of a span of time such as `7d` or `24h`; a plain `0` is none. Raises `ValueError`."""
     if text == "0":

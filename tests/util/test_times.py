@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from envfab.util.times import in_utc, parse_time
+from envfab.util.times import in_utc, parse_time, utc_time
 
 NOON = datetime(2026, 1, 20, 12, 0, tzinfo=timezone.utc)
 
@@ -40,3 +40,16 @@ def test_a_time_without_a_zone_counts_as_utc() -> None:
     assert in_utc(NOON.replace(tzinfo=None)) == NOON
     eastern = NOON.astimezone(timezone(timedelta(hours=-5)))
     assert in_utc(eastern).utcoffset() == timedelta(hours=-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-11-27T23:30:00+05:00", "2026-11-27 18:30 UTC"),
+        ("2026-11-27T23:30:00Z", "2026-11-27 23:30 UTC"),
+        ("9999-12-31T23:59:59-14:00", "9999-12-31 23:59 UTC-14:00"),
+    ],
+)
+def test_times_are_shown_in_utc(text: str, shown: str) -> None:
+    """Whatever their zone, and without an error where the year would have five digits."""
+    assert utc_time(parse_time(text)) == shown

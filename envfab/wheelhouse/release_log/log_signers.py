@@ -13,6 +13,7 @@ from envfab.errors import WheelhouseError
 from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
+from envfab.util.times import utc_time
 from envfab.wheelhouse.release_log.signed_lines import (
     KINDS,
     NAMESPACE,
@@ -155,7 +156,7 @@ def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime
 def refusal(line: SignedLine, signers: AllowedSigners, now: datetime) -> str | None:
     """Return why a line's signature does not count, or None if it does."""
     if line.signed > now + APART:
-        return f"it is signed at {line.signed:%Y-%m-%d %H:%M} UTC, which is still to come: compare the clocks"
+        return f"it is signed at {utc_time(line.signed)}, which is still to come: compare the clocks"
     if line.record.startswith("release: ") and " sha256=" not in line.record:
         return "it is signed without a SHA-256"
     try:
