@@ -22,12 +22,14 @@ from envfab.signatures.sshsig import SignatureError, SSHSignature
 from envfab.util.atomic import write_file
 from envfab.util.folder_lock import locked
 from envfab.util.paths import read_file
-from envfab.util.times import in_utc, parse_time
+from envfab.util.times import in_utc, parse_time, utc_time
 
 # what the signatures are for
 APPROVAL = "plan-approval@envfab"
 DEPLOYMENT = "deployment@envfab"
 LIMIT = 1 << 20  # bytes of the file
+# reasons why approvals do not count, in a message
+SHOWN = 5
 # how far the clocks of two machines may be apart
 APART = timedelta(minutes=5)
 HINT = "have the plan approved: fab approve_plan FILE"
@@ -137,7 +139,8 @@ class Approvers:
         if found:
             return tuple(found)
         what = "the plan must be approved by somebody other than whoever deploys"
-        raise DeploymentError("\n    ".join([what, *(reasons or ["there is no approval"])]), hint=HINT)
+        more = [f"and {len(reasons) - SHOWN} more that do not count"] if len(reasons) > SHOWN else []
+        raise DeploymentError("\n    ".join([what, *(reasons[:SHOWN] or ["there is no approval"]), *more]), hint=HINT)
 
     def _check(self, approval: Approval | None, plan: str) -> tuple[str, bytes]:
         """(who signed, with which key); raises `SignatureError` if it does not count."""
@@ -146,8 +149,7 @@ class Approvers:
         if approval.plan != plan:
             raise SignatureError("of another plan, or the plan was changed after it")
         if approval.signed > self._now + APART:
-            at = f"{approval.signed:%Y-%m-%d %H:%M} UTC"
-            raise SignatureError(f"signed at {at}, which is still to come: compare the clocks")
+            raise SignatureError(f"signed at {utc_time(approval.signed)}, which is still to come: compare the clocks")
         signature = SSHSignature.parse(approval.signature)
         return self._allowed.check(signature, approval.text.encode(), APPROVAL, approval.signed), signature.public_key
 

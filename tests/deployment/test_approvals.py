@@ -179,3 +179,22 @@ def test_approvals_that_are_written_at_once_are_all_kept(plan: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda one: add_approval(plan, one), made))
     assert sorted(map(str, read_approvals(plan))) == sorted(map(str, made))
+
+
+def test_many_lines_that_do_not_count_are_told_in_a_few(people: People, plan: Path) -> None:
+    """A file of 1 MiB may have half a million of them."""
+    approvals_file(plan).write_bytes(b"x\n" * 1000)
+    with pytest.raises(DeploymentError) as caught:
+        Approvers(people.allowed, NOW).approved_by(read_approvals(plan), PLAN, people.ben)
+    assert caught.value.what.splitlines()[1:] == [
+        *(f"    approval {number}: cannot be read" for number in range(1, 6)),
+        "    and 995 more that do not count",
+    ]
+
+
+def test_a_time_to_come_is_told_in_utc(people: People) -> None:
+    """Whatever zone the line has."""
+    text = f"approval: plan={PLAN} signed=2026-11-27T23:30:00+05:00"
+    later = Approval.parse(f"{text} sig=AAAA")
+    with pytest.raises(DeploymentError, match=r"signed at 2026-11-27 18:30 UTC, which is still to come"):
+        Approvers(people.allowed, NOW).approved_by([later], PLAN, people.ben)
