@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from envfab.errors import SupplyError
 from envfab.wheelhouse.safe_zip import DAMAGE, MAGIC
@@ -29,7 +32,7 @@ def _records(place: Path, names: Collection[str] | None) -> Iterator[tuple[str, 
             found = sorted(place.rglob("*.json")) if names is None else [place / name for name in names]
             for file in found:
                 yield file.relative_to(place).as_posix(), _file(file)
-        elif zipfile.is_zipfile(place):
+        elif _is_zip(place):
             with zipfile.ZipFile(place) as archive:
                 entries = archive.infolist() if names is None else [archive.getinfo(name) for name in names]
                 for entry in entries:
@@ -43,13 +46,26 @@ def _records(place: Path, names: Collection[str] | None) -> Iterator[tuple[str, 
                 raise KeyError("other records are there now")
             yield place.name, content
     except OSError as error:
-        raise SupplyError(f"cannot be read: {error.strerror}", where=str(place), hint=HINT) from None
+        # what unpacks bz2 gives a text alone
+        raise SupplyError(f"cannot be read: {error.strerror or error}", where=str(place), hint=HINT) from None
     except (*DAMAGE, KeyError) as error:
         raise SupplyError(f"is damaged or cut short ({error})", where=str(place), hint=HINT) from None
 
 
+def _is_zip(path: Path) -> bool:
+    with _opened(path) as file:
+        return zipfile.is_zipfile(file)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A regular file, open for reading: a pipe would be waited for, and can be read but once. Raises `OSError`."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return open(path, "rb")
+
+
 def _file(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         content = file.read(RECORD_LIMIT + 1)
     # a download that was cut short may be long; what is told of it is that it is a zip
     return content if len(content) <= RECORD_LIMIT or content.startswith(MAGIC) else b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
@@ -188,3 +189,23 @@ def test_an_index_of_an_export_that_is_gone(tmp_path: Path) -> None:
             index.about(NAMES)
     with pytest.raises(SupplyError):
         AdvisoryIndex(place)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, inside: bool) -> None:
+    """In the place of the export, and of a record in its folder."""
+    place = export(tmp_path / "osv", record("GHSA-1", {"introduced": "0"}))
+    pipe = place / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises(SupplyError, match="cannot be read: it is not a regular file"):
+        read(place if inside else pipe, NAMES)
+
+
+def test_a_zip_that_cannot_be_unpacked_has_a_reason(tmp_path: Path) -> None:
+    """Also by bz2, whose errors have no reason of the system."""
+    place = tmp_path / "all.zip"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("1.json", json.dumps(record("GHSA-1", {"introduced": "0"})))
+    place.write_bytes(place.read_bytes().replace(b"BZh9", b"BZx9", 1))
+    with pytest.raises(SupplyError, match="cannot be read: Invalid data stream"):
+        read(place, NAMES)
