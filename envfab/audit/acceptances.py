@@ -107,7 +107,7 @@ def check_until(until: date, today: date) -> None:
 def _text(path: Path) -> tuple[str, int | None]:
     """The file's text and its permissions; empty, and None, if there is no file."""
     try:
-        return read_file(path, LIMIT).decode("utf-8"), stat.S_IMODE(os.stat(path).st_mode)
+        return read_file(path, LIMIT).decode("utf-8-sig"), stat.S_IMODE(os.stat(path).st_mode)
     except FileNotFoundError:
         return "", None
     except UnicodeDecodeError:

@@ -92,6 +92,14 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         assert str(caught.value) == f"{tmp_path / name}: {message}"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    """Editors that write one do not make the file useless."""
+    file = tmp_path / "accepted_findings"
+    file.write_bytes(b"\xef\xbb\xbfCVE-1 until 2027-01-31 because r\r\n")
+    append(file, [made("CVE-2")], TODAY)
+    assert [one.id for one in read(file, TODAY)] == ["CVE-1", "CVE-2"]
+
+
 def test_lines_are_added_at_the_end(tmp_path: Path) -> None:
     """What is there stays as it is, with its comments and permissions; a missing line end is added."""
     file = tmp_path / "accepted_findings"
