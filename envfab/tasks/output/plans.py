@@ -144,9 +144,9 @@ def _actions(actions: Sequence[Action]) -> list[Text]:
     for action in actions:
         arrow = "→" if action.installed and action.version else " "
         line = Text(f"  {SIGNS[action.kind]} {action.shown_as:<{name}}   ", STYLES[action.kind])
-        line.append(f"{action.installed or '':>{old}} {arrow} ", "dim")
+        line.append(f"{one_line(action.installed or ''):>{old}} {arrow} ", "dim")
         line.append(f"{action.version or ''!s:<{new}}", STYLES[action.kind])
-        line.append(f"   {action.reason}", "dim")
+        line.append(f"   {one_line(action.reason)}", "dim")
         lines.append(line)
     return lines
 

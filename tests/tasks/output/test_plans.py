@@ -93,6 +93,13 @@ def test_every_kind_of_action_has_its_sign(
     assert shown.split() == line.split()
 
 
+def test_an_action_stays_in_its_line() -> None:
+    """Whatever a saved plan says that comes from elsewhere: whoever approves it must not be shown lines of its own."""
+    forged = replace(action(ActionKind.UPGRADE, "Django", "5.1\n  + a", "5.2"), reason="shop.txt:1\n  - b\u2028  + c")
+    shown = str(show_group([proposal("web1", Status.CHANGES, actions=(forged,))]))
+    assert shown.splitlines()[1:] == ["  ↑ Django   5.1   + a → 5.2   shop.txt:1   - b   + c"]
+
+
 def test_blocked_and_ahead_say_why() -> None:
     """What is missing, in conflict or ahead is shown below the target, and so is an error without the target again."""
     one = proposal(
