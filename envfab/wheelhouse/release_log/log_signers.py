@@ -14,6 +14,7 @@ from envfab.signatures.allowed_signers import AllowedSigners
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
 from envfab.util.times import utc_time
+from envfab.util.versions import shortened
 from envfab.wheelhouse.release_log.signed_lines import (
     KINDS,
     NAMESPACE,
@@ -29,6 +30,7 @@ from envfab.wheelhouse.release_log.signed_lines import (
 from envfab.wheelhouse.release_log.valid_lines import ValidLines
 
 SHOWN = 5
+LONGEST = 500  # characters that are shown of a line
 # how far the clocks of two machines may be apart
 APART = timedelta(minutes=5)
 
@@ -42,7 +44,7 @@ class Unsigned:
     why: str
 
     def __str__(self) -> str:
-        return f"line {self.number}: {self.why}: {record_of(self.line)!r}"
+        return f"line {self.number}: {self.why}: {shortened(repr(record_of(self.line)), LONGEST)}"
 
 
 class LogSigners:

@@ -115,6 +115,12 @@ def test_what_allowed_signers_signed_is_read(team: Team) -> None:
     assert " size=" in team.lines[0]
 
 
+def test_a_line_without_end_is_shown_in_part(team: Team) -> None:
+    """A log may have lines of megabytes; the message is one for people all the same."""
+    team.write([*team.lines, f"release: shop==2.0 shop-2.0-py3-none-any.whl at 2026-11-27 {'x' * 5_000_000}"])
+    assert len(refused(team)) < 1000
+
+
 def without_signature(line: str) -> str:
     """The line as an envfab without signers writes it."""
     return record_of(line)
