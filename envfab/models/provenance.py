@@ -16,7 +16,7 @@ from envfab.util.versions import shortened
 SUFFIX = ".provenance"
 LIMIT = 256 << 10  # bytes; those of PyPI have about 10,000
 MOST = 20  # bundles, attestations, facts of a publisher
-LONGEST = 200  # characters of a fact
+LONGEST = 200  # characters of a fact, as it is shown
 # in the order in which they are shown; other facts follow
 _FIRST = ("repository", "workflow", "workflow_filepath", "environment", "email")
 # what differs between releases of one publisher: claims of a run, and a git ref such as refs/tags/v1.0
@@ -25,7 +25,10 @@ _PASSING = ("kind", "claims", "vcs_ref")
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """The identity that an attestation names (PyPI's Trusted Publishers): its kind and the facts that identify it."""
+    """The identity that an attestation names (PyPI's Trusted Publishers): its kind and the facts that identify it.
+
+    They are a stranger's texts, in full: publishers whose names only begin alike are not the same.
+    """
 
     kind: str
     facts: tuple[tuple[str, str], ...]
@@ -41,7 +44,7 @@ class Publisher:
             raise ValueError(f"a publisher has more than {MOST} facts")
         order = {name: rank for rank, name in enumerate(_FIRST)}
         names = sorted(facts, key=lambda name: (order.get(name, len(order)), name))
-        return cls(_short(kind), tuple((_short(name), _short(facts[name])) for name in names))
+        return cls(kind, tuple((name, facts[name]) for name in names))
 
     @property
     def identity(self) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -49,8 +52,8 @@ class Publisher:
         return self.kind, tuple((key, value.lower() if key == "repository" else value) for key, value in self.facts)
 
     def __str__(self) -> str:
-        plain = [value if key in _FIRST[:3] else f"{key} {value}" for key, value in self.facts]
-        return " ".join([self.kind, *plain])
+        plain = [_short(value) if key in _FIRST[:3] else f"{_short(key)} {_short(value)}" for key, value in self.facts]
+        return " ".join([_short(self.kind), *plain])
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,20 @@ def test_shows_the_publisher() -> None:
         ({"workflow": "other.yml"}, False),
         ({"environment": "pypi"}, False),
         ({"kind": "GitLab"}, False),
+        ({"repository": "acme/shop\n"}, False),
     ],
 )
 def test_tells_publishers_apart(other: dict[str, Any], same: bool) -> None:
     """By kind, repository, workflow and environment; GitHub ignores case, and claims are of one run."""
     found = parse(provenance(SHA256, **other))
     assert (found.identities == parse(provenance(SHA256)).identities) is same
+
+
+def test_publishers_that_begin_alike_are_not_the_same() -> None:
+    """However long what they have in common is: GitLab's groups lie in groups, and names are shown in part."""
+    one, other = (parse(provenance(SHA256, f"acme/{'x' * 300}/{name}")) for name in ("shop", "evil"))
+    assert one.shown == other.shown
+    assert one.identities != other.identities
 
 
 def test_a_publisher_shows_in_one_short_line() -> None:
