@@ -16,6 +16,7 @@ from envfab.config.target import Member, Target
 from envfab.deployment.proposal_work import ProposalWork
 from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
+from envfab.models.wheel import Wheel
 from envfab.remote.probe import Links, ProbeResult
 from envfab.remote.result_queue import ResultQueue
 from envfab.remote.survey_processes import number_of_processes, survey_in_processes
@@ -146,15 +147,26 @@ class WheelFiles:
 
     def __init__(self, wheelhouse: Wheelhouse) -> None:
         self._wheelhouse = wheelhouse
-        self._unchanged: set[str] = set()
+        # by name and SHA-256: saved plans may name several of one name
+        self._unchanged: set[tuple[str, str | None]] = set()
         self._reading = threading.Lock()
 
     def verify(self, proposal: Proposal) -> None:
-        """Raise `WheelhouseError` if the file of one of the proposal's wheels does not match the release log."""
+        """Raise `WheelhouseError` if one of the proposal's wheels, or its file, does not match the release log."""
         with self._reading:
-            unread = [wheel for wheel in proposal.wheels if wheel.filename not in self._unchanged]
+            unread = [wheel for wheel in proposal.wheels if (wheel.filename, wheel.sha256) not in self._unchanged]
             self._wheelhouse.verify_unchanged(unread)
-            self._unchanged.update(wheel.filename for wheel in unread)
+            for wheel in unread:
+                self._require_logged(wheel)
+            self._unchanged.update((wheel.filename, wheel.sha256) for wheel in unread)
+
+    def _require_logged(self, wheel: Wheel) -> None:
+        """Raise `WheelhouseError` for a wheel of a saved plan that is not, as the plan has it, in the release log."""
+        logged = [one.wheel for one in self._wheelhouse.releases(wheel.name) if one.wheel.filename == wheel.filename]
+        if logged and logged[0].sha256 in (None, wheel.sha256):
+            return
+        why = "has another SHA-256 in the release log than in the plan" if logged else "is not in the wheelhouse"
+        raise WheelhouseError(f"{wheel.filename} {why}", hint="make a new plan: fab plan --out FILE")
 
 
 def _blocked_if_changed(proposal: Proposal, files: WheelFiles) -> Proposal:

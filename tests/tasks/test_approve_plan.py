@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 
@@ -166,3 +167,24 @@ def test_force_and_waves_are_part_of_what_is_approved(shop: Workplace) -> None:
     assert "in waves of: 50%" in told
     done = _fab(shop, "ben", "deploy", "--plan", "five.json", "--force", "--yes")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("sha256", ["null", "of the other file"])
+def test_a_plan_installs_only_what_the_log_released(shop: Workplace, sha256: str) -> None:
+    """A plan that was approved without a SHA-256, or with that of another file, lets no other wheel in."""
+    shop.add(make_wheel(shop.folder / "made", "shop", "4.0"))
+    assert _fab(shop, "ben", "plan", "--upgrade", "--out", "six.json").returncode == 0
+    saved, wheel = shop.folder / "six.json", next(shop.folder.rglob("wheels/shop-4.0-*"))
+    document, released = json.loads(saved.read_text()), wheel.read_bytes()
+    other = make_wheel(shop.folder / "swapped", "shop", "4.0", files={"shop/evil.py": "evil = True"}).read_bytes()
+    digest = None if sha256 == "null" else hashlib.sha256(other).hexdigest()
+    document["virtualenvs"][0]["actions"][0]["sha256"] = digest
+    saved.write_text(json.dumps(document))
+    assert _fab(shop, "anna", "approve_plan", "six.json", "--yes").returncode == 0
+    wheel.write_bytes(other)
+    done = _fab(shop, "ben", "deploy", "--plan", "six.json", "--yes")
+    wheel.write_bytes(released)
+    assert done.returncode == 1, done.stdout
+    assert "has another SHA-256 in the release log than in the plan" in " ".join(done.stdout.split())
+    assert "make a new plan" in done.stdout
+    assert not (shop.folder / "venv").resolve().joinpath("lib/python3.11/site-packages/shop/evil.py").exists()
