@@ -13,9 +13,12 @@ from pathlib import Path
 
 from envfab.errors import ConfigurationError
 from envfab.signatures.sshsig import SignatureError, dearmoured, fingerprint
+from envfab.util.paths import read_file
 
-# seconds for all signatures of a call where nobody can be asked for a passphrase or a touch
+# seconds for a call where nobody can be asked for a passphrase or a touch, and for each of its signatures besides
 LIMIT = 60.0
+LIMIT_OF_EACH = 0.1
+MOST = 1 << 20  # bytes of a key's file
 EXAMPLE = "name a file such as ~/.ssh/id_ed25519.pub"
 PRIVATE = b"PRIVATE KEY-----"
 TOO_OLD = ("unknown option", "illegal option", "Unsupported operation", "usage: ssh-keygen")
@@ -37,9 +40,9 @@ class SigningKey:
         """Read a key; raises `ConfigurationError` if it is not one, or its public half is not beside it."""
         public = path
         try:
-            if PRIVATE in path.read_bytes()[:200]:
+            if PRIVATE in read_file(path, MOST)[:200]:
                 public = path.with_name(f"{path.name}.pub")
-            words = public.read_text(encoding="utf-8", errors="replace").split()
+            words = read_file(public, MOST).decode("utf-8", "replace").split()
             key = base64.b64decode(words[1], validate=True)
             if key[4 : 4 + int.from_bytes(key[:4], "big")] != words[0].encode():
                 raise ValueError
@@ -60,17 +63,28 @@ class SigningKey:
 
     def sign(self, messages: Sequence[bytes], namespace: str) -> list[bytes]:
         """Return the signature of each message, without armour; raises `SignatureError`."""
-        with tempfile.TemporaryDirectory(prefix="envfab-sign-") as folder:
-            files = [Path(folder, str(number)) for number in range(len(messages))]
-            for file, message in zip(files, messages, strict=True):
-                file.write_bytes(message)
-            self._run(["ssh-keygen", "-Y", "sign", "-f", str(self.path), "-n", namespace, *map(str, files)])
-            try:
-                return [dearmoured(Path(f"{file}.sig").read_text(encoding="ascii")) for file in files]
-            except (OSError, UnicodeDecodeError):
-                raise SignatureError("ssh-keygen made no signature", where=str(self.path)) from None
+        try:
+            with tempfile.TemporaryDirectory(prefix="envfab-sign-") as folder:
+                return self._sign_in(Path(folder), messages, namespace)
+        except OSError as error:
+            raise SignatureError(
+                f"what is to be signed cannot be written: {error.strerror}",
+                where=tempfile.tempdir or "TMPDIR",
+                hint="free some space there, or let TMPDIR name another folder",
+            ) from None
 
-    def _run(self, command: Sequence[str]) -> None:
+    def _sign_in(self, folder: Path, messages: Sequence[bytes], namespace: str) -> list[bytes]:
+        files = [folder / str(number) for number in range(len(messages))]
+        for file, message in zip(files, messages, strict=True):
+            file.write_bytes(message)
+        command = ["ssh-keygen", "-Y", "sign", "-f", str(self.path), "-n", namespace, *map(str, files)]
+        self._run(command, LIMIT + len(files) * LIMIT_OF_EACH)
+        try:
+            return [dearmoured(Path(f"{file}.sig").read_text(encoding="ascii")) for file in files]
+        except (OSError, UnicodeDecodeError):
+            raise SignatureError("ssh-keygen made no signature", where=str(self.path)) from None
+
+    def _run(self, command: Sequence[str], limit: float) -> None:
         environment = dict(os.environ, LC_ALL="C")
         if not self.terminal:
             environment["SSH_ASKPASS_REQUIRE"] = "never"
@@ -83,15 +97,18 @@ class SigningKey:
                 env=environment,
                 encoding="utf-8",
                 errors="replace",
-                timeout=None if self.terminal else LIMIT,
+                timeout=None if self.terminal else limit,
                 # without a terminal of its own it cannot ask at ours
                 start_new_session=not self.terminal,
                 check=False,
             )
         except FileNotFoundError:
             raise SignatureError("ssh-keygen is not installed", hint="install OpenSSH 8.1 or later") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SignatureError(f"ssh-keygen cannot be run: {error}") from None
+        except OSError as error:
+            raise SignatureError(f"ssh-keygen cannot be run: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            hint = "does it wait for a touch, or an agent for an answer? sign at a terminal"
+            raise SignatureError(f"ssh-keygen did not end in {limit:.0f} s", where=str(self.path), hint=hint) from None
         if done.returncode:
             raise self._failed(done.stderr)
 

@@ -86,3 +86,36 @@ def test_what_is_no_key_is_refused(tmp_path: Path, content: str) -> None:
     )
     with pytest.raises(ConfigurationError, match="cannot read the signing key: No such file or directory"):
         SigningKey.read(tmp_path / "nothing")
+
+
+def test_a_folder_for_temporary_files_must_take_what_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be gone, or full."""
+    key = SigningKey.read(make_key(tmp_path, "key"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(SignatureError) as caught:
+        key.sign([b"x"], "n")
+    assert str(caught.value) == (
+        f"{tmp_path / 'gone'}: what is to be signed cannot be written: No such file or directory\n"
+        "  free some space there, or let TMPDIR name another folder"
+    )
+
+
+def test_a_program_that_does_not_end_is_told_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the names of all files that it was to sign."""
+    key = SigningKey.read(make_key(tmp_path, "key"))
+    (tmp_path / "ssh-keygen").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "ssh-keygen").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("envfab.signatures.ssh_keygen.LIMIT", 0.1)
+    with pytest.raises(
+        SignatureError, match=r"^.*key: ssh-keygen did not end in 1 s\n  does it wait for a touch"
+    ) as caught:
+        key.sign([b"x"] * 5, "n")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_key_in_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """As a shell's <(…) would be one."""
+    os.mkfifo(tmp_path / "key")
+    with pytest.raises(ConfigurationError, match="cannot read the signing key: it is not a regular file"):
+        SigningKey.read(tmp_path / "key")
