@@ -123,7 +123,7 @@ def test_lines_of_several_people_are_all_there(tmp_path: Path) -> None:
     assert {one.id for one in read(file, TODAY)} == {f"CVE-{number}" for number in range(40)}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(reason=WORDS, selector=st.none() | WORDS, package=st.sampled_from([None, "Django", "a.b"]))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, reason: str, selector: str | None, package: str | None
