@@ -5,7 +5,6 @@ What two of them name is listed once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -35,7 +34,13 @@ class DistributionParts:
         self._by_purl: dict[str, str] = {}
         for file in materials.libraries:
             self._add(library(ref, file))
-        self._names = Counter(_bare(one.name) for one in self.components.values())
+        # the references of the bundled files, by hash and by bare name: documents may list thousands of components
+        self._by_hash: dict[object, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        for one in self.components.values():
+            self._by_name.setdefault(_bare(one.name), []).append(one.ref)
+            for digest in one.hashes:
+                self._by_hash.setdefault(digest, []).append(one.ref)
         for document in materials.documents:
             self._merge(document)
         for path, text in materials.openssl:
@@ -124,12 +129,12 @@ class DistributionParts:
 
     def _bundled(self, component: BillComponent) -> BillComponent | None:
         """The library that a component is: the file with its hash, or the only one of its name."""
-        files = [one for one in self.components.values() if one.location is not None and one.purl is None]
-        same = [one for one in files if set(one.hashes) & set(component.hashes)]
-        bare = _bare(component.name)
-        if not same and self._names[bare] == 1:
-            same = [one for one in files if _bare(one.name) == bare]
-        return same[0] if same else None
+        refs = [ref for digest in component.hashes for ref in self._by_hash.get(digest, ())]
+        same = next((one for one in map(self.components.__getitem__, refs) if one.purl is None), None)
+        named = self._by_name.get(_bare(component.name), ())
+        if same is None and len(named) == 1 and self.components[named[0]].purl is None:
+            same = self.components[named[0]]
+        return same
 
 
 def _bare(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from envfab.errors import ConfigurationError
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
+from envfab.util.paths import read_file
 
 MOST = 1 << 20  # bytes of the file
 TIMES = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
@@ -68,16 +70,16 @@ class AllowedSigners:
     def read(cls, path: Path) -> AllowedSigners:
         """Read a file; raises `ConfigurationError` if it cannot be read or understood."""
         try:
-            with open(path, "rb") as file:
-                data = file.read(MOST + 1)
+            data = read_file(path, MOST)
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                what = "a file of allowed signers must not be larger than 1 MiB"
+                raise ConfigurationError(what, where=str(path)) from None
             raise ConfigurationError(
                 f"cannot read the allowed signers: {error.strerror}",
                 where=str(path),
                 hint="it has a line for each key: NAME TYPE KEY, with TYPE and KEY as in the key's .pub file",
             ) from None
-        if len(data) > MOST:
-            raise ConfigurationError("a file of allowed signers must not be larger than 1 MiB", where=str(path))
         return cls(path, data.decode("utf-8", "replace"))
 
     def refusal(self, public_key: bytes, namespace: str, at: datetime) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,8 +42,13 @@ def test_a_line_that_cannot_be_understood_is_named(line: str, message: str) -> N
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A folder, nothing, something huge."""
-    for name, message in ((".", "Is a directory"), ("no", "No such file or directory")):
+    """A folder, nothing, a pipe that nobody writes to, something huge."""
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (
+        (".", "Is a directory"),
+        ("no", "No such file or directory"),
+        ("pipe", "it is not a regular file"),
+    ):
         with pytest.raises(ConfigurationError, match=f"cannot read the allowed signers: {message}"):
             AllowedSigners.read(tmp_path / name)
     (tmp_path / "huge").write_bytes(b"#" * (MOST + 1))
