@@ -209,7 +209,9 @@ def shown_as(name: NormalizedName, candidates: Candidates) -> str:
 
 
 def _suggestion(name: NormalizedName, problem: ResolutionProblem) -> str:
-    close = difflib.get_close_matches(name, list(problem.candidates.catalogue.projects()), n=1, cutoff=0.75)
+    # a project of that very name is known where none of its wheels may be taken, such as those held back for their age
+    others = [project for project in problem.candidates.catalogue.projects() if project != name]
+    close = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
     return f"; did you mean {shown_as(canonicalize_name(close[0]), problem.candidates)}?" if close else ""
 
 

@@ -97,6 +97,8 @@ class TestOlderThan:
         done = workplace.fab("fetch_wheels", "shop", *WEEK, "--index", server.url)
         assert done.returncode == 1
         assert "shop 1.1 held back: the index tells no upload time of it, older_than is 7d" in done.stderr
+        # a name that is right needs no other spelling
+        assert "did you mean" not in done.stderr
         assert not (workplace.folder / "wheels").exists()
 
     def test_a_time_in_the_future_is_not_old(self, workplace: Workplace, server: Server) -> None:
