@@ -32,7 +32,6 @@ LIMIT = 1 << 20  # bytes of the file
 SHOWN = 5
 # how far the clocks of two machines may be apart
 APART = timedelta(minutes=5)
-HINT = "have the plan approved: fab approve_plan FILE"
 _LINE = re.compile(
     r"(?P<text>approval: plan=(?P<plan>[0-9a-f]{64}) signed=(?P<signed>\S+)) sig=(?P<signature>[A-Za-z0-9+/]+=*)"
 )
@@ -119,10 +118,12 @@ class Approvers:
         self._allowed = allowed
         self._now = now
 
-    def approved_by(self, approvals: Sequence[Approval | None], plan: str, deployer: SigningKey) -> tuple[str, ...]:
+    def approved_by(
+        self, approvals: Sequence[Approval | None], plan: str, deployer: SigningKey, hint: str = ""
+    ) -> tuple[str, ...]:
         """Return those other than the deployer who approved a plan, given by its SHA-256 in hex.
 
-        Raises `DeploymentError` if there are none, with the reason why each approval does not count.
+        Raises `DeploymentError` with `hint` if there are none, and the reason why each approval does not count.
         """
         found: dict[str, None] = {}
         reasons: list[str] = []
@@ -138,9 +139,9 @@ class Approvers:
                 found[name] = None
         if found:
             return tuple(found)
-        what = "the plan must be approved by somebody other than whoever deploys"
+        what = "the plan must be approved by another person than the one who deploys"
         more = [f"and {len(reasons) - SHOWN} more that do not count"] if len(reasons) > SHOWN else []
-        raise DeploymentError("\n    ".join([what, *(reasons[:SHOWN] or ["there is no approval"]), *more]), hint=HINT)
+        raise DeploymentError("\n    ".join([what, *(reasons[:SHOWN] or ["there is no approval"]), *more]), hint=hint)
 
     def _check(self, approval: Approval | None, plan: str) -> tuple[str, bytes]:
         """(who signed, with which key); raises `SignatureError` if it does not count."""

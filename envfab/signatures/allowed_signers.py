@@ -86,7 +86,7 @@ class AllowedSigners:
         """Return why a key may not sign for a namespace at a time, or None if it may."""
         lines = self._by_key.get(public_key, [])
         refusals = [line.refusal(namespace, at) for line in lines]
-        return None if None in refusals else refusals[0] if refusals else "is not among the allowed signers"
+        return None if None in refusals else refusals[0] if refusals else "is not in this file"
 
     def names(self, namespace: str) -> bool:
         """Return whether a line of the file names this very namespace, not only by a pattern."""
@@ -99,7 +99,7 @@ class AllowedSigners:
             raise ConfigurationError(
                 f"the key {key.path} may not sign: {key.fingerprint} {why}",
                 where=str(self.path),
-                hint="sign with another key, or have its public half added there by whoever keeps that file",
+                hint="sign with another key, or ask those who keep the file to add this one's public half",
             )
         return key
 

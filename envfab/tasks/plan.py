@@ -28,7 +28,7 @@ from envfab.tasks.fleet_slice import (
     select_slice,
 )
 from envfab.tasks.output.wheelhouse import show_wheelhouse
-from envfab.tasks.plan_approval import approval_key, approve
+from envfab.tasks.plan_approval import approval_key, approve, approve_command
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
@@ -159,7 +159,10 @@ def _save(run: TaskContext, place: Path | None, out: str, document: Mapping[str,
 
         forget_approvals(place)
         sha256 = save(place, document)
-        run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
+        if key is None and run.fleet.approvers is not None:
+            run.console.command(f"saved to {out}; another person approves it by", approve_command(run, out))
+        else:
+            run.console.command(f"saved to {out}, for", command(run.fleet, "deploy", *flags(plan=out)))
         if key is not None:
             approve(run, place, sha256, key)
 

@@ -36,6 +36,11 @@ def approve(run: TaskContext, plan: Path, sha256: str, key: SigningKey) -> None:
     run.console.print(f"approved in {approvals_file(plan)} with {key.fingerprint} ({key.path})")
 
 
+def approve_command(run: TaskContext, plan: str) -> str:
+    """Return the command line that approves the plan in a file, named as it was typed."""
+    return command(run.fleet, "approve_plan", *flags(file=plan))
+
+
 def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force: bool) -> tuple[str, ...]:
     """Return who approved the saved plan in the file `plan`; nothing if the fleet has no approvers.
 
@@ -48,7 +53,7 @@ def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force
         made = command(run.fleet, "plan", *flags(out="FILE"), "--sign")
         raise UsageError(
             "this fleet has approvers, so only saved plans that one of them approved are deployed",
-            hint=f"{made}, then fab deploy --plan FILE",
+            hint=f"{made}; then another person: {command(run.fleet, 'deploy', *flags(plan='FILE'))}",
         )
     if force and not all(saved.plans[target].force for target in saved.deployable):
         made = command(run.fleet, "plan", *flags(force=True, out="FILE"), "--sign")
@@ -59,11 +64,12 @@ def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force
 
     allowed = _allowed(run)
     assert allowed is not None
-    key = signing_key(run.fleet, run.console.can_ask, "whoever deploys must be known, so that another one approves")
+    key = signing_key(run.fleet, run.console.can_ask, "another person must approve what you deploy, so you must sign")
     if allowed.names(DEPLOYMENT):
         allowed.require(key, DEPLOYMENT, _now())
     approvals = read_approvals(user_path(plan, "--plan"))
-    names = Approvers(allowed, _now()).approved_by(approvals, saved.sha256, key)
+    hint = f"let another person, whose key is in {run.fleet.approvers}, approve it: {approve_command(run, plan)}"
+    names = Approvers(allowed, _now()).approved_by(approvals, saved.sha256, key, hint)
     prove_deployer(key, saved.sha256, _now())
     return names
 

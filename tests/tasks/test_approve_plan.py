@@ -50,11 +50,14 @@ def test_a_plan_is_deployed_when_another_person_approved_it(shop: Workplace) -> 
     done = _fab(shop, "ben", "deploy", "--yes")
     assert done.returncode == 1
     assert "this fleet has approvers, so only saved plans that one of them approved are deployed" in done.stderr
-    assert "fab plan --out FILE --sign, then fab deploy --plan FILE" in done.stderr
-    assert _fab(shop, "ben", "plan", "--out", "p.json").returncode == 0
+    assert "fab plan --out FILE --sign; then another person: fab deploy --plan FILE" in done.stderr
+    done = _fab(shop, "ben", "plan", "--out", "p.json")
+    assert done.returncode == 0
+    assert "saved to p.json; another person approves it by fab approve_plan --file p.json" in done.stdout
     done = _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes")
     assert done.returncode == 1
-    assert "must be approved by somebody other than whoever deploys\n    there is no approval" in done.stderr
+    assert "must be approved by another person than the one who deploys\n    there is no approval" in done.stderr
+    assert "whose key is in approvers, approve it: fab approve_plan --file p.json" in done.stderr
     done = _fab(shop, "ben", "approve_plan:p.json", "--yes")
     assert done.returncode == 0, done.stderr
     assert "+ shop" in done.stdout
@@ -63,9 +66,7 @@ def test_a_plan_is_deployed_when_another_person_approved_it(shop: Workplace) -> 
     assert "approval 1: by ben@e.org, who deploys" in _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes").stderr
     assert _fab(shop, "anna", "plan", "--out", "p.json", "--sign").returncode == 0
     done = _fab(shop, "", "deploy", "--plan", "p.json", "--yes")
-    assert (
-        "whoever deploys must be known, so that another one approves, and there is no key to sign with" in done.stderr
-    )
+    assert "another person must approve what you deploy, so you must sign, and there is no key" in done.stderr
     assert done.returncode == 1
     done = _fab(shop, "ben", "deploy", "--plan", "p.json", "--yes")
     assert done.returncode == 0, done.stderr + done.stdout
@@ -109,8 +110,8 @@ def test_keys_that_cannot_approve_are_refused_before_anything_is_asked(shop: Wor
     """A key that is not among the approvers, none at all, and no terminal to ask at; `--sign` needs a file."""
     assert _fab(shop, "anna", "plan", "--out", "three.json", "--upgrade").returncode == 0
     for person, task, message in (
-        ("guest", ["approve_plan", "three.json", "--yes"], "is not among the allowed signers"),
-        ("guest", ["plan", "--out", "three.json", "--sign"], "is not among the allowed signers"),
+        ("guest", ["approve_plan", "three.json", "--yes"], "is not in this file"),
+        ("guest", ["plan", "--out", "three.json", "--sign"], "is not in this file"),
         ("", ["approve_plan", "three.json", "--yes"], "an approval must be signed, and there is no key to sign with"),
         ("anna", ["approve_plan", "three.json"], "not a terminal, so approve_plan cannot ask"),
         ("anna", ["plan", "--sign"], "--sign needs --out FILE: what is signed is a saved plan"),
