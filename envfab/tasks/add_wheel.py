@@ -49,6 +49,9 @@ def task(fleet: Fleet) -> Any:
         if not files:
             raise UsageError("add_wheel needs a file", hint="fab add_wheel:dist/shop-2.1-py3-none-any.whl")
         wheelhouse, console, added, refused = run.open_wheelhouse(), run.console, [], []
+        if wheelhouse.signers is not None:
+            # a fault of the key is one error, not one of each file
+            wheelhouse.signers.require_key()
         with console:
             console.stage("adding", len(files))
             trusting = _Trust(console, trust)
