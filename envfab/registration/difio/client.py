@@ -35,6 +35,8 @@ def post(session: WebSession, url: str, token: str | None, registration: Registr
 
 
 def _hint(reply: Reply, url: str) -> str:
-    if reply.status in (401, 403):
+    if reply.status == 403:
+        return "give a token that may register (of a collector: write:TOKEN in its file): Difio(url, token=…)"
+    if reply.status == 401:
         return "the server wants a token: Difio(url, token=…)"
     return "addresses of servers end in /application/register/" if not urlsplit(url).path.strip("/") else ""

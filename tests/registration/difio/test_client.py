@@ -91,6 +91,12 @@ def test_an_endless_answer_is_cut_off(server: RecordingServer) -> None:
     assert "the answer is not JSON" in failure(server.url)
 
 
+def test_a_token_for_something_else_asks_for_another(server: RecordingServer) -> None:
+    """A 403 says that a token was sent, and which kind is wanted."""
+    server.answer = lambda _: Reply(b"for reading alone", 403, {"Content-Type": "text/plain"})
+    assert "for reading alone\n  give a token that may register" in failure(server.url, "t0ken")
+
+
 def test_a_refused_token_says_what_to_do(server: RecordingServer) -> None:
     """A 401 points to the token, and does not show the one that was sent."""
     server.answer = lambda _: Reply(b"who are you", 401, {"Content-Type": "text/plain"})
