@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
+from envfab.audit.acceptances import Acceptance
 from envfab.collector.db import application_queries, finding_queries, package_queries, usage_queries
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
@@ -51,7 +52,9 @@ def endpoints(service: Service) -> Blueprint:
              "latest_house": one.latest_house, "latest_index": one.latest_index, "compared": bool(one.compared)}
             for one in packages
         ]  # fmt: skip
-        return jsonify(_application(found) | {"installed": installed, "vulnerabilities": _findings(service, packages)})
+        return jsonify(
+            _application(found) | {"installed": installed, "vulnerabilities": _findings(service, found.uuid, packages)}
+        )
 
     @routes.get("/packages/<name>")
     def package(name: str) -> Response:
@@ -122,13 +125,11 @@ def _vulnerability_line(one: TriagedVulnerability) -> dict[str, Any]:
 
 def _triaged(one: TriagedFinding) -> dict[str, Any]:
     """A finding; what mends it in the wheelhouse is null where there is nothing, or where that is not known."""
-    said = one.acceptance
-    accepted = {"until": said.until.isoformat(), "reason": said.reason, "where": said.where} if said else None
     in_wheelhouse = {"known": one.known, "version": str(one.mended_by) if one.mended_by else None}
-    return finding_json(one.finding) | {"accepted": accepted, "in_wheelhouse": in_wheelhouse}
+    return finding_json(one.finding) | {"accepted": _accepted(one.acceptance), "in_wheelhouse": in_wheelhouse}
 
 
-def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[dict[str, Any]] | None:
+def _findings(service: Service, uuid: str, packages: Sequence[InstalledPackage]) -> list[dict[str, Any]] | None:
     """The known vulnerabilities, as `fab audit --json` tells them; None where nothing is compared with them."""
     known = service.vulnerabilities
     if known is None:
@@ -139,9 +140,13 @@ def _findings(service: Service, packages: Sequence[InstalledPackage]) -> list[di
          "aliases": list(one.vulnerability.ids[1:]), "severity": one.vulnerability.severity,
          "fixed": list(one.vulnerability.fixed), "summary": one.vulnerability.summary, "as_of": as_of,
          "rating": one.vulnerability.rating.severity.value, "score": one.vulnerability.rating.score,
-         "vector": one.vulnerability.rating.vector}
-        for one in findings_of(service, packages)
+         "vector": one.vulnerability.rating.vector, "accepted": _accepted(one.acceptance)}
+        for one in findings_of(service, uuid, packages)
     ]  # fmt: skip
+
+
+def _accepted(one: Acceptance | None) -> dict[str, str] | None:
+    return {"until": one.until.isoformat(), "reason": one.reason, "where": one.where} if one else None
 
 
 def _drift(one: Application) -> dict[str, Any] | None:

@@ -99,8 +99,8 @@ def endpoints(service: Service) -> Blueprint:
             "application.html", application=found, packages=packages, chosen=chosen, only=only,
             filters_of=PACKAGE_FILTERS, updates=updates, stale=stale,
             plot=_plot(behind), weeks=behind, offers=_offers(service), export=export_of(service),
-            findings=findings_of(service, packages), siblings=alike, odd=alike.others_alike(found), shown=SHOWN_HOSTS,
-            since=since,
+            findings=findings_of(service, found.uuid, packages), accepting=service.acceptances, siblings=alike,
+            odd=alike.others_alike(found), shown=SHOWN_HOSTS, since=since,
         )  # fmt: skip
 
     @routes.get("/packages/")

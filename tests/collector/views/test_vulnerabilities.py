@@ -206,6 +206,15 @@ def test_accepted_findings(make_app: MakeApp, osv: Path, tmp_path: Path) -> None
     page = client.get("/vulnerabilities/CVE-2026-7").text
     assert f"until {until}, because of the firewall accepted:1" in words(page).replace("because of", "because of")
     assert "everywhere" in page
+    application = client.get("/applications/u1").text
+    assert words(application).count(f"Accepted until {until}, because of the firewall accepted:1") == 1
+    assert "3 known vulnerabilities, 1 accepted" in words(application)
+    told = {one["id"]: one["accepted"] for one in client.get("/api/applications/u1").get_json()["vulnerabilities"]}
+    assert told == {
+        "GHSA-2": None,
+        "CVE-2026-7": {"until": str(until), "reason": "of the firewall", "where": "accepted:1"},
+        "CVE-2026-1": None,
+    }
     (tmp_path / "accepted").write_text("nonsense")
     assert names(client, "?only=accepted") == ["CVE-2026-7"]
     assert "The file of accepted findings cannot be read any more" in client.get("/vulnerabilities").text
