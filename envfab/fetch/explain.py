@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.index import pages
@@ -23,15 +23,24 @@ def explained(
     problem: Unsolvable, requirements: Requirements, kind: InterpreterKind, index: PackageIndex
 ) -> Unsolvable:
     """What a search in both found, in terms of both, with what the index says of it beside wheels that would do."""
+    unknown = not index.projects() and not any(index.files(_project(one)) for one in problem.missing)
+    advice = ", nor any other that is required: check that this is a simple API" if unknown else ""
     missing = [
-        Missing(one.requirement, one.required_by, "\n    ".join(_why(one, requirements, kind, index)))
+        Missing(one.requirement, one.required_by, "\n    ".join(_why(one, requirements, kind, index, advice)))
         for one in problem.missing
     ]
     conflicts = [one.replace("the wheelhouse has", "wheelhouse and index have") for one in problem.conflicts]
     return Unsolvable(kind.interpreter, missing, conflicts)
 
 
-def _why(one: Missing, requirements: Requirements, kind: InterpreterKind, index: PackageIndex) -> Iterator[str]:
+def _project(one: Missing) -> NormalizedName:
+    return canonicalize_name(Requirement(one.requirement).name)
+
+
+def _why(
+    one: Missing, requirements: Requirements, kind: InterpreterKind, index: PackageIndex, advice: str
+) -> Iterator[str]:
+    """Why; `advice` follows what the index does not know."""
     requirement = Requirement(one.requirement)
     name = canonicalize_name(requirement.name)
     if name in index.own:
@@ -42,7 +51,7 @@ def _why(one: Missing, requirements: Requirements, kind: InterpreterKind, index:
     if index.status(name).quarantined:
         yield f"{shown_url(index.url)} says that {name} {index.status(name).told}"
     elif not files:
-        yield f"{shown_url(index.url)} does not know the project"
+        yield f"{shown_url(index.url)} does not know the project{advice}"
     elif any(wheel.sha256 is None for file in files if (wheel := pages.wheel_of(file))):
         yield "the index tells no SHA-256 of some wheels of it, and what cannot be verified is not fetched"
     source = _newest_source(requirement, requirements, kind, index)

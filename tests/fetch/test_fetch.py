@@ -249,8 +249,13 @@ class TestAdvice:
     def test_a_project_that_the_index_does_not_know(
         self, server: Server, tmp_path: Path, wheelhouse: Wheelhouse
     ) -> None:
-        """The address is told: it may be the wrong one."""
-        assert f"\n    {server.url} does not know the project" in advice(server, tmp_path, wheelhouse, "nothing")
+        """The address is told: it may be the wrong one, most likely where it knows nothing at all."""
+        all_unknown = f"\n    {server.url} does not know the project, nor any other that is required: check"
+        assert all_unknown in advice(server, tmp_path, wheelhouse, "nothing")
+        server.sdists = ("till-1.0.tar.gz",)
+        one_unknown = advice(server, tmp_path, wheelhouse, "nothing", "till")
+        assert f"\n    {server.url} does not know the project" in one_unknown
+        assert "nor any other" not in one_unknown
 
 
 def test_nobody_waits_for_downloads_that_are_given_up(server: Server, tmp_path: Path, wheelhouse: Wheelhouse) -> None:
