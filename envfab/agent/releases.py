@@ -113,7 +113,7 @@ class Checking(object):
         status, said = self._run(["find-principals", at] + where, b"")
         principals = [line for line in said.splitlines() if line]
         if status or not principals:
-            return first_line(said) or "no signer matches"
+            return no_signer(first_line(said))
         return self._verify(release, principals[0].split(",")[0], at, where)
 
     def _verify(self, release, signer, at, where):
@@ -140,6 +140,13 @@ class Checking(object):
         if process.returncode and any(words in said for words in TOO_OLD):
             raise Unable("its ssh-keygen is older than OpenSSH 8.1")
         return process.returncode, said.replace(self._folder + os.sep, "")
+
+
+def no_signer(said):
+    """Return why no signer was found, of what ssh-keygen said."""
+    if said and not said.startswith("No principal matched"):
+        return said
+    return "it was signed with a key that is not among these signers, or was not valid then"
 
 
 def first_line(said):

@@ -87,5 +87,5 @@ def _refuse(check: ReleaseCheck, filenames: dict[str, str], where: str) -> None:
     raise DeploymentError(
         "\n    ".join([f"the host refuses releases that are not signed as it must be, by {whose}", *lines]),
         where=where,
-        hint=f"have {whose} on the host name the key that signed them" if check.own else "fab sign_wheels tells more",
+        hint=f"add the key that signed them to {whose} on the host" if check.own else "fab sign_wheels tells more",
     )

@@ -90,7 +90,7 @@ def test_the_agent_of_every_version_checks(workbench: Path, deploying: Starter, 
 
 
 FAULTS: dict[str, tuple[Callable[[Keys], dict[str, Any]], str]] = {
-    "another key": (lambda keys: keys.release(key=keys.stranger), "No principal matched"),
+    "another key": (lambda keys: keys.release(key=keys.stranger), "signed with a key that is not among these signers"),
     "another namespace": (lambda keys: keys.release(namespace="file"), "namespace"),
     "another wheel": (lambda keys: keys.release() | {"sha256": "b" * 64}, "what is signed is not this wheel"),
     "another file name": (lambda keys: keys.release() | {"filename": "x.whl"}, "what is signed is not this wheel"),
