@@ -56,7 +56,7 @@ def pip_python(
     make_virtualenv: VirtualenvMaker, outer_environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """An interpreter like the one that runs the tests, with a pip of today and nothing else."""
-    path = make_virtualenv(Path(sys.executable), tmp_path_factory.mktemp("pip") / "venv")
+    path = make_virtualenv(Path(sys.executable), tmp_path_factory.mktemp("pip") / "venv", pip=True)
     python = path / "bin" / "python"
     if version_of_pip(python) < CURRENT_RULES_SINCE:
         command = [str(python), "-m", "pip", "install", "--quiet", "--upgrade", "pip"]

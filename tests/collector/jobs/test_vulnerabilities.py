@@ -84,10 +84,10 @@ def test_an_application_shows_what_is_known(client: FlaskClient) -> None:
     register(client, "u1", [("Django", "5.1.3"), ("asgiref", "3.8.1")])
     assert client.get("/api/applications/u1").get_json()["vulnerabilities"] == [
         {"name": "Django", "version": "5.1.3", "id": "GHSA-2", "aliases": [], "severity": "CRITICAL", "fixed": ["5.1.4"],
-         "summary": MARKUP, "as_of": "2026-11-01T10:00:00+00:00", "rating": "critical", "score": None, "vector": None},
+         "summary": MARKUP, "as_of": "2026-11-01T10:00:00+00:00", "rating": "critical", "score": None, "vector": None, "accepted": None},
         {"name": "Django", "version": "5.1.3", "id": "CVE-2026-1", "aliases": ["PYSEC-1", "GHSA-1"], "severity": "LOW",
          "fixed": ["5.2"], "summary": "Loses data", "as_of": "2026-11-01T10:00:00+00:00",
-         "rating": "medium", "score": 5.3, "vector": VECTOR},
+         "rating": "medium", "score": 5.3, "vector": VECTOR, "accepted": None},
     ]  # fmt: skip
     page = client.get("/applications/u1").text
     assert len(AGE.findall(page)) == 2
