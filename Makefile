@@ -5,7 +5,7 @@
 PYTHON ?= python3
 ARGS ?=
 # Tests at once: a part of their time is waiting for hosts.
-WORKERS ?= 3
+WORKERS ?= 4
 # Set (to anything) to test the built wheel instead of the source tree.
 FROM_WHEEL ?=
 
