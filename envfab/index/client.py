@@ -101,10 +101,21 @@ class PackageIndex:
             for file in () if self.status(name).quarantined else self.files(name):
                 wheel = pages.wheel_of(file)
                 if wheel is not None and wheel.name == name and wheel.sha256 is not None:
+                    self._refuse_another(file, wheel)
                     self._files[wheel.filename] = file
                     found.append(Release(wheel, _moment(file.uploaded), file.yanked))
             self._releases[name] = found
         return self._releases[name]
+
+    def _refuse_another(self, file: File, wheel: Wheel) -> None:
+        """Raise `SupplyError` if the index offers two files of one name: which of them is meant cannot be known."""
+        known = self._files.get(wheel.filename)
+        if known is not None and known.sha256 != file.sha256:
+            raise SupplyError(
+                f"offers two files named {wheel.filename}, with different SHA-256",
+                where=shown_url(self.url),
+                hint="tell whoever runs the index; another index may have the file once",
+            )
 
     def unlogged(self, name: NormalizedName) -> Sequence[tuple[Wheel, str]]:  # noqa: ARG002 -- as `Catalogue` has it
         """An index has no log."""

@@ -323,9 +323,14 @@ def no_hash(page: dict[str, Any]) -> None:
         file["hashes"] = {"md5": "0"}
 
 
+def two_of_a_name(page: dict[str, Any]) -> None:
+    page["files"] += [{**file, "hashes": {"sha256": "0" * 64}} for file in page["files"]]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (two_of_a_name, r"offers two files named shop-1\.0-py3-none-any\.whl, with different SHA-256"),
         (wrong_hash, "is not what the index describes: its SHA-256 is different"),
         (wrong_metadata_hash, "is not the metadata file that the index describes: its SHA-256 is different"),
         (no_hash, "the index tells no SHA-256 of some wheels of it, and what cannot be verified is not fetched"),
