@@ -15,7 +15,7 @@ import time
 from calendar import timegm
 
 from . import wheel_cache
-from .files import OWN_SIGNERS, ROOT
+from .files import OWN_SIGNERS, ROOT, content
 from .protocol import Problem, native, text
 from .subprocesses import base_environment
 
@@ -167,19 +167,18 @@ def when(signed):
 
 def own_signers():
     """Return the host's own allowed signers, None if it has none; raises `Problem` if others than root can change them."""
-    try:
-        for place in (os.path.dirname(OWN_SIGNERS), OWN_SIGNERS):
+    if not os.path.lexists(OWN_SIGNERS):
+        return None
+    for place in (os.path.dirname(OWN_SIGNERS), OWN_SIGNERS):
+        try:
             status = os.stat(place)
-            if status.st_uid != ROOT or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise Problem("release", "%s must belong to root, and only root may write to it" % place)
-        with open(OWN_SIGNERS, "rb") as stream:
-            data = stream.read(MOST + 1)
-    except EnvironmentError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise Problem("release", "cannot read %s: %s" % (OWN_SIGNERS, error.strerror))
-    if len(data) > MOST:
-        raise Problem("release", "%s must not be larger than 1 MiB" % OWN_SIGNERS)
+        except EnvironmentError as error:
+            raise Problem("release", "cannot read %s: %s" % (place, error.strerror))
+        if status.st_uid != ROOT or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Problem("release", "%s must belong to root, and only root may write to it" % place)
+    data = content(OWN_SIGNERS, MOST)
+    if data is None:
+        raise Problem("release", "%s must be a file that can be read, and not larger than 1 MiB" % OWN_SIGNERS)
     return data
 
 

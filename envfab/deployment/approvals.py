@@ -12,17 +12,17 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from envfab.errors import DeploymentError, UsageError
-from envfab.signatures.allowed_signers import AllowedSigners
+from envfab.signatures.allowed_signers import AllowedSigners, still_to_come
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
 from envfab.util.atomic import write_file
 from envfab.util.folder_lock import locked
 from envfab.util.paths import read_file
-from envfab.util.times import in_utc, parse_time, utc_time
+from envfab.util.times import in_utc, parse_time
 
 # what the signatures are for
 APPROVAL = "plan-approval@envfab"
@@ -30,8 +30,6 @@ DEPLOYMENT = "deployment@envfab"
 LIMIT = 1 << 20  # bytes of the file
 # reasons why approvals do not count, in a message
 SHOWN = 5
-# how far the clocks of two machines may be apart
-APART = timedelta(minutes=5)
 _LINE = re.compile(
     r"(?P<text>approval: plan=(?P<plan>[0-9a-f]{64}) signed=(?P<signed>\S+)) sig=(?P<signature>[A-Za-z0-9+/]+=*)"
 )
@@ -149,8 +147,9 @@ class Approvers:
             raise SignatureError("cannot be read")
         if approval.plan != plan:
             raise SignatureError("of another plan, or the plan was changed after it")
-        if approval.signed > self._now + APART:
-            raise SignatureError(f"signed at {utc_time(approval.signed)}, which is still to come: compare the clocks")
+        why = still_to_come(approval.signed, self._now)
+        if why is not None:
+            raise SignatureError(why)
         signature = SSHSignature.parse(approval.signature)
         return self._allowed.check(signature, approval.text.encode(), APPROVAL, approval.signed), signature.public_key
 

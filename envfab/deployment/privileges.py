@@ -88,8 +88,7 @@ def with_privileges(proposal: Proposal) -> Proposal:
                 if site.as_user(user) != site.owner:
                     site.allowed(user, None)
     except EnvfabError as error:
-        blocked = replace(proposal.plan, status=Status.BLOCKED, error=str(error))
-        return replace(proposal, plan=blocked, error=error)
+        return proposal.blocked(error)
     shown = tuple(_shown(field, command) for field, command in commands)
     return replace(proposal, commands=shown)
 

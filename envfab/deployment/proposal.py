@@ -66,6 +66,10 @@ class Proposal:
         """Whether a deployment may follow."""
         return self.plan.status is Status.CHANGES
 
+    def blocked(self, error: EnvfabError) -> Proposal:
+        """Return the proposal, blocked for the reason that an error gives."""
+        return replace(self, error=error, plan=replace(self.plan, status=Status.BLOCKED, error=str(error)))
+
     @property
     def composes(self) -> bool:
         """Whether it makes a new generation: not if it switches to an old one or changes nothing in the packages."""

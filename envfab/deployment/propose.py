@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envfab.config.settings import Settings
@@ -171,12 +170,11 @@ class WheelFiles:
 
 def _blocked_if_changed(proposal: Proposal, files: WheelFiles) -> Proposal:
     """The proposal, blocked if the file of one of its wheels does not match the release log."""
-    from envfab.planning.plan import Status
 
     try:
         files.verify(proposal)
     except WheelhouseError as error:
-        return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
+        return proposal.blocked(error)
     return proposal
 
 

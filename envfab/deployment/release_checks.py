@@ -35,7 +35,7 @@ def with_checked_releases(proposal: Proposal, wheelhouse: Wheelhouse) -> Proposa
             return proposal
         unable = check_releases(proposal.site.agent(), wheelhouse, proposal.wheels, where)
     except EnvfabError as error:
-        return replace(proposal, error=error, plan=replace(proposal.plan, status=Status.BLOCKED, error=str(error)))
+        return proposal.blocked(error)
     notes = (*proposal.plan.notes, f"the host checks no signatures: {unable}") if unable else proposal.plan.notes
     return replace(proposal, plan=replace(proposal.plan, notes=notes))
 

@@ -85,7 +85,7 @@ class SavedProposals:
             self._files.verify(proposal)
             return self._with_same_commands(checked_on_host(proposal, self._wheelhouse))
         except EnvfabError as error:
-            return replace(proposal, error=error, plan=replace(plan, status=Status.BLOCKED, error=str(error)))
+            return proposal.blocked(error)
 
     def _with_same_commands(self, proposal: Proposal) -> Proposal:
         """The proposal; raises `DeploymentError` if the fabfile's commands are not those of the saved plan."""

@@ -8,7 +8,7 @@ import errno
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from envfab.errors import ConfigurationError
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
 from envfab.util.paths import read_file
+from envfab.util.times import utc_time
 
 MOST = 1 << 20  # bytes of the file
+# how far the clocks of two machines may be apart
+APART = timedelta(minutes=5)
 TIMES = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S")
 _OPTION = re.compile(r'(?P<name>[A-Za-z-]+)(?:="(?P<value>[^"]*)")?(?:,|(?=\s)|$)')
 _OPTIONS = ("cert-authority", "namespaces", "valid-after", "valid-before")
@@ -134,6 +137,13 @@ class AllowedSigners:
             raise SignatureError(f"signed by {lines[0].principals}, whose key {why}")
         signature.verify(message, namespace)
         return next(line.principals for line in lines if line.refusal(namespace, at) is None)
+
+
+def still_to_come(signed: datetime, now: datetime) -> str | None:
+    """Return why the time of a signature cannot be true, None if it can: clocks of two machines may differ a little."""
+    if signed <= now + APART:
+        return None
+    return f"signed at {utc_time(signed)}, which is still to come: compare the clocks"
 
 
 def _parse(line: str) -> AllowedSigner:

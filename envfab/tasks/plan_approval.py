@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # Imported in function bodies: what a quick run must not load (tests/tasks/test_listing.py, benchmarks/listing.py).
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from envfab.tasks.command_line import command, flags
 from envfab.tasks.context import TaskContext
 from envfab.tasks.signing_key import signing_key
 from envfab.util.paths import user_path
+from envfab.util.times import present
 
 if TYPE_CHECKING:
     from envfab.deployment.plan_file import SavedPlan
@@ -25,14 +25,14 @@ def approval_key(run: TaskContext) -> SigningKey:
 
     key = signing_key(run.fleet, run.console.can_ask, "an approval must be signed")
     allowed = _allowed(run)
-    return key if allowed is None else allowed.require(key, APPROVAL, _now())
+    return key if allowed is None else allowed.require(key, APPROVAL, present())
 
 
 def approve(run: TaskContext, plan: Path, sha256: str, key: SigningKey) -> None:
     """Write an approval of the plan with that digest beside its file, and say so; raises `EnvfabError`."""
     from envfab.deployment.approvals import Approval, add_approval, approvals_file
 
-    add_approval(plan, Approval.sign(sha256, key, _now()))
+    add_approval(plan, Approval.sign(sha256, key, present()))
     run.console.print(f"approved in {approvals_file(plan)} with {key.fingerprint} ({key.path})")
 
 
@@ -44,8 +44,8 @@ def approve_command(run: TaskContext, plan: str) -> str:
 def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force: bool) -> tuple[str, ...]:
     """Return who approved the saved plan in the file `plan`; nothing if the fleet has no approvers.
 
-    Raises `EnvfabError` if it has, and nobody other than whoever deploys approved this very plan, or if it is to be
-    carried out with a `force` that it was not made with.
+    Raises `EnvfabError` if it has, and no other person than the one who deploys approved this very plan, or if it is to
+    be carried out with a `force` that it was not made with.
     """
     if run.fleet.approvers is None:
         return ()
@@ -66,11 +66,11 @@ def require_approval(run: TaskContext, plan: str, saved: SavedPlan | None, force
     assert allowed is not None
     key = signing_key(run.fleet, run.console.can_ask, "another person must approve what you deploy, so you must sign")
     if allowed.names(DEPLOYMENT):
-        allowed.require(key, DEPLOYMENT, _now())
+        allowed.require(key, DEPLOYMENT, present())
     approvals = read_approvals(user_path(plan, "--plan"))
     hint = f"let another person, whose key is in {run.fleet.approvers}, approve it: {approve_command(run, plan)}"
-    names = Approvers(allowed, _now()).approved_by(approvals, saved.sha256, key, hint)
-    prove_deployer(key, saved.sha256, _now())
+    names = Approvers(allowed, present()).approved_by(approvals, saved.sha256, key, hint)
+    prove_deployer(key, saved.sha256, present())
     return names
 
 
@@ -78,7 +78,3 @@ def _allowed(run: TaskContext) -> AllowedSigners | None:
     from envfab.signatures.allowed_signers import AllowedSigners
 
     return AllowedSigners.read(run.fleet.at(run.fleet.approvers)) if run.fleet.approvers is not None else None
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)

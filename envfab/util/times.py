@@ -27,6 +27,11 @@ def in_utc(at: datetime) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
 
 
+def present() -> datetime:
+    """The present time, in UTC and whole seconds."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
 def now() -> str:
     """The present time as records have it: ISO 8601, UTC, whole seconds."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

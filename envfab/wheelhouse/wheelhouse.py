@@ -7,7 +7,6 @@ import os
 import shlex
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from envfab.config.target import Target
 from envfab.errors import WheelError, WheelhouseError
 from envfab.models.wheel import Release, Wheel, WheelMetadata
+from envfab.util.times import present
 from envfab.util.untrusted import one_line
 from envfab.util.versions import version_or_none
 from envfab.wheelhouse import add
@@ -152,7 +152,7 @@ class Wheelhouse:
     def yank_all(self, named: Iterable[str], reason: str) -> Mapping[str, tuple[Wheel, ...]]:
         """Withdraw several as `yank`; return the wheels by each of `named`. Raises `WheelhouseError` where the log
         lacks one, and then withdraws none."""
-        now = _now()
+        now = present()
         with self._log_file.locked() as held:
             text = held.read()
             found = {what: _named(text, what) for what in named}
@@ -260,7 +260,7 @@ class Wheelhouse:
 
     def log_install(self, target: Target, wheels: Iterable[Wheel], deployment: str) -> None:
         """Log that a deployment installed wheels; raises `WheelhouseError`."""
-        now = _now()
+        now = present()
         self._log_file.append(*(InstallRecord(str(target), wheel.filename, now, deployment) for wheel in wheels))
 
     def log_error(self, target: Target, message: str) -> None:
@@ -327,10 +327,6 @@ def _named(text: LogText, what: str) -> tuple[LoggedWheel, ...]:
 
 def _releases(logged: Iterable[LoggedWheel]) -> str:
     return ", ".join(sorted({f"{one.project}=={one.version}" for one in logged}))
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
 
 
 def _one_line(message: str) -> str:

@@ -188,8 +188,26 @@ def test_the_hosts_own_signers_count(agent: Agent, keys: Keys) -> None:
         with pytest.raises(Problem, match=f"{place} must belong to root, and only root may write to it"):
             check(agent, keys, keys.release())
         place.chmod(mode)
+
+
+def test_a_file_of_its_own_that_cannot_be_read_is_never_passed_over(agent: Agent, keys: Keys) -> None:
+    """Something huge, a pipe, a link that leads nowhere; a folder without the file is nobody's concern."""
+    own = Path(releases.OWN_SIGNERS)  # type: ignore[attr-defined]
+    own.parent.mkdir()
+    own.parent.chmod(0o775)
+    assert check(agent, keys, keys.release())["own"] is None
+    own.parent.chmod(0o755)
     own.write_bytes(b"#" * (releases.MOST + 1))
-    with pytest.raises(Problem, match="must not be larger than 1 MiB"):
+    own.chmod(0o644)
+    with pytest.raises(Problem, match="not larger than 1 MiB"):
+        check(agent, keys, keys.release())
+    own.unlink()
+    os.mkfifo(own, 0o644)
+    with pytest.raises(Problem, match="must be a file that can be read"):
+        check(agent, keys, keys.release())
+    own.unlink()
+    own.symlink_to("nowhere")
+    with pytest.raises(Problem, match="No such file or directory"):
         check(agent, keys, keys.release())
 
 

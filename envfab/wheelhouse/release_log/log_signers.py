@@ -6,14 +6,14 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 from envfab.errors import WheelhouseError
-from envfab.signatures.allowed_signers import AllowedSigners
+from envfab.signatures.allowed_signers import AllowedSigners, still_to_come
 from envfab.signatures.ssh_keygen import SigningKey
 from envfab.signatures.sshsig import SignatureError, SSHSignature
-from envfab.util.times import utc_time
+from envfab.util.times import present
 from envfab.util.versions import shortened
 from envfab.wheelhouse.release_log.signed_lines import (
     KINDS,
@@ -31,8 +31,6 @@ from envfab.wheelhouse.release_log.valid_lines import ValidLines
 
 SHOWN = 5
 LONGEST = 500  # characters that are shown of a line
-# how far the clocks of two machines may be apart
-APART = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class LogSigners:
             return
         asked = numbered(lines)
         self._valid |= self._remembered.among(asked.values())
-        found = check_lines(asked, self.allowed, now(), self._valid)
+        found = check_lines(asked, self.allowed, present(), self._valid)
         if found:
             more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
             raise WheelhouseError(
@@ -92,16 +90,16 @@ class LogSigners:
 
     def counts(self, line: str, before: Sequence[str]) -> bool:
         """Return whether a line is signed by an allowed signer, and may stand after the lines `before`."""
-        found = check_lines(numbered([*before, line]), self.allowed, now(), self._valid)
+        found = check_lines(numbered([*before, line]), self.allowed, present(), self._valid)
         return all(one.number <= len(before) for one in found)
 
     def require_key(self) -> SigningKey:
         """Return the key to sign with; raises `EnvfabError` if there is none, or it may not sign."""
-        return self.allowed.require(self._key(), NAMESPACE, now())
+        return self.allowed.require(self._key(), NAMESPACE, present())
 
     def signed(self, records: Sequence[str], before: Sequence[str]) -> list[str]:
         """Return lines with a signature each, to be added after the lines `before`; lines of other kinds stay."""
-        at, follows, texts = now(), heads(before), []
+        at, follows, texts = present(), heads(before), []
         for record in records:
             if record.startswith(KINDS):
                 texts.append(to_be_signed(record, at, follows))
@@ -128,11 +126,6 @@ def numbered(lines: Sequence[str]) -> dict[int, str]:
     return {number: line.removesuffix("\r") for number, line in enumerate(lines, 1) if line.startswith(KINDS)}
 
 
-def now() -> datetime:
-    """Return the present time, in whole seconds."""
-    return datetime.now(timezone.utc).replace(microsecond=0)
-
-
 def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime, valid: set[str]) -> list[Unsigned]:
     """Return the lines (by number) that are not signed by an allowed signer, or not in their place, and why.
 
@@ -157,8 +150,9 @@ def check_lines(lines: Mapping[int, str], signers: AllowedSigners, now: datetime
 
 def refusal(line: SignedLine, signers: AllowedSigners, now: datetime) -> str | None:
     """Return why a line's signature does not count, or None if it does."""
-    if line.signed > now + APART:
-        return f"it is signed at {utc_time(line.signed)}, which is still to come: compare the clocks"
+    why = still_to_come(line.signed, now)
+    if why is not None:
+        return f"it is {why}"
     if line.record.startswith("release: ") and " sha256=" not in line.record:
         return "it is signed without a SHA-256"
     try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from envfab.errors import WheelhouseError
 from envfab.util.atomic import write_file
-from envfab.wheelhouse.release_log.log_signers import LogSigners, now, refusal
+from envfab.util.times import present
+from envfab.wheelhouse.release_log.log_signers import LogSigners, refusal
 from envfab.wheelhouse.release_log.records import ReleaseRecord, parse_line
 from envfab.wheelhouse.release_log.signed_lines import (
     KINDS,
@@ -54,7 +55,7 @@ class SigningAgain:
 
     def _look(self, place: int, line: str, complete: Callable[[ReleaseRecord, str], str]) -> None:
         signed = parse_signed(line)
-        why = "it is not signed" if signed is None else refusal(signed, self._signers.allowed, now())
+        why = "it is not signed" if signed is None else refusal(signed, self._signers.allowed, present())
         if why is None and signed is not None:
             if self._known.issuperset(signed.follows):
                 self._add(signed.digest, signed.follows)
@@ -63,7 +64,7 @@ class SigningAgain:
         parsed = parse_line(line)
         record = complete(parsed, record_of(line)) if isinstance(parsed, ReleaseRecord) else record_of(line)
         follows = tuple(self._heads)
-        self._texts[place] = to_be_signed(record, now(), follows)
+        self._texts[place] = to_be_signed(record, present(), follows)
         self._add(digest_of(self._texts[place]), follows)
         self.found.append(LineToSign(place + 1, record, why or ""))
 

@@ -221,10 +221,10 @@ def test_a_signer_who_may_no_longer_sign_is_named(team: Team, options: str, why:
 
 def test_a_signature_from_the_future_is_refused(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clocks of two machines may be five minutes apart."""
-    real = source.now
-    monkeypatch.setattr(source, "now", lambda: real() - timedelta(minutes=4))
+    real = source.present  # type: ignore[attr-defined]
+    monkeypatch.setattr(source, "present", lambda: real() - timedelta(minutes=4))
     team.house().list()
-    monkeypatch.setattr(source, "now", lambda: real() - timedelta(minutes=20))
+    monkeypatch.setattr(source, "present", lambda: real() - timedelta(minutes=20))
     assert "which is still to come: compare the clocks" in refused(team)
 
 
@@ -250,7 +250,7 @@ def test_two_branches_can_be_merged(team: Team) -> None:
 def test_older_lines_are_signed_after_they_were_shown(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines of others that follow them are signed anew; dates stay, and what is withdrawn stays so."""
     # in the second in which it was signed first, a line would become what it was
-    monkeypatch.setattr(sign_again, "now", lambda: source.now() + timedelta(minutes=1))
+    monkeypatch.setattr(sign_again, "present", lambda: source.present() + timedelta(minutes=1))  # type: ignore[attr-defined]
     before = {one.wheel.filename: (one.added, one.yanked_reason) for one in team.house().list()}
     team.write([without_signature(team.lines[0]).partition(" size=")[0], *team.lines[1:]])
     refused(team)
