@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +23,10 @@ ns = collection(fleet)
 """
 
 
-@pytest.fixture(scope="module")
-def shop(make_virtualenv: VirtualenvMaker, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+@pytest.fixture
+def shop(make_virtualenv: VirtualenvMaker, tmp_path: Path) -> Workplace:
     """A virtualenv that plans need an approval for; anna and ben may give it."""
-    work = Workplace(tmp_path_factory.mktemp("approved") / "work")
+    work = Workplace(tmp_path / "work")
     make_virtualenv("3.11", work.folder / "venv")
     _fabfile(work, "'true'")
     work.file("shop.txt", "shop\n")
