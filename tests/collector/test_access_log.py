@@ -90,5 +90,7 @@ def test_fab_collector_writes_it(folder: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
         assert process.stdout is not None
-        (line,) = process.stdout.read().splitlines()
-    assert json.loads(line)["route"] == "/api/applications"
+        printed = process.stdout.read()
+    # a busy machine may have the server say that requests wait
+    told = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    assert [one["route"] for one in told] == ["/api/applications"], printed
