@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, delete, select
 
 from envfab.collector.db.engine import Storage, insert_or, run_many
-from envfab.collector.db.erasures import list_proofs, note_erasure, person_of
+from envfab.collector.db.erasures import hold, list_proofs, note_erasure, person_of
 from envfab.collector.db.schema import erased_files, reports
 from envfab.collector.db.usage_reports import count_back
 from envfab.collector.report_store import ReportFolder, StoredReport
@@ -35,6 +35,7 @@ def erase(storage: Storage, folder: ReportFolder, program: str, user: str, secre
     while mine := _list_own(storage, program, user, proof):
         contents = [_read(folder, program, file) for _, file in mine]
         with storage.writing() as connection:
+            hold(connection, program, user, alone=True)
             note_erasure(connection, program, user, proof, now)
             for (number, _), content in zip(mine, contents, strict=True):
                 _delete_row(connection, number, content)
@@ -44,17 +45,27 @@ def erase(storage: Storage, folder: ReportFolder, program: str, user: str, secre
 
 
 def finish(storage: Storage, folder: ReportFolder, person: str | None = None) -> int:
-    """Delete the files that are on the list, all or those of one id; return how many."""
+    """Delete the files that are on the list, all or those of one id; return how many.
+
+    Raises `OSError` if one cannot be deleted, after all others are.
+    """
     query = select(erased_files.c.program, erased_files.c.file)
     if person is not None:
         query = query.where(erased_files.c.person == person)
     with storage.reading() as connection:
         found = connection.execute(query).all()
+    left: OSError | None = None
     for program, file in found:
-        folder.delete(program, file)
+        try:
+            folder.delete(program, file)
+        except OSError as error:
+            left = error  # those after it go all the same
+            continue
         with storage.writing() as connection:
             gone = erased_files.c.program == program, erased_files.c.file == file
             connection.execute(delete(erased_files).where(*gone))
+    if left is not None:
+        raise left
     return len(found)
 
 

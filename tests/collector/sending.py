@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from flask.testing import FlaskClient
 
 REGISTER = "/application/register/"
@@ -47,3 +49,15 @@ def report(*entries: tuple[str, str], date: str = "1763680000.250") -> bytes:
     """The bytes of a usage report."""
     lines = [("date", date), *entries]
     return "".join(f"{key}:{value}\n" for key, value in lines).encode()
+
+
+def make_undeletable(patch: pytest.MonkeyPatch, path: Path) -> None:
+    """As `chattr +i` does, which not every file system of a test has."""
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            raise PermissionError(1, "Operation not permitted", str(self))
+        unlink(self, missing_ok)
+
+    patch.setattr(Path, "unlink", refuse)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from envfab.collector.db.engine import insert_or
 from envfab.collector.db.schema import erasures
@@ -21,6 +21,17 @@ def person_of(program: str, user: str) -> str:
     return hashlib.sha256(f"{program}\n{user}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def hold(connection: Connection, program: str, user: str, *, alone: bool) -> None:
+    """Until the transaction ends, keep erasure of reports under an id, which is `alone`, and their indexing apart.
+
+    Else a report that is being indexed would be seen by neither. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = func.pg_advisory_xact_lock if alone else func.pg_advisory_xact_lock_shared
+        # 64 bits, signed; two ids that share them only wait for each other
+        connection.execute(select(lock(int.from_bytes(bytes.fromhex(person_of(program, user))[:8], signed=True))))
+
+
 def is_erased(connection: Connection, report: Report) -> bool:
     """Whether a report is one of those that were erased, so that it may not stay.
 
@@ -28,6 +39,7 @@ def is_erased(connection: Connection, report: Report) -> bool:
     """
     if report.user is None:
         return False
+    hold(connection, report.program, report.user, alone=False)
     erased = list_proofs(connection, report.program, report.user)
     carried = carried_proof(report)
     return bool(erased) and (carried is None or carried in erased)

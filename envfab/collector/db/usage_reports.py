@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 
 from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.exc import DBAPIError
 
 from envfab.collector.days import DAY, day_of
 from envfab.collector.db.engine import Storage, insert_or, run_many
@@ -14,9 +15,10 @@ from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.collector.report_store import ReportFolder, StoredReport
 from envfab.usagestats import erasure
 from envfab.usagestats.report import MalformedReport, Report
-from envfab.usagestats.weekly_totals import Pair, parse_count
+from envfab.usagestats.weekly_totals import MAX_SUM, Pair, parse_count
 
 MAX_ENTRIES = 10_000  # keys of a report
+MAX_USER = 1000  # bytes of an id: PostgreSQL has no index of texts that are much longer
 SHOWN_VALUE = 200  # characters of a value that are counted under
 _BATCH = 500
 log = logging.getLogger(__name__)
@@ -113,23 +115,34 @@ def index_again(storage: Storage, folder: ReportFolder) -> int:
     for start in range(0, len(missing), _BATCH):
         with storage.writing() as connection:
             for program, file in missing[start : start + _BATCH]:
-                _index_file(connection, folder, program, file)
+                _try_to_index(connection, folder, program, file)
     return len(missing)
 
 
 def delete_before(storage: Storage, folder: ReportFolder, now: int, days: int) -> int:
-    """Delete the reports of days that are more than `days` ago, and what was counted of them; how many they were."""
+    """Delete the reports of days that are more than `days` ago, and what was counted of them; how many they were.
+
+    Raises `OSError` if one cannot be deleted, after all others are.
+    """
     first_kept = day_of(now) - days
     old = reports.c.at < first_kept * DAY
     with storage.reading() as connection:
-        found = connection.execute(select(reports.c.program, reports.c.file).where(old)).all()
-    for program, file in found:
-        folder.delete(program, file)
+        found = connection.execute(select(reports.c.id, reports.c.program, reports.c.file).where(old)).all()
+    gone: list[dict[str, int]] = []
+    left: OSError | None = None
+    for number, program, file in found:
+        try:
+            folder.delete(program, file)
+            gone.append({"number": number})
+        except OSError as error:
+            left = error  # those after it go all the same
     with storage.writing() as connection:
-        connection.execute(delete(reports).where(old))
+        run_many(connection, delete(reports).where(reports.c.id == bindparam("number")), gone)
         connection.execute(delete(usage_counts).where(usage_counts.c.day < first_kept))
         connection.execute(delete(counters).where(counters.c.day < first_kept))
-    return len(found)
+    if left is not None:
+        raise left
+    return len(gone)
 
 
 def _index_file(connection: Connection, folder: ReportFolder, program: str, file: str) -> None:
@@ -139,6 +152,17 @@ def _index_file(connection: Connection, folder: ReportFolder, program: str, file
             folder.delete(program, file)
     except (OSError, ValueError) as error:
         log.warning("the usage report %s is not indexed: %s", file, error)
+
+
+def _try_to_index(connection: Connection, folder: ReportFolder, program: str, file: str) -> None:
+    """Index a file; what the database does not take of it must not keep others from being indexed."""
+    try:
+        with connection.begin_nested():
+            _index_file(connection, folder, program, file)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        log.warning("the usage report %s is not indexed: %s", file, " ".join(str(error.orig).split()))
 
 
 def _countable(report: Report) -> set[tuple[str, str]]:
@@ -155,7 +179,9 @@ def _sums(report: Report) -> Counter[Pair]:
     for counted in (parse_count(key, value) for key, value in report.entries):
         if counted is not None:
             name, value, total = counted
-            sums[name, value[:SHOWN_VALUE]] += total
+            pair = name, value[:SHOWN_VALUE]
+            # No more than a client can count: sums of many such reports must fit into the tables.
+            sums[pair] = min(sums[pair] + total, MAX_SUM)
     return sums
 
 
@@ -163,3 +189,5 @@ def check_size(report: Report) -> None:
     """Refuse, with `MalformedReport`, what would fill the index."""
     if len(report.entries) > MAX_ENTRIES:
         raise MalformedReport(f"the report has more than {MAX_ENTRIES} keys")
+    if len((report.user or "").encode()) > MAX_USER:
+        raise MalformedReport(f"the user of the report has more than {MAX_USER} bytes")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import logging
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,12 +16,13 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from envfab.collector import erase_reports
-from envfab.collector.days import milliseconds_now
+from envfab.collector.days import DAY, milliseconds_now
+from envfab.collector.db import usage_reports
 from envfab.collector.db.erasures import REMEMBERED, forget_erasures, note_erasure
 from envfab.collector.db.schema import counters, erased_files, erasures, reports, usage_counts
 from envfab.usagestats.erasure import format_request, proof_of
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.sending import report
+from tests.collector.sending import make_undeletable, report
 
 MINE, OTHERS = "a" * 64, "b" * 64
 ID = "40a68403-7390-4e4e-aa87-5f20ddd8f62f"
@@ -172,6 +175,41 @@ def test_nobody_is_silenced(make_app: MakeApp) -> None:
     send(client, OTHERS)
     ask(client, OTHERS)
     assert send(client, MINE) == "stored"
+
+
+def test_a_report_that_is_being_indexed(make_app: MakeApp, database: str) -> None:
+    """An erasure waits for it, and erases it, too; one that is indexed after the erasure was noted does not stay."""
+    app = make_app(database=database)
+    service = service_of(app)
+    send(app.test_client())
+    mine = report(("user", ID), ("erasure", proof_of(MINE)))
+    stored = service.folder.store(mine, "prog", "")
+    # of another day, so that no row of what is counted is written by both
+    stored = replace(stored, at=stored.at - 3 * DAY)
+    answers: list[str] = []
+    asking = Thread(target=lambda: answers.append(ask(app.test_client()).text))
+    with service.storage.writing() as connection:
+        assert usage_reports.index(connection, stored, stored.parsed())
+        asking.start()
+        asking.join(0.3)
+    asking.join()
+    assert answers == ["erased:2\n"]
+    assert files(app) == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_file_that_cannot_be_deleted(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """It keeps no other from being deleted; the erasure is not confirmed, and ends with a later attempt."""
+    app = make_app()
+    for _ in range(3):
+        send(app.test_client())
+    bad = files(app)[number]
+    with monkeypatch.context() as patch:
+        make_undeletable(patch, bad)
+        assert ask(app.test_client()).status_code == 503
+        assert files(app) == [bad]
+    assert ask(app.test_client()).text == "erased:1\n"
+    assert (files(app), rows(app, erased_files)) == ([], 0)
 
 
 class TestCutOff:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from sqlalchemy import event, func, select
 
 from envfab.collector.days import day_of, milliseconds_now
 from envfab.collector.db import usage_reports
-from envfab.collector.db.schema import reports, usage_counts
+from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.collector.report_store import ReportFolder
+from envfab.usagestats.weekly_totals import MAX_SUM
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.sending import report
+from tests.collector.sending import make_undeletable, report
 
 BODY = report(("user", "1234"), ("version", "0.1"), ("what", "Ran: the program"))
 
@@ -80,6 +82,7 @@ WRONG = {
     "markup for a date": b"date:<script>alert(1)</script>\n",
     "another protocol": b"json_data=%7B%7D",
     "binary": bytes(range(256)),
+    "an id of more than 1,000 bytes": report(("user", "é" * 501)),
     "100,000 keys": b"date:1763680000.250\n" + b"".join(b"%d:\n" % number for number in range(70_000)),
 }
 
@@ -154,6 +157,25 @@ def test_old_reports_are_deleted(make_app: MakeApp, database: str) -> None:
     assert days == [day_of(milliseconds_now())]
 
 
+def test_an_old_report_that_cannot_be_deleted(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays in the index, and keeps no other old report from being deleted."""
+    app = make_app(keep_days=30)
+    service = service_of(app)
+    head = b"submitted_from:\nsubmitted_date:2020-01-01T00:00:00.000000+00:00\n"
+    names = [f"20200101T000000.00000000{number}Z-00000000.txt" for number in range(3)]
+    for name in names:
+        (service.folder.root / name).write_bytes(head + BODY)
+    with monkeypatch.context() as patch:
+        make_undeletable(patch, service.folder.root / names[1])
+        for _ in range(2):
+            service.tidy()
+        assert [path.name for path in files(app)] == [names[1]]
+        with service.storage.reading() as connection:
+            assert connection.execute(select(reports.c.file)).scalars().all() == [names[1]]
+    service.tidy()
+    assert files(app) == []
+
+
 def test_the_index_can_be_made_again(make_app: MakeApp, database: str, tmp_path: Path) -> None:
     """Files that no index knows are counted by the work in the background, once."""
     app = make_app(database=database)
@@ -166,6 +188,30 @@ def test_the_index_can_be_made_again(make_app: MakeApp, database: str, tmp_path:
     with service.storage.reading() as connection:
         query = select(usage_counts.c.reports).where(usage_counts.c.key == "version", usage_counts.c.value == "0.1")
         assert connection.execute(query).scalars().all() == [3]
+
+
+def test_one_odd_file_keeps_no_other_from_the_index(
+    make_app: MakeApp, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a database refuses of one report, an id that is too long for its index for example, is logged."""
+    service = service_of(make_app(database=database))
+    service.folder.store(report(("user", secrets.token_hex(10_000))), "prog", "")
+    service.folder.store(report(("user", "later")), "prog", "")
+    service.tidy()
+    with service.storage.reading() as connection:
+        assert "later" in connection.execute(select(reports.c.user)).scalars().all()
+    # SQLite takes it
+    assert caplog.text.count("is not indexed: index row") == (1 if database else 0)
+
+
+def test_sums_that_no_client_can_have_fill_no_table(make_app: MakeApp, database: str) -> None:
+    """A counter that stands in a report ten thousand times is cut to the most that a client counts."""
+    app = make_app(database=database)
+    body = report(*[("count.opened", "1000000000000 pdf")] * 10_000)
+    for _ in range(2):
+        assert app.test_client().post("/reports/prog/", data=body).status_code == 200
+    with service_of(app).storage.reading() as connection:
+        assert connection.execute(select(counters.c.total)).scalars().all() == [2 * MAX_SUM]
 
 
 def test_a_report_counts_once(make_app: MakeApp, database: str) -> None:
