@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Request
+from werkzeug.datastructures import Authorization
 
 from envfab.collector.config import is_loopback
 
@@ -63,8 +64,11 @@ def is_sent_by_another_site(request: Request) -> bool:
 
 def is_for_this_machine(request: Request) -> bool:
     """Whether the request names a loopback address."""
-    host = urlsplit(f"//{request.host}").hostname or ""
-    return is_loopback(host)
+    try:
+        host = urlsplit(f"//{request.host}").hostname
+    except ValueError:  # half of an IPv6 address, for example
+        return False
+    return is_loopback(host or "")
 
 
 class Doorkeeper:
@@ -100,8 +104,16 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def authorization_of(request: Request) -> Authorization | None:
+    """What the header Authorization says; None where it cannot be understood."""
+    try:
+        return request.authorization
+    except ValueError:  # the framework's, of a Basic that is not ASCII
+        return None
+
+
 def _credential(request: Request) -> str:
-    given = request.authorization
+    given = authorization_of(request)
     if given is None:
         return ""
     return (given.token if given.type == "bearer" else given.password if given.type == "basic" else "") or ""

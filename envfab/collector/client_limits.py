@@ -18,7 +18,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 THREADS = 8
 IDLE = 30  # seconds after which a connection that says nothing is closed
@@ -132,10 +132,23 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         return result
 
 
+class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """Answers HEAD without a body (RFC 9110, 9.3.2); waitress would end one of unknown length as a chunked one."""
+
+    def finish(self) -> None:
+        """Send the header, if that is not done yet, and the end of the body where there is one."""
+        if not self.wrote_header:
+            self.write(b"")
+        if self.request.command == "HEAD":
+            self.chunked_response = False
+        super().finish()
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection that knows since when it has been receiving one request, or sending one answer."""
 
     parser_class = Parser
+    task_class = Task
     _since: float | None = None
 
     def keep_deadline(self, now: float) -> None:

@@ -10,6 +10,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Request
 
+from envfab.collector.auth import authorization_of
+
 _ROUTE = "envfab.collector.route"
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH")
 
@@ -42,7 +44,7 @@ def note_route(request: Request) -> None:
     """Keep, with the request, where it goes."""
     rule = request.url_rule
     kind = request.blueprint or request.endpoint or "none"
-    given = request.authorization
+    given = authorization_of(request)
     token = "" if given is None else given.type if given.type in ("bearer", "basic") else "other"
     request.environ[_ROUTE] = Route(kind, "" if rule is None else rule.rule, token)
 

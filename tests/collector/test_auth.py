@@ -72,6 +72,8 @@ def test_what_opens(client: FlaskClient, header: str) -> None:
         basic(TOKEN, "wrong"),
         "Basic !!!",
         "Basic " + b64encode(b"\xff\xff").decode(),
+        "Basic \xff\xfe",
+        "Basic " + "=" * 100_000,
         f"Digest {TOKEN}",
         f"Token {TOKEN}",
         TOKEN,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import furnish
-from tests.collector.sending import form, registration_fields
+from tests.collector.sending import REGISTER, form, registration_fields
 
 PATHS = ["/", "/reports/prog/", "/application/register/", "/applications/", "/packages/", "/usage", "/usage/key",
          "/usage/reports/1", "/usage.csv", "/search", "/feed.atom", "/behind", "/api/applications", "/api/applications/",
@@ -53,6 +53,50 @@ def test_any_request(
     assert answer.status_code < 500
     if answer.mimetype == "text/html":
         assert "<script" not in answer.text
+
+
+HEADERS = ["Accept", "Accept-Encoding", "Authorization", "Cookie", "Content-Type", "Host", "If-Modified-Since", "If-None-Match",
+           "Origin", "Range", "Referer", "Sec-Fetch-Site", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"]  # fmt: skip
+VALUE = st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=12) | st.sampled_from(
+    [
+        "null",
+        "[::1",
+        "http://[::1",
+        "http://x:port",
+        "bytes=9-1",
+        "envfab_session=x",
+        'a="\\400"',
+        "text/html;q=\xb2",
+        ", " * 50,
+    ]
+)
+SCHEME = st.sampled_from(["", "Basic ", "Bearer ", "Digest "])
+
+
+@pytest.fixture
+def doors(make_app: MakeApp) -> list[FlaskClient]:
+    """Clients of a collector that wants a token, and of one for this machine alone behind a proxy."""
+    closed, local = make_app(tokens=("12345678",)), make_app(local=True, proxies=1)
+    return [closed.test_client(use_cookies=False), local.test_client(use_cookies=False)]
+
+
+@FUZZ
+@given(path=st.sampled_from(["/", "/sign-in", "/reports/prog/", "/static/style.css", "/healthz", REGISTER]),
+       headers=st.dictionaries(st.sampled_from(HEADERS), st.tuples(SCHEME, VALUE).map("".join), max_size=3),
+       method=st.sampled_from(["GET", "POST"]))  # fmt: skip
+@example(path="/", headers={"Authorization": "Basic \xff"}, method="GET")
+@example(path="/", headers={"Host": "[::1"}, method="GET")
+def test_any_headers(doors: list[FlaskClient], path: str, headers: dict[str, str], method: str) -> None:
+    """Whatever the headers, the answer is no server error."""
+    for client in doors:
+        with client.open(path, method=method, environ_overrides=_as_wsgi(headers)) as answer:
+            assert answer.status_code < 500, headers
+
+
+def _as_wsgi(headers: dict[str, str]) -> dict[str, str]:
+    """Headers as a server hands them over, bytes as Latin-1; the test client itself would refuse some."""
+    names = {name: name.upper().replace("-", "_") for name in headers}
+    return {("" if name == "Content-Type" else "HTTP_") + names[name]: value for name, value in headers.items()}
 
 
 @FUZZ

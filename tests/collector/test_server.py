@@ -216,6 +216,22 @@ def until(happened: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def test_head_has_no_body() -> None:
+    """Not even the end of a chunked one, where the length is not known; GET has both."""
+
+    def unknown(environ: WSGIEnvironment, start: StartResponse) -> Iterator[bytes]:
+        start("200 OK", [])
+        # as Flask does
+        return iter([b"one", b"two"] if environ["REQUEST_METHOD"] == "GET" else [])
+
+    with serving(unknown) as made:
+        for method, body in (("HEAD", b""), ("GET", b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")):
+            with socket.create_connection(made.socket.getsockname(), timeout=10) as connection:
+                connection.sendall(f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert answer.partition(b"\r\n\r\n")[2] == body
+
+
 def test_a_whole_exchange_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many bytes come: half a request, and an answer that is not read, end in bounded time."""
     monkeypatch.setattr(client_limits, "EXCHANGE", 1.0)
