@@ -29,7 +29,7 @@ ENTRIES_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """How many applications, and how many entries in the history of others, were deleted."""
+    """How many applications, and how many entries in the history of others (findings that ended, too), were deleted."""
 
     applications: int
     history: int
@@ -42,7 +42,7 @@ def delete_before(storage: Storage, now: int, days: int) -> Deleted:
     """
     before = now - days * DAY
     gone = _in_batches(storage, before, _delete_applications)
-    entries = _in_batches(storage, before, _delete_history)
+    entries = _in_batches(storage, before, _delete_history) + _in_batches(storage, before, _delete_findings)
     with storage.writing() as connection:
         connection.execute(delete(behind_weeks).where(behind_weeks.c.week < day_of(before) - 6))
         used = exists().where(installed.c.name == index_projects.c.name)
@@ -83,4 +83,12 @@ def _delete_history(connection: Connection, before: int) -> int:
     ids = connection.execute(query.limit(ENTRIES_AT_ONCE)).scalars().all()
     connection.execute(delete(changes).where(changes.c.update_id.in_(ids)))
     connection.execute(delete(updates).where(updates.c.id.in_(ids)))
+    return len(ids)
+
+
+def _delete_findings(connection: Connection, before: int) -> int:
+    """Those that ended before; one that lasts is no history, however old it is."""
+    query = select(findings.c.id).where(findings.c.ended_at < before).order_by(findings.c.id)
+    ids = connection.execute(query.limit(ENTRIES_AT_ONCE)).scalars().all()
+    connection.execute(delete(findings).where(findings.c.id.in_(ids)))
     return len(ids)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from envfab.collector.days import DAY
 from envfab.collector.db import finding_queries
@@ -26,7 +26,10 @@ from envfab.receivers.undelivered import Undelivered
 
 CLAIMED_FOR = 5 * 60 * 1000  # milliseconds: longer than any receiver may take
 RETRY_AFTER, LONGEST_PAUSE = 60 * 1000, 60 * 60 * 1000
+# Of what a receiver refuses: whoever runs it may mend that, and nothing else does.
+REFUSED_PAUSE = DAY
 GIVEN_UP_AFTER = 7 * DAY
+_AT_ONCE = 500  # events that a round deletes
 log = logging.getLogger(__name__)
 
 
@@ -54,11 +57,26 @@ class FindingEvents:
 
     def send(self, now: Callable[[], int]) -> None:
         """Make an event of what is new, and send what is due; what is not delivered is tried again later."""
+        self._forget(now() - GIVEN_UP_AFTER)
         if not self._senders:
             return
         self._make(now())
-        while (one := self._claim(now())) is not None:
-            self._deliver(one, now)
+        # Whatever waits for a receiver that does not answer must not cost a time-out each.
+        silent: set[str] = set()
+        while (one := self._claim(now(), self._senders.keys() - silent)) is not None:
+            if not self._deliver(one, now):
+                silent.add(one.receiver)
+
+    def _forget(self, before: int) -> None:
+        """Delete events that were delivered or given up. The last one stays: SQLite would use its number again."""
+        last = select(func.max(finding_events.c.id)).scalar_subquery()
+        old = finding_events.c.at <= before, finding_events.c.id < last
+        with self._storage.reading() as connection:
+            ids = connection.execute(select(finding_events.c.id).where(*old).limit(_AT_ONCE)).scalars().all()
+        if ids:
+            with self._storage.writing() as connection:
+                connection.execute(delete(event_deliveries).where(event_deliveries.c.event_id.in_(ids)))
+                connection.execute(delete(finding_events).where(finding_events.c.id.in_(ids)))
 
     def _make(self, now: int) -> None:
         new = findings.c.event_id.is_(None) & findings.c.ended_at.is_(None)
@@ -74,10 +92,10 @@ class FindingEvents:
             # another worker may have been quicker: then there is nothing to tell
             run_many(connection, insert(event_deliveries), rows if told else ())
 
-    def _claim(self, now: int) -> _Delivery | None:
-        """A delivery that is due, put off so that no other worker makes it at the same time."""
+    def _claim(self, now: int, receivers: Collection[str]) -> _Delivery | None:
+        """A delivery that is due to one of `receivers`, put off so that no other worker makes it at the same time."""
         table = event_deliveries
-        due = (table.c.sent_at.is_(None), table.c.due_at <= now, table.c.receiver.in_(list(self._senders)))
+        due = (table.c.sent_at.is_(None), table.c.due_at <= now, table.c.receiver.in_(list(receivers)))
         query = select(table.c.event_id, finding_events.c.message, finding_events.c.at, table.c.receiver, table.c.tries)
         query = query.join_from(table, finding_events).where(*due, finding_events.c.at > now - GIVEN_UP_AFTER)
         with self._storage.reading() as connection:
@@ -89,20 +107,22 @@ class FindingEvents:
         statement = update(table).where(*own, *due).values(due_at=now + CLAIMED_FOR, tries=one.tries + 1)
         with self._storage.writing() as connection:
             claimed = connection.execute(statement).rowcount
-        return one if claimed else self._claim(now)
+        return one if claimed else self._claim(now, receivers)
 
-    def _deliver(self, one: _Delivery, now: Callable[[], int]) -> None:
+    def _deliver(self, one: _Delivery, now: Callable[[], int]) -> bool:
+        """Whether the receiver answered, though it may have refused."""
         sender = self._senders[one.receiver]
         with self._storage.reading() as connection:
             found = finding_queries.findings_of_event(connection, one.event)
         try:
             sender.send(FindingEvent(one.message, one.at, found, self._url))
         except Undelivered as error:
-            pause = min(RETRY_AFTER * 2**one.tries, LONGEST_PAUSE)
+            pause = min(RETRY_AFTER * 2**one.tries, LONGEST_PAUSE) if error.again else REFUSED_PAUSE
             log.warning("%s: the event of new findings was not delivered: %s", sender.name, error.reason)
             self._note(one, due_at=now() + pause)
-        else:
-            self._note(one, sent_at=now())
+            return not error.again
+        self._note(one, sent_at=now())
+        return True
 
     def _note(self, one: _Delivery, **values: int) -> None:
         table = event_deliveries

@@ -109,6 +109,18 @@ def test_old_history_is_deleted_but_for_the_latest_entry(make_app: MakeApp, data
         assert connection.execute(select(updates.c.first).order_by(updates.c.id)).scalars().all() == [False, False]
 
 
+def test_findings_that_ended_long_ago_are_history(service: Service) -> None:
+    """Those that ended within the time, or last, stay."""
+    now = milliseconds_now()
+    with service.storage.writing() as connection:
+        (last,) = connection.execute(select(findings)).mappings().all()
+        for number, ended in enumerate((now - OLD, now - DAY)):
+            connection.execute(insert(findings).values(dict(last) | {"id": 10 + number, "ended_at": ended}))
+    service.tidy()
+    with service.storage.reading() as connection:
+        assert sorted(connection.execute(select(findings.c.id)).scalars()) == [last["id"], 11]
+
+
 def test_a_registration_under_way_wins(service: Service) -> None:
     """Deletion waits for a registration that is being written, and then leaves the application alone."""
     age(service.storage, "old")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from envfab.collector import parts
 from envfab.collector.config import Config, from_environment
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db.schema import event_deliveries, finding_events
 from envfab.config.events import Exec, Webhook
 from envfab.errors import ConfigurationError
@@ -110,6 +111,59 @@ def test_what_is_not_delivered_is_sent_again_later(start: Start, server: Recordi
     service_of(again).tidy()
     first, second = (json.loads(request.body) for request in server.requests)
     assert first == second
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, 2), (429, 2), (403, 1), (410, 1), (302, 1)])
+def test_what_a_receiver_refuses_is_not_tried_every_hour(
+    start: Start, server: RecordingServer, monkeypatch: pytest.MonkeyPatch, status: int, tries: int
+) -> None:
+    """But once a day, since whoever runs it may mend that; what may be over a moment later is tried soon."""
+    server.answer = lambda _: Reply(status=status, headers={"Location": "http://127.0.0.1:9/"})
+    app = start()
+    register(app.test_client(), "u1", [("Django", "5.1.3")])
+    service_of(app).tidy()
+    later = milliseconds_now() + 3_700_000
+    monkeypatch.setattr(parts, "milliseconds_now", lambda: later)
+    service_of(app).tidy()
+    assert len(server.requests) == tries
+    later += DAY
+    service_of(app).tidy()
+    assert len(server.requests) == tries + 1
+
+
+def test_a_receiver_that_does_not_answer_costs_one_try_a_round(start: Start, server: RecordingServer) -> None:
+    """However many events wait for it; each could cost a time-out, and the work in the background waits for it."""
+    server.answer = lambda _: Reply(status=503)
+    app = start()
+    for number in range(3):
+        register(app.test_client(), f"u{number}", [("Django", "5.1.3")])
+        service_of(app).tidy()
+    make_due(app)
+    before = len(server.requests)
+    service_of(app).tidy()
+    assert len(server.requests) == before + 1
+    server.answer = lambda _: Reply()
+    make_due(app)
+    service_of(app).tidy()
+    assert len(server.requests) == before + 4
+
+
+def test_old_events_are_deleted(start: Start, server: RecordingServer) -> None:
+    """Their findings are not told again, and no number of an event is used twice, which SQLite would do."""
+    app = start()
+    for number in range(3):
+        register(app.test_client(), f"u{number}", [("Django", "5.1.3")])
+        service_of(app).tidy()
+    with service_of(app).storage.writing() as connection:
+        connection.execute(finding_events.update().values(at=finding_events.c.at - 8 * DAY))
+    service_of(app).tidy()
+    with service_of(app).storage.reading() as connection:
+        for table in (finding_events, event_deliveries):
+            assert len(connection.execute(select(table)).all()) == 1
+    register(app.test_client(), "u9", [("Django", "5.1.3")])
+    service_of(app).tidy()
+    assert sorted(told(server)[-1]) == ["CVE-2026-1 u9", "GHSA-2 u9"]
+    assert len(server.requests) == 4
 
 
 def test_a_kill_after_the_sending_sends_it_again(
