@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, render_template
 from packaging.utils import canonicalize_name
 from werkzeug.exceptions import NotFound
 
@@ -21,7 +21,7 @@ from envfab.collector.db.package_queries import Package, User
 from envfab.collector.parts import Service
 from envfab.collector.views.export import export_of
 from envfab.collector.views.findings import findings_of
-from envfab.collector.views.query import choice, query_text
+from envfab.collector.views.query import choice, query_text, whole_number
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting, here
 from envfab.collector.weeks import Week
 
@@ -230,21 +230,11 @@ def _wanted(stale: int) -> ApplicationFilter:
     ended = ended_series(datetime.now(timezone.utc).date())
     return ApplicationFilter(
         query_text(),
-        request.args.get("user_id", type=_user_id),
+        whole_number("user_id", 2**63 - 1),
         choice("only", FILTERS),
         milliseconds_now() - stale,
         tuple(ended),
     )
-
-
-def _user_id(text: str) -> int:
-    return _bounded(text, 2**63 - 1)
-
-
-def _bounded(text: str, most: int) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > most:
-        raise ValueError(text)
-    return int(text)
 
 
 def _plot(found: Sequence[Week]) -> object:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flask import request, url_for
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound
 
 # the queries that links keep; others are not repeated
 KEPT = ("q", "user_id", "only", "severity", "sort", "page", "program", "days", "name")
 MOST_DIGITS = 12
+SHOWN_VALUE = 40  # characters of a wrong value
 ASCENDING, DESCENDING = "ascending", "descending"
 
 
@@ -20,6 +21,22 @@ class PageOutOfRange(NotFound):
     def __init__(self, page: str, pages: int) -> None:
         super().__init__(f"There is no page {page}: the last one is page {pages}.")
         self.link = here(page=pages if pages > 1 else None), "Go to the last page"
+
+
+class UnknownValue(BadRequest):
+    """A query has a value that it cannot have; `link` leads to the page without it.
+
+    What was asked for is not shown instead: all applications would look like those that are behind.
+    """
+
+    def __init__(self, name: str, value: str, wanted: str) -> None:
+        super().__init__(f"{name} must be {wanted}, not {value[:SHOWN_VALUE]!r}")
+        self.link = here(**{name: None}), f"Go on without {name}"
+
+
+def one_of(values: Iterable[object]) -> str:
+    """Values in words, as `UnknownValue` tells them."""
+    return f"one of {', '.join(map(str, values))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +52,13 @@ class Sorting:
 
     @classmethod
     def asked(cls, directions: Mapping[str, str]) -> Sorting:
-        """What the query asks for; the first key where it asks for none that is known."""
+        """What the query asks for, the first key where it asks for none; raises `UnknownValue`."""
         wanted = request.args.get("sort", "")
+        if not wanted:
+            return cls(next(iter(directions)), False, directions)
         key = wanted.removeprefix("-")
         if key not in directions:
-            return cls(next(iter(directions)), False, directions)
+            raise UnknownValue("sort", wanted, f"{one_of(directions)} (or -{next(iter(directions))}, and so on)")
         return cls(key, wanted.startswith("-"), directions)
 
     def direction(self, key: str) -> str | None:
@@ -64,10 +83,10 @@ class Pages:
 
     @classmethod
     def asked(cls, rows: int, size: int) -> Pages:
-        """The page that the query asks for; raises `PageOutOfRange`."""
-        text = request.args.get("page", "1")
+        """The page that the query asks for; raises `PageOutOfRange`, and `UnknownValue` for no number."""
+        text = request.args.get("page") or "1"
         if not text.isascii() or not text.isdecimal():
-            text = "1"
+            raise UnknownValue("page", text, "a number")
         found = cls(int(text) if len(text) <= MOST_DIGITS else 10**MOST_DIGITS, rows, size)
         if not 1 <= found.number <= found.count:
             raise PageOutOfRange(text[:MOST_DIGITS], found.count)

@@ -18,6 +18,7 @@ from envfab.collector.db.usage_queries import Period, ReportLine
 from envfab.collector.parts import Service
 from envfab.collector.report_store import ReportFolder, is_program
 from envfab.collector.value_labels import label
+from envfab.collector.views.query import choice
 from envfab.usagestats import installation
 from envfab.usagestats.report import format_time
 from envfab.usagestats.weekly_totals import PREFIX
@@ -29,6 +30,7 @@ CHARTS = {
     "python": "Python",
 }
 PERIODS = {30: "30 days", 90: "90 days", 182: "half a year", 365: "a year", 3650: "ten years"}
+USUAL_PERIOD = 182
 SHOWN = 10  # lines of a chart
 LATEST = 20
 VALUES = 200
@@ -151,8 +153,7 @@ def _harmless(cell: str) -> str:
 
 
 def _days() -> int:
-    wanted = request.args.get("days", "")
-    return int(wanted) if wanted in map(str, PERIODS) else 182
+    return int(choice("days", [*map(str, PERIODS)]) or USUAL_PERIOD)
 
 
 def _period(days: int) -> Period:

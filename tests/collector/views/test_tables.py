@@ -87,3 +87,32 @@ def test_usage_of_90_days(client: FlaskClient) -> None:
     """Is among the ranges."""
     client.post("/", data=b"date:1763680000.1\nk:v\n")
     assert "<strong>90 days</strong>" in client.get("/usage?days=90").text
+
+
+@pytest.mark.parametrize(("query", "wanted"), [
+    ("only=misspelt", "behind, unknown, vulnerable, edited, stale, ended"), ("sort=-versions", "name, behind"), ("page=one", "a number"),
+    ("page=-1", "a number"), ("user_id=me", "a number"), ("user_id=9999999999999999999", "a number"),
+])  # fmt: skip
+def test_a_value_that_there_is_not(client: FlaskClient, query: str, wanted: str) -> None:
+    """It is told in one sentence, with a way on; everything would be taken for what was asked for."""
+    answer = client.get(f"/?q=shop&{query}", headers=HTML)
+    name, _, value = query.partition("=")
+    assert answer.status_code == 400
+    said = unescape(answer.text)
+    assert f"{name} must be " in said
+    assert f"{wanted}" in said
+    assert f"not '{value}'" in said
+    assert link(answer.text, f"Go on without {name}") == "/?q=shop"
+    # as forms send a choice that was not made
+    assert client.get(f"/?{name}=").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/packages/?only=stale", "/packages/?sort=behind2", "/applications/u1?only=vulnerable", "/behind?sort=versions",
+                                  "/packages/project-0?sort=behind", "/vulnerabilities?only=stale", "/vulnerabilities?severity=worst",
+                                  "/vulnerabilities?sort=behind", "/vulnerabilities?page=x", "/usage?days=31", "/usage/key?name=k&days=0",
+                                  "/usage.csv?days=all"])  # fmt: skip
+def test_no_page_shows_something_else(client: FlaskClient, path: str) -> None:
+    """Whatever the table, its filters and orders are those that it has."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (400, "text/plain")
+    assert answer.text.count("\n") == 1
