@@ -46,7 +46,7 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False
     app.extensions["envfab"] = service
-    doorkeeper = Doorkeeper(config.tokens)
+    doorkeeper = Doorkeeper(config.tokens, config.wrong_tokens_a_minute)
     app.register_blueprint(sign_in.endpoints(service, doorkeeper))
     for room in (reports, registrations, api, pypi, applications, vulnerabilities, usage, public):
         app.register_blueprint(room.endpoints(service))

@@ -7,16 +7,20 @@ refused, and, where there is no token, host names that others made to point to t
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import hmac
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Request
 from werkzeug.datastructures import Authorization
+from werkzeug.exceptions import TooManyRequests
 
 from envfab.collector.config import is_loopback
+from envfab.collector.rate_limits import RateLimit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -51,14 +55,15 @@ class AccessToken:
 def is_sent_by_another_site(request: Request) -> bool:
     """Whether a browser says that a page of another site, or of another host of this one, changes something here.
 
-    Browsers send Sec-Fetch-Site to hosts that they trust (https, loopback), and Origin to all; other clients neither.
+    Browsers send Sec-Fetch-Site to hosts that they trust (https, loopback), and Origin to all; old ones a Referer at
+    most, and other clients none of them.
     """
     if request.method != "POST":
         return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = request.headers.get("Origin")
+    origin = request.headers.get("Origin", request.headers.get("Referer"))
     return origin is not None and _place(origin) != _place(f"{request.scheme}://{request.host}")
 
 
@@ -71,11 +76,19 @@ def is_for_this_machine(request: Request) -> bool:
     return is_loopback(host or "")
 
 
-class Doorkeeper:
-    """Checks tokens; without tokens every request is admitted."""
+class TooManyWrongTokens(TooManyRequests):
+    """A client gave so many wrong tokens that no token is taken from it for a while, not even a right one."""
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, wait: int) -> None:
+        super().__init__("too many wrong tokens from one address; try again later", retry_after=wait)
+
+
+class Doorkeeper:
+    """Checks tokens; without tokens every request is admitted. One client may give `wrong_a_minute` that are wrong."""
+
+    def __init__(self, tokens: Sequence[str], wrong_a_minute: int = 0) -> None:
         self._tokens = [AccessToken.parse(text) for text in tokens]
+        self._wrong = RateLimit(wrong_a_minute)
 
     @property
     def is_open(self) -> bool:
@@ -83,16 +96,26 @@ class Doorkeeper:
         return not self._tokens
 
     def rights_of(self, request: Request) -> Rights | None:
-        """What the request's own credentials are for; None if they are wrong, or there are none."""
-        found = self.find(_credential(request))
+        """What the request's own credentials are for; None if they are wrong, or there are none.
+
+        Raises `TooManyWrongTokens`.
+        """
+        found = self.find(_credential(request), request.remote_addr or "")
         return found.rights if found is not None else None
 
-    def find(self, credential: str) -> AccessToken | None:
-        """The token that a credential is."""
+    def find(self, credential: str, client: str) -> AccessToken | None:
+        """The token that a credential is; raises `TooManyWrongTokens`, by the client's address."""
+        if not credential:
+            return None
+        if wait := self._wrong.expected_wait(client):
+            raise TooManyWrongTokens(wait)
         digest = digest_of(credential)
         # Every token is compared, each in constant time: how long it takes tells nothing.
         found = [token for token in self._tokens if hmac.compare_digest(digest, token.digest)]
-        return found[0] if found else None
+        if not found:
+            self._wrong.wait(client)
+            return None
+        return AccessToken(digest, functools.reduce(operator.or_, (token.rights for token in found)))
 
     def may_read(self, digest: str) -> bool:
         """Whether a token of this digest is still there, and for reading."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from envfab.collector.report_store import is_program
+from envfab.collector.token_file import read_tokens
 from envfab.config.events import FORMATS, Receiver, Webhook, problem_of_secret, problem_of_url
 from envfab.errors import ConfigurationError
 from envfab.util.paths import expand
@@ -42,12 +43,15 @@ VARIABLES = (
     "PUBLIC_METRICS",
     "REQUESTS_A_MINUTE",
     "BODIES_A_MINUTE",
+    "WRONG_TOKENS_A_MINUTE",
 )
 _YES_OR_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": False}
 SHORTEST_TOKEN = 8
 # A client can be a thousand hosts behind one address, which register at once and send reports.
 REQUESTS_A_MINUTE = 6000
 BODIES_A_MINUTE = 3000
+# More than a person mistypes and than clients send that were forgotten when a token changed; few to guess one by.
+WRONG_TOKENS_A_MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Config:
     rounds of the work in the background (None: no such work). `url` is the address for people, which events name;
     `receivers` are told of new findings, commands among them in `folder` (None: the data folder).
     `access_log` writes a line of JSON a request; `public_metrics` tells metrics without a token. One client may send
-    `requests_a_minute`, of which `bodies_a_minute` may have a body (0: as many as it likes).
+    `requests_a_minute`, of which `bodies_a_minute` may have a body, `wrong_tokens_a_minute` a wrong token (0: as many
+    as it likes).
     """
 
     data: Path
@@ -120,6 +125,7 @@ class Config:
     public_metrics: bool = False
     requests_a_minute: int = REQUESTS_A_MINUTE
     bodies_a_minute: int = BODIES_A_MINUTE
+    wrong_tokens_a_minute: int = WRONG_TOKENS_A_MINUTE
 
     def __post_init__(self) -> None:
         if not self.tokens and not self.open:
@@ -194,6 +200,7 @@ def from_settings(
         public_metrics=flag(said, "PUBLIC_METRICS", False),
         requests_a_minute=_limit(said, "REQUESTS_A_MINUTE", REQUESTS_A_MINUTE, flags),
         bodies_a_minute=_limit(said, "BODIES_A_MINUTE", BODIES_A_MINUTE, flags),
+        wrong_tokens_a_minute=_limit(said, "WRONG_TOKENS_A_MINUTE", WRONG_TOKENS_A_MINUTE, flags),
     )
 
 
@@ -240,22 +247,6 @@ def find_wheelhouse(folder: Path) -> WheelhouseFolders:
         return WheelhouseFolders(folder / "wheels", folder / "release_log")
     inside = folder / "release_log"
     return WheelhouseFolders(folder, inside if inside.exists() else folder.parent / "release_log")
-
-
-def read_tokens(path: Path) -> tuple[str, ...]:
-    """The tokens of a file, one a line, so that an old one can stay valid while clients change; `#` comments out.
-
-    `read:TOKEN` is for reading alone, `write:TOKEN` for registrations alone.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigurationError(f"cannot read the token file: {reason}", where=str(path)) from None
-    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not tokens:
-        raise ConfigurationError("the token file holds no token", where=str(path), hint="write one a line")
-    return tokens
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How much one client may ask for in a minute: requests, and requests with a body.
+"""How much one client may ask for in a minute: requests, requests with a body, and requests with a wrong token.
 
 A client is an address, as the proxies in front tell it, or the network of an IPv6 address (/64). What it has left is
 kept in memory, by each process for itself: with four workers a client may ask for up to four times as much.
@@ -34,11 +34,25 @@ class RateLimit:
         client = _client(address)
         with self._turn:
             now = self._clock()
-            left, since = self._left.pop(client, (float(self._a_minute), now))
-            left = min(self._a_minute, left + (now - since) * self._a_minute / MINUTE)
+            left = self._left_at(client, now)
+            self._left.pop(client, None)
             self._left[client] = (left - 1 if left >= 1 else left, now)
             if len(self._left) > CLIENTS:
                 self._left.popitem(last=False)
+        return self._seconds_until_one(left)
+
+    def expected_wait(self, address: str) -> int:
+        """What `wait` would return, without taking anything."""
+        if not self._a_minute:
+            return 0
+        with self._turn:
+            return self._seconds_until_one(self._left_at(_client(address), self._clock()))
+
+    def _left_at(self, client: str, now: float) -> float:
+        left, since = self._left.get(client, (float(self._a_minute), now))
+        return min(self._a_minute, left + (now - since) * self._a_minute / MINUTE)
+
+    def _seconds_until_one(self, left: float) -> int:
         return 0 if left >= 1 else math.ceil((1 - left) * MINUTE / self._a_minute)
 
 

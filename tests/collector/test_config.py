@@ -23,7 +23,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         "DATA": str(tmp_path / "data"), "DATABASE": "postgresql://h/n", "REPORTS": str(tmp_path / "reports"),
         "HOUSE": str(tmp_path), "INDEX": "https://index.example.org/simple/", "TOKEN": "third token",
         "TOKEN_FILE": str(tmp_path / "tokens"), "STORE_ADDRESSES": "no", "KEEP_DAYS": "90", "STALE_DAYS": "3",
-        "PUBLIC": "prog, other", "KEEP_REGISTRATIONS_DAYS": "400", "ACCESS_LOG": "1", "PUBLIC_METRICS": "yes", "REQUESTS_A_MINUTE": "100", "BODIES_A_MINUTE": "0", "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
+        "PUBLIC": "prog, other", "KEEP_REGISTRATIONS_DAYS": "400", "ACCESS_LOG": "1", "PUBLIC_METRICS": "yes", "REQUESTS_A_MINUTE": "100", "BODIES_A_MINUTE": "0", "WRONG_TOKENS_A_MINUTE": "7", "PROXIES": "1", "OSV": str(tmp_path / "all.zip"),
     }  # fmt: skip
     config = from_environment({f"ENVFAB_COLLECTOR_{name}": value for name, value in said.items()} | {"OTHER": "x"})
     assert config == Config(
@@ -44,6 +44,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         public_metrics=True,
         requests_a_minute=100,
         bodies_a_minute=0,
+        wrong_tokens_a_minute=7,
     )
 
 

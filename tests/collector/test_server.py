@@ -81,6 +81,7 @@ def test_names_that_others_made(folder: Path) -> None:
 def test_a_token_file(folder: Path) -> None:
     """With a token file a token is asked for, on loopback too."""
     (folder / "tokens").write_text("# the team's\ncorrect horse\n", encoding="utf-8")
+    (folder / "tokens").chmod(0o600)
     with running(folder, "--token-file", "tokens") as (_, url):
         assert requests.get(f"{url}/", timeout=5).status_code == 401
         assert requests.get(f"{url}/", auth=("me", "correct horse"), timeout=5).status_code == 200
@@ -101,6 +102,7 @@ def test_a_token_file(folder: Path) -> None:
 def test_what_cannot_be(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     """Wrong arguments are told in a line or two, without a traceback and without a password."""
     (folder / "tokens").write_text("correct horse\n", encoding="utf-8")
+    (folder / "tokens").chmod(0o600)
     done = run_fab(folder, "collector", *arguments)
     assert done.returncode == 1
     assert message in done.stderr

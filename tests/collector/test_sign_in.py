@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,11 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from envfab.collector.config import Config, read_tokens
+from envfab.collector.config import Config
 from envfab.collector.db.schema import sessions
+from envfab.collector.token_file import read_tokens
 from envfab.errors import ConfigurationError
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.sending import REGISTER, form, registration_fields
+from tests.collector.sending import REGISTER, form, registration_fields, report
 
 TOKENS = ("both of them", "read:only reading", "write:only writing")
 # as Chromium sends it
@@ -106,6 +108,40 @@ def test_signing_out_ends_it(client: FlaskClient) -> None:
     assert client.get("/", headers=HTML).status_code == 401
 
 
+def test_signing_in_again_ends_the_session_before(app: Flask, client: FlaskClient) -> None:
+    """So that no cookie stays good that the browser has forgotten."""
+    for _ in range(3):
+        sign_in(client)
+    with service_of(app).storage.reading() as connection:
+        assert len(connection.execute(select(sessions)).all()) == 1
+
+
+def test_guessing_is_slow(make_app: MakeApp) -> None:
+    """By the form, by Bearer and by Basic together; then not even the right token is taken, but whoever is in stays in.
+
+    Others, and requests without a token, are not concerned.
+    """
+    app = make_app(tokens=TOKENS, proxies=1, wrong_tokens_a_minute=3)
+    guesser, other = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+    inside, client = app.test_client(), app.test_client()
+    assert sign_in(inside, headers=guesser).status_code == 303
+    assert sign_in(client, "mistaken", headers=guesser).status_code == 401
+    assert client.get("/", headers=guesser | bearer("mistaken")).status_code == 401
+    for _ in range(9):
+        assert client.get("/", headers=guesser).status_code == 401
+        assert client.post("/", data=report(), headers=guesser | bearer("mistaken")).status_code == 200
+    basic = {"Authorization": "Basic " + b64encode(b"any:mistaken").decode()}
+    assert client.get("/", headers=guesser | basic).status_code == 401
+    refused = client.get("/", headers=guesser | bearer("only reading"))
+    assert (refused.status_code, refused.text) == (429, "too many wrong tokens from one address; try again later\n")
+    page = sign_in(client, headers=guesser)
+    assert (page.status_code, 0 < int(page.headers["Retry-After"]) <= 20) == (429, True)
+    assert "Too many wrong tokens came from your address." in page.text
+    assert inside.get("/", headers=guesser).status_code == 200
+    assert client.get("/", headers=other | bearer("only reading")).status_code == 200
+    assert sign_in(client, headers=other).status_code == 303
+
+
 def test_a_session_ends(app: Flask, client: FlaskClient, make_app: MakeApp, database: str) -> None:
     """With the token that it began with, in all workers, and after a while."""
     cookie = cookie_of(sign_in(client))
@@ -129,6 +165,7 @@ def test_a_session_ends(app: Flask, client: FlaskClient, make_app: MakeApp, data
         {"Origin": "http://evil.example.org"},
         {"Origin": "http://localhost:8000"},
         {"Origin": "null"},
+        {"Referer": "http://evil.example.org/page"},
     ],
 )
 def test_forms_of_other_sites_are_refused(client: FlaskClient, headers: dict[str, str]) -> None:
@@ -192,3 +229,23 @@ def test_a_file_of_tokens_of_each_kind(tmp_path: Path) -> None:
     assert read_tokens(tmp_path / "tokens") == ("write:correct horse", "read:battery staple", "old and plain")
     with pytest.raises(ConfigurationError, match="less than 8 characters"):
         Config(tmp_path, tokens=("read:short",))
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_file_of_tokens_that_others_can_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    """It is taken, with a line that says what mends it; a group may read it."""
+    path = tmp_path / "tokens"
+    path.write_text("correct horse\n")
+    path.chmod(mode)
+    assert read_tokens(path) == ("correct horse",)
+    assert caplog.messages == [f"every user of this machine can read the token file: chmod o= {path}"] * warned
+
+
+def test_a_token_in_two_lines(make_app: MakeApp) -> None:
+    """One for reading and one for registrations make both."""
+    client = make_app(tokens=("read:correct horse", "write:correct horse")).test_client()
+    assert client.get("/", headers=bearer("correct horse")).status_code == 200
+    body = form(registration_fields())
+    assert client.post(REGISTER, data=body, headers=bearer("correct horse")).status_code == 200

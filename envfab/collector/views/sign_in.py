@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from envfab.collector.auth import Doorkeeper, Rights
+from envfab.collector.auth import Doorkeeper, Rights, TooManyWrongTokens
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import sessions
 from envfab.collector.parts import Service
@@ -30,11 +30,16 @@ def endpoints(service: Service, doorkeeper: Doorkeeper) -> Blueprint:
     def begin() -> AnyResponse:
         fields = parse_qs(read_body(request, LONGEST_FORM, (FORM,)).decode("utf-8", "replace"))
         after = _own_path(fields.get("next", [""])[0])
-        token = doorkeeper.find(fields.get("token", [""])[0].strip())
+        try:
+            token = doorkeeper.find(fields.get("token", [""])[0].strip(), request.remote_addr or "")
+        except TooManyWrongTokens as error:
+            why = "Too many wrong tokens came from your address. Try again later."
+            return Response(sign_in_page(after, why), 429, {"Retry-After": str(error.retry_after)})
         if token is None or Rights.READ not in token.rights:
             why = "The token is wrong." if token is None else "This token is for registrations alone."
             return Response(sign_in_page(after, why), 401)
         with service.storage.writing() as connection:
+            sessions.end(connection, request.cookies.get(COOKIE, ""))
             cookie = sessions.begin(connection, token.digest, milliseconds_now())
         answer = redirect(after, 303)
         # Lax: links in chats and feeds lead to pages, and what changes something here takes no cookie from elsewhere.
