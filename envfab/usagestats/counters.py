@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from envfab.usagestats.calendar_week import week_of
+from envfab.usagestats.calendar_week import week_of, week_start
 from envfab.usagestats.file_lock import locked
-from envfab.usagestats.queue import read_bounded, write_atomically
+from envfab.usagestats.queue import read_bounded, report_name, write_atomically
 from envfab.usagestats.weekly_totals import (
     MAX_SUM,
     Totals,
@@ -26,6 +26,7 @@ from envfab.usagestats.weekly_totals import (
 )
 
 COUNTS = "counts"
+ENDING = "counts"  # of the name of a week's report
 LOCK = "counts.lock"
 SAVE_EVERY = 60.0  # seconds
 _PATIENCE = 0.5  # seconds that a save waits for those of other processes
@@ -111,6 +112,7 @@ class Counters:
             there = self._read()
             totals = there.add(counted, this_week)
             # The report is written first, under a name that is the week's: after a kill in between it is made again.
+            # It is not sent before (`unfinished_reports`), or what it has would be counted twice.
             for week in totals.finished(this_week):
                 if not report_week(week, dict(totals.weeks[week])):
                     break
@@ -118,8 +120,7 @@ class Counters:
             return write_atomically(self._folder / COUNTS, format_totals(totals))
 
     def _read(self) -> WeeklyTotals:
-        data = read_bounded(self._folder / COUNTS, _MAX_FILE)
-        return parse_totals(data) if data is not None else WeeklyTotals()
+        return _read(self._folder)
 
     def _take(self) -> dict[int, Totals]:
         with self._turn:
@@ -131,3 +132,18 @@ class Counters:
             for week, totals in counted.items():
                 for pair, number in totals.items():
                     add_to(self._counted.setdefault(week, {}), pair, number)
+
+
+def week_report_moment(week: int) -> int:
+    """When the report of a week was made, as its name says: the week's end, in nanoseconds since 1970."""
+    return week_start(week + 1) * 1_000_000
+
+
+def unfinished_reports(folder: Path) -> frozenset[str]:
+    """The names of reports of weeks that are still among the totals, so that they will be made once more."""
+    return frozenset(report_name(week_report_moment(week), ENDING) for week in _read(folder).weeks)
+
+
+def _read(folder: Path) -> WeeklyTotals:
+    data = read_bounded(folder / COUNTS, _MAX_FILE)
+    return parse_totals(data) if data is not None else WeeklyTotals()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from envfab.usagestats.counters import unfinished_reports
 from envfab.usagestats.kept_policy import KeptPolicy, read_kept, write_kept
 from envfab.usagestats.pause import Pauses, format_pauses, parse_pauses
 from envfab.usagestats.queue import Queue, write_atomically
@@ -46,7 +47,8 @@ class ReportDelivery:
     def due(self) -> list[str]:
         """The reports to send now."""
         pauses = Pauses() if self.hurry else self._pauses()
-        return pauses.due(self.queue.names(), now())
+        unfinished = unfinished_reports(self.queue.folder)
+        return pauses.due([name for name in self.queue.names() if name not in unfinished], now())
 
     def run(self, unsaved: bytes | None = None) -> None:
         """Send what is due, then `unsaved`, a report that could not be written to the queue."""

@@ -39,9 +39,7 @@ class Queue:
         The name goes on to nanoseconds, so that reports of one millisecond keep their order. It ends at random, or in
         `ending`: then a report of the same moment and ending is replaced.
         """
-        milliseconds, rest = divmod(moment, 1_000_000)
-        seconds, milliseconds = divmod(milliseconds, 1000)
-        name = f"{PREFIX}{seconds}_{milliseconds:03d}_{rest:06d}_{ending or os.urandom(3).hex()}.txt"
+        name = report_name(moment, ending or os.urandom(3).hex())
         if not write_atomically(self.folder / name, data):
             return None
         self._shrink()
@@ -100,6 +98,13 @@ class Queue:
                     with contextlib.suppress(OSError):
                         if path.stat().st_mtime < time.time() - _LEFTOVER_AGE:
                             path.unlink()
+
+
+def report_name(moment: int, ending: str) -> str:
+    """The name of a report that was made at `moment` (nanoseconds since 1970)."""
+    milliseconds, rest = divmod(moment, 1_000_000)
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{PREFIX}{seconds}_{milliseconds:03d}_{rest:06d}_{ending}.txt"
 
 
 def read_bounded(path: Path, limit: int) -> bytes | None:

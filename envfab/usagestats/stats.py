@@ -15,7 +15,7 @@ from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.choice import UserChoice
 from envfab.usagestats.consent import FIRST_VERSION, forget_user_id, id_made_at, user_id
 from envfab.usagestats.consent_prompt import CHANGED, Prompt
-from envfab.usagestats.counters import Counters
+from envfab.usagestats.counters import ENDING, Counters, week_report_moment
 from envfab.usagestats.delivery import Courier, ReportDelivery, now, wait_at_exit
 from envfab.usagestats.kept_policy import KeptPolicy, read_kept
 from envfab.usagestats.queue import Queue
@@ -258,9 +258,8 @@ class Stats(UserChoice):
 
     def _keep_week(self, week: int, totals: Totals) -> bool:
         """Put the report of a week in the queue; its date and name are the week's, so that it is never there twice."""
-        end = week_start(week + 1)
-        data = self._week_report(week, end, totals)
-        return self._queue.add(data, end * 1_000_000, "counts") is not None
+        data = self._week_report(week, week_start(week + 1), totals)
+        return self._queue.add(data, week_report_moment(week), ENDING) is not None
 
     def _week_report(self, week: int, date: int, totals: Totals) -> bytes:
         self._identify()

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envfab.usagestats import Stats
+from envfab.usagestats import Stats, counters
 from envfab.usagestats.calendar_week import monday, week_of, week_start
 from envfab.usagestats.delivery import wait_for_couriers
+from envfab.usagestats.file_lock import locked
 from envfab.usagestats.report import parse_report
 from envfab.usagestats.weekly_totals import (
     MAX_PAIRS,
@@ -29,7 +30,7 @@ from envfab.usagestats.weekly_totals import (
     parse_totals,
 )
 from tests.usagestats.conftest import Make
-from tests.usagestats.server import Server
+from tests.usagestats.server import OK, Server
 
 WEEK = 7 * 24 * 3600
 COUNTING = """
@@ -141,6 +142,47 @@ class TestWeek:
         os.utime(location / "counts", (time.time() - WEEK, time.time() - WEEK))
         make().flush()
         assert make().pending() == (report,)
+
+    def test_nothing_is_sent_twice_after_a_kill(self, make: Make, location: Path, server: Server) -> None:
+        """A report that may be made again is sent by no other process before that."""
+        stats = make(enabled=True)
+        stats.count("opened")
+        stats.flush()
+        last_week(location)
+        before = (location / "counts").read_bytes()
+        server.answer = lambda _: (503, {})
+        make().flush()
+        server.answer, server.bodies[:] = lambda _: OK, []
+        # killed before the totals were written
+        (location / "counts").write_bytes(before)
+        os.utime(location / "counts", (time.time() - WEEK, time.time() - WEEK))
+        # another process, which finds the report in the queue, and the totals of another one under the lock
+        other = make()
+        with locked(location / "counts.lock"):
+            other.flush()
+        assert server.bodies == []
+        make().flush()
+        make().flush()
+        assert [counts_of(body) for body in server.bodies] == [{"count.opened": "1"}]
+
+    def test_a_full_disk_after_the_report(
+        self, make: Make, location: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the totals cannot be written after it, it is sent once, when they are."""
+        stats = make(enabled=True)
+        stats.count("opened")
+        stats.flush()
+        last_week(location)
+        stats.count("closed")
+        with monkeypatch.context() as patch:
+            patch.setattr(counters, "write_atomically", lambda *_, **__: False)
+            for _ in range(2):
+                stats.flush()
+            assert server.bodies == []
+        stats.flush()
+        stats.flush()
+        assert [counts_of(body) for body in server.bodies] == [{"count.opened": "1"}]
+        assert counts_of(stats.counted()) == {"count.closed": "1"}
 
 
 class TestChoice:
