@@ -20,6 +20,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, select, update
 
 from envfab.collector.db.engine import Storage, driver_url
 from envfab.collector.db.schema import FORMAT, formats, metadata, revisions
+from envfab.collector.db.upgrade import UnusableTables
 from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.db.released import FORMATS, restore
@@ -124,6 +125,39 @@ def test_a_newer_format_is_refused(make_database: Callable[[], str]) -> None:
     assert str(caught.value) == (
         f"the collector's database has format {FORMAT + 1}; this envfab reads format {FORMAT}\n  upgrade envfab"
     )
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            ["DELETE FROM envfab_format"],
+            "the collector's database does not tell its format\n  restore it from a backup",
+        ),
+        (["INSERT INTO envfab_format VALUES (1)"], "does not tell its format"),
+        (["UPDATE envfab_format SET format = 0"], "does not tell its format"),
+        (
+            ["DROP TABLE counters", "DROP TABLE erasures"],
+            "database lacks tables: counters, erasures\n  restore it from",
+        ),
+        (["DROP TABLE envfab_format"], "the database has tables of another program: applications, behind_weeks, "),
+    ],
+)
+def test_tables_that_cannot_be_used(make_database: Callable[[], str], statements: list[str], message: str) -> None:
+    """What was restored by half, or is another program's, is told at the start, and left as it is."""
+    url = make_database()
+    storage = Storage(url)
+    with storage.writing() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    with storage.reading() as connection:
+        before = inspect(connection).get_table_names()
+    with pytest.raises(UnusableTables) as caught:
+        Storage(url)
+    assert message in str(caught.value)
+    with storage.reading() as connection:
+        assert inspect(connection).get_table_names() == before
     storage.close()
 
 
