@@ -40,10 +40,16 @@ def read_choice(folder: Path) -> str | None:
 
 
 def write_choice(folder: Path, word: str | None) -> bool:
-    """Keep the user's choice, or forget it; whether that worked."""
-    if word is not None:
-        return write_atomically(folder / STATUS, word.encode(), durable=True)
-    return _remove(folder / STATUS)
+    """Keep the user's choice, or forget it; whether that worked.
+
+    A no that cannot be kept, on a full disk for example, takes back an earlier yes at least.
+    """
+    if word is None:
+        return _remove(folder / STATUS)
+    kept = write_atomically(folder / STATUS, word.encode(), durable=True)
+    if not kept and word == "DISABLED":
+        _remove(folder / STATUS)
+    return kept
 
 
 def has_agreed(folder: Path, version: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats
+from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats, consent
 from envfab.usagestats.delivery import wait_for_couriers
 from envfab.usagestats.queue import MAX_REPORTS
 from envfab.usagestats.report import parse_report
@@ -218,6 +218,17 @@ class TestWithdrawal:
         server.answer = forbid
         assert make(enabled=True).flush() == 2
         assert server.what == ["one"]
+
+    def test_on_a_full_disk(self, make: Make, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A no that cannot be written is reported; the next run has no earlier yes either, and asks again."""
+        stats = make(enabled=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(consent, "write_atomically", lambda *_, **__: False)
+            assert not stats.disable_reporting()
+        again = make()
+        submit(again)
+        assert again.status == Stats.UNSET
+        assert server.bodies == []
 
     def test_by_the_program(self, make: Make, server: Server) -> None:
         """A program that sets the status itself sends no further report either."""
