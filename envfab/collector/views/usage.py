@@ -35,6 +35,7 @@ SHOWN = 10  # lines of a chart
 LATEST = 20
 VALUES = 200
 WEEKLY_FROM = 90  # days from which on a column is a week
+FORMULAS = "=+-@＝＋－＠"  # noqa: RUF001 - spreadsheets of some countries take the wide ones, too
 FIXED = ("submitted", "program", "date", "user")
 
 
@@ -146,10 +147,11 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not cell[1:].replace(".", "", 1).isdecimal():
+    """A cell that no spreadsheet takes for a formula, as OWASP lists their beginnings; numbers stay numbers."""
+    begins = cell.lstrip()[:1]
+    if begins and begins in FORMULAS and not cell[1:].replace(".", "", 1).isdecimal():
         return f"'{cell}"
-    return cell
+    return f"'{cell}" if cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def _days() -> int:

@@ -240,6 +240,15 @@ def test_the_export(client: FlaskClient) -> None:
     ]
 
 
+@pytest.mark.parametrize("cell", ["=1+1", " =1+1", "\t1", "+1+1", "-1+1", "@SUM(1)", "＝1+1", "-1\u2003.5"])  # noqa: RUF001
+def test_no_cell_is_a_formula(client: FlaskClient, cell: str) -> None:
+    """However it begins; also where the first of several values is empty, and as the name of a key."""
+    client.post("/", data=report(("one", cell), ("two", ""), ("two", cell), (cell, "1")))
+    header, row = csv.reader(io.StringIO(client.get("/usage.csv").text))
+    found = [one for one in (*header, *row) if cell in one]
+    assert sorted(found) == sorted([f"'{cell}", f"'{cell}", f"'\n{cell}"])
+
+
 @pytest.mark.parametrize("path", ["/?user_id=x", "/?page=-1", "/?page=99999999999999999999", "/?sort=uuid", "/?user_id=" + "9" * 30,
                                   "/usage?days=x", "/usage?program=%27--", "/applications/%00", "/usage/reports/99999999999999999999",
                                   "/packages/%27%20OR%201=1", "/search?q=%00", "/usage/key?name=%ff"])  # fmt: skip
