@@ -5,11 +5,14 @@ What is counted is that of all processes which share the data folder (`shared_co
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from envfab.collector.db import sizes
 from envfab.collector.db.sizes import Sizes
@@ -21,6 +24,7 @@ from envfab.util.prometheus import Counter, Gauge, Histogram, Metric, Observatio
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 SIZES_KNOWN_FOR = 60.0  # seconds
+log = logging.getLogger(__name__)
 _REQUESTS, _BUCKETS, _SECONDS = "requests", "buckets", "seconds"
 
 
@@ -45,7 +49,7 @@ class Metrics:
         )
 
     def text(self) -> str:
-        """All metrics; raises `SQLAlchemyError` where the database cannot be asked."""
+        """All metrics, without the sizes of tables where the database cannot be asked."""
         numbers, processes = self._service.counts.total()
         workers = Gauge("envfab_collector_processes", "Processes whose counts are added up.", (({}, processes),))
         return exposition(
@@ -67,7 +71,12 @@ class Metrics:
         yield _time("index_answered", "When the package index last answered.", answered)
 
     def _state(self) -> Iterator[Metric]:
-        found = self._measured()
+        try:
+            found = self._measured()
+        except SQLAlchemyError as error:
+            # What failed meanwhile is what the other metrics are needed for.
+            log.warning("sizes are not told, as the database cannot be used: %s", error)
+            return
         rows = tuple(({"table": name}, count) for name, count in found.rows.items())
         yield Gauge("envfab_collector_rows", "Rows of the tables.", rows)
         yield Gauge("envfab_collector_database_bytes", "Size of the database.", (({}, found.bytes),))

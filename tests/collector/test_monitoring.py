@@ -116,6 +116,18 @@ def test_metrics_tell_what_came(make_app: MakeApp, database: str) -> None:
     assert found["envfab_collector_job_failures_total{weeks}"] == 0
 
 
+def test_metrics_without_a_database(make_app: MakeApp, database: str) -> None:
+    """All but the sizes are told, what failed meanwhile too."""
+    app = make_app(database=database)
+    client = app.test_client()
+    with service_of(app).storage.writing() as connection:
+        connection.execute(text("ALTER TABLE applications RENAME TO away"))
+    assert client.get("/").text == "the database is not available just now\n"
+    found = samples(client.get("/metrics").text)
+    assert found["envfab_collector_requests_total{pages,503}"] == 1
+    assert not [name for name in found if name.startswith(("envfab_collector_rows", "envfab_collector_database"))]
+
+
 def test_a_job_that_fails_is_counted(make_app: MakeApp) -> None:
     """And the others are done."""
     app = make_app()

@@ -15,7 +15,7 @@ from envfab.collector.db.schema import FORMAT, formats
 from envfab.collector.db.upgrade import prepare
 from envfab.errors import ConfigurationError, EnvfabError
 
-# Seconds that a writer waits for another one.
+# Seconds that a writer waits for another one, and a connection for PostgreSQL.
 PATIENCE = 15
 # Seconds that a look at the database waits for one that writes.
 GLANCE = 1
@@ -121,6 +121,9 @@ def driver_url(text: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 8}
+    if "connect_timeout" not in url.query:
+        # The driver would wait for minutes for a server that is there, but does not answer.
+        options["connect_args"] = {"connect_timeout": PATIENCE}
     if url.get_backend_name() == "sqlite":
         options = {"connect_args": {"timeout": PATIENCE}}
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.pool import QueuePool
 
+from envfab.collector.db import engine
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.schema import FORMAT, formats
 from tests.collector.conftest import MakeApp, service_of
@@ -89,6 +92,16 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
     path.write_text("this is no database, and long enough to be sure of that" * 10)
     with pytest.raises(CollectorError, match=r"one\.sqlite3: cannot use the database: file is not a database"):
         Storage(f"sqlite:///{path}")
+
+
+def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told after a while; the driver alone would wait for two minutes."""
+    monkeypatch.setattr(engine, "PATIENCE", 2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        began = time.monotonic()
+        with pytest.raises(CollectorError, match="cannot use the database: connection timeout expired"):
+            Storage(f"postgresql://u@127.0.0.1:{listener.getsockname()[1]}/x")
+        assert time.monotonic() - began < 30
 
 
 def test_a_database_that_goes_away(make_app: MakeApp) -> None:
