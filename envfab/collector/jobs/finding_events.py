@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from envfab.config.events import FINDING, Exec, Receiver, Webhook
 from envfab.receivers.sender import Sender, sender_for
 from envfab.receivers.undelivered import Undelivered
 
+LONGEST_SENDING = 60.0  # seconds
 CLAIMED_FOR = 5 * 60 * 1000  # milliseconds: longer than any receiver may take
 RETRY_AFTER, LONGEST_PAUSE = 60 * 1000, 60 * 60 * 1000
 # Of what a receiver refuses: whoever runs it may mend that, and nothing else does.
@@ -115,7 +118,7 @@ class FindingEvents:
         with self._storage.reading() as connection:
             found = finding_queries.findings_of_event(connection, one.event)
         try:
-            sender.send(FindingEvent(one.message, one.at, found, self._url))
+            _send(sender, FindingEvent(one.message, one.at, found, self._url))
         except Undelivered as error:
             pause = min(RETRY_AFTER * 2**one.tries, LONGEST_PAUSE) if error.again else REFUSED_PAUSE
             log.warning("%s: the event of new findings was not delivered: %s", sender.name, error.reason)
@@ -129,6 +132,26 @@ class FindingEvents:
         own = (table.c.event_id == one.event, table.c.receiver == one.receiver)
         with self._storage.writing() as connection:
             connection.execute(update(table).where(*own).values(values))
+
+
+def _send(sender: Sender, event: FindingEvent) -> None:
+    """Send an event; raises `Undelivered`, also where that takes too long: a server may answer byte by byte."""
+    ended: Future[None] = Future()
+
+    def send() -> None:
+        try:
+            sender.send(event)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    # a daemon, so that it does not hold up the end of the process either
+    threading.Thread(target=send, name="envfab-event", daemon=True).start()
+    try:
+        ended.result(LONGEST_SENDING)
+    except TimeoutError:
+        raise Undelivered(f"it took longer than {LONGEST_SENDING:g} s") from None
 
 
 def _key(receiver: Receiver, number: int) -> str:

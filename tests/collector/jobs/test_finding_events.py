@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from envfab.collector import parts
 from envfab.collector.config import Config, from_environment
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db.schema import event_deliveries, finding_events
+from envfab.collector.jobs import finding_events as events
 from envfab.config.events import Exec, Webhook
 from envfab.errors import ConfigurationError
 from envfab.receivers.webhook import WebhookSender, signature
@@ -146,6 +149,30 @@ def test_a_receiver_that_does_not_answer_costs_one_try_a_round(start: Start, ser
     make_due(app)
     service_of(app).tidy()
     assert len(server.requests) == before + 4
+
+
+def test_a_receiver_that_answers_for_ever(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte by byte: after a while it counts as not delivered, and the work in the background goes on."""
+    monkeypatch.setattr(events, "LONGEST_SENDING", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = start(receivers=(Webhook(f"http://127.0.0.1:{listener.getsockname()[1]}/"),))
+        register(app.test_client(), "u1", [("Django", "5.1.3")])
+        over = Event()
+        dribbling = Thread(target=_dribble, args=(listener, over))
+        dribbling.start()
+        service_of(app).tidy()
+        with service_of(app).storage.reading() as connection:
+            assert connection.execute(select(event_deliveries.c.sent_at, event_deliveries.c.tries)).all() == [(None, 1)]
+        over.set()
+        dribbling.join()
+
+
+def _dribble(listener: socket.socket, over: Event) -> None:
+    """Send a header that does not end, until it is over."""
+    connection, _ = listener.accept()
+    with connection:
+        while not over.wait(0.05):
+            connection.sendall(b"H")
 
 
 def test_old_events_are_deleted(start: Start, server: RecordingServer) -> None:
