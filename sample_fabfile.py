@@ -98,7 +98,8 @@ fleet = Fleet(
         # "shop" is an existing project there.
         # DependencyTrack("https://deptrack.example.org", api_key=lambda: os.environ["DEPTRACK_KEY"], project="shop"),
     ],
-    # What is told what happens in rollouts: web servers, chats, and commands of this machine, Exec("./notify").
+    # What is told what happens in rollouts: web servers, chats, and commands of this machine, Exec("./notify");
+    # A collector is told whole rollouts: Collector("https://inventory.example.org", token=lambda: …).
     events=[
         Webhook(lambda: os.environ["SLACK_URL"], format="slack", kinds=["rollout.begun", "rollout.failed"]),
     ],

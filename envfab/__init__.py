@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from envfab.config.command import Command
 from envfab.config.drain import Group
-from envfab.config.events import Exec, Webhook
+from envfab.config.events import Collector, Exec, Webhook
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.project import Project
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 __all__ = [
+    "Collector",
     "Command",
     "DependencyTrack",
     "Difio",

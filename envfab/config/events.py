@@ -1,10 +1,11 @@
-"""Receivers of events, as a fabfile names them: web servers and commands that are told what happens in rollouts."""
+"""What is told of rollouts, as a fabfile names it: web servers and commands that get events, and collectors."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from urllib.parse import urlsplit
@@ -20,14 +21,40 @@ FORMATS = ("json", "slack")
 # how Standard Webhooks marks a key that is written in Base64
 KEY_PREFIX = "whsec_"
 URL_HINT = "say Webhook('https://hooks.example.org/envfab'), or give a function that returns the address"
+COLLECTOR_HINT = "say Collector('https://inventory.example.org'), or give a function that returns the address"
+REGISTRATION_PATH = "/application/register"
+_TOKEN = re.compile("[!-~]+")
 
 
-class Receiver:
+class Listener:
+    """What is told of rollouts, in one way or another."""
+
+    __slots__ = ()
+
+
+class Receiver(Listener):
     """What events are sent to; without `kinds` all of them."""
 
     __slots__ = ()
 
     kinds: Sequence[str]
+
+
+@configuration
+class Collector(Listener):
+    """A collector that is told each rollout while it is under way: whole documents, not events.
+
+    `url` is its address, which may have a path, `token` one that may write. Both may be functions that return them.
+    """
+
+    url: str | Callable[[], str] = field(repr=False)
+    token: Secret = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.url) and (problem := problem_of_collector(self.url)):
+            wrong(self, "url", problem, COLLECTOR_HINT)
+        if self.token is not None and not callable(self.token) and (problem := problem_of_token(self.token)):
+            wrong(self, "token", problem)
 
 
 @configuration
@@ -83,6 +110,25 @@ def problem_of_url(url: object) -> str:
     except ValueError:
         sound = False
     return "" if sound and " " not in url else "must be an http or https URL"
+
+
+def problem_of_collector(url: object) -> str:
+    """Why this cannot be the address of a collector, empty if it can; the address may hold a password."""
+    if problem := problem_of_url(url):
+        return problem
+    parts = urlsplit(str(url))
+    if parts.query or parts.fragment:
+        return "must be an address without '?' and '#'"
+    if parts.path.rstrip("/").endswith(REGISTRATION_PATH):
+        return f"must be the address of the collector itself, without {REGISTRATION_PATH.strip('/')}"
+    return ""
+
+
+def problem_of_token(token: object) -> str:
+    """Why no header can hold this token, empty if one can; it is never shown."""
+    if not isinstance(token, str):
+        return f"must be text, or a function that returns it, not {type(token).__name__}"
+    return "" if _TOKEN.fullmatch(token) else "must be of printable ASCII without spaces, and not empty"
 
 
 def problem_of_secret(secret: object) -> str:

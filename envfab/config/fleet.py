@@ -14,7 +14,7 @@ from pathlib import Path
 
 from envfab.config.asked_hosts import AskedHosts
 from envfab.config.drain import Group
-from envfab.config.events import Receiver
+from envfab.config.events import Collector, Listener, Receiver
 from envfab.config.host import Host
 from envfab.config.servers import Secret, Server, UsageStats
 from envfab.config.target import Member, Target
@@ -56,7 +56,7 @@ class Fleet:
     signing_key: str | os.PathLike[str] | None = None
     require_host_verification: bool = False
     approvers: str | os.PathLike[str] | None = None
-    events: Sequence[Receiver] = ()
+    events: Sequence[Listener] = ()
     accepted_findings: str | os.PathLike[str] = "accepted_findings"
     advisories: str | os.PathLike[str] | None = None
 
@@ -80,7 +80,7 @@ class Fleet:
         check_instances(
             self, "registration", Server, called="registration servers, such as Difio(…) or DependencyTrack(…)"
         )
-        check_instances(self, "events", Receiver, called="receivers of events, such as Webhook(…) or Exec(…)")
+        check_instances(self, "events", Listener, called="receivers of events, such as Webhook(…) or Exec(…)")
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"must be UsageStats(url), not {self.usage_stats!r}")
         written = self.wheel_source is not None and not callable(self.wheel_source)
@@ -119,6 +119,16 @@ class Fleet:
         """
         assert isinstance(self.hosts, Sequence)
         return self.hosts.ask() if isinstance(self.hosts, AskedHosts) else self.hosts
+
+    @property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """What gets events."""
+        return tuple(one for one in self.events if isinstance(one, Receiver))
+
+    @property
+    def collectors(self) -> tuple[Collector, ...]:
+        """What is told whole rollouts."""
+        return tuple(one for one in self.events if isinstance(one, Collector))
 
     def empty_groups(self) -> tuple[str, ...]:
         """Return a line for each group of `groups` that no host is in, as after a slip of the pen."""

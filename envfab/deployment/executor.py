@@ -218,5 +218,6 @@ class DeploymentRun:
             compiled=(self.work.compiled_here, self.work.compiled_there),
             left_open=self._left_open,
             after=self.work.after if ending is Ending.DEPLOYED else None,
+            before=self.work.proposal.probe,
             seconds=self._seconds if self._took is None else self._took,
         )

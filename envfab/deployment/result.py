@@ -82,6 +82,8 @@ class Deployment:
     given_up: bool = False
     # the virtualenv as probed at the end of a deployment that succeeded
     after: Probe | None = None
+    # the virtualenv as probed for its plan
+    before: Probe | None = None
 
     @property
     def spoken(self) -> str:

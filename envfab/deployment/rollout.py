@@ -36,7 +36,8 @@ SETTLED = {
 def settled(proposal: Proposal) -> Deployment:
     """Return the result for a virtualenv that is not deployed to: current, skipped, blocked, unreachable or missing."""
     plan = proposal.plan
-    return Deployment(None, plan.target, plan, SETTLED[plan.status], error=proposal.error, undoes=proposal.undoes)
+    ending, error, undoes = SETTLED[plan.status], proposal.error, proposal.undoes
+    return Deployment(None, plan.target, plan, ending, error=error, undoes=undoes, before=proposal.probe)
 
 
 class Rollout:

@@ -1,1 +1,1 @@
-"""Delivery of events to what a fabfile names for them: web servers and commands."""
+"""Delivery of events and rollouts to what a fabfile names for them: web servers, commands and collectors."""

@@ -100,7 +100,7 @@ def _with_fleet(config: Config, run: TaskContext) -> Config:
     fleet = run.fleet
     path = config.accepted.path if config.accepted is not None else fleet.at(fleet.accepted_findings)
     accepted = AcceptedFile(path, places_of(lambda: fleet.members(run.login)))
-    return replace(config, accepted=accepted, receivers=(*fleet.events, *config.receivers), folder=fleet.at("."))
+    return replace(config, accepted=accepted, receivers=(*fleet.receivers, *config.receivers), folder=fleet.at("."))
 
 
 def _server() -> Any:

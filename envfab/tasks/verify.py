@@ -81,7 +81,7 @@ def _verify(run: TaskContext, names: Sequence[str], check: bool, measured: Path 
             console.json(verifications_json(verified))
         if measured is not None:
             _measure(measured, verified)
-        if run.fleet.events:
+        if run.fleet.receivers:
             _tell(run, verified)
     if any(one.error for one in verified):
         raise Exit(code=1)
@@ -100,7 +100,7 @@ def _tell(run: TaskContext, verified: Sequence[Verification]) -> None:
     """Send what differs to the receivers of events that the fabfile names."""
     from envfab.deployment.events.drift import tell_drift
 
-    tell_drift(run.fleet.events, run.fleet.at("."), verified, run.console)
+    tell_drift(run.fleet.receivers, run.fleet.at("."), verified, run.console)
 
 
 def _repair(run: TaskContext, names: Sequence[str], yes: bool, wait: int) -> None:

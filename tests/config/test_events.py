@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from envfab import Exec, Fleet, Webhook
+from envfab import Collector, Exec, Fleet, Webhook
 from envfab.config.events import key_of
 from envfab.errors import ConfigurationError
 
@@ -57,6 +57,48 @@ def test_what_cannot_be_is_one_clear_error(make: Callable[[], object], says: str
 def test_secrets_are_not_shown() -> None:
     """Neither is an address, which may be one."""
     assert repr(Webhook(URL, secret="s3cret-key")) == "Webhook(format='json', kinds=())"
+
+
+def test_a_collector_gets_no_events() -> None:
+    """It stands beside their receivers, and is told whole rollouts."""
+    hook, collector = Webhook(URL), Collector("https://inventory.example.org/envfab/", token="s3cret")
+    fleet = Fleet(events=[hook, collector])
+    assert (fleet.receivers, fleet.collectors) == ((hook,), (collector,))
+
+
+def test_of_a_collector_nothing_secret_is_shown() -> None:
+    """Its address may hold a password."""
+    assert repr(Collector("https://anna:s3cret@inventory.example.org", token="s3cret")) == "Collector()"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Collector("inventory"), "Collector.url: must be an http or https URL\n  say Collector("),
+        (lambda: Collector(None), "Collector.url: must be text, or a function that returns it, not NoneType"),  # type: ignore[arg-type]
+        (lambda: Collector("https://a/?token=s3cret"), "Collector.url: must be an address without '?' and '#'"),
+        (
+            lambda: Collector("https://a/b/application/register/"),
+            "Collector.url: must be the address of the collector itself, without application/register",
+        ),
+        (lambda: Collector("https://a", token=b"s3cret"), "Collector.token: must be text, or a function"),  # type: ignore[arg-type]
+        (
+            lambda: Collector("https://a", token="s3cret\n"),
+            "Collector.token: must be of printable ASCII without spaces, and not empty",
+        ),
+        (
+            lambda: Collector("https://a", token=""),
+            "Collector.token: must be of printable ASCII without spaces, and not empty",
+        ),
+        (lambda: Collector("https://a", kinds=["rollout.ended"]), "Collector(…): "),  # type: ignore[call-arg]
+    ],
+)
+def test_what_cannot_be_a_collector_is_one_clear_error(make: Callable[[], object], says: str) -> None:
+    """With the line of the fabfile; no secret is shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert f": {says}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_secret_is_base64_after_its_prefix_and_itself_without() -> None:

@@ -24,11 +24,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came: the path, the headers by lower-case name, the bytes of the body."""
+    """What came: the path, the headers by lower-case name, the bytes of the body, and by which method."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -72,10 +73,12 @@ def running_server() -> Iterator[RecordingServer]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.path, headers, body)
+            request = Request(self.path, headers, body, self.command)
             server.requests.append(request)
             reply = server.answer(request)
             self.answer(reply.status, reply.headers, reply.body)
+
+        do_PUT = do_POST
 
     with serving(Handler, server.released) as address:
         server.url = f"{address}/application/register/"

@@ -1,0 +1,90 @@
+"""Putting rollouts to a collector, as whole documents: `PUT …/rollouts/ID`."""
+
+from __future__ import annotations
+
+from envfab.config.events import Collector, problem_of_collector, problem_of_token
+from envfab.receivers.undelivered import Undelivered, ask_fabfile
+from envfab.util.http import NoResponse, Request, Timeouts, WebResponse, WebSession
+from envfab.util.untrusted import one_line, shown_url
+
+TIMEOUTS = Timeouts(connect=3.0, read=15.0)
+# statuses, beside those from 500 on, that may be over a moment later
+PASSING = (408, 425, 429)
+# of these another try is for later, when someone has mended the token
+UNAUTHORIZED = (401, 403)
+MAX_ANSWER = 16 * 1024  # bytes
+SHOWN = 300  # characters of what the collector says
+
+
+class Refused(Undelivered):
+    """A collector will not take this document, however often it is sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, again=False)
+
+
+class RolloutSender:
+    """Puts documents to one collector. Follows no redirects: a stranger would get them, with the token."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._session = WebSession(TIMEOUTS)
+        # both are asked for when the first document is sent
+        self._url = collector.url if isinstance(collector.url, str) else None
+        self._token: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The collector's address without secrets; None if it is not known yet."""
+        return shown_url(self._url).rstrip("/") if self._url is not None else None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.address or "a collector"
+
+    def ask_address(self) -> str:
+        """Return the address, secrets included, of which a function of the fabfile is asked once.
+
+        Raises `Undelivered` if it cannot be used.
+        """
+        if self._url is None:
+            self._url = ask_fabfile(self._collector.url, "address", problem_of_collector)
+        return self._url
+
+    def send(self, rollout: str, body: bytes) -> None:
+        """Put a document, JSON in UTF-8; raises `Undelivered`, of which `Refused` is final."""
+        url = self.ask_address()
+        if self._token is None and self._collector.token is not None:
+            self._token = ask_fabfile(self._collector.token, "token", problem_of_token)
+        secrets = {"Authorization": f"Bearer {self._token}"} if self._token is not None else {}
+        headers = {"Content-Type": "application/json", "Accept": "text/plain"}
+        request = Request(f"{url.rstrip('/')}/rollouts/{rollout}", headers, "PUT", body, secrets)
+        try:
+            with self._session.open(request) as response:
+                said = _said(response)
+                status, location = response.status, response.location
+        except NoResponse as error:
+            raise Undelivered(error.reason) from None
+        if location is not None:
+            raise Undelivered(f"HTTP {status} to {shown_url(location)}, which is not followed", again=False)
+        if not 200 <= status < 300:
+            raise _failure(status, said)
+
+
+def _failure(status: int, said: str) -> Undelivered:
+    reason = f"HTTP {status}" + (f": {said}" if said else "")
+    if status >= 500 or status in PASSING:
+        return Undelivered(reason)
+    if status in UNAUTHORIZED:
+        return Undelivered(f"{reason}; give a token that may write: Collector(url, token=…)", again=False)
+    return Refused(reason) if 400 <= status < 500 else Undelivered(reason, again=False)
+
+
+def _said(response: WebResponse) -> str:
+    """The beginning of what a collector says, in one line; of other kinds than plain text nothing."""
+    content = response.read_beginning(MAX_ANSWER)
+    if response.media_type != "text/plain":
+        return ""
+    said = one_line(content.decode("utf-8", "replace"))
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"

@@ -1,0 +1,1 @@
+"""Tests of envfab.deployment.rollout_report."""
