@@ -11,10 +11,13 @@ from envfab.registration.registry import servers_for
 from envfab.registration.servers import RegistrationServer
 
 
-def registration_servers(fleet: Fleet, *, one_virtualenv: bool = False) -> tuple[RegistrationServer[Any], ...]:
-    """Return the fleet's servers, as environment variables change them; raises `UsageError` where there are none."""
+def registration_servers(
+    fleet: Fleet, *, one_virtualenv: bool = False, needed: bool = True
+) -> tuple[RegistrationServer[Any], ...]:
+    """Return the fleet's servers, as environment variables change them; raises `UsageError` if `needed` ones are
+    missing."""
     servers = servers_for(fleet.registration, os.environ, one_virtualenv=one_virtualenv)
-    if not servers:
+    if needed and not servers:
         raise UsageError(
             "no registration server is configured", hint="say Fleet(registration=[Difio(URL)]), or set DIFIO_URL"
         )

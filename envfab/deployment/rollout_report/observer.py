@@ -22,7 +22,7 @@ from envfab.util.progress import Reporter
 PAUSE = 10.0
 SHARE = 50
 HEARD = (RolloutBegan, DeploymentBegan, DeploymentEnded, RolloutEnded)
-KEPT = "it is kept, and sent by the next rollout"
+KEPT = "it is kept, and sent by the next rollout, or by fab register"
 
 
 class CollectorObserver:

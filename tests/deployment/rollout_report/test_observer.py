@@ -176,7 +176,7 @@ def test_several_collectors_are_told_and_a_broken_one_delays_no_other(
         assert told(server)[-1].state == "ended"
         assert watched.warnings.found == [
             f"{address(broken)}: the rollout {ID} was not delivered: no answer in time;"
-            " it is kept, and sent by the next rollout"
+            " it is kept, and sent by the next rollout, or by fab register"
         ]
 
 
@@ -285,7 +285,7 @@ def test_what_may_be_mended_is_kept(
     watched.end()
     watched.close(20)
     assert watched.warnings.found == [
-        f"{address(server)}: the rollout {ID} was not delivered: {reason}; it is kept, and sent by the next rollout"
+        f"{address(server)}: the rollout {ID} was not delivered: {reason}; it is kept, and sent by the next rollout, or by fab register"
     ]
     assert [rollout for rollout, _ in bodies(server)] == [ID] * 2 * tries
     assert unsent.waiting([key(server)]) == [(EARLIER, key(server)), (ID, key(server))]
@@ -303,7 +303,7 @@ def test_a_collector_whose_address_cannot_be_had_gets_it_once_it_can(
     watched.close(20)
     assert watched.warnings.found == [
         f"a collector: the rollout {ID} was not delivered: cannot read the address: KeyError: 'URL';"
-        " it is kept, and sent by the next rollout"
+        " it is kept, and sent by the next rollout, or by fab register"
     ]
     ((_, place),) = unsent.waiting([collector_key("place", place_of(Path("/fleet"), 0))])
     unsent.keep(EARLIER, place, b"{}")
