@@ -26,11 +26,10 @@ STATUSES = frozenset(
      "failed", "rolled-back"}
 )  # fmt: skip
 ACTIONS = frozenset({"install", "upgrade", "downgrade", "reinstall", "remove"})
+MAX_BODY = 32_000_000  # bytes of a document
 MAX_VIRTUALENVS = 20_000
 MAX_SETS = 20_000
 MAX_ENTRIES = 5_000  # changes or packages of a virtualenv
-# bytes of a document that a collector takes
-MAX_BODY = 32 * 1024 * 1024
 MAX_LINE = 1_000  # characters
 MAX_MESSAGE = 4_000
 T = TypeVar("T")

@@ -96,11 +96,17 @@ class RolloutReport:
         # what is deployed to comes first, if there are more than a document may have
         many = len(what.proposals) > MAX_VIRTUALENVS
         ordered = sorted(what.proposals, key=lambda one: one.plan.target not in chosen) if many else what.proposals
+        names: set[tuple[str, str, str]] = set()
         for one in ordered:
             target = one.plan.target
             self._masking.learn(one.member)
             self._proposals[target] = one
-            self._virtualenvs[target] = self._reports.planned(one, target in chosen)
+            found = self._reports.planned(one, target in chosen)
+            if (found.owner, found.host, found.path) in names:
+                # this machine is in the fabfile by its name, too
+                found = replace(found, host=text(target.host))
+            names.add((found.owner, found.host, found.path))
+            self._virtualenvs[target] = found
 
     def _note_end(self, what: DeploymentEnded) -> None:
         target = what.result.target

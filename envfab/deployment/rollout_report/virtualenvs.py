@@ -31,6 +31,10 @@ from envfab.models.rollout_document import (
 from envfab.planning.plan import Action, Plan
 from envfab.util.untrusted import one_line
 
+# what the tables of a collector can hold: bytes of a name, a number, and the years of times
+MAX_NAME = 600
+MAX_NUMBER = 2**53 - 1
+FIRST_YEAR, LAST_YEAR = 1971, 9997
 # of these it is known what they have, if that was read before: nothing was changed there, or all was brought back
 AS_PROBED = frozenset({Ending.CURRENT, Ending.SKIPPED, Ending.BLOCKED, Ending.ROLLED_BACK, Ending.FAILED})
 
@@ -104,12 +108,14 @@ class VirtualenvReports:
             self._changes[ids] = self._same.setdefault(changes, changes)
         return self._changes[ids]
 
-    def _packages_of(self, probe: Probe) -> tuple[tuple[str, str], ...]:
+    def _packages_of(self, probe: Probe) -> tuple[tuple[str, str], ...] | None:
         there = probe.distributions.values()
+        if len(there) > MAX_ENTRIES:
+            return None
         ids = tuple(map(id, there))
         if ids not in self._packages:
             self._held.append(tuple(there))
-            packages = tuple(sorted((text(one.shown_as), text(one.version_text)) for one in there)[:MAX_ENTRIES])
+            packages = tuple(sorted((_name(one.shown_as), text(one.version_text)) for one in there))
             self._packages[ids] = self._same.setdefault(packages, packages)
         return self._packages[ids]
 
@@ -134,14 +140,14 @@ def _change(action: Action) -> PackageChange:
     version = action.version
     return PackageChange(
         action.kind.value,
-        text(action.shown_as),
+        _name(action.shown_as),
         text(action.installed) if action.installed is not None else None,
         text(str(version)) if version is not None else None,
     )
 
 
 def _drift_found(drift: Drift) -> DriftFound:
-    return DriftFound(len(drift.packages), drift.others, _sound_time(drift.since))
+    return DriftFound(len(drift.packages), min(drift.others, MAX_NUMBER), _sound_time(drift.since))
 
 
 def _sound_time(since: str | None) -> str | None:
@@ -150,7 +156,13 @@ def _sound_time(since: str | None) -> str | None:
         moment = datetime.fromisoformat(since) if since is not None else None
     except ValueError:
         return None
-    return moment.isoformat() if moment is not None and moment.tzinfo is not None else None
+    if moment is None or moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        return None
+    return moment.isoformat()
+
+
+def _name(said: str) -> str:
+    return text(said).encode("utf-8")[:MAX_NAME].decode("utf-8", "ignore")
 
 
 def text(said: str, most: int = MAX_LINE) -> str:

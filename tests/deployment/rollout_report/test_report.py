@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from envfab.config.host import Host
 from envfab.deployment.observers import DeploymentBegan, DeploymentEnded, RolloutBegan, RolloutEnded
@@ -17,7 +18,8 @@ from envfab.deployment.rollout_log.masking import Masking
 from envfab.deployment.rollout_report import report as report_module
 from envfab.deployment.rollout_report.report import RolloutReport, body_of
 from envfab.errors import DeploymentError, EnvfabError, Unreachable
-from envfab.models.drift import Drift, PackageDrift
+from envfab.models.distribution import Distribution
+from envfab.models.drift import Deployed, Drift, PackageDrift
 from envfab.models.rollout_document import (
     MAX_VIRTUALENVS,
     DriftFound,
@@ -197,6 +199,8 @@ def drifted(since: str) -> Drift:
         ("2026-11-19T10:00:00+00:00", "2026-11-19T10:00:00+00:00"),
         ("yesterday", None),
         ("2026-11-19T10:00:00", None),
+        ("0001-01-01T00:00:00+00:00", None),
+        ("9999-12-31T23:59:59+00:00", None),
     ],
 )
 def test_drift_is_told_where_it_is_known(seen: str, since: str | None) -> None:
@@ -231,6 +235,41 @@ def test_what_is_on_localhost_is_told_as_on_this_machine() -> None:
     one = replace(one, plan=here, member=replace(one.member, host=local, target=here.target))
     told.note(RolloutBegan([one], [one]))
     assert [found.host for found in told.document().virtualenvs] == ["laptop"]
+
+
+def test_a_machine_that_the_fabfile_has_by_two_names_is_told_as_two() -> None:
+    """A collector refuses documents in which a virtualenv is there twice."""
+    told, by_name = report(), proposal(1)
+    target_by_name = replace(target(1), host="laptop")
+    by_name = replace(by_name, plan=replace(by_name.plan, target=target_by_name))
+    local = replace(target(1), host="localhost")
+    here = Host("localhost", virtualenvs=[by_name.member.virtualenv])
+    by_local = replace(
+        by_name, plan=replace(by_name.plan, target=local), member=replace(by_name.member, host=here, target=local)
+    )
+    told.note(RolloutBegan([by_name, by_local], [by_name]))
+    assert [found.host for found in told.document().virtualenvs] == ["laptop", "localhost"]
+
+
+def test_whatever_a_host_tells_the_document_is_sound() -> None:
+    """One host must not keep a collector from taking what is told of the others."""
+    told, one, other = report(), proposal(1), proposal(2)
+    assert one.probe is not None
+    assert other.probe is not None
+    hostile = Distribution.build("\U0001f600\x1b[2J\u202e" * 60, "1\n2\udc80" * 90)
+    some = {canonicalize_name(f"p{number}"): hostile for number in range(5001)}
+    lies = replace(one.probe, distributions={hostile.name: hostile}, deployed=Deployed(1, None, None, "0" * 63))
+    told.note(RolloutBegan([replace(one, probe=lies, drift=Drift(1, 1, others=10**90)), other], [one]))
+    told.note(DeploymentEnded(replace(ended(other, 2), after=replace(other.probe, distributions=some))))
+    document = read(told.document())
+    found = of(document, 1)
+    assert found.packages is not None
+    ((name, version),) = found.packages
+    assert name.isprintable()
+    assert version.isprintable()
+    assert len(name.encode()) <= 600
+    assert (found.digest, found.drift) == (None, DriftFound(0, 2**53 - 1, None))
+    assert of(document, 2).packages is None
 
 
 def test_secrets_are_masked() -> None:
