@@ -118,7 +118,7 @@ def test_changes_are_told_meanwhile_but_not_each(
     server: RecordingServer, monkeypatch: pytest.MonkeyPatch, unsent: UnsentRollouts
 ) -> None:
     """At most once in a while, and only where something has changed."""
-    monkeypatch.setattr(module, "PAUSE", 0.5)
+    monkeypatch.setattr(module, "PAUSE", 1.0)
     watched = Watched(unsent, Collector(address(server)))
     watched.begin()
     wait_for(lambda: len(told(server)) == 1)
@@ -126,7 +126,7 @@ def test_changes_are_told_meanwhile_but_not_each(
         watched.observer.hear(DeploymentBegan(f"{ID}.{number}", target(number)))
         watched.observer.hear(DeploymentEnded(ended(ONES[number - 1], number)))
     wait_for(lambda: len(told(server)) == 2)
-    time.sleep(0.7)
+    time.sleep(1.2)
     assert [(one.number, one.state) for one in told(server)] == [(1, "under way"), (2, "under way")]
     assert [one.status for one in told(server)[1].virtualenvs] == ["deployed", "deployed"]
     watched.end()
@@ -172,7 +172,7 @@ def test_several_collectors_are_told_and_a_broken_one_delays_no_other(
         watched = Watched(unsent, Collector(address(broken)), Collector(address(server)))
         watched.begin()
         watched.end()
-        watched.close(1.0)
+        watched.close(2.0)
         assert told(server)[-1].state == "ended"
         assert watched.warnings.found == [
             f"{address(broken)}: the rollout {ID} was not delivered: no answer in time;"
@@ -189,7 +189,8 @@ def test_a_collector_that_never_answers_delays_the_end_by_the_patience_at_most(
     watched = Watched(unsent, Collector(f"{address(server)}/", token="t0ken"))
     watched.begin()
     watched.end(given_up=given_up)
-    assert watched.close(patience) < patience + 0.5
+    # others work on this machine as well
+    assert watched.close(patience) < patience + 1.5
     (kept,) = unsent._folder.iterdir()
     assert "no answer in time; it is kept" in watched.warnings.found[0]
     document = rollout_from_json(json.loads(kept.read_bytes()))

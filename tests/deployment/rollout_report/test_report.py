@@ -21,7 +21,6 @@ from envfab.errors import DeploymentError, EnvfabError, Unreachable
 from envfab.models.distribution import Distribution
 from envfab.models.drift import Deployed, Drift, PackageDrift
 from envfab.models.rollout_document import (
-    MAX_VIRTUALENVS,
     DriftFound,
     PackageChange,
     RolloutDocument,
@@ -321,12 +320,15 @@ def test_a_large_fleet_takes_little_time_and_space() -> None:
     assert len(read_back.virtualenvs[7].packages or ()) == 100
 
 
-def test_of_more_virtualenvs_than_a_document_may_have_those_that_are_deployed_to_come_first() -> None:
+def test_of_more_virtualenvs_than_a_document_may_have_those_that_are_deployed_to_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """How many are left out is known."""
-    told, proposals = report(), many(MAX_VIRTUALENVS + 2)
+    monkeypatch.setattr(report_module, "MAX_VIRTUALENVS", 5)
+    told, proposals = report(), many(7)
     told.note(RolloutBegan(proposals, proposals[-1:]))
     document = told.document()
-    assert (len(document.virtualenvs), document.virtualenvs[0].host) == (MAX_VIRTUALENVS, f"web{MAX_VIRTUALENVS + 1}")
+    assert [one.host for one in document.virtualenvs] == ["web6", "web0", "web1", "web2", "web3"]
     assert told.left_out == 2
 
 
