@@ -31,6 +31,7 @@ MAX_VIRTUALENVS = 20_000
 MAX_SETS = 20_000
 MAX_ENTRIES = 5_000  # changes or packages of a virtualenv
 MAX_LINE = 1_000  # characters
+MAX_NUMBER = 2**53 - 1  # what every reader of JSON, and every database, can hold
 MAX_MESSAGE = 4_000
 T = TypeVar("T")
 
@@ -149,7 +150,7 @@ def rollout_from_json(value: object) -> RolloutDocument:
     ended = said.text_or_none("ended")
     return RolloutDocument(
         rollout=_matching(said.text("rollout"), ROLLOUT, "'rollout' must be such as 20261120-214900-9f3a"),
-        number=said.number("number"),
+        number=_number(said, "number"),
         state=_one_of(said, "state", STATES),
         task=said.line("task", MAX_LINE),
         who=said.line("who", MAX_LINE),
@@ -215,8 +216,15 @@ def _package_set(value: object) -> tuple[tuple[str, str], ...]:
 def _drift(fields: Fields) -> DriftFound:
     since = fields.text_or_none("since")
     return DriftFound(
-        fields.number("packages"), fields.number("files"), _time(since, "since") if since is not None else None
+        _number(fields, "packages"), _number(fields, "files"), _time(since, "since") if since is not None else None
     )
+
+
+def _number(fields: Fields, name: str) -> int:
+    number = fields.number(name)
+    if number > MAX_NUMBER:
+        raise ValueError(f"{name!r} must be at most {MAX_NUMBER}")
+    return number
 
 
 def _of_set(fields: Fields, name: str, sets: Sequence[T], without: Any) -> Any:

@@ -73,6 +73,8 @@ def test_changes_and_packages_of_many_virtualenvs_are_written_once() -> None:
         (lambda one: one.update(rollout="../x"), "'rollout' must be such as"),
         (lambda one: one.update(rollout="20261120-214900-9f3a\n"), "'rollout' must be such as"),
         (lambda one: one.update(number=-1), "'number' must be a whole number"),
+        (lambda one: one.update(number=2**53), "'number' must be at most"),
+        (lambda one: one["virtualenvs"][0]["drift"].update(files=10**30), "'files' must be at most"),
         (lambda one: one.update(state="done"), "'state' must be one of ended, failed"),
         (lambda one: one.pop("who"), "'who' is missing"),
         (lambda one: one.update(began="yesterday"), "'began' must be a time"),
