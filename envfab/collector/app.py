@@ -19,11 +19,15 @@ from envfab.collector.rate_limits import RateLimit
 from envfab.collector.views import (
     api,
     applications,
+    changes,
+    hosts,
     monitoring,
     public,
     pypi,
     registrations,
     reports,
+    rollout_documents,
+    rollouts,
     sign_in,
     usage,
     vulnerabilities,
@@ -37,6 +41,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
 }
+# the endpoints that take what hosts and fabfiles tell
+WRITING = ("registrations", "rollout_documents")
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +54,8 @@ def create_app(config: Config) -> Flask:
     app.extensions["envfab"] = service
     doorkeeper = Doorkeeper(config.tokens, config.wrong_tokens_a_minute)
     app.register_blueprint(sign_in.endpoints(service, doorkeeper))
-    for room in (reports, registrations, api, pypi, applications, vulnerabilities, usage, public):
+    for room in (reports, registrations, rollout_documents, api, pypi, applications, vulnerabilities, rollouts, hosts,
+                 changes, usage, public):  # fmt: skip
         app.register_blueprint(room.endpoints(service))
     metrics = Metrics(service)
     app.register_blueprint(monitoring.endpoints(service, metrics))
@@ -106,15 +113,17 @@ def _guard(app: Flask, service: Service, doorkeeper: Doorkeeper) -> None:
         rights = doorkeeper.rights_of(request)
         if rights is None:
             return None if _is_signed_in() else _ask_for_token()
-        needed = Rights.WRITE if request.blueprint == "registrations" else Rights.READ
+        needed = Rights.WRITE if request.blueprint in WRITING else Rights.READ
         if needed not in rights:
             raise Forbidden(
-                "this token is for " + ("reading" if needed is Rights.WRITE else "registrations") + " alone"
+                "this token is for "
+                + ("reading" if needed is Rights.WRITE else "registrations and rollouts")
+                + " alone"
             )
         return None
 
     def _is_signed_in() -> bool:
-        g.signed_in = request.blueprint != "registrations" and is_signed_in(service, doorkeeper)
+        g.signed_in = request.blueprint not in WRITING and is_signed_in(service, doorkeeper)
         return bool(g.signed_in)
 
     @app.after_request

@@ -58,7 +58,7 @@ def is_sent_by_another_site(request: Request) -> bool:
     Browsers send Sec-Fetch-Site to hosts that they trust (https, loopback), and Origin to all; old ones a Referer at
     most, and other clients none of them.
     """
-    if request.method != "POST":
+    if request.method in ("GET", "HEAD", "OPTIONS"):
         return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

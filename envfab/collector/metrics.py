@@ -24,6 +24,12 @@ from envfab.util.prometheus import Counter, Gauge, Histogram, Metric, Observatio
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 SIZES_KNOWN_FOR = 60.0  # seconds
+# kinds of addresses that take something, the name of what they take, and what it is
+_TAKEN = (
+    ("registrations", "registrations", "Registrations that came."),
+    ("reports", "reports", "Usage reports that came."),
+    ("rollout_documents", "rollouts", "Documents of rollouts that came."),
+)
 log = logging.getLogger(__name__)
 _REQUESTS, _BUCKETS, _SECONDS = "requests", "buckets", "seconds"
 
@@ -105,13 +111,13 @@ def _traffic(numbers: Numbers) -> Iterator[Metric]:
     kinds = sorted({kind for (kind, _), _ in requests})
     took = tuple(({"route": kind}, _distribution(numbers, kind)) for kind in kinds)
     yield Histogram("envfab_collector_request_seconds", "Time from a whole request to the end of its answer.", took)
-    for kind, text in (("registrations", "Registrations that came."), ("reports", "Usage reports that came.")):
+    for kind, name, text in _TAKEN:
         outcomes = Tally({"accepted": 0, "refused": 0, "failed": 0})
         for (found, status), count in requests:
             if found == kind:
                 outcomes[_outcome(status)] += int(count)
         told = tuple(({"outcome": outcome}, count) for outcome, count in outcomes.items())
-        yield Counter(f"envfab_collector_{kind}_total", text, told)
+        yield Counter(f"envfab_collector_{name}_total", text, told)
 
 
 def _distribution(numbers: Numbers, kind: str) -> Observations:

@@ -19,6 +19,8 @@ UNBROKEN, UNBROKEN_PART = 16, 22
 _SEPARATORS = r"-._/:@+,=;&?!<>()'\""
 _PARTS = re.compile(rf"[^{_SEPARATORS}]*[{_SEPARATORS}]+|[^{_SEPARATORS}]+")
 _LONG = Markup('<span class="long">{}</span>')
+_DAY = re.compile(r"(\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b)", re.ASCII)
+_WHOLE = Markup('<span class="day">{}</span>')
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
 
 
@@ -35,6 +37,11 @@ def iso(milliseconds: int) -> str:
 def clock(milliseconds: int) -> str:
     """A time as people read it."""
     return f"{moment(milliseconds):%Y-%m-%d %H:%M} UTC"
+
+
+def time_of_day(milliseconds: int) -> str:
+    """The time of a day as people read it: `14:02`."""
+    return f"{moment(milliseconds):%H:%M}"
 
 
 def day_name(day: int) -> str:
@@ -80,6 +87,12 @@ def host_of(url: str) -> str:
         return url
 
 
+def whole_days(text: object) -> Markup:
+    """A text whose days (`2027-01-31`) are not broken at their hyphens."""
+    parts = _DAY.split(str(text))
+    return Markup("").join(_WHOLE.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
+
+
 def breakable(text: str) -> Markup:
     """A text in which long words may be broken: after a separator where that is enough, and else anywhere."""
     return Markup("").join(_breakable(part) for part in re.split(r"(\s+)", text))
@@ -87,7 +100,7 @@ def breakable(text: str) -> Markup:
 
 def _breakable(word: str) -> str:
     if len(word) <= UNBROKEN:
-        return escape(word)
+        return whole_days(word)
     parts = _PARTS.findall(word)
     return Markup("<wbr>").join(_LONG.format(part) if len(part) > UNBROKEN_PART else escape(part) for part in parts)
 

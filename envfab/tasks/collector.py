@@ -1,4 +1,4 @@
-"""The task `collector`: the server for registrations and usage reports."""
+"""The task `collector`: the server for registrations, rollouts and usage reports."""
 
 from __future__ import annotations
 

@@ -1,18 +1,23 @@
-"""Registrations and reports as clients send them."""
+"""Registrations, reports and rollouts as clients send them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from envfab.models.rollout_document import PackageChange, RolloutDocument, RolloutVirtualenv
 
 REGISTER = "/application/register/"
 FORM = "application/x-www-form-urlencoded"
+ROLLOUT = "20261120-214900-9f3a"
 DJANGO = (("Django", "5.1.3"), ("asgiref", "3.8.1"))
 
 
@@ -61,3 +66,45 @@ def make_undeletable(patch: pytest.MonkeyPatch, path: Path) -> None:
         unlink(self, missing_ok)
 
     patch.setattr(Path, "unlink", refuse)
+
+
+def virtualenv(host: str = "web1", status: str = "deployed", **fields: object) -> RolloutVirtualenv:
+    """A virtualenv of a rollout: shop's on web1, which was given Django 5.2 in place of 5.1, or is to be."""
+    given: dict[str, Any] = {
+        "owner": "shop",
+        "host": host,
+        "path": "/srv/shop",
+        "status": status,
+        "changes": (PackageChange("upgrade", "Django", "5.1", "5.2"),),
+        "packages": (("Django", "5.2"), ("asgiref", "3.8.1")),
+        "interpreter": "CPython 3.11.7",
+        "digest": "ab" * 32,
+    }
+    return RolloutVirtualenv(**(given | fields))
+
+
+def rollout(*virtualenvs: RolloutVirtualenv, **fields: object) -> RolloutDocument:
+    """A rollout that ended a minute ago, unless `fields` say another thing."""
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    given: dict[str, Any] = {
+        "rollout": ROLLOUT,
+        "number": 2,
+        "state": "ended",
+        "task": "deploy",
+        "who": "anna",
+        "origin": "laptop",
+        "command": "fab deploy --yes",
+        "version": "1.0",
+        "began": (now - timedelta(minutes=5)).isoformat(),
+        "ended": (now - timedelta(minutes=1)).isoformat(),
+        "virtualenvs": virtualenvs or (virtualenv(),),
+    }
+    if fields.get("state") == "under way":
+        given["ended"] = None
+    return RolloutDocument(**(given | fields))
+
+
+def put_rollout(client: FlaskClient, document: RolloutDocument, **options: Any) -> TestResponse:
+    """The answer to a document of a rollout."""
+    path = f"/rollouts/{document.rollout}"
+    return client.put(path, data=json.dumps(document.to_json()), content_type="application/json", **options)

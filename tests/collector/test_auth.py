@@ -11,7 +11,8 @@ from tests.collector.conftest import MakeApp
 from tests.collector.sending import REGISTER, form, registration_fields, report
 
 TOKEN = "correct horse"
-CLOSED = ["/", "/api/applications", "/api/applications/x", "/api/packages/x", "/pypi/x/json", "/nothing/here"]
+CLOSED = ["/", "/api/applications", "/api/applications/x", "/api/packages/x", "/pypi/x/json", "/nothing/here", "/rollouts", "/rollouts/x",
+          "/hosts", "/changes", "/differing", "/api/rollouts", "/api/hosts/x"]  # fmt: skip
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,21 +14,25 @@ from hypothesis import strategies as st
 
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import furnish
-from tests.collector.sending import REGISTER, form, registration_fields
+from tests.collector.sending import REGISTER, form, registration_fields, rollout, virtualenv
 
 PATHS = ["/", "/reports/prog/", "/application/register/", "/applications/", "/packages/", "/usage", "/usage/key",
          "/usage/reports/1", "/usage.csv", "/search", "/feed.atom", "/behind", "/api/applications", "/api/applications/",
-         "/api/packages/", "/api/usage", "/static/"]  # fmt: skip
+         "/api/packages/", "/api/usage", "/static/", "/rollouts", "/rollouts/", "/hosts", "/hosts/", "/host", "/changes", "/differing",
+         "/api/rollouts", "/api/rollouts/", "/api/hosts/", "/api/changes"]  # fmt: skip
 TEXT = st.text(max_size=30) | st.sampled_from(
     ["<script>alert(1)</script>", "' OR 1=1 --", "../..", "%00", "\0", "{{7*7}}"]
 )
-NAMES = st.sampled_from(["q", "user_id", "page", "sort", "program", "days", "name"])
+NAMES = st.sampled_from(
+    ["q", "user_id", "page", "sort", "program", "days", "name", "state", "who", "host", "package", "from", "to", "by"]
+)
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
 FIELDS = st.dictionaries(st.sampled_from(sorted(registration_fields())), JSON, min_size=1, max_size=3)
+NUMBERS = count()
 FUZZ = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -112,6 +118,24 @@ def test_any_registration(client: FlaskClient, fields: dict[str, Any]) -> None:
         assert client.get("/api/applications").get_json() == before
     else:
         assert said["app_name"] in [one["name"] for one in client.get("/api/applications").get_json()]
+
+
+@FUZZ
+@given(fields=st.dictionaries(st.sampled_from(sorted(rollout().to_json())), JSON, max_size=3),
+       inner=st.dictionaries(st.sampled_from(sorted(rollout().to_json()["virtualenvs"][0])), JSON, max_size=3))  # fmt: skip
+def test_any_document_of_a_rollout(client: FlaskClient, fields: dict[str, Any], inner: dict[str, Any]) -> None:
+    """A document with odd fields is stored, and all pages show it, or refused in one line and not stored."""
+    said = rollout(virtualenv("fuzzed"), rollout=f"20261120-214900-{next(NUMBERS):04x}").to_json()
+    said["virtualenvs"][0] |= inner
+    name = said["rollout"]
+    answer = client.put(f"/rollouts/{name}", data=json.dumps(said | fields), content_type="application/json")
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert answer.text.count("\n") == 1
+        assert client.get(f"/api/rollouts/{name}").status_code == 404
+    else:
+        for path in (f"/rollouts/{name}", "/hosts", "/changes", "/differing"):
+            assert client.get(path).status_code == 200
 
 
 @FUZZ

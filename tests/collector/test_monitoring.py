@@ -14,7 +14,7 @@ from envfab.collector import health
 from envfab.collector.db.schema import FORMAT, formats
 from envfab.collector.shared_counts import SharedCounts
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.sending import register, report
+from tests.collector.sending import put_rollout, register, report, rollout
 
 TOKEN = "correct horse battery"
 
@@ -98,6 +98,9 @@ def test_metrics_tell_what_came(make_app: MakeApp, database: str) -> None:
     client = app.test_client()
     client.post("/application/register/", data=b"x", buffered=True)
     client.post("/reports/prog/", data=report(), buffered=True)
+    put_rollout(client, rollout(), headers={"Authorization": f"Bearer {TOKEN}"}, buffered=True)
+    put_rollout(client, rollout(), buffered=True)
+    client.get("/rollouts", buffered=True)
     client.post("/reports/prog/", data=b"nonsense", buffered=True)
     client.get("/reports/prog/policy.json", buffered=True)
     client.post("/reports/prog/erase", data=b"nonsense", buffered=True)
@@ -106,6 +109,8 @@ def test_metrics_tell_what_came(make_app: MakeApp, database: str) -> None:
     assert found["envfab_collector_request_seconds_count{about_reports}"] == 2
     assert found["envfab_collector_registrations_total{refused}"] == 1
     assert found["envfab_collector_reports_total{accepted}"] == 1
+    assert found["envfab_collector_rollouts_total{accepted}"] == 1
+    assert found["envfab_collector_rollouts_total{refused}"] == 1
     assert found["envfab_collector_reports_total{refused}"] == 1
     assert found["envfab_collector_requests_total{registrations,401}"] == 1
     assert found["envfab_collector_request_seconds_count{reports}"] == 2

@@ -210,7 +210,7 @@ def test_tokens_for_one_thing(client: FlaskClient) -> None:
     assert (refused.status_code, refused.text) == (403, "this token is for reading alone\n")
     assert client.post(REGISTER, data=body, headers=bearer("only writing")).status_code == 200
     refused = client.get("/api/applications", headers=bearer("only writing"))
-    assert (refused.status_code, refused.text) == (403, "this token is for registrations alone\n")
+    assert (refused.status_code, refused.text) == (403, "this token is for registrations and rollouts alone\n")
     for token in ("only reading", "both of them"):
         assert len(client.get("/api/applications", headers=bearer(token)).json or []) == 1
     assert client.get("/api/applications", headers=bearer("read:only reading")).status_code == 401

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,6 @@ from packaging.version import Version
 from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, or_, select
 
 from envfab.collector.db.schema import applications, changes, installed, updates
-from envfab.collector.template_filters import host_of
 from envfab.registration.difio.drift import RegisteredDrift, parse_drift
 from envfab.util.versions import version_or_none
 
@@ -173,13 +172,6 @@ def find_application(connection: Connection, uuid: str) -> Application | None:
     """The application of a uuid."""
     row = connection.execute(select(*applications.c).where(applications.c.uuid == uuid)).first()
     return None if row is None else Application(**row._mapping)
-
-
-def list_hosts(connection: Connection, text: str) -> tuple[tuple[str, int], ...]:
-    """The hosts whose name contains a text, and how many applications each has; hosts are those of URLs."""
-    rows = connection.execute(select(applications.c.url).where(contains(applications.c.url, text)))
-    found = Counter(host for (url,) in rows if text.lower() in (host := host_of(url)).lower())
-    return tuple(sorted(found.items()))
 
 
 def packages_of(connection: Connection, application: Application) -> tuple[InstalledPackage, ...]:

@@ -19,7 +19,7 @@ Package = tuple[str, str]  # as published, and its version
 
 
 @dataclass(frozen=True, slots=True)
-class PackageChange:
+class RegisteredChange:
     """The versions of one package before and after a registration; None where it is not installed."""
 
     name: str
@@ -28,14 +28,14 @@ class PackageChange:
     after: str | None
 
 
-def differences(before: Mapping[str, Package], after: Mapping[str, Package]) -> tuple[PackageChange, ...]:
+def differences(before: Mapping[str, Package], after: Mapping[str, Package]) -> tuple[RegisteredChange, ...]:
     """What changed from one state (canonical name → package) to the next, by name."""
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if (old and old[1]) != (new and new[1]):
             shown_as = (new or old or (name, ""))[0]
-            found.append(PackageChange(name, shown_as, old and old[1], new and new[1]))
+            found.append(RegisteredChange(name, shown_as, old and old[1], new and new[1]))
     return tuple(found)
 
 
@@ -121,7 +121,7 @@ def _store_installed(
     run_many(connection, upsert, fresh)
 
 
-def _change_row(update: int, change: PackageChange) -> dict[str, object]:
+def _change_row(update: int, change: RegisteredChange) -> dict[str, object]:
     return {
         "update_id": update,
         "name": change.name,

@@ -1,4 +1,4 @@
-"""JSON: applications, packages, usage."""
+"""JSON: applications, packages, usage; that of rollouts is added from `rollout_api`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from envfab.collector.db.usage_queries import Period
 from envfab.collector.finding_json import finding_json, vulnerability_json
 from envfab.collector.parts import Service
 from envfab.collector.template_filters import day_name, end_of_life_of, iso
+from envfab.collector.views import rollout_api
 from envfab.collector.views.findings import findings_of
 from envfab.collector.views.vulnerabilities import TriagedFinding, TriagedVulnerability, judge, triaged
 from envfab.usagestats import installation
@@ -114,6 +115,7 @@ def endpoints(service: Service) -> Blueprint:
             }
         )
 
+    rollout_api.add_endpoints(routes, service)
     return routes
 
 

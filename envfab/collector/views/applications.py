@@ -14,13 +14,22 @@ from envfab.audit.end_of_life import ended_series
 from envfab.collector import charts, template_filters, weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY, milliseconds_now
-from envfab.collector.db import application_queries, finding_queries, package_queries, siblings
+from envfab.collector.db import (
+    application_queries,
+    finding_queries,
+    host_queries,
+    package_queries,
+    rollout_queries,
+    siblings,
+)
 from envfab.collector.db.application_queries import ApplicationFilter, Counts, InstalledPackage
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability
 from envfab.collector.db.package_queries import Package, User
+from envfab.collector.db.rollout_queries import RolloutFilter
 from envfab.collector.parts import Service
 from envfab.collector.views.export import export_of
 from envfab.collector.views.findings import findings_of
+from envfab.collector.views.hosts import host_link
 from envfab.collector.views.query import choice, query_text, whole_number
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting, here
 from envfab.collector.weeks import Week
@@ -76,9 +85,10 @@ def endpoints(service: Service) -> Blueprint:
                 connection, wanted, sort=sorting.key, reverse=sorting.reverse, limit=A_PAGE, offset=pages.offset
             )
             odd = siblings.others_alike(connection, found)
+            last = rollout_queries.list_rollouts(connection, rollout_queries.ALL, milliseconds_now(), limit=1)
         return render_template(
             "applications.html", applications=found, counts=counts, wanted=wanted, sorting=sorting, pages=pages,
-            stale=stale, export=export_of(service), odd=odd,
+            stale=stale, export=export_of(service), odd=odd, last=last,
             filters_of=_filters(counts, service),
         )  # fmt: skip
 
@@ -153,7 +163,9 @@ def endpoints(service: Service) -> Blueprint:
             found = application_queries.list_applications(connection, named, limit=FOUND) if text else ()
             packages = package_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
             known = finding_queries.list_vulnerabilities(connection, text=text)[:FOUND] if text else ()
-            hosts = application_queries.list_hosts(connection, text)[:FOUND] if text else ()
+            hosts = host_queries.list_hosts(connection, text)[:FOUND] if text else ()
+            now, wanted = milliseconds_now(), RolloutFilter(text)
+            told = rollout_queries.list_rollouts(connection, wanted, now, limit=FOUND) if text else ()
         return render_template(
             "search.html",
             text=text,
@@ -161,6 +173,7 @@ def endpoints(service: Service) -> Blueprint:
             packages=packages,
             vulnerabilities=known,
             hosts=hosts,
+            rollouts=told,
             most=FOUND,
         )
 
@@ -180,9 +193,11 @@ def furnish(app: Flask, service: Service) -> None:
     for function in (
         template_filters.iso,
         template_filters.clock,
+        template_filters.time_of_day,
         template_filters.day_name,
         template_filters.end_of_life_of,
         template_filters.breakable,
+        template_filters.whole_days,
         template_filters.host_of,
         template_filters.xml_text,
         template_filters.shown_bytes,
@@ -191,6 +206,7 @@ def furnish(app: Flask, service: Service) -> None:
     environment.tests["link"] = template_filters.is_link
     environment.tests["version"] = environment.filters["is_version"] = template_filters.is_version
     environment.globals["here"] = here
+    environment.globals["host_link"] = host_link
     environment.globals["bar"] = charts.bar
     app.context_processor(_moment)
     app.context_processor(lambda: {"has_export": service.vulnerabilities is not None})

@@ -9,7 +9,10 @@ from flask import request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 
 # the queries that links keep; others are not repeated
-KEPT = ("q", "user_id", "only", "severity", "sort", "page", "program", "days", "name")
+KEPT = (
+    "q", "user_id", "only", "severity", "sort", "page", "program", "days", "name", "state", "task", "who", "host",
+    "package", "from", "to", "by",
+)  # fmt: skip
 MOST_DIGITS = 12
 SHOWN_VALUE = 40  # characters of a wrong value
 ASCENDING, DESCENDING = "ascending", "descending"

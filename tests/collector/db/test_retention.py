@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 
 from envfab.collector import weeks
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import applications as storing
 from envfab.collector.db import retention
+from envfab.collector.db import rollouts as storing_rollouts
 from envfab.collector.db.engine import Storage
 from envfab.collector.db.schema import (
     applications,
@@ -18,13 +19,15 @@ from envfab.collector.db.schema import (
     findings,
     index_projects,
     metadata,
+    package_sets,
+    rollouts,
     updates,
     vulnerabilities,
 )
 from envfab.collector.parts import Service
 from envfab.registration.difio.protocol import parse_registration
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.sending import form, register, registration_fields
+from tests.collector.sending import ROLLOUT, form, put_rollout, register, registration_fields, rollout, virtualenv
 
 KEPT = 30
 OLD = (KEPT + 1) * DAY
@@ -39,9 +42,9 @@ def age(storage: Storage, *uuids: str) -> None:
         connection.execute(update(applications).where(applications.c.uuid.in_(uuids)).values(older))
 
 
-def rows(storage: Storage) -> dict[str, int]:
-    """How many rows the tables have that refer to applications, also by way of others."""
-    tables = [applications]
+def rows(storage: Storage, origin: Table = applications) -> dict[str, int]:
+    """How many rows the tables have that refer to applications, or to another one, also by way of others."""
+    tables = [origin]
     for table in metadata.sorted_tables:  # those that others refer to come first
         if any(key.column.table in tables for key in table.foreign_keys):
             tables.append(table)
@@ -148,3 +151,77 @@ def test_many_are_deleted_in_small_transactions(service: Service, monkeypatch: p
             storing.store(connection, parse_registration(form(fields)), milliseconds_now() - OLD)
     assert retention.delete_before(service.storage, milliseconds_now(), KEPT).applications == 5
     assert rows(service.storage)["applications"] == 1
+
+
+NEWER = "20261121-000000-0000"
+HOSTS = ("web1", "web2")
+
+
+@pytest.fixture
+def told(make_app: MakeApp, database: str) -> Service:
+    """A collector that was told of two rollouts, of which the older one has web1 and web2, the newer one web1."""
+    app = make_app(database=database, keep_registrations_days=KEPT)
+    client = app.test_client()
+    put_rollout(client, rollout(*(virtualenv(host, packages=((host, "1"),)) for host in HOSTS)))
+    put_rollout(client, rollout(virtualenv("web1", packages=(("new", "1"),)), rollout=NEWER))
+    return service_of(app)
+
+
+def age_rollouts(storage: Storage, *names: str) -> None:
+    """Make rollouts as old as something that is no longer kept."""
+    with storage.writing() as connection:
+        older = {"began": rollouts.c.began - OLD, "heard_at": rollouts.c.heard_at - OLD}
+        connection.execute(update(rollouts).where(rollouts.c.rollout.in_(names)).values(older))
+
+
+def test_old_rollouts_are_deleted(told: Service) -> None:
+    """With every row that refers to them, and with what no virtualenv has any more."""
+    assert min(rows(told.storage, rollouts).values()) > 0, "a new table: delete its rows in db/retention"
+    age_rollouts(told.storage, ROLLOUT, NEWER)
+    told.tidy()
+    assert set(rows(told.storage, rollouts).values()) | set(rows(told.storage, package_sets).values()) == {0}
+
+
+def test_a_virtualenv_goes_with_the_last_rollout_that_told_of_it(told: Service) -> None:
+    """One that a newer rollout told of stays as it is."""
+    age_rollouts(told.storage, ROLLOUT)
+    told.tidy()
+    assert rows(told.storage, rollouts) == {
+        "rollouts": 1, "change_sets": 1, "rollout_changes": 1, "virtualenvs": 1, "rollout_virtualenvs": 1,
+    }  # fmt: skip
+    assert rows(told.storage, package_sets)["package_sets"] == 1
+
+
+def test_a_virtualenv_stays_while_a_rollout_tells_of_it(told: Service) -> None:
+    """Also where its latest rollout is deleted before an earlier one, as one with a wrong clock can be."""
+    age_rollouts(told.storage, NEWER)
+    told.tidy()
+    found = rows(told.storage, rollouts)
+    assert (found["rollouts"], found["virtualenvs"], found["rollout_virtualenvs"]) == (1, 2, 2)
+
+
+def test_rollouts_within_the_time_are_kept(told: Service) -> None:
+    """Nothing of them is deleted."""
+    before = rows(told.storage, rollouts)
+    told.tidy()
+    assert rows(told.storage, rollouts) == before
+
+
+def test_a_rollout_that_is_heard_of_is_kept(told: Service) -> None:
+    """However long ago it says that it began: its clock may be wrong."""
+    with told.storage.writing() as connection:
+        connection.execute(update(rollouts).values(began=rollouts.c.began - OLD))
+    told.tidy()
+    assert rows(told.storage, rollouts)["rollouts"] == 2
+
+
+def test_many_rollouts_are_deleted_in_small_transactions(told: Service) -> None:
+    """However many there are, all go."""
+    with told.storage.writing() as connection:
+        for number in range(2 * retention.ROLLOUTS_AT_ONCE + 1):
+            document = rollout(
+                virtualenv(f"web{number}"), rollout=f"20250101-000000-{number:04x}", began="2025-01-01T00:00:00+00:00"
+            )
+            storing_rollouts.store(connection, document, milliseconds_now() - OLD)
+    deleted = retention.delete_before(told.storage, milliseconds_now(), KEPT)
+    assert deleted.rollouts == 2 * retention.ROLLOUTS_AT_ONCE + 1

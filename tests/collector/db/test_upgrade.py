@@ -24,7 +24,7 @@ from envfab.collector.db.upgrade import UnusableTables
 from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.db.released import FORMATS, restore
-from tests.collector.sending import register
+from tests.collector.sending import ROLLOUT, put_rollout, register, rollout
 from tests.support.postgres import Postgres
 
 OLDER = [number for number in FORMATS if number < FORMAT]
@@ -97,6 +97,8 @@ def test_a_released_database_is_upgraded_and_used(
     register(client, "u1", [("Django", "5.2")], digest="a" * 64)
     found = client.get("/api/applications/u1").get_json()
     assert (found["digest"], [one["version"] for one in found["installed"]]) == ("a" * 64, ["5.2"])
+    assert put_rollout(client, rollout()).status_code == 200
+    assert client.get(f"/rollouts/{ROLLOUT}").status_code == 200
     assert tables_in(url)["format"] == FORMAT
     assert [one for one in differences(url) if one[0] != "add_table" or one[1].name != revisions.name] == []
 

@@ -20,10 +20,10 @@ from envfab.collector.config import WheelhouseFolders
 from envfab.collector.db.schema import applications
 from tests.collector.browser import chromium
 from tests.collector.conftest import MakeApp, service_of
-from tests.collector.furnished import LONG, MARKUP, NOWHERE, furnish
+from tests.collector.furnished import LONG, MARKUP, NOWHERE, WRONG, furnish
 from tests.collector.inspection import BAD, inspect
 from tests.collector.jobs.test_vulnerabilities import record, write_export
-from tests.collector.sending import register, report
+from tests.collector.sending import ROLLOUT, put_rollout, register, report, rollout, virtualenv
 from tests.support.wheels import make_wheelhouse
 
 HTML = {"Accept": "text/html"}
@@ -32,7 +32,9 @@ DIFFERENT = (
     "/", "/?q=nothing-like-that", "/applications/u1", f"/applications/{LONG[:90]}", "/applications/empty",
     "/applications/sibling-0", "/packages/", f"/packages/{LONG}", "/packages/project-0", "/behind", "/usage",
     "/usage/key?name=version", "/usage/reports/1", "/search", "/search?q=a", "/vulnerabilities", "/vulnerabilities/GHSA-1",
-    "/public/open", "/nothing/here", "/?page=9",
+    "/public/open", "/nothing/here", "/?page=9", "/rollouts", "/rollouts?who=nobody", f"/rollouts/{ROLLOUT}",
+    "/rollouts/20261121-000000-0000", "/hosts", f"/hosts/{LONG}", "/hosts/web1.example.org", "/changes", "/changes?by=virtualenv",
+    "/changes?from=2001-01-01&to=2001-01-02", "/changes?from=tomorrow", "/differing",
 )  # fmt: skip
 ATOM = "{http://www.w3.org/2005/Atom}"
 VOID = {"meta", "link", "input", "br", "wbr"}
@@ -95,7 +97,7 @@ def test_every_page_is_whole(furnished: tuple[Flask, list[str]]) -> None:
     app, paths = furnished
     for path in paths:
         answer = app.test_client().get(path, headers=HTML)
-        assert answer.status_code == (404 if path in NOWHERE else 200), path
+        assert answer.status_code == (404 if path in NOWHERE else 400 if path in WRONG else 200), path
         page = Page(answer.text)
         assert (page.problems, page.open) == ([], []), path
         once = [page.count(tag) for tag in ("main", "h1", "header", "footer", "nav", "script", "style")]
@@ -271,6 +273,14 @@ def test_no_query_a_row(furnished: tuple[Flask, list[str]], counted: list[str]) 
     app, paths = furnished
     client = app.test_client()
     paths = [path for path in paths if path not in ("/usage/reports/1", "/usage/reports/3")]
+    paths += [
+        "/api/rollouts",
+        f"/api/rollouts/{ROLLOUT}",
+        "/api/hosts",
+        f"/api/hosts/{LONG}",
+        "/api/changes",
+        "/api/differing",
+    ]
     paths += ["/api/applications", "/api/applications/u1", "/api/packages/project-0", "/api/usage", "/feed.atom"]
     client.get("/")
 
@@ -286,9 +296,16 @@ def test_no_query_a_row(furnished: tuple[Flask, list[str]], counted: list[str]) 
     for number in range(20):
         register(client, f"more-{number}", [(f"project-{other}", "1.0") for other in range(number)])
         register(client, f"more-{number}", [(f"project-{other}", "1.1") for other in range(number)])
+        put_rollout(
+            client,
+            rollout(
+                *(virtualenv(f"web{other}", path=f"/{number}") for other in range(number)),
+                rollout=f"20261123-000000-{number:04}",
+            ),
+        )
         client.post(f"/reports/program{number}/", data=report((f"key{number}", "value"), ("version", str(number))))
     assert ask() == few
-    assert max(few.values()) <= 9
+    assert max(few.values()) <= 10
 
 
 def test_every_page_in_a_browser(make_app: MakeApp, tmp_path: Path) -> None:
@@ -304,7 +321,9 @@ def test_every_page_in_a_browser(make_app: MakeApp, tmp_path: Path) -> None:
     assert len(found) == 4 * (len(DIFFERENT) + 2)
     bad = [one for one in found if one.path == BAD]
     assert all("color-contrast: <p>inconsiderately</p>" in one.violations for one in bad)
-    assert all(one.broken == ("inconsiderately",) and one.wide > one.width for one in bad if one.theme == "light")
+    assert all(
+        one.broken == ("inconsiderately", "2027-01-31") and one.wide > one.width for one in bad if one.theme == "light"
+    )
     for one in found:
         if one.path != BAD:
             assert (one.violations, one.broken, one.wide) == ((), (), one.width), (one.path, one.width, one.theme)

@@ -160,7 +160,10 @@ def test_search_finds_identifiers_packages_applications_and_hosts(client: FlaskC
     """Each kind under its own heading, by any name, whatever its case."""
     assert 'href="/vulnerabilities/CVE-2026-1"' in client.get("/search?q=pysec").text
     page = client.get("/search?q=WEB2").text
-    assert 'href="/?q=web2.example.org">web2.example.org</a> <small>1 application</small>' in page
+    assert (
+        'href="/hosts/web2.example.org">web2.example.org</a> <small><a href="/?q=web2.example.org">1 application</a>'
+        in page
+    )
     assert re.findall("<h2 [^>]+>([^<]+)", client.get("/search?q=project").text) == ["Vulnerabilities", "Packages"]
     assert "has “nothing” in its name" in client.get("/search?q=nothing").text
 
