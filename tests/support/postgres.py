@@ -20,9 +20,11 @@ OWNER = "postgres"  # Debian's package makes it; only where root runs the tests
 class Postgres:
     """A running server that makes databases: schemas, really, since a database is hundreds of files."""
 
-    def __init__(self, folder: Path, user: str) -> None:
+    def __init__(self, folder: Path, user: str, *, durable: bool = False) -> None:
         self._folder = folder
+        self._fsync = "on" if durable else "off"
         self._user = user
+        self._programs = _programs()
         self._numbers = itertools.count(1)
 
     def make_database(self) -> str:
@@ -34,23 +36,28 @@ class Postgres:
             connection.execute(f"CREATE SCHEMA {name}".encode())
         return f"postgresql://{self._user}@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
 
+    def make_files(self) -> None:
+        """Make what the server keeps its databases in."""
+        self._run("initdb", "-D", self._data, "-A", "trust", "-U", self._user, "--no-sync", "-E", "UTF8")
 
-@contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server for the time of the context; raises `Unavailable` where PostgreSQL is not installed."""
-    programs = _programs()
-    user = OWNER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    if os.geteuid() == 0 and not any(one.pw_name == OWNER for one in pwd.getpwall()):
-        raise Unavailable(f"PostgreSQL runs under no root, and there is no user {OWNER}")
-    folder = Path(tempfile.mkdtemp(prefix="envfab-pg-", dir="/tmp"))  # the path of a socket must be short
-    as_user = {"user": user} if os.geteuid() == 0 else {}
-    shutil.chown(folder, user)
-    data = folder / "data"
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync={self._fsync}"
+        self._run("pg_ctl", "-D", self._data, "-w", "-l", str(self._folder / "log"), "-o", options, "start")
 
-    def run(program: str, *arguments: str) -> None:
+    def crash(self) -> None:
+        """End it as a kill does: what it was at is cut off, and recovered by the next start."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "stop")
+
+    @property
+    def _data(self) -> str:
+        return str(self._folder / "data")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        as_user = {"user": self._user} if os.geteuid() == 0 else {}
         done = subprocess.run(
-            [programs / program, *arguments],
-            cwd=folder,
+            [self._programs / program, *arguments],
+            cwd=self._folder,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -59,14 +66,26 @@ def running_postgres() -> Iterator[Postgres]:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
+
+@contextmanager
+def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
+    """A server for the time of the context; raises `Unavailable` where PostgreSQL is not installed.
+
+    Only a `durable` one waits for the disk.
+    """
+    user = OWNER if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    if os.geteuid() == 0 and not any(one.pw_name == OWNER for one in pwd.getpwall()):
+        raise Unavailable(f"PostgreSQL runs under no root, and there is no user {OWNER}")
+    folder = Path(tempfile.mkdtemp(prefix="envfab-pg-", dir="/tmp"))  # the path of a socket must be short
+    shutil.chown(folder, user)
     try:
-        run("initdb", "-D", str(data), "-A", "trust", "-U", user, "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        server = Postgres(folder, user, durable=durable)
+        server.make_files()
+        server.start()
         try:
-            yield Postgres(folder, user)
+            yield server
         finally:
-            run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+            server.crash()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

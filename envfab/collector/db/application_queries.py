@@ -253,7 +253,8 @@ def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
 
 def labelled(row: Row[Any]) -> Application:
     """The application whose columns a row has under names that begin with `of_`."""
-    return Application(**{name: row._mapping[f"of_{name}"] for name in Application.__slots__})
+    said = row._mapping
+    return Application(**{name: said[f"of_{name}"] for name in Application.__slots__})
 
 
 def _changes(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Changed]]:

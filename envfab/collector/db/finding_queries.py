@@ -58,8 +58,10 @@ class StoredFinding:
 def list_vulnerabilities(connection: Connection, *, text: str = "") -> tuple[VulnerabilityLine, ...]:
     """The vulnerabilities that some application has, the worst first; those with `text` in a name or package."""
     found = _open(connection)
-    stored = _stored(connection, select(vulnerabilities).where(vulnerabilities.c.id.in_(_open_numbers())))
-    lines = [VulnerabilityLine(one, *found[one.id]) for one in stored.values() if one.id in found]
+    stored: dict[int, StoredVulnerability] = {}
+    for condition in in_parts(vulnerabilities.c.id, found):
+        stored.update(_stored(connection, select(vulnerabilities).where(condition)))
+    lines = [VulnerabilityLine(one, *found[one.id]) for one in stored.values()]
     if text:
         lines = [line for line in lines if _has(line, text.lower())]
     return tuple(
@@ -129,30 +131,31 @@ def uuids_of(connection: Connection, numbers: Iterable[int]) -> dict[int, list[t
     return found
 
 
-def _open_numbers() -> Select[Any]:
-    return select(findings.c.vulnerability_id).where(findings.c.ended_at.is_(None))
-
-
 def _open(
     connection: Connection,
 ) -> dict[int, tuple[tuple[tuple[str, str], ...], int, tuple[str, ...]]]:
     """What vulnerabilities that last are in: (packages, how many applications, fixed versions), by number."""
-    here = and_(installed.c.application_id == findings.c.application_id, installed.c.name == findings.c.package)
-    shown_as = func.coalesce(func.min(installed.c.shown_as), findings.c.package)
+    last = findings.c.ended_at.is_(None)
+    shown_as = _published(connection, select(findings.c.package).where(last).distinct())
     keys = findings.c.vulnerability_id, findings.c.package, findings.c.fixed
-    query = select(*keys, shown_as).outerjoin_from(findings, installed, here).where(findings.c.ended_at.is_(None))
     packages: dict[int, dict[str, str]] = defaultdict(dict)
     fixed: dict[int, set[str]] = defaultdict(set)
-    for number, name, versions, shown in connection.execute(query.group_by(*keys)):
-        packages[number][name] = shown
+    for number, name, versions in connection.execute(select(*keys).where(last).distinct()):
+        packages[number][name] = shown_as.get(name, name)
         fixed[number].update(json.loads(versions))
     many = select(findings.c.vulnerability_id, func.count(findings.c.application_id.distinct()))
-    many = many.where(findings.c.ended_at.is_(None)).group_by(findings.c.vulnerability_id)
     return {
         number: (tuple(sorted(packages[number].items())), count, tuple(sorted(fixed[number], key=version_key)))
-        for number, count in connection.execute(many)
-        if number in packages
+        for number, count in connection.execute(many.where(last).group_by(findings.c.vulnerability_id))
     }
+
+
+def _published(connection: Connection, names: Select[Any]) -> dict[str, str]:
+    """How the packages of some canonical names are published, of those that are installed anywhere."""
+    wanted = names.subquery()
+    first = select(installed.c.shown_as).where(installed.c.name == wanted.c.package).limit(1)
+    query = select(wanted.c.package, first.scalar_subquery().label("shown_as"))
+    return {row.package: row.shown_as for row in connection.execute(query) if row.shown_as is not None}
 
 
 def _stored(connection: Connection, query: Select[Any]) -> dict[int, StoredVulnerability]:

@@ -122,7 +122,8 @@ reports = Table(
     Column("proof", Text),
     UniqueConstraint("program", "file"),
     Index("reports_by_time", "program", "at"),
-    Index("reports_by_user", "user", "program"),
+    Index("reports_by_user", "user", "program", "at"),
+    Index("reports_by_arrival", "at"),
 )
 
 # How many reports of a day said `value` under `key`; the empty key counts them all.
@@ -135,6 +136,8 @@ usage_counts = Table(
     Column("value", Text, nullable=False),
     Column("reports", Integer, nullable=False),
     PrimaryKeyConstraint("key", "day", "program", "value"),
+    # What is summed over days lies together, and all that is asked of it is in the index.
+    Index("usage_counts_by_value", "key", "value", "day", "program", "reports"),
 )
 
 # The sums of what programs count under a name, by the day on which their reports came.
@@ -241,6 +244,7 @@ findings = Table(
     Index("findings_by_vulnerability", "vulnerability_id", "ended_at"),
     Index("findings_by_package", "package", "ended_at"),
     Index("findings_by_event", "event_id"),
+    Index("findings_by_time", "first_seen", "id"),
 )
 
 # Events of new findings, and when each receiver is to get them; `sent_at` is empty until it has.

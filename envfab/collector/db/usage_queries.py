@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
 from envfab.collector.db.schema import counters, reports, usage_counts
 from envfab.usagestats import installation
@@ -73,9 +73,10 @@ class ReportLine:
 
 def list_programs(connection: Connection) -> tuple[Program, ...]:
     """All programs, by name."""
-    columns = reports.c.program, func.count(), func.max(reports.c.at)
-    query = select(*columns).group_by(reports.c.program).order_by(reports.c.program)
-    return tuple(Program(*row) for row in connection.execute(query))
+    last = select(func.max(reports.c.at)).where(reports.c.program == _counts.program).scalar_subquery()
+    query = select(_counts.program, func.sum(_counts.reports), last).where(_counts.key == ALL)
+    rows = connection.execute(query.group_by(_counts.program).order_by(_counts.program))
+    return tuple(Program(program, int(number), at) for program, number, at in rows if at is not None)
 
 
 def by_day(connection: Connection, period: Period) -> dict[int, int]:
@@ -85,11 +86,17 @@ def by_day(connection: Connection, period: Period) -> dict[int, int]:
 
 
 def count_users(connection: Connection, program: str | None, since: int) -> int:
-    """How many different users sent the reports that came at `since` (milliseconds) or later."""
-    query = select(func.count(reports.c.user.distinct())).where(reports.c.at >= since)
+    """How many different users sent the reports that came at `since` (milliseconds) or later.
+
+    The index of users is walked from one to the next, since a user may have sent thousands of reports.
+    """
+    first = select(func.min(reports.c.user).label("user")).cte("users", recursive=True)
+    after = select(func.min(reports.c.user)).where(reports.c.user > first.c.user).scalar_subquery()
+    users = first.union_all(select(after).where(first.c.user.is_not(None)))
+    sent = select(reports.c.id).where(reports.c.user == users.c.user, reports.c.at >= since)
     if program is not None:
-        query = query.where(reports.c.program == program)
-    return connection.execute(query).scalar_one()
+        sent = sent.where(reports.c.program == program)
+    return connection.execute(select(func.count()).select_from(users).where(sent.exists())).scalar_one()
 
 
 def list_keys(connection: Connection, period: Period, common: int = 3) -> tuple[Key, ...]:
@@ -158,12 +165,17 @@ def installation_weeks(values: Counter[str]) -> dict[str, Counter[str]]:
 
 
 def list_reports(
-    connection: Connection, program: str | None, *, since: int = 0, limit: int | None = None
+    connection: Connection, program: str | None, *, since: int = 0, before: ReportLine | None = None, limit: int
 ) -> tuple[ReportLine, ...]:
-    """The latest reports, newest first, of those that came at `since` (milliseconds) or later."""
+    """The latest reports, newest first, of those that came at `since` (milliseconds) or later.
+
+    `before` is the last report of an earlier answer, after which this one goes on.
+    """
     query = select(*_LINE).where(reports.c.at >= since).order_by(reports.c.at.desc(), reports.c.id.desc())
     if program is not None:
         query = query.where(reports.c.program == program)
+    if before is not None:
+        query = query.where(tuple_(reports.c.at, reports.c.id) < tuple_(before.at, before.id))
     return tuple(ReportLine(**row._mapping) for row in connection.execute(query.limit(limit)))
 
 

@@ -73,9 +73,8 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/vulnerabilities")
     def vulnerabilities() -> Response:
         with storage.reading() as connection:
-            lines = finding_queries.list_vulnerabilities(connection)
-            places = finding_queries.uuids_of(connection, [one.vulnerability.id for one in lines])
-        return jsonify([_vulnerability_line(one) for one in triaged(service, lines, places)])
+            every = triaged(connection, service, finding_queries.list_vulnerabilities(connection))
+        return jsonify([_vulnerability_line(one) for one in every])
 
     @routes.get("/vulnerabilities/<path:name>")
     def vulnerability(name: str) -> Response:

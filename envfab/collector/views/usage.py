@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
@@ -14,6 +14,7 @@ from envfab.collector import charts, template_filters
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db import usage_queries
+from envfab.collector.db.engine import Storage
 from envfab.collector.db.usage_queries import Period, ReportLine
 from envfab.collector.parts import Service
 from envfab.collector.report_store import ReportFolder, is_program
@@ -34,6 +35,7 @@ USUAL_PERIOD = 182
 SHOWN = 10  # lines of a chart
 LATEST = 20
 VALUES = 200
+AT_ONCE = 1000  # reports that an export reads
 WEEKLY_FROM = 90  # days from which on a column is a week
 FORMULAS = "=+-@＝＋－＠"  # noqa: RUF001 - spreadsheets of some countries take the wide ones, too
 FIXED = ("submitted", "program", "date", "user")
@@ -94,11 +96,25 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             keys = [key.key for key in usage_queries.list_keys(connection, period, 1)]
             keys += [f"{PREFIX}{counter.name}" for counter in usage_queries.list_counters(connection, period)]
-            lines = usage_queries.list_reports(connection, period.program, since=period.since * DAY)
         headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-        return Response(csv_lines(service.folder, keys, lines), headers=headers, mimetype="text/csv")
+        lines = csv_lines(service.folder, keys, every_report(storage, period))
+        return Response(lines, headers=headers, mimetype="text/csv")
 
     return routes
+
+
+def every_report(storage: Storage, period: Period) -> Iterator[ReportLine]:
+    """The reports of a period, newest first, read in parts: a million of them would fill the memory."""
+    last: ReportLine | None = None
+    while True:
+        with storage.reading() as connection:
+            lines = usage_queries.list_reports(
+                connection, period.program, since=period.since * DAY, before=last, limit=AT_ONCE
+            )
+        yield from lines
+        if len(lines) < AT_ONCE:
+            return
+        last = lines[-1]
 
 
 def over_time(by_day: dict[int, int], since: int, today: int) -> list[Point]:
@@ -125,7 +141,7 @@ def grouped(key: str, values: Counter[str]) -> list[tuple[str, int]]:
     return [*found, ("others", others)] if others else found
 
 
-def csv_lines(folder: ReportFolder, keys: Sequence[str], lines: Sequence[ReportLine]) -> Iterator[str]:
+def csv_lines(folder: ReportFolder, keys: Sequence[str], lines: Iterable[ReportLine]) -> Iterator[str]:
     """A report a line, a key a column; values of a key that is there twice are one below the other in their cell."""
     yield _csv_line([*FIXED, *keys])
     for line in lines:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, redirect, render_template, url_for
 from packaging.version import Version
+from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -68,10 +69,7 @@ def endpoints(service: Service) -> Blueprint:
         text, only, severity = query_text(), choice("only", FILTERS), choice("severity", SEVERITIES)
         sorting = Sorting.asked(SORTS)
         with storage.reading() as connection:
-            lines = finding_queries.list_vulnerabilities(connection, text=text)
-            every = triaged(
-                service, lines, finding_queries.uuids_of(connection, [one.vulnerability.id for one in lines])
-            )
+            every = triaged(connection, service, finding_queries.list_vulnerabilities(connection, text=text))
         found = [one for one in every if severity in ("", one.line.vulnerability.severity)]
         found = [one for one in found if only == "" or one.open == (only == "open")]
         pages = Pages.asked(len(found), A_PAGE)
@@ -109,16 +107,16 @@ def endpoints(service: Service) -> Blueprint:
     return routes
 
 
-def triaged(
-    service: Service, lines: Sequence[VulnerabilityLine], where: dict[int, list[tuple[str, str]]]
-) -> list[TriagedVulnerability]:
-    """Vulnerabilities with how many of the applications that have them (uuid, package) accept them."""
+def triaged(connection: Connection, service: Service, lines: Sequence[VulnerabilityLine]) -> list[TriagedVulnerability]:
+    """Vulnerabilities with how many of the applications that have them accept them."""
+    said = [AcceptancesOfOne.of(service.acceptances, one.vulnerability.names, dict(one.packages)) for one in lines]
+    spoken_of = [line.vulnerability.id for line, its in zip(lines, said, strict=True) if its.found]
+    where = finding_queries.uuids_of(connection, spoken_of)
     found = []
-    for line in lines:
-        one = line.vulnerability
-        said = AcceptancesOfOne.of(service.acceptances, one.names, dict(line.packages))
-        refusing = {uuid for uuid, package in where.get(one.id, ()) if said.about(uuid, package) is None}
-        found.append(TriagedVulnerability(line, line.applications - len(refusing) if said.found else 0))
+    for line, its in zip(lines, said, strict=True):
+        places = where.get(line.vulnerability.id, ())
+        refusing = {uuid for uuid, package in places if its.about(uuid, package) is None}
+        found.append(TriagedVulnerability(line, line.applications - len(refusing) if its.found else 0))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -18,6 +19,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.db.schema import applications
+from envfab.collector.report_store import ReportFolder
+from envfab.collector.views import usage
 from tests.collector.browser import chromium
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, WRONG, furnish
@@ -249,6 +252,16 @@ def test_no_cell_is_a_formula(client: FlaskClient, cell: str) -> None:
     header, row = csv.reader(io.StringIO(client.get("/usage.csv").text))
     found = [one for one in (*header, *row) if cell in one]
     assert sorted(found) == sorted([f"'{cell}", f"'{cell}", f"'\n{cell}"])
+
+
+def test_an_export_is_read_in_parts(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each report is there once, newest first, whatever came in the same millisecond."""
+    monkeypatch.setattr(usage, "AT_ONCE", 2)
+    monkeypatch.setattr(ReportFolder, "_moment", itertools.count(1_763_680_000 * 10**9).__next__)
+    for number in range(7):
+        client.post("/reports/prog/", data=report(("n", str(number))))
+    rows = list(csv.DictReader(io.StringIO(client.get("/usage.csv?days=3650").text)))
+    assert [row["n"] for row in rows] == ["6", "5", "4", "3", "2", "1", "0"]
 
 
 @pytest.mark.parametrize("path", ["/?user_id=x", "/?page=-1", "/?page=99999999999999999999", "/?sort=uuid", "/?user_id=" + "9" * 30,

@@ -80,7 +80,7 @@ def test_the_timeline_is_filtered(client: FlaskClient) -> None:
     tell(client, 2, other, began=days_ago(1), who="bert", state="failed")
     tell(client, 3, virtualenv("web2"))
     found = {
-        "state=failed": [2], "state=ended": [1, 3], "state=nonsense": [1, 2, 3], "task=rollback": [1], "who=bert": [2], "host=web2": [3],
+        "state=failed": [2], "state=ended": [1, 3], "task=rollback": [1], "who=bert": [2], "host=web2": [3],
         "package=dJango": [1, 3], "package=lib": [2], "host=web2&package=lib": [], "q=BERT": [2], "q=0003": [3],
     }  # fmt: skip
     for query, numbers in found.items():
@@ -392,3 +392,9 @@ def test_the_front_page_leads_to_the_last_rollout(client: FlaskClient) -> None:
 def test_empty_pages_say_how_to_turn_it_on(client: FlaskClient, path: str) -> None:
     """With this server's address."""
     assert 'Fleet(events=[Collector("http://localhost/", token=…)])' in words(client, path)
+
+
+def test_a_state_that_there_is_not_is_refused(client: FlaskClient) -> None:
+    """As unknown values of all filters are, on the page and in JSON."""
+    assert client.get("/rollouts?state=nonsense").status_code == 400
+    assert client.get("/api/rollouts?state=nonsense").status_code == 400

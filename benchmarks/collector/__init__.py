@@ -1,0 +1,1 @@
+"""How the collector does with many applications, and with many usage reports."""
