@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from envfab.collector.db.application_queries import Application, InstalledPackage, contains, labelled, version_key
+from envfab.collector.db.application_queries import Application, InstalledPackage, labelled, version_key
 from envfab.collector.db.schema import applications, installed
 
 
@@ -73,14 +73,12 @@ def find_package(connection: Connection, name: str) -> Package | None:
 
 
 def list_packages(connection: Connection, *, text: str = "", limit: int | None = None) -> tuple[PackageLine, ...]:
-    """Packages by name; those whose name contains `text`, where asked for."""
-    # in the order of an index, so that nothing has to be sorted
+    """Packages by name; those whose name contains `text`, in any case, where asked for."""
+    # in the order of an index, so that nothing has to be sorted; there are few groups, so that they are searched here
     alike = [installed.c[name] for name in ("name", "version", "newer_house", "newer_index", "shown_as", "compared")]
-    query = select(*alike, func.count())
-    if text:
-        query = query.where(contains(installed.c.name, text) | contains(installed.c.shown_as, text))
-    rows = connection.execute(query.group_by(*alike).order_by(installed.c.name))
-    lines = (_package_line(name, list(group)) for name, group in groupby(rows, key=itemgetter(0)))
+    rows = connection.execute(select(*alike, func.count()).group_by(*alike).order_by(installed.c.name))
+    groups = ((name, list(group)) for name, group in groupby(rows, key=itemgetter(0)))
+    lines = (_package_line(name, group) for name, group in groups if _is_called(group, text.lower()))
     return tuple(islice(lines, limit))
 
 
@@ -99,6 +97,11 @@ def sort_users(package: Package, key: str, reverse: bool) -> list[User]:
     if key == "last_seen":
         return sorted(package.users, key=lambda user: user.application.last_seen, reverse=reverse)
     return list(reversed(package.users) if reverse else package.users)
+
+
+def _is_called(rows: Sequence[Sequence[Any]], text: str) -> bool:
+    """Whether a package of such rows is called by a name that contains `text`."""
+    return not text or text in rows[0][0] or any(text in row[4].lower() for row in rows)
 
 
 def _package_line(name: str, rows: Sequence[Sequence[Any]]) -> PackageLine:

@@ -1,4 +1,4 @@
-"""Rollouts, their virtualenvs, and what these have."""
+"""Rollouts, their virtualenvs, and what these have; indexes for a million usage reports, and for late findings."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -104,3 +104,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("rollout_id", "position"),
     )
     op.create_index("rollout_virtualenvs_by_virtualenv", "rollout_virtualenvs", ["virtualenv_id", "rollout_id"])
+    op.drop_index("reports_by_user", "reports")
+    op.create_index("reports_by_user", "reports", ["user", "program", "at"])
+    op.create_index("reports_by_arrival", "reports", ["at"])
+    op.create_index("usage_counts_by_value", "usage_counts", ["key", "value", "day", "program", "reports"])
+    op.create_index("findings_by_time", "findings", ["first_seen", "id"])
