@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -18,12 +12,12 @@ import pytest
 import requests
 
 from tests.collector.sending import form, registration_fields, report
-from tests.support.fab import clean_environment
+from tests.support.ports import free_port
+from tests.support.web_workers import BIN, gunicorn, web_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "collector.md"
 TOKEN = "correct horse battery"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
-BIN = Path(sys.executable).parent
 WORKERS = 2
 # what nginx needs beside the page's own location
 NGINX = """
@@ -47,56 +41,11 @@ http {{
 """
 
 
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def block(kind: str, containing: str) -> str:
     """The block of the page that contains a text."""
     blocks = re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [one for one in blocks if containing in one]
     return str(found)
-
-
-@contextmanager
-def process(command: list[str | Path], folder: Path, port: int, **variables: str) -> Iterator[None]:
-    """A server that listens on a port, until the end of the context, and then ends with 0."""
-    with (folder / "server.log").open("ab") as log:
-        started = subprocess.Popen(
-            command, cwd=folder, env=clean_environment(folder) | variables, stdout=log, stderr=log
-        )
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    assert started.poll() is None, (folder / "server.log").read_text()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-            yield
-        finally:
-            started.send_signal(signal.SIGTERM)
-            status = started.wait(timeout=30)
-            print((folder / "server.log").read_text())  # shown beside a failure
-    assert status == 0
-
-
-def gunicorn(port: int) -> list[str | Path]:
-    """The command of the page, on another port and with fewer workers."""
-    return [
-        BIN / "gunicorn",
-        "--workers",
-        str(WORKERS),
-        "--preload",
-        "--bind",
-        f"127.0.0.1:{port}",
-        "envfab.collector.wsgi:application",
-    ]
 
 
 def uwsgi(port: int) -> list[str | Path]:
@@ -106,12 +55,12 @@ def uwsgi(port: int) -> list[str | Path]:
     return [BIN / "uwsgi", *(f"--{name}={value}" if value != "true" else f"--{name}" for name, value in given.items())]
 
 
-@pytest.fixture(params=[gunicorn, uwsgi])
+@pytest.fixture(params=["gunicorn", "uwsgi"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of the collector behind nginx, with its prefix."""
-    command: Callable[[int], list[str | Path]] = request.param
-    if not (BIN / command.__name__).exists():
-        pytest.skip(f"pip install {command.__name__}")
+    name: str = request.param
+    if not (BIN / name).exists():
+        pytest.skip(f"pip install {name}")
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("install nginx")
@@ -126,8 +75,10 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         "ENVFAB_COLLECTOR_ACCESS_LOG": "1",
     }
     with (
-        process(command(behind), tmp_path, behind, **variables),
-        process([nginx, "-e", tmp_path / "nginx.log", "-p", tmp_path, "-c", tmp_path / "nginx.conf"], tmp_path, port),
+        web_server(gunicorn(behind, WORKERS) if name == "gunicorn" else uwsgi(behind), tmp_path, behind, **variables),
+        web_server(
+            [nginx, "-e", tmp_path / "nginx.log", "-p", tmp_path, "-c", tmp_path / "nginx.conf"], tmp_path, port
+        ),
     ):
         yield f"http://127.0.0.1:{port}/envfab"
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import haproxy
-from tests.support.haproxy import Visitor, balancing, free_port
+from tests.support.haproxy import Visitor, balancing
+from tests.support.ports import free_port
 from tests.support.sshd import Hosts
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.workplace import Workplace
