@@ -81,6 +81,7 @@ class Fleet:
             self, "registration", Server, called="registration servers, such as Difio(…) or DependencyTrack(…)"
         )
         check_instances(self, "events", Listener, called="receivers of events, such as Webhook(…) or Exec(…)")
+        self._check_collectors()
         if self.usage_stats is not None and not isinstance(self.usage_stats, UsageStats):
             wrong(self, "usage_stats", f"must be UsageStats(url), not {self.usage_stats!r}")
         written = self.wheel_source is not None and not callable(self.wheel_source)
@@ -119,6 +120,11 @@ class Fleet:
         """
         assert isinstance(self.hosts, Sequence)
         return self.hosts.ask() if isinstance(self.hosts, AskedHosts) else self.hosts
+
+    def _check_collectors(self) -> None:
+        urls = [one.url.rstrip("/") for one in self.collectors if isinstance(one.url, str)]
+        if len(set(urls)) < len(urls):
+            wrong(self, "events", "must name each Collector(…) once", "leave out the second one")
 
     @property
     def receivers(self) -> tuple[Receiver, ...]:

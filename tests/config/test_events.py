@@ -105,3 +105,12 @@ def test_a_secret_is_base64_after_its_prefix_and_itself_without() -> None:
     """As Standard Webhooks writes keys; a password of any other kind works, too."""
     assert key_of("whsec_AAEC") == b"\x00\x01\x02"
     assert key_of("pässword") == "pässword".encode()
+
+
+def test_a_collector_is_named_once() -> None:
+    """Also where the same address ends with a slash; functions are not called to find out."""
+    with pytest.raises(
+        ConfigurationError, match=r"Fleet\.events: must name each Collector\(…\) once\n  leave out the second one"
+    ):
+        Fleet(events=[Collector("https://a.example.org"), Collector("https://a.example.org/", token="s3cret")])
+    assert len(Fleet(events=[Collector(lambda: URL), Collector(lambda: URL)]).collectors) == 2
