@@ -14,6 +14,11 @@ def day_of(milliseconds: int) -> int:
     return milliseconds // DAY
 
 
+def milliseconds_of(text: str) -> int:
+    """The milliseconds since 1970 of a time in ISO 8601; raises `ValueError`."""
+    return int(times.in_utc(times.parse_time(text)).timestamp() * 1000)
+
+
 def milliseconds_now() -> int:
     """The time as the tables have it."""
     return time.time_ns() // 10**6

@@ -6,12 +6,14 @@ Alike changes and alike packages of virtualenvs are written once, so that the do
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from envfab.util.json_fields import Fields
+from envfab.util.times import parse_time
 
 FORMAT = 1
 # as `deployment.result.new_rollout_id` makes them
@@ -31,8 +33,13 @@ MAX_VIRTUALENVS = 20_000
 MAX_SETS = 20_000
 MAX_ENTRIES = 5_000  # changes or packages of a virtualenv
 MAX_LINE = 1_000  # characters
+MAX_NAME = 600  # bytes of a host's or package's name: an index of PostgreSQL holds entries of 2,700
 MAX_NUMBER = 2**53 - 1  # what every reader of JSON, and every database, can hold
 MAX_MESSAGE = 4_000
+# seconds after which a rollout that is under way says so once more, though nothing has changed
+SAID_AGAIN_AFTER = 30
+# times that pages can show in any zone
+_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=timezone.utc), datetime(9998, 12, 31, tzinfo=timezone.utc)
 T = TypeVar("T")
 
 
@@ -148,6 +155,8 @@ def rollout_from_json(value: object) -> RolloutDocument:
     changes = [_change_set(one) for one in said.items("change_sets", MAX_SETS)]
     packages = [_package_set(one) for one in said.items("package_sets", MAX_SETS)]
     ended = said.text_or_none("ended")
+    virtualenvs = tuple(_virtualenv(one, changes, packages) for one in said.objects("virtualenvs", MAX_VIRTUALENVS))
+    _check_places(virtualenvs)
     return RolloutDocument(
         rollout=_matching(said.text("rollout"), ROLLOUT, "'rollout' must be such as 20261120-214900-9f3a"),
         number=_number(said, "number"),
@@ -163,7 +172,7 @@ def rollout_from_json(value: object) -> RolloutDocument:
         log=said.line_or_none("log", MAX_MESSAGE),
         approved_by=said.lines("approved_by", MAX_ENTRIES, MAX_LINE),
         out_of_service=said.lines("out_of_service", MAX_VIRTUALENVS, MAX_LINE),
-        virtualenvs=tuple(_virtualenv(one, changes, packages) for one in said.objects("virtualenvs", MAX_VIRTUALENVS)),
+        virtualenvs=virtualenvs,
     )
 
 
@@ -176,7 +185,7 @@ def _virtualenv(
     digest = fields.text_or_none("digest")
     return RolloutVirtualenv(
         owner=fields.line("owner", MAX_LINE),
-        host=fields.line("host", MAX_LINE),
+        host=_name(fields, "host"),
         path=fields.line("path", MAX_MESSAGE),
         status=_one_of(fields, "status", STATUSES),
         deployment=fields.line_or_none("deployment", MAX_LINE),
@@ -196,7 +205,7 @@ def _change_set(value: object) -> tuple[PackageChange, ...]:
     return tuple(
         PackageChange(
             _one_of(one, "action", ACTIONS),
-            one.line("name", MAX_LINE),
+            _name(one, "name"),
             one.line_or_none("installed", MAX_LINE),
             one.line_or_none("version", MAX_LINE),
         )
@@ -218,6 +227,22 @@ def _drift(fields: Fields) -> DriftFound:
     return DriftFound(
         _number(fields, "packages"), _number(fields, "files"), _time(since, "since") if since is not None else None
     )
+
+
+def _check_places(virtualenvs: Sequence[RolloutVirtualenv]) -> None:
+    places = Counter((one.path, one.owner, one.host) for one in virtualenvs)
+    for (path, owner, host), many in places.items():
+        if many > 1:
+            raise ValueError(f"{many} entries of 'virtualenvs' are {path} of {owner} on {host}")
+
+
+def _name(fields: Fields, name: str) -> str:
+    text = fields.line(name, MAX_LINE)
+    if not text:
+        raise ValueError(f"{name!r} is empty")
+    if (size := len(text.encode())) > MAX_NAME:
+        raise ValueError(f"{name!r} has {size} bytes, and may have {MAX_NAME}")
+    return text
 
 
 def _number(fields: Fields, name: str) -> int:
@@ -249,13 +274,20 @@ def _matching(text: str, pattern: re.Pattern[str], problem: str) -> str:
     return text
 
 
-def _time(text: str, name: str) -> str:
+def sound_time(text: str) -> datetime | None:
+    """Return the time that a text is by ISO 8601, with its offset, from 1970 to 9998; None for any other text."""
     try:
-        moment = datetime.fromisoformat(text)
+        moment = parse_time(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError(f"{name!r} must be a time with its offset, such as 2026-11-20T21:52:12+00:00")
+        return None
+    return moment if moment.tzinfo is not None and _FIRST <= moment <= _LAST else None
+
+
+def _time(text: str, name: str) -> str:
+    if sound_time(text) is None:
+        raise ValueError(
+            f"{name!r} must be a time with its offset, from 1970 to 9998, such as 2026-11-20T21:52:12+00:00"
+        )
     return text
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from envfab.config.events import Collector, problem_of_collector, problem_of_token
-from envfab.receivers.undelivered import Undelivered, ask_fabfile
+from envfab.receivers.undelivered import Undelivered, ask_fabfile, failure_of_answer
 from envfab.util.http import NoResponse, Request, Timeouts, WebResponse, WebSession
 from envfab.util.untrusted import one_line, shown_url
 
 TIMEOUTS = Timeouts(connect=3.0, read=15.0)
-# statuses, beside those from 500 on, that may be over a moment later
-PASSING = (408, 425, 429)
 # of these another try is for later, when someone has mended the token
 UNAUTHORIZED = (401, 403)
 MAX_ANSWER = 16 * 1024  # bytes
@@ -66,19 +64,16 @@ class RolloutSender:
                 status, location = response.status, response.location
         except NoResponse as error:
             raise Undelivered(error.reason) from None
-        if location is not None:
-            raise Undelivered(f"HTTP {status} to {shown_url(location)}, which is not followed", again=False)
-        if not 200 <= status < 300:
-            raise _failure(status, said)
+        if (failure := failure_of_answer(status, location)) is not None:
+            raise _explained(failure, status, said)
 
 
-def _failure(status: int, said: str) -> Undelivered:
-    reason = f"HTTP {status}" + (f": {said}" if said else "")
-    if status >= 500 or status in PASSING:
-        return Undelivered(reason)
+def _explained(failure: Undelivered, status: int, said: str) -> Undelivered:
+    """A failure with what the collector said of it, and whether it is final."""
+    reason = f"{failure.reason}: {said}" if said else failure.reason
     if status in UNAUTHORIZED:
         return Undelivered(f"{reason}; give a token that may write: Collector(url, token=…)", again=False)
-    return Refused(reason) if 400 <= status < 500 else Undelivered(reason, again=False)
+    return Refused(reason) if 400 <= status < 500 and not failure.again else Undelivered(reason, failure.again)
 
 
 def _said(response: WebResponse) -> str:

@@ -1,17 +1,36 @@
-"""Why an event could not be delivered."""
+"""Why an event or a document could not be delivered, and when another try is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from envfab.util.untrusted import shown_url
+
+# seconds before the second and the third try
+PAUSES = (0.4, 0.8)
+# statuses, beside those from 500 on, that may be over a moment later
+PASSING = (408, 425, 429)
+
 
 class Undelivered(Exception):
-    """An event was not delivered, for a `reason` that holds no secret; `again` says whether another try makes sense."""
+    """Something was not delivered, for a `reason` without secrets; `again` says whether another try makes sense."""
 
     def __init__(self, reason: str, again: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.again = again
+
+
+def failure_of_answer(status: int, location: str | None) -> Undelivered | None:
+    """Return why what a web server answers means that it did not take something; None if it did.
+
+    `location` is where a redirect leads: it is not followed, since a stranger would get what was sent.
+    """
+    if location is not None:
+        return Undelivered(f"HTTP {status} to {shown_url(location)}, which is not followed", again=False)
+    if 200 <= status < 300:
+        return None
+    return Undelivered(f"HTTP {status}", again=status >= 500 or status in PASSING)
 
 
 def ask_fabfile(value: object, called: str, problem_of: Callable[[object], str]) -> str:

@@ -11,13 +11,11 @@ from urllib.parse import urlsplit
 
 from envfab.config.events import Webhook, key_of, problem_of_secret, problem_of_url
 from envfab.receivers.message import Message
-from envfab.receivers.undelivered import Undelivered, ask_fabfile
+from envfab.receivers.undelivered import Undelivered, ask_fabfile, failure_of_answer
 from envfab.util.http import NoResponse, Request, Timeouts, WebSession
-from envfab.util.untrusted import one_line, shown_url
+from envfab.util.untrusted import one_line
 
 TIMEOUTS = Timeouts(connect=3.0, read=5.0)
-# statuses, beside those from 500 on, that may be over a moment later
-PASSING = (408, 425, 429)
 
 
 class WebhookSender:
@@ -46,10 +44,8 @@ class WebhookSender:
                 status, location = response.status, response.location
         except NoResponse as error:
             raise Undelivered(error.reason) from None
-        if location is not None:
-            raise Undelivered(f"HTTP {status} to {shown_url(location)}, which is not followed", again=False)
-        if not 200 <= status < 300:
-            raise Undelivered(f"HTTP {status}", again=status >= 500 or status in PASSING)
+        if (failure := failure_of_answer(status, location)) is not None:
+            raise failure
 
     def _signed(self, name: str, body: bytes) -> Mapping[str, str]:
         """The headers of Standard Webhooks; each try has its own time, and the same id."""

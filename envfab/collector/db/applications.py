@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from envfab.collector.days import milliseconds_of
 from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.schema import applications, changes, installed, updates
 from envfab.registration.difio.drift import RegisteredDrift, drift_to_json
 from envfab.registration.difio.protocol import Registration
-from envfab.util.times import in_utc, parse_time
 
 Package = tuple[str, str]  # as published, and its version
 
@@ -84,7 +84,7 @@ def _drift_row(drift: RegisteredDrift | None) -> dict[str, object]:
     return {
         "drift_packages": drift.package_count if drift is not None else None,
         "drift_files": drift.file_count if drift is not None else None,
-        "drift_since": int(in_utc(parse_time(since)).timestamp() * 1000) if since is not None else None,
+        "drift_since": milliseconds_of(since) if since is not None else None,
         "drift": json.dumps(drift_to_json(drift)) if drift is not None else None,
     }
 

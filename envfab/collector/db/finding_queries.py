@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from envfab.collector.db.application_queries import Application, labelled, version_key
-from envfab.collector.db.findings import in_parts
+from envfab.collector.db.parts import in_parts
 from envfab.collector.db.schema import applications, findings, installed, vulnerabilities, vulnerability_names
 
 
@@ -58,10 +58,7 @@ class StoredFinding:
 def list_vulnerabilities(connection: Connection, *, text: str = "") -> tuple[VulnerabilityLine, ...]:
     """The vulnerabilities that some application has, the worst first; those with `text` in a name or package."""
     found = _open(connection)
-    stored: dict[int, StoredVulnerability] = {}
-    for condition in in_parts(vulnerabilities.c.id, found):
-        stored.update(_stored(connection, select(vulnerabilities).where(condition)))
-    lines = [VulnerabilityLine(one, *found[one.id]) for one in stored.values()]
+    lines = [VulnerabilityLine(one, *found[one.id]) for one in _numbered(connection, found).values()]
     if text:
         lines = [line for line in lines if _has(line, text.lower())]
     return tuple(
@@ -147,6 +144,7 @@ def _open(
     return {
         number: (tuple(sorted(packages[number].items())), count, tuple(sorted(fixed[number], key=version_key)))
         for number, count in connection.execute(many.where(last).group_by(findings.c.vulnerability_id))
+        if number in packages
     }
 
 
@@ -158,12 +156,21 @@ def _published(connection: Connection, names: Select[Any]) -> dict[str, str]:
     return {row.package: row.shown_as for row in connection.execute(query) if row.shown_as is not None}
 
 
+def _numbered(connection: Connection, numbers: Collection[int]) -> dict[int, StoredVulnerability]:
+    """The vulnerabilities of some numbers."""
+    found: dict[int, StoredVulnerability] = {}
+    for some in in_parts(sorted(numbers)):
+        found |= _stored(connection, select(vulnerabilities).where(vulnerabilities.c.id.in_(some)))
+    return found
+
+
 def _stored(connection: Connection, query: Select[Any]) -> dict[int, StoredVulnerability]:
     rows = connection.execute(query).all()
     names: dict[int, list[str]] = defaultdict(list)
-    for condition in in_parts(vulnerability_names.c.vulnerability_id, [row.id for row in rows]):
-        wanted = select(vulnerability_names.c.vulnerability_id, vulnerability_names.c.name).where(condition)
-        for number, name in connection.execute(wanted.order_by(vulnerability_names.c.key)):
+    columns = vulnerability_names.c.vulnerability_id, vulnerability_names.c.name
+    for some in in_parts(row.id for row in rows):
+        wanted = select(*columns).where(columns[0].in_(some)).order_by(vulnerability_names.c.key)
+        for number, name in connection.execute(wanted):
             names[number].append(name)
     return {row.id: _vulnerability(row, names[row.id]) for row in rows}
 
@@ -188,10 +195,7 @@ def _query() -> Select[Any]:
 
 def _with_vulnerabilities(connection: Connection, query: Select[Any]) -> tuple[StoredFinding, ...]:
     rows = connection.execute(query).all()
-    numbers = {row.vulnerability_id for row in rows}
-    stored: dict[int, StoredVulnerability] = {}
-    for condition in in_parts(vulnerabilities.c.id, numbers):
-        stored.update(_stored(connection, select(vulnerabilities).where(condition)))
+    stored = _numbered(connection, {row.vulnerability_id for row in rows})
     return tuple(_finding(row, stored[row.vulnerability_id]) for row in rows)
 
 

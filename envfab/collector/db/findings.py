@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from envfab.audit.osv import Vulnerability
 from envfab.collector.db.engine import insert_or, run_many
+from envfab.collector.db.parts import in_parts
 from envfab.collector.db.schema import findings, vulnerabilities, vulnerability_names
 
 # An arbitrary number that no other program on the same database should use.
 _LOCK = 0x656E76666164
 # values in one IN: both databases limit how many a statement has
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +74,6 @@ def _open_findings(connection: Connection, sight: Sight) -> dict[tuple[int, str,
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows if row[0] in sight.applications}
 
 
-def in_parts(column: ColumnElement[Any], values: Collection[Any]) -> Iterator[ColumnElement[bool]]:
-    """Conditions that a column has one of the values, each with as many as a statement may have."""
-    rest = iter(sorted(values))
-    while part := list(islice(rest, _AT_ONCE)):
-        yield column.in_(part)
-
-
 def _row(key: tuple[int, str, int], one: SeenVulnerability, now: int) -> dict[str, object]:
     application, package, number = key
     return {"application_id": application, "package": package, "vulnerability_id": number, "version": one.version,
@@ -117,8 +108,9 @@ def _is_settled(ids: Sequence[str], known: Mapping[str, int]) -> bool:
 def _known(connection: Connection, keys: Collection[str]) -> dict[str, int]:
     columns = vulnerability_names.c.key, vulnerability_names.c.vulnerability_id
     found: dict[str, int] = {}
-    for condition in in_parts(vulnerability_names.c.key, keys):
-        found.update((key, number) for key, number in connection.execute(select(*columns).where(condition)))
+    for some in in_parts(sorted(keys)):
+        rows = connection.execute(select(*columns).where(vulnerability_names.c.key.in_(some)))
+        found.update((key, number) for key, number in rows)
     return found
 
 

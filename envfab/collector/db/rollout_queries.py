@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, or_
 
 from envfab.collector.db.application_queries import contains
 from envfab.collector.db.schema import change_sets, rollout_changes, rollout_virtualenvs, rollouts, virtualenvs
-from envfab.models.rollout_document import ENDED, UNDER_WAY
+from envfab.models.rollout_document import ENDED, SAID_AGAIN_AFTER, UNDER_WAY
 
-# Milliseconds: a rollout that is under way says so at least every 30 seconds. After four of these it may have been
-# killed, or its network be gone.
-SILENT_AFTER = 4 * 30_000
+# Milliseconds, for which a rollout that is under way would have said so four times: it may have been killed, or its
+# network be gone.
+SILENT_AFTER = 4 * 1000 * SAID_AGAIN_AFTER
 SILENT = "not heard of"
 
 

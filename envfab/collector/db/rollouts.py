@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, delete, func, select, update
 
+from envfab.collector.days import milliseconds_of
 from envfab.collector.db.engine import insert_or
 from envfab.collector.db.parts import insert_in_parts
 from envfab.collector.db.rollout_sums import RolloutSums
-from envfab.collector.db.rollout_times import milliseconds_of
 from envfab.collector.db.schema import change_sets, rollout_changes, rollout_virtualenvs, rollouts
 from envfab.collector.db.told_virtualenvs import drift_row, note_virtualenvs
 from envfab.models.rollout_document import UNDER_WAY, PackageChange, RolloutDocument, RolloutVirtualenv
@@ -60,8 +60,8 @@ def _store_rollout(connection: Connection, document: RolloutDocument, sums: Roll
     copied = ("number", "state", "task", "who", "origin", "command", "version", "slice", "log")
     said = {
         **{name: getattr(document, name) for name in copied},
-        "began": milliseconds_of(document.began, "began"),
-        "ended": milliseconds_of(document.ended, "ended") if document.ended is not None else None,
+        "began": milliseconds_of(document.began),
+        "ended": milliseconds_of(document.ended) if document.ended is not None else None,
         "heard_at": now,
         "approved_by": json.dumps(document.approved_by),
         "out_of_service": json.dumps(document.out_of_service),

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, select, update
 
+from envfab.collector.days import milliseconds_of
 from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.parts import in_parts, insert_in_parts
-from envfab.collector.db.rollout_times import milliseconds_of
 from envfab.collector.db.schema import package_sets, virtualenvs
 from envfab.models.rollout_document import PLANNED, RolloutDocument, RolloutVirtualenv
 
@@ -30,7 +30,7 @@ def note_virtualenvs(connection: Connection, document: RolloutDocument, rollout:
     keys = [key_of(one) for one in document.virtualenvs]
     sets = _store_package_sets(connection, document.virtualenvs)
     known = _known(connection, keys)
-    began = milliseconds_of(document.began, "began")
+    began = milliseconds_of(document.began)
     fresh: list[dict[str, object]] = []
     changed: list[tuple[Row[Any], dict[str, object]]] = []
     for key, one in zip(keys, document.virtualenvs, strict=True):
@@ -74,7 +74,7 @@ def drift_row(one: RolloutVirtualenv) -> dict[str, object]:
     return {
         "drift_packages": found.packages if found is not None else None,
         "drift_files": found.files if found is not None else None,
-        "drift_since": milliseconds_of(since, "since") if since is not None else None,
+        "drift_since": milliseconds_of(since) if since is not None else None,
     }
 
 

@@ -7,7 +7,6 @@ from werkzeug.exceptions import BadRequest
 
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import rollouts
-from envfab.collector.db.rollout_limits import check_limits
 from envfab.collector.parts import Service
 from envfab.collector.request_body import read_body
 from envfab.models.rollout_document import MAX_BODY, RolloutDocument, rollout_from_json
@@ -34,7 +33,6 @@ def endpoints(service: Service) -> Blueprint:
 def _document(body: bytes, rollout: str) -> RolloutDocument:
     try:
         document = rollout_from_json(_json(body))
-        check_limits(document)
     except ValueError as error:
         raise BadRequest(one_line(str(error))[:LONGEST_REASON]) from None
     if document.rollout != rollout:

@@ -12,12 +12,10 @@ from pathlib import Path
 from envfab.config.events import LOCK_WAITED, ROLLED_BACK, VIRTUALENV_FAILED, Receiver
 from envfab.deployment.events.event import Event
 from envfab.receivers.sender import Sender, sender_for
-from envfab.receivers.undelivered import Undelivered
+from envfab.receivers.undelivered import PAUSES, Undelivered
 from envfab.util.counts import count
 from envfab.util.progress import Reporter
 
-# seconds before the second and the third try
-PAUSES = (0.4, 0.8)
 # of these, what waits for a slow receiver becomes one event with several virtualenvs
 JOINED = frozenset({VIRTUALENV_FAILED, ROLLED_BACK, LOCK_WAITED})
 

@@ -9,10 +9,7 @@ from collections import deque
 
 from envfab.deployment.rollout_report.unsent import UnsentRollouts, collector_key
 from envfab.receivers.rollouts import Refused, RolloutSender
-from envfab.receivers.undelivered import Undelivered
-
-# seconds before the second and the third try
-PAUSES = (0.4, 0.8)
+from envfab.receivers.undelivered import PAUSES, Undelivered
 
 
 class DocumentQueue:

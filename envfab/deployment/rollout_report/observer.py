@@ -14,7 +14,7 @@ from envfab.deployment.observers import DeploymentBegan, DeploymentEnded, Happen
 from envfab.deployment.rollout_report.delivery import DocumentQueue
 from envfab.deployment.rollout_report.report import RolloutReport, body_of
 from envfab.deployment.rollout_report.unsent import UnsentRollouts
-from envfab.models.rollout_document import MAX_VIRTUALENVS
+from envfab.models.rollout_document import MAX_VIRTUALENVS, SAID_AGAIN_AFTER
 from envfab.receivers.rollouts import Refused, RolloutSender
 from envfab.util.progress import Reporter
 
@@ -51,6 +51,8 @@ class CollectorObserver:
         # why the last document could not be kept, if it could not
         self._unkept = "" if unsent is not None else "the user has no home folder"
         self._failed: Exception | None = None
+        # the last document that was sent; None before the rollout begins
+        self._body: bytes | None = None
         self._heard: SimpleQueue[Happening | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="envfab-report", daemon=True)
         self._thread.start()
@@ -95,8 +97,8 @@ class CollectorObserver:
     def _work(self) -> None:
         try:
             due = time.monotonic()
-            while self._noted_until(due):
-                due = self._tell()
+            while (changed := self._noted_until(due)) is not None:
+                due = self._tell() if changed else self._say_again()
             if self._report.has_begun:
                 self._report.give_up()
                 self._keep_and_tell()
@@ -104,27 +106,38 @@ class CollectorObserver:
             logging.getLogger("envfab").debug("the report of a rollout failed", exc_info=error)
             self._failed = error
 
-    def _noted_until(self, due: float) -> bool:
-        """Take note of what happens; return True once something did and `due` is past, False at the end."""
-        changed = False
+    def _noted_until(self, due: float) -> bool | None:
+        """Take note of what happens until it is to be told.
+
+        Return True once something happened and `due` is past, False if nothing did for so long that collectors are to
+        hear that the rollout is still under way, and None at the end.
+        """
+        changed, again = False, time.monotonic() + SAID_AGAIN_AFTER
         while True:
             try:
-                what = self._heard.get(timeout=max(0.0, due - time.monotonic()) if changed else None)
+                what = self._heard.get(timeout=max(0.0, (due if changed else again) - time.monotonic()))
             except Empty:
-                return True
+                return changed
             if what is None:
-                return False
+                return None
             self._report.note(what)
             if isinstance(what, RolloutEnded):
-                return False
+                return None
             changed = True
+
+    def _say_again(self) -> float:
+        """Send the last document once more: a collector notes that the rollout was heard of."""
+        for one in self._queues:
+            if self._body is not None:
+                one.put(self._body)
+        return time.monotonic()
 
     def _tell(self) -> float:
         """Send a document; return when the next one may be sent, by the monotonic clock."""
         began = time.thread_time()
-        body = body_of(self._report.document())
+        self._body = body_of(self._report.document())
         for one in self._queues:
-            one.put(body)
+            one.put(self._body)
         return time.monotonic() + max(PAUSE, SHARE * (time.thread_time() - began))
 
     def _keep_and_tell(self) -> None:

@@ -7,7 +7,6 @@ those is made once.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from envfab.deployment.proposal import Proposal
@@ -22,19 +21,18 @@ from envfab.models.rollout_document import (
     MAX_ENTRIES,
     MAX_LINE,
     MAX_MESSAGE,
+    MAX_NAME,
+    MAX_NUMBER,
     NOT_KNOWN,
     PLANNED,
     DriftFound,
     PackageChange,
     RolloutVirtualenv,
+    sound_time,
 )
 from envfab.planning.plan import Action, Plan
 from envfab.util.untrusted import one_line
 
-# what the tables of a collector can hold: bytes of a name, a number, and the years of times
-MAX_NAME = 600
-MAX_NUMBER = 2**53 - 1
-FIRST_YEAR, LAST_YEAR = 1971, 9997
 # of these it is known what they have, if that was read before: nothing was changed there, or all was brought back
 AS_PROBED = frozenset({Ending.CURRENT, Ending.SKIPPED, Ending.BLOCKED, Ending.ROLLED_BACK, Ending.FAILED})
 
@@ -152,13 +150,8 @@ def _drift_found(drift: Drift) -> DriftFound:
 
 def _sound_time(since: str | None) -> str | None:
     """A time that a host told, if it is one with an offset."""
-    try:
-        moment = datetime.fromisoformat(since) if since is not None else None
-    except ValueError:
-        return None
-    if moment is None or moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        return None
-    return moment.isoformat()
+    moment = sound_time(since) if since is not None else None
+    return moment.isoformat() if moment is not None else None
 
 
 def _name(said: str) -> str:

@@ -134,6 +134,27 @@ def test_changes_are_told_meanwhile_but_not_each(
     assert [one.number for one in told(server)] == [1, 2, 3]
 
 
+def test_a_rollout_in_which_nothing_changes_says_that_it_is_still_under_way(
+    server: RecordingServer, monkeypatch: pytest.MonkeyPatch, unsent: UnsentRollouts
+) -> None:
+    """By the same document, as in a long migration; and by none before it has begun, and after it has ended."""
+    monkeypatch.setattr(module, "SAID_AGAIN_AFTER", 0.1)
+    watched = Watched(unsent, Collector(address(server)))
+    time.sleep(0.3)
+    assert told(server) == []
+    watched.begin()
+    wait_for(lambda: len(told(server)) >= 4)
+    watched.end()
+    watched.close(20)
+    many = len(told(server))
+    time.sleep(0.3)
+    assert len(told(server)) == many
+    first, *others = told(server)
+    assert (first.number, first.state) == (1, "under way")
+    assert others[:-1] == [first] * (many - 2)
+    assert (others[-1].number, others[-1].state) == (2, "ended")
+
+
 def test_a_program_that_is_killed_has_told_that_its_rollout_began(
     server: RecordingServer, unsent: UnsentRollouts
 ) -> None:
