@@ -209,7 +209,7 @@ def _receivers(said: Mapping[str, str]) -> tuple[Receiver, ...]:
     if not said.get("WEBHOOK"):
         for name in ("WEBHOOK_SECRET", "WEBHOOK_FORMAT"):
             if said.get(name):
-                _wrong(name, "there is no webhook to use it for", f"set {PREFIX}WEBHOOK to its address")
+                _wrong(name, "needs a webhook", f"set {PREFIX}WEBHOOK to its address")
         return ()
     secret = said.get("WEBHOOK_SECRET") or None
     if problem := problem_of_url(said["WEBHOOK"]):

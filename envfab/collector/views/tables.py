@@ -22,7 +22,7 @@ class PageOutOfRange(NotFound):
     """There are fewer pages; `link` leads to the last."""
 
     def __init__(self, page: str, pages: int) -> None:
-        super().__init__(f"There is no page {page}: the last one is page {pages}.")
+        super().__init__(f"Page {page} is beyond the last one, page {pages}.")
         self.link = here(page=pages if pages > 1 else None), "Go to the last page"
 
 

@@ -74,7 +74,9 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             values = usage_queries.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
         if not values:
-            raise NotFound("no report has this key")
+            raise NotFound(
+                "No report of this period has this key. Choose a longer period, or a key on the page of usage."
+            )
         return render_template(
             "key.html", key=name, values=values.most_common(), program=period.program, days=days, most=VALUES
         )
@@ -177,7 +179,9 @@ def _days() -> int:
 def _period(days: int) -> Period:
     program = request.args.get("program")
     if program and not is_program(program):
-        raise NotFound("no program can be called that")
+        raise NotFound(
+            "This cannot be the name of a program: it must be letters, digits, dots, underscores and hyphens, at most 64."
+        )
     return Period(program, day_of(milliseconds_now()) - days)
 
 
@@ -185,9 +189,9 @@ def _read(service: Service, number: int) -> tuple[ReportLine, bytes, str]:
     with service.storage.reading() as connection:
         line = usage_queries.find_report(connection, number) if number < 2**63 else None
     if line is None:
-        raise NotFound("there is no such report")
+        raise NotFound("This collector has no report of this number: it never came, or was deleted.")
     try:
         stored = service.folder.read(line.program, line.file)
     except (OSError, ValueError):
-        raise NotFound("the report was deleted") from None
+        raise NotFound("The file of this report was deleted, or cannot be read.") from None
     return line, stored.body, stored.address

@@ -289,7 +289,7 @@ def configured(said: dict[str, str]) -> Config:
             {"WEBHOOK": "http://x", "WEBHOOK_FORMAT": "xml"},
             "ENVFAB_COLLECTOR_WEBHOOK_FORMAT: must be one of json, slack, not 'xml'",
         ),
-        ({"WEBHOOK_SECRET": "s3cret"}, "ENVFAB_COLLECTOR_WEBHOOK_SECRET: there is no webhook to use it for"),
+        ({"WEBHOOK_SECRET": "s3cret"}, "ENVFAB_COLLECTOR_WEBHOOK_SECRET: needs a webhook"),
         ({"URL": "inventory"}, "ENVFAB_COLLECTOR_URL: must be an http or https URL, not 'inventory'"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_page_that_does_not_exist_leads_to_the_last(client: FlaskClient, path:
     """It says so, with status 404, and the link keeps filter and order."""
     answer = client.get(path, headers=HTML)
     assert answer.status_code == 404
-    assert "There is no page" in answer.text
+    assert "is beyond the last one, page" in answer.text
     assert link(answer.text, "Go to the last page") == last
 
 
