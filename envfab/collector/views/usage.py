@@ -75,7 +75,7 @@ def endpoints(service: Service) -> Blueprint:
             values = usage_queries.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
         if not values:
             raise NotFound(
-                "No report of this period has this key. Choose a longer period, or a key on the page of usage."
+                "No report of this period has this key: choose a longer period, or another key."
             )
         return render_template(
             "key.html", key=name, values=values.most_common(), program=period.program, days=days, most=VALUES
@@ -180,7 +180,7 @@ def _period(days: int) -> Period:
     program = request.args.get("program")
     if program and not is_program(program):
         raise NotFound(
-            "This cannot be the name of a program: it must be letters, digits, dots, underscores and hyphens, at most 64."
+            "A program's name must be of letters, digits, dots, underscores and hyphens, at most 64."
         )
     return Period(program, day_of(milliseconds_now()) - days)
 
