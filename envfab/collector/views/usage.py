@@ -74,9 +74,7 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             values = usage_queries.values_of(connection, period, [name], VALUES)[name] if name else Counter[str]()
         if not values:
-            raise NotFound(
-                "No report of this period has this key: choose a longer period, or another key."
-            )
+            raise NotFound("No report of this period has this key: choose a longer period, or another key.")
         return render_template(
             "key.html", key=name, values=values.most_common(), program=period.program, days=days, most=VALUES
         )
@@ -179,9 +177,7 @@ def _days() -> int:
 def _period(days: int) -> Period:
     program = request.args.get("program")
     if program and not is_program(program):
-        raise NotFound(
-            "A program's name must be of letters, digits, dots, underscores and hyphens, at most 64."
-        )
+        raise NotFound("A program's name must be of letters, digits, dots, underscores and hyphens, at most 64.")
     return Period(program, day_of(milliseconds_now()) - days)
 
 
