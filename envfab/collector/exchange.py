@@ -66,25 +66,53 @@ class ObservedApplication:
             return start(line, headers, *error)
 
         answer = self._application(environ, note_status)
-        return self._sent(answer, environ, status, began)
 
-    def _sent(
-        self, answer: Iterable[bytes], environ: WSGIEnvironment, status: list[int], began: float
-    ) -> Iterator[bytes]:
-        size = 0
-        try:
-            for piece in answer:
-                size += len(piece)
-                yield piece
-        finally:
-            close = getattr(answer, "close", None)
-            if close is not None:
-                close()
+        def tell(size: int) -> None:
             self._tell(_exchange(environ, status[0], time.perf_counter() - began, size))
+
+        return _ObservedAnswer(answer, tell)
 
     def _tell(self, exchange: Exchange) -> None:
         for observe in self._observers:
             observe(exchange)
+
+
+class _ObservedAnswer:
+    """An answer that tells once, when its last byte was taken or the server closes it, how many bytes were taken.
+
+    Not when it is dropped without that, against PEP 3333: the garbage collector may do so at any moment, also while an
+    observer holds a lock.
+    """
+
+    def __init__(self, answer: Iterable[bytes], tell: Callable[[int], None]) -> None:
+        self._answer = answer
+        self._pieces = iter(answer)
+        self._tell: Callable[[int], None] | None = tell
+        self._size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            piece = next(self._pieces)
+        except StopIteration:
+            self.close()
+            raise
+        self._size += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the answer, and tell."""
+        tell, self._tell = self._tell, None
+        if tell is None:
+            return
+        try:
+            close = getattr(self._answer, "close", None)
+            if close is not None:
+                close()
+        finally:
+            tell(self._size)
 
 
 def _exchange(environ: WSGIEnvironment, status: int, seconds: float, size: int) -> Exchange:

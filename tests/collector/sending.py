@@ -46,7 +46,8 @@ def register(
     client: FlaskClient, uuid: str = "7a99f652", packages: Sequence[tuple[str, str]] = DJANGO, **fields: object
 ) -> None:
     """Register an application, successfully."""
-    answer = client.post(REGISTER, data=form(registration_fields(uuid, packages, **fields)), content_type=FORM)
+    body = form(registration_fields(uuid, packages, **fields))
+    answer = client.post(REGISTER, data=body, content_type=FORM, buffered=True)
     assert answer.status_code == 200, answer.text
 
 
