@@ -50,11 +50,13 @@ def web_server(
                     assert time.monotonic() < deadline
                     time.sleep(0.05)
             yield started
+        except BaseException:
+            print((folder / "server.log").read_text())  # shown beside a failure
+            raise
         finally:
             started.send_signal(signal.SIGTERM)
             status = started.wait(timeout=60)
-            print((folder / "server.log").read_text())  # shown beside a failure
-    assert status == 0
+    assert status == 0, (folder / "server.log").read_text()
 
 
 @contextmanager

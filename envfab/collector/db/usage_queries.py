@@ -90,13 +90,14 @@ def count_users(connection: Connection, program: str | None, since: int) -> int:
 
     The index of users is walked from one to the next, since a user may have sent thousands of reports.
     """
-    first = select(func.min(reports.c.user).label("user")).cte("users", recursive=True)
-    after = select(func.min(reports.c.user)).where(reports.c.user > first.c.user).scalar_subquery()
-    users = first.union_all(select(after).where(first.c.user.is_not(None)))
-    sent = select(reports.c.id).where(reports.c.user == users.c.user, reports.c.at >= since)
+    wanted = [reports.c.user.is_not(None), reports.c.at >= since]
     if program is not None:
-        sent = sent.where(reports.c.program == program)
-    return connection.execute(select(func.count()).select_from(users).where(sent.exists())).scalar_one()
+        wanted.append(reports.c.program == program)
+    next_one = select(reports.c.user).where(*wanted).order_by(reports.c.user).limit(1)
+    first = select(next_one.scalar_subquery().label("user")).cte("users", recursive=True)
+    after = next_one.where(reports.c.user > first.c.user).scalar_subquery()
+    users = first.union_all(select(after).where(first.c.user.is_not(None)))
+    return connection.execute(select(func.count(users.c.user))).scalar_one()
 
 
 def list_keys(connection: Connection, period: Period, common: int = 3) -> tuple[Key, ...]:

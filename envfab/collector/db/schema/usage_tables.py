@@ -20,9 +20,10 @@ reports = Table(
     Column("proof", Text),
     UniqueConstraint("program", "file"),
     Index("reports_by_time", "program", "at"),
-    Index("reports_by_user", "user", "program", "at"),
     Index("reports_by_arrival", "at"),
 )
+# The latest first: whether a user sent something since a time is known by the first entry.
+Index("reports_by_user", reports.c.user, reports.c.program, reports.c.at.desc())
 
 # How many reports of a day said `value` under `key`; the empty key counts them all.
 usage_counts = Table(

@@ -105,7 +105,7 @@ def upgrade() -> None:
     )
     op.create_index("rollout_virtualenvs_by_virtualenv", "rollout_virtualenvs", ["virtualenv_id", "rollout_id"])
     op.drop_index("reports_by_user", "reports")
-    op.create_index("reports_by_user", "reports", ["user", "program", "at"])
+    op.create_index("reports_by_user", "reports", ["user", "program", sa.text("at DESC")])
     op.create_index("reports_by_arrival", "reports", ["at"])
     op.create_index("usage_counts_by_value", "usage_counts", ["key", "value", "day", "program", "reports"])
     op.create_index("findings_by_time", "findings", ["first_seen", "id"])
