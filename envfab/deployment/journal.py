@@ -83,7 +83,7 @@ class Record:
     lingering: tuple[LingeringProcess, ...] = ()
     # the slice of the fleet that the rollout was for, as text: `3/8`
     slice: str | None = None
-    # the digest of the saved plan that was carried out (`planning.plan.plan_digest`)
+    # the digest of the saved plan that was carried out (`planning.plan_json.plan_digest`)
     plan: str | None = None
     # the digest of all that the current generation has, in hex; None in records of older versions of envfab
     digest: str | None = None

@@ -15,7 +15,8 @@ from envfab.config.settings import read_batch
 from envfab.config.slices import Slice
 from envfab.config.target import Target
 from envfab.errors import ConfigurationError, FormatError, UsageError
-from envfab.planning.plan import Plan, Status, from_json
+from envfab.planning.plan import Plan, Status
+from envfab.planning.plan_json import from_json
 from envfab.util.atomic import write_file
 from envfab.util.json_fields import Fields
 from envfab.util.paths import read_file

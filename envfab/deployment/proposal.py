@@ -22,8 +22,9 @@ from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.lookup import wheel_of
-from envfab.planning.plan import Plan, Status, to_json
+from envfab.planning.plan import Plan, Status
 from envfab.planning.plan_cache import Plans
+from envfab.planning.plan_json import to_json
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import to_damage
 from envfab.remote.drift import drift_by_stat

@@ -16,7 +16,8 @@ from envfab.deployment.proposal_work import NOTHING_REQUIRED, ProposalWork
 from envfab.deployment.propose import Proposals, WheelFiles
 from envfab.errors import DeploymentError, EnvfabError, FormatError, UsageError
 from envfab.models.probe import Probe
-from envfab.planning.plan import ActionKind, Plan, Status, plan_digest, status_without
+from envfab.planning.plan import ActionKind, Plan, Status, status_without
+from envfab.planning.plan_json import plan_digest
 from envfab.remote.probe import Links, ProbeResult, TargetSession
 from envfab.remote.survey_processes import survey_in_processes
 from envfab.util.progress import Reporter

@@ -1,33 +1,23 @@
-"""A plan: the exact actions that bring one virtualenv to its requirements, and its JSON."""
+"""A plan: the exact actions that bring one virtualenv to its requirements. Its JSON is in `plan_json`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from envfab.config.target import Target
 from envfab.errors import (
     Disconnected,
     EnvfabError,
-    FormatError,
     Unreachable,
     Unusable,
     UsageError,
     VirtualenvMissing,
-    WheelError,
 )
 from envfab.models.wheel import Wheel
-from envfab.util.versions import shortened
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Status(Enum):
@@ -178,178 +168,3 @@ class Plan:
     generation: int | None = None
     # each is told in a warning
     overlaps: tuple[Overlap, ...] = ()
-
-
-def to_json(plan: Plan) -> dict[str, Any]:
-    """Convert a plan to the JSON object of `fab plan --json`, which `from_json` reads back."""
-    return {
-        "target": str(plan.target),
-        "host": plan.target.host,
-        "user": plan.target.owner,
-        "path": plan.target.path,
-        "python": plan.python,
-        "status": plan.status.value,
-        "actions": [_action_to_json(action) for action in plan.actions],
-        "ahead": [
-            {"name": ahead.shown_as, "installed": ahead.installed, "available": ahead.available} for ahead in plan.ahead
-        ],
-        "missing": [
-            {"requirement": missing.requirement, "required_by": missing.required_by, "why": missing.why}
-            for missing in plan.missing
-        ],
-        "conflicts": list(plan.conflicts),
-        "warnings": list(plan.warnings),
-        "fingerprint": plan.fingerprint,
-        "error": plan.error,
-        "notes": list(plan.notes),
-        "newer": [
-            {"name": newer.shown_as, "installed": newer.installed, "available": newer.available} for newer in plan.newer
-        ],
-        "upgrade": list(plan.upgrade),
-        "force": plan.force,
-        "generation": plan.generation,
-        "overlaps": [
-            {"loser": overlap.loser, "winner": overlap.winner, "files": list(overlap.files)}
-            for overlap in plan.overlaps
-        ],
-    }
-
-
-def from_json(document: object) -> Plan:
-    """Read a plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are ignored."""
-    try:
-        fields = _Fields(document)
-        return Plan(
-            Target(fields.text("user"), fields.text("host"), fields.text("path")),
-            Status(fields.text("status")),
-            fields.optional("python"),
-            tuple(_action_from_json(action) for action in fields.objects("actions")),
-            tuple(
-                Ahead(one.text("name"), one.text("installed"), one.optional("available"))
-                for one in fields.objects("ahead")
-            ),
-            tuple(
-                Missing(one.text("requirement"), one.text("required_by"), one.text("why"))
-                for one in fields.objects("missing")
-            ),
-            fields.texts("conflicts"),
-            fields.texts("warnings"),
-            fields.optional("fingerprint"),
-            fields.optional("error"),
-            fields.texts("notes"),
-            tuple(
-                Newer(one.text("name"), one.text("installed"), one.text("available")) for one in fields.objects("newer")
-            ),
-            fields.texts("upgrade"),
-            fields.truth("force"),
-            overlaps=tuple(
-                Overlap(one.text("loser"), one.text("winner"), one.texts("files")) for one in fields.objects("overlaps")
-            ),
-        )
-    except (ValueError, WheelError) as error:
-        what = str(error).partition("\n")[0]
-        raise FormatError(
-            f"not a valid plan: {shortened(what, 200)}", hint="make a new one with fab plan --json"
-        ) from None
-
-
-class _Fields:
-    """A JSON object whose fields have types; raises `ValueError` with the field's name."""
-
-    def __init__(self, document: object) -> None:
-        if not isinstance(document, dict):
-            raise ValueError(f"{shortened(repr(document))} must be an object")
-        self._document = document
-
-    def text(self, key: str) -> str:
-        """Return a string that must be there."""
-        if key not in self._document:
-            raise ValueError(f"{key!r} is missing")
-        return _text(self._document[key], key)
-
-    def optional(self, key: str) -> str | None:
-        """Return a string, or None."""
-        return None if self._document.get(key) is None else self.text(key)
-
-    def truth(self, key: str) -> bool:
-        """Return a boolean; false if the key is missing."""
-        found = self._document.get(key, False)
-        if not isinstance(found, bool):
-            raise ValueError(f"{key!r} must be true or false, not {shortened(repr(found))}")
-        return found
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of strings; empty if the key is missing."""
-        return tuple(_text(one, key) for one in self._list(key))
-
-    def objects(self, key: str) -> Iterator[_Fields]:
-        """Return a list of objects; empty if the key is missing."""
-        return (_Fields(one) for one in self._list(key))
-
-    def _list(self, key: str) -> list[Any]:
-        found = self._document.get(key, [])
-        if not isinstance(found, list):
-            raise ValueError(f"{key!r} must be a list, not {shortened(repr(found))}")
-        return found
-
-
-def _text(value: object, key: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{key!r} must be a text, not {shortened(repr(value))}")
-    return value
-
-
-def anywhere(message: str, target: Target) -> str:
-    """Return a message about a target without its names, so that it is the same for others in the same situation."""
-    for name, word in ((target.path, "PATH"), (target.host, "HOST")):
-        message = message if not name else re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", word, message)
-    return message
-
-
-def plan_key(plan: Plan) -> str:
-    """Return a digest of everything in a plan except its virtualenv; plans with the same key are shown together."""
-    of_the_target = ("target", "host", "user", "path", "fingerprint")
-    shown = {key: value for key, value in to_json(plan).items() if key not in of_the_target}
-    shown["error"] = anywhere(plan.error or "", plan.target)
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
-
-
-def plan_digest(plan: Plan) -> str:
-    """Return a digest of a whole plan: of its virtualenv, its fingerprint, and what is to be done there."""
-    return hashlib.sha256(json.dumps(to_json(plan), sort_keys=True).encode()).hexdigest()
-
-
-def _action_to_json(action: Action) -> dict[str, Any]:
-    return {
-        "action": action.kind.value,
-        "name": action.shown_as,
-        "installed": action.installed,
-        "version": None if action.version is None else str(action.version),
-        "wheel": action.wheel.filename if action.wheel else None,
-        "sha256": action.wheel.sha256 if action.wheel else None,
-        "reason": action.reason,
-        "required_by": list(action.required_by),
-    }
-
-
-def _action_from_json(action: _Fields) -> Action:
-    shown_as = action.text("name")
-    name = _canonical(shown_as)
-    kind = ActionKind(action.text("action"))
-    filename, installed = action.optional("wheel"), action.optional("installed")
-    wheel = Wheel.from_filename(filename, action.optional("sha256"), shown_as) if filename is not None else None
-    if (wheel is None) != (kind is ActionKind.REMOVE):
-        raise ValueError(f"{shown_as}: every action but remove must have a wheel, and this one is {kind.value}")
-    if wheel is not None and (wheel.name != name or str(wheel.version) != action.text("version")):
-        raise ValueError(f"{shown_as}: {wheel.filename} is the wheel of another release")
-    if wheel is not None and wheel.sha256 is not None and not _SHA256.fullmatch(wheel.sha256):
-        raise ValueError(f"{shown_as}: 'sha256' must be 64 hex digits, not {shortened(wheel.sha256)!r}")
-    return Action(kind, name, shown_as, installed, wheel, action.text("reason"), action.texts("required_by"))
-
-
-def _canonical(shown_as: str) -> NormalizedName:
-    """The canonical name; raises `ValueError` if `shown_as` is not a project name, but for example an option."""
-    try:
-        return canonicalize_name(shown_as, validate=True)
-    except InvalidName:
-        raise ValueError(f"'name' must be a project name, not {shortened(shown_as)!r}") from None

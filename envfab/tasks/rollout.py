@@ -24,7 +24,8 @@ from envfab.deployment.result import BAD, Caller, Deployment, Ending, new_rollou
 from envfab.deployment.rollout import Rollout, settled
 from envfab.errors import EnvfabError
 from envfab.models.probe import Probe
-from envfab.planning.plan import UNPLANNABLE, Status, plan_key
+from envfab.planning.plan import UNPLANNABLE, Status
+from envfab.planning.plan_json import plan_key
 from envfab.remote.host_commands import HostCommands
 from envfab.remote.probe import TargetSession
 from envfab.tasks.command_line import command, flags

@@ -12,7 +12,8 @@ import pytest
 from envfab.config.slices import Slice
 from envfab.deployment.plan_file import SavedPlan, Waves, load, save
 from envfab.errors import EnvfabError, FormatError
-from envfab.planning.plan import Plan, to_json
+from envfab.planning.plan import Plan
+from envfab.planning.plan_json import to_json
 from envfab.planning.planner import plan
 from tests.planning.catalogue import probe, requirements, wheelhouse
 

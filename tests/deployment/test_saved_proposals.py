@@ -11,7 +11,8 @@ from envfab.deployment.journal import DEPLOYED, FAILED, Record, snapshot, to_jso
 from envfab.deployment.saved_proposals import remaining
 from envfab.errors import DeploymentError
 from envfab.models.probe import Holder, Probe
-from envfab.planning.plan import Options, Plan, Status, plan_digest
+from envfab.planning.plan import Options, Plan, Status
+from envfab.planning.plan_json import plan_digest
 from envfab.planning.planner import plan
 from tests.planning.catalogue import probe, requirements, wheelhouse
 

@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 
 from envfab.models.probe import Probe
 from envfab.models.requirements import Entry, Requirements
-from envfab.planning.plan import ActionKind, Options, Plan, Status, from_json, plan_key, to_json
+from envfab.planning.plan import ActionKind, Options, Plan, Status
+from envfab.planning.plan_json import from_json, plan_key, to_json
 from envfab.planning.planner import plan, plan_without_tags
 from tests.planning.catalogue import distribution, interpreter, probe, requirements
 from tests.planning.generated import EXTRA, Case, generate

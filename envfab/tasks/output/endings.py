@@ -9,7 +9,7 @@ from rich.text import Text
 from envfab.config.slices import Slice
 from envfab.deployment.notes import still_running
 from envfab.deployment.result import BAD, Deployment, Ending
-from envfab.planning.plan import anywhere
+from envfab.planning.plan_json import anywhere
 from envfab.tasks.output.plans import counted, several, slice_title
 from envfab.util.counts import count
 

@@ -14,7 +14,8 @@ from envfab.deployment.plan_file import Waves
 from envfab.deployment.proposal import Proposal, proposal_json
 from envfab.deployment.result import Deployment, outcome_json
 from envfab.errors import EnvfabError
-from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status, plan_key, to_json
+from envfab.planning.plan import UNPLANNABLE, Action, ActionKind, Newer, Plan, Status
+from envfab.planning.plan_json import plan_key, to_json
 from envfab.util.counts import count
 from envfab.util.untrusted import one_line
 

@@ -19,7 +19,8 @@ from envfab.models.interpreter import Interpreter
 from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
-from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status, plan_key
+from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Plan, Status
+from envfab.planning.plan_json import plan_key
 from envfab.tasks.output.plans import alike, show_group, summary
 
 
