@@ -29,6 +29,7 @@ from envfab.models.probe import Probe
 from envfab.models.requirements import Requirements, parse
 from envfab.planning.plan import Status
 from envfab.planning.planner import plan
+from envfab.tasks.output.console import format_question
 from envfab.tasks.output.plans import alike, show_group
 from envfab.tasks.output.wheelhouse import wheelhouse_line
 from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -81,7 +82,8 @@ def _shown(folder: Path) -> Iterator[Text]:
     for group in alike(proposals):
         yield show_group(group)
     waiting = sum(proposal.plan.status is Status.CHANGES for proposal in proposals)
-    question = f"Deploy to {proposals[0].plan.target}?  [y]es  [n]o  [a]ll {waiting} with this plan  [q]uit"
+    answers = ("yes", "no", f"all {waiting} with this plan", "quit")
+    question = format_question(f"Deploy to {proposals[0].plan.target}?", answers)
     yield Text(question, "bold")
 
 

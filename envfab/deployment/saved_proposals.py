@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -28,17 +28,19 @@ class SavedProposals:
     """Makes the proposals of a saved plan. Thread-safe.
 
     `force` lets the plans break packages outside of the requirements, as if they had been saved so. With `commands`,
-    those of the fabfile must be these.
+    those of the fabfile must be these. `targets` are all of the fabfile.
     """
 
     def __init__(
         self,
         plans: Mapping[Target, Plan],
+        targets: Container[Target],
         wheelhouse: Wheelhouse,
         force: bool = False,
         commands: Mapping[Target, Sequence[tuple[str, str]]] | None = None,
     ) -> None:
         self._plans = plans
+        self._targets = targets
         self._wheelhouse = wheelhouse
         self._files = WheelFiles(wheelhouse)
         self._force = force
@@ -63,9 +65,11 @@ class SavedProposals:
             raise UsageError(
                 "the saved plan has none of the selected virtualenvs", hint="fab plan --out FILE makes a new plan"
             )
-        left_out = sorted(str(target) for target in self._plans.keys() - {member.target for member in members})
-        if left_out:
-            reporter.warning(f"in the saved plan, but not selected or not in the fabfile: {', '.join(left_out)}")
+        left_out = self._plans.keys() - {member.target for member in members}
+        for known, reason in ((True, "not selected"), (False, "not in the fabfile any more")):
+            names = sorted(str(target) for target in left_out if (target in self._targets) == known)
+            if names:
+                reporter.warning(f"in the saved plan, but {reason}: {', '.join(names)}")
         return chosen
 
     def _look(self, found: ProbeResult) -> Proposal:

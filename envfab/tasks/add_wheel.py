@@ -117,10 +117,9 @@ class _Trust:
         if self._console.as_json or not self._console.can_ask:
             return False
         self._console.print(str(error).splitlines()[0], "yellow")
-        question = "Log the SHA-256 of this file as its hash?  [y]es  [n]o  [a]ll such files"
-        answer = self._console.ask(question, "yna")
-        self.given = answer == "a"
-        return answer in "ya"
+        answer = self._console.ask("Log the SHA-256 of this file as its hash?", ("yes", "no", "all such files"))
+        self.given = answer == "all"
+        return answer in ("yes", "all")
 
 
 def _take_in(wheelhouse: Wheelhouse, path: Path, trust: _Trust, check: FileCheck) -> list[Added]:

@@ -44,7 +44,7 @@ def task(fleet: Fleet) -> Any:
             for line in _besides(saved):
                 console.print(line)
             console.print(summary(proposals, saved.slice), "bold")
-            if not yes and console.ask(f"Approve {file} with {key.fingerprint}?  [y]es  [n]o", "ynq") != "y":
+            if not yes and not console.confirm(f"Approve {file} with {key.fingerprint}?"):
                 raise Exit(code=1)
             approve(run, place, saved.sha256, key)
 

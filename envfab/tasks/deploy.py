@@ -107,7 +107,8 @@ def task(fleet: Fleet) -> Any:
                 from envfab.deployment.saved_proposals import SavedProposals
 
                 commands = saved.commands if approved_by else None
-                carried_out = SavedProposals(saved.plans, wheelhouse, options.force, commands)
+                targets = {member.target for member in fleet.members(run.login)}
+                carried_out = SavedProposals(saved.plans, targets, wheelhouse, options.force, commands)
                 proposing = carried_out.propose(members, links, run.settings, console)
             with proposing as proposals:
                 # loaded while the hosts answer

@@ -82,20 +82,19 @@ class _Dialogue:
     def _ask(self, group: Sequence[Proposal]) -> None:
         pending = list(group)
         while pending:
-            every = self._every(len(pending))
-            question = f"{self._what} {pending[0].plan.target}?  [y]es  [n]o{every}  [q]uit"
-            answer = self._console.ask(question, "ynaq" if every else "ynq")
-            if answer == "q":
+            answers = ("yes", "no", *self._all(len(pending)), "quit")
+            answer = self._console.ask(f"{self._what} {pending[0].plan.target}?", answers)
+            if answer == "quit":
                 raise Exit(NOTHING, code=1)
             asked = [pending.pop(0)]
-            if answer == "a":
+            if answer == "all":
                 self._all_of.add(likeness(asked[0]))
                 asked += pending
                 pending = []
-            if answer in "ya":
+            if answer in ("yes", "all"):
                 self._agreed |= {proposal.plan.target for proposal in asked}
 
-    def _every(self, pending: int) -> str:
+    def _all(self, pending: int) -> tuple[str, ...]:
         if self._proposals.missing:
-            return "  [a]ll with this plan, later ones too"
-        return f"  [a]ll {pending} with this plan" if pending > 1 else ""
+            return ("all with this plan, later ones too",)
+        return (f"all {pending} with this plan",) if pending > 1 else ()

@@ -77,7 +77,7 @@ class PublisherCheck:
                 hint="does the project tell of it? then pass --yes",
             )
         what = "it from this publisher" if len(found) == 1 else "them from these publishers"
-        if self._run.console.ask(f"Take {what}?  [y]es  [n]o", "ynq") != "y":
+        if not self._run.console.confirm(f"Take {what}?"):
             raise SupplyError(f"{_shown(found)}: not taken, from another publisher than earlier releases")
         self._accepted |= {one.wheel.filename for one in found}
 

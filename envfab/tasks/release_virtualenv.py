@@ -37,8 +37,7 @@ def task(fleet: Fleet) -> Any:
                 console.require_terminal("release_virtualenv")
                 names = ", ".join(str(member.target) for member in members[:SHOWN])
                 more = f" and {len(members) - SHOWN} more" if len(members) > SHOWN else ""
-                question = f"Release {names}{more}, and give up the generations to roll back to?  [y]es  [n]o"
-                if console.ask(question, "yn") != "y":
+                if not console.confirm(f"Release {names}{more}, and give up the generations to roll back to?"):
                     raise Exit("nothing was done", code=1)
             caller = Caller.here()
             holder = {"format": 1, "who": caller.who, "from": caller.origin, "since": now(), "deployment": None}

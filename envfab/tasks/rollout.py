@@ -255,4 +255,4 @@ def _agreed(console: Console, old: Proposal, new: Proposal, yes: bool) -> Propos
         console.print(f"{new.plan.target} changed while you were asked; its plan is now:")
         console.print(show_group([new]))
         question = "Deploy that?" if new.undoes is None else "Roll back that way?"
-        return new if console.ask(f"{question}  [y]es  [n]o", "yn") == "y" else None
+        return new if console.confirm(question) else None

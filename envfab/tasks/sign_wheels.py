@@ -36,7 +36,7 @@ def task(fleet: Fleet) -> Any:
                 which = f"{count(len(signing.found), 'line')} with {key.fingerprint} ({key.path})"
                 if not yes:
                     console.require_terminal("sign_wheels")
-                    if console.ask(f"Sign {which}?  [y]es  [n]o", "ynq") != "y":
+                    if not console.confirm(f"Sign {which}?"):
                         raise Exit(code=1)
                 run.open_wheelhouse().sign_again(signing)
                 console.print(f"signed {which}")

@@ -70,7 +70,7 @@ def test_without_a_file_says_how(workplace: Workplace) -> None:
     assert done.stderr == "envfab: add_wheel needs a file\n  fab add_wheel:dist/shop-2.1-py3-none-any.whl\n"
 
 
-@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1), ("a", 0)])
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("no", 1), ("ALL", 0)])
 def test_at_a_terminal_an_unknown_hash_is_asked_about(
     workplace: Workplace, unhashed: Path, answer: str, status: int
 ) -> None:
@@ -79,4 +79,4 @@ def test_at_a_terminal_an_unknown_hash_is_asked_about(
         terminal.expect("Log the SHA-256 of this file as its hash?")
         terminal.send(f"{answer}\r")
         assert terminal.finish() == status
-    assert ("sha256" in workplace.log) == (answer != "n")
+    assert ("sha256" in workplace.log) == (answer != "no")

@@ -95,19 +95,28 @@ class Console:
         """Whether standard input is a terminal, so that a question can be answered."""
         return sys.stdin is not None and sys.stdin.isatty()
 
+    def confirm(self, question: str) -> bool:
+        """Ask a question to be answered by yes or no; the end of input is a no."""
+        return self.ask(question, ("yes", "no")) == "yes"
+
     def ask(self, question: str, answers: Sequence[str]) -> str:
-        """Ask until the answer begins with one of the letters `answers`, and return that; the end of input is `q`."""
+        """Ask until one of `answers` is given by its first word or the beginning of that; return the first word.
+
+        No two answers begin with the same letter. The end of input is `quit`.
+        """
+        words = [answer.split()[0] for answer in answers]
         with self._load_styled().progress.paused():
             while True:
-                self._load_styled().result(question, "bold", end=" ")
+                self._load_styled().result(format_question(question, answers), "bold", end=" ")
                 try:
-                    answer = input().strip().lower()
+                    typed = input().strip().lower()
                 except EOFError:
                     self.print()
-                    return "q"
-                if answer[:1] and answer[:1] in answers:
-                    return answer[0]
-                self._load_styled().result(f"answer one of {', '.join(answers)}", "yellow")
+                    return "quit"
+                chosen = next((word for word in words if typed and word.startswith(typed)), None)
+                if chosen is not None:
+                    return chosen
+                self._load_styled().result(f"answer {', '.join(words[:-1])} or {words[-1]}", "yellow")
 
     def go_on(self) -> None:
         """Show the progress again, after something was printed in its place."""
@@ -155,6 +164,11 @@ class Console:
     def warning(self, message: str) -> None:
         """As `Reporter` says."""
         self._load_styled().progress.aside(f"warning: {message}", "yellow")
+
+
+def format_question(question: str, answers: Sequence[str]) -> str:
+    """Return a question and its answers on one line, the first letter of each in brackets: `Go on?  [y]es  [n]o`."""
+    return "  ".join([question, *(f"[{answer[0]}]{answer[1:]}" for answer in answers)])
 
 
 def _write(stream: TextIO, text: str) -> None:
