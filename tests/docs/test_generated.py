@@ -47,3 +47,19 @@ def test_files_that_the_documentation_names_are_there() -> None:
     assert len(named) > 3
     places = {"envfab": Path(envfab.__file__).parents[1], "tests": ROOT}
     assert {(page, name) for page, name in named if not (places[name.split("/")[0]] / name).exists()} == set()
+
+
+def test_modules_that_the_pages_for_developers_name_are_there() -> None:
+    """Also where they are named without the folder of the package and the ending: `planning/plan`."""
+    package = Path(envfab.__file__).parent
+    rooms = {folder.name for folder in package.iterdir() if folder.is_dir()}
+    pages = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "docs" / "architecture.md"]
+    named = {
+        (page.name, f"{room}/{module}")
+        for page in pages
+        for room, module in re.findall(r"`(\w+)/([\w/]*\w)`", page.read_text())
+        if room in rooms
+    }
+    assert len(named) > 20
+    gone = {name for name in named if not (package / name[1]).is_dir() and not (package / f"{name[1]}.py").exists()}
+    assert gone == set()
