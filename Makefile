@@ -27,7 +27,7 @@ PYTHON_VENV = sh -c '$(PYTHON) -m venv "$$0" >/dev/null 2>&1 || \
     { $(PYTHON) -m venv --clear --without-pip "$$0" && $(PYTHON) -m pip --python "$$0/bin/python" install -q pip; }'
 
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-wheels demo-clean test test-source test-wheel coverage system-packages lint docs bench clean
+.PHONY: help demo demo-wheels demo-clean test test-source test-wheel wheel-checkout coverage system-packages lint docs bench clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,15 +60,18 @@ test-source: system-packages .venv/tools
 coverage: system-packages .venv/tools ## the tests once more, with what they cover: they take half as long again
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
-# The source is out of the way: `envfab` can only be what the wheel holds. What was fetched for earlier tests is kept.
-test-wheel: system-packages .venv/tools
+# What was fetched for earlier tests is kept.
+test-wheel: wheel-checkout
+	cd $(BUILD)/checkout && ../venv/bin/python -m pytest -o cache_dir=$(CURDIR)/.pytest_cache -n $(WORKERS) --dist worksteal $(ARGS)
+
+# The source is out of the way: `envfab` can only be what the wheel holds.
+wheel-checkout: system-packages .venv/tools
 	rm -rf $(BUILD)
 	$(BIN)/python -m build --quiet --wheel --outdir $(BUILD)/dist .
 	@$(PYTHON_VENV) $(BUILD)/venv
 	$(BUILD)/venv/bin/python -m pip --disable-pip-version-check install --quiet "$$(echo $(BUILD)/dist/*.whl)[test]"
 	mkdir $(BUILD)/checkout
 	tar -c --exclude=./envfab --exclude='./.[!c]*' --exclude=./build --exclude='./wheels/*.whl' . | tar -x -C $(BUILD)/checkout
-	cd $(BUILD)/checkout && ../venv/bin/python -m pytest -o cache_dir=$(CURDIR)/.pytest_cache -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Nothing of it starts a service: the tests start what they need, and stop it.
 system-packages:
