@@ -93,13 +93,15 @@ def whole_days(text: object) -> Markup:
     return Markup("").join(_WHOLE.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
 
-def breakable(text: str) -> Markup:
-    """A text in which long words may be broken: after a separator where that is enough, and else anywhere."""
-    return Markup("").join(_breakable(part) for part in re.split(r"(\s+)", text))
+def breakable(text: str, unbroken: int = UNBROKEN) -> Markup:
+    """A text in which words of more characters than `unbroken` may be broken: after a separator where that is enough,
+    and else anywhere.
+    """
+    return Markup("").join(_breakable(part, unbroken) for part in re.split(r"(\s+)", text))
 
 
-def _breakable(word: str) -> str:
-    if len(word) <= UNBROKEN:
+def _breakable(word: str, unbroken: int) -> str:
+    if len(word) <= unbroken:
         return whole_days(word)
     parts = _PARTS.findall(word)
     return Markup("<wbr>").join(_LONG.format(part) if len(part) > UNBROKEN_PART else escape(part) for part in parts)

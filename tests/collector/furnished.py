@@ -31,6 +31,8 @@ def furnish(app: Flask) -> list[str]:
         "packages": [{"n": LONG, "before": "1." + "0" * 150, "after": None}, {"n": MARKUP, "before": None, "after": MARKUP}],
         "files": [{"n": LONG, "count": 999}, {"n": MARKUP, "count": 1}, {"n": None, "count": 7}],
     }  # fmt: skip
+    for version in ("6.7", "6.8"):
+        register(client, "ordinary", [("whitenoise", version)], app_name="venv", app_url="http://web1.example.org")
     for number in range(32):
         register(client, f"sibling-{number}", [], app_url=f"http://{LONG}-{number}", digest="ab" * 32, drift=drift)
     register(client, "odd-sibling", [], app_url=MARKUP, digest="cd" * 32)

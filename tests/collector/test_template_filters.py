@@ -49,6 +49,8 @@ def test_long_words_may_be_broken() -> None:
     """After separators; without them anywhere, and short words nowhere. Markup stays text."""
     assert breakable("python-dateutil is short") == "python-dateutil is short"
     assert breakable("https://web1.example.org/") == "https://<wbr>web1.<wbr>example.<wbr>org/"
+    assert breakable("web1.example.org") == "web1.example.org"
+    assert breakable("web1.example.org", 10) == "web1.<wbr>example.<wbr>org"
     assert breakable("x" * 30) == f'<span class="long">{"x" * 30}</span>'
     assert breakable("<b>" + "y" * 20) == f"&lt;<wbr>b&gt;<wbr>{'y' * 20}"
     assert re.sub("<[^>]+>", "", breakable("a-b " * 9 + "z" * 99)) == "a-b " * 9 + "z" * 99

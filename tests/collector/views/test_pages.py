@@ -87,6 +87,7 @@ def sources(folder: Path) -> dict[str, object]:
         folder / "all.zip",
         record(MARKUP, summary=MARKUP, aliases=[LONG], database_specific={"severity": MARKUP}),
         record("GHSA-1", name="project-0", fixed="1.1", summary=LONG, database_specific={"severity": "HIGH"}),
+        record("CVE-2025-64459", name="whitenoise", fixed="6.9", database_specific={"severity": "CRITICAL"}),
     )
     return {
         "wheelhouse": WheelhouseFolders(*make_wheelhouse(folder / "wheelhouse", 2, 2)),
@@ -180,7 +181,7 @@ def test_the_feed(furnished: tuple[Flask, list[str]]) -> None:
     assert titles[:2] == ["empty: registered with 0 packages", f"{LONG}: registered with 4 packages"]
     assert f"{MARKUP}: 2 packages changed" in titles
     ids = [entry.findtext(f"{ATOM}id") for entry in root.iter(f"{ATOM}entry")]
-    assert len(set(ids)) == len(ids) == 37
+    assert len(set(ids)) == len(ids) == 39
 
 
 def test_search_finds_both_kinds(client: FlaskClient) -> None:

@@ -76,7 +76,7 @@ def test_the_list_is_sorted_and_filtered_by_links(client: FlaskClient) -> None:
     assert names(client, "?q=django") == ["GHSA-2", "CVE-2026-1"]
     assert names(client, "?q=pysec-1") == ["CVE-2026-1"]
     page = client.get("/vulnerabilities").text
-    assert row(page, "CVE-2026-7") == "CVE-2026-7 high project-0 2 just now 1.1 no"
+    assert row(page, "CVE-2026-7") == "CVE-2026-7 project-0 high project-0 2 just now 1.1 no"
     assert 'aria-sort="descending"><a href="/vulnerabilities?sort=-severity">Severity' in page
 
 
@@ -161,7 +161,7 @@ def test_search_finds_identifiers_packages_applications_and_hosts(client: FlaskC
     assert 'href="/vulnerabilities/CVE-2026-1"' in client.get("/search?q=pysec").text
     page = client.get("/search?q=WEB2").text
     assert (
-        'href="/hosts/web2.example.org">web2.example.org</a> <small><a href="/?q=web2.example.org">1 application</a>'
+        'href="/hosts/web2.example.org">web2.<wbr>example.<wbr>org</a> <small><a href="/?q=web2.example.org">1 application</a>'
         in page
     )
     assert re.findall("<h2 [^>]+>([^<]+)", client.get("/search?q=project").text) == ["Vulnerabilities", "Packages"]
