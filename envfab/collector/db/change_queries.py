@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from envfab.collector.db.application_queries import version_key
 from envfab.collector.db.host_queries import host_name
 from envfab.collector.db.parts import in_parts
+from envfab.collector.db.registered_virtualenvs import IS_REGISTERED
 from envfab.collector.db.rollout_queries import MEMBERS
 from envfab.collector.db.rollout_sums import DEPLOYED
 from envfab.collector.db.schema import (
@@ -85,8 +86,8 @@ Key = tuple[str, str | None, str | None]
 def changed_packages(connection: Connection, span: Span, host: str = "") -> list[ChangeLine]:
     """What changed, by package and versions; on one host alone if it is named."""
     found = _deployed_on(connection, span, host) if host else _deployed(connection, span)
-    for name, shown_as, before, after, url, many in _registered(connection, span):
-        if host and host_name(url) != host.lower():
+    for name, shown_as, before, after, url, told, many in _registered(connection, span):
+        if host and host.lower() not in (host_name(url), (told or "").lower()):
             continue
         line = found.get((name, before, after), ChangeLine(name, shown_as, before, after))
         found[name, before, after] = replace(line, applications=line.applications + many)
@@ -177,25 +178,28 @@ def _entries(connection: Connection, used: Iterable[tuple[int, int]]) -> Iterabl
 
 
 def _registered(connection: Connection, span: Span) -> Iterable[Any]:
-    """What applications registered as changed, by package, versions and address."""
-    key = changes.c.name, changes.c.before, changes.c.after, applications.c.url
+    """What applications registered as changed, by package, versions, address, and host that rollouts told."""
+    key = changes.c.name, changes.c.before, changes.c.after, applications.c.url, virtualenvs.c.host
     query = select(
         changes.c.name,
         func.max(changes.c.shown_as),
         changes.c.before,
         changes.c.after,
         applications.c.url,
+        virtualenvs.c.host,
         func.count(applications.c.id.distinct()),
-    ).select_from(updates.join(changes).join(applications))
+    ).select_from(updates.join(changes).join(applications).outerjoin(virtualenvs, IS_REGISTERED))
     return connection.execute(query.where(*span.has(updates.c.at)).group_by(*key))
 
 
 def _registering(connection: Connection, span: Span) -> list[PlaceLine]:
     """The applications that registered a change; a first registration is none."""
-    place = applications.c.id, applications.c.url, applications.c.uuid, applications.c.name
-    query = select(*place, func.max(updates.c.at)).join_from(updates, applications)
+    place = applications.c.id, applications.c.url, applications.c.uuid, applications.c.name, virtualenvs.c.host
+    query = select(*place, func.max(updates.c.at)).select_from(
+        updates.join(applications).outerjoin(virtualenvs, IS_REGISTERED)
+    )
     query = query.where(*span.has(updates.c.at), updates.c.first.is_(False)).group_by(*place)
     return [
-        PlaceLine(host_name(url) or url, last, applications=1, uuid=uuid, name=name)
-        for _, url, uuid, name, last in connection.execute(query)
+        PlaceLine(told or host_name(url) or url, last, applications=1, uuid=uuid, name=name)
+        for _, url, uuid, name, told, last in connection.execute(query)
     ]

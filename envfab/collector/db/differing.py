@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 
 from envfab.collector.db.host_queries import ToldVirtualenv, host_name, packages_in, told_virtualenvs
 from envfab.collector.db.parts import in_parts
+from envfab.collector.db.registered_virtualenvs import REGISTERED
 from envfab.collector.db.schema import applications, installed, virtualenvs
 from envfab.collector.db.siblings import kind_of
 from envfab.models.rollout_document import BEGUN, NOT_KNOWN
@@ -103,10 +104,12 @@ def virtualenv_groups(connection: Connection) -> list[SiblingGroup]:
 def application_groups(connection: Connection) -> list[SiblingGroup]:
     """The groups of applications, without what they differ in. Those whose agents tell no digest are in none."""
     found: dict[tuple[str, int, str | None, str], list[Sibling]] = defaultdict(list)
-    columns = [applications.c[name] for name in ("id", "uuid", "url", "name", "user_id", "siblings", "type", "digest")]
-    for number, uuid, url, name, user_id, siblings, kind, digest in connection.execute(select(*columns)):
-        key = name, user_id, siblings, kind_of(kind)
-        found[key].append(Sibling(host_name(url) or url, digest, number if digest is not None else None, uuid))
+    names = "id", "uuid", "url", "name", "user_id", "siblings", "type", "digest"
+    columns = [*(applications.c[name] for name in names), virtualenvs.c.host]
+    query = select(*columns).select_from(REGISTERED)
+    for number, uuid, url, name, user_id, siblings, kind, digest, told in connection.execute(query):
+        key, host = (name, user_id, siblings, kind_of(kind)), told or host_name(url) or url
+        found[key].append(Sibling(host, digest, number if digest is not None else None, uuid))
     return [
         _grouped(replace(_EMPTY, name=name, user_id=user_id, kind=kind), members)
         for (name, user_id, _, kind), members in sorted(found.items(), key=lambda item: str(item[0]).lower())

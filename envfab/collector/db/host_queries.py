@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from envfab.collector.db.application_queries import Application, contains
 from envfab.collector.db.parts import in_parts
+from envfab.collector.db.registered_virtualenvs import REGISTERED
 from envfab.collector.db.rollout_queries import MEMBERS
 from envfab.collector.db.schema import (
     applications,
@@ -76,18 +77,24 @@ def host_name(url: str) -> str:
 
 
 def list_hosts(connection: Connection, text: str = "") -> list[HostLine]:
-    """All hosts with a text in their name, by name. A host of rollouts has also the applications of its name."""
+    """All hosts with a text in their name, by name.
+
+    A host of rollouts also has the applications that its virtualenvs register, and those whose address names it.
+    """
     found: dict[str, list[int]] = {}
     query = select(virtualenvs.c.host, func.count(), func.max(virtualenvs.c.began)).group_by(virtualenvs.c.host)
     for host, many, last in connection.execute(query.where(contains(virtualenvs.c.host, text)) if text else query):
         found[host] = [many, 0, last]
     spellings = {host.lower(): host for host in found}
-    urls = select(applications.c.url, func.count(), func.max(applications.c.last_seen)).group_by(applications.c.url)
-    for url, many, last in connection.execute(urls):
+    place = applications.c.url, virtualenvs.c.host
+    query = select(*place, func.count(), func.max(applications.c.last_seen)).select_from(REGISTERED).group_by(*place)
+    for url, host, many, last in connection.execute(query):
         name = host_name(url)
-        if not name or text.lower() not in name:
+        if host is not None and text.lower() in host.lower():
+            name = host
+        elif not name or text.lower() not in name:
             continue
-        line = found.setdefault(spellings.get(name, name), [0, 0, 0])
+        line = found.setdefault(spellings.get(name.lower(), name), [0, 0, 0])
         line[1] += many
         line[2] = max(line[2], last)
     return [HostLine(host, *numbers) for host, numbers in sorted(found.items(), key=lambda one: one[0].lower())]
@@ -107,11 +114,16 @@ def count_virtualenvs(connection: Connection, host: str) -> int:
 
 
 def applications_on(connection: Connection, host: str) -> list[Application]:
-    """The applications whose address names a host, by name."""
+    """The applications that a host's virtualenvs register, and those whose address names it, by name."""
     wanted = host.lower()
-    query = select(*applications.c).where(contains(applications.c.url, host)).order_by(func.lower(applications.c.name))
-    found = (Application(**row._mapping) for row in connection.execute(query))
-    return [one for one in found if host_name(one.url) == wanted]
+    its_own = applications.c.uuid.in_(select(virtualenvs.c.uuid).where(virtualenvs.c.host == host))
+    query = select(*applications.c, its_own.label("its_own")).where(or_(contains(applications.c.url, host), its_own))
+    rows = connection.execute(query.order_by(func.lower(applications.c.name), applications.c.id)).mappings()
+    return [
+        Application(**{name: value for name, value in row.items() if name != "its_own"})
+        for row in rows
+        if row["its_own"] or host_name(row["url"]) == wanted
+    ]
 
 
 def rollouts_of_host(connection: Connection, host: str, limit: int) -> list[HostRollout]:

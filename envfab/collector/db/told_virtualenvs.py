@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, select, updat
 from envfab.collector.days import milliseconds_of
 from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.parts import in_parts, insert_in_parts
+from envfab.collector.db.registered_virtualenvs import uuid_of_virtualenv
 from envfab.collector.db.schema import package_sets, virtualenvs
 from envfab.models.rollout_document import PLANNED, RolloutDocument, RolloutVirtualenv
 
@@ -38,7 +39,8 @@ def note_virtualenvs(connection: Connection, document: RolloutDocument, rollout:
         after = {"rollout_id": rollout, "began": began, "status": one.status}
         after |= _told_again(_knowledge(one, before, sets, now), before, rollout)
         if before is None:
-            fresh.append({"key": key, "host": one.host, "owner": one.owner, "path": one.path} | after)
+            place = {"host": one.host, "owner": one.owner, "path": one.path}
+            fresh.append({"key": key, "uuid": uuid_of_virtualenv(**place)} | place | after)
         elif before.began <= began and any(after[name] != getattr(before, name) for name in STATE):
             changed.append((before, after))
     insert_in_parts(connection, virtualenvs, fresh)

@@ -25,6 +25,7 @@ from envfab.collector.db import (
 from envfab.collector.db.application_queries import ApplicationFilter, Counts, InstalledPackage
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability
 from envfab.collector.db.package_queries import Package, User
+from envfab.collector.db.registered_virtualenvs import targets_of
 from envfab.collector.db.rollout_queries import RolloutFilter
 from envfab.collector.parts import Service
 from envfab.collector.views.export import export_of
@@ -85,11 +86,12 @@ def endpoints(service: Service) -> Blueprint:
                 connection, wanted, sort=sorting.key, reverse=sorting.reverse, limit=A_PAGE, offset=pages.offset
             )
             odd = siblings.others_alike(connection, found)
+            targets = targets_of(connection, (one.uuid for one in found))
             last = rollout_queries.list_rollouts(connection, rollout_queries.ALL, milliseconds_now(), limit=1)
         return render_template(
             "applications.html", applications=found, counts=counts, wanted=wanted, sorting=sorting, pages=pages,
             stale=stale, export=export_of(service), odd=odd, last=last,
-            filters_of=_filters(counts, service),
+            filters_of=_filters(counts, service), targets=targets,
         )  # fmt: skip
 
     @routes.get("/applications/<path:uuid>")
@@ -103,6 +105,7 @@ def endpoints(service: Service) -> Blueprint:
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
             alike = siblings.siblings_of(connection, found)
             since = finding_queries.first_seen_of(connection, found)
+            target = targets_of(connection, [found.uuid]).get(found.uuid)
         only = choice("only", PACKAGE_FILTERS)
         chosen = [one for one in packages if _is_shown(one, only)]
         return render_template(
@@ -110,7 +113,7 @@ def endpoints(service: Service) -> Blueprint:
             filters_of=PACKAGE_FILTERS, updates=updates, stale=stale,
             plot=_plot(behind), weeks=behind, offers=_offers(service), export=export_of(service),
             findings=findings_of(service, found.uuid, packages), accepting=service.acceptances, siblings=alike,
-            odd=alike.others_alike(found), shown=SHOWN_HOSTS, since=since,
+            odd=alike.others_alike(found), shown=SHOWN_HOSTS, since=since, target=target,
         )  # fmt: skip
 
     @routes.get("/packages/")
@@ -132,13 +135,14 @@ def endpoints(service: Service) -> Blueprint:
             if found is None:
                 raise NotFound("no application has this package")
             known = finding_queries.findings_of_package(connection, found.name)
-        sorting = Sorting.asked(USER_SORTS)
-        users = package_queries.sort_users(found, sorting.key, sorting.reverse)
-        pages = Pages.asked(len(users), A_PAGE)
+            sorting = Sorting.asked(USER_SORTS)
+            users = package_queries.sort_users(found, sorting.key, sorting.reverse)
+            pages = Pages.asked(len(users), A_PAGE)
+            users = users[pages.offset : pages.offset + A_PAGE]
+            targets = targets_of(connection, (one.application.uuid for one in users))
         return render_template(
             "package.html", package=found, versions=_versions(found), offers=_offers(service), pages=pages,
-            users=users[pages.offset : pages.offset + A_PAGE], known=_by_version(known),
-            sorting=sorting, export=export_of(service),
+            users=users, targets=targets, known=_by_version(known), sorting=sorting, export=export_of(service),
         )  # fmt: skip
 
     @routes.get("/behind")
@@ -161,6 +165,7 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             named = ApplicationFilter(text)
             found = application_queries.list_applications(connection, named, limit=FOUND) if text else ()
+            targets = targets_of(connection, (one.uuid for one in found))
             packages = package_queries.list_packages(connection, text=text, limit=FOUND) if text else ()
             known = finding_queries.list_vulnerabilities(connection, text=text)[:FOUND] if text else ()
             hosts = host_queries.list_hosts(connection, text)[:FOUND] if text else ()
@@ -170,6 +175,7 @@ def endpoints(service: Service) -> Blueprint:
             "search.html",
             text=text,
             applications=found,
+            targets=targets,
             packages=packages,
             vulnerabilities=known,
             hosts=hosts,

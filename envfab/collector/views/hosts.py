@@ -6,6 +6,7 @@ from flask import Blueprint, render_template, request, url_for
 from werkzeug.exceptions import NotFound
 
 from envfab.collector.db import differing, host_queries, siblings
+from envfab.collector.db.registered_virtualenvs import targets_of
 from envfab.collector.parts import Service
 from envfab.collector.views.query import query_text
 from envfab.collector.views.rollouts import BAD, spoken
@@ -60,9 +61,11 @@ def endpoints(service: Service) -> Blueprint:
             latest = host_queries.rollouts_of_host(connection, name, LATEST)
             odd = siblings.others_alike(connection, applications)
             judged = differing.judge(connection, found)
+            targets = targets_of(connection, (one.uuid for one in applications))
         return render_template(
             "host.html", name=name, virtualenvs=found, applications=applications, packages=packages, latest=latest,
             odd=odd, judged=judged, pages=pages, most=PACKAGES, spoken=spoken, bad=BAD, latest_most=LATEST,
+            targets=targets,
         )  # fmt: skip
 
     @routes.get("/differing")

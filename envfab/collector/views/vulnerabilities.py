@@ -17,6 +17,7 @@ from envfab.audit.severity import Severity
 from envfab.collector.db import finding_queries
 from envfab.collector.db.application_queries import version_key
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability, VulnerabilityLine
+from envfab.collector.db.registered_virtualenvs import targets_of
 from envfab.collector.jobs.acceptances import AcceptancesOfOne
 from envfab.collector.jobs.latest_versions import python_of
 from envfab.collector.parts import Service
@@ -90,12 +91,15 @@ def endpoints(service: Service) -> Blueprint:
                 return redirect(url_for("vulnerabilities.vulnerability", name=one.name))
             found = finding_queries.findings_of(connection, one)
             ended = finding_queries.ended_findings_of(connection, one, ENDED)
-        pages = Pages.asked(len(found), A_PAGE)
+            pages = Pages.asked(len(found), A_PAGE)
+            shown = *found[pages.offset : pages.offset + A_PAGE], *ended
+            targets = targets_of(connection, (each.application.uuid for each in shown))
         judged = judge(service, one, found)
         return render_template(
             "vulnerability.html", it=one, found=judged[pages.offset : pages.offset + A_PAGE], every=judged,
             ended_ones=ended, pages=pages, export=export_of(service), accepting=service.acceptances,
             packages=_packages(found), housed=service.wheelhouse is not None,
+            targets=targets,
         )  # fmt: skip
 
     @routes.get("/findings.atom")

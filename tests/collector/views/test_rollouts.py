@@ -16,7 +16,9 @@ from envfab.collector.days import milliseconds_now
 from envfab.collector.db.rollout_queries import SILENT_AFTER
 from envfab.collector.db.schema import rollouts
 from envfab.collector.views import rollouts as timeline
+from envfab.config.target import Target
 from envfab.models.rollout_document import PackageChange, RolloutVirtualenv
+from envfab.registration.difio.registration import uuid_of_target
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import ROLLOUT, put_rollout, register, rollout, virtualenv
 
@@ -371,6 +373,42 @@ def test_applications_that_differ(each: FlaskClient) -> None:
     assert group["odd"][0]["differences"] == [
         {"name": "asgiref", "here": None, "most": "3.8.1"}, {"name": "Django", "here": "5.1.4", "most": "5.1.3"},
     ]  # fmt: skip
+
+
+def test_a_registered_virtualenv_is_found_on_its_host(each: FlaskClient) -> None:
+    """By the UUID that it registers with, whatever the host calls itself; a host is not listed under both names."""
+    put_rollout(each, rollout(virtualenv("web1"), virtualenv("web2", digest="cd" * 32)))
+    register(each, uuid_of_target(Target("shop", "web1", "/srv/shop")), app_name="venv", siblings="x", digest="ab" * 32)
+    register(each, "other", app_name="venv", app_url="http://web9", siblings="x", digest="cd" * 32)
+    listed = [(one["host"], one["virtualenvs"], one["applications"]) for one in each.get("/api/hosts").get_json()]
+    assert listed == [("web1", 1, 1), ("web2", 1, 0), ("web9", 0, 1)]
+    for path in ("/hosts/web1", "/hosts/web1.example.org"):
+        assert "1 registered application" in words(each, path)
+    assert "shop: /srv/shop" in words(each, "/hosts/web1")
+    hosts = [one["host"] for group in groups(each) for one in (*group["most"], *group["odd"])]
+    assert sorted(hosts) == ["web1", "web1", "web2", "web9"]
+    assert 'href="/hosts/web1.example.org"' in each.get("/search?q=example.org").text
+
+
+@pytest.mark.parametrize("path", ["/", "/search?q=venv", "/packages/django", "/applications/{uuid}"])
+def test_applications_of_one_name_are_told_apart(client: FlaskClient, path: str) -> None:
+    """By the virtualenv that a rollout told of."""
+    put_rollout(client, rollout(virtualenv("web1", path="/srv/shop/venv"), virtualenv("web1", path="/srv/wiki/venv")))
+    uuid = uuid_of_target(Target("shop", "web1", "/srv/wiki/venv"))
+    register(client, uuid, app_name="venv")
+    assert "shop@web1:/srv/wiki/venv" in words(client, path.format(uuid=uuid))
+
+
+def test_a_registered_change_is_that_of_its_virtualenvs_host(each: FlaskClient) -> None:
+    """As the rollout named it, and as the address does."""
+    put_rollout(each, rollout(virtualenv("web1")))
+    uuid = uuid_of_target(Target("shop", "web1", "/srv/shop"))
+    register(each, uuid)
+    register(each, uuid, [("Django", "5.2"), ("asgiref", "3.8.1")])
+    assert "1 host where packages changed" in words(each, "/changes?by=host")
+    for host in ("web1", "web1.example.org"):
+        found = each.get(f"/api/changes?host={host}").get_json()["packages"]
+        assert [one["applications"] for one in found if one["after"] == "5.2" and one["before"] == "5.1.3"] == [1]
 
 
 def test_search_finds_rollouts_and_their_hosts(each: FlaskClient) -> None:

@@ -120,7 +120,7 @@ def test_what_is_mended_ends_and_what_comes_back_begins_anew(client: FlaskClient
     assert names(client) == ["CVE-2026-7"]
     page = client.get("/vulnerabilities/CVE-2026-1").text
     assert "No application has it any more" in page
-    assert row(page[page.index('id="had"') :], "shop").startswith("shop Django 5.1.3")
+    assert row(page[page.index('id="had"') :], "shop").startswith("shop web1.example.org Django 5.1.3")
     register(client, "u1", [("Django", "5.1.3"), ("project-0", "1.0")])
     told = [one for one in client.get("/api/findings").get_json() if one["vulnerability"]["id"] == "CVE-2026-1"]
     assert [one["ended"] is None for one in told] == [True, False]
@@ -161,7 +161,7 @@ def test_search_finds_identifiers_packages_applications_and_hosts(client: FlaskC
     assert 'href="/vulnerabilities/CVE-2026-1"' in client.get("/search?q=pysec").text
     page = client.get("/search?q=WEB2").text
     assert (
-        'href="/hosts/web2.example.org">web2.<wbr>example.<wbr>org</a> <small><a href="/?q=web2.example.org">1 application</a>'
+        'href="/hosts/web2.example.org">web2.<wbr>example.<wbr>org</a> <small><a href="/hosts/web2.example.org#applications">1 application</a>'
         in page
     )
     assert re.findall("<h2 [^>]+>([^<]+)", client.get("/search?q=project").text) == ["Vulnerabilities", "Packages"]

@@ -82,6 +82,7 @@ virtualenvs = Table(
     Column("host", Text, nullable=False, index=True),
     Column("owner", Text, nullable=False),
     Column("path", Text, nullable=False),
+    Column("uuid", Text, nullable=False, index=True),
     Column("rollout_id", ForeignKey(rollouts.c.id), nullable=False, index=True),
     Column("began", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
