@@ -16,6 +16,11 @@ from envfab.registration.difio.drift import RegisteredDrift, parse_drift
 from envfab.util.versions import version_or_none
 
 
+def is_edited(packages: int | None, files: int | None) -> bool | None:
+    """Whether so many packages and files were changed that any was; None where that is not known."""
+    return None if packages is None or files is None else bool(packages or files)
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """An application, as lists show it."""
@@ -48,9 +53,7 @@ class Application:
     @property
     def edited(self) -> bool | None:
         """Whether something was changed since the last deployment; None where that is not known."""
-        if self.drift_packages is None or self.drift_files is None:
-            return None
-        return bool(self.drift_packages or self.drift_files)
+        return is_edited(self.drift_packages, self.drift_files)
 
     @property
     def differences(self) -> RegisteredDrift | None:

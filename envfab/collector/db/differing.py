@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, select
 
+from envfab.collector.db.application_queries import is_edited
 from envfab.collector.db.host_queries import ToldVirtualenv, host_name, packages_in, told_virtualenvs
 from envfab.collector.db.parts import in_parts
 from envfab.collector.db.registered_virtualenvs import REGISTERED
@@ -30,13 +31,15 @@ class Sibling:
     """One of a group: a virtualenv, or an application if it has a uuid.
 
     `packages` is the number of what it has: of a set of packages, or of the application. `digest` and `packages` are
-    None where they are not known.
+    None where they are not known. Both are of its deployment; `edited` says whether something was changed since, None
+    where that is not known.
     """
 
     host: str
     digest: str | None
     packages: int | None
     uuid: str | None = None
+    edited: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class OddSibling:
 class SiblingGroup:
     """Siblings with one minor version of the interpreter (`kind`, empty where it is not known).
 
-    `most` run the same, the largest number of them; `tied` says that as many run something else. `path` is that of
-    virtualenvs, `user_id` that of applications, and `name` their owner or their name.
+    To `most` the same was deployed, the largest number of them; `tied` says that as many run something else. `path`
+    is that of virtualenvs, `user_id` that of applications, and `name` their owner or their name.
     """
 
     name: str
@@ -80,9 +83,14 @@ class SiblingGroup:
         return max(counts.values(), default=0) >= len(self.most)
 
     @property
+    def edited(self) -> tuple[Sibling, ...]:
+        """Those of most that were changed by hand since."""
+        return tuple(one for one in self.most if one.edited)
+
+    @property
     def differs(self) -> bool:
-        """Whether something in it is different or not known."""
-        return bool(self.odd or self.unknown)
+        """Whether something in it is different, changed by hand, or not known."""
+        return bool(self.odd or self.unknown or self.edited)
 
 
 def virtualenv_groups(connection: Connection) -> list[SiblingGroup]:
@@ -104,12 +112,12 @@ def virtualenv_groups(connection: Connection) -> list[SiblingGroup]:
 def application_groups(connection: Connection) -> list[SiblingGroup]:
     """The groups of applications, without what they differ in. Those whose agents tell no digest are in none."""
     found: dict[tuple[str, int, str | None, str], list[Sibling]] = defaultdict(list)
-    names = "id", "uuid", "url", "name", "user_id", "siblings", "type", "digest"
-    columns = [*(applications.c[name] for name in names), virtualenvs.c.host]
-    query = select(*columns).select_from(REGISTERED)
-    for number, uuid, url, name, user_id, siblings, kind, digest, told in connection.execute(query):
-        key, host = (name, user_id, siblings, kind_of(kind)), told or host_name(url) or url
-        found[key].append(Sibling(host, digest, number if digest is not None else None, uuid))
+    query = select(*applications.c, virtualenvs.c.host.label("told")).select_from(REGISTERED)
+    for row in connection.execute(query):
+        host, packages = row.told or host_name(row.url) or row.url, row.id if row.digest is not None else None
+        edited = is_edited(row.drift_packages, row.drift_files)
+        key = row.name, row.user_id, row.siblings, kind_of(row.type)
+        found[key].append(Sibling(host, row.digest, packages, row.uuid, edited))
     return [
         _grouped(replace(_EMPTY, name=name, user_id=user_id, kind=kind), members)
         for (name, user_id, _, kind), members in sorted(found.items(), key=lambda item: str(item[0]).lower())
@@ -118,7 +126,9 @@ def application_groups(connection: Connection) -> list[SiblingGroup]:
 
 
 def judge(connection: Connection, members: Sequence[ToldVirtualenv]) -> dict[int, str]:
-    """For each of some virtualenvs that has siblings: whether it is `alike`, `differs`, or is `not known`."""
+    """For each of some virtualenvs that has siblings: whether it is `alike`, `edited`, `differs`, or is
+    `not known`.
+    """
     places = {(one.owner, one.path) for one in members}
     query = told_virtualenvs().where(virtualenvs.c.path.in_({path for _, path in places}))
     found: dict[tuple[str, str, str], list[ToldVirtualenv]] = defaultdict(list)
@@ -138,7 +148,9 @@ def judge(connection: Connection, members: Sequence[ToldVirtualenv]) -> dict[int
 def _place_in(group: SiblingGroup, one: Sibling) -> str:
     if one in group.unknown:
         return "not known"
-    return "alike" if one in group.most else "differs"
+    if one not in group.most:
+        return "differs"
+    return "edited" if one.edited else "alike"
 
 
 def with_differences(connection: Connection, groups: Sequence[SiblingGroup]) -> list[SiblingGroup]:
@@ -161,7 +173,8 @@ _EMPTY = SiblingGroup("", "", (), (), ())
 def _sibling(one: ToldVirtualenv) -> Sibling:
     """What a virtualenv has; of one that a rollout was changing when it was last heard of, that is not known."""
     is_known = one.status not in (BEGUN, NOT_KNOWN)
-    return Sibling(one.host, one.digest if is_known else None, one.package_set_id if is_known else None)
+    edited = is_edited(one.drift_packages, one.drift_files)
+    return Sibling(one.host, one.digest if is_known else None, one.package_set_id if is_known else None, edited=edited)
 
 
 def _grouped(group: SiblingGroup, members: Sequence[Sibling]) -> SiblingGroup:

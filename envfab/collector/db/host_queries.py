@@ -38,7 +38,7 @@ class HostLine:
 class ToldVirtualenv:
     """A virtualenv, and what it has as was last told at `known_at`; None stands for "not known".
 
-    `status` is that in `rollout`, the latest, which `began` then.
+    `status` is that in `rollout`, the latest, which `began` then and was of that `task`.
     """
 
     id: int
@@ -47,6 +47,7 @@ class ToldVirtualenv:
     path: str
     rollout: str
     began: int
+    task: str
     status: str
     known_at: int | None
     interpreter: str | None
@@ -144,7 +145,7 @@ def rollouts_of_host(connection: Connection, host: str, limit: int) -> list[Host
 def told_virtualenvs() -> Any:
     """The query of all virtualenvs, whose rows make `ToldVirtualenv`."""
     names = [one.name for one in fields(ToldVirtualenv)]
-    columns = [rollouts.c.rollout if name == "rollout" else virtualenvs.c[name] for name in names]
+    columns = [rollouts.c[name] if name in ("rollout", "task") else virtualenvs.c[name] for name in names]
     return select(*columns).join_from(virtualenvs, rollouts)
 
 

@@ -79,6 +79,7 @@ def endpoints(service: Service) -> Blueprint:
         return render_template(
             "differing.html", groups=shown, pages=pages, alike=alike, many=len(found), most=DIFFERENCES,
             hosts=len({it.sibling.host for one in found for it in one.odd}),
+            edited=len({one.host for group in found for one in group.edited}),
             unknown=sum(len(one.unknown) for one in found),
         )  # fmt: skip
 

@@ -136,7 +136,7 @@ def _difference_json(one: Difference) -> dict[str, Any]:
 
 
 def _sibling_json(one: Sibling) -> dict[str, Any]:
-    return {"host": one.host, "digest": one.digest, "uuid": one.uuid}
+    return {"host": one.host, "digest": one.digest, "uuid": one.uuid, "edited": one.edited}
 
 
 def _drift(one: RolloutMember | ToldVirtualenv) -> dict[str, Any] | None:

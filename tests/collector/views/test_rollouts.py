@@ -17,7 +17,7 @@ from envfab.collector.db.rollout_queries import SILENT_AFTER
 from envfab.collector.db.schema import rollouts
 from envfab.collector.views import rollouts as timeline
 from envfab.config.target import Target
-from envfab.models.rollout_document import PackageChange, RolloutVirtualenv
+from envfab.models.rollout_document import DriftFound, PackageChange, RolloutVirtualenv
 from envfab.registration.difio.registration import uuid_of_target
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import ROLLOUT, put_rollout, register, rollout, virtualenv
@@ -335,6 +335,31 @@ def test_packages_tell_a_difference_where_no_digest_is_known(client: FlaskClient
         (["web4", "web5"], ["web6"], []),
         (["web1", "web2"], ["web3"], []),
     ]
+
+
+def test_what_was_changed_by_hand_is_not_alike(each: FlaskClient) -> None:
+    """Although the same was deployed to it: of virtualenvs, as rollouts tell, and of applications, as they register."""
+    found = DriftFound(0, 2, None)
+    put_rollout(each, rollout(virtualenv("web1"), virtualenv("web2", "current", changes=(), drift=found)))
+    drift = {"since": None, "package_count": 0, "file_count": 1, "packages": [], "files": [{"n": None, "count": 1}]}
+    for number in range(2):
+        fields: dict[str, Any] = {"drift": drift} if number else {}
+        register(each, f"u{number}", app_url=f"http://app{number}", digest="ab" * 32, siblings="x", **fields)
+    edited = [[one["host"] for one in group["most"] if one["edited"]] for group in groups(each)]
+    assert edited == [["web2"], ["app1"]]
+    text = words(each, "/differing")
+    assert "0 hosts differ 2 deployed as most, and changed by hand since 0 not known 0 groups" in text
+    assert "web2 hand-edited abababababab deployed as most, and changed by hand since" in text
+    assert "deployed as its siblings, changed by hand since" in words(each, "/hosts/web2")
+    assert "2 files changed" in words(each, "/hosts/web2")
+    assert "0 packages" not in words(each, "/hosts/web2")
+
+
+def test_a_host_tells_a_rollback_as_that(client: FlaskClient) -> None:
+    """Of each virtualenv, as of the rollout."""
+    put_rollout(client, rollout(task="rollback"))
+    text = words(client, "/hosts/web1")
+    assert (text.count("rolled back"), text.count("deployed")) == (2, 0)
 
 
 def test_other_minor_versions_are_compared_apart(client: FlaskClient) -> None:
