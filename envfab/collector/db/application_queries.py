@@ -171,6 +171,11 @@ def count_applications(connection: Connection, wanted: ApplicationFilter = ALL) 
     return Counts(*map(int, row))
 
 
+def are_registered(connection: Connection) -> bool:
+    """Whether any application has registered."""
+    return connection.execute(select(applications.c.id).limit(1)).first() is not None
+
+
 def find_application(connection: Connection, uuid: str) -> Application | None:
     """The application of a uuid."""
     row = connection.execute(select(*applications.c).where(applications.c.uuid == uuid)).first()

@@ -99,7 +99,7 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             found = application_queries.find_application(connection, uuid)
             if found is None:
-                raise NotFound("no application has this uuid")
+                raise NotFound("No application has registered with this UUID.")
             packages = application_queries.packages_of(connection, found)
             updates = application_queries.history(connection, found.id)
             behind = weeks.list_weeks(connection, milliseconds_now(), found.id)
@@ -133,7 +133,7 @@ def endpoints(service: Service) -> Blueprint:
         with storage.reading() as connection:
             found = package_queries.find_package(connection, canonicalize_name(name))
             if found is None:
-                raise NotFound("no application has this package")
+                raise NotFound("No registered application has this package.")
             known = finding_queries.findings_of_package(connection, found.name)
             sorting = Sorting.asked(USER_SORTS)
             users = package_queries.sort_users(found, sorting.key, sorting.reverse)
@@ -215,6 +215,7 @@ def furnish(app: Flask, service: Service) -> None:
     environment.globals["host_link"] = host_link
     environment.globals["bar"] = charts.bar
     app.context_processor(_moment)
+    environment.globals["wants_token"] = bool(service.config.tokens)
     app.context_processor(lambda: {"has_export": service.vulnerabilities is not None})
 
 

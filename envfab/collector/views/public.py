@@ -21,7 +21,7 @@ def endpoints(service: Service) -> Blueprint:
     @routes.get("/public/<program>")
     def public(program: str) -> Response:
         if program not in service.config.public:
-            raise NotFound("no numbers are published of this program")
+            raise NotFound("No numbers of a program of this name are published here.")
         with service.storage.reading() as connection:
             weeks = published_weeks.list_latest(connection, program, WEEKS)
         page = render_template("public.html", program=program, weeks=weeks, least=LEAST, titles=CHARTS)

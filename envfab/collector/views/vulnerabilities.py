@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from envfab.audit.acceptances import Acceptance
 from envfab.audit.osv import Vulnerability
 from envfab.audit.severity import Severity
-from envfab.collector.db import finding_queries
+from envfab.collector.db import application_queries, finding_queries
 from envfab.collector.db.application_queries import version_key
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability, VulnerabilityLine
 from envfab.collector.db.registered_virtualenvs import targets_of
@@ -71,6 +71,7 @@ def endpoints(service: Service) -> Blueprint:
         sorting = Sorting.asked(SORTS)
         with storage.reading() as connection:
             every = triaged(connection, service, finding_queries.list_vulnerabilities(connection, text=text))
+            registered = application_queries.are_registered(connection)
         found = [one for one in every if severity in ("", one.line.vulnerability.severity)]
         found = [one for one in found if only == "" or one.open == (only == "open")]
         pages = Pages.asked(len(found), A_PAGE)
@@ -78,7 +79,7 @@ def endpoints(service: Service) -> Blueprint:
         return render_template(
             "vulnerabilities.html", found=shown, every=every, text=text, only=only, severity=severity, sorting=sorting,
             pages=pages, export=export_of(service), filters_of=FILTERS, severities=SEVERITIES,
-            accepting=service.acceptances,
+            accepting=service.acceptances, registered=registered,
         )  # fmt: skip
 
     @routes.get("/vulnerabilities/<path:name>")

@@ -139,7 +139,7 @@ def test_a_rollouts_page_tells_all(each: FlaskClient) -> None:
     )
     text = words(each, f"/rollouts/{ROLLOUT}")
     for said in ("ended · 1 deployed, 1 failed", "Approved by bert", "Slice 1/2", "Log laptop:/var/log/envfab/x", "Command fab deploy --yes",
-                 "May still be out of service: web2", "Django upgrade 5.1 → 5.2 2 1", "web1shop: /srv/shop deployedmigrated: shop.0002 1 abababababab not known 2.2",
+                 "May still be out of service: web2", "UTC after 4 min 0 s", "Django upgrade 5.1 → 5.2 2 1", "web1shop: /srv/shop deployedmigrated: shop.0002 1 abababababab not known 2.2",
                  "web2shop: /srv/shop failedno answer 1"):  # fmt: skip
         assert said in text, said
     assert "web1" not in words(each, f"/rollouts/{ROLLOUT}?only=failed").partition("Virtualenvs")[2]

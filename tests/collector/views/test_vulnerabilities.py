@@ -80,6 +80,16 @@ def test_the_list_is_sorted_and_filtered_by_links(client: FlaskClient) -> None:
     assert 'aria-sort="descending"><a href="/vulnerabilities?sort=-severity">Severity' in page
 
 
+def test_where_no_application_is_compared_none_is_said_to_be_good(make_app: MakeApp, osv: Path) -> None:
+    """The page says so, and how to register, with a token where this collector asks for one."""
+    client = make_app(osv=osv, tokens=("correct horse",)).test_client()
+    page = client.get("/vulnerabilities", headers={"Authorization": "Bearer correct horse"}).text
+    assert "No application has registered yet, so none was compared. Name this server in a fabfile" in page
+    assert "No registered application has a known vulnerability" not in page
+    assert ", token=…)])" in page
+    assert "token=…" not in make_app(osv=osv).test_client().get("/vulnerabilities").text
+
+
 @pytest.mark.parametrize("alias", ["GHSA-1", "PYSEC-1", "cve-2026-1"])
 def test_any_alias_leads_to_its_page(client: FlaskClient, alias: str) -> None:
     """Whatever its case."""
