@@ -135,7 +135,11 @@ class Config:
                 hint=f"give it a file of tokens: --token-file FILE, or {PREFIX}TOKEN_FILE for a WSGI server",
             )
         if any(len(token.removeprefix("read:").removeprefix("write:")) < SHORTEST_TOKEN for token in self.tokens):
-            raise ConfigurationError(f"a token has less than {SHORTEST_TOKEN} characters", where="collector")
+            raise ConfigurationError(
+                f"a token must have at least {SHORTEST_TOKEN} characters, without `read:` or `write:`",
+                where="collector",
+                hint="python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one",
+            )
         if self.url and not self.url.startswith(("http://", "https://")):
             raise ConfigurationError(f"must be an http or https URL, not {self.url!r}", where=f"{PREFIX}URL")
         if self.index and not self.index.startswith(("http://", "https://")):

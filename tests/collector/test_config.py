@@ -56,7 +56,7 @@ def test_variables_say_everything(tmp_path: Path) -> None:
         ({"DATA": "/d", "OPEN": "0"}, "collector: a collector that others can reach needs a token"),
         ({"DATA": "/d", "OPEN": "1", "PUBLIC": "../x"}, "collector public: must be names of programs, not '../x'"),
         ({"DATA": "/d", "OPEN": "maybe"}, "ENVFAB_COLLECTOR_OPEN: must be yes or no, not 'maybe'"),
-        ({"DATA": "/d", "TOKEN": "short"}, "collector: a token has less than 8 characters"),
+        ({"DATA": "/d", "TOKEN": "short"}, "collector: a token must have at least 8 characters, without `read:`"),
         ({"DATA": "/d", "TOKEN_FILE": "/nowhere/x"}, "/nowhere/x: cannot read the token file: No such file"),
         ({"DATA": "/d", "TOKEN_FILE": os.devnull}, "/dev/null: the token file holds no token"),
         (
