@@ -23,11 +23,13 @@ def send_rollouts(run: TaskContext) -> list[SentRollout]:
 
 def show_rollouts(console: Console, told: Sequence[SentRollout]) -> int:
     """Print what became of them, and return the exit status: 1 if one was not delivered."""
+    from envfab.deployment.rollout_report.observer import KEPT
+
     for one in told:
         if one.failure is None:
             console.note(f"sent an earlier rollout: {one.rollout} to {one.collector}")
             continue
-        became, then = ("not delivered", "it is kept") if one.status == "kept" else ("refused", "it is not sent again")
+        became, then = ("not delivered", KEPT) if one.status == "kept" else ("refused", "it is not sent again")
         console.complain(f"{one.collector}: the rollout {one.rollout} was {became}: {one.failure.reason}; {then}")
     return int(any(one.failure is not None for one in told))
 

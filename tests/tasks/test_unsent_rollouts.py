@@ -60,7 +60,8 @@ def test_what_was_not_delivered_is_sent_by_register(
     done = workplace.fab("register")
     assert (done.returncode, done.stdout) == (1, "")
     assert " ".join(done.stderr.split()) == (
-        f"envfab: {address(server)}: the rollout {rollout} was not delivered: {why}; it is kept"
+        f"envfab: {address(server)}: the rollout {rollout} was not delivered: {why}; it is kept,"
+        " and sent by the next rollout, or by fab register"
     )
     server.answer = lambda _: Reply()
     server.requests.clear()
