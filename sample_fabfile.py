@@ -103,7 +103,7 @@ fleet = Fleet(
     events=[
         Webhook(lambda: os.environ["SLACK_URL"], format="slack", kinds=["rollout.begun", "rollout.failed"]),
     ],
-    # The server for anonymous statistics of envfab's own use. Nothing is sent before `fab stats_enable`.
+    # The server for statistics of envfab's own use. Nothing is sent before `fab stats_enable`.
     usage_stats=UsageStats("https://stats.example.org/"),
 )
 

@@ -55,7 +55,7 @@ def task(fleet: Fleet) -> Any:
         no_addresses: bool = False,
         access_log: bool = False,
     ) -> None:
-        """Run the server that shows registrations and collects usage reports."""
+        """Run the server that takes and shows registrations, rollouts and usage reports."""
         run = TaskContext(fleet, c)
         server = _server()
         host, port = server.parse_address(bind)

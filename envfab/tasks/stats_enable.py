@@ -19,7 +19,7 @@ def task(fleet: Fleet) -> Any:
 
     @ours()
     def stats_enable(c: Context) -> None:
-        """Opt in: send anonymous reports of envfab's own use, and with the next one those kept so far."""
+        """Opt in: send reports of envfab's own use, and with the next one those kept so far."""
         from envfab.tasks.usage_state import configured, forbidding, opened, shown_server, unkept
 
         run, usage = TaskContext(fleet, c), configured(fleet)
