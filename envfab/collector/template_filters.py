@@ -19,6 +19,7 @@ UNBROKEN, UNBROKEN_PART = 16, 22
 _SEPARATORS = r"-._/:@+,=;&?!<>()'\""
 _PARTS = re.compile(rf"[^{_SEPARATORS}]*[{_SEPARATORS}]+|[^{_SEPARATORS}]+")
 _LONG = Markup('<span class="long">{}</span>')
+_CPYTHON = re.compile(r"(?:python-|CPython )([0-9]+\.[0-9]+)", re.ASCII)
 _DAY = re.compile(r"(\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b)", re.ASCII)
 _WHOLE = Markup('<span class="day">{}</span>')
 _STEPS = ((DAY * 365, "year"), (DAY * 30, "month"), (DAY, "day"), (3_600_000, "hour"), (60_000, "minute"))
@@ -58,11 +59,13 @@ def ago(milliseconds: int, now: int) -> str:
     return "just now"
 
 
-def end_of_life_of(application_type: str) -> date | None:
-    """The day on which support for the Python of an application ended; None if it did not, or is not known to have."""
-    kind, _, version = application_type.partition("-")
-    series = ".".join(version.split(".")[:2])
-    return ended_series(datetime.now(timezone.utc).date()).get(series) if kind == "python" else None
+def end_of_life_of(interpreter: str) -> date | None:
+    """The day on which support for an interpreter ended; None if it did not, or is not known to have.
+
+    It is the type of an application (`python-3.8.20`), or what a rollout tells (`CPython 3.8.20`).
+    """
+    found = _CPYTHON.match(interpreter)
+    return ended_series(datetime.now(timezone.utc).date()).get(found[1]) if found else None
 
 
 def is_version(text: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from envfab.collector.db.change_queries import ChangeLine
 from envfab.collector.db.differing import Difference, OddSibling, Sibling, SiblingGroup
 from envfab.collector.db.host_queries import HostLine, HostRollout, ToldVirtualenv
 from envfab.collector.db.rollout_queries import RolloutMember, ToldChange, ToldRollout
-from envfab.collector.template_filters import iso
+from envfab.collector.template_filters import end_of_life_of, iso
 
 
 def rollout_json(one: ToldRollout, now: int) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def virtualenv_json(one: ToldVirtualenv) -> dict[str, Any]:
         "status": one.status,
         "known_at": iso(one.known_at) if one.known_at is not None else None,
         "interpreter": one.interpreter,
+        "end_of_life": _day(end_of_life_of(one.interpreter or "")),
         "digest": one.digest,
         "packages": str(one.package_set_id) if one.package_set_id is not None else None,
         "drift": _drift(one),
@@ -137,6 +139,10 @@ def _difference_json(one: Difference) -> dict[str, Any]:
 
 def _sibling_json(one: Sibling) -> dict[str, Any]:
     return {"host": one.host, "digest": one.digest, "uuid": one.uuid, "edited": one.edited}
+
+
+def _day(one: date | None) -> str | None:
+    return one.isoformat() if one is not None else None
 
 
 def _drift(one: RolloutMember | ToldVirtualenv) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from envfab.audit.end_of_life import ENDS
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db.rollout_queries import SILENT_AFTER
 from envfab.collector.db.schema import rollouts
@@ -207,7 +208,7 @@ def test_what_rollouts_and_registrations_changed_is_counted_apart(each: FlaskCli
     assert changed(each) == [("by-hand", "1", "2", 0, 0, 1), ("Django", "5.1", "5.2", 3, 2, 1)]
     text = words(each, "/changes")
     assert "Django 5.1 → 5.2 in 3 virtualenvs 2 rollouts, the latest 20261120-214900-0002 by 1 application" in text
-    assert "by-hand 1 → 2 by none by 1 application" in text
+    assert "by-hand 1 → 2 by no rollout by 1 application" in text
 
 
 def test_only_what_was_deployed_is_a_change(client: FlaskClient) -> None:
@@ -236,8 +237,8 @@ def test_changes_by_host_and_virtualenv(each: FlaskClient) -> None:
     register(each, "u1", [("Django", "5.1")], app_url="http://web3")
     register(each, "u1", [("Django", "5.2")], app_url="http://web3")
     text = words(each, "/changes?by=host")
-    assert "web1 to 2 virtualenvs by 2 rollouts by none" in text
-    assert "web3 by none by 1 application" in text
+    assert "web1 to 2 virtualenvs by 2 rollouts by no application" in text
+    assert "web3 by no rollout by 1 application" in text
     assert "web2" not in text
     text = words(each, "/changes?by=virtualenv")
     assert "web1shop: /other 1 rollout no" in text
@@ -360,6 +361,19 @@ def test_a_host_tells_a_rollback_as_that(client: FlaskClient) -> None:
     put_rollout(client, rollout(task="rollback"))
     text = words(client, "/hosts/web1")
     assert (text.count("rolled back"), text.count("deployed")) == (2, 0)
+
+
+def test_an_interpreter_past_its_end_of_life_is_marked(client: FlaskClient) -> None:
+    """On the pages of hosts and of those that differ, and in JSON; that of PyPy lives as long as PyPy decides."""
+    old = {"interpreter": "CPython 3.8.20"}
+    put_rollout(client, rollout(virtualenv("web1", **old), virtualenv("web2", **old, digest="cd" * 32)))
+    tell(client, 1, virtualenv("web3", interpreter="PyPy 3.8.16"), virtualenv("web4"))
+    mark = f"end of life {ENDS['3.8']}"
+    for path in ("/hosts/web1", "/differing"):
+        assert mark in words(client, path), path
+    for host, day in (("web1", ENDS["3.8"].isoformat()), ("web3", None), ("web4", None)):
+        assert client.get(f"/api/hosts/{host}").get_json()["virtualenvs"][0]["end_of_life"] == day
+        assert ("end of life" in words(client, f"/hosts/{host}")) == (day is not None)
 
 
 def test_other_minor_versions_are_compared_apart(client: FlaskClient) -> None:
