@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def task(fleet: Fleet) -> Any:
     """`stats_disable` for `fleet`."""
 
-    @ours()
+    @ours(erase="ask the server, too, to delete all that was sent under the random id of this folder")
     def stats_disable(c: Context, erase: bool = False) -> None:
         """Opt out: record and send nothing any more, and delete what was kept; with --erase also at the server."""
         from envfab.tasks.usage_state import configured, opened, shown_server, unkept

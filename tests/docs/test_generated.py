@@ -26,6 +26,15 @@ def test_every_task_is_told_of_in_the_readme() -> None:
     assert {name for name in names if not re.search(rf"\b{name}\b", readme)} == set()
 
 
+def test_every_argument_says_what_it_means() -> None:
+    """On the page of tasks, which has what `--help` prints."""
+    found = re.findall(
+        r"^\| (`[^|]+`) \| *([^|]*?) *\|$", (ROOT / "docs/tasks.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(found) > 50
+    assert [name for name, meaning in found if not meaning] == []
+
+
 def test_links_of_the_documentation_lead_somewhere() -> None:
     """Every relative link in README.md and docs/ names a file that is there."""
     broken = []
