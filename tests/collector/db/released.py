@@ -10,7 +10,7 @@ import psycopg
 from envfab.collector.db.engine import driver_url
 
 DUMPS = Path(__file__).parent / "released"
-FORMATS = (1, 2, 3, 4, 5)
+FORMATS = (1, 2, 3, 4, 5, 6)
 
 
 def restore(number: int, url: str) -> None:

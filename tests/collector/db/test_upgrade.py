@@ -19,7 +19,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, inspect, select, update
 
 from envfab.collector.db.engine import Storage, driver_url
-from envfab.collector.db.schema import FORMAT, formats, metadata, revisions
+from envfab.collector.db.registered_virtualenvs import uuid_of_virtualenv
+from envfab.collector.db.schema import FORMAT, formats, metadata, revisions, virtualenvs
 from envfab.collector.db.upgrade import UnusableTables
 from envfab.errors import FormatError
 from tests.collector.conftest import MakeApp, service_of
@@ -101,6 +102,17 @@ def test_a_released_database_is_upgraded_and_used(
     assert client.get(f"/rollouts/{ROLLOUT}").status_code == 200
     assert tables_in(url)["format"] == FORMAT
     assert [one for one in differences(url) if one[0] != "add_table" or one[1].name != revisions.name] == []
+
+
+def test_virtualenvs_of_earlier_rollouts_are_recognised_as_applications(make_database: Callable[[], str]) -> None:
+    """They get the UUIDs that they register with."""
+    url = make_database()
+    restore(6, url)
+    storage = Storage(url)
+    with storage.reading() as connection:
+        rows = connection.execute(select(*(virtualenvs.c[name] for name in ("host", "owner", "path", "uuid")))).all()
+    storage.close()
+    assert rows == [(*place, uuid_of_virtualenv(*place)) for *place, _ in rows] != []
 
 
 @pytest.mark.parametrize("number", OLDER)

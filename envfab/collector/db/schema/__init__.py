@@ -42,7 +42,7 @@ from envfab.collector.db.schema.usage_tables import (
 )
 
 # A change of a table takes the next number, and a revision in `migrations/versions` that leads to it.
-FORMAT = 6
+FORMAT = 7
 
 __all__ = [
     "FORMAT",

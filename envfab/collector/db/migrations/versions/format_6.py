@@ -70,7 +70,6 @@ def upgrade() -> None:
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("owner", sa.Text, nullable=False),
         sa.Column("path", sa.Text, nullable=False),
-        sa.Column("uuid", sa.Text, nullable=False),
         sa.Column("rollout_id", _Id, sa.ForeignKey("rollouts.id"), nullable=False),
         sa.Column("began", sa.BigInteger, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
@@ -83,7 +82,6 @@ def upgrade() -> None:
         sa.Column("drift_since", sa.BigInteger),
     )
     op.create_index("ix_virtualenvs_host", "virtualenvs", ["host"])
-    op.create_index("ix_virtualenvs_uuid", "virtualenvs", ["uuid"])
     op.create_index("ix_virtualenvs_rollout_id", "virtualenvs", ["rollout_id"])
     op.create_index("ix_virtualenvs_package_set_id", "virtualenvs", ["package_set_id"])
     op.create_table(
