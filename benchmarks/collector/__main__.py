@@ -12,24 +12,31 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import text
 
-from benchmarks.collector.filling import PROGRAM, make_app
+from benchmarks.collector.filling import PROGRAM, make_app, uuid_of
+from benchmarks.collector.rollouts import rollout_id
 from benchmarks.collector.sizes import Sizes
 from tests.support.postgres import running_postgres
 from tests.support.sshd import Unavailable
 
 ROUNDS = 15
+APPLICATION = f"/applications/{uuid_of(7)}"
+YEAR_AGO = date.today() - timedelta(days=364)
 PAGES = (
-    "/", "/?sort=behind", "/?sort=vulnerable", "/?page=2", "/?only=ended", "/applications/u7", "/packages/",
+    "/", "/?sort=behind", "/?sort=vulnerable", "/?page=2", "/?only=ended", APPLICATION, "/packages/",
     "/packages/project-10", "/behind", "/vulnerabilities", "/vulnerabilities/CVE-2026-10", "/findings.atom", "/usage",
     f"/usage?program={PROGRAM}", "/usage?days=365", "/usage.csv", "/usage/key?name=version",
     "/usage/key?name=session_time", "/search?q=application", "/search?q=project-10", "/feed.atom",
-    "/metrics", "/api/applications", "/api/applications/u7", "/api/packages/project-10", "/api/vulnerabilities",
+    "/metrics", "/api/applications", f"/api{APPLICATION}", "/api/packages/project-10", "/api/vulnerabilities",
     "/api/findings", "/api/usage", "/pypi/project-10/json",
+    "/rollouts", "/rollouts?host=web7.example.org", "/rollouts?package=project-10", f"/rollouts/{rollout_id(0)}",
+    "/hosts", "/hosts?q=web7", "/hosts/web7.example.org", "/changes", f"/changes?from={YEAR_AGO}",
+    f"/changes?from={YEAR_AGO}&by=virtualenv", "/differing",
 )  # fmt: skip
 
 

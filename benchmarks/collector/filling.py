@@ -1,7 +1,7 @@
 """A collector's database as it is after a year.
 
-What applications have now came through the application itself; what came before is written into the tables as it would
-have been, since a year's registrations and a million reports, one after another, take an hour.
+What applications have now, and rollouts, came through the application itself; what came before is written into the
+tables as it would have been, since a year's registrations and a million reports, one after another, take an hour.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from flask import Flask
 from sqlalchemy import Connection, Table, insert, select
 
+from benchmarks.collector.rollouts import put_rollouts, target_of
 from benchmarks.collector.sizes import Sizes
 from envfab.collector import weeks
 from envfab.collector.app import create_app
@@ -25,6 +26,7 @@ from envfab.collector.config import Config, WheelhouseFolders
 from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db.schema import applications, behind_weeks, changes, reports, updates, usage_counts
 from envfab.collector.parts import Service
+from envfab.registration.difio.registration import uuid_of_target
 from envfab.usagestats.report import parse_report
 from tests.support.wheels import make_wheelhouse
 
@@ -55,6 +57,7 @@ def make_app(folder: Path, database: str, sizes: Sizes) -> Flask:
     for number in range(sizes.applications):
         assert client.post(REGISTER, data=registration(number, sizes.packages, 0)).status_code == 200
     registering = time.perf_counter() - began
+    put_rollouts(client, sizes)
     service: Service = app.extensions["envfab"]
     with service.storage.writing() as connection:
         _write_weeks(connection, sizes, milliseconds_now())
@@ -63,14 +66,19 @@ def make_app(folder: Path, database: str, sizes: Sizes) -> Flask:
     return app
 
 
+def uuid_of(number: int) -> str:
+    """The UUID that an application registers with: that of a virtualenv that rollouts tell of."""
+    return uuid_of_target(target_of(number))
+
+
 def registration(number: int, packages: int, turn: int) -> bytes:
     """The form of an application's registration; with another `turn` a tenth of the versions are others."""
     installed = [
         {"n": f"project-{one}", "v": f"1.{(one + number + turn * (one % 10 == 0)) % 2}"} for one in range(packages)
     ]
     fields = {
-        "user_id": number % 5, "app_name": f"application {number}", "app_uuid": f"u{number}",
-        "app_type": f"python-3.{9 + number % 5}.1", "app_url": f"http://web{number}", "installed": installed,
+        "user_id": number % 5, "app_name": f"application {number}", "app_uuid": uuid_of(number),
+        "app_type": f"python-3.{9 + number % 5}.1", "app_url": f"http://{target_of(number).host}", "installed": installed,
     }  # fmt: skip
     return urlencode({"json_data": json.dumps(fields)}).encode()
 
