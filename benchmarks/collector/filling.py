@@ -78,7 +78,8 @@ def registration(number: int, packages: int, turn: int) -> bytes:
     ]
     fields = {
         "user_id": number % 5, "app_name": f"application {number}", "app_uuid": uuid_of(number),
-        "app_type": f"python-3.{9 + number % 5}.1", "app_url": f"http://{target_of(number).host}", "installed": installed,
+        "app_type": f"python-3.{9 + number % 5}.1", "app_url": f"http://{target_of(number).host}",
+        "installed": installed,
     }  # fmt: skip
     return urlencode({"json_data": json.dumps(fields)}).encode()
 
