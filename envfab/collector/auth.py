@@ -11,6 +11,8 @@ import functools
 import hashlib
 import hmac
 import operator
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ from werkzeug.datastructures import Authorization
 from werkzeug.exceptions import TooManyRequests
 
 from envfab.collector.config import is_loopback
-from envfab.collector.rate_limits import RateLimit
+from envfab.collector.rate_limits import CLIENTS, RateLimit, client_of
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -77,18 +79,44 @@ def is_for_this_machine(request: Request) -> bool:
 
 
 class TooManyWrongTokens(TooManyRequests):
-    """A client gave so many wrong tokens that no token is taken from it for a while, not even a right one."""
+    """A client gave so many wrong tokens that for a while only tokens are taken that it gave before."""
 
     def __init__(self, wait: int) -> None:
         super().__init__("too many wrong tokens from one address; try again later", retry_after=wait)
 
 
+class TakenTokens:
+    """The right tokens, by their digests, that were taken from each address; those that were taken latest are kept."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._pairs: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def __contains__(self, pair: tuple[str, str]) -> bool:
+        """Whether a token (the second) was taken from an address (the first)."""
+        with self._turn:
+            return pair in self._pairs
+
+    def add(self, client: str, digest: str) -> None:
+        """Note that a token was taken from an address."""
+        with self._turn:
+            self._pairs[client, digest] = None
+            self._pairs.move_to_end((client, digest))
+            if len(self._pairs) > CLIENTS:
+                self._pairs.popitem(last=False)
+
+
 class Doorkeeper:
-    """Checks tokens; without tokens every request is admitted. One client may give `wrong_a_minute` that are wrong."""
+    """Checks tokens; without tokens every request is admitted. One client may give `wrong_a_minute` that are wrong.
+
+    Beyond that a right token is taken only if it was before from the same client: others behind the address of a fleet
+    cannot keep its hosts from registering, and all other tokens cannot be guessed.
+    """
 
     def __init__(self, tokens: Sequence[str], wrong_a_minute: int = 0) -> None:
         self._tokens = [AccessToken.parse(text) for text in tokens]
         self._wrong = RateLimit(wrong_a_minute)
+        self._taken = TakenTokens()
 
     @property
     def is_open(self) -> bool:
@@ -107,14 +135,15 @@ class Doorkeeper:
         """The token that a credential is; raises `TooManyWrongTokens`, by the client's address."""
         if not credential:
             return None
-        if wait := self._wrong.expected_wait(client):
+        digest, client = digest_of(credential), client_of(client)
+        if (wait := self._wrong.expected_wait(client)) and (client, digest) not in self._taken:
             raise TooManyWrongTokens(wait)
-        digest = digest_of(credential)
         # Every token is compared, each in constant time: how long it takes tells nothing.
         found = [token for token in self._tokens if hmac.compare_digest(digest, token.digest)]
         if not found:
             self._wrong.wait(client)
             return None
+        self._taken.add(client, digest)
         return AccessToken(digest, functools.reduce(operator.or_, (token.rights for token in found)))
 
     def may_read(self, digest: str) -> bool:

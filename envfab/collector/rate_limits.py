@@ -31,7 +31,7 @@ class RateLimit:
         """Take one of a client's allowance: 0, or after how many seconds it may try again. A limit of 0 is none."""
         if not self._a_minute:
             return 0
-        client = _client(address)
+        client = client_of(address)
         with self._turn:
             now = self._clock()
             left = self._left_at(client, now)
@@ -46,7 +46,7 @@ class RateLimit:
         if not self._a_minute:
             return 0
         with self._turn:
-            return self._seconds_until_one(self._left_at(_client(address), self._clock()))
+            return self._seconds_until_one(self._left_at(client_of(address), self._clock()))
 
     def _left_at(self, client: str, now: float) -> float:
         left, since = self._left.get(client, (float(self._a_minute), now))
@@ -56,7 +56,8 @@ class RateLimit:
         return 0 if left >= 1 else math.ceil((1 - left) * MINUTE / self._a_minute)
 
 
-def _client(address: str) -> str:
+def client_of(address: str) -> str:
+    """What an address is counted as: itself, or the network of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

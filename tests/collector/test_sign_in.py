@@ -117,7 +117,9 @@ def test_signing_in_again_ends_the_session_before(app: Flask, client: FlaskClien
 
 
 def test_guessing_is_slow(make_app: MakeApp) -> None:
-    """By the form, by Bearer and by Basic together; then not even the right token is taken, but whoever is in stays in.
+    """By the form, by Bearer and by Basic together; then not even a right token is taken that was not before.
+
+    Whoever is in stays in.
 
     Others, and requests without a token, are not concerned.
     """
@@ -132,9 +134,9 @@ def test_guessing_is_slow(make_app: MakeApp) -> None:
         assert client.post("/", data=report(), headers=guesser | bearer("mistaken")).status_code == 200
     basic = {"Authorization": "Basic " + b64encode(b"any:mistaken").decode()}
     assert client.get("/", headers=guesser | basic).status_code == 401
-    refused = client.get("/", headers=guesser | bearer("only reading"))
+    refused = client.get("/", headers=guesser | bearer("both of them"))
     assert (refused.status_code, refused.text) == (429, "too many wrong tokens from one address; try again later\n")
-    page = sign_in(client, headers=guesser)
+    page = sign_in(client, "both of them", headers=guesser)
     assert (page.status_code, 0 < int(page.headers["Retry-After"]) <= 20) == (429, True)
     assert "Too many wrong tokens came from your address." in page.text
     assert inside.get("/", headers=guesser).status_code == 200
@@ -249,3 +251,17 @@ def test_a_token_in_two_lines(make_app: MakeApp) -> None:
     assert client.get("/", headers=bearer("correct horse")).status_code == 200
     body = form(registration_fields())
     assert client.post(REGISTER, data=body, headers=bearer("correct horse")).status_code == 200
+
+
+@pytest.mark.parametrize(("fleet", "stranger"), [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::2")])
+def test_others_at_an_address_lock_no_token_out(make_app: MakeApp, fleet: str, stranger: str) -> None:
+    """A token that was taken from a client is taken from there on, however many wrong ones come from it."""
+    client = make_app(tokens=TOKENS, proxies=1, wrong_tokens_a_minute=3).test_client()
+    ours, theirs = {"X-Forwarded-For": fleet}, {"X-Forwarded-For": stranger}
+    assert client.get("/", headers=ours | bearer("both of them")).status_code == 200
+    for _ in range(5):
+        answer = client.get("/", headers=theirs | bearer("mistaken"))
+    assert answer.status_code == 429
+    assert client.get("/", headers=ours | bearer("both of them")).status_code == 200
+    assert client.get("/", headers=theirs | bearer("both of them")).status_code == 200
+    assert client.get("/", headers=ours | bearer("only reading")).status_code == 429
