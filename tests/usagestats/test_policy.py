@@ -19,7 +19,9 @@ from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, St
 from envfab.usagestats.delivery import wait_for_couriers
 from envfab.usagestats.kept_policy import KeptPolicy, PolicyAnswer, read_kept, write_kept
 from envfab.usagestats.policy import MAX_POLICY, PolicyError, ReportPolicy, allowed_bytes, held_entries, parse_policy
+from envfab.usagestats.policy_fetch import judge_answer
 from envfab.usagestats.report import Report, format_report, parse_report
+from envfab.usagestats.transport import HttpAnswer
 from tests.usagestats.conftest import Make
 from tests.usagestats.server import Server
 
@@ -198,10 +200,22 @@ class TestFetching:
         assert sent(server) == [{"version": "1.0", "what": "ran"}]
         assert make().held_back() == ()
 
-    def test_a_page_for_every_address(self, make: Make, server: Server) -> None:
-        """A server that answers HTML to everything has no policy."""
-        server.answer_get = serve(200, b"<html>Welcome", "text/html; charset=utf-8")
+    def test_a_page_for_every_address(self, server: Server) -> None:
+        """A server that answers HTML to everything has no policy, where it is proved that it is the server's answer."""
+        kept = KeptPolicy(server.url.replace("http:", "https:"))
+        answer = HttpAnswer(200, b"<html>Welcome", "text/html")
+        assert judge_answer(kept, answer, NOW).answer is PolicyAnswer.NONE
+
+    @pytest.mark.parametrize(
+        ("status", "kind"), [(200, "text/html; charset=utf-8"), (407, "text/html"), (511, "text/html")]
+    )
+    def test_pages_on_the_way(self, make: Make, server: Server, status: int, kind: str) -> None:
+        """What a network or a proxy on the way answers over HTTP is not taken for the server's; reports wait."""
+        server.answer_get = serve(status, b"<html>Sign in", kind)
         submit(make(enabled=True), what="ran")
+        assert server.bodies == []
+        server.answer_get = serve(404, b"")
+        assert make().flush() == 0
         assert sent(server) == [{"version": "1.0", "what": "ran"}]
 
     @pytest.mark.parametrize(
