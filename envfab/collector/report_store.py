@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -17,6 +18,8 @@ from envfab.util.atomic import rename, sync_folder
 
 SUFFIX = ".txt"
 POLICY = "policy.json"  # in the folder of a program
+MAX_PROGRAMS = 1000
+COUNTED_EVERY = 60.0  # seconds
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # What can be a folder's name everywhere, is not hidden, and leads nowhere else.
 _PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -43,26 +46,46 @@ def is_program(name: str) -> bool:
     return _PROGRAM.fullmatch(name) is not None
 
 
+class TooManyPrograms(Exception):
+    """There are `MAX_PROGRAMS` folders of programs, and a report is of one more."""
+
+
 class ReportFolder:
-    """The folder of all reports: those of `POST /` in it, those of a program in its own folder below."""
+    """The folder of all reports: those of `POST /` in it, those of a program in its own folder below.
+
+    Reports make folders for at most about `MAX_PROGRAMS` programs: anyone may send them. An operator may make more.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # how many programs have a folder, and when that was counted, by the monotonic clock
+        self._programs = 0
+        self._counted_at = -math.inf
         self._turn = threading.Lock()
         self._last = 0
 
     def store(self, body: bytes, program: str, address: str) -> StoredReport:
-        """Write a report to disk under its name; raises `OSError`, and then nothing is stored."""
+        """Write a report to disk under its name; raises `OSError` or `TooManyPrograms`, and then nothing is stored."""
         moment = self._moment()
         came = EPOCH + timedelta(microseconds=moment // 1000)
         name = f"{came:%Y%m%dT%H%M%S}.{moment % 10**9:09d}Z-{secrets.token_hex(4)}{SUFFIX}"
         head = f"submitted_from:{address}\nsubmitted_date:{came.isoformat(timespec='microseconds')}\n"
         folder = self._folder(program)
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
+            self._make_folder(folder)
         _write(folder, name, head.encode() + body)
         return StoredReport(program, name, moment // 10**6, address, body)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a program's folder. Folders are counted once a minute: there may be very many reports beside them."""
+        with self._turn:
+            if time.monotonic() - self._counted_at > COUNTED_EVERY:
+                self._programs, self._counted_at = len(self.programs()) - 1, time.monotonic()
+            if self._programs >= MAX_PROGRAMS:
+                raise TooManyPrograms
+            self._programs += 1
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
 
     def read(self, program: str, file: str) -> StoredReport:
         """A stored report; raises `OSError`, and `ValueError` for a file that is not a report."""

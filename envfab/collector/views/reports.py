@@ -14,7 +14,7 @@ from envfab.collector.db.engine import CollectorError
 from envfab.collector.erase_reports import WrongSecret, erase
 from envfab.collector.parts import Service
 from envfab.collector.policies import read_policy
-from envfab.collector.report_store import StoredReport, is_program
+from envfab.collector.report_store import StoredReport, TooManyPrograms, is_program
 from envfab.collector.request_body import read_body
 from envfab.usagestats.erasure import parse_request
 from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
@@ -38,7 +38,11 @@ def endpoints(service: Service) -> Blueprint:
         body = read_body(request, MAX_REPORT, KINDS)
         parsed = _parsed(body, program)
         address = (request.remote_addr or "") if service.config.store_addresses else ""
-        stored = service.folder.store(body, program, address)
+        try:
+            stored = service.folder.store(body, program, address)
+        except TooManyPrograms:
+            log.warning("%s: usage reports of a further program are refused; make its folder to take them", program)
+            raise Forbidden("usage reports of further programs are not taken here") from None
         if _may_stay(service, stored, parsed):
             return Response("stored", mimetype="text/plain")
         service.folder.delete(program, stored.file)

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
+from envfab.collector import report_store
 from envfab.collector.days import day_of, milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.schema import counters, reports, usage_counts
@@ -253,3 +254,16 @@ def test_a_full_disk_stores_nothing(app: Flask, client: FlaskClient) -> None:
     service_of(app).folder.root.touch()  # a file in the folder's place: nothing can be made below it
     answer = client.post("/", data=BODY)
     assert (answer.status_code, answer.text) == (503, "nothing can be stored just now\n")
+
+
+def test_strangers_make_a_bounded_number_of_programs(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of one program more is refused, unless an operator has made its folder; known programs go on."""
+    monkeypatch.setattr(report_store, "MAX_PROGRAMS", 2)
+    assert [client.post(f"/reports/p{number}/", data=BODY).status_code for number in range(4)] == [200, 200, 403, 403]
+    assert client.post("/reports/p2/", data=BODY).text == "usage reports of further programs are not taken here\n"
+    root = service_of(app).folder.root
+    assert sorted(path.name for path in root.iterdir()) == ["p0", "p1"]
+    (root / "p3").mkdir()
+    assert [client.post(path, data=BODY).status_code for path in ("/", "/reports/p0/", "/reports/p3/")] == [200] * 3
