@@ -108,7 +108,9 @@ def _delete_findings(connection: Connection, before: int) -> int:
 
 def _delete_rollouts(connection: Connection, before: int) -> int:
     lock(connection)
-    query = select(rollouts.c.id).where(rollouts.c.began < before, rollouts.c.heard_at < before)
+    # of a clock that was ahead, the begin says nothing
+    is_old = or_(rollouts.c.began < before, rollouts.c.began > rollouts.c.heard_at)
+    query = select(rollouts.c.id).where(is_old, rollouts.c.heard_at < before)
     ids = connection.execute(query.order_by(rollouts.c.id).limit(ROLLOUTS_AT_ONCE)).scalars().all()
     for table in (rollout_virtualenvs, rollout_changes, change_sets):
         connection.execute(delete(table).where(table.c.rollout_id.in_(ids)))

@@ -31,7 +31,8 @@ def note_virtualenvs(connection: Connection, document: RolloutDocument, rollout:
     keys = [key_of(one) for one in document.virtualenvs]
     sets = _store_package_sets(connection, document.virtualenvs)
     known = _known(connection, keys)
-    began = milliseconds_of(document.began)
+    # a clock that is ahead must not make later rollouts look older
+    began = min(milliseconds_of(document.began), now)
     fresh: list[dict[str, object]] = []
     changed: list[tuple[Row[Any], dict[str, object]]] = []
     for key, one in zip(keys, document.virtualenvs, strict=True):

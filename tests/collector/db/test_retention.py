@@ -225,3 +225,12 @@ def test_many_rollouts_are_deleted_in_small_transactions(told: Service) -> None:
             storing_rollouts.store(connection, document, milliseconds_now() - OLD)
     deleted = retention.delete_before(told.storage, milliseconds_now(), KEPT)
     assert deleted.rollouts == 2 * retention.ROLLOUTS_AT_ONCE + 1
+
+
+def test_a_rollout_of_a_clock_that_was_ahead_is_not_kept_for_ever(told: Service) -> None:
+    """It goes once it was not heard of for so long."""
+    age_rollouts(told.storage, ROLLOUT, NEWER)
+    with told.storage.writing() as connection:
+        connection.execute(update(rollouts).values(began=rollouts.c.began + 3 * OLD))
+    told.tidy()
+    assert rows(told.storage, rollouts)["rollouts"] == 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -235,3 +237,15 @@ def test_a_repetition_says_that_it_is_still_heard_of(each: Flask) -> None:
     after = stored(client)
     assert after["who"] == "anna"
     assert {**after, "heard_at": 0} == {**before, "heard_at": 0}
+
+
+def test_a_clock_that_is_ahead_makes_nothing_look_older(each: Flask) -> None:
+    """A rollout that says it began in years is followed by the next one, which tells what the host has."""
+    client, future = each.test_client(), "20990101-000000-9f3a"
+    put_rollout(
+        client, rollout(virtualenv(packages=(("early", "1"),)), rollout=future, began="2099-01-01T00:00:00+00:00")
+    )
+    time.sleep(0.002)  # times are kept in milliseconds
+    began = datetime.now(timezone.utc).isoformat()
+    put_rollout(client, rollout(virtualenv(packages=(("late", "1"),)), began=began))
+    assert list(client.get("/api/hosts/web1").get_json()["package_sets"].values()) == [{"late": "1"}]
