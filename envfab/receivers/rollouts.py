@@ -12,6 +12,9 @@ TIMEOUTS = Timeouts(connect=3.0, read=15.0)
 UNAUTHORIZED = (401, 403)
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what the collector says
+# what networks that want their users to sign in, and proxies, answer with; collectors say nothing in it here
+PAGE = "text/html"
+TOO_LARGE = 413  # also where a proxy says it
 
 
 class Refused(Undelivered):
@@ -61,18 +64,25 @@ class RolloutSender:
         try:
             with self._session.open(request) as response:
                 said = _said(response)
-                status, location = response.status, response.location
+                status, location, is_page = response.status, response.location, response.media_type == PAGE
         except NoResponse as error:
             raise Undelivered(error.reason) from None
         if (failure := failure_of_answer(status, location)) is not None:
-            raise _explained(failure, status, said)
+            raise _explained(failure, status, said, is_page)
+        if is_page:
+            raise Undelivered(
+                f"HTTP {status} with a web page, so it is not a collector that answers; check address and proxies",
+                again=False,
+            )
 
 
-def _explained(failure: Undelivered, status: int, said: str) -> Undelivered:
+def _explained(failure: Undelivered, status: int, said: str, is_page: bool) -> Undelivered:
     """A failure with what the collector said of it, and whether it is final."""
     reason = f"{failure.reason}: {said}" if said else failure.reason
     if status in UNAUTHORIZED:
         return Undelivered(f"{reason}; give a token that may write: Collector(url, token=…)", again=False)
+    if is_page and status != TOO_LARGE:
+        return Undelivered(reason, failure.again)
     return Refused(reason) if 400 <= status < 500 and not failure.again else Undelivered(reason, failure.again)
 
 

@@ -14,6 +14,7 @@ from tests.support.registration_server import RecordingServer, Reply, running_se
 
 ROLLOUT = "20261120-214900-9f3a"
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
 @pytest.fixture
@@ -75,7 +76,15 @@ def test_address_and_token_may_be_functions(server: RecordingServer) -> None:
         ),
         (Reply(b"", 403), "HTTP 403; give a token that may write: Collector(url, token=\u2026)", False, False),
         (Reply(b"'who' is\nmissing\n", 400, TEXT), "HTTP 400: 'who' is missing", False, True),
-        (Reply(b"<h1>no</h1>", 404, {"Content-Type": "text/html"}), "HTTP 404", False, True),
+        (Reply(b"no\n", 404, TEXT), "HTTP 404: no", False, True),
+        (Reply(b"<h1>no</h1>", 404, HTML), "HTTP 404", False, False),
+        (Reply(b"<h1>no</h1>", 413, HTML), "HTTP 413", False, True),
+        (
+            Reply(b"<h1>Sign in</h1>", 200, HTML),
+            "HTTP 200 with a web page, so it is not a collector that answers; check address and proxies",
+            False,
+            False,
+        ),
         (Reply(b"x" * 100_000, 413, TEXT), f"HTTP 413: {'x' * 300}\u2026", False, True),
         (Reply(b"", 304), "HTTP 304", False, False),
         (
