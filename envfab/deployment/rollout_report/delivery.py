@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 
-from envfab.deployment.rollout_report.unsent import UnsentRollouts, collector_key
+from envfab.deployment.rollout_report.unsent import Unreadable, UnsentRollouts, collector_key
 from envfab.receivers.rollouts import Refused, RolloutSender
 from envfab.receivers.undelivered import PAUSES, Undelivered
 
@@ -98,7 +98,7 @@ class DocumentQueue:
             self.refused.append((rollout, failure.reason))
         with self._changed:
             self._older.popleft()
-            if failure is not None and not isinstance(failure, Refused):
+            if failure is not None and not isinstance(failure, (Refused, Unreadable)):
                 self._older.clear()
 
 
@@ -116,7 +116,10 @@ def failure_of(sender: RolloutSender, rollout: str, body: bytes) -> Undelivered 
 
 def send_again(sender: RolloutSender, unsent: UnsentRollouts, rollout: str, key: str) -> Undelivered | None:
     """Send a document that was kept, which then is forgotten, unless another try may help; return why it failed."""
-    body = unsent.read(rollout, key)
+    try:
+        body = unsent.read(rollout, key)
+    except Unreadable as error:
+        return error
     if body is None:
         # another program has sent it meanwhile
         return None

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from envfab.models.rollout_document import MAX_BODY
+from envfab.receivers.undelivered import Undelivered
 from envfab.util.atomic import DRAFT, write_file
 from envfab.util.state_folder import state_folder
 from envfab.util.times import DAY
@@ -29,6 +30,13 @@ def unsent_folder(environment: Mapping[str, str]) -> Path | None:
 def collector_key(*texts: str) -> str:
     """Return what files call a collector: a digest, the same in each run, that holds no secret."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Unreadable(Undelivered):
+    """The file of a document cannot be read; others may be sent all the same."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, again=False)
 
 
 class UnsentRollouts:
@@ -56,13 +64,19 @@ class UnsentRollouts:
         return [(rollout, key) for rollout, key, _ in self._files() if key in keys]
 
     def read(self, rollout: str, key: str) -> bytes | None:
-        """Return a document; None if it is gone, cannot be read or is too large."""
+        """Return a document; None if it is gone. Raises `Unreadable`."""
+        path = self._path(rollout, key)
         try:
-            with self._path(rollout, key).open("rb") as file:
+            # a pipe would be waited for
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                 body = file.read(MAX_BODY + 1)
-        except OSError:
+        except FileNotFoundError:
             return None
-        return body if len(body) <= MAX_BODY else None
+        except OSError as error:
+            raise Unreadable(f"cannot read {path}: {error.strerror}") from None
+        if not body or len(body) > MAX_BODY:
+            raise Unreadable(f"{path} has {'no' if not body else 'too much'} content; remove it")
+        return body
 
     def _path(self, rollout: str, key: str) -> Path:
         return self._folder / f"{rollout}.{key}.json"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,31 @@ def test_a_collector_whose_address_cannot_be_had_gets_it_once_it_can(
     assert [one.status for one in send_unsent([collector], Path("/fleet"), environment)] == ["sent"]
     assert [request.path for request in server.requests] == [f"/rollouts/{ID}"]
     assert list(unsent._folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (Path.mkdir, "cannot read {}: Is a directory"),
+        (Path.touch, "{} has no content; remove it"),
+        (os.mkfifo, "{} has no content; remove it"),
+    ],
+)
+def test_what_cannot_be_read_is_not_sent(
+    server: RecordingServer,
+    unsent: UnsentRollouts,
+    environment: dict[str, str],
+    make: Callable[[Path], object],
+    why: str,
+) -> None:
+    """It is told, and the rest is sent."""
+    unsent.keep(EARLIER, key(server), b"{}")
+    path = unsent._folder / f"{OLDEST}.{key(server)}.json"
+    make(path)
+    sent = list(send_unsent([Collector(address(server))], Path("/"), environment))
+    assert [(one.rollout, one.status, one.failure and one.failure.reason) for one in sent] == [
+        (OLDEST, "kept", why.format(path)), (EARLIER, "sent", None),
+    ]  # fmt: skip
 
 
 def test_what_is_refused_is_dropped_and_the_rest_is_sent(
