@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from envfab.config.events import Collector, problem_of_collector, problem_of_token
 from envfab.receivers.undelivered import Undelivered, ask_fabfile, failure_of_answer
+from envfab.util.bounded_calls import BoundedCalls
 from envfab.util.http import NoResponse, Request, Timeouts, WebResponse, WebSession
 from envfab.util.untrusted import one_line, shown_url
 
 TIMEOUTS = Timeouts(connect=3.0, read=15.0)
 # of these another try is for later, when someone has mended the token
 UNAUTHORIZED = (401, 403)
+# seconds for an exchange, and bytes a second that a document goes at least: a server that sends a byte now and then
+# would keep `fab register` waiting for ever
+WHOLE = 30.0
+SLOWEST = 100_000
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what the collector says
 # what networks that want their users to sign in, and proxies, answer with; collectors say nothing in it here
@@ -30,6 +35,7 @@ class RolloutSender:
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._session = WebSession(TIMEOUTS)
+        self._calls: BoundedCalls[tuple[int, str | None, bool, str]] = BoundedCalls()
         # both are asked for when the first document is sent
         self._url = collector.url if isinstance(collector.url, str) else None
         self._token: str | None = None
@@ -61,12 +67,13 @@ class RolloutSender:
         secrets = {"Authorization": f"Bearer {self._token}"} if self._token is not None else {}
         headers = {"Content-Type": "application/json", "Accept": "text/plain"}
         request = Request(f"{url.rstrip('/')}/rollouts/{rollout}", headers, "PUT", body, secrets)
+        seconds = WHOLE + len(body) / SLOWEST
         try:
-            with self._session.open(request) as response:
-                said = _said(response)
-                status, location, is_page = response.status, response.location, response.media_type == PAGE
+            status, location, is_page, said = self._calls.call(lambda: self._ask(request), seconds)
         except NoResponse as error:
             raise Undelivered(error.reason) from None
+        except TimeoutError:
+            raise Undelivered(f"no whole answer within {seconds:.0f} s", again=False) from None
         if (failure := failure_of_answer(status, location)) is not None:
             raise _explained(failure, status, said, is_page)
         if is_page:
@@ -74,6 +81,11 @@ class RolloutSender:
                 f"HTTP {status} with a web page, so it is not a collector that answers; check address and proxies",
                 again=False,
             )
+
+    def _ask(self, request: Request) -> tuple[int, str | None, bool, str]:
+        """Return the status, where a redirect leads, whether the answer is a web page, and what it says."""
+        with self._session.open(request) as response:
+            return response.status, response.location, response.media_type == PAGE, _said(response)
 
 
 def _explained(failure: Undelivered, status: int, said: str, is_page: bool) -> Undelivered:

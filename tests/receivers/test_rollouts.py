@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -137,3 +139,31 @@ def test_nothing_is_sent_where_address_or_token_cannot_be_had(
         RolloutSender(Collector(url or address(server), token=token)).send(ROLLOUT, b"{}")
     assert (caught.value.reason, caught.value.again, isinstance(caught.value, Refused)) == (reason, False, False)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b""])
+def test_a_collector_that_drips_is_given_up(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily bytes of an answer come; it is not asked again while they do."""
+    monkeypatch.setattr("envfab.receivers.rollouts.WHOLE", 0.3)
+    ended, asked = threading.Event(), []
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            asked.append(connection.recv(1))
+            connection.sendall(begin)
+            while not ended.wait(0.05):
+                connection.sendall(b"a" if begin else b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        sender = RolloutSender(Collector(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        try:
+            for _ in range(2):
+                with pytest.raises(Undelivered, match=r"^no whole answer within 0 s$"):
+                    sender.send(ROLLOUT, b"{}")
+        finally:
+            ended.set()
+            dripping.join(10)
+    assert len(asked) == 1
