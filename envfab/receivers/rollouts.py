@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
 from envfab.config.events import Collector, problem_of_collector, problem_of_token
 from envfab.receivers.undelivered import Undelivered, ask_fabfile, failure_of_answer
 from envfab.util.bounded_calls import BoundedCalls
@@ -85,7 +88,16 @@ class RolloutSender:
     def _ask(self, request: Request) -> tuple[int, str | None, bool, str]:
         """Return the status, where a redirect leads, whether the answer is a web page, and what it says."""
         with self._session.open(request) as response:
-            return response.status, response.location, response.media_type == PAGE, _said(response)
+            location = self._masked(response.location) if response.location is not None else None
+            return response.status, location, response.media_type == PAGE, _said(response, self._masked)
+
+    def _masked(self, text: str) -> str:
+        """A text of the answer without the token and the password that were sent: servers for debugging repeat them."""
+        password = urlsplit(self._url or "").password or ""
+        secrets = (self._token or "", password, unquote(password))
+        for secret in sorted({one for one in secrets if one}, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
 
 
 def _explained(failure: Undelivered, status: int, said: str, is_page: bool) -> Undelivered:
@@ -98,10 +110,10 @@ def _explained(failure: Undelivered, status: int, said: str, is_page: bool) -> U
     return Refused(reason) if 400 <= status < 500 and not failure.again else Undelivered(reason, failure.again)
 
 
-def _said(response: WebResponse) -> str:
+def _said(response: WebResponse, masked: Callable[[str], str]) -> str:
     """The beginning of what a collector says, in one line; of other kinds than plain text nothing."""
     content = response.read_beginning(MAX_ANSWER)
     if response.media_type != "text/plain":
         return ""
-    said = one_line(content.decode("utf-8", "replace"))
+    said = one_line(masked(content.decode("utf-8", "replace")))
     return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"
