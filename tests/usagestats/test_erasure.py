@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from envfab.usagestats import erasure
 from envfab.usagestats.delivery import wait_for_couriers
 from envfab.usagestats.erasure import (
     ErasureResult,
@@ -144,3 +148,27 @@ def test_requests_that_are_none(body: bytes) -> None:
     """A body is two lines, the id and the secret."""
     assert parse_request(body) is None
     assert parse_request(format_request("a:b", "c")) == ("a:b", "c")
+
+
+def test_a_server_that_drips_is_given_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily bytes of its answer come, the program goes on, and the id is kept."""
+    monkeypatch.setattr(erasure, "PATIENCE", 0.3)
+    ended = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not ended.wait(0.05):
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        stats = make(drop_point=f"http://127.0.0.1:{listener.getsockname()[1]}/", unique_user_id=True, erasable=True)
+        stats.submit({"what": "ran"})
+        try:
+            assert stats.erase() == ErasureResult(why="the server did not answer")
+        finally:
+            ended.set()
+            dripping.join(10)
