@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from envfab.collector.db.application_queries import version_key
-from envfab.collector.db.host_queries import host_name
+from envfab.collector.db.host_queries import applications_on, host_name
 from envfab.collector.db.parts import in_parts
 from envfab.collector.db.registered_virtualenvs import IS_REGISTERED
 from envfab.collector.db.rollout_queries import MEMBERS
@@ -86,11 +86,9 @@ Key = tuple[str, str | None, str | None]
 def changed_packages(connection: Connection, span: Span, host: str = "") -> list[ChangeLine]:
     """What changed, by package and versions; on one host alone if it is named."""
     found = _deployed_on(connection, span, host) if host else _deployed(connection, span)
-    for name, shown_as, before, after, url, told, many in _registered(connection, span):
-        if host and host.lower() not in (host_name(url), (told or "").lower()):
-            continue
+    for name, shown_as, before, after, many in _registered(connection, span, host):
         line = found.get((name, before, after), ChangeLine(name, shown_as, before, after))
-        found[name, before, after] = replace(line, applications=line.applications + many)
+        found[name, before, after] = replace(line, applications=many)
     return sorted(
         found.values(), key=lambda one: (one.name, version_key(one.after or ""), version_key(one.before or ""))
     )
@@ -177,19 +175,15 @@ def _entries(connection: Connection, used: Iterable[tuple[int, int]]) -> Iterabl
                 yield (rollout, number), json.loads(text)
 
 
-def _registered(connection: Connection, span: Span) -> Iterable[Any]:
-    """What applications registered as changed, by package, versions, address, and host that rollouts told."""
-    key = changes.c.name, changes.c.before, changes.c.after, applications.c.url, virtualenvs.c.host
-    query = select(
-        changes.c.name,
-        func.max(changes.c.shown_as),
-        changes.c.before,
-        changes.c.after,
-        applications.c.url,
-        virtualenvs.c.host,
-        func.count(applications.c.id.distinct()),
-    ).select_from(updates.join(changes).join(applications).outerjoin(virtualenvs, IS_REGISTERED))
-    return connection.execute(query.where(*span.has(updates.c.at)).group_by(*key))
+def _registered(connection: Connection, span: Span, host: str) -> Iterable[Any]:
+    """What applications, of one host if it is named, registered as changed, by package and versions."""
+    key = changes.c.name, changes.c.before, changes.c.after
+    many = func.count(updates.c.application_id.distinct())
+    query = select(changes.c.name, func.max(changes.c.shown_as), changes.c.before, changes.c.after, many)
+    query = query.join_from(updates, changes).where(*span.has(updates.c.at)).group_by(*key)
+    if host:
+        query = query.where(updates.c.application_id.in_([one.id for one in applications_on(connection, host)]))
+    return connection.execute(query)
 
 
 def _registering(connection: Connection, span: Span) -> list[PlaceLine]:
