@@ -25,7 +25,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(f"cannot read the token file: {reason}", where=str(path)) from None
-    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    tokens = tuple(text for line in lines if (text := line.strip()) and not text.startswith("#"))
     if not tokens:
         raise ConfigurationError("the token file holds no token", where=str(path), hint="write one a line")
     return tokens
