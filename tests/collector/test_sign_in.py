@@ -227,7 +227,9 @@ def test_an_open_collector_has_nothing_to_sign_in_to(make_app: MakeApp) -> None:
 
 def test_a_file_of_tokens_of_each_kind(tmp_path: Path) -> None:
     """Older files mean what they meant; the shortest token is counted without what it is for."""
-    (tmp_path / "tokens").write_text("# of the hosts\nwrite:correct horse\n  # of people\nread:battery staple\nold and plain\n")
+    (tmp_path / "tokens").write_text(
+        "# of the hosts\nwrite:correct horse\n  # of people\nread:battery staple\nold and plain\n"
+    )
     assert read_tokens(tmp_path / "tokens") == ("write:correct horse", "read:battery staple", "old and plain")
     with pytest.raises(ConfigurationError, match="at least 8 characters"):
         Config(tmp_path, tokens=("read:short",))
