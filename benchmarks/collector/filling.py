@@ -20,12 +20,12 @@ from sqlalchemy import Connection, Table, insert, select
 
 from benchmarks.collector.rollouts import put_rollouts, target_of
 from benchmarks.collector.sizes import Sizes
-from envfab.collector import weeks
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.app import create_app
 from envfab.collector.config import Config, WheelhouseFolders
 from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db.schema import applications, behind_weeks, changes, reports, updates, usage_counts
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.registration.difio.registration import uuid_of_target
 from envfab.usagestats.report import parse_report
 from tests.support.wheels import make_wheelhouse

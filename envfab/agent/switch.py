@@ -6,7 +6,7 @@ import os
 
 from .carryover import NOTHING, Copying
 from .data_files import DRAFT, data_files, put, refresh, same
-from .exchange import exchange
+from .atomic_swap import exchange
 from .deployed import facts_of
 from .files import MEMORY
 from .generations import clone, let_through

@@ -18,7 +18,7 @@ from envfab.collector.db import sizes
 from envfab.collector.db.sizes import Sizes
 from envfab.collector.exchange import Exchange
 from envfab.collector.jobs.background import JOB_FAILED, JOB_SUCCEEDED
-from envfab.collector.parts import INDEX_ANSWERED, Service
+from envfab.collector.service import INDEX_ANSWERED, Service
 from envfab.collector.shared_counts import Numbers
 from envfab.util.prometheus import Counter, Gauge, Histogram, Metric, Observations, exposition
 

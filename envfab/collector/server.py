@@ -11,7 +11,7 @@ from envfab.collector.client_limits import CollectorServer
 from envfab.collector.config import Config
 from envfab.collector.db.engine import CollectorError
 from envfab.collector.graceful_stop import GracefulServer
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.errors import UsageError
 
 

@@ -18,7 +18,7 @@ from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.remote.probe import Links, ProbeResult
 from envfab.remote.result_queue import ResultQueue
-from envfab.remote.survey_processes import number_of_processes, survey_in_processes
+from envfab.remote.probe_processes import number_of_processes, survey_in_processes
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from envfab.planning.plan import Action, Missing, Plan, Status, status_without
 from envfab.planning.rollback import restoring
 from envfab.remote.drift import drift_by_content
 from envfab.remote.probe import Links, ProbeResult, TargetSession
-from envfab.remote.survey_processes import survey_in_processes
+from envfab.remote.probe_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

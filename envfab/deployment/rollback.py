@@ -24,7 +24,7 @@ from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.drift import drift_by_stat
 from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
 from envfab.remote.result_queue import ResultQueue
-from envfab.remote.survey_processes import survey_in_processes
+from envfab.remote.probe_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -19,7 +19,7 @@ from envfab.models.probe import Probe
 from envfab.planning.plan import ActionKind, Plan, Status, status_without
 from envfab.planning.plan_json import plan_digest
 from envfab.remote.probe import Links, ProbeResult, TargetSession
-from envfab.remote.survey_processes import survey_in_processes
+from envfab.remote.probe_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -18,7 +18,7 @@ from envfab.errors import SupplyError
 from envfab.fetch.age_rule import AgeRule, HeldBack, HeldBackSearch, OldEnough
 from envfab.fetch.explain import explained
 from envfab.index.client import Both, ForInterpreter, PackageIndex, PagesAlone
-from envfab.index.pool import Pool
+from envfab.util.thread_pool import Pool
 from envfab.index.project_status import ProjectStatus
 from envfab.index.session import IndexSession
 from envfab.models.interpreter_kinds import InterpreterKind

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from envfab.errors import SupplyError
 from envfab.fetch.attestations import can_verify, verify
 from envfab.index.client import PackageIndex, ProvenanceMissing
-from envfab.index.pool import Pool
+from envfab.util.thread_pool import Pool
 from envfab.index.session import AT_ONCE
 from envfab.models.provenance import Provenance
 from envfab.models.wheel import Wheel

@@ -18,7 +18,7 @@ from packaging.version import Version
 from envfab.errors import SupplyError
 from envfab.index import pages
 from envfab.index.pages import File, ProjectPage
-from envfab.index.pool import Pool
+from envfab.util.thread_pool import Pool
 from envfab.index.project_page import read_project_page
 from envfab.index.project_status import ACTIVE, ProjectStatus
 from envfab.index.session import AT_ONCE, IndexRefusal, IndexSession, IndexUnavailable

@@ -30,7 +30,7 @@ GENERATIONS = (
     "hand_changes",
     "new_inventory",
     "generations",
-    "exchange",
+    "atomic_swap",
     "folder_removal",
     "switch",
     "as_left",

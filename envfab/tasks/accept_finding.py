@@ -12,7 +12,7 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.signing_key import tell_signing_key
+from envfab.tasks.shared.signing_key import tell_signing_key
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
-    from envfab.tasks.incoming import FileCheck
+    from envfab.tasks.shared.incoming import FileCheck
     from envfab.tasks.output.console import Console
     from envfab.wheelhouse.add import Added
     from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -41,8 +41,8 @@ def task(fleet: Fleet) -> Any:
         c: Context, file: Iterable[str] = (), trust: bool = False, yes: bool = False, json: bool = False
     ) -> None:
         """Check wheels, copy them into the wheelhouse and log them with their SHA-256."""
-        from envfab.tasks.incoming import FileCheck, MaliciousCheck
-        from envfab.tasks.publishers import PublisherCheck
+        from envfab.tasks.shared.incoming import FileCheck, MaliciousCheck
+        from envfab.tasks.shared.publishers import PublisherCheck
 
         run = TaskContext(fleet, c, json)
         files = list(file)

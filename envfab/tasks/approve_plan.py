@@ -10,9 +10,9 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.plan_approval import approval_key, approve
+from envfab.tasks.shared.plan_approval import approval_key, approve
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def task(fleet: Fleet) -> Any:
         """Show a saved plan, ask, and sign it, so that others may deploy it."""
         from envfab.deployment.plan_file import load
         from envfab.tasks.output.plans import summary
-        from envfab.tasks.prompt import show
+        from envfab.tasks.shared.prompt import show
 
         run = TaskContext(fleet, c)
         if not file:

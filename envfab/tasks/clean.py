@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:

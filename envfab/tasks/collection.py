@@ -40,8 +40,8 @@ from envfab.tasks import (
     wheels,
     yank_wheel,
 )
-from envfab.tasks.own_tasks import FleetTasks
-from envfab.tasks.usage_recording import record
+from envfab.tasks.shared.own_tasks import FleetTasks
+from envfab.tasks.shared.usage_recording import record
 
 TASKS = (
     *(add_wheel, wheels, verify_wheels, yank_wheel, sign_wheels, publish_index, outdated, lock, fetch_wheels, audit),

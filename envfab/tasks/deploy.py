@@ -15,10 +15,10 @@ from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
 from envfab.config.target import Member, Target
 from envfab.errors import UsageError
-from envfab.tasks.command_line import command, flags
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
-from envfab.tasks.fleet_slice import (
+from envfab.tasks.shared.fleet_slice import (
     SETTING,
     canary_targets,
     given_waves,
@@ -30,7 +30,7 @@ from envfab.tasks.fleet_slice import (
     warn_of_unlabelled,
 )
 from envfab.tasks.output.wheelhouse import show_wheelhouse
-from envfab.tasks.plan_approval import require_approval
+from envfab.tasks.shared.plan_approval import require_approval
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def task(fleet: Fleet) -> Any:
     ) -> None:
         """Bring virtualenvs up to their requirements: plan, show, ask, carry out."""
         from envfab.deployment.requirements_files import read_requirements
-        from envfab.tasks.plan_options import option_flags, plan_options
+        from envfab.tasks.shared.plan_options import option_flags, plan_options
 
         options = plan_options(only, reinstall, prune, force, upgrade)
         at_least(0, "--wait", wait)
@@ -114,8 +114,8 @@ def task(fleet: Fleet) -> Any:
                 # loaded while the hosts answer
                 from envfab.deployment.proposal import propose_one
                 from envfab.planning.plan_cache import Plans
-                from envfab.tasks.prompt import agree
-                from envfab.tasks.rollout import RolloutRequest, carry_out
+                from envfab.tasks.shared.prompt import agree
+                from envfab.tasks.shared.rollout import RolloutRequest, carry_out
 
                 show_wheelhouse(console, wheelhouse, fleet)
 

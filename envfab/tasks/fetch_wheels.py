@@ -12,9 +12,9 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.signing_key import tell_signing_key
+from envfab.tasks.shared.signing_key import tell_signing_key
 from envfab.util.counts import count
 from envfab.util.paths import user_path
 
@@ -52,12 +52,12 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
         from envfab.fetch.publishers import put_beside
-        from envfab.tasks.fetch_jobs import fetch_jobs
-        from envfab.tasks.incoming import MaliciousCheck, age_rule, own_projects
+        from envfab.tasks.shared.fetch_jobs import fetch_jobs
+        from envfab.tasks.shared.incoming import MaliciousCheck, age_rule, own_projects
         from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.project_status import status_json, warn_of_statuses
-        from envfab.tasks.publishers import PublisherCheck
-        from envfab.tasks.target_interpreters import exported_interpreters, interpreters_of, of_targets
+        from envfab.tasks.shared.publishers import PublisherCheck
+        from envfab.tasks.shared.target_interpreters import exported_interpreters, interpreters_of, of_targets
 
         run = TaskContext(fleet, c, json, older_than=older_than)
         owned = run.settings.own | own_projects(list(own))

@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 
 
@@ -33,7 +33,7 @@ def task(fleet: Fleet) -> Any:
         """Show what was deployed to each virtualenv, newest first."""
         from envfab.deployment.rollback import histories
         from envfab.tasks.output.history import history_json, show_history
-        from envfab.tasks.rollout_history import name_logs, print_log, refuse_without_rollout
+        from envfab.tasks.shared.rollout_history import name_logs, print_log, refuse_without_rollout
 
         run = TaskContext(fleet, c, json)
         at_least(1, "--limit", limit)

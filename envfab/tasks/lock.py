@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.wheelhouse import warn_of_wheelhouse
 from envfab.util.counts import count
@@ -43,8 +43,8 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.requirements_files import file_reader
         from envfab.lockfile import write
         from envfab.models.requirements import parse
-        from envfab.tasks.incoming import MaliciousCheck
-        from envfab.tasks.target_interpreters import interpreters_of
+        from envfab.tasks.shared.incoming import MaliciousCheck
+        from envfab.tasks.shared.target_interpreters import interpreters_of
 
         run = TaskContext(fleet, c, json)
         if not requirements:

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.outdated import outdated as behind
         from envfab.fetch.probe_interpreters import look
         from envfab.index.client import PagesAlone
-        from envfab.tasks.incoming import age_rule
+        from envfab.tasks.shared.incoming import age_rule
         from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.outdated import outdated_json, show_outdated
         from envfab.tasks.output.project_status import status_json, warn_of_statuses

@@ -16,10 +16,10 @@ from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
 from envfab.config.target import Member
 from envfab.errors import UsageError
-from envfab.tasks.command_line import command, flags
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.fleet_slice import (
+from envfab.tasks.shared.fleet_slice import (
     canary_targets,
     fingerprint_of,
     given_waves,
@@ -28,7 +28,7 @@ from envfab.tasks.fleet_slice import (
     select_slice,
 )
 from envfab.tasks.output.wheelhouse import show_wheelhouse
-from envfab.tasks.plan_approval import approval_key, approve, approve_command
+from envfab.tasks.shared.plan_approval import approval_key, approve, approve_command
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def task(fleet: Fleet) -> Any:
     ) -> None:
         """Show what deploy would do, without doing it."""
         from envfab.deployment.requirements_files import read_requirements
-        from envfab.tasks.plan_options import plan_options
+        from envfab.tasks.shared.plan_options import plan_options
 
         run = TaskContext(fleet, c, json, batch=batch)
         place, part = output_path(out, "--out") if out else None, Slice.parse(slice) if slice else None
@@ -92,7 +92,7 @@ def task(fleet: Fleet) -> Any:
                 # loaded while the hosts answer
                 from envfab.planning.plan import UNPLANNABLE, Status
                 from envfab.tasks.output.plans import plans_json, summary
-                from envfab.tasks.prompt import show
+                from envfab.tasks.shared.prompt import show
 
                 show_wheelhouse(run.console, wheelhouse, fleet)
                 proposals = proposing.all()

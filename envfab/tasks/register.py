@@ -12,11 +12,11 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.active_virtualenv import active_virtualenv, existing
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.active_virtualenv import active_virtualenv, existing
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
-from envfab.tasks.registration_servers import registration_servers
+from envfab.tasks.shared.registration_servers import registration_servers
 
 
 def task(fleet: Fleet) -> Any:
@@ -28,7 +28,7 @@ def task(fleet: Fleet) -> Any:
         from envfab.registration.delivery import register as deliver
         from envfab.registration.jobs import jobs_for
         from envfab.tasks.output.registrations import registrations_json, show_outcomes
-        from envfab.tasks.unsent_rollouts import rollouts_json, send_rollouts, show_rollouts
+        from envfab.tasks.shared.unsent_rollouts import rollouts_json, send_rollouts, show_rollouts
 
         run, names = TaskContext(fleet, c, json), list(name)
         local = local or not (fleet.all_hosts() or names)

@@ -10,10 +10,10 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
-from envfab.tasks.command_line import command, flags
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
-from envfab.tasks.fleet_slice import nothing_selected, select_slice
+from envfab.tasks.shared.fleet_slice import nothing_selected, select_slice
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def task(fleet: Fleet) -> Any:
         from envfab.deployment.compilers import Compilers
         from envfab.deployment.rollback import propose_undo, read_history, undo_one
         from envfab.tasks.output.plans import rollout_json
-        from envfab.tasks.prompt import agree
-        from envfab.tasks.rollout import RolloutRequest, carry_out
+        from envfab.tasks.shared.prompt import agree
+        from envfab.tasks.shared.rollout import RolloutRequest, carry_out
 
         run = TaskContext(fleet, c, json)
         console, wheelhouse = run.console, run.open_wheelhouse()

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.counts import count
 
@@ -23,7 +23,7 @@ def task(fleet: Fleet) -> Any:
     @ours(erase="ask the server, too, to delete all that was sent under the random id of this folder")
     def stats_disable(c: Context, erase: bool = False) -> None:
         """Opt out: record and send nothing any more, and delete what was kept; with --erase also at the server."""
-        from envfab.tasks.usage_state import configured, opened, shown_server, unkept
+        from envfab.tasks.shared.usage_state import configured, opened, shown_server, unkept
 
         run, usage = TaskContext(fleet, c), configured(fleet)
         stats = opened(usage)

@@ -9,7 +9,7 @@ from typing import Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.counts import count
 
@@ -20,7 +20,7 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_enable(c: Context) -> None:
         """Opt in: send reports of envfab's own use, and with the next one those kept so far."""
-        from envfab.tasks.usage_state import configured, forbidding, opened, shown_server, unkept
+        from envfab.tasks.shared.usage_state import configured, forbidding, opened, shown_server, unkept
 
         run, usage = TaskContext(fleet, c), configured(fleet)
         stats = opened(usage)

@@ -12,9 +12,9 @@ from typing import Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.usage_recording import TaskRun
+from envfab.tasks.shared.usage_recording import TaskRun
 from envfab.util.counts import count
 
 
@@ -24,8 +24,8 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_show(c: Context, json: bool = False) -> None:
         """Print the waiting reports exactly as they would be sent, and what is not; without any, show an example."""
-        from envfab.tasks.usage_reports import preview
-        from envfab.tasks.usage_state import State, configured, opened
+        from envfab.tasks.shared.usage_reports import preview
+        from envfab.tasks.shared.usage_state import State, configured, opened
 
         run, usage = TaskContext(fleet, c, json), configured(fleet)
         stats = opened(usage)

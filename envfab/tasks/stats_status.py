@@ -9,7 +9,7 @@ from typing import Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 
 
@@ -19,7 +19,7 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_status(c: Context, json: bool = False) -> None:
         """Show whether envfab's own use is recorded and sent, which reports wait, and what switches it off."""
-        from envfab.tasks.usage_state import HOW, NOT_CONFIGURED, State
+        from envfab.tasks.shared.usage_state import HOW, NOT_CONFIGURED, State
 
         run = TaskContext(fleet, c, json)
         state = State.read(fleet.usage_stats, os.environ) if fleet.usage_stats is not None else None

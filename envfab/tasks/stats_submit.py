@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.counts import count
 
@@ -22,7 +22,7 @@ def task(fleet: Fleet) -> Any:
     @ours()
     def stats_submit(c: Context, json: bool = False) -> None:
         """Send the waiting reports now, without the pause after a failure; only after you have opted in."""
-        from envfab.tasks.usage_state import State, configured, opened, shown_server, why_left
+        from envfab.tasks.shared.usage_state import State, configured, opened, shown_server, why_left
 
         run, usage = TaskContext(fleet, c, json), configured(fleet)
         stats = opened(usage)

@@ -15,7 +15,7 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.target import Member, Target
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.counts import count
 from envfab.util.paths import output_path
@@ -110,7 +110,7 @@ def _export(run: TaskContext, members: Sequence[Member], place: Path) -> bool:
     """Write the members' interpreters to a file; return whether all could be probed."""
     from envfab.lockfile.write import write
     from envfab.models.interpreter_kinds import to_json
-    from envfab.tasks.target_interpreters import interpreters_of
+    from envfab.tasks.shared.target_interpreters import interpreters_of
 
     with run.connections() as links:
         found, complete = interpreters_of(run, links, members)

@@ -12,8 +12,8 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.command_line import how_to_call
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import how_to_call
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.util.paths import output_path
 

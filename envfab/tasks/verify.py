@@ -13,8 +13,8 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.command_line import command, flags
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.util.paths import output_path
@@ -107,8 +107,8 @@ def _repair(run: TaskContext, names: Sequence[str], yes: bool, wait: int) -> Non
     """Propose what brings back what was deployed, ask, and carry it out as a deployment; raises `Exit`."""
     from envfab.deployment.compilers import Compilers
     from envfab.deployment.repair import propose_repairs, repair_one
-    from envfab.tasks.prompt import agree
-    from envfab.tasks.rollout import RolloutRequest, carry_out
+    from envfab.tasks.shared.prompt import agree
+    from envfab.tasks.shared.rollout import RolloutRequest, carry_out
 
     fleet, wheelhouse = run.fleet, run.open_wheelhouse()
     with run.console as console, run.connections() as links:

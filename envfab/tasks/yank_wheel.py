@@ -10,9 +10,9 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
-from envfab.tasks.signing_key import tell_signing_key
+from envfab.tasks.shared.signing_key import tell_signing_key
 
 
 def task(fleet: Fleet) -> Any:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from envfab.collector.app import create_app
 from envfab.collector.config import Config
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from tests.support.postgres import Postgres
 from tests.support.wheels import make_wheelhouse
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import insert, select
 
-from envfab.collector import weeks
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db.schema import applications, behind_weeks, rollouts
 from envfab.collector.jobs import public_weeks

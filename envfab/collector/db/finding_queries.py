@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from envfab.collector.db.application_queries import Application, labelled, version_key
-from envfab.collector.db.parts import in_parts
+from envfab.collector.db.batches import in_parts
 from envfab.collector.db.schema import applications, findings, installed, vulnerabilities, vulnerability_names
 
 

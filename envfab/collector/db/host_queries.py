@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, func, or_, select
 
 from envfab.collector.db.application_queries import Application, contains
-from envfab.collector.db.parts import in_parts
+from envfab.collector.db.batches import in_parts
 from envfab.collector.db.registered_virtualenvs import REGISTERED
 from envfab.collector.db.rollout_queries import MEMBERS
 from envfab.collector.db.schema import (

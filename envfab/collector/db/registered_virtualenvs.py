@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from envfab.collector.db.parts import in_parts
+from envfab.collector.db.batches import in_parts
 from envfab.collector.db.schema import applications, virtualenvs
 from envfab.config.target import Target
 from envfab.registration.difio.registration import uuid_of_target

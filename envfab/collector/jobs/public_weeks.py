@@ -14,7 +14,7 @@ from envfab.collector.db.schema import reports
 from envfab.collector.policies import read_policy
 from envfab.collector.publication import count_all
 from envfab.collector.report_store import ReportFolder
-from envfab.collector.weeks import week_of
+from envfab.collector.db.behind_weeks import week_of
 from envfab.usagestats.report import Report
 
 # Until all that came is indexed.

@@ -14,7 +14,7 @@ from envfab.collector.db import application_queries, finding_queries, package_qu
 from envfab.collector.db.application_queries import Application, InstalledPackage
 from envfab.collector.db.usage_queries import Period
 from envfab.collector.finding_json import finding_json, vulnerability_json
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.template_filters import day_name, end_of_life_of, iso
 from envfab.collector.views import rollout_api
 from envfab.collector.views.findings import findings_of

@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 from envfab.collector.days import day_of, milliseconds_now
 from envfab.collector.db import change_queries
 from envfab.collector.db.change_queries import ChangeLine, PlaceLine
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.template_filters import day_name
 from envfab.collector.views.dates import days_asked, span_of
 from envfab.collector.views.query import LONGEST_QUERY, choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from envfab.audit.osv import Vulnerability
 from envfab.collector.db.application_queries import InstalledPackage
 from envfab.collector.jobs.acceptances import AcceptancesOfOne
 from envfab.collector.jobs.vulnerabilities import severity
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from werkzeug.exceptions import NotFound
 
 from envfab.collector.db import differing, host_queries, siblings
 from envfab.collector.db.registered_virtualenvs import targets_of
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.views.query import query_text
 from envfab.collector.views.rollouts import BAD, spoken
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from envfab.collector.health import Health
 from envfab.collector.metrics import Metrics
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.util.prometheus import CONTENT_TYPE
 
 

@@ -18,7 +18,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import Version
 
 from envfab.collector.jobs.latest_versions import WheelhouseFile
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.errors import EnvfabError
 
 log = logging.getLogger(__name__)

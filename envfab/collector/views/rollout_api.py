@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotFound
 
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import change_queries, differing, host_queries, rollout_queries
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.template_filters import day_name
 from envfab.collector.views import rollout_json
 from envfab.collector.views.changes import asked_days, host_asked

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db import rollout_queries
 from envfab.collector.db.rollout_queries import SILENT, RolloutFilter, ToldRollout
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.views.dates import day_asked
 from envfab.collector.views.query import LONGEST_QUERY, choice, query_text
 from envfab.collector.views.tables import Pages

@@ -20,7 +20,7 @@ from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerabili
 from envfab.collector.db.registered_virtualenvs import targets_of
 from envfab.collector.jobs.acceptances import AcceptancesOfOne
 from envfab.collector.jobs.latest_versions import python_of
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.collector.views.export import export_of
 from envfab.collector.views.query import choice, query_text
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting

@@ -21,7 +21,7 @@ from envfab.util.untrusted import format_json, harmless
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from envfab.tasks.command_line import Speech
+    from envfab.tasks.shared.command_line import Speech
     from envfab.tasks.output.styled import Styled
 
 

@@ -18,7 +18,7 @@ from envfab.tasks.output.wrapping import cut, wrap
 from envfab.util.untrusted import harmless
 
 if TYPE_CHECKING:
-    from envfab.tasks.command_line import Speech
+    from envfab.tasks.shared.command_line import Speech
 
 SHOWN_AT_WORK = 8
 # outcomes of work that ended well

@@ -16,7 +16,7 @@ from envfab.audit.vex_assessment import Assessment, assessments
 from envfab.config.fleet import Fleet
 from envfab.deployment.result import Caller
 from envfab.errors import UsageError
-from envfab.tasks.command_line import fabfile_path
+from envfab.tasks.shared.command_line import fabfile_path
 from envfab.tasks.output.console import Console
 from envfab.util.atomic import write_file
 from envfab.util.paths import output_path

@@ -17,10 +17,10 @@ from envfab.config.selectors import select
 from envfab.config.settings import Settings, obsolete, refuse_unknown_variables
 from envfab.config.target import Member
 from envfab.remote.ssh.login import login
-from envfab.tasks.command_line import Speech
+from envfab.tasks.shared.command_line import Speech
 from envfab.tasks.fabric1.task import command_line_hosts
-from envfab.tasks.signing_key import log_signers
-from envfab.tasks.usage_recording import note_targets
+from envfab.tasks.shared.signing_key import log_signers
+from envfab.tasks.shared.usage_recording import note_targets
 
 if TYPE_CHECKING:
     from envfab.remote.host_commands import HostCommands
@@ -79,7 +79,7 @@ class TaskContext:
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
         from envfab.remote.ssh.connections import Connections
-        from envfab.remote.survey_processes import number_of_processes
+        from envfab.remote.probe_processes import number_of_processes
 
         self._fit_into_limits()
         settings = self.settings

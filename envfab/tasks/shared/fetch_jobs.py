@@ -12,7 +12,7 @@ from envfab.errors import UsageError
 from envfab.fetch.fetch import FetchJob
 from envfab.models.interpreter_kinds import InterpreterKind
 from envfab.models.requirements import Requirements, parse
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.paths import expand
 
 FILES = (".txt", ".in", ".toml")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from envfab.config.slices import Slice, fingerprint, unlabelled
 from envfab.config.target import Member, Target
 from envfab.errors import UsageError
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 
 if TYPE_CHECKING:

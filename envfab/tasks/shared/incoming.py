@@ -16,8 +16,8 @@ from envfab.config.settings import Settings
 from envfab.errors import SupplyError, UsageError, WheelError
 from envfab.fetch.age_rule import AgeRule
 from envfab.models.wheel import Wheel
-from envfab.tasks.context import TaskContext
-from envfab.tasks.publishers import PublisherCheck
+from envfab.tasks.shared.context import TaskContext
+from envfab.tasks.shared.publishers import PublisherCheck
 from envfab.util.counts import count
 from envfab.wheelhouse.digest_cache import cache_folder
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envfab.errors import UsageError
-from envfab.tasks.command_line import command, flags
-from envfab.tasks.context import TaskContext
-from envfab.tasks.signing_key import signing_key
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
+from envfab.tasks.shared.signing_key import signing_key
 from envfab.util.paths import user_path
 from envfab.util.times import present
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from envfab.errors import SupplyError
 from envfab.models.wheel import Wheel
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 
 if TYPE_CHECKING:

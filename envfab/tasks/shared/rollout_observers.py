@@ -17,8 +17,8 @@ from envfab.deployment.rollout_log.masking import Masking, secrets_of_url
 from envfab.deployment.rollout_log.places import Logs, logs_folder
 from envfab.deployment.rollout_log.writer import HINT, Asked, RolloutLog, settings_json
 from envfab.registration.servers import RegistrationServer
-from envfab.tasks.command_line import fabfile_path
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.command_line import fabfile_path
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.times import now
 from envfab.version import VERSION
 

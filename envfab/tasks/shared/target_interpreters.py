@@ -11,7 +11,7 @@ from envfab.fetch.probe_interpreters import look
 from envfab.lockfile.this_interpreter import this_one
 from envfab.models.interpreter_kinds import InterpreterKind, from_json, kinds
 from envfab.remote.ssh.connections import Connections
-from envfab.tasks.context import TaskContext
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.paths import user_path
 
 

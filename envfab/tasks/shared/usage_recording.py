@@ -91,7 +91,7 @@ def _recorded(task: Task, fleet: Fleet, usage: UsageStats) -> Callable[..., Any]
             _UNDER_WAY.reset(token)
             # with --json, or after a failure, the user is not asked
             may_ask = ended == "done" and not kwargs.get("json")
-            from envfab.tasks.usage_reports import note
+            from envfab.tasks.shared.usage_reports import note
 
             note(run, usage, ended, status, fleet if may_ask else None)
 

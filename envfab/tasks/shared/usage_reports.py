@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
-from envfab.tasks.command_line import spoken_name
-from envfab.tasks.usage_recording import TaskRun
+from envfab.tasks.shared.command_line import spoken_name
+from envfab.tasks.shared.usage_recording import TaskRun
 from envfab.usagestats import OPERATING_SYSTEM, PYTHON_VERSION, SESSION_TIME, Prompt, Stats
 from envfab.usagestats.queue import write_atomically
 from envfab.usagestats.quiet import quietly

@@ -10,7 +10,7 @@ from typing import Any
 from envfab.config.fleet import Fleet
 from envfab.config.servers import UsageStats
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.usage_reports import ENV_VAR, folder_of, open_statistics
+from envfab.tasks.shared.usage_reports import ENV_VAR, folder_of, open_statistics
 from envfab.usagestats import Stats
 from envfab.usagestats.consent import environment_forbids, read_choice
 from envfab.usagestats.delivery import RETRY

@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import Table, func, insert, select, update
 
-from envfab.collector import weeks
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import applications as storing
 from envfab.collector.db import retention
@@ -24,7 +24,7 @@ from envfab.collector.db.schema import (
     updates,
     vulnerabilities,
 )
-from envfab.collector.parts import Service
+from envfab.collector.service import Service
 from envfab.registration.difio.protocol import parse_registration
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import ROLLOUT, form, put_rollout, register, registration_fields, rollout, virtualenv

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from envfab.collector import parts
+from envfab.collector import service as parts
 from envfab.collector.config import Config, from_environment
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db.schema import event_deliveries, finding_events

@@ -10,7 +10,7 @@ from flask import Flask
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import published_weeks
 from envfab.collector.jobs import public_weeks
-from envfab.collector.weeks import week_of
+from envfab.collector.db.behind_weeks import week_of
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from envfab.tasks.command_line import command, flags
+from envfab.tasks.shared.command_line import command, flags
 from tests.support.fab import FAB, clean_environment, run_fab
 from tests.support.virtualenvs import VirtualenvMaker
 from tests.support.wheels import make_wheel

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from envfab.tasks.output.console import Console
-from envfab.tasks.rollout import MOST_NAMES, RolloutRequest, _name_unstarted
+from envfab.tasks.shared.rollout import MOST_NAMES, RolloutRequest, _name_unstarted
 
 
 def request(repeatable: bool) -> RolloutRequest:

@@ -13,8 +13,8 @@ import pytest
 from invoke.exceptions import Exit
 
 from envfab.errors import EnvfabError, SelectorError
-from envfab.tasks.usage_recording import ending
-from envfab.tasks.usage_reports import is_anothers
+from envfab.tasks.shared.usage_recording import ending
+from envfab.tasks.shared.usage_reports import is_anothers
 from tests.support.fab import FAB, clean_environment
 from tests.support.terminal import Terminal
 from tests.support.virtualenvs import VirtualenvMaker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from envfab.collector import weeks
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.days import DAY, milliseconds_now
 from tests.collector.conftest import MakeApp, service_of

@@ -19,12 +19,12 @@ from envfab.config.target import Member, Target
 from envfab.config.virtualenv import Virtualenv
 from envfab.errors import EnvfabError, NeedsTerminal
 from envfab.models.probe import Holder
-from envfab.remote import survey_processes as processes
+from envfab.remote import probe_processes as processes
 from envfab.remote.agent_frames import Failure
 from envfab.remote.agent_session import OperationFailed, _problem
 from envfab.remote.probe import ProbeResult, TargetSession
 from envfab.remote.process import HostConnection
-from envfab.remote.survey_processes import number_of_processes, survey_in_processes
+from envfab.remote.probe_processes import number_of_processes, survey_in_processes
 from envfab.util.progress import Silent
 from tests.support.recorded import RecordedLinks, Replies, record
 from tests.support.virtualenvs import VirtualenvMaker

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from envfab.collector import weeks
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.config import Config
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import retention, usage_reports
