@@ -20,10 +20,9 @@ from sqlalchemy import Connection, Table, insert, select
 
 from benchmarks.collector.rollouts import put_rollouts, target_of
 from benchmarks.collector.sizes import Sizes
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.app import create_app
 from envfab.collector.config import Config, WheelhouseFolders
-from envfab.collector.days import DAY, day_of, milliseconds_now
+from envfab.collector.days import DAY, day_of, milliseconds_now, monday_of
 from envfab.collector.db.schema import applications, behind_weeks, changes, reports, updates, usage_counts
 from envfab.collector.service import Service
 from envfab.registration.difio.registration import uuid_of_target
@@ -122,7 +121,7 @@ def _write_weeks(connection: Connection, sizes: Sizes, now: int) -> None:
         for package in range(age % 7, sizes.packages, max(1, sizes.packages // CHANGED))
     ))  # fmt: skip
     _write(connection, behind_weeks, (
-        {"week": weeks.week_of(now) - 7 * age, "application_id": one, "packages": sizes.packages, "behind": one % 40,
+        {"week": monday_of(now) - 7 * age, "application_id": one, "packages": sizes.packages, "behind": one % 40,
          "compared": sizes.packages}
         for one, age in earlier
     ))  # fmt: skip

@@ -14,8 +14,8 @@ from envfab.collector.auth import Doorkeeper, Rights, is_for_this_machine, is_se
 from envfab.collector.config import Config
 from envfab.collector.exchange import ObservedApplication, Observer, note_route
 from envfab.collector.metrics import Metrics
-from envfab.collector.service import Service
 from envfab.collector.rate_limits import RateLimit
+from envfab.collector.service import Service
 from envfab.collector.views import (
     api,
     applications,

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.config import Config
 from envfab.collector.days import milliseconds_now
-from envfab.collector.db import retention, usage_reports
+from envfab.collector.db import behind_weeks, retention, usage_reports
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.erasures import forget_erasures
 from envfab.collector.erase_reports import finish
@@ -94,7 +93,7 @@ class Service:
 
     def _note_week(self) -> None:
         with self.storage.writing() as connection:
-            weeks.note(connection, milliseconds_now())
+            behind_weeks.note(connection, milliseconds_now())
 
     def _index_reports(self) -> None:
         if time.monotonic() - self._indexed_at > INDEX_EVERY:

@@ -17,8 +17,8 @@ from envfab.errors import UsageError, WheelhouseError
 from envfab.models.requirements import Requirements
 from envfab.models.wheel import Wheel
 from envfab.remote.probe import Links, ProbeResult
+from envfab.remote.probe_processes import number_of_processes, probe_in_processes
 from envfab.remote.result_queue import ResultQueue
-from envfab.remote.probe_processes import number_of_processes, survey_in_processes
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def propose(  # noqa: PLR0913  # all that a plan depends on, and what tells of p
         wheelhouse.projects()
         planner.set_result(_planner(requirements, wheelhouse, options))
     work = ProposalWork(lambda found: planner.result()(found), requirements, planned)
-    with survey_in_processes(members, links, settings, reporter, work) as arrivals:
+    with probe_in_processes(members, links, settings, reporter, work) as arrivals:
         try:
             if not several:
                 planner.set_result(_planner(requirements, wheelhouse, options))

@@ -23,7 +23,7 @@ from envfab.planning.plan import Action, Missing, Plan, Status, status_without
 from envfab.planning.rollback import restoring
 from envfab.remote.drift import drift_by_content
 from envfab.remote.probe import Links, ProbeResult, TargetSession
-from envfab.remote.probe_processes import survey_in_processes
+from envfab.remote.probe_processes import probe_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
@@ -36,7 +36,7 @@ def propose_repairs(
 ) -> Iterator[Proposals]:
     """Probe the members, compare each with what was deployed, and propose what brings that back."""
     work = ProposalWork(lambda found: repair(found, wheelhouse))
-    with survey_in_processes(members, links, settings, reporter, work) as arrivals:
+    with probe_in_processes(members, links, settings, reporter, work) as arrivals:
         yield Proposals(arrivals, lambda _all: None)
 
 

@@ -22,9 +22,9 @@ from envfab.planning.rollback import restoring, switching
 from envfab.remote import agent_sources
 from envfab.remote.agent_replies import MAX_RECORDS, to_records, to_whole
 from envfab.remote.drift import drift_by_stat
-from envfab.remote.probe import Links, ProbeResult, TargetSession, survey
+from envfab.remote.probe import Links, ProbeResult, TargetSession, probe_all
+from envfab.remote.probe_processes import probe_in_processes
 from envfab.remote.result_queue import ResultQueue
-from envfab.remote.probe_processes import survey_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
@@ -37,7 +37,7 @@ def histories(
 
     A member that could not be probed has none.
     """
-    with survey(
+    with probe_all(
         members,
         links,
         settings,
@@ -92,7 +92,7 @@ def propose_undo(
             raise UsageError(f"no virtualenv has a deployment or rollout {to!r}", hint="fab history lists them")
 
     work = ProposalWork(lambda found: undo(found, _records(found), wheelhouse, to))
-    with survey_in_processes(members, links, settings, reporter, work) as arrivals:
+    with probe_in_processes(members, links, settings, reporter, work) as arrivals:
         yield Proposals(arrivals, refuse)
 
 

@@ -19,7 +19,7 @@ from envfab.models.probe import Probe
 from envfab.planning.plan import ActionKind, Plan, Status, status_without
 from envfab.planning.plan_json import plan_digest
 from envfab.remote.probe import Links, ProbeResult, TargetSession
-from envfab.remote.probe_processes import survey_in_processes
+from envfab.remote.probe_processes import probe_in_processes
 from envfab.util.progress import Reporter
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 
@@ -55,7 +55,7 @@ class SavedProposals:
         Raises `UsageError` if the saved plans are for none of `members`.
         """
         work, planned = ProposalWork(self._look), self._planned(members, reporter)
-        with survey_in_processes(planned, links, settings, reporter, work) as arrivals:
+        with probe_in_processes(planned, links, settings, reporter, work) as arrivals:
             yield Proposals(arrivals, lambda _all: None)
 
     def _planned(self, members: Sequence[Member], reporter: Reporter) -> list[Member]:

@@ -12,7 +12,7 @@ from envfab.errors import EnvfabError
 from envfab.models.drift import Drift
 from envfab.models.probe import Probe
 from envfab.remote.drift import drift_by_content
-from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.probe import Links, ProbeResult, probe_all
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 
@@ -32,7 +32,7 @@ def verify_all(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter
 ) -> Iterator[ResultQueue[Verification]]:
     """Compare each virtualenv with what was deployed, several hosts at once; yields the results as they come."""
-    with survey(members, links, settings, reporter, look=verify_one) as arrivals:
+    with probe_all(members, links, settings, reporter, look=verify_one) as arrivals:
         yield arrivals
 
 

@@ -18,7 +18,6 @@ from envfab.errors import SupplyError
 from envfab.fetch.age_rule import AgeRule, HeldBack, HeldBackSearch, OldEnough
 from envfab.fetch.explain import explained
 from envfab.index.client import Both, ForInterpreter, PackageIndex, PagesAlone
-from envfab.util.thread_pool import Pool
 from envfab.index.project_status import ProjectStatus
 from envfab.index.session import IndexSession
 from envfab.models.interpreter_kinds import InterpreterKind
@@ -28,6 +27,7 @@ from envfab.planning.marker_environment import Environment, applicable
 from envfab.planning.new_virtualenv import Unsolvable, solve
 from envfab.util.http import Timeouts
 from envfab.util.progress import Reporter
+from envfab.util.thread_pool import ThreadPool
 from envfab.wheelhouse.add import Added
 from envfab.wheelhouse.digest_cache import cache_folder
 from envfab.wheelhouse.validate import inspect
@@ -167,7 +167,7 @@ def download(wheels: Sequence[Wheel], index: PackageIndex, reporter: Reporter) -
         inspect(path)
         return path
 
-    with Pool(DOWNLOADS_AT_ONCE, "envfab-download") as pool:
+    with ThreadPool(DOWNLOADS_AT_ONCE, "envfab-download") as pool:
         futures = {pool.submit(one, wheel): wheel for wheel in wheels}
         for future in as_completed(futures):
             future.result()

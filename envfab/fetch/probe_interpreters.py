@@ -9,7 +9,7 @@ from envfab.config.settings import Settings
 from envfab.config.target import Member
 from envfab.errors import AgentError, EnvfabError
 from envfab.models.probe import Probe
-from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.probe import Links, ProbeResult, probe_all
 from envfab.util.progress import Reporter
 
 
@@ -46,5 +46,5 @@ def look(
                     raise
         return Look(found.member, probe, found.error)
 
-    with survey(members, links, settings, reporter, look=ask) as looks:
+    with probe_all(members, links, settings, reporter, look=ask) as looks:
         return looks.all()

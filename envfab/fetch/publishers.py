@@ -11,11 +11,11 @@ from packaging.utils import NormalizedName
 from envfab.errors import SupplyError
 from envfab.fetch.attestations import can_verify, verify
 from envfab.index.client import PackageIndex, ProvenanceMissing
-from envfab.util.thread_pool import Pool
 from envfab.index.session import AT_ONCE
 from envfab.models.provenance import Provenance
 from envfab.models.wheel import Wheel
 from envfab.util.atomic import write_file
+from envfab.util.thread_pool import ThreadPool
 from envfab.wheelhouse.provenances import provenance_file, read_provenance
 from envfab.wheelhouse.validate import sha256_of
 from envfab.wheelhouse.wheelhouse import Wheelhouse
@@ -58,7 +58,7 @@ class PublisherChange:
 
 def fetched(wheels: Sequence[Wheel], index: PackageIndex) -> list[Incoming]:
     """The wheels of an index with their provenances, verified where that is possible; raises `SupplyError`."""
-    with Pool(AT_ONCE, "envfab-provenance") as pool:
+    with ThreadPool(AT_ONCE, "envfab-provenance") as pool:
         answers = [pool.submit(_fetched, wheel, index) for wheel in wheels]
         return [_verified(answer.result()) for answer in answers]
 

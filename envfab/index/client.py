@@ -18,7 +18,6 @@ from packaging.version import Version
 from envfab.errors import SupplyError
 from envfab.index import pages
 from envfab.index.pages import File, ProjectPage
-from envfab.util.thread_pool import Pool
 from envfab.index.project_page import read_project_page
 from envfab.index.project_status import ACTIVE, ProjectStatus
 from envfab.index.session import AT_ONCE, IndexRefusal, IndexSession, IndexUnavailable
@@ -29,6 +28,7 @@ from envfab.models.provenance import Provenance
 from envfab.models.wheel import Release, Wheel, WheelMetadata
 from envfab.planning.catalogue import Catalogue
 from envfab.planning.marker_environment import Environment
+from envfab.util.thread_pool import ThreadPool
 from envfab.util.times import parse_time
 from envfab.util.untrusted import shown_url
 from envfab.wheelhouse.validate import TEXT_LIMIT, parse_metadata, read_metadata
@@ -57,7 +57,7 @@ class PackageIndex:
         self.own = own
         self._web = web
         self._downloads = downloads
-        self._pool = Pool(AT_ONCE, "envfab-index")
+        self._pool = ThreadPool(AT_ONCE, "envfab-index")
         self._pages: dict[NormalizedName, Future[ProjectPage]] = {}
         self._releases: dict[NormalizedName, Sequence[Release]] = {}
         self._metadata: dict[str, WheelMetadata] = {}

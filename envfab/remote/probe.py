@@ -163,7 +163,7 @@ class ProbeResult:
 
 
 @contextmanager
-def survey(
+def probe_all(
     members: Sequence[Member],
     links: Links,
     settings: Settings,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from envfab.config.settings import Settings
 from envfab.config.target import Member
-from envfab.remote.probe import Links, ProbeResult, survey
+from envfab.remote.probe import Links, ProbeResult, probe_all
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter
 
 if TYPE_CHECKING:
-    from envfab.remote.survey_shares import Work
+    from envfab.remote.probe_shares import Work
 
 # where `processes` is `auto`: hosts below which one process is faster, and the least that a further one is started for
 LARGE, A_PROCESS = 50, 25
@@ -37,10 +37,10 @@ def number_of_processes(settings: Settings, members: Sequence[Member]) -> int:
 
 
 @contextmanager
-def survey_in_processes(
+def probe_in_processes(
     members: Sequence[Member], links: Links, settings: Settings, reporter: Reporter, work: Work[T]
 ) -> Iterator[ResultQueue[T]]:
-    """Probe all `members` as `survey` does, in as many processes as the settings and the number of hosts ask for."""
+    """Probe all `members` as `probe_all` does, in as many processes as the settings and the number of hosts ask for."""
     number = number_of_processes(settings, members)
     if number == 1:
 
@@ -49,13 +49,13 @@ def survey_in_processes(
             work.accept(result)
             return result
 
-        with survey(members, links, settings, reporter, look=look, needed=work.is_needed) as arrivals:
+        with probe_all(members, links, settings, reporter, look=look, needed=work.is_needed) as arrivals:
             yield arrivals
         return
     arrivals = ResultQueue(members)
     each = replace(settings, parallel=-(-settings.parallel // number))
     # loaded for large fleets only: it takes multiprocessing
-    from envfab.remote.survey_shares import Shares
+    from envfab.remote.probe_shares import Shares
 
     shares = Shares(arrivals, links, each, reporter, work)
     shares.start(number)

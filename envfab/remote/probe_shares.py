@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 from envfab.config.settings import Settings
 from envfab.config.target import Member
 from envfab.errors import NeedsTerminal
-from envfab.remote.probe import Links, ProbeResult, TargetSession, hosts_of, survey
+from envfab.remote.probe import Links, ProbeResult, TargetSession, hosts_of, probe_all
 from envfab.remote.result_queue import ResultQueue
 from envfab.util.progress import Reporter, Silent
 
@@ -65,7 +65,7 @@ class Work(Protocol[T]):
 
 
 class Shares(Generic[T]):
-    """The processes of one survey, each with its share of the hosts, and the thread that takes what they send."""
+    """The processes that probe, each with its share of the hosts, and the thread that takes what they send."""
 
     def __init__(
         self, arrivals: ResultQueue[T], links: Links, settings: Settings, reporter: Reporter, work: Work[T]
@@ -124,7 +124,7 @@ class Shares(Generic[T]):
             with sending:
                 answers.send(answer)
 
-        with survey(part, self._links, self._settings, Silent(), look=look) as arrivals:
+        with probe_all(part, self._links, self._settings, Silent(), look=look) as arrivals:
             arrivals.all()
         self._links.close()
         answers.close()
@@ -147,7 +147,7 @@ class Shares(Generic[T]):
                         open_pipes.discard(pipe)
             missing = self._arrivals.missing
             if missing and not self._arrivals.over:
-                with survey(missing, self._links, self._settings, Silent(), look=self._make_here) as rest:
+                with probe_all(missing, self._links, self._settings, Silent(), look=self._make_here) as rest:
                     rest.all()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that takes the arrivals
             self._arrivals.fail(error)

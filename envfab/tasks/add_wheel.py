@@ -15,14 +15,14 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.shared.signing_key import tell_signing_key
 from envfab.util.paths import user_path
 
 if TYPE_CHECKING:
-    from envfab.tasks.shared.incoming import FileCheck
     from envfab.tasks.output.console import Console
+    from envfab.tasks.shared.incoming import FileCheck
     from envfab.wheelhouse.add import Added
     from envfab.wheelhouse.wheelhouse import Wheelhouse
 

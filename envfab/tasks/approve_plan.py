@@ -10,8 +10,8 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.shared.plan_approval import approval_key, approve
 from envfab.util.paths import user_path
 

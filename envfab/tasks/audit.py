@@ -13,9 +13,9 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.config.target import Member
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 from envfab.util.paths import output_path, user_path
 
@@ -54,9 +54,9 @@ def task(fleet: Fleet) -> Any:
         from envfab.audit.triage import Triage
         from envfab.audit.vex_file import read as read_vex
         from envfab.fetch.probe_interpreters import look
-        from envfab.tasks.shared.audit_documents import AuditDocuments
         from envfab.tasks.output.audit import audit_json, show_audit, show_commands, show_unused
         from envfab.tasks.output.metrics import audit_metrics, write_metrics
+        from envfab.tasks.shared.audit_documents import AuditDocuments
 
         run = TaskContext(fleet, c, json)
         osv = osv or run.advisories()

@@ -10,8 +10,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 
 if TYPE_CHECKING:
     from envfab.remote.upkeep import Upkeep

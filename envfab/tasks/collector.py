@@ -11,8 +11,8 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 
 if TYPE_CHECKING:
     from envfab.collector.config import Config

@@ -15,9 +15,10 @@ from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
 from envfab.config.target import Member, Target
 from envfab.errors import UsageError
+from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.tasks.shared.command_line import command, flags
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.shared.fleet_slice import (
     SETTING,
     canary_targets,
@@ -29,7 +30,6 @@ from envfab.tasks.shared.fleet_slice import (
     slice_of,
     warn_of_unlabelled,
 )
-from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.tasks.shared.plan_approval import require_approval
 from envfab.util.paths import user_path
 

@@ -12,8 +12,8 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.shared.signing_key import tell_signing_key
 from envfab.util.counts import count
 from envfab.util.paths import user_path
@@ -52,10 +52,10 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.bundle import write_bundle
         from envfab.fetch.fetch import default_index, distinct, download, forget, needed, opened, take_in
         from envfab.fetch.publishers import put_beside
-        from envfab.tasks.shared.fetch_jobs import fetch_jobs
-        from envfab.tasks.shared.incoming import MaliciousCheck, age_rule, own_projects
         from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.project_status import status_json, warn_of_statuses
+        from envfab.tasks.shared.fetch_jobs import fetch_jobs
+        from envfab.tasks.shared.incoming import MaliciousCheck, age_rule, own_projects
         from envfab.tasks.shared.publishers import PublisherCheck
         from envfab.tasks.shared.target_interpreters import exported_interpreters, interpreters_of, of_targets
 

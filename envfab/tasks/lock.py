@@ -14,9 +14,9 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.wheelhouse import warn_of_wheelhouse
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 from envfab.util.paths import user_path
 

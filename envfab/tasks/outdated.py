@@ -11,8 +11,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -41,10 +41,10 @@ def task(fleet: Fleet) -> Any:
         from envfab.fetch.outdated import outdated as behind
         from envfab.fetch.probe_interpreters import look
         from envfab.index.client import PagesAlone
-        from envfab.tasks.shared.incoming import age_rule
         from envfab.tasks.output.held_back import held_back_json, warn_of_held_back
         from envfab.tasks.output.outdated import outdated_json, show_outdated
         from envfab.tasks.output.project_status import status_json, warn_of_statuses
+        from envfab.tasks.shared.incoming import age_rule
 
         run = TaskContext(fleet, c, json, older_than=older_than)
         sources: dict[str, Catalogue] = {"wheelhouse": run.open_wheelhouse()}

@@ -16,9 +16,10 @@ from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
 from envfab.config.target import Member
 from envfab.errors import UsageError
+from envfab.tasks.decorators import ours
+from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.tasks.shared.command_line import command, flags
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import ours
 from envfab.tasks.shared.fleet_slice import (
     canary_targets,
     fingerprint_of,
@@ -27,7 +28,6 @@ from envfab.tasks.shared.fleet_slice import (
     refuse_waves,
     select_slice,
 )
-from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.tasks.shared.plan_approval import approval_key, approve, approve_command
 from envfab.util.paths import output_path
 

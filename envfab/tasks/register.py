@@ -12,10 +12,10 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.active_virtualenv import active_virtualenv, existing
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.shared.active_virtualenv import active_virtualenv, existing
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.shared.registration_servers import registration_servers
 
 

@@ -12,10 +12,10 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
+from envfab.tasks.decorators import ours
 from envfab.tasks.shared.active_virtualenv import active_virtualenv, existing
 from envfab.tasks.shared.command_line import how_to_call
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import ours
 from envfab.tasks.shared.registration_servers import registration_servers
 from envfab.tasks.timer import change_timer
 

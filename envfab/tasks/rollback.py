@@ -10,11 +10,11 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.config.slices import Slice
+from envfab.tasks.decorators import at_least, ours
+from envfab.tasks.output.wheelhouse import show_wheelhouse
 from envfab.tasks.shared.command_line import command, flags
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.shared.fleet_slice import nothing_selected, select_slice
-from envfab.tasks.output.wheelhouse import show_wheelhouse
 
 if TYPE_CHECKING:
     from envfab.deployment.proposal import Proposal

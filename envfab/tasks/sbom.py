@@ -12,9 +12,9 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
+from envfab.tasks.decorators import ours
 from envfab.tasks.shared.active_virtualenv import active_virtualenv, existing
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import ours
 from envfab.util.paths import user_path
 
 

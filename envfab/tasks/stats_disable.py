@@ -9,8 +9,8 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 
 

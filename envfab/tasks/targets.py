@@ -15,8 +15,8 @@ from invoke.exceptions import Exit
 from envfab.config.fleet import Fleet
 from envfab.config.host import Host
 from envfab.config.target import Member, Target
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.counts import count
 from envfab.util.paths import output_path
 

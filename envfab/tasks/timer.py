@@ -12,9 +12,9 @@ from invoke.context import Context
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
+from envfab.tasks.decorators import ours
 from envfab.tasks.shared.command_line import how_to_call
 from envfab.tasks.shared.context import TaskContext
-from envfab.tasks.decorators import ours
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from invoke.exceptions import Exit
 
 from envfab.config.fleet import Fleet
 from envfab.errors import UsageError
-from envfab.tasks.shared.command_line import command, flags
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import at_least, ours
 from envfab.tasks.output.wheelhouse import show_wheelhouse
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.paths import output_path
 
 if TYPE_CHECKING:

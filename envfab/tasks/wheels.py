@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from envfab.config.fleet import Fleet
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.decorators import ours
 from envfab.tasks.output.wheelhouse import warn_of_log, wheelhouse_line
+from envfab.tasks.shared.context import TaskContext
 from envfab.util.times import in_utc, local_time
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Pool:
+class ThreadPool:
     """Calls functions in up to `most` threads, which the interpreter does not wait for at its exit."""
 
     def __init__(self, most: int, name: str) -> None:
@@ -33,7 +33,7 @@ class Pool:
             self._threads[-1].start()
         return future
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> ThreadPool:
         return self
 
     def __exit__(

@@ -8,8 +8,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import insert, select
 
-from envfab.collector.db import behind_weeks as weeks
-from envfab.collector.days import DAY, milliseconds_now
+from envfab.collector.days import DAY, milliseconds_now, monday_of
 from envfab.collector.db.schema import applications, behind_weeks, rollouts
 from envfab.collector.jobs import public_weeks
 from envfab.models.rollout_document import DriftFound, PackageChange
@@ -48,7 +47,7 @@ def furnish(app: Flask) -> list[str]:
     publish(app)
     service = service_of(app)
     with service.storage.writing() as connection:
-        week = weeks.week_of(milliseconds_now())
+        week = monday_of(milliseconds_now())
         numbers = list(connection.execute(select(applications.c.id)).scalars())
         rows = [
             {"week": week - 7 * age, "application_id": number, "packages": 9, "behind": age % 5}

@@ -25,14 +25,14 @@ class Mute:
 
 
 def looked(monkeypatch: pytest.MonkeyPatch, **options: bool) -> list[probe_interpreters.Look]:
-    """What is told of it; what `survey` does about errors is tested with it."""
+    """What is told of it; what `probe_all` does about errors is tested with it."""
 
     @contextmanager
-    def survey(*_arguments: Any, look: Callable[[Any], Any]) -> Iterator[Any]:
+    def probe_all(*_arguments: Any, look: Callable[[Any], Any]) -> Iterator[Any]:
         found = ProbeResult(WEB1, Mute(), probe("Django==5.1", python=interpreter(known_tags=False)))  # type: ignore[arg-type]
         yield SimpleNamespace(all=lambda: [look(found)])
 
-    monkeypatch.setattr(probe_interpreters, "survey", survey)
+    monkeypatch.setattr(probe_interpreters, "probe_all", probe_all)
     return probe_interpreters.look([], None, None, None, **options)  # type: ignore[arg-type]
 
 

@@ -28,9 +28,9 @@ def test_hosts_that_need_modules_at_once_have_them_packed_once(monkeypatch: pyte
 
     def host(_number: int) -> bytes:
         together.wait(20)
-        found: bytes = getattr(agent_sources, packed)("exchange", "pin")
+        found: bytes = getattr(agent_sources, packed)("atomic_swap", "pin")
         return found
 
     with ThreadPoolExecutor(20) as pool:
         assert len(set(pool.map(host, range(20)))) == 1
-    assert sorted(asked) == ["exchange", "pin"]
+    assert sorted(asked) == ["atomic_swap", "pin"]

@@ -19,7 +19,7 @@ from envfab.models.distribution import Origin
 from envfab.models.interpreter import MARKER_NAMES
 from envfab.models.probe import Holder
 from envfab.remote.agent_replies import parse_tag
-from envfab.remote.probe import ProbeResult, TargetSession, leave_all, survey
+from envfab.remote.probe import ProbeResult, TargetSession, leave_all, probe_all
 from envfab.remote.probe_replies import to_probe
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
@@ -32,13 +32,13 @@ from tests.support.virtualenvs import VirtualenvMaker
 
 
 def as_found(found: ProbeResult) -> ProbeResult:
-    """Whoever surveys may look at each find; these tests look at the result."""
+    """The caller may look at each find; these tests look at the result."""
     return found
 
 
-def surveyed(members: list[Member], links: Connections, parallel: int = 20) -> list[ProbeResult]:
-    """What a survey finds, all agents gone again."""
-    with survey(members, links, Settings(parallel=parallel), Silent(), look=as_found) as found:
+def probed(members: list[Member], links: Connections, parallel: int = 20) -> list[ProbeResult]:
+    """What is found, all agents gone again."""
+    with probe_all(members, links, Settings(parallel=parallel), Silent(), look=as_found) as found:
         return found.all()
 
 
@@ -57,7 +57,7 @@ def test_finds_come_in_the_order_of_the_members(hosts: Hosts, connect: Connect, 
         member(path, f"web{number % 3 + 1}", login=hosts.users.admin, owner=hosts.users.shop)
         for number, path in enumerate(shops)
     ]
-    found = surveyed(members, connect())
+    found = probed(members, connect())
     assert [find.member for find in found] == members
     assert {find.probe.interpreter.version.release[:2] for find in found if find.probe} == {(3, 11)}
     assert not [find for find in found if find.error]
@@ -71,7 +71,7 @@ def test_one_connection_a_host_and_one_agent_a_virtualenv(hosts: Hosts, connect:
     ]
     before, began = files_of(hosts.users.uids, hosts.users.homes), hosts.log.stat().st_size
     inside = {path: sorted(path.rglob("*")) for path in shops}
-    surveyed(members, connect())
+    probed(members, connect())
     log = hosts.log_since(began)
     assert log.count("Accepted publickey") == 2
     assert log.count("Starting session: command") == 20
@@ -98,7 +98,7 @@ def test_a_look_is_one_round_trip(hosts: Hosts, connect: Connect, shops: list[Pa
         return process
 
     link._start = listening  # type: ignore[assignment]
-    surveyed([member(shops[0], "web1", login=hosts.users.shop)], connections)
+    probed([member(shops[0], "web1", login=hosts.users.shop)], connections)
     assert asked == ["write"] * 2
 
 
@@ -108,7 +108,7 @@ def test_more_virtualenvs_than_max_sessions(hosts: Hosts, connect: Connect, shop
     members = [member(path, "web4", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:14]]
     connections = connect()
     for _ in range(2):
-        found = surveyed(members, connections)
+        found = probed(members, connections)
         assert [str(find.error) for find in found if find.error] == []
         assert [str(find.probe.target) for find in found if find.probe] == [str(one.target) for one in members]
 
@@ -123,7 +123,7 @@ def test_one_that_fails_leaves_the_others_alone(hosts: Hosts, connect: Connect, 
         member(shops[2], "no-such-host.invalid", login=admin),
         member(shops[3], "web2", login=admin, owner=shop),
     ]
-    found = surveyed(members, connect())
+    found = probed(members, connect())
     assert [find.probe is not None for find in found] == [True, False, False, False, True]
     assert str(found[1].error).startswith(f"{shop}@web1:/srv/no/such: /srv/no/such/bin/python does not exist\n")
     assert str(found[2].error).startswith("no-such-host.invalid: unknown host")
@@ -137,7 +137,7 @@ def test_agents_stay_where_places_allow(
     """Four deployments fit on a connection; with more virtualenvs all agents leave while the question waits."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:count]]
     links = connect()
-    with survey(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
+    with probe_all(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
         found = arrivals.all()
         assert len([find for find in found if find.site and find.site.session]) == kept
         for find in found:
@@ -153,7 +153,7 @@ def test_leaving_frees_everything_at_once(hosts: Hosts, connect: Connect, shops:
     """Sessions end, places come back, and a second time does nothing."""
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:4]]
     links = connect()
-    with survey(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
+    with probe_all(members, links, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
         found = arrivals.all()
         sites = [find.site for find in found if find.site]
         leave_all(sites)
@@ -167,7 +167,7 @@ def test_no_thread_outlives_the_connections(hosts: Hosts, connect: Connect, shop
     """Neither ours nor Paramiko's."""
     before = set(threading.enumerate())
     links = connect()
-    surveyed([member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:6]], links)
+    probed([member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops[:6]], links)
     links.close()
     deadline = time.monotonic() + 5
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
@@ -176,7 +176,7 @@ def test_no_thread_outlives_the_connections(hosts: Hosts, connect: Connect, shop
 
 
 def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connect: Connect, shops: list[Path]) -> None:
-    """What nobody foresaw in `look` ends the survey, where it is awaited, instead of visiting everybody first."""
+    """An unforeseen error in `look` ends the run where it is awaited, before all hosts were visited."""
     looked: list[Target] = []
 
     def look(found: ProbeResult) -> None:
@@ -186,7 +186,7 @@ def test_nothing_new_is_begun_after_a_failure_of_the_caller(hosts: Hosts, connec
     members = [member(path, "web1", login=hosts.users.admin, owner=hosts.users.shop) for path in shops]
     with (
         pytest.raises(LookupError),
-        survey(members, connect(), Settings(parallel=20), Silent(), look=look) as found,
+        probe_all(members, connect(), Settings(parallel=20), Silent(), look=look) as found,
     ):
         found.all()
     assert len(looked) < len(members)
@@ -204,7 +204,7 @@ def test_this_machine_needs_no_ssh(connect: Connect, pristine: Callable[[str], P
         tags.append(found.site.tags())
         return found
 
-    with survey([member(path)], connect(config), Settings(parallel=1), Silent(), look=look) as found:
+    with probe_all([member(path)], connect(config), Settings(parallel=1), Silent(), look=look) as found:
         probe = found.all()[0].probe
         assert probe is not None
         assert list(probe.distributions) == ["pip"]
@@ -284,7 +284,7 @@ def test_a_server_that_allows_one_session_is_looked_at_one_after_another(
     """`MaxSessions 1`: none of its virtualenvs is unreachable, and their places are known to be fewer from then on."""
     connections = connect()
     members = [member(path, "single", login=hosts.users.single, owner=hosts.users.shop) for path in shops[:3]]
-    with survey(members, connections, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
+    with probe_all(members, connections, Settings(), Silent(), look=as_found, needed=lambda _: True) as arrivals:
         found = arrivals.all()
     assert [find.error for find in found] == [None] * 3
     assert connections.link(members[0].host).places == 1
@@ -332,7 +332,7 @@ def test_a_fault_of_ours_is_one_target_s_error(
 
     with (
         caplog.at_level("DEBUG", "envfab"),
-        survey(ours, connect(config), Settings(parallel=2), Silent(), look=look) as found,
+        probe_all(ours, connect(config), Settings(parallel=2), Silent(), look=look) as found,
     ):
         bad, other = found.all()
     assert str(bad.error) == (

@@ -23,8 +23,8 @@ from envfab.remote import probe_processes as processes
 from envfab.remote.agent_frames import Failure
 from envfab.remote.agent_session import OperationFailed, _problem
 from envfab.remote.probe import ProbeResult, TargetSession
+from envfab.remote.probe_processes import number_of_processes, probe_in_processes
 from envfab.remote.process import HostConnection
-from envfab.remote.probe_processes import number_of_processes, survey_in_processes
 from envfab.util.progress import Silent
 from tests.support.recorded import RecordedLinks, Replies, record
 from tests.support.virtualenvs import VirtualenvMaker
@@ -95,10 +95,10 @@ def members(number: int = NUMBER, each: int = 2) -> list[Member]:
     return found
 
 
-def surveyed(links: RecordedLinks, number: int | None, work: Sentences | None = None) -> list[Sentence]:
+def probed(links: RecordedLinks, number: int | None, work: Sentences | None = None) -> list[Sentence]:
     """The sentences of all, made in so many processes."""
     settings = Settings(processes=number)
-    with survey_in_processes(members(), links, settings, Silent(), work or Sentences()) as arrivals:
+    with probe_in_processes(members(), links, settings, Silent(), work or Sentences()) as arrivals:
         return arrivals.all()
 
 
@@ -106,7 +106,7 @@ def surveyed(links: RecordedLinks, number: int | None, work: Sentences | None = 
 def test_results_are_those_of_one_process_in_the_same_order(replies: Replies, number: int) -> None:
     """However many processes there are, which all take part; a host is never divided."""
     work = Sentences()
-    alone, together = surveyed(RecordedLinks(replies), 1), surveyed(RecordedLinks(replies), number, work)
+    alone, together = probed(RecordedLinks(replies), 1), probed(RecordedLinks(replies), number, work)
     assert [(one.target, one.said) for one in alone] == [(one.target, one.said) for one in together]
     makers = {one.made_by for one in together}
     assert len(makers) == min(number, NUMBER)
@@ -137,7 +137,7 @@ class Trouble(RecordedLinks):
 
 def test_what_no_process_answers_for_is_probed_here(replies: Replies) -> None:
     """What needs the terminal, and what was left when a process was killed: nobody is left out, or told a fault."""
-    alone, together = surveyed(RecordedLinks(replies), 1), surveyed(Trouble(replies), 3)
+    alone, together = probed(RecordedLinks(replies), 1), probed(Trouble(replies), 3)
     assert [(one.target, one.said) for one in alone] == [(one.target, one.said) for one in together]
     here = {one.target.host for one in together if one.made_by == os.getpid()}
     assert {"web3", "web4"} <= here
@@ -149,7 +149,7 @@ def test_no_process_or_thread_is_left(replies: Replies, early: bool) -> None:
 
     def run() -> None:
         links, settings = RecordedLinks(replies), Settings(processes=2)
-        with survey_in_processes(members(), links, settings, Silent(), Sentences()) as arrivals:
+        with probe_in_processes(members(), links, settings, Silent(), Sentences()) as arrivals:
             if not early:
                 arrivals.all()
             raise LookupError

@@ -175,7 +175,7 @@ def sync_file_system(path):
         power.synced_all()
     return done
 """,
-    "exchange": """
+    "atomic_swap": """
 from . import power
 _renamed_by_kernel = renamed_by_kernel
 def renamed_by_kernel(one, other):

@@ -98,7 +98,7 @@ class RecordedProcess:
 
 @dataclass(slots=True)
 class RecordedLinks(PlainLinks):
-    """Links to hosts that all have the same recorded virtualenvs (it is `survey.Links`).
+    """Links to hosts that all have the same recorded virtualenvs (it is `probe.Links`).
 
     `started` counts the agents, `threads` is the most that this program had when one of them started, without those
     that it had before: other tests may have left some that end a little later.

@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, literal, select
 
-from envfab.collector.days import day_of
+from envfab.collector.days import monday_of
 from envfab.collector.db.engine import insert_or
 from envfab.collector.db.schema import applications, behind_weeks
 
 _COLUMNS = ["week", "application_id", "packages", "behind", "compared"]
-_MONDAY = 4  # the first Monday of 1970 was its fifth day
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +26,10 @@ class Week:
     unknown: int | None = None
 
 
-def week_of(milliseconds: int) -> int:
-    """The day number of the Monday of a time's week, in UTC."""
-    day = day_of(milliseconds)
-    return day - (day - _MONDAY) % 7
-
-
 def note(connection: Connection, now: int) -> None:
     """Note how all applications are in this week."""
     columns = (
-        literal(week_of(now)),
+        literal(monday_of(now)),
         applications.c.id,
         applications.c.packages,
         applications.c.behind,
@@ -56,7 +49,7 @@ def note(connection: Connection, now: int) -> None:
 
 def list_weeks(connection: Connection, now: int, application: int | None = None) -> tuple[Week, ...]:
     """The weeks that were noted, of one application or of all together, and this week as it is now."""
-    this = week_of(now)
+    this = monday_of(now)
     query = select(behind_weeks.c.week, *_sums(behind_weeks)).where(behind_weeks.c.week < this)
     current = select(literal(this), *_sums(applications))
     if application is not None:

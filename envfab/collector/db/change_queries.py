@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from envfab.collector.db.application_queries import version_key
-from envfab.collector.db.host_queries import applications_on, host_name
 from envfab.collector.db.batches import in_parts
+from envfab.collector.db.host_queries import applications_on, host_name
 from envfab.collector.db.registered_virtualenvs import IS_REGISTERED
 from envfab.collector.db.rollout_queries import MEMBERS
 from envfab.collector.db.rollout_sums import DEPLOYED

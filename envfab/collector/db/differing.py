@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, select
 
 from envfab.collector.db.application_queries import is_edited
-from envfab.collector.db.host_queries import ToldVirtualenv, host_name, packages_in, told_virtualenvs
 from envfab.collector.db.batches import in_parts
+from envfab.collector.db.host_queries import ToldVirtualenv, host_name, packages_in, told_virtualenvs
 from envfab.collector.db.registered_virtualenvs import REGISTERED
 from envfab.collector.db.schema import applications, installed, virtualenvs
 from envfab.collector.db.siblings import kind_of

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from envfab.audit.osv import Vulnerability
-from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.batches import in_parts
+from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.schema import findings, vulnerabilities, vulnerability_names
 
 # An arbitrary number that no other program on the same database should use.

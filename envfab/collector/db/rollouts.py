@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 from sqlalchemy import Connection, delete, func, select, update
 
 from envfab.collector.days import milliseconds_of
-from envfab.collector.db.engine import insert_or
 from envfab.collector.db.batches import insert_in_parts
+from envfab.collector.db.engine import insert_or
 from envfab.collector.db.rollout_sums import RolloutSums
 from envfab.collector.db.schema import change_sets, rollout_changes, rollout_virtualenvs, rollouts
 from envfab.collector.db.told_virtualenvs import drift_row, note_virtualenvs

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, select, update
 
 from envfab.collector.days import milliseconds_of
-from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.batches import in_parts, insert_in_parts
+from envfab.collector.db.engine import insert_or, run_many
 from envfab.collector.db.registered_virtualenvs import uuid_of_virtualenv
 from envfab.collector.db.schema import package_sets, virtualenvs
 from envfab.models.rollout_document import PLANNED, RolloutDocument, RolloutVirtualenv

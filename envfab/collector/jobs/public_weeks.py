@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 
-from envfab.collector.days import DAY
+from envfab.collector.days import DAY, monday_of
 from envfab.collector.db import published_weeks
 from envfab.collector.db.engine import CollectorError, Storage
 from envfab.collector.db.schema import reports
 from envfab.collector.policies import read_policy
 from envfab.collector.publication import count_all
 from envfab.collector.report_store import ReportFolder
-from envfab.collector.db.behind_weeks import week_of
 from envfab.usagestats.report import Report
 
 # Until all that came is indexed.
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def publish(storage: Storage, folder: ReportFolder, programs: Sequence[str], now: int) -> None:
     """Publish the last finished week of each program that has none yet."""
-    week = week_of(now - AFTER) - 7
+    week = monday_of(now - AFTER) - 7
     for program in programs:
         with storage.reading() as connection:
             if published_weeks.is_published(connection, program, week):

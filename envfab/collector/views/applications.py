@@ -12,7 +12,6 @@ from werkzeug.exceptions import NotFound
 
 from envfab.audit.end_of_life import ended_series
 from envfab.collector import charts, template_filters
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.charts import Point
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import (
@@ -23,7 +22,9 @@ from envfab.collector.db import (
     rollout_queries,
     siblings,
 )
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.db.application_queries import ApplicationFilter, Counts, InstalledPackage
+from envfab.collector.db.behind_weeks import Week
 from envfab.collector.db.finding_queries import StoredFinding, StoredVulnerability
 from envfab.collector.db.package_queries import Package, User
 from envfab.collector.db.registered_virtualenvs import targets_of
@@ -34,7 +35,6 @@ from envfab.collector.views.findings import findings_of
 from envfab.collector.views.hosts import host_link
 from envfab.collector.views.query import choice, query_text, whole_number
 from envfab.collector.views.tables import ASCENDING, DESCENDING, Pages, Sorting, here
-from envfab.collector.db.behind_weeks import Week
 
 A_PAGE = 200  # lines
 FOUND = 50

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, render_template
 from werkzeug.exceptions import NotFound
 
 from envfab.collector.db import published_weeks
-from envfab.collector.service import Service
 from envfab.collector.publication import LEAST
+from envfab.collector.service import Service
 from envfab.collector.views.usage import CHARTS
 
 WEEKS = 52

@@ -8,8 +8,8 @@ from werkzeug.exceptions import BadRequest
 
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import applications
-from envfab.collector.service import Service
 from envfab.collector.request_body import read_body
+from envfab.collector.service import Service
 from envfab.errors import RegistrationError
 from envfab.registration.difio.protocol import (
     MAX_BODY,

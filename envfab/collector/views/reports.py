@@ -12,10 +12,10 @@ from envfab.collector.days import milliseconds_now
 from envfab.collector.db import usage_reports
 from envfab.collector.db.engine import CollectorError
 from envfab.collector.erase_reports import WrongSecret, erase
-from envfab.collector.service import Service
 from envfab.collector.policies import read_policy
 from envfab.collector.report_store import StoredReport, TooManyPrograms, is_program
 from envfab.collector.request_body import read_body
+from envfab.collector.service import Service
 from envfab.usagestats.erasure import parse_request
 from envfab.usagestats.report import MAX_REPORT, MalformedReport, Report, parse_report
 

@@ -7,8 +7,8 @@ from werkzeug.exceptions import BadRequest
 
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import rollouts
-from envfab.collector.service import Service
 from envfab.collector.request_body import read_body
+from envfab.collector.service import Service
 from envfab.models.rollout_document import MAX_BODY, RolloutDocument, rollout_from_json
 from envfab.util.untrusted import one_line, parse_json
 

@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from envfab.collector.auth import Doorkeeper, Rights, TooManyWrongTokens
 from envfab.collector.days import milliseconds_now
 from envfab.collector.db import sessions
-from envfab.collector.service import Service
 from envfab.collector.request_body import read_body
+from envfab.collector.service import Service
 
 COOKIE = "envfab_session"
 FORM = "application/x-www-form-urlencoded"

@@ -16,8 +16,8 @@ from envfab.collector.days import DAY, day_of, milliseconds_now
 from envfab.collector.db import usage_queries
 from envfab.collector.db.engine import Storage
 from envfab.collector.db.usage_queries import Period, ReportLine
-from envfab.collector.service import Service
 from envfab.collector.report_store import ReportFolder, is_program
+from envfab.collector.service import Service
 from envfab.collector.value_labels import label
 from envfab.collector.views.query import choice
 from envfab.usagestats import installation

@@ -27,10 +27,10 @@ from invoke.parser.context import ParserContext
 
 from envfab.config.fleet import Fleet
 from envfab.errors import EnvfabError, UsageError
-from envfab.tasks.shared.command_line import Speech
 from envfab.tasks.fabric1.rewrite import for_completion, rewrite
 from envfab.tasks.fabric1.ssh_files import take_over
 from envfab.tasks.fabric1.tokens import Flag, Shape, Shapes, dashed
+from envfab.tasks.shared.command_line import Speech
 from envfab.tasks.shared.own_tasks import left_out
 from envfab.util.paths import user_path
 from envfab.util.untrusted import harmless

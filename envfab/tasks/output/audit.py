@@ -15,9 +15,9 @@ from envfab.audit.remedy import Remedy, RemedyKind
 from envfab.audit.severity import Rating, Severity
 from envfab.audit.vex import VEXStatement
 from envfab.config.fleet import Fleet
-from envfab.tasks.shared.command_line import command, flags
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.target_error import show_error
+from envfab.tasks.shared.command_line import command, flags
 from envfab.util.counts import count
 
 SHOWN_SUMMARY = 90

@@ -21,8 +21,8 @@ from envfab.util.untrusted import format_json, harmless
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from envfab.tasks.shared.command_line import Speech
     from envfab.tasks.output.styled import Styled
+    from envfab.tasks.shared.command_line import Speech
 
 
 class Console:

@@ -16,8 +16,8 @@ from envfab.audit.vex_assessment import Assessment, assessments
 from envfab.config.fleet import Fleet
 from envfab.deployment.result import Caller
 from envfab.errors import UsageError
-from envfab.tasks.shared.command_line import fabfile_path
 from envfab.tasks.output.console import Console
+from envfab.tasks.shared.command_line import fabfile_path
 from envfab.util.atomic import write_file
 from envfab.util.paths import output_path
 from envfab.util.untrusted import format_json

@@ -17,8 +17,8 @@ from envfab.config.selectors import select
 from envfab.config.settings import Settings, obsolete, refuse_unknown_variables
 from envfab.config.target import Member
 from envfab.remote.ssh.login import login
-from envfab.tasks.shared.command_line import Speech
 from envfab.tasks.fabric1.task import command_line_hosts
+from envfab.tasks.shared.command_line import Speech
 from envfab.tasks.shared.signing_key import log_signers
 from envfab.tasks.shared.usage_recording import note_targets
 
@@ -78,8 +78,8 @@ class TaskContext:
     @contextmanager
     def connections(self, to: Sequence[Member] = ()) -> Iterator[Connections]:
         """Give connections to the hosts, and close them at the end; open those of the members in `to` at once."""
-        from envfab.remote.ssh.connections import Connections
         from envfab.remote.probe_processes import number_of_processes
+        from envfab.remote.ssh.connections import Connections
 
         self._fit_into_limits()
         settings = self.settings
@@ -127,9 +127,9 @@ class TaskContext:
 
     def probe(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
         """Probe the members; an error of one is in its result."""
-        from envfab.remote.probe import survey
+        from envfab.remote.probe import probe_all
 
-        with survey(members, links, self.settings, self.console, look=lambda found: found) as finds:
+        with probe_all(members, links, self.settings, self.console, look=lambda found: found) as finds:
             return finds.all()
 
     def probe_to_register(self, members: Sequence[Member], links: Connections, materials: bool) -> list[ProbeResult]:
@@ -139,21 +139,21 @@ class TaskContext:
         """
         from envfab.remote.drift import with_drift
         from envfab.remote.materials import with_materials_or_warning
-        from envfab.remote.probe import survey
+        from envfab.remote.probe import probe_all
 
         def look(found: ProbeResult) -> ProbeResult:
             found = with_drift(found, self.console)
             return with_materials_or_warning(found, self.console) if materials else found
 
-        with survey(members, links, self.settings, self.console, look=look) as finds:
+        with probe_all(members, links, self.settings, self.console, look=look) as finds:
             return finds.all()
 
     def probe_with_materials(self, members: Sequence[Member], links: Connections) -> list[ProbeResult]:
         """Probe the members, and the materials of their bills."""
         from envfab.remote.materials import with_materials
-        from envfab.remote.probe import survey
+        from envfab.remote.probe import probe_all
 
-        with survey(members, links, self.settings, self.console, look=with_materials) as finds:
+        with probe_all(members, links, self.settings, self.console, look=with_materials) as finds:
             return finds.all()
 
     def host_commands(self, links: Connections) -> HostCommands:

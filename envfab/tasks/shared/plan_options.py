@@ -9,9 +9,9 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from envfab.errors import UsageError
 from envfab.planning.plan import EVERYTHING, Options
-from envfab.tasks.shared.command_line import flags
 from envfab.tasks.fabric1.rewrite import TRUE
 from envfab.tasks.fabric1.tokens import UNSET
+from envfab.tasks.shared.command_line import flags
 
 
 def plan_options(

@@ -28,12 +28,12 @@ from envfab.planning.plan import UNPLANNABLE, Status
 from envfab.planning.plan_json import plan_key
 from envfab.remote.host_commands import HostCommands
 from envfab.remote.probe import TargetSession
-from envfab.tasks.shared.command_line import command, flags
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.console import Console
 from envfab.tasks.output.endings import JSON, NAMED_BAD, show_endings
 from envfab.tasks.output.plans import rollout_json, show_group
+from envfab.tasks.shared.command_line import command, flags
+from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.shared.rollout_observers import observe
 from envfab.wheelhouse.wheelhouse import Wheelhouse
 

@@ -12,10 +12,10 @@ from envfab.config.virtualenv import Virtualenv
 from envfab.deployment.rollout_log.places import Logs, logs_folder
 from envfab.deployment.rollout_log.reader import LoggedRollout, LoggedVirtualenv, find_log, read_log
 from envfab.errors import UsageError
-from envfab.tasks.shared.command_line import command
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.fabric1.task import command_line_hosts
 from envfab.tasks.output.rollout_log import rollout_log_json, show_output, show_rollout
+from envfab.tasks.shared.command_line import command
+from envfab.tasks.shared.context import TaskContext
 
 
 def print_log(run: TaskContext, rollout: str, names: Sequence[str], output: str) -> None:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from envfab.tasks.shared.context import TaskContext
 from envfab.tasks.output.console import Console
+from envfab.tasks.shared.context import TaskContext
 
 if TYPE_CHECKING:
     from envfab.deployment.rollout_report.sending_again import SentRollout

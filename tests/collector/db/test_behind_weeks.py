@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.config import WheelhouseFolders
-from envfab.collector.days import DAY, milliseconds_now
+from envfab.collector.days import DAY, milliseconds_now, monday_of
+from envfab.collector.db import behind_weeks as weeks
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import register
 from tests.support.wheels import make_wheelhouse
@@ -18,9 +18,9 @@ WEEK = 7 * DAY
 def test_weeks_begin_on_monday() -> None:
     """All times of a week are of the same week, from Monday's midnight to Sunday's."""
     monday = int(datetime(2026, 11, 16, tzinfo=timezone.utc).timestamp() * 1000)
-    assert weeks.week_of(monday) == monday // DAY
-    assert weeks.week_of(monday + WEEK - 1) == monday // DAY
-    assert weeks.week_of(monday - 1) == monday // DAY - 7
+    assert monday_of(monday) == monday // DAY
+    assert monday_of(monday + WEEK - 1) == monday // DAY
+    assert monday_of(monday - 1) == monday // DAY - 7
 
 
 def test_weeks_are_noted(make_app: MakeApp, database: str, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_weeks_are_noted(make_app: MakeApp, database: str, tmp_path: Path) -> No
     register(client, "u2", [("project-0", "1.1")])
     with service.storage.reading() as connection:
         found = weeks.list_weeks(connection, now)
-    this = weeks.week_of(now)
+    this = monday_of(now)
     assert [(one.week, one.packages, one.behind) for one in found] == [
         (this - 14, 4, 4),
         (this - 7, 3, 1),

@@ -7,9 +7,9 @@ import threading
 import pytest
 from sqlalchemy import Table, func, insert, select, update
 
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.days import DAY, milliseconds_now
 from envfab.collector.db import applications as storing
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.db import retention
 from envfab.collector.db import rollouts as storing_rollouts
 from envfab.collector.db.engine import Storage

@@ -21,10 +21,10 @@ from envfab.collector.config import WheelhouseFolders
 from envfab.collector.db.schema import applications
 from envfab.collector.report_store import ReportFolder
 from envfab.collector.views import usage
+from tests.collector.accessibility import BAD, inspect
 from tests.collector.browser import chromium
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.furnished import LONG, MARKUP, NOWHERE, WRONG, furnish
-from tests.collector.accessibility import BAD, inspect
 from tests.collector.jobs.test_vulnerabilities import record, write_export
 from tests.collector.sending import ROLLOUT, put_rollout, register, report, rollout, virtualenv
 from tests.support.wheels import make_wheelhouse

@@ -7,10 +7,9 @@ import json
 import pytest
 from flask import Flask
 
-from envfab.collector.days import DAY, milliseconds_now
+from envfab.collector.days import DAY, milliseconds_now, monday_of
 from envfab.collector.db import published_weeks
 from envfab.collector.jobs import public_weeks
-from envfab.collector.db.behind_weeks import week_of
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.sending import report
 
@@ -86,7 +85,7 @@ def test_soon_after_its_end(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) 
         return True
 
     monkeypatch.setattr(published_weeks, "is_published", note)
-    monday = week_of(milliseconds_now()) * DAY
+    monday = monday_of(milliseconds_now()) * DAY
     service = service_of(app)
     for later in (0, public_weeks.AFTER - 1, public_weeks.AFTER):
         public_weeks.publish(service.storage, service.folder, ("prog",), monday + later)

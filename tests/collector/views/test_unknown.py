@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from envfab.audit.end_of_life import ENDS
-from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.config import WheelhouseFolders
 from envfab.collector.days import milliseconds_now
+from envfab.collector.db import behind_weeks as weeks
 from envfab.collector.db.schema import behind_weeks
 from tests.collector.conftest import MakeApp, service_of
 from tests.collector.jobs.test_vulnerabilities import record, write_export

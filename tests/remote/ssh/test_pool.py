@@ -17,7 +17,7 @@ from envfab.config.host import Host
 from envfab.config.settings import Settings
 from envfab.errors import Unreachable
 from envfab.remote import descriptor_limit
-from envfab.remote.probe import ProbeResult, survey
+from envfab.remote.probe import ProbeResult, probe_all
 from envfab.remote.run_command import run_command
 from envfab.remote.ssh.connections import Connections
 from envfab.remote.startup import Identity
@@ -129,7 +129,7 @@ def test_nothing_is_opened_again_after_the_end(hosts: Hosts, connect: Connect, t
 
 
 class TestLargeFleets:
-    """What a survey of more hosts than connections needs of this machine."""
+    """What probing more hosts than there may be connections needs of this machine."""
 
     def test_descriptors_and_threads_depend_on_the_hosts_in_work(
         self, hosts: Hosts, connect: Connect, tmp_path: Path, make_virtualenv: VirtualenvMaker
@@ -149,7 +149,7 @@ class TestLargeFleets:
 
         connections.open_ahead(one.host for one in members)
         settings = Settings(parallel=parallel)
-        with survey(members, connections, settings, Silent(), look=look, needed=lambda _: True) as found:
+        with probe_all(members, connections, settings, Silent(), look=look, needed=lambda _: True) as found:
             everyone = found.all()
         assert [one.error for one in everyone] == [None] * number
         # none was left to keep a connection open that others need
