@@ -36,7 +36,8 @@ from tests.support.workplace import Workplace
 
 FAULTS = ("manager", "agent", "child", "connection")
 # where the fabfile's own commands run; each waits while a file says so
-HELD = ("before", "drain", "reload", "check")
+HELD = ("verify", "before", "drain", "reload", "check")
+SETTINGS = {"verify": "smoke"}
 # where something runs that the agent or the fabfile started
 WITH_CHILD = (*HELD, "migrate")
 # over in a moment: what comes next is made to wait
@@ -125,7 +126,7 @@ def prepared(
     folder.chmod(0o777)
     path = make_virtualenv("3.11", folder / "v", owner=_running_hosts.users.shop)
     workplace = Workplace(tmp_path_factory.mktemp("faults") / "work", _running_hosts)
-    commands = ", ".join(f"{step}={holding(folder, step)!r}" for step in HELD if step != "drain")
+    commands = ", ".join(f"{SETTINGS.get(step, step)}={holding(folder, step)!r}" for step in HELD if step != "drain")
     drain = f"drain={holding(folder, 'drain')!r}, undrain='true', settle=0"
     project = f"Project('shop.settings', env={{'SHOP_SECRET': 'x', 'SHOP_DATABASE': '{folder}/db.sqlite3'}})"
     workplace.fabfile(
@@ -138,7 +139,7 @@ def prepared(
     workplace.add(without_unused(django, made), *others, make_site(made, "1.0"))
     done = workplace.fab("deploy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    # large enough for its upload and its verification to be caught in the act
+    # large enough for its upload to be caught in the act
     blob = os.urandom(6 << 20).hex()
     workplace.add(make_site(made, "2.0", more={"shop/blob.txt": blob}))
     yield Prepared(_running_hosts, folder, workplace)

@@ -15,6 +15,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -40,6 +41,8 @@ FOREIGN = (
 # never a part of `fab`, or of a server that runs for long
 APART = ("envfab.agent", "envfab.collector")
 ROOT = Path(__file__).parents[2]
+START = 120.0
+"""Seconds in which the interpreter imports what it should beforehand."""
 REQUEST = 1 << 20
 """The most bytes that a request may have."""
 
@@ -84,6 +87,8 @@ class Starter:
             with suppress(BrokenPipeError):
                 sink.write(stdin)
             sink.close()
+            # it may still be importing, which takes long where much else runs
+            select.select([status], [], [], START)
             content = _read_all((stdout, stderr, status), timeout)
         if not content[status]:
             raise ChildProcessError("the prepared interpreter has ended: see what it said on standard error")
@@ -150,7 +155,8 @@ def serve(requests: socket.socket) -> list[str]:
                 for stream in streams[:3]:
                     os.close(stream)
                 told[process] = streams[3]
-                os.write(streams[3], f"{process} ".encode())
+                with suppress(BrokenPipeError):  # nobody waits any longer
+                    os.write(streams[3], f"{process} ".encode())
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     arguments, folder, environment, umask = json.loads(request)
