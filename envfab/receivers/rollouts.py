@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
@@ -93,8 +94,11 @@ class RolloutSender:
 
     def _masked(self, text: str) -> str:
         """A text of the answer without the token and the password that were sent: servers for debugging repeat them."""
-        password = urlsplit(self._url or "").password or ""
-        secrets = (self._token or "", password, unquote(password))
+        parts = urlsplit(self._url or "")
+        password = parts.password or ""
+        # as the header of Basic authentication has both (RFC 7617)
+        basic = b64encode(f"{unquote(parts.username or '')}:{unquote(password)}".encode()).decode() if password else ""
+        secrets = (self._token or "", password, unquote(password), basic)
         for secret in sorted({one for one in secrets if one}, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text

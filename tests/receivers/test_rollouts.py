@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -120,9 +121,9 @@ def test_a_collector_that_hangs_is_given_up(server: RecordingServer, monkeypatch
 def test_what_an_answer_repeats_of_secrets_is_masked(server: RecordingServer) -> None:
     """The token, and the password of the address, in the words of the collector and in where it redirects to."""
     sender = RolloutSender(Collector(address(server).replace("pass-w0rd", "pass%21w0rd"), token="t0ken-of-anna"))
-    repeated = b"Bearer t0ken-of-anna, anna:pass%21w0rd, pass!w0rd"
+    repeated = b"Bearer t0ken-of-anna, anna:pass%21w0rd, pass!w0rd, Basic " + b64encode(b"anna:pass!w0rd")
     server.answer = lambda _: Reply(repeated, 400, TEXT)
-    with pytest.raises(Undelivered, match=r"^HTTP 400: Bearer \*\*\*, anna:\*\*\*, \*\*\*$"):
+    with pytest.raises(Undelivered, match=r"^HTTP 400: Bearer \*\*\*, anna:\*\*\*, \*\*\*, Basic \*\*\*$"):
         sender.send(ROLLOUT, b"{}")
     server.answer = lambda _: Reply(b"", 307, {"Location": "https://example.org/t0ken-of-anna/x"})
     with pytest.raises(Undelivered, match=r"^HTTP 307 to https://example\.org/\*\*\*/x, which is not followed$"):
