@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
 from envfab.config.events import Collector, problem_of_collector, problem_of_token
 from envfab.receivers.undelivered import Undelivered, ask_fabfile, failure_of_answer
-from envfab.util.bounded_calls import BoundedCalls
-from envfab.util.http import NoResponse, Request, Timeouts, WebResponse, WebSession
+from envfab.util.http import NoResponse, Request, Timeouts, TooSlow, WebSession, WholeResponse
 from envfab.util.untrusted import one_line, shown_url
 
 TIMEOUTS = Timeouts(connect=3.0, read=15.0)
 # of these another try is for later, when someone has mended the token
 UNAUTHORIZED = (401, 403)
-# seconds for an exchange, and bytes a second that a document goes at least: a server that sends a byte now and then
-# would keep `fab register` waiting for ever
-WHOLE = 30.0
-SLOWEST = 100_000
+WHOLE = 30.0  # seconds for all of an answer
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what the collector says
 # what networks that want their users to sign in, and proxies, answer with; collectors say nothing in it here
@@ -39,7 +34,6 @@ class RolloutSender:
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._session = WebSession(TIMEOUTS)
-        self._calls: BoundedCalls[tuple[int, str | None, bool, str]] = BoundedCalls()
         # both are asked for when the first document is sent
         self._url = collector.url if isinstance(collector.url, str) else None
         self._token: str | None = None
@@ -71,26 +65,26 @@ class RolloutSender:
         secrets = {"Authorization": f"Bearer {self._token}"} if self._token is not None else {}
         headers = {"Content-Type": "application/json", "Accept": "text/plain"}
         request = Request(f"{url.rstrip('/')}/rollouts/{rollout}", headers, "PUT", body, secrets)
-        seconds = WHOLE + len(body) / SLOWEST
         try:
-            status, location, is_page, said = self._calls.call(lambda: self._ask(request), seconds)
+            response = self._session.exchange(request, limit=MAX_ANSWER, seconds=WHOLE)
         except NoResponse as error:
-            raise Undelivered(error.reason) from None
-        except TimeoutError:
-            raise Undelivered(f"no whole answer within {seconds:.0f} s", again=False) from None
-        if (failure := failure_of_answer(status, location)) is not None:
-            raise _explained(failure, status, said, is_page)
-        if is_page:
+            raise Undelivered(error.reason, again=not isinstance(error, TooSlow)) from None
+        location = self._masked(response.location) if response.location is not None else None
+        if (failure := failure_of_answer(response.status, location)) is not None:
+            raise _explained(failure, response, self._said(response))
+        if response.media_type == PAGE:
             raise Undelivered(
-                f"HTTP {status} with a web page, so it is not a collector that answers; check address and proxies",
+                f"HTTP {response.status} with a web page, so it is not a collector that answers;"
+                " check address and proxies",
                 again=False,
             )
 
-    def _ask(self, request: Request) -> tuple[int, str | None, bool, str]:
-        """Return the status, where a redirect leads, whether the answer is a web page, and what it says."""
-        with self._session.open(request) as response:
-            location = self._masked(response.location) if response.location is not None else None
-            return response.status, location, response.media_type == PAGE, _said(response, self._masked)
+    def _said(self, response: WholeResponse) -> str:
+        """The beginning of what a collector says, in one line; of other kinds than plain text nothing."""
+        if response.media_type != "text/plain":
+            return ""
+        said = one_line(self._masked(response.content.decode("utf-8", "replace")))
+        return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"
 
     def _masked(self, text: str) -> str:
         """A text of the answer without the token and the password that were sent: servers for debugging repeat them."""
@@ -104,20 +98,12 @@ class RolloutSender:
         return text
 
 
-def _explained(failure: Undelivered, status: int, said: str, is_page: bool) -> Undelivered:
+def _explained(failure: Undelivered, response: WholeResponse, said: str) -> Undelivered:
     """A failure with what the collector said of it, and whether it is final."""
+    status = response.status
     reason = f"{failure.reason}: {said}" if said else failure.reason
     if status in UNAUTHORIZED:
         return Undelivered(f"{reason}; give a token that may write: Collector(url, token=…)", again=False)
-    if is_page and status != TOO_LARGE:
+    if response.media_type == PAGE and status != TOO_LARGE:
         return Undelivered(reason, failure.again)
     return Refused(reason) if 400 <= status < 500 and not failure.again else Undelivered(reason, failure.again)
-
-
-def _said(response: WebResponse, masked: Callable[[str], str]) -> str:
-    """The beginning of what a collector says, in one line; of other kinds than plain text nothing."""
-    content = response.read_beginning(MAX_ANSWER)
-    if response.media_type != "text/plain":
-        return ""
-    said = one_line(masked(content.decode("utf-8", "replace")))
-    return said if len(said) <= SHOWN else f"{said[:SHOWN]}…"

@@ -16,6 +16,7 @@ from envfab.util.http import NoResponse, Request, Timeouts, WebSession
 from envfab.util.untrusted import one_line
 
 TIMEOUTS = Timeouts(connect=3.0, read=5.0)
+WHOLE = 15.0  # seconds for the status and all headers
 
 
 class WebhookSender:
@@ -40,11 +41,10 @@ class WebhookSender:
         body = event.body(self._webhook.format)
         headers = {"Content-Type": "application/json", **self._signed(event.id, body)}
         try:
-            with self._session.open(Request(self._url, headers, "POST", body)) as response:
-                status, location = response.status, response.location
+            response = self._session.exchange(Request(self._url, headers, "POST", body), limit=0, seconds=WHOLE)
         except NoResponse as error:
             raise Undelivered(error.reason) from None
-        if (failure := failure_of_answer(status, location)) is not None:
+        if (failure := failure_of_answer(response.status, response.location)) is not None:
             raise failure
 
     def _signed(self, name: str, body: bytes) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from envfab.util.untrusted import one_line, shown_url
 MAX_ANSWER = 16 * 1024  # bytes
 SHOWN = 300  # characters of what came instead of an answer
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 25.0
+WHOLE = 60.0  # seconds for all of a response
 _SECRET = re.compile("[!-~]+")
 
 
@@ -55,11 +56,12 @@ def exchange(session: WebSession, request: Request, *, limit: int = MAX_ANSWER, 
     `timeout` is in seconds, for each step.
     """
     patience = READ_TIMEOUT if timeout is None else timeout
+    timeouts = Timeouts(min(CONNECT_TIMEOUT, patience), patience)
     try:
-        with session.open(request, Timeouts(min(CONNECT_TIMEOUT, patience), patience)) as response:
-            return Reply(response.status, response.media_type, response.read_beginning(limit), response.location)
+        response = session.exchange(request, limit=limit, seconds=max(WHOLE, 2 * patience), timeouts=timeouts)
     except NoResponse as error:
         raise NoAnswer(f"Communication failed: {error.reason}", where=shown_url(request.url)) from None
+    return Reply(response.status, response.media_type, response.content, response.location)
 
 
 def check_secret(name: str, value: str, url: str) -> None:

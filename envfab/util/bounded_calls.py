@@ -11,14 +11,17 @@ T = TypeVar("T")
 
 
 class BoundedCalls(Generic[T]):
-    """Calls functions in threads that end with the program; while one that took too long goes on, none is called."""
+    """Calls functions in threads that end with the program.
+
+    While a call about a `subject` that took too long goes on, no other about it begins.
+    """
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
+        self._going_on: dict[str, threading.Thread] = {}
 
-    def call(self, function: Callable[[], T], seconds: float) -> T:
+    def call(self, subject: str, function: Callable[[], T], seconds: float) -> T:
         """Return what a function returns, or raise what it raises; raises `TimeoutError` after so many seconds."""
-        if self._thread is not None and self._thread.is_alive():
+        if subject in self._going_on and self._going_on[subject].is_alive():
             raise TimeoutError
         done: SimpleQueue[tuple[T, None] | tuple[None, Exception]] = SimpleQueue()
         thread = threading.Thread(target=_work, args=(function, done), name="envfab-call", daemon=True)
@@ -26,7 +29,7 @@ class BoundedCalls(Generic[T]):
         try:
             value, error = done.get(timeout=seconds)
         except Empty:
-            self._thread = thread
+            self._going_on[subject] = thread
             raise TimeoutError from None
         if error is not None:
             raise error

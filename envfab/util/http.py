@@ -19,8 +19,11 @@ from requests.utils import get_auth_from_url
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
+from envfab.util.bounded_calls import BoundedCalls
+
 CHUNK = 1 << 16  # bytes
 TRIES_AGAIN = 2
+SLOWEST = 100_000  # bytes a second: of a body that is sent at least
 BUSY = (429, 502, 503, 504)  # statuses that are often over a moment later
 _BAD_ADDRESSES = (
     requests.exceptions.InvalidURL,
@@ -62,6 +65,10 @@ class NoResponse(Exception):
 
 class NotReached(NoResponse):
     """There is no connection to the server."""
+
+
+class TooSlow(NoResponse):
+    """A server sends so slowly that it is given up, such as a byte now and then, which no time-out of a step ends."""
 
 
 class BadAddress(NoResponse):
@@ -115,6 +122,16 @@ class WebResponse:
         return bytes(content)
 
 
+@dataclass(frozen=True, slots=True)
+class WholeResponse:
+    """A response that has been read: its body, or the beginning of it. The other fields are those of `WebResponse`."""
+
+    status: int
+    media_type: str
+    location: str | None
+    content: bytes
+
+
 class WebSession:
     """Asks web servers, from several threads. Follows at most `redirects` redirects (0: none), and never from HTTPS to
     HTTP; asks a server that is busy (`BUSY`) `tries_again` more times.
@@ -125,6 +142,7 @@ class WebSession:
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._session = requests.Session()
+        self._calls: BoundedCalls[WholeResponse] = BoundedCalls()
         self._redirects = redirects
         if redirects:
             # Requests counts one that it does not follow, too
@@ -144,6 +162,25 @@ class WebSession:
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
+
+    def exchange(
+        self, request: Request, *, limit: int, seconds: float, timeouts: Timeouts | None = None
+    ) -> WholeResponse:
+        """Send a request, and read about `limit` bytes of the response, none if it is 0.
+
+        Takes at most so many seconds, and those that the request's body needs at `SLOWEST`. Raises `NoResponse`.
+        """
+        seconds += len(request.body or b"") / SLOWEST
+
+        def ask() -> WholeResponse:
+            with self.open(request, timeouts) as response:
+                content = response.read_beginning(limit) if limit else b""
+                return WholeResponse(response.status, response.media_type, response.location, content)
+
+        try:
+            return self._calls.call(request.url, ask, seconds)
+        except TimeoutError:
+            raise TooSlow(f"no whole answer within {seconds:.0f} s") from None
 
     @contextmanager
     def open(self, request: Request, timeouts: Timeouts | None = None) -> Iterator[WebResponse]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 
@@ -14,6 +12,7 @@ from envfab.receivers.rollouts import Refused, RolloutSender
 from envfab.receivers.undelivered import Undelivered
 from envfab.util.http import Timeouts
 from tests.support.registration_server import RecordingServer, Reply, running_server
+from tests.support.web import dripping
 
 ROLLOUT = "20261120-214900-9f3a"
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
@@ -154,29 +153,13 @@ def test_nothing_is_sent_where_address_or_token_cannot_be_had(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b""])
-def test_a_collector_that_drips_is_given_up(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """However steadily bytes of an answer come; it is not asked again while they do."""
     monkeypatch.setattr("envfab.receivers.rollouts.WHOLE", 0.3)
-    ended, asked = threading.Event(), []
-
-    def drip(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        with connection:
-            asked.append(connection.recv(1))
-            connection.sendall(begin)
-            while not ended.wait(0.05):
-                connection.sendall(b"a" if begin else b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        dripping = threading.Thread(target=drip, args=(listener,))
-        dripping.start()
-        sender = RolloutSender(Collector(f"http://127.0.0.1:{listener.getsockname()[1]}"))
-        try:
-            for _ in range(2):
-                with pytest.raises(Undelivered, match=r"^no whole answer within 0 s$"):
-                    sender.send(ROLLOUT, b"{}")
-        finally:
-            ended.set()
-            dripping.join(10)
+    with dripping() as (url, asked):
+        sender = RolloutSender(Collector(url))
+        for _ in range(2):
+            with pytest.raises(Undelivered, match=r"^no whole answer within 0 s$") as caught:
+                sender.send(ROLLOUT, b"{}")
+            assert not caught.value.again
     assert len(asked) == 1

@@ -15,6 +15,7 @@ from envfab.receivers.undelivered import Undelivered
 from envfab.receivers.webhook import WebhookSender, signature
 from envfab.util.http import Timeouts
 from tests.support.registration_server import RecordingServer, Reply, running_server
+from tests.support.web import dripping
 
 SOURCE = Source("deploy", "anna", "laptop", "20261120-214900-9f3a", "3/8", "/logs/20261120-214900-9f3a")
 EVENT = Event(KINDS[0], SOURCE, (EventVirtualenv("shop@web1:/v", "changes"),), total=1)
@@ -134,3 +135,10 @@ def test_an_address_that_cannot_be_had_is_a_reason() -> None:
     """Which does not show it."""
     with pytest.raises(Undelivered, match=r"^the address must be an http or https URL$"):
         WebhookSender(Webhook(lambda: "s3cret")).send(EVENT)
+
+
+def test_a_server_that_drips_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily bytes of an answer come."""
+    monkeypatch.setattr("envfab.receivers.webhook.WHOLE", 0.3)
+    with dripping() as (url, _), pytest.raises(Undelivered, match=r"^no whole answer within 0 s$"):
+        WebhookSender(Webhook(url)).send(EVENT)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -47,3 +48,33 @@ def serving(handler: type[BaseHTTPRequestHandler], released: threading.Event) ->
             released.set()
             http.shutdown()
             thread.join()
+
+
+@contextmanager
+def dripping(begin: bytes = b"HTTP/1.1 200 OK\r\nX: ", drop: bytes = b"a") -> Iterator[tuple[str, list[bytes]]]:
+    """The URL of a server whose answers begin, and go on by a drop now and then; and the first byte of each request."""
+    ended = threading.Event()
+    asked: list[bytes] = []
+
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection,)).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            asked.append(connection.recv(1))
+            connection.sendall(begin)
+            while not ended.wait(0.05):
+                connection.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=drip, args=(listener,))
+        accepting.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/", asked
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join(10)

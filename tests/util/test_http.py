@@ -11,8 +11,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from envfab.util.http import CHUNK, BadAddress, NoResponse, NotReached, Request, Timeouts, TooLarge, WebSession
-from tests.support.web import QuietHandler, serving
+from envfab.util.http import (
+    CHUNK,
+    BadAddress,
+    NoResponse,
+    NotReached,
+    Request,
+    Timeouts,
+    TooLarge,
+    TooSlow,
+    WebSession,
+    WholeResponse,
+)
+from tests.support.web import QuietHandler, dripping, serving
 
 
 @dataclass
@@ -157,3 +168,30 @@ def test_a_connection_that_breaks_off_is_told_in_words(said: bytes, reason: str)
     ):
         response.read(100)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_a_server_that_drips_is_given_up_on(server: Server, begin: bytes, drop: bytes) -> None:
+    """However steadily a byte comes now and then; it is not asked again meanwhile, but others are."""
+    with dripping(begin, drop) as (url, asked), WebSession() as session:
+        for _ in range(2):
+            with pytest.raises(TooSlow, match=r"^no whole answer within 0 s$"):
+                session.exchange(Request(url), limit=100, seconds=0.3)
+        assert session.exchange(Request(server.url), limit=100, seconds=20).status == 200
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("limit", "content"), [(0, b""), (100, b"all of it")])
+def test_an_exchange_reads_what_is_asked_for(server: Server, limit: int, content: bytes) -> None:
+    """Nothing of the body, or the beginning of it."""
+    server.answers["/"] = 201, {"Content-Type": "text/plain; x=y"}, b"all of it"
+    with WebSession() as session:
+        found = session.exchange(Request(f"{server.url}/"), limit=limit, seconds=20)
+    assert found == WholeResponse(201, "text/plain", None, content)

@@ -17,6 +17,7 @@ from envfab.registration.difio.protocol import Registration, format_registration
 from envfab.registration.http import registration_session
 from envfab.registration.servers import ServerAnswer
 from tests.support.registration_server import RecordingServer, Reply
+from tests.support.web import dripping
 
 SHOP = Registration(7, "u-1", "shop", "http://web1", "python-3.11.7", (("Django", "5.2.1"),))
 JSON = {"Content-Type": "application/json"}
@@ -200,3 +201,11 @@ def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
         message = failure(f"https://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join()
     assert "its certificate is refused: self-signed certificate" in message
+
+
+def test_a_server_that_drips_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily bytes of an answer come."""
+    monkeypatch.setattr(http, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(http, "WHOLE", 0.3)
+    with dripping() as (url, _):
+        assert "Communication failed: no whole answer within 1 s" in failure(url)
