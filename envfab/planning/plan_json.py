@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
@@ -14,9 +14,23 @@ from envfab.config.target import Target
 from envfab.errors import FormatError, WheelError
 from envfab.models.wheel import Wheel
 from envfab.planning.plan import Action, ActionKind, Ahead, Missing, Newer, Overlap, Plan, Status
+from envfab.util.json_fields import Fields
 from envfab.util.versions import shortened
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST = 1_000_000  # characters of a text of several lines
+_MOST_FILES = 100_000
+# what plans of earlier versions, and of programs, may leave out
+_LISTS = ("actions", "ahead", "missing", "conflicts", "warnings", "notes", "newer", "upgrade", "overlaps")
+_PLAN: Mapping[str, Any] = {
+    "python": None,
+    "fingerprint": None,
+    "error": None,
+    "force": False,
+    **{name: [] for name in _LISTS},
+}
+_ACTION: Mapping[str, Any] = {"installed": None, "wheel": None, "sha256": None, "required_by": []}
+_AHEAD: Mapping[str, Any] = {"available": None}
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
@@ -57,32 +71,33 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def from_json(document: object) -> Plan:
     """Read a plan that `to_json` wrote; raises `FormatError` for anything else. Unknown keys are ignored."""
     try:
-        fields = _Fields(document)
+        fields = _fields(Fields.of(document, "a plan"), _PLAN)
         return Plan(
             Target(fields.text("user"), fields.text("host"), fields.text("path")),
             Status(fields.text("status")),
-            fields.optional("python"),
-            tuple(_action_from_json(action) for action in fields.objects("actions")),
+            fields.text_or_none("python"),
+            tuple(_action_from_json(_fields(action, _ACTION)) for action in fields.objects("actions")),
             tuple(
-                Ahead(one.text("name"), one.text("installed"), one.optional("available"))
+                Ahead(one.text("name"), one.text("installed"), _fields(one, _AHEAD).text_or_none("available"))
                 for one in fields.objects("ahead")
             ),
             tuple(
-                Missing(one.text("requirement"), one.text("required_by"), one.text("why"))
+                Missing(one.text("requirement"), one.text("required_by"), one.text("why", _LONGEST))
                 for one in fields.objects("missing")
             ),
-            fields.texts("conflicts"),
-            fields.texts("warnings"),
-            fields.optional("fingerprint"),
-            fields.optional("error"),
-            fields.texts("notes"),
+            fields.texts("conflicts", longest=_LONGEST),
+            fields.texts("warnings", longest=_LONGEST),
+            fields.text_or_none("fingerprint"),
+            fields.text_or_none("error", _LONGEST),
+            fields.texts("notes", longest=_LONGEST),
             tuple(
                 Newer(one.text("name"), one.text("installed"), one.text("available")) for one in fields.objects("newer")
             ),
             fields.texts("upgrade"),
             fields.truth("force"),
             overlaps=tuple(
-                Overlap(one.text("loser"), one.text("winner"), one.texts("files")) for one in fields.objects("overlaps")
+                Overlap(one.text("loser"), one.text("winner"), one.texts("files", _MOST_FILES))
+                for one in fields.objects("overlaps")
             ),
         )
     except (ValueError, WheelError) as error:
@@ -92,50 +107,9 @@ def from_json(document: object) -> Plan:
         ) from None
 
 
-class _Fields:
-    """A JSON object whose fields have types; raises `ValueError` with the field's name."""
-
-    def __init__(self, document: object) -> None:
-        if not isinstance(document, dict):
-            raise ValueError(f"{shortened(repr(document))} must be an object")
-        self._document = document
-
-    def text(self, key: str) -> str:
-        """Return a string that must be there."""
-        if key not in self._document:
-            raise ValueError(f"{key!r} is missing")
-        return _text(self._document[key], key)
-
-    def optional(self, key: str) -> str | None:
-        """Return a string, or None."""
-        return None if self._document.get(key) is None else self.text(key)
-
-    def truth(self, key: str) -> bool:
-        """Return a boolean; false if the key is missing."""
-        found = self._document.get(key, False)
-        if not isinstance(found, bool):
-            raise ValueError(f"{key!r} must be true or false, not {shortened(repr(found))}")
-        return found
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of strings; empty if the key is missing."""
-        return tuple(_text(one, key) for one in self._list(key))
-
-    def objects(self, key: str) -> Iterator[_Fields]:
-        """Return a list of objects; empty if the key is missing."""
-        return (_Fields(one) for one in self._list(key))
-
-    def _list(self, key: str) -> list[Any]:
-        found = self._document.get(key, [])
-        if not isinstance(found, list):
-            raise ValueError(f"{key!r} must be a list, not {shortened(repr(found))}")
-        return found
-
-
-def _text(value: object, key: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{key!r} must be a text, not {shortened(repr(value))}")
-    return value
+def _fields(given: Fields, usual: Mapping[str, Any]) -> Fields:
+    """The fields of an object; those that it lacks have their usual values."""
+    return Fields({**usual, **given.values})
 
 
 def anywhere(message: str, target: Target) -> str:
@@ -171,19 +145,19 @@ def _action_to_json(action: Action) -> dict[str, Any]:
     }
 
 
-def _action_from_json(action: _Fields) -> Action:
+def _action_from_json(action: Fields) -> Action:
     shown_as = action.text("name")
     name = _canonical(shown_as)
     kind = ActionKind(action.text("action"))
-    filename, installed = action.optional("wheel"), action.optional("installed")
-    wheel = Wheel.from_filename(filename, action.optional("sha256"), shown_as) if filename is not None else None
+    filename, installed = action.text_or_none("wheel"), action.text_or_none("installed")
+    wheel = Wheel.from_filename(filename, action.text_or_none("sha256"), shown_as) if filename is not None else None
     if (wheel is None) != (kind is ActionKind.REMOVE):
         raise ValueError(f"{shown_as}: every action but remove must have a wheel, and this one is {kind.value}")
     if wheel is not None and (wheel.name != name or str(wheel.version) != action.text("version")):
         raise ValueError(f"{shown_as}: {wheel.filename} is the wheel of another release")
     if wheel is not None and wheel.sha256 is not None and not _SHA256.fullmatch(wheel.sha256):
         raise ValueError(f"{shown_as}: 'sha256' must be 64 hex digits, not {shortened(wheel.sha256)!r}")
-    return Action(kind, name, shown_as, installed, wheel, action.text("reason"), action.texts("required_by"))
+    return Action(kind, name, shown_as, installed, wheel, action.text("reason", _LONGEST), action.texts("required_by"))
 
 
 def _canonical(shown_as: str) -> NormalizedName:

@@ -71,7 +71,7 @@ def test_only_waves_need_the_newer_format(tmp_path: Path, waves: Waves | None, n
         ({"format": 1}, "'virtualenvs' must be a list"),
         ({"format": 1, "virtualenvs": 5}, "'virtualenvs' must be a list"),
         ({"format": 1, "virtualenvs": {"a": 1}}, "'virtualenvs' must be a list"),
-        ({"format": 1, "virtualenvs": [None]}, "None must be an object"),
+        ({"format": 1, "virtualenvs": [None]}, "a plan must be an object, not null"),
         ({"format": 1, "virtualenvs": [{}]}, "'user' is missing"),
         ({"format": 1, "virtualenvs": [to_json(made())] * 2}, "shop@web1:/srv/shop/venv is in it twice"),
         ({"format": 1, "virtualenvs": [], "fleet": 5}, "'fleet' must be 64 hex digits, not 5"),
