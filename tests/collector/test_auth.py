@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 from flask.testing import FlaskClient
 
+from envfab.collector.auth import TakenTokens
 from tests.collector.conftest import MakeApp
 from tests.collector.sending import REGISTER, form, registration_fields, report
 
@@ -96,3 +97,13 @@ def test_forms_of_other_sites_are_refused(client: FlaskClient) -> None:
 def test_a_body_without_token_is_not_read(client: FlaskClient) -> None:
     """The token is asked for before anything else is looked at."""
     assert client.post(REGISTER, data=b"x" * 10_000_000, content_type="image/png").status_code == 401
+
+
+def test_the_tokens_that_were_taken_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bounded number of them, however many addresses there are."""
+    monkeypatch.setattr("envfab.collector.auth.CLIENTS", 2)
+    taken = TakenTokens()
+    for client in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
+        taken.add(client, "digest")
+    known = [(f"192.0.2.{number}", "digest") in taken for number in (1, 2, 3)]
+    assert known == [True, False, True]

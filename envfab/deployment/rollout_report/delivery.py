@@ -98,7 +98,7 @@ class DocumentQueue:
             self.refused.append((rollout, failure.reason))
         with self._changed:
             self._older.popleft()
-            if failure is not None and not isinstance(failure, (Refused, Unreadable)):
+            if is_for_all(failure):
                 self._older.clear()
 
 
@@ -112,6 +112,11 @@ def failure_of(sender: RolloutSender, rollout: str, body: bytes) -> Undelivered 
         logging.getLogger("envfab").debug("a rollout was not delivered", exc_info=error)
         return Undelivered(f"internal error: {type(error).__name__}", again=False)
     return None
+
+
+def is_for_all(failure: Undelivered | None) -> bool:
+    """Whether there was a failure that the next document to the same collector would have, too."""
+    return failure is not None and not isinstance(failure, (Refused, Unreadable))
 
 
 def send_again(sender: RolloutSender, unsent: UnsentRollouts, rollout: str, key: str) -> Undelivered | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envfab.config.events import Collector
-from envfab.deployment.rollout_report.delivery import keys_of, send_again
+from envfab.deployment.rollout_report.delivery import is_for_all, keys_of, send_again
 from envfab.deployment.rollout_report.observer import place_of
-from envfab.deployment.rollout_report.unsent import Unreadable, UnsentRollouts, unsent_folder
+from envfab.deployment.rollout_report.unsent import UnsentRollouts, unsent_folder
 from envfab.receivers.rollouts import Refused, RolloutSender
 from envfab.receivers.undelivered import Undelivered
 
@@ -48,5 +48,5 @@ def send_unsent(collectors: Sequence[Collector], folder: Path, environment: Mapp
         for rollout, key in unsent.waiting(keys_of(sender, place_of(folder, number))):
             failure = send_again(sender, unsent, rollout, key)
             yield SentRollout(rollout, sender.name, failure)
-            if failure is not None and not isinstance(failure, (Refused, Unreadable)):
+            if is_for_all(failure):
                 break

@@ -385,7 +385,7 @@ def test_other_minor_versions_are_compared_apart(client: FlaskClient) -> None:
     ]
     put_rollout(client, rollout(*places))
     assert groups(client) == []
-    assert "1 group of siblings that are alike" in words(client, "/differing")
+    assert "1 group of siblings to which the same was deployed" in words(client, "/differing")
 
 
 def test_none_is_most_where_as_many_run_something_else(client: FlaskClient) -> None:

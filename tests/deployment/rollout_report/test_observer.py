@@ -246,6 +246,18 @@ def test_what_was_not_delivered_is_sent_once_the_next_rollout_reaches_the_collec
     assert watched.warnings.found == []
 
 
+def test_what_cannot_be_read_holds_up_no_other(server: RecordingServer, unsent: UnsentRollouts) -> None:
+    """It stays, and what waits beside it is sent."""
+    unsent.keep(EARLIER, key(server), b"{}")
+    (unsent._folder / f"{OLDEST}.{key(server)}.json").touch()
+    watched = Watched(unsent, Collector(address(server)))
+    watched.begin()
+    wait_for(lambda: len(server.requests) == 2)
+    watched.end()
+    watched.close(20)
+    assert [path.name for path in unsent._folder.iterdir()] == [f"{OLDEST}.{key(server)}.json"]
+
+
 def test_what_waits_is_sent_before_a_short_rollout_is_over(server: RecordingServer, unsent: UnsentRollouts) -> None:
     """Within the patience, also if the collector is there again only at the end."""
     unsent.keep(EARLIER, key(server), b"{}")
